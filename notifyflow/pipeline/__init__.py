@@ -8,8 +8,8 @@ use case also returns a value, both come as ``Committed(value, consequences)``.
 An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or ``ById``.
 
 ``notify.notify(deps, incident, recipients, *, policy, strict=False)``
-    → ``Committed[Notified]``; raises InvalidIncident. ``notify.store_admitted(deps, admitted, *, policy)`` stores a validated
-    incident.
+    → ``Committed[Notified]``; raises InvalidIncident. ``notify.store_all(deps, submitted)`` → ``Settled[Notified]``; stores
+    validated incidents.
 ``claim.claim(deps, channel, requested_ids, *, limit, providers, reporting)``
     → ``Claims(claimed, consequences)``; rows that can no longer be sent end, each in a transaction of its own, and rows
     without a slot are deferred.

@@ -1,6 +1,6 @@
 """Returns the stored response to a request that is repeated under its idempotency key, and does nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,21 +26,45 @@ class Once:
     idempotency_key: str
     fingerprint: str
 
-    def guard(self, body: Callable[[Transaction], Notified]) -> Callable[[Transaction], Notified]:
-        """Return a use case that runs once and stores its response, for a day, in the same transaction.
+    @property
+    def name(self) -> tuple[str, str]:
+        """Its name: no two requests have the same."""
+        return self.api_key_id, self.idempotency_key
 
-        If two run at once, the second one violates a unique constraint, runs again, and finds the response of the first.
+
+class Responses:
+    """The responses to the requests of one transaction: those that are stored, and those that it stores for a day.
+
+    If two transactions handle one request at once, the second one violates a unique constraint, runs again, and finds the
+    response of the first.
+    """
+
+    def __init__(self, tx: Transaction, requests: Collection[Once]) -> None:
+        """Read the stored responses to some requests."""
+        self._known = dict(tx.ledger.idempotent_responses([each.name for each in requests], now=tx.now))
+        self._new: dict[tuple[str, str], IdempotentResponse] = {}
+
+    def __contains__(self, once: Once) -> bool:
+        return once.name in self._known
+
+    def to(self, once: Once) -> Notified | None:
+        """Return the response to a request, or None if it is new.
+
+        Raises:
+            IdempotencyMismatch: When another request came under its idempotency key.
         """
+        known = self._known.get(once.name)
+        if known is None:
+            return None
+        if known.fingerprint != once.fingerprint:
+            raise IdempotencyMismatch
+        return known.notified
 
-        def guarded(tx: Transaction) -> Notified:
-            known = tx.ledger.idempotent_response(self.api_key_id, self.idempotency_key, now=tx.now)
-            if known is None:
-                response = IdempotentResponse(fingerprint=self.fingerprint, notified=body(tx))
-                until = tx.now + _KEPT_FOR
-                tx.ledger.store_idempotent_response(self.api_key_id, self.idempotency_key, response, now=tx.now, expires_at=until)
-                return response.notified
-            if known.fingerprint != self.fingerprint:
-                raise IdempotencyMismatch
-            return known.notified
+    def add(self, once: Once, notified: Notified) -> None:
+        """Add the response to a new request."""
+        response = IdempotentResponse(fingerprint=once.fingerprint, notified=notified)
+        self._known[once.name] = self._new[once.name] = response
 
-        return guarded
+    def store(self, tx: Transaction) -> None:
+        """Store the added responses, at the end of the transaction."""
+        tx.ledger.store_idempotent_responses(self._new, now=tx.now, expires_at=tx.now + _KEPT_FOR)

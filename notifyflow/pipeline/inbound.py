@@ -1,6 +1,6 @@
 """Handles the requests of an integration in batches: many in one transaction, each as if it had come alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,7 +8,8 @@ from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import Contact, Via
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import acknowledge, notify, resolve, use_case
+from notifyflow.pipeline import acknowledge, resolve, use_case
+from notifyflow.pipeline.notify import Unresolved
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -54,31 +55,23 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
 
     def body(tx: Transaction) -> int:
         done = 0
-        for is_new, routed in _marked_new(tx, requests[:BATCH_LIMIT], namespace):
+        some = requests[:BATCH_LIMIT]
+        unresolved = Unresolved(tx, {(namespace, routed.request.incident.key) for routed in some})
+        for routed in some:
             if done and deps.clock.now() - tx.now >= _TIME_LIMIT:
                 break
-            _handle(tx, routed, by=by, via=via, namespace=namespace, is_new=is_new)
+            _handle(tx, unresolved, routed, by=by, via=via, namespace=namespace)
             done += 1
         return done
 
     return use_case.run(deps, body)
 
 
-def _marked_new(tx: Transaction, requests: Sequence[RoutedRequest], namespace: str) -> Iterator[tuple[bool, RoutedRequest]]:
-    """Mark the requests that open an incident."""
-    seen = set(tx.ledger.lock_all_unresolved({routed.request.incident.key for routed in requests}, namespace=namespace))
-    for routed in requests:
-        key = routed.request.incident.key
-        yield routed.request.action is Action.NOTIFY and key not in seen, routed
-        seen.add(key)
-
-
-def _handle(tx: Transaction, routed: RoutedRequest, *, by: str, via: Via, namespace: str, is_new: bool) -> None:
+def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, *, by: str, via: Via, namespace: str) -> None:
     request = routed.request
     if request.action is Action.NOTIFY:
         admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())
-        store = notify.open_new if is_new else notify.store
-        store(tx, admitted, routed.policy, namespace=namespace, times=request.times)
+        unresolved.store(tx, admitted, routed.policy, namespace=namespace, times=request.times)
         return
     incident = tx.ledger.lock_named(request.incident.key, namespace=namespace)
     if incident is None:

@@ -14,20 +14,24 @@ _REASON = "it pages nobody: it holds the incident events for subscribers"
 
 def settle(tx: Transaction) -> None:
     """Queue the transaction's events for their subscribers, except those of operations incidents."""
-    for incident, event, detail in tx.incident_events:
-        names = [subscriber.name for subscriber in tx.deps.subscribers if subscriber.wants(event)]
-        if names and not incident.is_operations:
-            escalation = tx.ledger.subscribers_escalation(incident.id) or _start(tx, incident)
-            waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
-            tx.queue(
-                [_row(tx, escalation, _event(tx, incident, event, name, **detail)) for name in names if name not in waiting],
-                event="queued",
-            )
+    events = [(*each, names) for each in tx.incident_events if (names := _subscribers_to(tx, *each[:2]))]
+    known = dict(tx.ledger.subscribers_escalations({incident.id for incident, *_ in events}))
+    for incident, event, detail, names in events:
+        escalation = known[incident.id] = known.get(incident.id) or _start(tx, incident)
+        waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
+        tx.queue(
+            [_row(tx, escalation, _event(tx, incident, event, name, **detail)) for name in names if name not in waiting],
+            event="queued",
+        )
 
 
 def contact_of(event: IncidentEvent) -> Contact:
     """Return the subscriber of an event as a contact."""
     return Contact(recipient_id=event.subscriber, name=event.subscriber, addresses={CHANNEL: event.subscriber})
+
+
+def _subscribers_to(tx: Transaction, incident: IncidentFacts, event: str) -> list[str]:
+    return [] if incident.is_operations else [each.name for each in tx.deps.subscribers if each.wants(event)]
 
 
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:

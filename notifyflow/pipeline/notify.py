@@ -1,7 +1,7 @@
 """Stores an incident with its escalations and their first pages, or counts a repeated key."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import namespaces, repeated_key
@@ -9,12 +9,16 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, EscalationState, Incident, Notified, Recipient
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import decisions, rounds, use_case
-from notifyflow.pipeline.idempotency import Once
+from notifyflow.pipeline import decisions, rounds
+from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import Settled, SetUseCase
+
+Name = tuple[str, str]
+"""The namespace and the key of an incident."""
 
 
 def notify(
@@ -51,38 +55,84 @@ def notify(
     admitted = validation.admit(
         incident, recipients, deps.check_address, deps.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
     )
-    return store_admitted(deps, admitted, policy=policy, namespace=namespace, once=once)
+    return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()
 
 
-def store_admitted(
-    deps: Dependencies, admitted: Admitted, *, policy: Policy, namespace: str = namespaces.SHARED, once: Once | None = None
-) -> Committed[Notified]:
-    """Store a validated incident; see ``notify``."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Submitted:
+    """A validated submission.
 
-    def body(tx: Transaction) -> Notified:
-        return store(tx, admitted, policy, namespace=namespace)
+    Attributes:
+        admitted: The incident and its recipients.
+        policy: The policy of a new incident.
+        namespace: The namespace of the key.
+        once: Makes a request that comes again do nothing and get the same response.
+    """
 
-    return use_case.run(deps, body if once is None else once.guard(body))
+    admitted: Admitted
+    policy: Policy
+    namespace: str = namespaces.SHARED
+    once: Once | None = None
+
+    @property
+    def name(self) -> Name:
+        """The namespace and the key of its incident."""
+        return self.namespace, self.admitted.incident.key
 
 
-def store(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
-    """Store a validated incident, or count a repeated key, as one step of a transaction.
+def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Notified]:
+    """Store validated submissions, in one transaction.
+
+    Args:
+        deps: The dependencies of the use cases.
+        submitted: The submissions.
+
+    Returns:
+        For each, what ``notify`` returns, or the error that concerns it alone: ``IdempotencyMismatch``, say.
+
+    Raises:
+        CommitUnknown: When it is unknown whether they are stored.
+        StorageUnavailable: When the database does not answer in time; nothing was stored.
+    """
+    return _STORE.run(deps, submitted)
+
+
+class Unresolved:
+    """The unresolved incidents, locked, that submissions of one transaction repeat.
 
     Args:
         tx: The transaction.
-        admitted: The validated incident and its recipients.
-        policy: The policy of a new incident.
-        namespace: The namespace of the key.
-        times: How many times in a row it came.
+        names: The namespace and the key of each submission.
     """
-    facts = tx.ledger.lock_unresolved(admitted.incident.key, namespace=namespace)
-    if facts is None:
-        return open_new(tx, admitted, policy, namespace=namespace, times=times)
-    return _repeat(tx, facts, admitted, times)
+
+    def __init__(self, tx: Transaction, names: Collection[Name]) -> None:
+        self._ids = {name: each.id for name, each in tx.ledger.lock_unresolved(names).items()}
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The incidents' ids."""
+        return self._ids.values()
+
+    def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
+        """Store a validated incident, or count a repeated key, as one step of the transaction.
+
+        Args:
+            tx: The transaction.
+            admitted: The validated incident and its recipients.
+            policy: The policy of a new incident.
+            namespace: The namespace of the key.
+            times: How many times in a row it came.
+        """
+        name = (namespace, admitted.incident.key)
+        facts = tx.ledger.lock_incident(self._ids[name]) if name in self._ids else None
+        if facts is not None and facts.state is not IncidentState.RESOLVED:
+            return _repeat(tx, facts, admitted, times)
+        notified = _open(tx, admitted, policy, namespace=namespace, times=times)
+        self._ids[name] = notified.incident_id
+        return notified
 
 
-def open_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
-    """Store an incident whose key has no unresolved incident, and page its recipients; see ``store``."""
+def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int) -> Notified:
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
     tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
@@ -142,3 +192,41 @@ def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset
         if escalation.recipient_id not in exhausted:
             decisions.decide(tx, escalation, cause="address_added")
     rounds.start(tx, incident, exhausted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What was locked and read for a set.
+
+    Attributes:
+        responses: The responses to its requests.
+        unresolved: The incidents that it repeats.
+    """
+
+    responses: Responses
+    unresolved: Unresolved
+
+
+def _load(tx: Transaction, submitted: Sequence[Submitted]) -> _Loaded:
+    """Read the stored responses, then lock and read what new requests need: incidents, then their current escalations."""
+    responses = Responses(tx, [each.once for each in submitted if each.once is not None])
+    unresolved = Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
+    tx.ledger.load_repeated(unresolved.ids)
+    return _Loaded(responses, unresolved)
+
+
+def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
+    once = submitted.once
+    if once is not None and (known := loaded.responses.to(once)) is not None:
+        return known
+    notified = loaded.unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace)
+    if once is not None:
+        loaded.responses.add(once, notified)
+    return notified
+
+
+def _finish(tx: Transaction, loaded: _Loaded) -> None:
+    loaded.responses.store(tx)
+
+
+_STORE = SetUseCase(_load, _store, _finish)

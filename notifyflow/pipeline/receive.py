@@ -29,11 +29,7 @@ class Received:
 
 def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate]:
     """Store and apply one receipt; see ``receive_all``."""
-    settled = receive_all(deps, [Received(receipt, raw)])
-    (fate,) = settled.results
-    if isinstance(fate, Exception):
-        raise fate
-    return Committed(fate, settled.consequences)
+    return receive_all(deps, [Received(receipt, raw)]).only()
 
 
 def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[Fate]:

@@ -77,6 +77,13 @@ class Settled(Generic[T_co]):
     results: tuple[T_co | Exception, ...]
     consequences: Consequences = NOTHING
 
+    def only(self) -> Committed[T_co]:
+        """Return the result of a set of one item; raise its error."""
+        (result,) = self.results
+        if isinstance(result, Exception):
+            raise result
+        return Committed(result, self.consequences)
+
 
 @dataclass(frozen=True, slots=True)
 class SetUseCase(Generic[Item, Loaded, T]):
@@ -85,10 +92,12 @@ class SetUseCase(Generic[Item, Loaded, T]):
     Attributes:
         load: Locks and reads, with as many statements for all items as for one.
         handle: Handles one item, with what ``load`` returned; it sees what the items before it made of a row.
+        finish: Writes what the items have in common, after the last one.
     """
 
     load: Callable[[Transaction, Sequence[Item]], Loaded]
     handle: Callable[[Transaction, Loaded, Item], T]
+    finish: Callable[[Transaction, Loaded], None] = lambda tx, loaded: None
 
     def run(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
         """Run it in one transaction.
@@ -133,6 +142,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
                 errors[number] = error
         if errors:
             raise _Refused(errors)
+        self.finish(tx, loaded)
         return results
 
     def _run_one_by_one(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:

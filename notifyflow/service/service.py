@@ -25,7 +25,7 @@ from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.notify import store_admitted
+from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import Committed, Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
@@ -106,7 +106,8 @@ class Service:
             if caller is not None:
                 namespace = caller.namespace
                 self._strangers.admit(namespace, admitted.contacts)
-            committed = self._use_cases.commit(store_admitted, admitted, policy=policy, namespace=namespace, once=once)
+            submitted = Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)
+            committed = self._use_cases.commit(lambda deps: store_all(deps, [submitted]).only())
         return self._use_cases.report(committed)  # without the time limit: it is stored
 
     def acknowledge(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:

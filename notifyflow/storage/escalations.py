@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 
-from peewee import Select, fn
+from peewee import SQL, Select, fn
 
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.rows import first, must_exist, select
@@ -23,9 +23,12 @@ _NOTIFICATIONS = Statement(
     lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )
 _CURRENT = Statement(
-    lambda param: select(
-        EscalationFacts, (EscalationRow.incident_id == param(EscalationRow.incident_id)) & EscalationRow.is_current
-    ).order_by(EscalationRow.id)
+    lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id) & EscalationRow.is_current).order_by(
+        EscalationRow.id
+    )
+)
+_OF_SUBSCRIBERS = Statement(
+    lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id), EscalationRow.round == SQL("0"))
 )
 _LAST_ROUNDS = Statement(
     lambda param: (
@@ -58,10 +61,16 @@ class Escalations(Incidents):
     def lock_escalations(self, incident_id: str) -> tuple[EscalationFacts, ...]:
         """Lock and read the current escalations of an incident, by id."""
         if incident_id not in self._escalations_of:
-            found = self._escalations(self._locked(_CURRENT(incident_id)))
-            self._escalations_of[incident_id] = {each.id for each in found}
+            self._lock_current([incident_id])
         kept = (self._kept[EscalationFacts, each].now for each in sorted(self._escalations_of[incident_id]))
         return tuple(each for each in kept if each.is_current)
+
+    def load_repeated(self, incident_ids: Collection[str]) -> None:
+        """Lock and keep the current escalations of locked incidents, by id; read and keep what repeated keys need besides."""
+        if incident_ids:
+            self._lock_current(sorted(incident_ids))
+            self.load_contents(incident_ids)
+            self.load_all_contacts(incident_ids)
 
     def lock_many(self, escalation_ids: Collection[str]) -> None:
         """Lock and keep escalations, by id."""
@@ -116,11 +125,10 @@ class Escalations(Incidents):
         """Return the number of each recipient's newest round, without those who have had none."""
         return {row["recipient_id"]: row["round"] for row in self._rows(_LAST_ROUNDS(incident_id))}
 
-    def subscribers_escalation(self, incident_id: str) -> EscalationFacts | None:
-        """Return the escalation that holds the incident events, or None."""
-        return first(
-            self._escalations(select(EscalationFacts, EscalationRow.incident_id == incident_id, EscalationRow.round == 0))
-        )
+    def subscribers_escalations(self, incident_ids: Collection[str]) -> Mapping[str, EscalationFacts]:
+        """Return the escalations that hold incidents' events, by incident, without those of new incidents; not locked."""
+        stored = [each for each in sorted(incident_ids) if not self._is_added(IncidentFacts, each)]
+        return {each.incident_id: each for each in self._escalations(_OF_SUBSCRIBERS(stored))} if stored else {}
 
     def add_escalation(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
         """Store a new escalation and log its start."""
@@ -178,6 +186,12 @@ class Escalations(Incidents):
         for created_at in dict.fromkeys(each.created_at for each in stored):
             self._log([each for each in stored if each.created_at == created_at], event=event, at=created_at)
         return tuple(stored)
+
+    def _lock_current(self, incident_ids: Sequence[str]) -> None:
+        found = self._escalations(self._locked(_CURRENT(incident_ids)))
+        self._escalations_of.update({each: set() for each in incident_ids})
+        for each in found:
+            self._escalations_of[each.incident_id].add(each.id)
 
     def _has_locked_notifications(self, escalation_id: str) -> bool:
         kept = self._notifications_of.get(escalation_id)

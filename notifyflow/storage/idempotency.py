@@ -1,10 +1,12 @@
 """Stores the responses that are returned again when a request is repeated under its idempotency key."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.model import Notified
 from notifyflow.storage.models import IdempotentResponseRow
+from notifyflow.storage.statements import Statement
 from notifyflow.storage.unit import Unit
 
 
@@ -21,27 +23,59 @@ class IdempotentResponse:
     notified: Notified
 
 
+Request = tuple[str, str]
+"""A request: its API key's id, and its idempotency key."""
+
+
 class IdempotentResponses(Unit):
-    """Responses under an API key's idempotency keys."""
+    """Responses under API keys' idempotency keys."""
 
-    def idempotent_response(self, api_key_id: str, idempotency_key: str, *, now: datetime) -> IdempotentResponse | None:
-        """Return the stored response, or None if it does not exist or has expired."""
-        row = self._first(
-            IdempotentResponseRow.select(IdempotentResponseRow.fingerprint, IdempotentResponseRow.notified).where(
-                IdempotentResponseRow.api_key_id == api_key_id,
-                IdempotentResponseRow.idempotency_key == idempotency_key,
-                IdempotentResponseRow.expires_at > now,
-            )
-        )
-        return None if row is None else IdempotentResponse(**row)
+    def idempotent_responses(self, requests: Collection[Request], *, now: datetime) -> Mapping[Request, IdempotentResponse]:
+        """Return the stored responses to requests, without those that have expired."""
+        if not requests:
+            return {}
+        found = {}
+        for row in self._rows(_RESPONSES(*map(sorted, map(set, zip(*requests, strict=True))), now)):
+            request = row.pop("api_key_id"), row.pop("idempotency_key")
+            found[request] = IdempotentResponse(**row)
+        return found
 
-    def store_idempotent_response(
-        self, api_key_id: str, idempotency_key: str, response: IdempotentResponse, *, now: datetime, expires_at: datetime
+    def store_idempotent_responses(
+        self, responses: Mapping[Request, IdempotentResponse], *, now: datetime, expires_at: datetime
     ) -> None:
-        """Store a response, and delete those that have expired.
+        """Store responses, and delete those that have expired.
 
         Where another transaction has just stored one under the same key, the whole use case is repeated, and finds that one.
         """
-        self._execute(IdempotentResponseRow.delete().where(IdempotentResponseRow.expires_at <= now))
-        row = {"api_key_id": api_key_id, "idempotency_key": idempotency_key, "expires_at": expires_at}
-        self._insert(IdempotentResponseRow, [row | {"fingerprint": response.fingerprint, "notified": response.notified}])
+        if responses:
+            self._execute(_DELETE_EXPIRED(now))
+            rows = [
+                {
+                    "api_key_id": api_key_id,
+                    "idempotency_key": idempotency_key,
+                    "expires_at": expires_at,
+                    "fingerprint": response.fingerprint,
+                    "notified": response.notified,
+                }
+                for (api_key_id, idempotency_key), response in responses.items()
+            ]
+            self._insert_set(IdempotentResponseRow, rows)
+
+
+_RESPONSES = Statement(
+    lambda param: IdempotentResponseRow.select(
+        IdempotentResponseRow.api_key_id,
+        IdempotentResponseRow.idempotency_key,
+        IdempotentResponseRow.fingerprint,
+        IdempotentResponseRow.notified,
+    ).where(
+        param.among(IdempotentResponseRow.api_key_id),
+        param.among(IdempotentResponseRow.idempotency_key),
+        IdempotentResponseRow.expires_at > param(IdempotentResponseRow.expires_at),
+    )
+)
+_DELETE_EXPIRED = Statement(
+    lambda param: IdempotentResponseRow.delete().where(
+        IdempotentResponseRow.expires_at <= param(IdempotentResponseRow.expires_at)
+    )
+)

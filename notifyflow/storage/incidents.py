@@ -15,7 +15,6 @@ from notifyflow.storage.rows import (
     INCIDENT,
     IS_UNRESOLVED,
     Named,
-    batches,
     content_columns,
     first,
     must_exist,
@@ -25,8 +24,8 @@ from notifyflow.storage.statements import Statement
 from notifyflow.storage.unit import Unit
 
 _UNRESOLVED = Statement(
-    lambda param: _newest(
-        IncidentRow.namespace == param(IncidentRow.namespace), IncidentRow.key == param(IncidentRow.key), IS_UNRESOLVED
+    lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(
+        IncidentRow.id
     )
 )
 _INCIDENTS = Statement(lambda param: select(IncidentFacts, param.among(IncidentRow.id)).order_by(IncidentRow.id))
@@ -36,6 +35,13 @@ _CONTACT = Statement(
     )
 )
 _CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *CONTENT).where(param.among(IncidentRow.id)))
+_ALL_CONTACTS = Statement(
+    lambda param: (
+        ContactRow.select(ContactRow.incident_id, *CONTACT)
+        .where(param.among(ContactRow.incident_id))
+        .order_by(ContactRow.incident_id, ContactRow.position)
+    )
+)
 _CONTACTS_OF = Statement(
     lambda param: (
         ContactRow.select(ContactRow.incident_id, *CONTACT)
@@ -51,9 +57,13 @@ _CONTACTS_OF = Statement(
 class Incidents(Unit, Named):
     """Incidents, their content and their contacts."""
 
-    def lock_unresolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
-        """Lock and read the one incident of a namespace that the key names while it is not resolved."""
-        return first(self._incidents(self._locked(_UNRESOLVED(namespace, key))))
+    def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
+        """Lock and read, by id, the unresolved incidents that names have: pairs of a namespace and a key."""
+        if not names:
+            return {}
+        namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
+        found = self._incidents(self._locked(_UNRESOLVED(namespaces, keys)))
+        return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
         """Lock and read the incident that a key or id names: the unresolved one, else the newest.
@@ -66,15 +76,6 @@ class Incidents(Unit, Named):
             AmbiguousKey: When the name means several unresolved incidents.
         """
         return self._named(key, namespace, self._locked)
-
-    def lock_all_unresolved(self, keys: Collection[str], *, namespace: str) -> frozenset[str]:
-        """Lock the unresolved incidents that some keys name in a namespace; return the keys found."""
-        found: list[str] = []
-        for batch in batches(sorted(keys)):
-            is_one = (IncidentRow.namespace == namespace) & IncidentRow.key.in_(batch)
-            query = IncidentRow.select(IncidentRow.key).where(is_one, IS_UNRESOLVED)
-            found += [row["key"] for row in self._rows(self._locked(query.order_by(IncidentRow.id)))]
-        return frozenset(found)
 
     def lock_incident(self, incident_id: str) -> IncidentFacts:
         """Lock and read an incident that is known to exist.
@@ -141,9 +142,22 @@ class Incidents(Unit, Named):
 
     def contacts(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
-        contacts = {contact.recipient_id: contact for contact in self._contacts(incident_id)}
-        self._unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
-        return contacts
+        known: Mapping[str, Contact] | None = self._unlocked.get(("contacts", incident_id))
+        if known is None:
+            self.load_all_contacts([incident_id])
+            known = self._unlocked["contacts", incident_id]
+        return known
+
+    def load_all_contacts(self, incident_ids: Collection[str]) -> None:
+        """Read and keep all contacts of incidents; not locked."""
+        found: dict[str, dict[str, Contact]] = {each: {} for each in incident_ids}
+        for row in self._rows(_ALL_CONTACTS(sorted(incident_ids))):
+            incident_id = row.pop("incident_id")
+            contact = Contact(**row)
+            found[incident_id][contact.recipient_id] = contact
+        for incident_id, contacts in found.items():
+            self._unlocked["contacts", incident_id] = contacts
+            self._unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
 
     def contact(self, incident_id: str, recipient_id: str) -> Contact:
         """Read the contact of a recipient whom the incident is known to have.

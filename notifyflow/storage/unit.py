@@ -217,6 +217,11 @@ class Unit(Rows):
         kept = self._kept.get((facts, row_id))
         return cast(M, kept.now) if kept is not None and (kept.is_locked or not is_locked) else None
 
+    def _is_added(self, facts: type[M], row_id: str) -> bool:
+        """Return whether a row was added and is not written yet."""
+        kept = self._kept.get((facts, row_id))
+        return kept is not None and kept.stored is None
+
     def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
         is_locked = self._prepare_to_read(query)
         return self._keep(super()._incidents(query), is_locked=is_locked)

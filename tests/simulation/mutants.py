@@ -4,7 +4,7 @@ A mutant wraps or replaces one thing from outside; the product has no switches. 
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -62,8 +62,9 @@ class NoUnring(SimulatedLedger):
 class NoNamespaceOfRepetitions(SimulatedLedger):
     """Lets a sender repeat and amend the incident of a key in any namespace."""
 
-    def lock_unresolved(self, key: str, *, namespace: str) -> Any:
-        return self._lock_one(IncidentRow.key == key, IS_UNRESOLVED)
+    def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Any:
+        found = {name: self._lock_one(IncidentRow.key == name[1], IS_UNRESOLVED) for name in names}
+        return {name: each for name, each in found.items() if each is not None}
 
 
 class NoNamespaceOfActs(SimulatedLedger):

@@ -8,14 +8,27 @@ from typing import Any, TypeVar
 import pytest
 from peewee import Value
 
-from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Receipt, Result, Severity
-from notifyflow.core.policy import INSISTENT
-from notifyflow.errors import Fenced, StorageError, StorageUnavailable
-from notifyflow.pipeline.ports import Claimed, Fate
+from notifyflow.core.incident_events import Subscriber
+from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.model import (
+    AttemptState,
+    Contact,
+    IncidentState,
+    NotificationState,
+    Notified,
+    Receipt,
+    Result,
+    Severity,
+)
+from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.errors import Fenced, IdempotencyMismatch, StorageError, StorageUnavailable
+from notifyflow.pipeline.idempotency import Once
+from notifyflow.pipeline.notify import Submitted, store_all
+from notifyflow.pipeline.ports import Claimed, Dependencies, Fate
 from notifyflow.pipeline.receive import Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import NotificationRow
+from notifyflow.storage.models import IncidentRow, NotificationRow
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, a_recipient, an_incident
 from tests.driver import Driver
@@ -302,3 +315,81 @@ def test_a_damaged_escalation_leaves_its_neighbours_leases_to_expire(driver: Dri
     _set_severity(driver, bad, "ERROR")
     assert {_state(driver, each) for each in others} == {AttemptState.RECORDED}
     assert _state(driver, bad) is AttemptState.RUNNING
+
+
+def _submitted(key: str, *people: str, severity: Severity = Severity.ERROR, once: Once | None = None) -> Submitted:
+    contacts = tuple(Contact(recipient_id=each, name=each, addresses={"email": f"{each}@example.com"}) for each in people)
+    admitted = Admitted(incident=an_incident(key=key, severity=severity), contacts=contacts, faults=())
+    return Submitted(admitted=admitted, policy=DEFAULT, once=once)
+
+
+def _once(name: str, fingerprint: str = "f") -> Once:
+    return Once(api_key_id="a", idempotency_key=name, fingerprint=fingerprint)
+
+
+def _subscribed(driver: Driver) -> Dependencies:
+    return replace(driver.deps, subscribers=(Subscriber(name="audit", url="https://audit.example.com", secrets=("s",)),))
+
+
+@pytest.mark.parametrize("number", [1, 40])
+def test_submissions_need_as_many_statements_as_one(driver: Driver, number: int, counted: list[str]) -> None:
+    deps = _subscribed(driver)
+    new = [_submitted(f"db-{each}", "ada", "ben", once=_once(f"new {each}")) for each in range(number)]
+    opened = store_all(deps, new)
+    opens = len(counted)
+    repeated = store_all(deps, [replace(each, once=_once(f"again {place}")) for place, each in enumerate(new)])
+    assert all(not isinstance(each, Exception) and each.is_new for each in opened.results)
+    assert all(not isinstance(each, Exception) and each.repeated == ("ada", "ben") for each in repeated.results)
+    assert (opens, len(counted) - opens) <= (14, 10)
+
+
+def test_a_request_that_is_refused_harms_no_other_of_its_set(driver: Driver) -> None:
+    store_all(driver.deps, [_submitted("db-1", "ada", once=_once("k"))])
+    settled = store_all(
+        driver.deps,
+        [
+            _submitted("db-2", "ada"),
+            _submitted("db-3", "ada", once=_once("k", "another")),
+            _submitted("db-4", "ada", once=_once("l")),
+        ],
+    )
+    assert [type(each) for each in settled.results] == [Notified, IdempotencyMismatch, Notified]
+    assert len(settled.consequences.due) == 2
+    assert len(driver.claim("email")) == 3
+
+
+def test_one_set_opens_and_repeats_and_answers(driver: Driver) -> None:
+    (first,) = store_all(driver.deps, [_submitted("db-1", "ada", once=_once("k"))]).results
+    settled = store_all(
+        driver.deps,
+        [
+            _submitted("db-1", "ada", once=_once("k")),
+            _submitted("db-1", "ben", severity=Severity.CRITICAL),
+            _submitted("db-1", "ada"),
+            _submitted("db-2", "ada", once=_once("l")),
+            _submitted("db-2", "ben", once=_once("l")),
+        ],
+    )
+    answered, raised, counted, new, same = settled.results
+    assert answered == first
+    assert isinstance(raised, Notified)
+    assert isinstance(new, Notified)
+    assert raised.added == ("ben",)
+    assert counted == replace(raised, added=(), repeated=("ada",))
+    assert (new.is_new, same) == (True, new)
+    assert driver.status("db-1").facts.times_seen == 3
+    assert driver.status("db-1").facts.severity is Severity.CRITICAL
+
+
+def test_a_submission_of_a_damaged_incident_harms_no_other(driver: Driver) -> None:
+    (damaged,) = store_all(driver.deps, [_submitted("db-1", "ada")]).results
+    assert isinstance(damaged, Notified)
+
+    def set_severity(severity: str) -> None:
+        update = IncidentRow.update(severity=Value(severity, converter=False))
+        driver.store.run(lambda ledger: update.where(IncidentRow.id == damaged.incident_id).execute(ledger._db))
+
+    set_severity("LOUD")
+    settled = store_all(driver.deps, [_submitted("db-1", "ada"), _submitted("db-2", "ada")])
+    assert [type(each) for each in settled.results] == [ValueError, Notified]
+    set_severity("ERROR")

@@ -180,16 +180,15 @@ def _resolve(ledger: Ledger, incident_id: str) -> None:
 def test_a_key_names_one_unresolved_incident_and_otherwise_the_newest(store: Store) -> None:
     begin(store)
     store.run(lambda ledger: _resolve(ledger, "i"))
-    assert store.run(lambda ledger: ledger.lock_unresolved("db-1", namespace="")) is None
+    assert store.run(lambda ledger: ledger.lock_unresolved([("", "db-1")])) == {}
     newest = store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
     assert newest is not None
     assert newest.id == "i"
     store.run(
         lambda ledger: ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again")),
     )
-    unresolved = store.run(lambda ledger: ledger.lock_unresolved("db-1", namespace=""))
+    unresolved = store.run(lambda ledger: ledger.lock_unresolved([("", "db-1")]))["", "db-1"]
     assert unresolved == store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
-    assert unresolved is not None
     assert unresolved.id == "i2"
     assert store.run(lambda ledger: ledger.lock_named("unknown", namespace=None)) is None
 
@@ -202,10 +201,9 @@ def _add(store: Store, incident_id: str, namespace: str, *, timeout_s: float = 5
 def test_the_same_key_in_another_namespace_is_another_incident(store: Store) -> None:
     for namespace in ("", "prometheus", "staging"):
         _add(store, f"in {namespace}", namespace)
-        found = store.run(lambda ledger, where=namespace: ledger.lock_unresolved("db-1", namespace=where))
-        assert found is not None
+        found = store.run(lambda ledger, where=namespace: ledger.lock_unresolved([(where, "db-1")]))[namespace, "db-1"]
         assert (found.id, found.namespace) == (f"in {namespace}", namespace)
-    assert store.run(lambda ledger: ledger.lock_unresolved("db-1", namespace="nowhere")) is None
+    assert store.run(lambda ledger: ledger.lock_unresolved([("nowhere", "db-1")])) == {}
     assert store.run(lambda ledger: ledger.lock_named("db-1", namespace="nowhere")) is None
 
 
