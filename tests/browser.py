@@ -13,20 +13,20 @@ from typing import Any, BinaryIO
 class Browser:
     """One page of a headless Chromium."""
 
-    def __init__(self, commands: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(self, commands: BinaryIO, responses: BinaryIO) -> None:
         self._commands = commands
-        self._answers = answers
+        self._responses = responses
         self._number = 0
         self._events: list[str] = []
         self._session: str | None = None
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.ask("Page.enable")
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.call("Page.enable")
 
     def open(self, url: str) -> None:
         """Open a page and wait until it is loaded."""
         self._events.clear()
-        self.ask("Page.navigate", url=url)
+        self.call("Page.navigate", url=url)
         self._until("Page.loadEventFired")
 
     def click(self, selector: str) -> None:
@@ -37,12 +37,12 @@ class Browser:
         )
         self._events.clear()
         for kind in ("mousePressed", "mouseReleased"):
-            self.ask("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+            self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
         self._until("Page.loadEventFired")
 
     def evaluate(self, expression: str) -> Any:
         """Evaluate an expression in the page."""
-        return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     @property
     def text(self) -> str:
@@ -54,12 +54,12 @@ class Browser:
         """The URLs of the resources that the page has loaded."""
         return list(self.evaluate("performance.getEntriesByType('resource').map(each => each.name)"))
 
-    def look_like(self, width: int, height: int, *, scheme: str) -> None:
+    def emulate(self, width: int, height: int, *, scheme: str) -> None:
         """Emulate a screen of a size, dark or light."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
-        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=True)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
-    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Send a command and return its result."""
         self._number += 1
         command = {"id": self._number, "method": method, "params": params}
@@ -78,11 +78,11 @@ class Browser:
             self._next()
 
     def _next(self) -> dict[str, Any]:
-        said = bytearray()
-        while (byte := self._answers.read(1)) != b"\0":
+        received = bytearray()
+        while (byte := self._responses.read(1)) != b"\0":
             assert byte, "the browser is gone"
-            said += byte
-        message = dict(json.loads(said))
+            received += byte
+        message = dict(json.loads(received))
         if "method" in message:
             self._events.append(message["method"])
         return message
@@ -98,7 +98,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     assert program is not None, "Chromium is needed (Debian: apt install chromium)"
     to_read, commands = os.pipe()
-    answers, to_write = os.pipe()
+    responses, to_write = os.pipe()
     options = [
         "--headless",
         "--no-sandbox",
@@ -123,7 +123,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     )
     os.close(to_read)
     os.close(to_write)
-    with process, os.fdopen(commands, "wb") as writing, os.fdopen(answers, "rb") as reading:
+    with process, os.fdopen(commands, "wb") as writing, os.fdopen(responses, "rb") as reading:
         try:
             page = Browser(writing, reading)
             yield page

@@ -49,7 +49,7 @@ class Driver:
             public_url=public_url,
             secret_keys=("a key that nobody knows",) if public_url else (),
         )
-        self.answers: dict[str, list[Outcome]] = defaultdict(list)
+        self.outcomes: dict[str, list[Outcome]] = defaultdict(list)
         self.seen: list[Claimed] = []
         self.outcome = NOTHING
         self._events = count(1)
@@ -86,7 +86,7 @@ class Driver:
 
     def respond(self, channel: str, *outcomes: Outcome) -> None:
         """Set the next outcomes of a channel's providers; the last one repeats."""
-        self.answers[channel] = list(outcomes)
+        self.outcomes[channel] = list(outcomes)
 
     def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **fields: Any) -> Fate:
         """Send a receipt; ``key`` is a key that was pressed on a call."""
@@ -177,10 +177,10 @@ class Driver:
         return self.store.read(lambda reads: reads.pending_count(due_by=self.clock.now())) > 0
 
     def _next_outcome(self, channel: str) -> Outcome:
-        answers = self.answers[channel]
-        if not answers:
+        outcomes = self.outcomes[channel]
+        if not outcomes:
             return ACCEPTED
-        return answers.pop(0) if len(answers) > 1 else answers[0]
+        return outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
 
     def _note(self, consequences: Consequences) -> Consequences:
         with self._note_lock:

@@ -20,8 +20,8 @@ def check(status: IncidentStatus) -> None:
         for row in escalation.notifications:
             assert len(counted(row)) <= row.max_attempts
         if _is_at_rest(status, escalation) and could_ring(escalation):
-            is_told = escalation.facts.critical_at is not None
-            assert is_told or has_sign_of_arrival(escalation), (
+            is_linked = escalation.facts.critical_at is not None
+            assert is_linked or has_sign_of_arrival(escalation), (
                 "a CRITICAL round came to rest, and neither did a phone ring nor was operations told"
             )
     current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)

@@ -24,11 +24,13 @@ class Publication:
             assert response.status_code in (404, 405), response.text
             self.validate({"$ref": "#/components/schemas/Problem"}, response.json())
             return
-        said = operation["responses"].get(str(response.status_code))
-        assert said is not None, f"{method} {template} does not say that it may answer {response.status_code}: {response.text}"
+        documented = operation["responses"].get(str(response.status_code))
+        assert documented is not None, (
+            f"{method} {template} does not say that it may answer {response.status_code}: {response.text}"
+        )
         kind = response.headers["content-type"].partition(";")[0]
-        self.validate(said["content"][kind]["schema"], response.json() if "json" in kind else response.text)
-        for name, header in said.get("headers", {}).items():
+        self.validate(documented["content"][kind]["schema"], response.json() if "json" in kind else response.text)
+        for name, header in documented.get("headers", {}).items():
             value = response.headers[name]
             self.validate(header["schema"], int(value) if header["schema"]["type"] == "integer" else value)
 

@@ -14,7 +14,7 @@ from notifyflow.app.database import Database
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
 from notifyflow.app.maintenance import Maintenance
-from notifyflow.app.pauses import Switch
+from notifyflow.app.pauses import Pauses
 from notifyflow.app.runtime import POLL_EVERY_S, Runtime
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
@@ -212,10 +212,10 @@ class NotifyFlow:
         return Access(self._store, self._deps.clock, self._deps.ids, new_secret=new_secret, requests_a_minute=limit)
 
     @property
-    def switch(self) -> Switch:
-        """Pauses: stop sending for a while, list the pauses, resume."""
+    def pauses(self) -> Pauses:
+        """Return the pauses of sending: start, list and end them."""
         self._database.prepare()
-        return Switch(self._deps, self._runtime.channels)
+        return Pauses(self._deps, self._runtime.channels)
 
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, integrations, API."""

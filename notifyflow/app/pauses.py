@@ -13,8 +13,8 @@ from notifyflow.pipeline.ports import Dependencies
 _log = structlog.get_logger("notifyflow.app")
 
 
-class Switch:
-    """Pauses and resumes sending; each process obeys from its next claim on."""
+class Pauses:
+    """Starts and ends pauses; each process obeys from its next claim on."""
 
     def __init__(self, deps: Dependencies, channels: Mapping[str, Channel]) -> None:
         self._deps = deps
@@ -24,7 +24,7 @@ class Switch:
             Scope.PROVIDER: frozenset(provider.name for channel in channels.values() for provider in channel.providers),
         }
 
-    def pause(self, scope: Scope, name: str = "", *, span: timedelta, by: str, is_for_critical: bool = False) -> Pause:
+    def start(self, scope: Scope, name: str = "", *, span: timedelta, by: str, is_for_critical: bool = False) -> Pause:
         """Stop sending for a while; CRITICAL notifications are still sent unless they are included.
 
         Args:
@@ -47,7 +47,7 @@ class Switch:
         _log.warning("app.paused", scope=scope.value, name=name, by=by, until=until, is_for_critical=is_for_critical)
         return new_pause
 
-    def resume(self, scope: Scope, name: str = "", *, by: str) -> bool:
+    def end(self, scope: Scope, name: str = "", *, by: str) -> bool:
         """End a pause: what it deferred is due at once.
 
         Returns:
@@ -58,6 +58,6 @@ class Switch:
             _log.warning("app.resumed", scope=scope.value, name=name, by=by)
         return was_paused
 
-    def pauses(self) -> tuple[Pause, ...]:
-        """Return the pauses in force."""
+    def in_force(self) -> tuple[Pause, ...]:
+        """Return the pauses in force, the oldest first."""
         return pauses(self._deps)

@@ -123,7 +123,7 @@ def _is_reached(status: IncidentStatus) -> bool:
 def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Show an incident with every recipient, channel and attempt."""
     with notifyflow.NotifyFlow.from_env() as flow:
-        incident, paused, notice = flow.status(key, namespace=namespace), flow.switch.pauses(), flow.notice
+        incident, paused, notice = flow.status(key, namespace=namespace), flow.pauses.in_force(), flow.notice
     if as_json:
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
         screen.print_json({**IncidentDocument.of(incident).as_json(), **more})

@@ -41,8 +41,8 @@ def pause(
         raise InvalidPause((Fault("for", "is missing: every pause must end", "Give --for, as in --for 30m"),))
     with notifyflow.NotifyFlow.from_env() as flow:
         if target and span is not None:
-            flow.switch.pause(*target, span=span, by=by, is_for_critical=is_for_critical)
-        pauses = flow.switch.pauses()
+            flow.pauses.start(*target, span=span, by=by, is_for_critical=is_for_critical)
+        pauses = flow.pauses.in_force()
     if as_json:
         screen.print_json([PauseDocument.of(each) for each in pauses])
     elif pauses:
@@ -56,7 +56,7 @@ def resume(channel: Channel = None, provider: Provider = None, is_all: All = Fal
     """End a pause: deferred notifications are sent now."""
     scope, name = _choice(channel, provider, is_all=is_all)
     with notifyflow.NotifyFlow.from_env() as flow:
-        was_paused = flow.switch.resume(scope, name, by=by)
+        was_paused = flow.pauses.end(scope, name, by=by)
     screen.out.print("Resumed." if was_paused else "It was not paused.")
 
 

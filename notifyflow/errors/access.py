@@ -61,10 +61,11 @@ class TooManyAddresses(NotifyflowError):
     """
 
     def __init__(self, count: int, a_minute: int, retry_after_s: int) -> None:
-        when = f"wait {retry_after_s} s" if count <= a_minute else "send fewer at once"
+        what = "1 address" if count == 1 else f"{count} addresses"
+        remedy = f"Wait {retry_after_s} s" if count <= a_minute else "Send fewer at once"
         super().__init__(
-            f"the request brings {count} addresses that the directory does not know, and {a_minute} may come in a minute "
-            f"(NOTIFYFLOW_UNKNOWN_ADDRESSES_A_MINUTE); {when}, or put the recipients into the directory"
+            f"the request has {what} that the directory does not know; a namespace may submit {a_minute} a minute "
+            f"(NOTIFYFLOW_UNKNOWN_ADDRESSES_A_MINUTE). {remedy}, or add the recipients to the directory."
         )
         self.count = count
         self.a_minute = a_minute

@@ -77,12 +77,12 @@ def fill_the_inbox(flow: NotifyFlow, sandbox: Sandbox) -> str:
 
 def shoot(page: Browser, url: str, name: str, *, width: int, height: int, scale: int) -> None:
     """Take a picture of a page."""
-    page.ask("Emulation.setScrollbarsHidden", hidden=True)
-    page.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
-    page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+    page.call("Emulation.setScrollbarsHidden", hidden=True)
+    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
     page.open(url)
-    taken = page.ask("Page.captureScreenshot", format="png")["data"]
-    (FOLDER / f"{name}.png").write_bytes(base64.b64decode(taken))
+    picture = page.call("Page.captureScreenshot", format="png")["data"]
+    (FOLDER / f"{name}.png").write_bytes(base64.b64decode(picture))
 
 
 if __name__ == "__main__":

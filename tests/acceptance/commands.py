@@ -41,14 +41,14 @@ class CommandLine:
     folder: Path
     variables: Mapping[str, str]
 
-    def run(self, *arguments: str, given: str | bytes = b"", asked: int | None = None, **variables: str) -> Ended:
+    def run(self, *arguments: str, input_text: str | bytes = b"", stdin: int | None = None, **variables: str) -> Ended:
         """Run a command to its end; ``asked`` replaces its standard input with a file descriptor."""
-        standard_input: dict[str, Any] = {"input": given.encode() if isinstance(given, str) else given}
+        standard_input: dict[str, Any] = {"input": input_text.encode() if isinstance(input_text, str) else input_text}
         done = subprocess.run(
             [PROGRAM, *arguments],
             cwd=self.folder,
             env=self._environment(variables),
-            **(standard_input if asked is None else {"stdin": asked}),
+            **(standard_input if stdin is None else {"stdin": stdin}),
             capture_output=True,
             timeout=120,
         )

@@ -32,7 +32,7 @@ class Api:
         assert made.code == 0, made.err
         return made.document
 
-    def ask(self, method: str, path: str, key: str, **values: Any) -> requests.Response:
+    def request(self, method: str, path: str, key: str, **values: Any) -> requests.Response:
         headers = {"authorization": f"Bearer {key}"}
         response = requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_S, **values)
         self.publication.check(method, path.partition("?")[0], response)
@@ -53,25 +53,25 @@ def test_an_incident_is_delivered_shown_and_acknowledged(api: Api):
     made = api.make_key("ingest", "read", "operate")
     key = made["key"]
     incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
-    submitted = api.ask("POST", "/v1/incidents", key, json=incident)
+    submitted = api.request("POST", "/v1/incidents", key, json=incident)
     assert submitted.status_code == 201
     path = f"/v1/incidents/{submitted.json()['incident_id']}"
-    wait_until(lambda: api.ask("GET", path, key).json()["is_settled"])
-    (escalation,) = api.ask("GET", path, key).json()["escalations"]
+    wait_until(lambda: api.request("GET", path, key).json()["is_settled"])
+    (escalation,) = api.request("GET", path, key).json()["escalations"]
     assert escalation["state"] == "REACHED"
     assert escalation["notifications"][0]["attempts"][0]["result"] is not None
-    (way,) = api.ask("GET", "/v1/recipients/ada", key).json()["ways"]
+    (way,) = api.request("GET", "/v1/recipients/ada", key).json()["ways"]
     assert (way["verdict"], way["address"]) == ("works", "'ada…' (15 characters)")
-    assert api.ask("POST", f"{path}/acknowledge", key).json()["incident"]["acknowledged_by"] == "pager"
+    assert api.request("POST", f"{path}/acknowledge", key).json()["incident"]["acknowledged_by"] == "pager"
     shown = api.line.run("status", "db-1", "--json").document
     assert (shown["state"], shown["acknowledged_via"]) == ("ACKNOWLEDGED", "api")
-    wait_until(lambda: api.ask("GET", "/readyz", key).status_code == 200)
+    wait_until(lambda: api.request("GET", "/readyz", key).status_code == 200)
 
 
 def test_a_key_is_shown_once_and_is_valid_until_it_is_revoked(api: Api):
     made = api.make_key("read")
-    assert api.ask("GET", "/v1/incidents", made["key"]).status_code == 200
-    assert api.ask("POST", "/v1/incidents", made["key"], json={}).status_code == 403
+    assert api.request("GET", "/v1/incidents", made["key"]).status_code == 200
+    assert api.request("POST", "/v1/incidents", made["key"], json={}).status_code == 403
     listed = api.line.run("keys", "list", "--json")
     (known,) = listed.document
     assert {name: known[name] for name in ("id", "name", "scopes", "revoked_at")} == {
@@ -81,7 +81,7 @@ def test_a_key_is_shown_once_and_is_valid_until_it_is_revoked(api: Api):
     assert known["last_used_at"] is not None
     assert read(made["key"])[1] not in listed.out
     assert api.line.run("keys", "revoke", made["id"]).code == 0
-    assert api.ask("GET", "/v1/incidents", made["key"]).status_code == 401
+    assert api.request("GET", "/v1/incidents", made["key"]).status_code == 401
     assert "revoked" in api.line.run("keys", "list").out
 
 
@@ -104,7 +104,7 @@ def test_a_key_keeps_its_namespace_when_it_is_rotated(api: Api):
     rotated = line.run("keys", "rotate", known["id"], "--overlap", "1h", "--json").document
     assert (rotated["name"], rotated["namespace"], rotated["scopes"]) == ("pager-b", "pager", ["ingest", "read"])
     incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
-    by_old, by_new = (api.ask("POST", "/v1/incidents", key, json=incident) for key in (made.out.strip(), rotated["key"]))
+    by_old, by_new = (api.request("POST", "/v1/incidents", key, json=incident) for key in (made.out.strip(), rotated["key"]))
     assert (by_old.status_code, by_new.status_code) == (201, 200)
 
 
@@ -123,7 +123,7 @@ def test_an_incident_key_in_several_namespaces_changes_nothing_until_one_is_name
     line = api.line
     secrets = [line.run("keys", "create", "--name", name, "--scope", "ingest", "--json").document["key"] for name in ("a", "b")]
     incident = {"key": "db-1", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
-    ids = [api.ask("POST", "/v1/incidents", secret, json=incident).json()["incident_id"] for secret in secrets]
+    ids = [api.request("POST", "/v1/incidents", secret, json=incident).json()["incident_id"] for secret in secrets]
     for command in ("status", "ack", "resolve"):
         refused = line.run(command, "db-1")
         assert refused.code == 2
@@ -151,14 +151,14 @@ def test_the_command_line_the_api_and_the_webhook_show_the_same_incident(tmp_pat
                 "labels": {"team": "orders"},
                 "recipients": recipients,
             }
-            incident_id = api.ask("POST", "/v1/incidents", key, json=incident).json()["incident_id"]
+            incident_id = api.request("POST", "/v1/incidents", key, json=incident).json()["incident_id"]
             posted = json.loads(sandbox.inbox.wait_for(lambda message: message.channel == "webhook").content.pieces[-1].text)
-            wait_until(lambda: api.ask("GET", f"/v1/incidents/{incident_id}", key).json()["is_settled"])
+            wait_until(lambda: api.request("GET", f"/v1/incidents/{incident_id}", key).json()["is_settled"])
             assert line.run("ack", "db-1", "--namespace", "pager", "--by", "ada").code == 0
-            wait_until(lambda: not unsettled(api.ask("GET", f"/v1/incidents/{incident_id}", key).json()))
-            by_api = api.ask("GET", f"/v1/incidents/{incident_id}", key).json()
+            wait_until(lambda: not unsettled(api.request("GET", f"/v1/incidents/{incident_id}", key).json()))
+            by_api = api.request("GET", f"/v1/incidents/{incident_id}", key).json()
             by_command = line.run("status", incident_id, "--json").document
-            (listed,) = api.ask("GET", "/v1/incidents", key).json()["incidents"]
+            (listed,) = api.request("GET", "/v1/incidents", key).json()["incidents"]
     beside = {"pauses": [], "notice": by_command["notice"]}
     assert by_command == by_api | beside
     assert listed.items() <= by_api.items()

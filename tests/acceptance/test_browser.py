@@ -33,7 +33,7 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
             (link,) = (each for each in mail.links if "/a/" in each)
             for _ in range(50):
                 assert requests.get(link, timeout=30).status_code == 200
-            page.look_like(390, 844, scheme=scheme)
+            page.emulate(390, 844, scheme=scheme)
 
             page.open(sandbox.url)
             assert "orders db <b>is</b> down" in page.text

@@ -115,8 +115,8 @@ BAD_SETTINGS = {
 def test_all_invalid_settings_are_listed_at_once(
     line: CommandLine, command: tuple[str, ...], variables: dict[str, str], expected: list[str]
 ):
-    given = '{"key": "k", "title": "t", "recipients": [{"id": "ada", "email": "ada@example.com"}]}'
-    assert_refused(line.run(*command, given=given, **variables), *expected)
+    input_text = '{"key": "k", "title": "t", "recipients": [{"id": "ada", "email": "ada@example.com"}]}'
+    assert_refused(line.run(*command, input_text=input_text, **variables), *expected)
 
 
 def test_an_unknown_policy_rule_is_refused(line: CommandLine):
@@ -148,7 +148,7 @@ def test_an_unavailable_database_exits_with_3(line: CommandLine):
 
 
 def test_an_incident_is_sent_watched_shown_acknowledged_and_resolved(sandboxed: CommandLine, sandbox: Sandbox):
-    sent = sandboxed.run("send", "-", given=json.dumps(INCIDENT))
+    sent = sandboxed.run("send", "-", input_text=json.dumps(INCIDENT))
     assert sent.code == 0, sent
     assert "ada: email accepted → SENT" in sent.out
     assert [message.to for message in sandbox.inbox.messages(is_accepted=True)] == ["ada@example.com"]
@@ -233,7 +233,7 @@ def test_the_sandbox_prints_the_settings_that_lead_to_it(line: CommandLine):
         sent = line.run(
             "send",
             "-",
-            given='{"key":"k","title":"t","severity":"INFO","recipients":[{"id":"a","email":"a@example.com"}]}',
+            input_text='{"key":"k","title":"t","severity":"INFO","recipients":[{"id":"a","email":"a@example.com"}]}',
             **variables,
         )
         assert sent.code == 1, sent

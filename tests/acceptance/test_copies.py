@@ -12,12 +12,12 @@ PRODUCTION = {"NOTIFYFLOW_ENVIRONMENT": "production"}
 STAGING = {"NOTIFYFLOW_ENVIRONMENT": "staging", "NOTIFYFLOW_DELIVERY": "redirect:email=dev@example.com"}
 
 
-def answered(line: CommandLine, answer: str, *arguments: str, **variables: str) -> Ended:
+def run_confirmed(line: CommandLine, reply: str, *arguments: str, **variables: str) -> Ended:
     """Run a command whose standard input is a terminal, and type a response."""
     ours, theirs = pty.openpty()
     try:
-        os.write(ours, answer.encode())
-        return line.run(*arguments, asked=theirs, **variables)
+        os.write(ours, reply.encode())
+        return line.run(*arguments, refused=theirs, **variables)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -33,12 +33,12 @@ def test_a_copy_is_refused_then_adopted_and_resolved_without_paging(tmp_path: Pa
         assert refused.code == 2
         assert "production" in refused.err
         assert "notifyflow db adopt" in refused.err
-        asked = line.run("db", "adopt", "--force", **STAGING)
-        assert (asked.code, "Confirm with --yes" in asked.err) == (2, True)
-        assert "1 incident is unfinished in this database of the environment production" in asked.err
-        declined = answered(line, "n\n", "db", "adopt", "--force", **STAGING)
+        refused = line.run("db", "adopt", "--force", **STAGING)
+        assert (refused.code, "Confirm with --yes" in refused.err) == (2, True)
+        assert "1 incident is unfinished in this database of the environment production" in refused.err
+        declined = run_confirmed(line, "n\n", "db", "adopt", "--force", **STAGING)
         assert (declined.code, "Nothing was done." in declined.err) == (2, True)
-        assert "1 incident is quarantined" in answered(line, "y\n", "db", "adopt", "--force", **STAGING).out
+        assert "1 incident is quarantined" in run_confirmed(line, "y\n", "db", "adopt", "--force", **STAGING).out
         assert line.run("db", "adopt", "--release", "--resolve", **STAGING).code == 2
         still_paged = line.run("forget", "ada", **STAGING)
         assert (still_paged.code, "'db-1'" in still_paged.err) == (2, True)

@@ -45,7 +45,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def variables(postgres_server: Postgres, redis: Redis, sandbox: Sandbox) -> Iterator[Mapping[str, str]]:
-    redis.tell("FLUSHALL")
+    redis.execute("FLUSHALL")
     name = postgres_server.create_database()
     url = postgres_server.url(name)
     store = Store(url)
@@ -129,12 +129,12 @@ def test_a_thousand_notifications_survive_two_flushes_of_redis(
     keys = [f"before-{number}" for number in range(5)] + [f"after-{number}" for number in range(5)]
     for number, key in enumerate(keys[:5]):
         notify(flow, sandbox, key, 50 * number, 50)
-    redis.tell("FLUSHALL")  # every ring of the first half is lost
+    redis.execute("FLUSHALL")  # every ring of the first half is lost
     with worker(variables, tmp_path, "--processes", "2", "--threads", "4"):
         for number, key in enumerate(keys[5:], start=5):
             notify(flow, sandbox, key, 50 * number, 50)
         wait_until(lambda: len(sandbox.inbox.messages()) >= 100, within_s=DEADLINE_S)
-        redis.tell("FLUSHALL")  # and some of the second
+        redis.execute("FLUSHALL")  # and some of the second
         for key in keys:
             assert flow.wait(key, timeout_s=DEADLINE_S)
     rows = rows_of(flow, *keys)
@@ -239,8 +239,8 @@ def test_a_worker_stops_cleanly_while_redis_is_down(
     ],
 )
 def test_a_worker_that_cannot_start_says_why_and_ends(name: str, value: str, expected: str, tmp_path: Path) -> None:
-    given = {"NOTIFYFLOW_BROKER_URL": "redis://127.0.0.1:1", f"NOTIFYFLOW_{name}": value}
-    process = start(given, tmp_path, "--processes", "1")
+    input_text = {"NOTIFYFLOW_BROKER_URL": "redis://127.0.0.1:1", f"NOTIFYFLOW_{name}": value}
+    process = start(input_text, tmp_path, "--processes", "1")
     try:
         assert process.wait(DEADLINE_S) != 0
     finally:

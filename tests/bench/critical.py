@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from notifyflow import Incident, NotifyFlow, Recipient, Severity
-from tests.bench.scene import percentile, rows, scene, taken_after
+from tests.bench.scene import percentile, rows, scene, sent_after
 
 WAITING = 5000
 CRITICAL = 20
@@ -37,7 +37,7 @@ def _person(number: int) -> Recipient:
 def _wait(flow: NotifyFlow, keys: list[str]) -> list[timedelta]:
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        spans = [taken_after(row) for row in rows(flow, keys)]
+        spans = [sent_after(row) for row in rows(flow, keys)]
         if all(spans):
             return [span for span in spans if span is not None]
         time.sleep(0.5)

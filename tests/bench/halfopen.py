@@ -61,7 +61,7 @@ Measured in one process on SQLite, on two cores ({machine}); stand-ins and flood
 class Waits:
     """How long pages took."""
 
-    answered: int
+    delivered: int
     p50_ms: float
     p95_ms: float
     longest_ms: float
@@ -74,7 +74,7 @@ def flood(port: int, count: int) -> None:
     held: dict[int, socket.socket] = {}
     poll = select.epoll()
     poll.register(sys.stdin.fileno(), select.EPOLLIN | select.EPOLLHUP)
-    is_said = False
+    is_reported = False
     while True:
         for _ in range(min(200, count - len(held))):
             with suppress(OSError):
@@ -84,8 +84,8 @@ def flood(port: int, count: int) -> None:
                     connection.connect(("127.0.0.1", port))
                 held[connection.fileno()] = connection
                 poll.register(connection.fileno(), select.EPOLLOUT | select.EPOLLONESHOT)
-        if len(held) >= count and not is_said:
-            is_said = True
+        if len(held) >= count and not is_reported:
+            is_reported = True
             sys.stdout.write("held\n")
             sys.stdout.flush()
         for number, event in poll.poll(0.05):
@@ -129,34 +129,34 @@ def _up(variables: dict[str, str], log: Path) -> Iterator[tuple[int, int]]:
 
 def _post(port: int, key: str, name: str) -> bool:
     """Post one incident, repeating it until it is answered: a flood may displace a connection before its request."""
-    said = {"key": name, "title": "down", "severity": "CRITICAL", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+    document = {"key": name, "title": "down", "severity": "CRITICAL", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Idempotency-Key": name}
     for _ in range(20):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         with suppress(OSError, http.client.HTTPException):
-            connection.request("POST", "/v1/incidents", json.dumps(said), headers)
+            connection.request("POST", "/v1/incidents", json.dumps(document), headers)
             return connection.getresponse().status in (200, 201)
         connection.close()
     return False
 
 
 def _page(flow: NotifyFlow, port: int, pid: int, key: str, run: str) -> tuple[Waits, int]:
-    names, answered, held = [], 0, 0
+    names, delivered, held = [], 0, 0
     for number in range(PAGES):
         names.append(f"{run}-{number}")
-        answered += _post(port, key, names[-1])
+        delivered += _post(port, key, names[-1])
         held = max(held, _connections(pid))
         time.sleep(EVERY_S)
     until = time.monotonic() + 60
     spans: Sequence[timedelta] = ()
-    while time.monotonic() < until and len(spans) < answered:
+    while time.monotonic() < until and len(spans) < delivered:
         spans = [span for row in rows(flow, names) if (span := taken_after(row)) is not None]
         time.sleep(0.1)
     return Waits(
-        answered=answered,
+        delivered=delivered,
         p50_ms=percentile(spans, 0.5) * 1000,
         p95_ms=percentile(spans, 0.95) * 1000,
-        longest_ms=max(spans).total_seconds() * 1000 if len(spans) == answered else float("inf"),
+        longest_ms=max(spans).total_seconds() * 1000 if len(spans) == delivered else float("inf"),
     ), held
 
 
@@ -202,7 +202,7 @@ def main() -> int:
         quiet=quiet,
         flooded=flooded,
         held=held,
-        answered=flooded.answered,
+        delivered=flooded.delivered,
         log_bytes=log_bytes,
         kept_ms=kept_ms,
         machine=f"{platform.machine()}, Python {platform.python_version()}",
@@ -211,4 +211,4 @@ def main() -> int:
     (_FIGURES / "halfopen.rst").write_text(text, encoding="utf-8")
     (_FIGURES / "halfopen.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(text)
-    return 0 if flooded.longest_ms <= LONGEST_S * 1000 and flooded.answered == PAGES else 1
+    return 0 if flooded.longest_ms <= LONGEST_S * 1000 and flooded.delivered == PAGES else 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from notifyflow import Incident, NotifyFlow, Recipient
-from tests.bench.scene import percentile, rows, scene, taken_after
+from tests.bench.scene import percentile, rows, scene, sent_after
 
 INCIDENTS = 200
 EVERY_S = 0.1
@@ -36,7 +36,7 @@ def _page(flow: NotifyFlow, keys: Sequence[str]) -> None:
 def _wait(flow: NotifyFlow, keys: Sequence[str]) -> list[timedelta]:
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        spans = [taken_after(row) for row in rows(flow, keys) if row.channel != "email"]
+        spans = [sent_after(row) for row in rows(flow, keys) if row.channel != "email"]
         if all(spans):
             return [span for span in spans if span is not None]
         time.sleep(0.5)

@@ -31,7 +31,7 @@ from tests.bench import bodies
 from tests.bench.bodies import Endpoint
 from tests.unit.web.conftest import API_KEY, Backend, application_of
 
-MOST_CPU_S, MOST_BYTES, LONGEST_ANSWER = 0.5, 100_000_000, 64 * 1024
+MOST_CPU_S, MOST_BYTES, LONGEST_RESPONSE = 0.5, 100_000_000, 64 * 1024
 TRIES, STORED = 2, 2_000
 _FIGURES = Path(__file__).parents[2] / "docs" / "figures"
 _TEXT = """.. Made by scripts/bench; do not edit.
@@ -71,12 +71,12 @@ class Cost:
     status: int
     cpu_s: float
     memory_bytes: int
-    answer_bytes: int
+    response_bytes: int
 
     @property
     def is_kept(self) -> bool:
         """Whether the cost is within the limits for a body."""
-        return self.cpu_s <= MOST_CPU_S and self.memory_bytes <= MOST_BYTES and self.answer_bytes <= LONGEST_ANSWER
+        return self.cpu_s <= MOST_CPU_S and self.memory_bytes <= MOST_BYTES and self.response_bytes <= LONGEST_RESPONSE
 
 
 class SilentBell:
@@ -115,8 +115,8 @@ def _post(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> tupl
         with suppress(ConnectionError):
             while part := connection.recv(65_536):
                 response += part
-    said, _, content = bytes(response).partition(b"\r\n\r\n")
-    return int(said.split(b" ", 2)[1]) if said else 0, len(content)
+    head, _, content = bytes(response).partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]) if head else 0, len(content)
 
 
 def _memory(name: str) -> int:
@@ -144,7 +144,7 @@ def _cost(port: int, endpoint: Endpoint, name: str, body: bytes, key: str) -> Co
         status=found[0][2],
         cpu_s=min(cpu_s for cpu_s, *_ in found),
         memory_bytes=min(memory for _, memory, *_ in found),
-        answer_bytes=max(response for *_, response in found),
+        response_bytes=max(response for *_, response in found),
     )
 
 
@@ -163,7 +163,7 @@ def measure() -> list[Cost]:
                 cost = _cost(reading if is_read_only else whole, endpoint, name, make(), API_KEY if is_read_only else key)
                 sys.stdout.write(
                     f"{'' if cost.is_kept else 'TOO DEAR: '}{cost.path} {name}: {cost.status}, {cost.cpu_s * 1000:.0f} ms, "
-                    f"{cost.memory_bytes / 1e6:.0f} MB, {cost.answer_bytes:,} bytes\n"
+                    f"{cost.memory_bytes / 1e6:.0f} MB, {cost.response_bytes:,} bytes\n"
                 )
                 sys.stdout.flush()
                 costs.append(cost)
@@ -174,7 +174,8 @@ def measure_storing() -> float:
     """Return the processor time of an incident with a large group, in seconds."""
     with _flow() as flow:
         caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
-        ask = Integrations(UseCases(flow._deps, lambda consequences: None, prepare=flow._database.prepare), SHIPPED, None).handle
+        use_cases = UseCases(flow._deps, lambda consequences: None, prepare=flow._database.prepare)
+        handle = Integrations(use_cases, SHIPPED, None).handle
         groups = [
             [
                 InboundRequest(action=Action.NOTIFY, incident=Incident(key=f"{turn}/{number}", title="down"), labels={})
@@ -185,7 +186,7 @@ def measure_storing() -> float:
         spans = []
         for group in groups:
             before = time.process_time()
-            ask(group, caller, "alertmanager")
+            handle(group, caller, "alertmanager")
             spans.append(time.process_time() - before)
     return min(spans) / STORED
 
@@ -198,7 +199,7 @@ def _row(path: str, costs: Sequence[Cost]) -> str:
         dearest=dearest.body,
         cpu_ms=dearest.cpu_s * 1000,
         megabytes=max(cost.memory_bytes for cost in costs) / 1e6,
-        answer_kb=max(cost.answer_bytes for cost in costs) / 1024,
+        answer_kb=max(cost.response_bytes for cost in costs) / 1024,
     )
 
 

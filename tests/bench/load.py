@@ -38,7 +38,7 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class Responses:
     """The result of some posts: the total time, the time of each, and the count of each status."""
 
     took_s: float
@@ -46,19 +46,19 @@ class Answers:
     statuses: dict[str, int]
 
 
-def post(port: int, posts: Sequence[Post]) -> Answers:
+def post(port: int, posts: Sequence[Post]) -> Responses:
     """Post from a separate process and return the result."""
     given = json.dumps({"port": port, "posts": [asdict(each) for each in posts]})
     done = subprocess.run([sys.executable, "-m", __name__], input=given, stdout=subprocess.PIPE, text=True, check=True)
-    return Answers(**json.loads(done.stdout))
+    return Responses(**json.loads(done.stdout))
 
 
-def _post(port: int, posts: Sequence[Post]) -> Answers:
+def _post(port: int, posts: Sequence[Post]) -> Responses:
     waiting = deque([each.spelt() for each in posts])
     found: list[tuple[str, float]] = []
 
     def work(connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as answers:
+        with connection, connection.makefile("rb") as stream:
             while waiting:
                 try:
                     request = waiting.popleft()
@@ -66,26 +66,26 @@ def _post(port: int, posts: Sequence[Post]) -> Answers:
                     return
                 began = time.perf_counter()
                 connection.sendall(request)
-                found.append((_status(answers), time.perf_counter() - began))
+                found.append((_status(stream), time.perf_counter() - began))
 
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
     began = time.perf_counter()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(work, connections))
     took_s = time.perf_counter() - began
-    return Answers(took_s=took_s, spans_s=[span for _, span in found], statuses=dict(Counter(status for status, _ in found)))
+    return Responses(took_s=took_s, spans_s=[span for _, span in found], statuses=dict(Counter(status for status, _ in found)))
 
 
-def _status(answers: IO[bytes]) -> str:
+def _status(stream: IO[bytes]) -> str:
     """Read one response to its end."""
-    status, length = answers.readline().split()[1].decode(), 0
-    while line := answers.readline().strip():
+    status, length = stream.readline().split()[1].decode(), 0
+    while line := stream.readline().strip():
         name, _, value = line.partition(b":")
         length = int(value) if name.lower() == b"content-length" else length
-    answers.read(length)
+    stream.read(length)
     return status
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    json.dump(asdict(_post(asked["port"], [Post(**each) for each in asked["posts"]])), sys.stdout)
+    request = json.load(sys.stdin)
+    json.dump(asdict(_post(request["port"], [Post(**each) for each in request["posts"]])), sys.stdout)

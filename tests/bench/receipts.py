@@ -82,7 +82,7 @@ class Round:
 class Verdict:
     """The result of receipts in disorder."""
 
-    told: int
+    callbacks: int
     texts: int
     events: int
     lost: int
@@ -112,7 +112,7 @@ class Scene:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFYFLOW_")}
         self._variables = kept | variables
 
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
+    def query(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query."""
         return self._server.execute(sql.SQL(query), self._name)
 
@@ -151,12 +151,12 @@ def measure(scene: Scene, texts: Texts, ours: int, bare: int) -> list[tuple[Roun
 
 
 def _round(scene: Scene, port: int, posts: Sequence[Post], kept_in: str) -> Round:
-    ((before,),) = scene.ask(f"SELECT count(*) FROM {kept_in}")
-    answers = post(port, posts)
-    ((after,),) = scene.ask(f"SELECT count(*) FROM {kept_in}")
-    spans = sorted(answers.spans_s)
+    ((before,),) = scene.query(f"SELECT count(*) FROM {kept_in}")
+    responses = post(port, posts)
+    ((after,),) = scene.query(f"SELECT count(*) FROM {kept_in}")
+    spans = sorted(responses.spans_s)
     return Round(
-        a_second=(after - before) / answers.took_s,
+        a_second=(after - before) / responses.took_s,
         p50_ms=spans[len(spans) // 2] * 1000,
         p95_ms=spans[int(len(spans) * 0.95)] * 1000,
     )
@@ -164,22 +164,22 @@ def _round(scene: Scene, port: int, posts: Sequence[Post], kept_in: str) -> Roun
 
 def disorder(scene: Scene, texts: Texts, port: int) -> Verdict:
     """Send receipts repeatedly and in any order; return the result."""
-    told = in_disorder(texts.send(OF_TEXTS), number=ALL, seed=SEED)
-    answers = post(port, [each.signed() for each in told])
+    callbacks = in_disorder(texts.send(OF_TEXTS), number=ALL, seed=SEED)
+    responses = post(port, [each.signed() for each in callbacks])
     joined = "notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id"
-    found = dict(scene.ask(f"SELECT a.id, n.state FROM {joined}"))
-    inbox = set(scene.ask("SELECT event_id, matched_attempt_id FROM notifyflow_receipt"))
-    events = {(each.event_id, each.attempt_id) for each in told}
-    wanted = states(told)
+    found = dict(scene.query(f"SELECT a.id, n.state FROM {joined}"))
+    inbox = set(scene.query("SELECT event_id, matched_attempt_id FROM notifyflow_receipt"))
+    events = {(each.event_id, each.attempt_id) for each in callbacks}
+    wanted = states(callbacks)
     scene.check()
     return Verdict(
-        told=len(told),
+        callbacks=len(callbacks),
         texts=len(wanted),
         events=len(events),
         lost=len(events - inbox),
         wrong=sum(found[attempt_id] != state for attempt_id, state in wanted.items()),
-        refused=sum(times for status, times in answers.statuses.items() if status != "200"),
-        took_s=answers.took_s,
+        refused=sum(times for status, times in responses.statuses.items() if status != "200"),
+        took_s=responses.took_s,
     )
 
 

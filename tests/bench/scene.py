@@ -46,7 +46,7 @@ def rows(flow: NotifyFlow, keys: Sequence[str]) -> list[NotificationFacts]:
     return [row for key in keys for each in flow.status(key).escalations for row in each.notifications]
 
 
-def taken_after(row: NotificationFacts) -> timedelta | None:
+def sent_after(row: NotificationFacts) -> timedelta | None:
     """Return the time from queueing to the end of the first attempt; None while it runs."""
     ended_at = row.attempts[0].ended_at if row.attempts else None
     return None if ended_at is None else ended_at - row.created_at

@@ -85,8 +85,8 @@ def sample(worker: int, server: Postgres, name: str, broker: redis.Redis) -> Sam
     """Sample the worker's processes, this process, and the connections of both to the servers."""
     parent = psutil.Process(worker)
     return {
-        **_held("worker", [parent, *parent.children(recursive=True)]),
-        **_held("caller", [psutil.Process()]),
+        **_sample("worker", [parent, *parent.children(recursive=True)]),
+        **_sample("caller", [psutil.Process()]),
         "caller_threads": sum(thread.name != _SERVING for thread in threading.enumerate()),
         "connections": server.execute(
             sql.SQL("SELECT count(*) FROM pg_stat_activity WHERE datname = {}").format(sql.Literal(name))
@@ -96,7 +96,7 @@ def sample(worker: int, server: Postgres, name: str, broker: redis.Redis) -> Sam
     }
 
 
-def _held(who: str, processes: Sequence[psutil.Process]) -> Sample:
+def _sample(who: str, processes: Sequence[psutil.Process]) -> Sample:
     return {
         f"{who}_memory": sum(process.memory_info().rss for process in processes) / 1e6,
         f"{who}_threads": sum(process.num_threads() for process in processes),

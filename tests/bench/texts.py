@@ -83,15 +83,15 @@ def in_disorder(attempt_ids: Sequence[str], *, number: int, seed: int) -> list[C
     chance = random.Random(seed)
     events = sorted(_MEANING)
     once = [Callback(each, event) for each in attempt_ids for event in chance.sample(events, chance.randint(1, len(events)))]
-    told = once + chance.choices(once, k=number - len(once))
-    chance.shuffle(told)
-    return told
+    callbacks = once + chance.choices(once, k=number - len(once))
+    chance.shuffle(callbacks)
+    return callbacks
 
 
-def states(told: Iterable[Callback]) -> Mapping[str, str]:
+def states(callbacks: Iterable[Callback]) -> Mapping[str, str]:
     """Return the state in which each text has to end, by attempt: the strongest result counts."""
     strongest: dict[str, str] = {}
-    for each in told:
+    for each in callbacks:
         results = (strongest.get(each.attempt_id, "accepted"), _MEANING[each.event])
         strongest[each.attempt_id] = max(results, key=_STRENGTH.index)
     return {attempt_id: _STATES[result] for attempt_id, result in strongest.items()}

@@ -96,7 +96,7 @@ def _troubles(ground: Ground) -> Iterator[tuple[str, Redis | RabbitMq, Callable[
             through = scenarios.through(at, database=database, broker=other)
             scenarios.storm(at, [lambda: None] * 5, people=PEOPLE, **through)
 
-    yield "FLUSHALL, three times", ground.redis, storm(lambda: ground.redis.tell("FLUSHALL"))
+    yield "FLUSHALL, three times", ground.redis, storm(lambda: ground.redis.execute("FLUSHALL"))
     yield "Redis dies and comes back, three times", ground.redis, storm(scenarios.crash(ground.redis))
     yield "Redis out of memory, three times", ground.redis, lambda at: _fill_memory(ground, at)
     yield "RabbitMQ dies and comes back, three times", ground.rabbitmq, storm(scenarios.crash(ground.rabbitmq))
@@ -113,10 +113,10 @@ def _fill_memory(ground: Ground, at: Field) -> None:
     """Notify while Redis refuses every command."""
     worker = at.worker()
     for _ in range(3):
-        ground.redis.tell("CONFIG", "SET", "maxmemory", "1")
+        ground.redis.execute("CONFIG", "SET", "maxmemory", "1")
         key = at.notify(PEOPLE)
         until(lambda key=key: at.is_settled(key))  # type: ignore[misc]
-        ground.redis.tell("CONFIG", "SET", "maxmemory", "0")
+        ground.redis.execute("CONFIG", "SET", "maxmemory", "0")
         at.notify(PEOPLE)
     at.settle()
     worker.terminate()
@@ -179,7 +179,7 @@ def flood(ground: Ground) -> dict[str, object]:
                 at.notify(50)
             workers = [at.worker(threads=8) for _ in range(2)]
             until(lambda: at.seen() > 0)
-            ground.redis.tell("FLUSHALL")
+            ground.redis.execute("FLUSHALL")
             began = time.monotonic()
             until(lambda: at.seen() >= QUEUED, timeout_s=600)
             took = time.monotonic() - began

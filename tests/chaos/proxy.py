@@ -20,7 +20,7 @@ class Proxy(Relay):
         self._counting = threading.Lock()
         self.swallowed = 0
 
-    def may_answer(self, data: bytes) -> bool:
+    def may_reply(self, data: bytes) -> bool:
         """Swallow every n-th reply."""
         del data
         with self._counting:

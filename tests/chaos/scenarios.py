@@ -42,7 +42,7 @@ def distributed(
     store.upgrade()
     store.close()
     if isinstance(broker, Redis):
-        broker.tell("FLUSHALL")
+        broker.execute("FLUSHALL")
     with Field(sandbox, folder, given, clock=clock).open() as field:
         yield field
     server.drop_database(name)

@@ -64,15 +64,15 @@ class StrikingStore(Store):
         is_turn = self._striker.is_turn(_use_case_name())
 
         def until_its_commit(ledger: Ledger) -> T:
-            answer = use_case(ledger)
+            result = use_case(ledger)
             if is_turn:
                 self._striker.fall("before")
-            return answer
+            return result
 
-        answer = super().run(until_its_commit, timeout_s=timeout_s)
+        result = super().run(until_its_commit, timeout_s=timeout_s)
         if is_turn:
             self._striker.fall("after")
-        return answer
+        return result
 
 
 def _use_case_name() -> str:

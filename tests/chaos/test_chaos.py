@@ -82,7 +82,7 @@ def test_a_worker_that_is_frozen_past_its_lease_is_fenced_off(on_redis: Field) -
 
 
 def test_servers_that_crash_and_forget_lose_nothing(on_redis: Field, postgres_server: Postgres, redis: Redis) -> None:
-    scenarios.storm(on_redis, [scenarios.crash(postgres_server), lambda: redis.tell("FLUSHALL"), scenarios.crash(redis)])
+    scenarios.storm(on_redis, [scenarios.crash(postgres_server), lambda: redis.execute("FLUSHALL"), scenarios.crash(redis)])
     assert_clean(on_redis.verdict())
 
 

@@ -104,7 +104,7 @@ def pages(flow: NotifyFlow, key: str) -> list[NotificationFacts]:
     return [row for each in status.escalations for row in each.notifications]
 
 
-def is_told(flow: NotifyFlow, key: str) -> bool:
+def is_settled(flow: NotifyFlow, key: str) -> bool:
     return not {row.state for row in pages(flow, key)} & {NotificationState.QUEUED, NotificationState.SENDING}
 
 
@@ -119,10 +119,10 @@ def receive(flow: NotifyFlow, token: str) -> None:
 
 
 def broker_messages(redis: Redis) -> str:
-    return repr([redis.tell("HGETALL", key) for key in redis.tell("KEYS", "*.msgs")])  # type: ignore[attr-defined]
+    return repr([redis.execute("HGETALL", key) for key in redis.execute("KEYS", "*.msgs")])  # type: ignore[attr-defined]
 
 
-def knock(flow: NotifyFlow) -> None:
+def send_requests(flow: NotifyFlow) -> None:
     """Ask in many wrong ways, with marked values in every place."""
     client = Client(flow.asgi())
     _, key = flow.access().create("pager", [Scope.INGEST, Scope.READ], valid_for=None)
@@ -168,10 +168,10 @@ def what_is_raised(flow: NotifyFlow) -> str:
         f"C{MARK}",
     ]
     people = [Recipient(id=f"r{number}", **{way: each}) for number, each in enumerate(bad) for way in addresses]
-    said = Incident(key="k", title=f"{MARK} " * 1000, body=MARK * 20_000, url=f"gopher://{MARK}", labels={"a": MARK * 999})
+    outputs = Incident(key="k", title=f"{MARK} " * 1000, body=MARK * 20_000, url=f"gopher://{MARK}", labels={"a": MARK * 999})
     secrets = {"DATABASE_URL": f"my://u:{MARK}@h", "TWILIO_BASE_URL": f"https://u:{MARK}@h", "DELIVERY": MARK, "SECRET_KEY": MARK}
     acts: list[Callable[[], object]] = [
-        lambda: flow.notify(said, people, strict=True),
+        lambda: flow.notify(outputs, people, strict=True),
         lambda: flow.notify(Incident(key="k", title="t"), people, strict=True),
         lambda: Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in secrets.items()}),
     ]
@@ -214,18 +214,20 @@ def test_what_is_secret_or_personal_stands_in_no_log_and_no_message(sqlite_url: 
             for number, script in enumerate(FAULTS):
                 sandbox.script(script)
                 flow.notify(an_incident(f"k{number}"), [a_recipient(sandbox)], policy=ALL_AT_ONCE)
-                wait_until(lambda key=f"k{number}": is_told(flow, key), within_s=DEADLINE_S)
+                wait_until(lambda key=f"k{number}": is_settled(flow, key), within_s=DEADLINE_S)
             receive(flow, settings["NOTIFYFLOW_TWILIO_AUTH_TOKEN"])
             send_reply(flow, settings)
-            knock(flow)
+            send_requests(flow)
             errors = what_is_raised(flow)
             flow.acknowledge("k0", by="r1")
             flow.resolve("k0", by="r1")
-    said = {"lines": lines.getvalue(), "messages": messages, "moves": log_of_moves(sqlite_url), "errors": errors}
+    outputs = {"lines": lines.getvalue(), "messages": messages, "moves": log_of_moves(sqlite_url), "errors": errors}
     marks = (MARK, NUMBER[1:], "/a/", *secrets_of(settings))
-    leaks = [(where, line) for where, text in said.items() for line in text.splitlines() if any(mark in line for mark in marks)]
+    leaks = [
+        (where, line) for where, text in outputs.items() for line in text.splitlines() if any(mark in line for mark in marks)
+    ]
     assert leaks == []
     assert len(sandbox.inbox.messages()) >= len(FAULTS)
     signs = {"lines": "app.reply_handled", "messages": "actor_name", "moves": "claimed", "errors": "recipients[0].email"}
     for where, sign in signs.items():
-        assert sign in said[where]
+        assert sign in outputs[where]

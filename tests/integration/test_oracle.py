@@ -59,7 +59,7 @@ class AnyStory(RuleBasedStateMachine):
         self.rows: dict[str, OracleRow] = {}
         self.attempts: dict[str, tuple[str, int]] = {}
         self.running: list[Claimed] = []
-        self.said: list[tuple[str, Result | None, str]] = []
+        self.reported: list[tuple[str, Result | None, str]] = []
         self.accepted: dict[str, int] = {}
         self.ended: dict[str, int] = {}
         self.keys: list[str] = []
@@ -170,13 +170,13 @@ class AnyStory(RuleBasedStateMachine):
     @rule(data=st.data(), result=st.none() | st.sampled_from(Result), key=st.sampled_from(("", "", "", "1", "5")))
     def report(self, data: st.DataObject, result: Result | None, key: str) -> None:
         attempt_id = data.draw(st.sampled_from(sorted(self.attempts)))
-        self.said.append((attempt_id, Result.DELIVERED if key else result, f"said-{len(self.said)}"))
-        self._report(*self.said[-1], key=key)
+        self.reported.append((attempt_id, Result.DELIVERED if key else result, f"said-{len(self.reported)}"))
+        self._report(*self.reported[-1], key=key)
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.reported)
     @rule(data=st.data())
     def hear_again(self, data: st.DataObject) -> None:
-        self._report(*data.draw(st.sampled_from(self.said)))
+        self._report(*data.draw(st.sampled_from(self.reported)))
 
     # -- time
 
@@ -209,7 +209,7 @@ class AnyStory(RuleBasedStateMachine):
         self.every_row_is_what_its_attempts_amount_to(statuses)
         every_log_replays_and_says_nothing_personal(statuses)
         self.tiers_open_once_and_never_after_the_end(statuses)
-        every_critical_failure_is_told_and_none_of_operations_own(statuses)
+        every_critical_failure_pages_operations_but_none_of_its_own(statuses)
 
     def every_row_is_what_its_attempts_amount_to(self, statuses: list[IncidentStatus]) -> None:
         for status in statuses:
@@ -284,7 +284,7 @@ def every_log_replays_and_says_nothing_personal(statuses: list[IncidentStatus]) 
         assert found == states
 
 
-def every_critical_failure_is_told_and_none_of_operations_own(statuses: list[IncidentStatus]) -> None:
+def every_critical_failure_pages_operations_but_none_of_its_own(statuses: list[IncidentStatus]) -> None:
     operations = [each for each in statuses if each.facts.is_operations]
     assert len([each for each in operations if each.facts.state is not IncidentState.RESOLVED]) <= 1
     assert all(each.operations_key is None for each in operations)

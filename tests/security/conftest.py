@@ -53,7 +53,7 @@ class Target:
             connection.sendall(request)
             return read_all(connection)
 
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         """Send a request; header names may have ``_`` for ``-``."""
         values = {"host": "notify.example", "connection": "close", "content-length": str(len(body))}
         values |= {name.replace("_", "-"): value for name, value in headers.items()}

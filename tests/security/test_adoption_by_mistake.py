@@ -20,14 +20,14 @@ def test_a_database_that_is_worked_on_is_adopted_only_when_forced_and_then_shows
         assert refused.code == 2
         assert "a process delivers from this database" in refused.err
         assert "1 unfinished incident." in refused.err
-    asked = line.run("db", "adopt", "--force")
-    assert (asked.code, "Confirm with --yes" in asked.err) == (2, True)
+    refused = line.run("db", "adopt", "--force")
+    assert (refused.code, "Confirm with --yes" in refused.err) == (2, True)
     assert not target.status("db-1").is_quarantined
     assert line.run("check").code == 0
-    assert json.loads(target.ask("GET", "/readyz")[1])["is_degraded"] is False
+    assert json.loads(target.request("GET", "/readyz")[1])["is_degraded"] is False
 
     assert "1 incident is quarantined" in line.run("db", "adopt", "--force", "--yes").out
-    code, response = target.ask("GET", "/readyz?exclude=sweeping")
+    code, response = target.request("GET", "/readyz?exclude=sweeping")
     found = json.loads(response)
     assert (code, found["is_ready"], found["is_degraded"]) == (200, True, True)
     assert found["faults"][0]["where"] == "quarantine"

@@ -11,7 +11,7 @@ EARNING = ("+19005551234", "+491801123456", "+881612345678", "+979123456789", "+
 
 def page(target: Target, key: str, *recipients: dict[str, object]) -> tuple[int, dict[str, object]]:
     body = json.dumps({"key": key, "title": "call me", "severity": "CRITICAL", "recipients": recipients}).encode()
-    status, response = target.ask(
+    status, response = target.request(
         "POST", "/v1/incidents", body, authorization=f"Bearer {target.key}", content_type="application/json"
     )
     return status, json.loads(response)

@@ -39,11 +39,11 @@ def _assert_silent(text: str) -> None:
 
 def _everything(error: BaseException | None) -> str:
     """Return the text of an error with its causes and attributes, beyond what a traceback shows."""
-    said = []
+    shown = []
     while error is not None:
-        said += [repr(error), str(error), *traceback.format_exception(error)]
+        shown += [repr(error), str(error), *traceback.format_exception(error)]
         error = error.__cause__ or error.__context__
-    return "\n".join(said)
+    return "\n".join(shown)
 
 
 @pytest.mark.parametrize("url", MALFORMED)

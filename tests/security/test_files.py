@@ -64,8 +64,10 @@ def test_a_file_that_was_opened_to_a_group_stays_so_with_its_journal(tmp_path: P
     store.close()
 
 
-@pytest.mark.parametrize(("mode", "said"), [(0o644, "0644"), (0o660, "0660"), (0o604, "0604"), (0o600, None), (0o700, None)])
-def test_a_file_that_others_may_use_is_warned_of_at_every_start(tmp_path: Path, mode: int, said: str | None) -> None:
+@pytest.mark.parametrize(
+    ("mode", "mode_shown"), [(0o644, "0644"), (0o660, "0660"), (0o604, "0604"), (0o600, None), (0o700, None)]
+)
+def test_a_file_that_others_may_use_is_warned_of_at_every_start(tmp_path: Path, mode: int, mode_shown: str | None) -> None:
     (tmp_path / "notifyflow.db").touch()
     (tmp_path / "notifyflow.db").chmod(mode)
     for _ in range(2):
@@ -73,7 +75,7 @@ def test_a_file_that_others_may_use_is_warned_of_at_every_start(tmp_path: Path, 
             flow.start()
             flow.start()
         warnings = [line for line in lines if line["event"] == "app.database_file_exposed"]
-        assert [(line["log_level"], line["mode"]) for line in warnings] == ([("warning", said)] if said else [])
+        assert [(line["log_level"], line["mode"]) for line in warnings] == ([("warning", mode_shown)] if mode_shown else [])
         assert all(line["remedy"] == f"chmod 600 {tmp_path}/notifyflow.db" for line in warnings)
     assert _files(tmp_path)["notifyflow.db"] == mode, "it is for its owner to change"
 

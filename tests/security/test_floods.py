@@ -10,13 +10,15 @@ from notifyflow.core.model import NotificationState
 from tests.security.conftest import Target
 from tests.waiting import wait_until
 
-LONGEST_ANSWER = 64 * 1024
+LONGEST_RESPONSE = 64 * 1024
 INCIDENT = {"key": "k", "title": "down"}
 
 
 def submit(target: Target, body: object) -> tuple[int, bytes]:
-    said = json.dumps(body).encode()
-    return target.ask("POST", "/v1/incidents", said, authorization=f"Bearer {target.key}", content_type="application/json")
+    document = json.dumps(body).encode()
+    return target.request(
+        "POST", "/v1/incidents", document, authorization=f"Bearer {target.key}", content_type="application/json"
+    )
 
 
 def page(target: Target, key: str) -> None:
@@ -29,25 +31,25 @@ def test_a_flood_of_faults_is_counted_and_stops_nobody(target: Target):
     """Each of these took 23 s of processor time when every fault was compared with every other one."""
     flood = {**INCIDENT, "recipients": [{"id": number, "e": number} for number in range(4_000)]}
     with ThreadPoolExecutor(45) as attackers:
-        answers = [attackers.submit(submit, target, flood) for _ in range(45)]
-        assert target.ask("GET", "/readyz?exclude=sweeping")[0] == 200
+        responses = [attackers.submit(submit, target, flood) for _ in range(45)]
+        assert target.request("GET", "/readyz?exclude=sweeping")[0] == 200
         page(target, "in-between")
-        for response in answers:
-            status, said = response.result()
-            assert (status, len(json.loads(said)["faults"])) == (422, 21)
-            assert len(said) < LONGEST_ANSWER
+        for response in responses:
+            status, document = response.result()
+            assert (status, len(json.loads(document)["faults"])) == (422, 21)
+            assert len(document) < LONGEST_RESPONSE
 
 
 @pytest.mark.parametrize("path", ["/v1/alertmanager", "/v1/cloudevents"])
 @pytest.mark.parametrize("item", ["0", "{}", "[]", '"x"', '{"id":"1"}'])
 def test_a_list_of_nothing_is_answered_in_a_few_words(target: Target, path: str, item: str):
     body = "[" + ",".join([item] * (1_000_000 // (len(item) + 1))) + "]"
-    said = f'{{"alerts":{body}}}' if path == "/v1/alertmanager" else body
-    status, response = target.ask(
-        "POST", path, said.encode(), authorization=f"Bearer {target.key}", content_type="application/json"
+    document = f'{{"alerts":{body}}}' if path == "/v1/alertmanager" else body
+    status, response = target.request(
+        "POST", path, document.encode(), authorization=f"Bearer {target.key}", content_type="application/json"
     )
     assert status in (202, 400)
-    assert len(response) < LONGEST_ANSWER
+    assert len(response) < LONGEST_RESPONSE
 
 
 def test_more_recipients_than_a_request_may_name_are_refused_before_they_are_read(target: Target):
@@ -58,14 +60,14 @@ def test_more_recipients_than_a_request_may_name_are_refused_before_they_are_rea
 
 def test_bodies_that_are_held_before_a_key_is_shown_leave_room_for_those_who_showed_theirs(target: Target):
     """PagerDuty's senders put their key in the body, so that anybody can have a body read."""
-    held = b"POST /v2/enqueue HTTP/1.1\r\nHost: notify.example\r\nContent-Length: 524288\r\n\r\n" + b" " * 500_000
+    request = b"POST /v2/enqueue HTTP/1.1\r\nHost: notify.example\r\nContent-Length: 524288\r\n\r\n" + b" " * 500_000
     with ExitStack() as stack:
         connections = [stack.enter_context(target.connect()) for _ in range(45)]
         for connection in connections:
             with suppress(ConnectionError):
-                connection.sendall(held)
+                connection.sendall(request)
         alert = json.dumps({"alerts": [{"fingerprint": "f"}]}).encode()
-        assert target.ask("POST", "/v1/alertmanager", alert, authorization=f"Bearer {target.key}")[0] == 202
+        assert target.request("POST", "/v1/alertmanager", alert, authorization=f"Bearer {target.key}")[0] == 202
         page(target, "meanwhile")
-        answers = {connection.recv(12) for connection in connections}
-    assert answers == {b"HTTP/1.1 408", b"HTTP/1.1 503"}, "those that are too many may come again, the others wait for the rest"
+        responses = {connection.recv(12) for connection in connections}
+    assert responses == {b"HTTP/1.1 408", b"HTTP/1.1 503"}, "those that are too many may come again, the others wait for the rest"

@@ -104,7 +104,7 @@ def test_an_idle_connection_is_closed_in_favour_of_a_request(tmp_path: Path):
         for connection in idle:
             with suppress(ConnectionError):
                 connection.sendall(BEGUN)
-        assert target.ask("GET", "/livez")[0] == 200
+        assert target.request("GET", "/livez")[0] == 200
         assert len(target.server.server_state.connections) <= 20
         with suppress(ConnectionError):
             assert idle[0].recv(1) == b"", "whoever has waited longest goes first"
@@ -122,8 +122,8 @@ def test_a_request_is_answered_at_once_over_every_connection(target: Target):
     with target.connect() as connection:
         connection.sendall(BEGUN + b"\r\n")
         connection.recv(100)
-        (held,) = target.server.server_state.connections
-        assert held.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        (served,) = target.server.server_state.connections
+        assert served.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_keys_are_checked_before_a_body_is_read(target: Target):
@@ -164,10 +164,10 @@ def test_pages_leave_while_more_connections_are_open_than_there_are_files(tmp_pa
                 with suppress(ConnectionError):
                     connection.sendall(BEGUN)
             for number in range(5):
-                said = {"key": f"k{number}", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
+                document = {"key": f"k{number}", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
                 request = urllib.request.Request(
                     f"{url}/v1/incidents",
-                    json.dumps(said).encode(),
+                    json.dumps(document).encode(),
                     {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
                 )
                 with urllib.request.urlopen(request, timeout=60) as response:

@@ -27,7 +27,7 @@ def test_the_key_pressed_in_one_call_does_not_acknowledge_another(target: Target
     mine, victims = _text(target, "mine", "+15005550010"), _text(target, "victims", "+15005550011")
     form = {"CallSid": "CA1", "Digits": "1"}
     signature = RequestValidator(TWILIO_TOKEN).compute_signature(f"{PUBLIC_URL}/callbacks/twilio/voice/{mine}/key", form)
-    status, _ = target.ask(
+    status, _ = target.request(
         "POST",
         f"/callbacks/twilio/voice/{victims}/key",
         urlencode(form).encode(),

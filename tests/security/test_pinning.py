@@ -59,18 +59,18 @@ def test_an_adapter_that_does_not_pin_is_found_out(adapter: type[PinnedAdapter])
 
 def test_a_name_that_leads_inside_between_the_check_and_the_connection_is_not_followed():
     """The DNS answers twice: first with a public address, then with this machine's."""
-    answers = ["93.184.215.14", "127.0.0.1"]
+    addresses = ["93.184.215.14", "127.0.0.1"]
 
     class Rebinding(Guard):
         def resolve(self, host: str, port: int) -> str:
-            return answers.pop(0)
+            return addresses.pop(0)
 
-    asked = PreparedRequest()
-    asked.prepare(method="GET", url="https://rebinding.example/latest/meta-data")
+    request = PreparedRequest()
+    request.prepare(method="GET", url="https://rebinding.example/latest/meta-data")
     with closing(PinnedAdapter(Rebinding())) as adapter:
-        pool = adapter.get_connection_with_tls_context(asked, verify=True)
+        pool = adapter.get_connection_with_tls_context(request, verify=True)
     assert (pool.host, pool.port) == ("93.184.215.14", 443)
-    assert answers == ["127.0.0.1"], "it is resolved once"
+    assert addresses == ["127.0.0.1"], "it is resolved once"
 
 
 def test_no_spelling_of_an_address_inside_is_connected_to():

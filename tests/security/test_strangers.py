@@ -21,7 +21,7 @@ to = ["ada"]
 
 def post(target: Target, key: str, incident_key: str, *people: dict[str, str]) -> tuple[int, Any]:
     body = json.dumps({"key": incident_key, "title": "t", "recipients": people}).encode()
-    code, response = target.ask("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
+    code, response = target.request("POST", "/v1/incidents", body, authorization=f"Bearer {key}", content_type="application/json")
     return code, json.loads(response)
 
 
@@ -42,7 +42,7 @@ def test_a_key_brings_few_strangers_a_minute_and_what_is_refused_is_not_stored(l
         assert post(limited, limited.key, f"k{number}", stranger(number))[0] == 201
     code, problem = post(limited, limited.key, "k3", stranger(3))
     assert (code, problem["type"]) == (429, "urn:notifyflow:problem:too-many-addresses")
-    assert "put the recipients into the directory" in problem["detail"]
+    assert "add the recipients to the directory" in problem["detail"]
     assert "+1500" not in problem["detail"]
     assert limited.flow.find("k3") is None
     _, other = limited.flow.access().create("other", [Scope.INGEST], valid_for=None)
@@ -53,7 +53,7 @@ def test_one_request_brings_no_more_than_a_minute_allows(limited: Target):
     people = [{"id": str(number), "email": f"p{number}@example.com"} for number in range(4)]
     code, problem = post(limited, limited.key, "k", *people)
     assert code == 429
-    assert "send fewer at once" in problem["detail"]
+    assert "Send fewer at once" in problem["detail"]
     assert post(limited, limited.key, "k", *people[:3])[0] == 201
 
 

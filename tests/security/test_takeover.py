@@ -52,11 +52,11 @@ class Victim:
     def post(self, path: str, body: object, key: str | None = None) -> int:
         """Send a request, by default with the attacker's key."""
         headers = {"authorization": f"Bearer {key or self.target.key}", "content_type": "application/json"}
-        return self.target.ask("POST", path, json.dumps(body).encode(), **headers)[0]
+        return self.target.request("POST", path, json.dumps(body).encode(), **headers)[0]
 
-    def steal(self, *recipients: dict[str, str], **said: Any) -> int:
+    def steal(self, *recipients: dict[str, str], **fields: Any) -> int:
         """Post the victim's key with recipients of the attacker's."""
-        body = {"key": KEY, "title": "all is well", "body": "", "labels": {}, "recipients": recipients, **said}
+        body = {"key": KEY, "title": "all is well", "body": "", "labels": {}, "recipients": recipients, **fields}
         return self.post("/v1/incidents", body)
 
     def messages(self, to: str) -> list[Message]:
@@ -86,7 +86,7 @@ def test_no_integration_lets_a_sender_take_over_an_incident_by_its_key(victim: V
     (mail,) = victim.messages(EVES_MAIL)
     link = re.search(r"https://notify\.example(/a/[\w.~-]+)", mail.text)
     assert link is not None
-    assert victim.target.ask("POST", link[1])[0] == 303
+    assert victim.target.request("POST", link[1])[0] == 303
     mine = victim.target.flow.status(KEY, namespace="attacker")
     assert mine.facts.state is IncidentState.ACKNOWLEDGED
     victim.assert_untouched()
@@ -104,7 +104,7 @@ def test_an_alert_is_not_changed_or_resolved_with_another_senders_key(victim: Vi
 @pytest.mark.parametrize("dedup_key", [KEY, f"../{KEY}", FINGERPRINT])
 def test_no_event_reaches_another_senders_incident(victim: Victim, action: str, dedup_key: str):
     event = {"routing_key": victim.target.key, "event_action": action, "dedup_key": dedup_key, "payload": {"summary": "x"}}
-    assert victim.target.ask("POST", "/v2/enqueue", json.dumps(event).encode())[0] == 202
+    assert victim.target.request("POST", "/v2/enqueue", json.dumps(event).encode())[0] == 202
     victim.assert_untouched()
 
 
@@ -136,7 +136,7 @@ def test_a_key_for_ingest_shows_nothing_even_of_an_incident_whose_id_is_known(vi
         ("POST", f"{place}/resolve"),
         ("GET", "/v1/incidents"),
     ):
-        assert victim.target.ask(method, path, b"{}" if method == "POST" else b"", **headers)[0] == 403
+        assert victim.target.request(method, path, b"{}" if method == "POST" else b"", **headers)[0] == 403
     victim.assert_untouched()
 
 
@@ -145,11 +145,11 @@ def test_a_key_to_operate_elsewhere_finds_no_incident_by_an_id_that_it_knows(vic
     headers = {"authorization": f"Bearer {key}", "content_type": "application/json"}
     place = f"/v1/incidents/{victim.status.facts.id}"
     for verb, body in (("acknowledge", b"{}"), ("resolve", b"{}"), ("page-again", b'{"recipient": "ada"}')):
-        assert victim.target.ask("POST", f"{place}/{verb}", body, **headers)[0] == 404
-    assert victim.target.ask("GET", place, **headers)[0] == 404
-    status, listed = victim.target.ask("GET", "/v1/incidents?namespace=prometheus", **headers)
+        assert victim.target.request("POST", f"{place}/{verb}", body, **headers)[0] == 404
+    assert victim.target.request("GET", place, **headers)[0] == 404
+    status, listed = victim.target.request("GET", "/v1/incidents?namespace=prometheus", **headers)
     assert (status, json.loads(listed)["incidents"]) == (200, [])
-    status, listed = victim.target.ask("GET", "/v1/recipients", **headers)
+    status, listed = victim.target.request("GET", "/v1/recipients", **headers)
     assert (status, json.loads(listed)["recipients"]) == (200, [])
     victim.assert_untouched()
 
@@ -160,6 +160,6 @@ def test_the_operations_incident_is_out_of_reach(victim: Victim):
     assert victim.post("/v1/incidents", body) == 422
     for action in ("trigger", "acknowledge", "resolve"):
         event = {"routing_key": victim.target.key, "event_action": action, "dedup_key": "notifyflow/operations"}
-        victim.target.ask("POST", "/v2/enqueue", json.dumps(event | {"payload": {"summary": "x"}}).encode())
+        victim.target.request("POST", "/v2/enqueue", json.dumps(event | {"payload": {"summary": "x"}}).encode())
     assert victim.target.flow.find("notifyflow/operations", namespace="notifyflow") is None
     victim.assert_untouched()

@@ -46,7 +46,7 @@ def _texts(target: Target) -> list[str]:
 def _text(target: Target, body: str, sender: str = STRANGER, *, sid: str = "SM1", **more: str) -> str:
     """Post a text as Twilio does; return the response's text, or an empty string."""
     form = {"MessageSid": sid, "From": sender, "To": SMS_FROM, "Body": body, **more}
-    status, response = target.ask(
+    status, response = target.request(
         "POST",
         PATH,
         urlencode(form).encode(),
@@ -67,23 +67,23 @@ def _rows(target: Target, table: str) -> int:
 def test_a_strangers_400_texts_get_no_response_and_leave_nothing(texted: Target):
     before = [_rows(texted, table) for table in ("receipt", "opt_out", "number")]
     bodies = ("hello", "help", "STOP", "1", "yes", "START", "12")
-    answers = [_text(texted, bodies[number % len(bodies)], sid=f"SM{number}") for number in range(400)]
-    assert answers == [""] * 400
+    responses = [_text(texted, bodies[number % len(bodies)], sid=f"SM{number}") for number in range(400)]
+    assert responses == [""] * 400
     assert [_rows(texted, table) for table in ("receipt", "opt_out", "number")] == before
     assert texted.status("db-1").facts.state is IncidentState.OPEN
 
 
 def test_an_auto_reply_gets_three_responses(texted: Target):
     """An auto-reply at her number answers each of our responses with another text."""
-    answers = [_text(texted, f"I am away until Monday ({number}).", ADA, sid=f"SM{number}") for number in range(50)]
-    assert len(list(filter(None, answers))) == 3
+    responses = [_text(texted, f"I am away until Monday ({number}).", ADA, sid=f"SM{number}") for number in range(50)]
+    assert len(list(filter(None, responses))) == 3
 
 
 def test_an_echo_of_our_response_gets_none(texted: Target):
     explained, acknowledged = _text(texted, "help", ADA, sid="SM-help"), _text(texted, "1", ADA, sid="SM-ack")
     assert "You acknowledged it" in acknowledged
-    for number, said in enumerate((explained, acknowledged, f" {acknowledged}\n")):
-        assert _text(texted, said, ADA, sid=f"SM{number}") == ""
+    for number, text in enumerate((explained, acknowledged, f" {acknowledged}\n")):
+        assert _text(texted, text, ADA, sid=f"SM{number}") == ""
 
 
 def test_two_numbers_of_ours_do_not_talk_to_each_other(texted: Target):
@@ -93,8 +93,8 @@ def test_two_numbers_of_ours_do_not_talk_to_each_other(texted: Target):
 def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
     _text(texted, "STOP", ADA, sid="SM-stop")
     assert _rows(texted, "opt_out") == 1
-    told = texted.status(OPERATIONS_KEY)
-    assert "ada has replied STOP" in (told.content.body or "")
+    status = texted.status(OPERATIONS_KEY)
+    assert "ada has replied STOP" in (status.content.body or "")
     _text(texted, "START", ADA, sid="SM-start")
     assert _rows(texted, "opt_out") == 0
     later = texted.flow._deps.clock.now().replace(year=2100)
@@ -102,7 +102,7 @@ def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
     for sid in ("SM-stop", "SM-stop"):
         assert _text(texted, "STOP", ADA, sid=sid) == ""
     assert _rows(texted, "opt_out") == 0, "she wants texts"
-    assert texted.status(OPERATIONS_KEY).facts.version == told.facts.version
+    assert texted.status(OPERATIONS_KEY).facts.version == status.facts.version
 
 
 def test_an_acknowledgement_that_is_replayed_after_a_prune_changes_nothing(texted: Target):

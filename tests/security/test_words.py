@@ -13,7 +13,7 @@ SHOWN = "all is well nwod si bd, go back to sleep"
 
 
 def post(target: Target, path: str, document: object, authorization: str | None = None) -> tuple[int, str]:
-    status, response = target.ask(
+    status, response = target.request(
         "POST",
         path,
         json.dumps(document).encode(),
@@ -35,7 +35,7 @@ def test_a_title_that_would_read_backwards_is_shown_as_it_is_written(tmp_path: P
         assert SHOWN in mail.text
         link = re.search(r"https://notify\.example(/a/\S+)", mail.text)
         assert link
-        status, page = target.ask("GET", link[1])
+        status, page = target.request("GET", link[1])
         assert status == 200
         shown = (mail.text, page.decode(), target.status("k").content.title)
         assert all(SHOWN in text for text in shown)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 10_000
-_held: list[socket.socket] = []
+_reserved: list[socket.socket] = []
 
 
 def reserve_port() -> int:
@@ -29,5 +29,5 @@ def reserve_port() -> int:
         except OSError:
             name.close()
             continue
-        _held.append(name)
+        _reserved.append(name)
         return port

@@ -51,7 +51,7 @@ class RabbitMq:
             # Its standard input is a pipe that nobody writes to: at the end of a file it would read a shell's farewell there.
             self._process = subprocess.Popen([_PROGRAM], stdin=subprocess.PIPE, **how)
         deadline = time.monotonic() + _DEADLINE_S
-        while not self._answers():
+        while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"RabbitMQ did not start:\n{(self._folder / 'log').read_text()}")
             time.sleep(0.1)
@@ -100,7 +100,7 @@ class RabbitMq:
         threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")  # proc(5): "pid (name) state ..."
         return all(thread.read_text().rpartition(") ")[2][0] == "T" for thread in threads)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             self.connect().close()
         except AMQPConnectionError:

@@ -31,7 +31,7 @@ class Redis:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([_program(), *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + _DEADLINE_S
-        while not self._answers():
+        while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Redis did not start:\n{(self._folder / 'log').read_text()}")
             time.sleep(0.02)
@@ -42,14 +42,14 @@ class Redis:
             self._process.wait(_DEADLINE_S)
             self._process = None
 
-    def tell(self, *command: str) -> object:
+    def execute(self, *command: str) -> object:
         """Send one command, such as ``FLUSHALL``."""
         with redis.Redis.from_url(self.url) as client:
             return client.execute_command(*command)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
-            return bool(self.tell("PING"))
+            return bool(self.execute("PING"))
         except redis.ConnectionError:
             return False
 

@@ -29,12 +29,12 @@ class Relay:
         self.connections = 0
         self.replies = 0
 
-    def may_ask(self, data: bytes) -> bool:
+    def may_request(self, data: bytes) -> bool:
         """Look at what the client says; where it may not be passed on, the connection is cut."""
         del data
         return True
 
-    def may_answer(self, data: bytes) -> bool:
+    def may_reply(self, data: bytes) -> bool:
         """Look at what the server says; where it may not be passed on, the connection is cut."""
         del data
         return True
@@ -72,7 +72,7 @@ class Relay:
                 self._start(self._pump, server, client, True)
 
     def _pump(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
-        may_pass = self.may_answer if is_reply else self.may_ask
+        may_pass = self.may_reply if is_reply else self.may_request
         with suppress(OSError):
             while (data := source.recv(65536)) and may_pass(data):
                 with self._lock:
@@ -96,7 +96,7 @@ class Late(Relay):
 
     late_s: float | None = 0.0
 
-    def may_answer(self, data: bytes) -> bool:
+    def may_reply(self, data: bytes) -> bool:
         del data
         return not self.is_over.wait(self.late_s)
 
@@ -117,7 +117,7 @@ class Deaf(Relay):
         self.swallowed = 0
         self._committing = threading.Event()
 
-    def may_ask(self, data: bytes) -> bool:
+    def may_request(self, data: bytes) -> bool:
         if b"COMMIT" not in data:
             return True
         if self.loses:
@@ -127,7 +127,7 @@ class Deaf(Relay):
             self._committing.set()
         return True
 
-    def may_answer(self, data: bytes) -> bool:
+    def may_reply(self, data: bytes) -> bool:
         if not (self._committing.is_set() and b"COMMIT" in data):  # the tag of a commit's answer
             return True
         self._committing.clear()

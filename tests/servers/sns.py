@@ -43,7 +43,7 @@ class Sns:
         settings: What makes a flow reach it.
     """
 
-    answers: dict[str, tuple[int, bytes]]
+    responses: dict[str, tuple[int, bytes]]
     settings: Mapping[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
 
@@ -63,12 +63,12 @@ class Sns:
 
     def confirmation(self, **changes: str) -> dict[str, str]:
         """Make the message that asks for a confirmation, signed."""
-        told = {
+        fields = {
             "Type": "SubscriptionConfirmation",
             "Token": "t0ken",
             "SubscribeURL": f"https://{HOST}/?Action=ConfirmSubscription",
         }
-        return self.message("You have chosen to subscribe.", **told | changes)
+        return self.message("You have chosen to subscribe.", **fields | changes)
 
 
 def signed(fields: dict[str, str]) -> dict[str, str]:
@@ -131,7 +131,7 @@ def sns(folder: Path) -> Iterator[Sns]:
     (folder / "authority.pem").write_bytes(_pem(pairs["authority"][1]))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder / "host.pem")
-    script = Sns(answers={CERTIFICATE_PATH: (200, _pem(pairs["signer"][1])), "/": (200, b"<ConfirmSubscriptionResponse/>")})
+    script = Sns(responses={CERTIFICATE_PATH: (200, _pem(pairs["signer"][1])), "/": (200, b"<ConfirmSubscriptionResponse/>")})
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -141,7 +141,7 @@ def sns(folder: Path) -> Iterator[Sns]:
                 with tls.wrap_socket(self.request, server_side=True) as inner, inner.makefile("rb") as lines:
                     path = _read_head(lines)[1]
                     script.requests.append((host, path))
-                    status, body = script.answers.get(path.partition("?")[0], (404, b""))
+                    status, body = script.responses.get(path.partition("?")[0], (404, b""))
                     head = f"HTTP/1.1 {status} Said\r\nLocation: /e\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                     inner.sendall(head.encode() + body)
 

@@ -265,14 +265,14 @@ class SimulatedDatabase:
                 raise StorageUnavailable(timeout_s, "simulated")
             world.sleep(min(0.25, max(0.0, ends_s - world.now_s)))
 
-    def _commit(self, session: Session, answer: T) -> T:
+    def _commit(self, session: Session, result: T) -> T:
         world = self.world
         if self.is_server:
             world.point("before a commit")
             session.check_alive()
         session.is_unsure = world.strikes("commit_unknown", "the connection breaks during a commit")
         if session.is_unsure and world.random.random() < 0.5:
-            raise CommitUnknown(0, answer)
+            raise CommitUnknown(0, result)
         self.before_commit(session)
         if session.writes:
             self.enter("COMMIT", None)
@@ -282,8 +282,8 @@ class SimulatedDatabase:
         self.after_commit(session)
         world.point("after a commit")
         if session.is_unsure:
-            raise CommitUnknown(0, answer)
-        return answer
+            raise CommitUnknown(0, result)
+        return result
 
     def enter(self, sql: str, params: Any) -> None:
         """Prepare the connection for a statement: it shows the committed rows and the running transaction's own writes."""

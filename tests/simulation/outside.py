@@ -82,7 +82,7 @@ class Broker:
             waiting[0].wake_after(0)
 
 
-ANSWERS: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
+OUTCOMES: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
     # answer: whether the provider accepted the message, and the error that the channel raises
     "accepted": (True, None),
     "busy": (False, lambda: TemporaryProviderError("busy", code="503")),
@@ -98,7 +98,7 @@ ANSWERS: dict[str, tuple[bool, Callable[[], Exception] | None]] = {
 }
 MOODS: dict[str, dict[str, float]] = {
     "well": {},
-    "shaky": dict.fromkeys(ANSWERS, 0.07),
+    "shaky": dict.fromkeys(OUTCOMES, 0.07),
     "down": {"busy": 0.6, "no connection": 0.2, "throttled": 0.1, "busy, yet sent": 0.1},
     "refusing": {"refused for good": 0.8},
     "offended": {"refuses us": 0.7},
@@ -135,7 +135,7 @@ class Send:
 
     attempt_id: str
     notification_id: str
-    answer: str = ""
+    outcome: str = ""
     is_accepted: bool = False
     results: set[Result] = field(default_factory=set)
 
@@ -157,15 +157,15 @@ class SimulatedProvider(Provider):
         outside, world = self._outside, self._outside.world
         world.point("before a send")
         send = outside.begin(message.attempt_id)
-        answer = outside.draw(self._channel, message.address)
-        is_accepted, error = ANSWERS[answer]
+        outcome = outside.draw(self._channel, message.address)
+        is_accepted, error = OUTCOMES[outcome]
         ref = f"ref-{message.attempt_id[-6:]}"
         if is_accepted and self._channel in outside.reporting:
             outside.report_later(self, send, self._channel, ref)
-        world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else outside.latency_s())
-        world.note(f"{self.name}: {answer} ({message.attempt_id[-4:]})")
-        send.answer, send.is_accepted = answer, is_accepted
-        send.results.add(_RESULTS_OF_ERRORS.get(answer, Result.TEMPORARY_FAILURE))
+        world.sleep(PROVIDER_TIMEOUT_S if outcome.startswith("timed out") else outside.latency_s())
+        world.note(f"{self.name}: {outcome} ({message.attempt_id[-4:]})")
+        send.outcome, send.is_accepted = outcome, is_accepted
+        send.results.add(_RESULTS_OF_ERRORS.get(outcome, Result.TEMPORARY_FAILURE))
         outside.on_response(send)
         if world.strikes("stall", self.name):  # past its lease, before the outcome is recorded
             world.task.process.paused_until_s = world.now_s + world.random.uniform(*_STALL_S)
@@ -182,10 +182,10 @@ class SearchableProvider(SimulatedProvider):
         world = self._outside.world
         world.point("before a question")
         send = self._outside.sends.get(message.attempt_id)
-        answer = self._outside.draw(self._channel, message.address)
-        world.sleep(PROVIDER_TIMEOUT_S if answer.startswith("timed out") else 0.1)
-        world.note(f"{self.name}: asked after {message.attempt_id[-4:]}: {answer}, {send and send.is_accepted}")
-        if answer != "accepted":
+        outcome = self._outside.draw(self._channel, message.address)
+        world.sleep(PROVIDER_TIMEOUT_S if outcome.startswith("timed out") else 0.1)
+        world.note(f"{self.name}: asked after {message.attempt_id[-4:]}: {outcome}, {send and send.is_accepted}")
+        if outcome != "accepted":
             raise TemporaryProviderError("busy", code="503")
         if send is None or not send.is_accepted:
             return None
@@ -281,10 +281,10 @@ class Outside:
         if self.world.is_healed:
             return "accepted"
         left = self.world.random.random()
-        for answer, odds in MOODS[self.moods[channel]].items():
+        for outcome, odds in MOODS[self.moods[channel]].items():
             left -= odds
             if left < 0:
-                return answer
+                return outcome
         return "accepted"
 
     def report_later(self, provider: SimulatedProvider, send: Send, channel: str, ref: str) -> None:

@@ -14,7 +14,7 @@ TOP = Path(__file__).parents[2]
 PYTHONS = ("3.11.14", "3.12.12", "3.13.9")
 
 
-def _asked_for() -> Iterator[Requirement]:
+def _requirements() -> Iterator[Requirement]:
     setup = configparser.ConfigParser()
     setup.read(TOP / "setup.cfg")
     for lines in (setup["options"]["install_requires"], *setup["options.extras_require"].values()):
@@ -35,22 +35,26 @@ def _pins(python: str) -> dict[str, Version]:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_pins_everything_that_is_asked_for_to_a_version_that_is_allowed(python: str) -> None:
     pins = _pins(python)
-    for asked in _asked_for():
-        if asked.marker is None or asked.marker.evaluate({"python_version": python.rpartition(".")[0]}):
-            pinned = pins.get(canonicalize_name(asked.name))
-            assert pinned is not None, f"{asked.name} is not pinned. Run scripts/lock"
-            assert pinned in asked.specifier, f"{asked.name} {pinned} is pinned, {asked.specifier} is asked for. Run scripts/lock"
+    for required in _requirements():
+        if required.marker is None or required.marker.evaluate({"python_version": python.rpartition(".")[0]}):
+            pinned = pins.get(canonicalize_name(required.name))
+            assert pinned is not None, f"{required.name} is not pinned. Run scripts/lock"
+            assert pinned in required.specifier, (
+                f"{required.name} {pinned} is pinned, {required.specifier} is asked for. Run scripts/lock"
+            )
 
 
 def test_every_bound_that_keeps_a_hole_out_is_the_one_that_the_documentation_explains() -> None:
     page = (TOP / "docs" / "explanation" / "dependencies.rst").read_text()
-    said = dict(re.findall(r"^   \* - ``([a-z0-9-]+)>=([0-9.]+)``$", page, re.MULTILINE))
-    bounds = {asked.name: str(asked.specifier) for asked in _asked_for()}
-    assert {"starlette", "requests", "urllib3", "cryptography", "jinja2"} <= said.keys()
-    for name, version in said.items():
+    lowest = dict(re.findall(r"^   \* - ``([a-z0-9-]+)>=([0-9.]+)``$", page, re.MULTILINE))
+    bounds = {required.name: str(required.specifier) for required in _requirements()}
+    assert {"starlette", "requests", "urllib3", "cryptography", "jinja2"} <= lowest.keys()
+    for name, version in lowest.items():
         assert f">={version}" in bounds[name].split(",")
 
 
 def test_everything_that_is_asked_for_has_a_lowest_version() -> None:
-    without = [asked.name for asked in _asked_for() if not any(each.operator in (">=", "==") for each in asked.specifier)]
+    without = [
+        required.name for required in _requirements() if not any(each.operator in (">=", "==") for each in required.specifier)
+    ]
     assert without == []

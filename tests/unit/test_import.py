@@ -9,7 +9,7 @@ import pytest
 import notifyflow
 
 HEAVY = ("twilio", "boto3", "botocore", "fastapi", "starlette", "slack_sdk", "dramatiq", "redis", "peewee", "psycopg", "requests")
-LOOK = """
+SCRIPT = """
 import json, os, sys
 class Env(dict):
     def __getitem__(self, name): read.append(name); return super().__getitem__(name)
@@ -22,24 +22,24 @@ print(json.dumps(dict(modules=sorted(sys.modules), read=read, events=events)))
 """
 
 
-def look(statement: str) -> dict[str, list[str]]:
+def loaded(statement: str) -> dict[str, list[str]]:
     done = subprocess.run(
-        [sys.executable, "-c", LOOK.replace("{statement}", statement)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT.replace("{statement}", statement)], capture_output=True, text=True, check=True
     )
-    answer: dict[str, list[str]] = json.loads(done.stdout)
-    return answer
+    modules: dict[str, list[str]] = json.loads(done.stdout)
+    return modules
 
 
 @pytest.mark.parametrize("statement", ["import notifyflow", "from notifyflow import Incident, Recipient, Severity"])
 def test_importing_loads_nothing_heavy_opens_nothing_and_reads_no_environment(statement: str) -> None:
-    seen = look(statement)
+    seen = loaded(statement)
     assert not [name for name in HEAVY if name in seen["modules"]]
     assert [name for name in seen["read"] if name.startswith("NOTIFYFLOW_")] == []
     assert seen["events"] == []
 
 
 def test_importing_the_public_names_loads_no_web_framework_and_no_sdk() -> None:
-    seen = look("from notifyflow import NotifyFlow")
+    seen = loaded("from notifyflow import NotifyFlow")
     assert not [name for name in ("twilio", "boto3", "fastapi", "slack_sdk") if name in seen["modules"]]
     assert [name for name in seen["read"] if name.startswith("NOTIFYFLOW_")] == []
     assert [event for event in seen["events"] if event.startswith(("sqlite3.", "subprocess."))] == []

@@ -98,7 +98,7 @@ class Arena:
     def begin(self, contestant: Contestant, snapshot: Snapshot | None = None) -> None:
         """Begin with an empty database and broker, or with those of a snapshot."""
         self.redis.flushdb()
-        self.ear.heard.clear()
+        self.ear.received.clear()
         if snapshot is None:
             self.database = self._copy(self._empty_database(contestant))
             return
@@ -111,13 +111,13 @@ class Arena:
 
     def keep(self) -> Snapshot:
         """Take a snapshot of what is there; all processes have ended."""
-        self.ask("VACUUM ANALYZE")
+        self.query("VACUUM ANALYZE")
         snapshot = Snapshot(database=self.database, broker=next(self._brokers))
         for key in self.redis.scan_iter(count=1_000):
             self.redis.move(key, snapshot.broker)
         return snapshot
 
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
+    def query(self, query: str) -> list[tuple[Any, ...]]:
         """Run a statement in the database in use."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(query)
@@ -125,12 +125,12 @@ class Arena:
 
     def left(self, contestant: Contestant) -> int:
         """Return how many notifications are not carried yet."""
-        ((left,),) = self.ask(contestant.left)
+        ((left,),) = self.query(contestant.left)
         return int(left)
 
     def committed(self, query: str) -> dict[str, float]:
         """Return when the transactions of a contestant's query were committed, in seconds since the epoch."""
-        found = self.ask(
+        found = self.query(
             f"SELECT who, extract(epoch FROM pg_xact_commit_timestamp(xact))::float8 FROM ({query}) AS q (who, xact)"
         )
         return dict(found)
@@ -141,12 +141,12 @@ class Arena:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET pg_stat_statements.track = 'none'")
 
-            def ask(query: str) -> float:
-                row = connection.execute(query).fetchone()
+            def query(statement: str) -> float:
+                row = connection.execute(statement).fetchone()
                 assert row is not None
                 return float(row[0])
 
-            yield ask
+            yield query
 
     def drive(
         self,
@@ -199,7 +199,7 @@ class Arena:
         with self.worker(contestant, **more) as worker:
             self.drive(contestant, incidents=10, PREFIX="warm")
             self.wait_until(lambda: not self.left(contestant), within_s=_START_S)
-            self.ear.heard.clear()
+            self.ear.received.clear()
             yield worker
 
     def wait_until(self, is_so: Callable[[], bool], *, within_s: float) -> float:
@@ -222,8 +222,8 @@ class Arena:
             if contestant.is_ours:
                 self.run(program("notifyflow"), "db", "upgrade")
             else:
-                self.ask((PEERS_FOLDER / "schema.sql").read_text())
-            self.ask("CREATE EXTENSION pg_stat_statements")
+                self.query((PEERS_FOLDER / "schema.sql").read_text())
+            self.query("CREATE EXTENSION pg_stat_statements")
         return self._empty[schema]
 
     def _copy(self, database: str) -> str:
@@ -260,11 +260,11 @@ class Processes:
     @property
     def memory_mb(self) -> float:
         """The memory that they hold and share with nobody else."""
-        held = 0
+        used = 0
         for each in self._all():
             with suppress(psutil.NoSuchProcess):
-                held += each.memory_full_info().uss
-        return held / 1_000_000
+                used += each.memory_full_info().uss
+        return used / 1_000_000
 
     def _all(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]

@@ -35,7 +35,7 @@ def page_when_idle(arena: Arena, contestant: Contestant, *, incidents: int, idle
         delays = _delays(arena, contestant, incidents=incidents, pause_ms=30)
         arena.wait_until(lambda: not arena.left(contestant), within_s=_WITHIN_S)
     sent = arena.committed(contestant.sent_at)
-    records = [sent[address] - at for (what, address), at in arena.ear.heard.items() if what == "done" and address in sent]
+    records = [sent[address] - at for (what, address), at in arena.ear.received.items() if what == "done" and address in sent]
     return (
         dict(_quantiles("commit → call", delays))
         | dict(_quantiles("response → commit", records))
@@ -69,7 +69,7 @@ def page_together(arena: Arena, *, recipients: int, incidents: int) -> Measured:
         driven = arena.drive(OURS, incidents=incidents, recipients=recipients, channels=1, pause_ms=1500)
         arena.wait_until(lambda: not arena.left(OURS), within_s=_WITHIN_S)
     spans = [
-        max(arena.ear.heard["done", f"incident-{number}-{each}"] for each in range(recipients)) - call["committed_at"]
+        max(arena.ear.received["done", f"incident-{number}-{each}"] for each in range(recipients)) - call["committed_at"]
         for number, call in enumerate(driven.calls)
     ]
     return {"the last response, ms": 1000 * percentile(spans, 0.5)}

@@ -15,7 +15,7 @@ class Ear:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_000_000)
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        self.heard: dict[tuple[str, str], float] = {}
+        self.received: dict[tuple[str, str], float] = {}
 
     def listen(self) -> None:
         """Receive until ``close``."""
@@ -26,7 +26,7 @@ class Ear:
             if not what:
                 self._socket.close()
                 return
-            self.heard.setdefault((what, address), now)
+            self.received.setdefault((what, address), now)
 
     def wait_for(self, what: str, address: str, *, within_s: float) -> float:
         """Return when it was reported.
@@ -35,11 +35,11 @@ class Ear:
             TimeoutError: When it is not reported in time.
         """
         until = time.monotonic() + within_s
-        while (heard_at := self.heard.get((what, address))) is None:
+        while (received_at := self.received.get((what, address))) is None:
             if time.monotonic() > until:
                 raise TimeoutError(f"{what} {address} was not reported within {within_s:g} s")
             time.sleep(0.0005)
-        return heard_at
+        return received_at
 
     def close(self) -> None:
         """End ``listen``."""

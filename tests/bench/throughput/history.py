@@ -44,7 +44,7 @@ class Original:
         arena.drive(OURS, incidents=1, PREFIX=prefix)
         with arena.worker(OURS):
             ended = "SELECT count(*) FROM notifyflow_attempt WHERE state = 'RECORDED'"
-            arena.wait_until(lambda: arena.ask(ended)[0][0] >= 6, within_s=_WITHIN_S)
+            arena.wait_until(lambda: arena.query(ended)[0][0] >= 6, within_s=_WITHIN_S)
             if is_resolved:
                 for key in (self._key, f"{prefix}-warm-0"):
                     arena.run(program("notifyflow"), "resolve", key, "--by", "ada")
@@ -57,11 +57,11 @@ class Original:
         Returns:
             How many rows were added.
         """
-        ((incident_id,),) = self._arena.ask(f"SELECT id FROM notifyflow_incident WHERE key = '{self._key}'")
+        ((incident_id,),) = self._arena.query(f"SELECT id FROM notifyflow_incident WHERE key = '{self._key}'")
         mine = {table: condition.format(f"'{incident_id}'") for table, condition in _ROWS_OF.items()}
         ids = [self._key]
         for table in _WITH_IDS:
-            ids += [id_ for (id_,) in self._arena.ask(f"SELECT id FROM {table} WHERE {mine[table]}")]
+            ids += [id_ for (id_,) in self._arena.query(f"SELECT id FROM {table} WHERE {mine[table]}")]
         added = 0
         for table in _ROWS_OF:
             columns = self._columns(table)
@@ -78,11 +78,11 @@ class Original:
             )
             ((rows,),) = self._arena.server.execute(statement, self._arena.database)
             added += rows
-        self._arena.ask("VACUUM ANALYZE")
+        self._arena.query("VACUUM ANALYZE")
         return added
 
     def _columns(self, table: str) -> Sequence[tuple[str, str]]:
-        found = self._arena.ask(
+        found = self._arena.query(
             "SELECT column_name, data_type FROM information_schema.columns"
             f" WHERE table_name = '{table}' AND is_identity = 'NO' AND column_default IS NULL ORDER BY ordinal_position"
         )
@@ -104,21 +104,21 @@ def _copied(name: str, kind: str, ids: Sequence[str], due_in: str | None) -> sql
 
 def idle(arena: Arena, *, for_s: float) -> Measured:
     """Measure a worker that finds nothing due: its memory, its processor time, and the time that it keeps the database busy."""
-    arena.ask(f"ALTER DATABASE {arena.database} SET pg_stat_statements.track = 'top'")
+    arena.query(f"ALTER DATABASE {arena.database} SET pg_stat_statements.track = 'top'")
     spent = (
         "SELECT coalesce(sum(total_exec_time), 0) FROM pg_stat_statements"
         " WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    with arena.watching() as ask, arena.worker(OURS) as worker:
-        arena.wait_until(lambda: bool(ask("SELECT count(*) FROM notifyflow_outage")), within_s=_WITHIN_S)  # it has swept
+    with arena.watching() as query, arena.worker(OURS) as worker:
+        arena.wait_until(lambda: bool(query("SELECT count(*) FROM notifyflow_outage")), within_s=_WITHIN_S)  # it has swept
         time.sleep(for_s / 2)
-        before_ms, before_s, began = ask(spent), worker.cpu_s, time.perf_counter()
+        before_ms, before_s, began = query(spent), worker.cpu_s, time.perf_counter()
         time.sleep(for_s)
         took_s = time.perf_counter() - began
         return {
             "memory of the worker, MB": worker.memory_mb,
             "an idle worker, % of a core": 100 * (worker.cpu_s - before_s) / took_s,
-            "statements of an idle worker, ms a second": (ask(spent) - before_ms) / took_s,
+            "statements of an idle worker, ms a second": (query(spent) - before_ms) / took_s,
         }
 
 

@@ -40,20 +40,20 @@ def accept_many(arena: Arena, contestant: Contestant, *, incidents: int, callers
 def rows_of_ten(arena: Arena, *, recipients: int) -> Sequence[rows.Table]:
     """Return the rows that ``notify()`` writes for ten incidents, in tables that are empty without them."""
     arena.begin(OURS)
-    names = [name for (name,) in arena.ask("SELECT tablename FROM pg_tables WHERE tablename LIKE 'notifyflow%'")]
-    empty = [name for name in names if not arena.ask(f"SELECT 1 FROM {name} LIMIT 1")]
+    names = [name for (name,) in arena.query("SELECT tablename FROM pg_tables WHERE tablename LIKE 'notifyflow%'")]
+    empty = [name for name in names if not arena.query(f"SELECT 1 FROM {name} LIMIT 1")]
     arena.drive(OURS, incidents=10, recipients=recipients)
     referred_to_first = sorted(empty, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     return [table for table in (_table(arena, name) for name in referred_to_first) if table.rows]
 
 
 def _table(arena: Arena, name: str) -> rows.Table:
-    found = arena.ask(
+    found = arena.query(
         "SELECT column_name, udt_name FROM information_schema.columns"
         f" WHERE table_name = '{name}' AND is_identity = 'NO' AND column_default IS NULL ORDER BY ordinal_position"
     )
     columns = [column for column, _ in found]
-    written = arena.ask(f"SELECT {', '.join(columns)} FROM {name}")
+    written = arena.query(f"SELECT {', '.join(columns)} FROM {name}")
     return rows.Table(name=name, columns=columns, types=[kind for _, kind in found], rows=written)
 
 
@@ -91,9 +91,9 @@ def carry(
     """Carry what a snapshot has queued, or what is queued in the database in use."""
     if snapshot is not None:
         arena.begin(contestant, snapshot)
-    with arena.watching() as ask:
+    with arena.watching() as query:
         worker = arena.worker(contestant, processes=processes, PROVIDER=provider)
-        return carried(arena, lambda: ask(contestant.left), worker, longest_s=longest_s)
+        return carried(arena, lambda: query(contestant.left), worker, longest_s=longest_s)
 
 
 def carried(
@@ -133,13 +133,13 @@ def call_only(arena: Arena, *, provider: str, count: int) -> Measured:
 def count_statements(arena: Arena, snapshot: Snapshot) -> Measured:
     """Count the statements by which what is queued is carried."""
     arena.begin(OURS, snapshot)
-    arena.ask(f"ALTER DATABASE {arena.database} SET pg_stat_statements.track = 'top'")
-    with arena.watching() as ask:
-        ask("SELECT count(pg_stat_statements_reset(0, oid)) FROM pg_database WHERE datname = current_database()")
-        total = ask(OURS.total)
+    arena.query(f"ALTER DATABASE {arena.database} SET pg_stat_statements.track = 'top'")
+    with arena.watching() as query:
+        query("SELECT count(pg_stat_statements_reset(0, oid)) FROM pg_database WHERE datname = current_database()")
+        total = query(OURS.total)
         with arena.worker(OURS):
-            arena.wait_until(lambda: not ask(OURS.left), within_s=120)
-        return {name: ask(query) / total for name, query in _COUNTS.items()}
+            arena.wait_until(lambda: not query(OURS.left), within_s=120)
+        return {name: query(count) / total for name, count in _COUNTS.items()}
 
 
 _CALLS = """

@@ -22,7 +22,7 @@ class Loopback(Guard):
         return "127.0.0.1"
 
 
-def ask(url: str, authority: Path) -> int:
+def get(url: str, authority: Path) -> int:
     with requests.Session() as session:
         session.trust_env = False
         session.mount("https://", PinnedAdapter(Loopback()))
@@ -33,11 +33,11 @@ def test_the_resolved_address_is_connected_to_and_the_hosts_name_is_verified(
     certificate: ssl.SSLContext, authority: Path
 ) -> None:
     with http_server(certificate) as server:
-        assert ask(f"https://hooks.slack.com:{server.port}/services/1", authority) == 200
+        assert get(f"https://hooks.slack.com:{server.port}/services/1", authority) == 200
         (request,) = server.requests
         assert request.headers["Host"] == f"hooks.slack.com:{server.port}"
         with pytest.raises(requests.exceptions.SSLError):
-            ask(f"https://other.slack.com:{server.port}/services/1", authority)
+            get(f"https://other.slack.com:{server.port}/services/1", authority)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def build(kind: type[Channel], port: int = 9, **more: str) -> Channel:
     return kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": text for name, text in values.items() if text}))
 
 
-def given(server: HttpServer, kind: type[Channel], message: OutboundMessage, **more: str) -> dict[str, list[str]]:
+def sent_form(server: HttpServer, kind: type[Channel], message: OutboundMessage, **more: str) -> dict[str, list[str]]:
     server.requests.clear()
     channel = build(kind, server.port, **more)
     channel.providers[0].send(message)
@@ -70,7 +70,7 @@ def read_receipt(kind: type[Channel], callback: Callback) -> Receipt:
 
 
 def test_a_text_carries_its_callback_url_and_its_validity(server: HttpServer) -> None:
-    form = given(server, SmsChannel, a_message("+4915112345678", valid_for_s=600))
+    form = sent_form(server, SmsChannel, a_message("+4915112345678", valid_for_s=600))
     assert form["To"] == ["+4915112345678"]
     assert form["From"] == ["+15005550006"]
     assert form["StatusCallback"] == [f"{PUBLIC}{SMS_PATH}#rc=5&rp=all"]
@@ -80,18 +80,18 @@ def test_a_text_carries_its_callback_url_and_its_validity(server: HttpServer) ->
 
 @pytest.mark.parametrize(("valid_for_s", "period"), [(0, "1"), (90_000, "36000")])
 def test_a_validity_keeps_within_what_twilio_accepts(server: HttpServer, valid_for_s: int, period: str) -> None:
-    assert given(server, SmsChannel, a_message("+4915112345678", valid_for_s=valid_for_s))["ValidityPeriod"] == [period]
+    assert sent_form(server, SmsChannel, a_message("+4915112345678", valid_for_s=valid_for_s))["ValidityPeriod"] == [period]
 
 
 def test_a_messaging_service_chooses_the_number(server: HttpServer) -> None:
-    form = given(server, SmsChannel, a_message("+4915112345678"), TWILIO_SMS_FROM="MG0123")
+    form = sent_form(server, SmsChannel, a_message("+4915112345678"), TWILIO_SMS_FROM="MG0123")
     assert form["MessagingServiceSid"] == ["MG0123"]
     assert "From" not in form
     assert "ValidityPeriod" not in form
 
 
 def test_a_call_says_it_twice_and_gathers_one_key(server: HttpServer) -> None:
-    form = given(server, VoiceChannel, a_message("+4915112345678"))
+    form = sent_form(server, VoiceChannel, a_message("+4915112345678"))
     assert form["StatusCallback"] == [f"{PUBLIC}{VOICE_PATH}#rc=5&rp=all"]
     assert form["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
     gather = ElementTree.fromstring(form["Twiml"][0].encode()).find("Gather")
@@ -106,7 +106,7 @@ def test_a_call_says_it_twice_and_gathers_one_key(server: HttpServer) -> None:
 
 @pytest.mark.parametrize("kind", [SmsChannel, VoiceChannel])
 def test_without_a_public_url_there_are_no_receipts(server: HttpServer, kind: type[Channel]) -> None:
-    form = given(server, kind, a_message("+4915112345678"), PUBLIC_URL="")
+    form = sent_form(server, kind, a_message("+4915112345678"), PUBLIC_URL="")
     assert "StatusCallback" not in form
     assert "Gather" not in form.get("Twiml", [""])[0]
     provider = build(kind, PUBLIC_URL="").providers[0]

@@ -48,11 +48,14 @@ class RedisBroker(SharedBroker):
         self.troubles = {
             "away": (server.stop, server.start),
             "out of memory": (lambda: self._set("maxmemory", "1"), lambda: self._set("maxmemory", "0")),
-            "read-only": (lambda: server.tell("REPLICAOF", "127.0.0.1", "1"), lambda: server.tell("REPLICAOF", "NO", "ONE")),
+            "read-only": (
+                lambda: server.execute("REPLICAOF", "127.0.0.1", "1"),
+                lambda: server.execute("REPLICAOF", "NO", "ONE"),
+            ),
         }
 
     def forget(self) -> None:
-        self._server.tell("FLUSHALL")
+        self._server.execute("FLUSHALL")
 
     def put(self, queue: str, body: bytes) -> None:
         with redis.Redis.from_url(self.url) as client:
@@ -69,7 +72,7 @@ class RedisBroker(SharedBroker):
         return {name.removeprefix(f"{NAMESPACE}:").removesuffix(".msgs") for name in found if "__" not in name}
 
     def _set(self, name: str, value: str) -> None:
-        self._server.tell("CONFIG", "SET", name, value)
+        self._server.execute("CONFIG", "SET", name, value)
 
 
 class RabbitmqBroker(SharedBroker):

@@ -45,7 +45,7 @@ def open_installed(url: str, **variables: str) -> NotifyFlow:
     return NotifyFlow(Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in values.items()}))
 
 
-def ask(flow: NotifyFlow, method: str, path: str) -> httpx.Response:
+def request(flow: NotifyFlow, method: str, path: str) -> httpx.Response:
     async def asking() -> httpx.Response:
         transport = httpx.ASGITransport(flow.asgi())
         async with httpx.AsyncClient(transport=transport, base_url="https://notify.example.com") as client:
@@ -87,13 +87,13 @@ def test_a_cap_for_a_channel_without_caps_is_refused(sqlite_url: str) -> None:
 
 def test_a_channel_is_paused_and_resumed(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
-        flow.switch.pause(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
-        assert [(each.name, each.paused_by) for each in flow.switch.pauses()] == [("email", "ada")]
+        flow.pauses.start(Scope.CHANNEL, "email", span=timedelta(minutes=30), by="ada")
+        assert [(each.name, each.paused_by) for each in flow.pauses.in_force()] == [("email", "ada")]
         with pytest.raises(InvalidPause):
-            flow.switch.pause(Scope.PROVIDER, "nobody", span=timedelta(minutes=30), by="ada")
-        assert flow.switch.resume(Scope.CHANNEL, "email", by="ada")
-        assert not flow.switch.resume(Scope.CHANNEL, "email", by="ada")
-        assert flow.switch.pauses() == ()
+            flow.pauses.start(Scope.PROVIDER, "nobody", span=timedelta(minutes=30), by="ada")
+        assert flow.pauses.end(Scope.CHANNEL, "email", by="ada")
+        assert not flow.pauses.end(Scope.CHANNEL, "email", by="ada")
+        assert flow.pauses.in_force() == ()
 
 
 def test_all_faults_of_the_configured_files_are_reported_at_once(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_a_link_acknowledges_the_incident(sqlite_url: str) -> None:
         link = provider.messages[0].content.link
         assert link is not None
         path = link.removeprefix("https://notify.example.com/in")
-        assert ask(flow, "GET", path).status_code == 200
-        assert not ask(flow, "POST", path).is_error
+        assert request(flow, "GET", path).status_code == 200
+        assert not request(flow, "POST", path).is_error
         status = flow.status("db-1")
     assert status.facts.state is IncidentState.ACKNOWLEDGED
     assert (status.facts.acknowledged_by, status.facts.acknowledged_via) == ("ada", "link")
@@ -183,7 +183,7 @@ def test_a_link_acknowledges_the_incident(sqlite_url: str) -> None:
 
 def test_without_a_secret_key_no_link_is_valid(sqlite_url: str) -> None:
     with open_flow(sqlite_url) as flow:
-        assert ask(flow, "GET", "/a/AAAA").status_code == 404
+        assert request(flow, "GET", "/a/AAAA").status_code == 404
 
 
 def test_a_store_passed_in_stays_open(store: Store) -> None:
@@ -217,23 +217,23 @@ class InterruptedStore(Store):
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
-        self.is_pressed, self.is_requested, self.may_answer = False, Event(), Event()
+        self.is_pressed, self.is_requested, self.may_respond = False, Event(), Event()
 
     def read(self, query: Callable[[Reads], T]) -> T:
         if self.is_pressed:
             self.is_pressed = False
-            self.may_answer.set()
+            self.may_respond.set()
             raise KeyboardInterrupt
         return super().read(query)
 
-    def answer(self, _: OutboundMessage) -> None:
+    def send(self, _: OutboundMessage) -> None:
         self.is_requested.set()
-        assert self.may_answer.wait(30)
+        assert self.may_respond.wait(30)
 
 
 def test_an_interrupted_close_still_records_running_sends(sqlite_url: str) -> None:
     store = InterruptedStore(sqlite_url)
-    flow = NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider([store.answer])))
+    flow = NotifyFlow(Settings.from_variables({}), store=store, channels=channels(ScriptedProvider([store.send])))
     flow.notify(Incident(key="db-1", title="t"), [Recipient(id="ada", email="a@example.com")])
     assert store.is_requested.wait(30)
     store.is_pressed = True
@@ -259,8 +259,8 @@ class OtherStore(Store):
 def test_the_clock_keeps_to_the_databases_time_and_warns_of_a_large_offset() -> None:
     store = OtherStore(lambda: datetime.now(UTC) + timedelta(hours=1))
     with capture_logs() as lines:
-        told = DatabaseClock(store).now()
-    assert timedelta(minutes=59) < told - datetime.now(UTC) < timedelta(minutes=61)
+        now = DatabaseClock(store).now()
+    assert timedelta(minutes=59) < now - datetime.now(UTC) < timedelta(minutes=61)
     assert [line["event"] for line in lines] == ["app.clock_offset_large"]
     store.close()
 
@@ -276,25 +276,25 @@ def test_the_clock_runs_on_while_the_database_is_unavailable() -> None:
 
 
 def test_no_thread_gets_a_time_before_the_offset_is_known() -> None:
-    is_requested, may_answer = threading.Event(), threading.Event()
+    is_requested, may_respond = threading.Event(), threading.Event()
 
-    def tell() -> datetime:
+    def database_now() -> datetime:
         is_requested.set()
-        may_answer.wait(DEADLINE_S)
+        may_respond.wait(DEADLINE_S)
         return datetime.now(UTC)
 
-    store = OtherStore(tell)
+    store = OtherStore(database_now)
     clock = DatabaseClock(store, system_now=lambda: datetime.now(UTC) + timedelta(minutes=2))
-    told: list[datetime] = []
-    threads = [threading.Thread(target=lambda: told.append(clock.now())) for _ in range(5)]
+    times: list[datetime] = []
+    threads = [threading.Thread(target=lambda: times.append(clock.now())) for _ in range(5)]
     for thread in threads:
         thread.start()
     is_requested.wait(DEADLINE_S)
-    may_answer.set()
+    may_respond.set()
     for thread in threads:
         thread.join(DEADLINE_S)
-    assert len(told) == 5
-    assert max(told) < datetime.now(UTC) + timedelta(minutes=1)
+    assert len(times) == 5
+    assert max(times) < datetime.now(UTC) + timedelta(minutes=1)
     store.close()
 
 

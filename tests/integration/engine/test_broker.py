@@ -134,7 +134,7 @@ def test_the_queues_are_two_a_channel_and_none_for_delays(flow: NotifyFlow, shar
     assert shared.names() <= set(QUEUES)
 
 
-@pytest.fixture(params=TROUBLES, ids=lambda case: " ".join(case))
+@pytest.fixture(params=TROUBLES, ids=lambda trouble: " ".join(trouble))
 def trouble(request: pytest.FixtureRequest) -> Iterator[tuple[SharedBroker, Callable[[], None], Callable[[], None]]]:
     """A broker, what makes it take nothing, and what mends it again."""
     kind, what = request.param
@@ -335,13 +335,13 @@ def test_a_worker_that_stops_gives_back_what_it_has_fetched_and_ends_without_a_t
             end()
         assert states(flow, "sent") == [NotificationState.SENT]
         assert states(flow, "fetched") == [NotificationState.QUEUED]
-    said = [record for record in caplog.records if not record.name.startswith("pika")]  # which a worker keeps silent
-    assert not [record.getMessage() for record in said if record.exc_info]
+    records = [record for record in caplog.records if not record.name.startswith("pika")]  # which a worker keeps silent
+    assert not [record.getMessage() for record in records if record.exc_info]
 
 
-@pytest.mark.parametrize(("url", "said"), [("memory://", "reach no other process"), ("kafka://host", "'kafka'")])
-def test_a_broker_that_workers_cannot_share_is_refused(url: str, said: str) -> None:
-    with pytest.raises(InvalidSettings, match=said):
+@pytest.mark.parametrize(("url", "reason"), [("memory://", "reach no other process"), ("kafka://host", "'kafka'")])
+def test_a_broker_that_workers_cannot_share_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(InvalidSettings, match=reason):
         make_broker(url)
 
 

@@ -44,6 +44,6 @@ def test_a_critical_failure_is_logged_though_the_database_goes_away_in_the_middl
         wait_until(lambda: any(line["event"] == "engine.storage_unavailable" for line in lines))
         store.is_back = True
     store.close()
-    told = [line["event"] for line in lines if line["event"].startswith("engine.")]
+    events = [line["event"] for line in lines if line["event"].startswith("engine.")]
     wanted = ["engine.notification_failed", "engine.critical_failure", "engine.storage_unavailable"]
-    assert [event for event in told if event in wanted][:3] == wanted
+    assert [event for event in events if event in wanted][:3] == wanted

@@ -16,7 +16,7 @@ from tests.servers.relay import Late
 INCIDENT = Incident(key="db-1", title="orders db is down")
 ADA = Recipient(id="ada", email="ada@example.com")
 LATE_S = 0.8
-MOST_ANSWERS = 6
+MOST_REPLIES = 6
 """As many as fit into five seconds; a box that is busy lets fewer through, never more."""
 
 
@@ -39,7 +39,7 @@ def test_a_server_that_is_late_with_each_answer_is_not_waited_for_statement_by_s
     relay.late_s = LATE_S
     with pytest.raises(StorageUnavailable):
         flow.notify(INCIDENT, [ADA])
-    assert 0 < relay.replies <= MOST_ANSWERS
+    assert 0 < relay.replies <= MOST_REPLIES
 
 
 def test_connections_that_are_open_already_are_not_waited_for_longer(flow: NotifyFlow, relay: Late, postgres_url: str) -> None:
@@ -48,7 +48,7 @@ def test_connections_that_are_open_already_are_not_waited_for_longer(flow: Notif
     relay.late_s = LATE_S
     with pytest.raises(StorageUnavailable):
         flow.notify(Incident(key="db-2", title="orders db is down"), [ADA])
-    assert before < relay.replies <= before + MOST_ANSWERS
+    assert before < relay.replies <= before + MOST_REPLIES
     store = Store(postgres_url)
     assert [each.key for each in store.read(lambda reads: reads.incidents(10))] == ["db-1"]
     store.close()

@@ -202,16 +202,16 @@ def test_a_lease_that_would_not_outlive_the_send_is_given_back(scene: Scene) -> 
     assert scene.bell.rung == [("email", Severity.ERROR, (released.id,))]
 
 
-@pytest.mark.parametrize(("takes_s", "at_once"), [(0.02, 5), (3, 1)])
+@pytest.mark.parametrize(("lasts_s", "at_once"), [(0.02, 5), (3, 1)])
 def test_under_a_short_lease_nothing_is_claimed_that_would_have_to_be_given_back(
-    store: Store, takes_s: float, at_once: int
+    store: Store, lasts_s: float, at_once: int
 ) -> None:
     scene = Scene(store, lease=timedelta(seconds=5), send_budget=timedelta(seconds=3))
     running: list[int] = []
 
     def send(_message: object) -> None:
         running.append(sum(state is NotificationState.SENDING for state in scene.states()))
-        scene.clock.pass_time(timedelta(seconds=takes_s))
+        scene.clock.pass_time(timedelta(seconds=lasts_s))
 
     scene.provider.script.extend([send] * 9)
     scene.deliverer.deliver("email", scene.notify(*"abcdefghi"))
@@ -291,8 +291,8 @@ def test_a_worker_that_stops_gives_back_at_once_what_it_has_turned_away_and_what
         scene.deliverer.stop(unheard=ids[6:])
         assert not send.done()
         sent = {row.id for row in scene.rows() if row.attempts}
-        given_back = {due.notification_id for due in sweep(scene.deps).due}
-        assert given_back == set(ids) - sent
+        returned = {due.notification_id for due in sweep(scene.deps).due}
+        assert returned == set(ids) - sent
         hang.set()
         send.result()
     assert len(scene.provider.messages) == 1
@@ -316,8 +316,8 @@ def test_a_worker_that_stops_gives_back_at_once_what_it_has_claimed_and_not_begu
         scene.deliverer.stop()
         assert not send.done()
         assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENDING"]
-        given_back = {due.notification_id for due in sweep(scene.deps).due}
-        assert given_back == {row.id for row in scene.rows() if row.state is NotificationState.QUEUED}
+        returned = {due.notification_id for due in sweep(scene.deps).due}
+        assert returned == {row.id for row in scene.rows() if row.state is NotificationState.QUEUED}
         hang.set()
         send.result()
     assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENT"]
@@ -549,8 +549,8 @@ def test_a_circuit_that_opens_and_closes_is_logged(scene: Scene) -> None:
         scene.deliverer.deliver("email", scene.notify("ada"))
         scene.clock.pass_time(timedelta(minutes=2))
         scene.deliverer.deliver("email", [scene.rows()[0].id])
-    told = [line for line in lines if line["event"].startswith("engine.circuit")]
-    assert [(line["event"], line.get("why")) for line in told] == [
+    events = [line for line in lines if line["event"].startswith("engine.circuit")]
+    assert [(line["event"], line.get("why")) for line in events] == [
         ("engine.circuit_opened", "suspension"),
         ("engine.circuit_closed", None),
     ]

@@ -170,18 +170,18 @@ class Oracle(ScriptedProvider):
 
     name = "twilio"
 
-    def __init__(self, answer: Result | Exception | None) -> None:
+    def __init__(self, outcome: Result | Exception | None) -> None:
         super().__init__()
-        self.answer = answer
+        self.outcome = outcome
         self.questions: list[OutboundMessage] = []
 
     def find_sent_message(self, question: OutboundMessage) -> Receipt | None:
         self.questions.append(question)
-        if isinstance(self.answer, Exception):
-            raise self.answer
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
         attempt_id = question.attempt_id
         event_id = f"found:{attempt_id}"
-        return self.answer and Receipt(provider="twilio", event_id=event_id, result=self.answer, attempt_id=attempt_id)
+        return self.outcome and Receipt(provider="twilio", event_id=event_id, result=self.outcome, attempt_id=attempt_id)
 
 
 def _searched(store: Store, oracle: ScriptedProvider) -> Scene:
@@ -210,7 +210,7 @@ def test_what_is_found_decides_and_nothing_is_sent(store: Store, result: Result,
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "outcome",
     [
         None,
         Result.TEMPORARY_FAILURE,
@@ -220,8 +220,8 @@ def test_what_is_found_decides_and_nothing_is_sent(store: Store, result: Result,
     ],
     ids=str,
 )
-def test_where_nothing_is_found_it_is_sent(store: Store, answer: Result | Exception | None) -> None:
-    oracle = Oracle(answer)
+def test_where_nothing_is_found_it_is_sent(store: Store, outcome: Result | Exception | None) -> None:
+    oracle = Oracle(outcome)
     scene = _searched(store, oracle)
     assert len(oracle.messages) == len(oracle.questions) == 1
     assert scene.row.state is NotificationState.SENT
@@ -251,11 +251,11 @@ def test_a_search_that_uses_the_lease_up_counts_as_an_attempt_so_that_it_ends(st
     scene.crash()
     search = oracle.find_sent_message
 
-    def answer_late(question: OutboundMessage) -> Receipt | None:
+    def find_late(question: OutboundMessage) -> Receipt | None:
         scene.driver.clock.pass_time(timedelta(seconds=50))
         return search(question)
 
-    oracle.find_sent_message = answer_late  # type: ignore[method-assign]
+    oracle.find_sent_message = find_late  # type: ignore[method-assign]
     scene.deliver()
     assert oracle.messages == []
     assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]

@@ -29,7 +29,7 @@ def redis() -> Iterator[Redis]:
 
 @pytest.fixture
 def broker(redis: Redis) -> Iterator[RedisDoorbell]:
-    redis.tell("FLUSHALL")
+    redis.execute("FLUSHALL")
     broker = RedisDoorbell(redis.url)
     yield broker
     broker.close()
@@ -70,9 +70,9 @@ def test_one_connection_serves_all_queues_of_a_process(redis: Redis, broker: Red
     for queue in ("slack", "sms", "voice"):
         broker.listener.subscribe(queue)
     assert not rung.is_set()
-    wait_until(lambda: redis.tell("PUBSUB", "NUMSUB", TOPIC) == [TOPIC.encode(), 1])  # those of earlier tests end
+    wait_until(lambda: redis.execute("PUBSUB", "NUMSUB", TOPIC) == [TOPIC.encode(), 1])  # those of earlier tests end
     broker.listener.stop()
-    wait_until(lambda: redis.tell("PUBSUB", "NUMSUB", TOPIC) == [TOPIC.encode(), 0])
+    wait_until(lambda: redis.execute("PUBSUB", "NUMSUB", TOPIC) == [TOPIC.encode(), 0])
 
 
 def test_messages_that_are_put_back_wake_the_consumers_of_other_processes(
@@ -85,15 +85,15 @@ def test_messages_that_are_put_back_wake_the_consumers_of_other_processes(
     assert message is not None
     assert rung.wait(DEADLINE_S)
     rung.clear()
-    given_back: list[str] = []
-    stopping.stop_reading(given_back.extend)
+    returned: list[str] = []
+    stopping.stop_reading(returned.extend)
     consumer.requeue([message])
     assert rung.wait(DEADLINE_S)
-    assert given_back == ["n1"]
+    assert returned == ["n1"]
     stopping.close()
-    taken = next(broker.consume("email", prefetch=2, timeout=1000))
-    assert taken is not None
-    assert rung_for([taken]) == ["n1"]
+    message = next(broker.consume("email", prefetch=2, timeout=1000))
+    assert message is not None
+    assert rung_for([message]) == ["n1"]
 
 
 @pytest.mark.parametrize("what", ["killed", "restarted"])
@@ -102,7 +102,7 @@ def test_a_lost_connection_wakes_the_consumers_and_is_restored(
 ) -> None:
     with capture_logs() as lines:
         if what == "killed":
-            redis.tell("CLIENT", "KILL", "TYPE", "pubsub")
+            redis.execute("CLIENT", "KILL", "TYPE", "pubsub")
         else:
             redis.stop()
         assert rung.wait(DEADLINE_S)
@@ -118,7 +118,7 @@ def test_a_lost_connection_wakes_the_consumers_and_is_restored(
 
 
 def test_a_flush_leaves_the_listener_subscribed(redis: Redis, rung: threading.Event) -> None:
-    redis.tell("FLUSHALL")
+    redis.execute("FLUSHALL")
     ring(redis)
     assert rung.wait(DEADLINE_S)
 
@@ -128,7 +128,7 @@ def test_a_redis_that_falls_silent_is_given_up(redis: Redis) -> None:
     rung = listener.subscribe("email")
     wait_for_start(listener, rung)
     with capture_logs() as lines:
-        redis.tell("CLIENT", "PAUSE", "3000", "ALL")
+        redis.execute("CLIENT", "PAUSE", "3000", "ALL")
         assert rung.wait(DEADLINE_S)
         wait_until(lambda: "engine.listener_restored" in [line["event"] for line in lines], within_s=DEADLINE_S)
     assert ("engine.listener_lost", "TimeoutError") in [(line["event"], line.get("error")) for line in lines]
@@ -147,7 +147,7 @@ def test_a_quiet_redis_is_not_given_up(redis: Redis) -> None:
 
 
 def test_without_the_permission_to_publish_or_subscribe_rings_are_polled_for(redis: Redis) -> None:
-    redis.tell("ACL", "SETUSER", "poor", "on", ">secret", "~*", "+@all", "resetchannels")
+    redis.execute("ACL", "SETUSER", "poor", "on", ">secret", "~*", "+@all", "resetchannels")
     broker = RedisDoorbell(redis.url.replace("//", "//poor:secret@"))
     with capture_logs() as lines:
         consumer = broker.consume("email", prefetch=2, timeout=100)
@@ -164,12 +164,12 @@ def test_a_consumer_that_is_full_fetches_again_when_half_is_handled(redis: Redis
     for _ in range(6):
         ring(redis)
     consumer = broker.consume("email", prefetch=4, timeout=100)
-    held = [next(consumer) for _ in range(4)]
-    assert all(held)
+    messages = [next(consumer) for _ in range(4)]
+    assert all(messages)
     more: list[MessageProxy] = []
     reading = threading.Thread(target=lambda: more.extend(islice(filter(None, consumer), 2)))
     reading.start()
-    for message in held[:2]:
+    for message in messages[:2]:
         assert message is not None
         consumer.ack(message)
     reading.join(DEADLINE_S)

@@ -42,12 +42,12 @@ def scene(store: Store) -> Scene:
     return Scene(store)
 
 
-def _swallow_when_sent(scene: Scene, relay: Deaf, answer: Exception, *, loses: int = 0) -> None:
+def _swallow_when_sent(scene: Scene, relay: Deaf, outcome: Exception, *, loses: int = 0) -> None:
     """Let the provider answer, then some requests for a commit be lost, and then the answer to one."""
 
     def send(_message: object) -> None:
         relay.loses, relay.swallows = loses, 1
-        raise answer
+        raise outcome
 
     scene.provider.script.append(send)
 

@@ -21,8 +21,8 @@ def test_a_subscriber_hears_of_an_incident_from_its_beginning_to_its_end(tmp_pat
             flow.acknowledge("db-1", by="ada")
             flow.resolve("db-1", by="ada")
             for event in ("opened", "acknowledged", "resolved"):
-                told = sandbox.inbox.wait_for(lambda message, event=event: _summary(message.content) == f"incident.{event}")
-                assert (told.channel, told.to, told.is_accepted) == ("webhook", "status", True)
+                message = sandbox.inbox.wait_for(lambda message, event=event: _summary(message.content) == f"incident.{event}")
+                assert (message.channel, message.to, message.is_accepted) == ("webhook", "status", True)
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             events = flow.status("db-1").incident_events
         assert [row.state for row in events] == [NotificationState.SENT] * 3

@@ -79,10 +79,10 @@ class _AdoptedMeanwhile:
         self._driver = driver
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        answer = self._driver.store.run(use_case, timeout_s=timeout_s)
-        if isinstance(answer, tuple) and any(isinstance(each, AttemptRef) for each in answer):
+        result = self._driver.store.run(use_case, timeout_s=timeout_s)
+        if isinstance(result, tuple) and any(isinstance(each, AttemptRef) for each in result):
             adopt(self._driver.deps, "staging", is_forced=True)
-        return answer
+        return result
 
 
 def test_no_sweep_ends_the_lease_of_a_row_that_is_adopted_after_the_leases_were_listed(driver: Driver) -> None:

@@ -107,8 +107,8 @@ def test_operations_gets_one_notice_of_a_cap(driver: Driver) -> None:
     cap(driver, recipients={"sms": 1})
     for number in range(4):
         page_by_text(driver, f"db-{number}")
-    said = driver.status(OPERATIONS).content.body
-    assert said.count("sms: the cap of calls and texts an hour was reached") == 1
+    body = driver.status(OPERATIONS).content.body
+    assert body.count("sms: the cap of calls and texts an hour was reached") == 1
 
 
 def test_what_was_capped_burns_no_attempt_and_no_slot_of_the_provider(driver: Driver, store: Store) -> None:

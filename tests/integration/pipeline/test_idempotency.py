@@ -19,7 +19,7 @@ ONCE = Once(api_key_id="a", idempotency_key="k", fingerprint="f")
 MANY = 8
 
 
-def ask(driver: Driver, once: Once = ONCE) -> Notified:
+def submit(driver: Driver, once: Once = ONCE) -> Notified:
     return notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).value
 
 
@@ -28,32 +28,32 @@ def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(driver: Drive
 
     def come(_: int) -> Notified:
         together.wait()
-        return ask(driver)
+        return submit(driver)
 
     with ThreadPoolExecutor(MANY) as pool:
-        answers = list(pool.map(come, range(MANY)))
-    assert len(set(answers)) == 1
-    assert answers[0].is_new
+        responses = list(pool.map(come, range(MANY)))
+    assert len(set(responses)) == 1
+    assert responses[0].is_new
     assert driver.status().facts.times_seen == 1
 
 
 def test_what_comes_again_leads_to_nothing(driver: Driver):
-    first = ask(driver)
+    first = submit(driver)
     again = notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
     assert again.value == first
     assert again.consequences.due == ()
 
 
 def test_another_request_under_the_same_key_is_refused(driver: Driver):
-    ask(driver)
+    submit(driver)
     with pytest.raises(IdempotencyMismatch):
-        ask(driver, replace(ONCE, fingerprint="g"))
-    assert not ask(driver, replace(ONCE, idempotency_key="l")).is_new
-    assert not ask(driver, replace(ONCE, api_key_id="b", fingerprint="g")).is_new
+        submit(driver, replace(ONCE, fingerprint="g"))
+    assert not submit(driver, replace(ONCE, idempotency_key="l")).is_new
+    assert not submit(driver, replace(ONCE, api_key_id="b", fingerprint="g")).is_new
 
 
 def test_what_has_expired_is_forgotten(driver: Driver):
-    ask(driver)
+    submit(driver)
     driver.clock.pass_time(timedelta(hours=24))
-    assert not ask(driver, replace(ONCE, fingerprint="g")).is_new
+    assert not submit(driver, replace(ONCE, fingerprint="g")).is_new
     assert driver.status(KEY).facts.times_seen == 2

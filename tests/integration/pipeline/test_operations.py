@@ -187,9 +187,9 @@ def test_one_transaction_may_bring_several_failures(driver: Driver) -> None:
 def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "slack")], public_url="https://notify.example")
     driver.respond("email", REFUSED)
-    said = replace(an_incident("db-1", severity=Severity.CRITICAL), url="https://grafana.example/d")
+    incident = replace(an_incident("db-1", severity=Severity.CRITICAL), url="https://grafana.example/d")
     driver.respond("sms", BUSY)
-    driver.notify(said, a_recipient("ada", "email", "sms"))
+    driver.notify(incident, a_recipient("ada", "email", "sms"))
     driver.deliver()
     driver.pass_time(minutes=15)
     (content,) = [each.message.content for each in driver.sent("slack")][:1]
@@ -235,10 +235,10 @@ def test_what_is_said_of_somebody_who_is_forgotten_is_overwritten(driver: Driver
     driver.deliver()
     driver.resolve(key="db-1")
     forget(driver.deps, "ada")
-    said = driver.status(OPS).content
-    assert "Ada" not in repr(said)
-    assert "orders db is down" not in repr(said)
-    assert 'Ben was not reached about "another"' in said.title
+    incident = driver.status(OPS).content
+    assert "Ada" not in repr(incident)
+    assert "orders db is down" not in repr(incident)
+    assert 'Ben was not reached about "another"' in incident.title
 
 
 # -- how urgent it is

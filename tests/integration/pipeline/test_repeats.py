@@ -35,11 +35,11 @@ def test_every_later_message_uses_the_new_texts(driver: Driver) -> None:
 
 
 def test_what_a_repetition_does_not_give_is_kept(driver: Driver) -> None:
-    said = replace(
+    incident = replace(
         an_incident(body="Writes fail."), url="https://runbooks.example.com/db", labels={"team": "orders"}, source="probe"
     )
-    driver.notify(said, a_recipient("ada", "email", name="Ada"))
-    driver.notify(Incident(key=said.key, title="still down"), ADA)
+    driver.notify(incident, a_recipient("ada", "email", name="Ada"))
+    driver.notify(Incident(key=incident.key, title="still down"), ADA)
     (claimed,) = driver.claim("email")
     content = claimed.message.content
     assert (content.title, content.body, content.url) == ("still down", "Writes fail.", "https://runbooks.example.com/db")

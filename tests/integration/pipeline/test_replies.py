@@ -206,8 +206,8 @@ def test_what_comes_again_or_gets_no_response_uses_none_up(driver: Driver) -> No
 def test_two_texts_at_once_get_no_more_responses(driver: Driver) -> None:
     text(driver, "db-1")
     with ThreadPoolExecutor(4) as pool:
-        said = list(pool.map(lambda _: write_response(say(driver, Intent.HELP).value), range(12)))
-    assert len(list(filter(None, said))) == 3
+        texts = list(pool.map(lambda _: write_response(say(driver, Intent.HELP).value), range(12)))
+    assert len(list(filter(None, texts))) == 3
 
 
 def test_operations_gets_one_notice_when_somebody_on_a_route_says_stop(store: Store) -> None:

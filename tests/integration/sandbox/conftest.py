@@ -31,7 +31,7 @@ class Ear:
     """Listens where notifyflow would: keeps callbacks and gives the answers it is told, the last one for ever."""
 
     url: str = ""
-    answers: list[tuple[int, str]] = field(default_factory=lambda: [(200, "")])
+    responses: list[tuple[int, str]] = field(default_factory=lambda: [(200, "")])
     calls: list[Called] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -39,7 +39,7 @@ class Ear:
         with self.changed:
             self.calls.append(call)
             self.changed.notify_all()
-            return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            return self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
 
     def wait(self, count: int) -> list[Called]:
         with self.changed:
@@ -49,14 +49,14 @@ class Ear:
 
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    heard = Ear()
+    ear = Ear()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             form = dict(parse_qsl(body, keep_blank_values=True))
-            call = Called(url=f"{heard.url}{self.path}", form=form, signature=self.headers["X-Twilio-Signature"])
-            status, response = heard.respond(call)
+            call = Called(url=f"{ear.url}{self.path}", form=form, signature=self.headers["X-Twilio-Signature"])
+            status, response = ear.respond(call)
             self.send_response(status)
             self.end_headers()
             self.wfile.write(response.encode())
@@ -66,10 +66,10 @@ def ear() -> Iterator[Ear]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = False
-    heard.url = f"http://127.0.0.1:{server.server_port}"
+    ear.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
     thread.start()
-    yield heard
+    yield ear
     server.shutdown()
     thread.join()
     server.server_close()

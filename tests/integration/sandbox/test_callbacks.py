@@ -100,20 +100,20 @@ def test_what_is_refused_or_has_no_receipt_is_not_called_back(sandbox: Sandbox, 
 
 
 def test_a_callback_is_tried_again_as_the_fragment_asks(twilio: Client, ear: Ear) -> None:
-    ear.answers = [(503, ""), (404, ""), (200, "")]
+    ear.responses = [(503, ""), (404, ""), (200, "")]
     text(twilio, ear, "#rc=5&rp=all")
     assert statuses(ear.wait(4)) == ["sent", "sent", "sent", "delivered"]
 
 
 def test_without_a_fragment_a_response_is_final(twilio: Client, ear: Ear) -> None:
-    ear.answers = [(503, ""), (200, "")]
+    ear.responses = [(503, ""), (200, "")]
     text(twilio, ear, "")
     assert statuses(ear.wait(2)) == ["sent", "delivered"]
 
 
 def test_a_call_is_heard_and_its_key_is_posted(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
     sandbox.script("call: key 1")
-    ear.answers = [(200, "<Response><Say>Thank you.</Say></Response>")]
+    ear.responses = [(200, "<Response><Say>Thank you.</Say></Response>")]
     sid = call(twilio, ear)
     calls = ear.wait(5)
     (gathered,) = [call for call in calls if "Digits" in call.form]
@@ -163,6 +163,6 @@ def test_a_call_goes_on_while_nobody_listens_to_its_reports(sandbox: Sandbox, tw
 
 
 def test_twiml_may_also_be_fetched(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
-    ear.answers = [(200, "<Response><Say>Fetched.</Say></Response>")]
+    ear.responses = [(200, "<Response><Say>Fetched.</Say></Response>")]
     twilio.calls.create(to="+4930123456", from_="+15005550007", url=f"{ear.url}/twiml")
     assert sandbox.inbox.wait_for(lambda message: message.status == "completed").text == "Fetched."

@@ -292,8 +292,8 @@ def test_slack_sdk_sees_that_its_token_is_unknown(sandbox: Sandbox) -> None:
 def test_a_webhook_answers_with_slacks_words(sandbox: Sandbox) -> None:
     sandbox.script("slack: channel_is_archived, then action_prohibited, then 500")
     hook = WebhookClient(sandbox.slack_url("ada"), retry_handlers=[])
-    answers = [hook.send(text="down") for _ in range(3)]
-    assert [(response.status_code, response.body) for response in answers] == [
+    responses = [hook.send(text="down") for _ in range(3)]
+    assert [(response.status_code, response.body) for response in responses] == [
         (410, "channel_is_archived"),
         (403, "action_prohibited"),
         (500, "rollup_error"),
@@ -313,12 +313,12 @@ def test_a_workflow_takes_an_adaptive_card(sandbox: Sandbox) -> None:
 
 def test_a_workflow_refuses_what_it_cannot_read_and_what_is_not_signed(sandbox: Sandbox) -> None:
     url = sandbox.teams_url("ada")
-    answers = [
+    responses = [
         requests.post(url, json={"@type": "MessageCard", "text": "down"}, timeout=10),
         requests.post(url.replace("sig=sandbox", "sig=x"), json=CARD, timeout=10),
         requests.post(url.replace("/paths/", "/path/"), json=CARD, timeout=10),
     ]
-    assert [response.status_code for response in answers] == [400, 401, 404]
+    assert [response.status_code for response in responses] == [400, 401, 404]
     assert sandbox.inbox.messages() == ()
 
 

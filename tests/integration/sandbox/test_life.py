@@ -57,7 +57,7 @@ def test_doors_open_and_shut_while_they_are_used() -> None:
         is_over = threading.Event()
         hanging: list[requests.Timeout] = []
 
-        def knock() -> None:
+        def connect() -> None:
             while not is_over.is_set():
                 try:
                     requests.post(url, json={"text": "down"}, timeout=10)
@@ -66,7 +66,7 @@ def test_doors_open_and_shut_while_they_are_used() -> None:
                 except requests.ConnectionError:
                     pass
 
-        knocking = [threading.Thread(target=knock) for _ in range(3)]
+        knocking = [threading.Thread(target=connect) for _ in range(3)]
         for thread in knocking:
             thread.start()
         for _ in range(40):

@@ -62,8 +62,8 @@ def test_slacks_web_api_refuses_with_its_words(sandbox: Sandbox, method: str, bo
 
 def test_a_slack_webhook_refuses_what_is_no_message_or_no_webhook(sandbox: Sandbox) -> None:
     url = sandbox.slack_url("ada")
-    answers = [requests.post(url, data="not json", timeout=10), requests.post(url.replace("/services/", "/other/"), timeout=10)]
-    assert [(response.status_code, response.text) for response in answers] == [(400, "invalid_payload"), (404, "no_service")]
+    responses = [requests.post(url, data="not json", timeout=10), requests.post(url.replace("/services/", "/other/"), timeout=10)]
+    assert [(response.status_code, response.text) for response in responses] == [(400, "invalid_payload"), (404, "no_service")]
 
 
 def test_a_status_that_http_does_not_name_is_sent_all_the_same(sandbox: Sandbox) -> None:
@@ -79,13 +79,13 @@ def test_a_callback_that_gets_nonsense_is_tried_again(sandbox: Sandbox) -> None:
     settings = sandbox.settings()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        heard: list[bytes] = []
+        received: list[bytes] = []
 
         def listen() -> None:
             for _ in range(2):
                 connection, _ = listener.accept()
                 with connection:
-                    heard.append(connection.recv(10_000))
+                    received.append(connection.recv(10_000))
                     connection.sendall(b"nonsense")
 
         listening = threading.Thread(target=listen)
@@ -97,4 +97,4 @@ def test_a_callback_that_gets_nonsense_is_tried_again(sandbox: Sandbox) -> None:
             timeout=10,
         )
         listening.join(30)
-    assert [text.split(b" ")[:2] for text in heard] == [[b"POST", b"/c"]] * 2
+    assert [text.split(b" ")[:2] for text in received] == [[b"POST", b"/c"]] * 2

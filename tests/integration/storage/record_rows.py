@@ -108,9 +108,9 @@ def _row_by_row(sql: str, rows: list[list[Any]]) -> list[Written]:
     written, names = re.sub(r"v\.new_\w+", "?", columns), re.findall(r't\."(\w+)"', guards)
     statements: list[Written] = []
     for row in rows:
-        news, olds = row[: -len(names)], dict(zip(names, row[-len(names) :], strict=True))
+        new_values, olds = row[: -len(names)], dict(zip(names, row[-len(names) :], strict=True))
         where = " AND ".join(f'"{name}" IS NULL' if old is None else f'"{name}" = ?' for name, old in olds.items())
-        values = [*news, *(old for old in olds.values() if old is not None)]
+        values = [*new_values, *(old for old in olds.values() if old is not None)]
         statements.append((f"UPDATE {table} SET {written} WHERE {where}", values, 1))
     return statements
 

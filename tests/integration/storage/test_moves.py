@@ -219,13 +219,13 @@ def test_a_namespace_has_one_unresolved_incident_of_a_key(store: Store, namespac
 def test_a_key_that_several_unresolved_incidents_have_names_none_until_it_is_said_which(store: Store) -> None:
     _add(store, "a", "", opened_at=LATER)
     _add(store, "b", "prometheus")
-    for ask in (
+    for act in (
         lambda: store.run(lambda ledger: ledger.lock_named("db-1", namespace=None)),
         lambda: store.read(lambda reads: reads.status("db-1")),
         lambda: store.read(lambda reads: reads.is_settled("db-1")),
     ):
         with pytest.raises(AmbiguousKey) as caught:
-            ask()
+            act()
         assert caught.value.incidents == (("", "a"), ("prometheus", "b"))
     for namespace, incident_id in (("", "a"), ("prometheus", "b")):
         found = store.run(lambda ledger, where=namespace: ledger.lock_named("db-1", namespace=where))

@@ -48,9 +48,9 @@ def _end_connections(server: Postgres) -> None:
 
 def test_a_server_that_is_down_is_unavailable_and_used_again_once_it_is_up(server: Postgres, store: Store) -> None:
     server.stop()
-    for ask in (lambda: store.run(count, timeout_s=0.2), lambda: Store(server.url()).run(count, timeout_s=0.2)):
+    for run in (lambda: store.run(count, timeout_s=0.2), lambda: Store(server.url()).run(count, timeout_s=0.2)):
         with pytest.raises(StorageUnavailable, match="connection"):
-            ask()
+            run()
     server.start()
     store.run(count)
     assert _seen(store) == 2
@@ -69,11 +69,11 @@ def test_a_use_case_waits_for_a_server_that_is_coming_up(server: Postgres, store
 def test_every_idle_connection_recovers_from_a_restart(server: Postgres, store: Store, how: signal.Signals) -> None:
     together = threading.Barrier(4)
 
-    def hold_one(ledger: Ledger) -> None:
+    def wait_for_all(ledger: Ledger) -> None:
         together.wait(30)
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: store.run(hold_one), range(4)))
+        list(pool.map(lambda _: store.run(wait_for_all), range(4)))
     server.stop(how)
     server.start()
     store.run(count)
@@ -113,7 +113,7 @@ def test_a_commit_whose_outcome_is_unknown_is_said_and_not_repeated(server: Post
 
 def test_a_deadlock_repeats_the_use_case_that_lost(store: Store) -> None:
     begin(store, number=2)
-    both_hold_one = threading.Barrier(2)
+    both_have_one = threading.Barrier(2)
     runs = 0
 
     def use_case(first: str, second: str) -> None:
@@ -124,7 +124,7 @@ def test_a_deadlock_repeats_the_use_case_that_lost(store: Store) -> None:
             runs, tries = runs + 1, tries + 1
             before = ledger.lock_incident(first)
             if tries == 1:
-                both_hold_one.wait(30)
+                both_have_one.wait(30)
             ledger.lock_incident(second)
             ledger.save(before, replace(before, times_seen=before.times_seen + 1))
 

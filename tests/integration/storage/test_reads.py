@@ -122,10 +122,10 @@ def test_what_is_queued_or_sending_is_pending(store: Store) -> None:
 def test_a_read_sees_one_state_whatever_is_written_meanwhile(store: Store) -> None:
     begin(store)
 
-    def look_twice(reads: Reads) -> tuple[int, int]:
+    def read_twice(reads: Reads) -> tuple[int, int]:
         before = len(reads.incidents(10))
         begin(store, number=2)
         return before, len(reads.incidents(10))
 
-    assert store.read(look_twice) == (1, 1)
+    assert store.read(read_twice) == (1, 1)
     assert len(store.read(lambda reads: reads.incidents(10))) == 2

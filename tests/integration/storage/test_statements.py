@@ -25,12 +25,12 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
 
     statement = Statement(build)
 
-    def look(ledger: Ledger) -> list[list[dict[str, Any]]]:
+    def query(ledger: Ledger) -> list[list[dict[str, Any]]]:
         for receipt in (RECEIPT, NOTED):
             ledger.add_receipt(receipt, raw="raw", at=NOW)
         return [ledger._rows(statement(each)) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
 
-    (delivered,), (queued,), none = store.run(look)
+    (delivered,), (queued,), none = store.run(query)
     assert delivered == {"event_id": RECEIPT.event_id, "said": Result.DELIVERED, "received_at": NOW, "is_key_press": True}
     assert queued == {"event_id": NOTED.event_id, "said": None, "received_at": NOW, "is_key_press": False}
     assert none == []
@@ -44,11 +44,11 @@ def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -
     )
     empty = Statement(lambda param: ReceiptRow.select(ReceiptRow.code).where(ReceiptRow.event_id == param(ReceiptRow.event_id)))
 
-    def look(ledger: Ledger) -> list[Any]:
+    def query(ledger: Ledger) -> list[Any]:
         ledger.add_receipt(RECEIPT, raw="raw", at=NOW)
         return [ledger._scalar(each) for each in (statement(RECEIPT.event_id), statement("none"), empty("none"))]
 
-    assert store.run(look) == [NOW, None, None]
+    assert store.run(query) == [NOW, None, None]
 
 
 def test_a_statement_takes_any_number_of_values_as_one_list(store: Store) -> None:
@@ -57,13 +57,13 @@ def test_a_statement_takes_any_number_of_values_as_one_list(store: Store) -> Non
         lambda param: query.where(param.among(ReceiptRow.event_id), ReceiptRow.received_at <= param(ReceiptRow.received_at))
     )
 
-    def look(ledger: Ledger) -> list[list[str]]:
+    def fetch(ledger: Ledger) -> list[list[str]]:
         for receipt in (RECEIPT, NOTED):
             ledger.add_receipt(receipt, raw="raw", at=NOW)
         both = [RECEIPT.event_id, NOTED.event_id]
         return [[row["event_id"] for row in ledger._rows(statement(some, NOW))] for some in (both, both[:1], ["none"], [])]
 
-    assert store.run(look) == [sorted([RECEIPT.event_id, NOTED.event_id]), [RECEIPT.event_id], [], []]
+    assert store.run(fetch) == [sorted([RECEIPT.event_id, NOTED.event_id]), [RECEIPT.event_id], [], []]
 
 
 def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(store: Store) -> None:

@@ -204,7 +204,7 @@ def test_escalations_are_looked_at_when_their_time_has_come(store: Store) -> Non
     for number, (next_decision_at, is_current) in enumerate(((LATER, True), (NOW, True), (None, True), (NOW, False)), start=1):
         begin(store, number=number)
 
-        def look(
+        def check(
             ledger: Ledger,
             number: int = number,
             next_decision_at: datetime | None = next_decision_at,
@@ -213,7 +213,7 @@ def test_escalations_are_looked_at_when_their_time_has_come(store: Store) -> Non
             before = ledger.lock_escalation("e" if number == 1 else f"e{number}")
             ledger.save(before, replace(before, next_decision_at=next_decision_at, is_current=is_current))
 
-        store.run(look)
+        store.run(check)
     assert store.run(lambda ledger: ledger.escalations_due(now=NOW, limit=10)) == (("i2", "e2"),)
     assert store.run(lambda ledger: ledger.escalations_due(now=LATER, limit=10)) == (("i2", "e2"), ("i", "e"))
     assert store.run(lambda ledger: ledger.escalations_due(now=LATER, limit=1)) == (("i2", "e2"),)
@@ -270,11 +270,11 @@ def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
     store.run(set_recipients_round)
     assert wake() == NOW + 7.5 * SECOND
 
-    def set_look(ledger: Ledger) -> None:
+    def set_timer(ledger: Ledger) -> None:
         before = ledger.lock_escalation("e")
         ledger.save(before, replace(before, next_decision_at=NOW + 7 * SECOND))
 
-    store.run(set_look)
+    store.run(set_timer)
     assert wake() == NOW + 7 * SECOND
     store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 6 * SECOND))
     assert wake() == NOW + 6 * SECOND

@@ -55,25 +55,25 @@ class System:
     incident_id: str
     amazon: Sns
 
-    def ask(self, method: str, path: str, **values: Any) -> httpx.Response:
+    def request(self, method: str, path: str, **values: Any) -> httpx.Response:
         if method == "POST" and "content" not in values:
             values.setdefault("json", BODIES.get(path, {}))
         there = path.format(incident_id=self.incident_id, recipient_id="ada", provider="twilio", channel="sms", attempt_id="a1")
         return self.client.request(method, there, **values)
 
-    def key(self, scope: Scope, held: str) -> str:
+    def key(self, scope: Scope, credential: str) -> str:
         """Make a key: a valid one, or one with the named fault."""
-        if held == "none":
+        if credential == "none":
             return ""
-        scopes = set(Scope) - {scope} if held == "wrong scope" else {scope}
+        scopes = set(Scope) - {scope} if credential == "wrong scope" else {scope}
         key, presented = self.flow.access().create(
-            "a", scopes, valid_for=timedelta(hours=1) if held == "expired" else None, namespace=SHARED
+            "a", scopes, valid_for=timedelta(hours=1) if credential == "expired" else None, namespace=SHARED
         )
-        if held == "revoked":
+        if credential == "revoked":
             self.flow.access().revoke(key.id)
-        if held == "expired":
+        if credential == "expired":
             self.clock.pass_time(timedelta(hours=1))
-        return presented[:-1] if held == "wrong" else presented
+        return presented[:-1] if credential == "wrong" else presented
 
     @property
     def trace(self) -> list[int]:
@@ -143,47 +143,49 @@ KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
 # -- with a provider's signature, or a signed link
 
 
-def with_link(system: System, method: str, path: str, held: str) -> int:
-    who = "eve" if held == "of somebody else" else "ada"
-    until = system.clock.now() + timedelta(days=-1 if held == "expired" else 1)
-    token = sign_link((KEYS["wrong" if held == "wrong" else "right"],), system.incident_id, who, until)
-    return system.ask(method, path.format(token="" if held == "none" else token)).status_code
+def with_link(system: System, method: str, path: str, credential: str) -> int:
+    who = "eve" if credential == "of somebody else" else "ada"
+    until = system.clock.now() + timedelta(days=-1 if credential == "expired" else 1)
+    token = sign_link((KEYS["wrong" if credential == "wrong" else "right"],), system.incident_id, who, until)
+    return system.request(method, path.format(token="" if credential == "none" else token)).status_code
 
 
-def with_form(system: System, method: str, path: str, held: str) -> int:
+def with_form(system: System, method: str, path: str, credential: str) -> int:
     """Send a callback as Twilio does."""
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "Body": "stop", "From": "+15005550011", "To": "+15005550006"}
-    there = path.format(provider="twilio", channel="sms", attempt_id="a2" if held == "of somebody else" else "a1")
-    signed = URL + there + ("x" if held == "of somebody else" else "")
-    signature = RequestValidator(TOKENS["wrong" if held == "wrong" else "right"]).compute_signature(signed, form)
+    there = path.format(provider="twilio", channel="sms", attempt_id="a2" if credential == "of somebody else" else "a1")
+    signed = URL + there + ("x" if credential == "of somebody else" else "")
+    signature = RequestValidator(TOKENS["wrong" if credential == "wrong" else "right"]).compute_signature(signed, form)
     headers = {"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature}
-    del headers["x-twilio-signature" if held == "none" else "content-type"]
-    return system.ask(method, there, content=urlencode(form), headers=headers).status_code
+    del headers["x-twilio-signature" if credential == "none" else "content-type"]
+    return system.request(method, there, content=urlencode(form), headers=headers).status_code
 
 
-def with_press(system: System, method: str, path: str, held: str) -> int:
+def with_press(system: System, method: str, path: str, credential: str) -> int:
     """Send a callback as Slack does, which also signs the time."""
     token = sign_link((KEYS["right"],), system.incident_id, "ada", system.clock.now() + timedelta(days=1))
     press = f'{{"type": "block_actions", "actions": [{{"action_id": "acknowledge", "value": "{token}"}}]}}'
     body = urlencode({"payload": press})
-    at = time.time() - (600 if held == "expired" else 0)
-    signature = sign_press(body, secret=SECRETS["wrong" if held == "wrong" else "right"], at=at)
-    sent = body + "&x=1" if held == "of somebody else" else body
-    return system.ask(method, path, content=sent, headers={} if held == "none" else signature).status_code
+    at = time.time() - (600 if credential == "expired" else 0)
+    signature = sign_press(body, secret=SECRETS["wrong" if credential == "wrong" else "right"], at=at)
+    sent = body + "&x=1" if credential == "of somebody else" else body
+    return system.request(method, path, content=sent, headers={} if credential == "none" else signature).status_code
 
 
-def with_message(system: System, method: str, path: str, held: str) -> int:
+def with_message(system: System, method: str, path: str, credential: str) -> int:
     """Send a message as SNS does."""
     message = dict(
-        system.amazon.message("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if held == "of somebody else" else {}))
+        system.amazon.message("{}", **({"TopicArn": "arn:aws:sns:eu-central-1:1:x"} if credential == "of somebody else" else {}))
     )
-    if held == "none":
+    if credential == "none":
         del message["Signature"]
-    return system.ask(method, path, content=body_of(message | ({"Message": "x"} if held == "wrong" else {}))).status_code
+    return system.request(
+        method, path, content=body_of(message | ({"Message": "x"} if credential == "wrong" else {}))
+    ).status_code
 
 
-Knock = Callable[[System, str, str, str], int]
-SIGNED: Mapping[Route, tuple[Knock, Mapping[str, int]]] = {
+Send = Callable[[System, str, str, str], int]
+SIGNED: Mapping[Route, tuple[Send, Mapping[str, int]]] = {
     **{
         (method, "/a/{token}"): (
             with_link,
@@ -231,34 +233,34 @@ def test_every_route_has_a_rule(system: System):
 
 def test_a_request_without_a_valid_key_is_refused_and_stores_nothing(system: System):
     before = system.trace
-    for held, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
-        keys = {scope: system.key(scope, held) for scope in Scope}
+    for credential, status in {"none": 401, "wrong": 401, "revoked": 401, "expired": 401, "wrong scope": 403}.items():
+        keys = {scope: system.key(scope, credential) for scope in Scope}
         for (method, path), (scope, ways) in KEYED.items():
             for present in ways:
-                response = system.ask(method, path, **present(path, keys[scope]))
-                assert response.status_code == status, (method, path, present, held)
+                response = system.request(method, path, **present(path, keys[scope]))
+                assert response.status_code == status, (method, path, present, credential)
     assert system.trace == before
     keys = {scope: system.key(scope, "right") for scope in Scope}
     for (method, path), (scope, ways) in KEYED.items():
         for present in ways:
-            response = system.ask(method, path, **present(path, keys[scope]))
+            response = system.request(method, path, **present(path, keys[scope]))
             assert response.status_code in (200, 201, 202, 409), (method, path, present, response.text)
 
 
 def test_a_wrong_or_old_signature_is_refused_and_stores_nothing(system: System):
     before = system.trace
-    for (method, path), (knock, expected) in SIGNED.items():
-        for held in expected.keys() - {"right"}:
-            assert knock(system, method, path, held) == expected[held], (method, path, held)
+    for (method, path), (send, expected) in SIGNED.items():
+        for credential in expected.keys() - {"right"}:
+            assert send(system, method, path, credential) == expected[credential], (method, path, credential)
     assert system.trace == before
-    for (method, path), (knock, expected) in SIGNED.items():
-        assert knock(system, method, path, "right") == expected["right"], (method, path)
+    for (method, path), (send, expected) in SIGNED.items():
+        assert send(system, method, path, "right") == expected["right"], (method, path)
     assert system.trace != before
 
 
 def test_public_routes_disclose_nothing_private(system: System):
     secrets = {system.incident_id, KEYS["right"], TOKENS["right"], SECRETS["right"], "the lost orders db", "xoxb"}
     for method, path in OPEN:
-        response = system.ask(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
+        response = system.request(method, path, params={"exclude": "sweeping"} if path == "/readyz" else {})
         assert response.status_code == 200
         assert [secret for secret in secrets if secret in response.text] == []

@@ -39,7 +39,7 @@ class Api:
         key, presented = self.access.create("a", scopes, valid_for=valid_for)
         return key.id, presented
 
-    def ask(self, operation: tuple[str, str], presented: str | None) -> tuple[int, str]:
+    def request(self, operation: tuple[str, str], presented: str | None) -> tuple[int, str]:
         """Send a request with a key; return the status and the WWW-Authenticate header."""
         method, path = operation
         headers = {} if presented is None else {"authorization": f"Bearer {presented}".encode("latin-1")}
@@ -74,12 +74,12 @@ def test_only_a_valid_key_with_the_scope_is_admitted(api: Api):
     api.clock.pass_time(timedelta(hours=1))
     for operation, scope in SCOPES.items():
         good = api.make(scope)[1]
-        assert api.ask(operation, None) == (401, "Bearer")
+        assert api.request(operation, None) == (401, "Bearer")
         for bad in ("x", "nf_", "nf_1_2", good + "x", good[:-1], "nf_" + revoked_id + good[35:], "ä", expired, revoked):
-            assert api.ask(operation, bad) == (401, 'Bearer error="invalid_token"'), bad
+            assert api.request(operation, bad) == (401, 'Bearer error="invalid_token"'), bad
         wrong = api.make(*(set(Scope) - {scope}))[1]
-        assert api.ask(operation, wrong) == (403, f'Bearer error="insufficient_scope", scope="{scope}"')
-        assert api.ask(operation, good)[0] in (200, 400, 404), operation
+        assert api.request(operation, wrong) == (403, f'Bearer error="insufficient_scope", scope="{scope}"')
+        assert api.request(operation, good)[0] in (200, 400, 404), operation
 
 
 @pytest.mark.parametrize("given", ["Basic eDp5", "Bearer", "Bearer ", "bearer", "nf_x", "\u00e4"])
@@ -94,15 +94,15 @@ def test_the_body_of_a_request_without_a_key_is_not_read(api: Api):
 
 def test_without_keys_every_request_is_refused(api: Api):
     assert api.access.keys() == ()
-    assert api.ask(("get", "/v1/incidents"), "nf__")[0] == 401
+    assert api.request(("get", "/v1/incidents"), "nf__")[0] == 401
 
 
 def test_a_revoked_key_is_refused_at_once_and_can_be_revoked_again(api: Api):
     key_id, key = api.make(Scope.READ)
-    assert api.ask(("get", "/v1/incidents"), key)[0] == 200
+    assert api.request(("get", "/v1/incidents"), key)[0] == 200
     for _ in range(2):
         api.access.revoke(key_id)
-        assert api.ask(("get", "/v1/incidents"), key)[0] == 401
+        assert api.request(("get", "/v1/incidents"), key)[0] == 401
 
 
 def test_revoking_an_unknown_key_raises(api: Api):
@@ -114,19 +114,19 @@ def test_a_rotated_key_ends_at_once_or_after_the_overlap(api: Api):
     there = ("get", "/v1/incidents")
     first_id, first = api.make(Scope.READ)
     second, presented = api.access.rotate(first_id)
-    assert (api.ask(there, first)[0], api.ask(there, presented)[0]) == (401, 200)
+    assert (api.request(there, first)[0], api.request(there, presented)[0]) == (401, 200)
     third, rotated = api.access.rotate(second.id, overlap=timedelta(hours=1), valid_for=timedelta(days=1))
     assert third.expires_at == api.clock.now() + timedelta(days=1)
-    assert (api.ask(there, presented)[0], api.ask(there, rotated)[0]) == (200, 200)
+    assert (api.request(there, presented)[0], api.request(there, rotated)[0]) == (200, 200)
     api.clock.pass_time(timedelta(hours=1))
-    assert (api.ask(there, presented)[0], api.ask(there, rotated)[0]) == (401, 200)
+    assert (api.request(there, presented)[0], api.request(there, rotated)[0]) == (401, 200)
 
 
 def test_an_overlap_does_not_extend_the_old_key(api: Api):
     old_id, old = api.make(Scope.READ, valid_for=timedelta(minutes=30))
     api.access.rotate(old_id, overlap=timedelta(hours=1))
     api.clock.pass_time(timedelta(minutes=30))
-    assert api.ask(("get", "/v1/incidents"), old)[0] == 401
+    assert api.request(("get", "/v1/incidents"), old)[0] == 401
 
 
 def test_a_revoked_key_cannot_be_rotated(api: Api):
@@ -142,19 +142,19 @@ def test_a_revoked_key_cannot_be_rotated(api: Api):
 
 def test_each_key_has_its_own_rate_limit_and_gets_retry_after(api: Api):
     busy, calm = api.make(Scope.READ)[1], api.make(Scope.READ)[1]
-    assert {api.ask(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
+    assert {api.request(("get", "/v1/recipients"), busy)[0] for _ in range(A_MINUTE)} == {200}
     response = api.client.request("GET", "/v1/recipients", headers={"authorization": f"Bearer {busy}"})
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
-    assert api.ask(("get", "/v1/recipients"), calm)[0] == 200
+    assert api.request(("get", "/v1/recipients"), calm)[0] == 200
     api.clock.pass_time(timedelta(seconds=1))
-    assert [api.ask(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]
+    assert [api.request(("get", "/v1/recipients"), busy)[0] for _ in range(2)] == [200, 429]
 
 
 def test_the_last_use_of_a_key_is_recorded_once_an_hour(api: Api):
     _, key = api.make(Scope.READ)
 
     def use() -> object:
-        api.ask(("get", "/v1/recipients"), key)
+        api.request(("get", "/v1/recipients"), key)
         return api.access.keys()[0].last_used_at
 
     first = use()

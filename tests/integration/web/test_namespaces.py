@@ -57,7 +57,7 @@ class System:
         self.ids[key, namespace] = opened.value.incident_id
         return opened.value.incident_id
 
-    def ask(self, scope: Scope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
+    def request(self, scope: Scope, caller: str, method: str, path: str, **values: Any) -> httpx.Response:
         """Send a request with a key of one scope in the caller's namespace."""
         if (scope, caller) not in self.secrets:
             _, self.secrets[scope, caller] = self.flow.access().create(
@@ -168,11 +168,11 @@ def test_an_id_is_found_only_with_a_key_that_reaches_its_namespace(system: Syste
         reaches = caller in (namespace, ALL)
         for scope, method, path, values in BY_ID.values():
             before, incident_id = system.state(), system.ids["db-1", namespace]
-            response = system.ask(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
+            response = system.request(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
             assert response.status_code == (200 if reaches else 404), response.text
             assert changed(before, system.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
             if not reaches:  # the response is that to an unknown id
-                assert system.ask(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == response.json()
+                assert system.request(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == response.json()
 
 
 def test_only_a_key_for_all_namespaces_reaches_the_operations_incident(system: System):
@@ -181,10 +181,10 @@ def test_only_a_key_for_all_namespaces_reaches_the_operations_incident(system: S
     place = f"/v1/incidents/{status.facts.id}"
     for caller in CALLERS:
         for scope, method, path, values in BY_ID.values():
-            assert system.ask(scope, caller, method, f"{place}{path}", **values).status_code == 404
+            assert system.request(scope, caller, method, f"{place}{path}", **values).status_code == 404
     assert system.flow.status("notifyflow/operations") == status
-    assert system.ask(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
-    assert system.ask(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
+    assert system.request(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
+    assert system.request(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
 
 
 # -- lists
@@ -193,11 +193,11 @@ def test_only_a_key_for_all_namespaces_reaches_the_operations_incident(system: S
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
 def test_a_list_shows_the_incidents_that_the_key_reaches(system: System, caller: str):
     reached = set(STORED) if caller == ALL else {caller} & set(STORED)
-    listed = system.ask(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
+    listed = system.request(Scope.READ, caller, "GET", "/v1/incidents?key=db-1").json()["incidents"]
     assert {each["namespace"] for each in listed} == reached
     assert len(listed) == len(reached)
     for wanted in CALLERS:
-        listed = system.ask(Scope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
+        listed = system.request(Scope.READ, caller, "GET", f"/v1/incidents?namespace={wanted}").json()["incidents"]
         assert len(listed) == (len(KEYS) if wanted in reached else 0)
         assert {each["namespace"] for each in listed} == {wanted} & reached
 
@@ -209,20 +209,20 @@ def test_recipients_are_shown_as_known_in_the_namespace(system: System, caller: 
         eve = Recipient(id=f"eve{namespace}", name=namespace, email=mail)
         ada = Recipient(id="ada", name=f"Ada of {namespace!r}", email="ada@example.com")
         notify(flow._deps, Incident(key="db-2", title="down"), [eve, ada], policy=DEFAULT, namespace=namespace)
-    listed = system.ask(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
+    listed = system.request(Scope.READ, caller, "GET", "/v1/recipients").json()["recipients"]
     all_known = {SHARED: {"ada", "eve"}, "prometheus": {"ada", "eveprometheus"}, "staging": {"ada"}}
     known = set().union(*all_known.values()) if caller == ALL else all_known[caller]
     assert {each["id"] for each in listed} == known
     for who in ("ada", "eve", "eveprometheus"):
-        response = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
+        response = system.request(Scope.READ, caller, "GET", f"/v1/recipients/{who}")
         assert response.status_code == (200 if who in known else 404)
-    shown = system.ask(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
+    shown = system.request(Scope.READ, caller, "GET", "/v1/recipients/ada").json()["name"]
     assert shown == {SHARED: "Ada of ''", "staging": "ada"}.get(caller, "Ada of 'prometheus'")
     for wanted, names in all_known.items():
         reached = caller in (wanted, ALL)
-        listed = system.ask(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
+        listed = system.request(Scope.READ, caller, "GET", f"/v1/recipients?namespace={wanted}").json()["recipients"]
         assert {each["id"] for each in listed} == (names if reached else set())
-        response = system.ask(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
+        response = system.request(Scope.READ, caller, "GET", f"/v1/recipients/ada?namespace={wanted}")
         assert response.status_code == (200 if reached else 404)
         assert not reached or response.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
 
@@ -305,12 +305,12 @@ def test_keys_that_share_a_namespace_share_its_incidents(system: System):
 
 
 def test_an_idempotency_key_does_not_reach_another_namespace(system: System):
-    answers = {}
+    responses = {}
     for namespace in CALLERS:
         presented = _ingest(system, namespace)
-        answers[namespace] = [_submit(system, presented, **{"idempotency-key": "k"}).json() for _ in range(2)]
-    assert all(first == again for first, again in answers.values())
-    assert len({first["incident_id"] for first, _ in answers.values()}) == len(CALLERS)
+        responses[namespace] = [_submit(system, presented, **{"idempotency-key": "k"}).json() for _ in range(2)]
+    assert all(first == again for first, again in responses.values())
+    assert len({first["incident_id"] for first, _ in responses.values()}) == len(CALLERS)
 
 
 def _submit(system: System, presented: str, **headers: str) -> httpx.Response:

@@ -64,7 +64,7 @@ def test_receipts_that_come_while_one_commits_are_committed_together_and_a_bad_o
         client = Client(flow.asgi())
         waiting = flow._service._receipts._waiting
 
-        def hold(ledger: Ledger) -> list[Future[int]]:
+        def post_meanwhile(ledger: Ledger) -> list[Future[int]]:
             """Hold the row of the first receipt until the others have come."""
             ledger.lock_notification(ledger._scalar(row))
             leads = pool.submit(_call_back, client, first)
@@ -73,7 +73,7 @@ def test_receipts_that_come_while_one_commits_are_committed_together_and_a_bad_o
             wait_until(lambda: len(waiting) == len(rest))
             return [leads, *rest]
 
-        responses = [each.result(DEADLINE_S) for each in store.run(hold)]
+        responses = [each.result(DEADLINE_S) for each in store.run(post_meanwhile)]
     assert responses == [200, 500, 200, 200, 200, 200]
     inbox = ReceiptRow.select(ReceiptRow.matched_attempt_id)
     found = store.run(lambda ledger: ledger._rows(inbox))

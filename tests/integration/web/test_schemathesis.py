@@ -63,10 +63,10 @@ def test_every_response_matches_the_published_document(
 
     @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(published[path][method].as_strategy())
-    def ask(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case) -> None:
         case.validate_response(case.call(headers=headers), checks=CHECKS)
         if case.path_parameters:  # a made-up id is unknown; repeat with a known one
             case.path_parameters = known
             case.validate_response(case.call(headers=headers), checks=CHECKS)
 
-    ask()
+    check()

@@ -73,7 +73,7 @@ class System:
     def post(self, fields: Mapping[str, object]) -> int:
         return self.client.post("/callbacks/sns", content=body_of(fields)).status_code
 
-    def tell(self, code: str) -> int:
+    def report(self, code: str) -> int:
         return self.post(self.amazon.message(mails.event(code, self.attempt.id, message_id=self.attempt.provider_ref)))
 
 
@@ -108,11 +108,11 @@ def mailed(running: tuple[Sandbox, Sns], folder: Path) -> Iterator[System]:
 @pytest.fixture
 def system(running: tuple[Sandbox, Sns], tmp_path: Path) -> Iterator[System]:
     amazon = running[1]
-    usual = dict(amazon.answers)
+    usual = dict(amazon.responses)
     with mailed(running, tmp_path) as system:
         amazon.requests.clear()
         yield system
-    amazon.answers = usual
+    amazon.responses = usual
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def guarded(shared: System) -> Iterator[System]:
 
 def test_a_signed_delivery_moves_its_page_once_and_its_certificate_is_fetched_once(system: System) -> None:
     assert system.attempt.receipt_due_at is not None
-    assert [system.tell(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
+    assert [system.report(code) for code in ("Delivery", "Delivery", "Send")] == [200, 200, 200]
     assert system.page.state is NotificationState.DELIVERED
     assert (system.attempt.result, system.attempt.evidence) == (Result.DELIVERED, Evidence.CARRIER)
     assert system.amazon.requests == [(f"{HOST}:443", CERTIFICATE_PATH)]
@@ -145,17 +145,17 @@ def test_the_older_format_is_matched_by_the_id_that_ses_assigned(system: System)
 
 def test_after_a_delivery_a_transient_bounce_changes_nothing_and_a_permanent_one_fails(system: System) -> None:
     for code in ("Delivery", "Bounce Transient"):
-        system.tell(code)
+        system.report(code)
     assert system.page.state is NotificationState.DELIVERED
-    system.tell("Bounce Permanent")
+    system.report("Bounce Permanent")
     assert system.page.state is NotificationState.FAILED
-    system.tell("Delivery")
+    system.report("Delivery")
     assert system.page.state is NotificationState.FAILED
 
 
 def test_complaints_automatic_replies_and_opens_are_noted(system: System) -> None:
     codes = ["Complaint", "Bounce Automatic", "Open", "Click"]
-    assert [system.tell(code) for code in codes] == [200] * 4
+    assert [system.report(code) for code in codes] == [200] * 4
     assert (system.page.state, system.attempt.result) == (NotificationState.SENT, Result.ACCEPTED)
     assert [(note.attempt_id, note.code, note.reason) for note in system.status.notes] == [
         (system.attempt.id, code, MAIL_EVENTS[code].meaning) for code in codes
@@ -220,19 +220,19 @@ def test_an_unsubscription_is_only_logged(system: System) -> None:
 def test_a_redirected_invalid_or_missing_certificate_is_refused(system: System) -> None:
     fields = system.amazon.message(mails.event("Delivery", system.attempt.id))
     for response in ((302, b""), (200, b"-----BEGIN CERTIFICATE-----"), (404, b"")):
-        system.amazon.answers[CERTIFICATE_PATH] = response
+        system.amazon.responses[CERTIFICATE_PATH] = response
         assert system.post(fields) == 403
         system.clock.later += timedelta(minutes=1)
     assert {path for _, path in system.amazon.requests} == {CERTIFICATE_PATH}
 
 
 def test_an_unavailable_certificate_is_503_and_the_message_can_be_repeated(system: System) -> None:
-    usual = system.amazon.answers[CERTIFICATE_PATH]
-    system.amazon.answers[CERTIFICATE_PATH] = (503, b"")
-    assert system.tell("Delivery") == 503
-    system.amazon.answers[CERTIFICATE_PATH] = usual
+    usual = system.amazon.responses[CERTIFICATE_PATH]
+    system.amazon.responses[CERTIFICATE_PATH] = (503, b"")
+    assert system.report("Delivery") == 503
+    system.amazon.responses[CERTIFICATE_PATH] = usual
     system.clock.later += timedelta(minutes=1)
-    assert system.tell("Delivery") == 200
+    assert system.report("Delivery") == 200
     assert system.page.state is NotificationState.DELIVERED
 
 
@@ -244,17 +244,17 @@ def test_a_flood_of_forged_messages_fetches_one_certificate_a_minute(system: Sys
     assert [forged(number) for number in range(30)] == [403] + [503] * 29
     assert len(system.amazon.requests) == 1
     system.clock.later += timedelta(minutes=1)
-    assert system.tell("Delivery") == 200  # a genuine message is accepted a minute later, and from then on despite forged ones
+    assert system.report("Delivery") == 200  # a genuine message is accepted a minute later, and from then on despite forged ones
     assert [forged(number) for number in range(30)] == [503] * 30
-    assert system.tell("Delivery") == 200
+    assert system.report("Delivery") == 200
     assert [path for _, path in system.amazon.requests][1:] == [CERTIFICATE_PATH]
 
 
 def test_amazon_can_change_its_certificate(system: System) -> None:
-    certificate = system.amazon.answers[CERTIFICATE_PATH]
+    certificate = system.amazon.responses[CERTIFICATE_PATH]
     for number in range(20):
         path = f"/SimpleNotificationService-{number:032x}.pem"
-        system.amazon.answers[path] = certificate
+        system.amazon.responses[path] = certificate
         assert system.post(system.amazon.message("a word", SigningCertURL=f"https://{HOST}{path}")) == 200
         system.clock.later += timedelta(minutes=1)
     assert len(system.amazon.requests) == 20
@@ -264,12 +264,12 @@ def test_a_message_that_cannot_be_committed_gets_503_and_can_be_repeated(system:
     blocker = sqlite3.connect(system.database, isolation_level=None)
     try:
         blocker.execute("BEGIN IMMEDIATE")
-        assert system.tell("Delivery") == 503
+        assert system.report("Delivery") == 503
         blocker.execute("ROLLBACK")
     finally:
         blocker.close()
     assert system.page.state is NotificationState.SENT
-    assert system.tell("Delivery") == 200
+    assert system.report("Delivery") == 200
     assert system.page.state is NotificationState.DELIVERED
 
 

@@ -31,7 +31,7 @@ from tests.waiting import wait_until
 DEADLINE_S = 30
 ADA, BOB = "+15005550011", "+15005550012"
 CHANNELS = {"ada": "D0000ADA", "bob": "D0000BOB"}
-ANSWER = re.compile(r"<Message>(.*)</Message>", re.DOTALL)
+RESPONSE = re.compile(r"<Message>(.*)</Message>", re.DOTALL)
 
 
 @dataclass
@@ -117,7 +117,7 @@ def sign(body: str, *, secret: str = SIGNING_SECRET, at: float | None = None) ->
 
 
 def reply_text(response: requests.Response) -> str:
-    found = ANSWER.search(response.text)
+    found = RESPONSE.search(response.text)
     return found[1] if found else ""
 
 
@@ -225,10 +225,10 @@ def test_a_code_selects_one_of_several_incidents(system: System) -> None:
     system.notify("sms", key="db-2", who="ada")
     second = system.arrived("sms", "ada", "db-2").text
     assert "Reply 11 to acknowledge." in second
-    asked = reply_text(system.text("ack"))
-    assert "2 are open, nothing was acknowledged" in asked
-    assert "10 db-1 is down" in asked
-    assert "11 db-2 is down" in asked
+    response = reply_text(system.text("ack"))
+    assert "2 are open, nothing was acknowledged" in response
+    assert "10 db-1 is down" in response
+    assert "11 db-2 is down" in response
     assert reply_text(system.text("11", sid="SM2")).startswith("You acknowledged it: db-2 is down.")
     assert system.status("db-1").facts.state is IncidentState.OPEN
     assert system.status("db-2").facts.state is IncidentState.ACKNOWLEDGED

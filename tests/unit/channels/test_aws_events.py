@@ -17,9 +17,9 @@ NAMES = [
     *("value", "bounce", "bounceType", "bounceSubType", "bouncedRecipients", "delivery", "timestamp"),
     *("EventType", "MessageId", "FailureType"),
 ]
-SAID = ["Bounce", "Transient", "General", "Delivery", "DeliveryFailure", "Notification", HEADER]
+WORDS = ["Bounce", "Transient", "General", "Delivery", "DeliveryFailure", "Notification", HEADER]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(SAID),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(WORDS),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
     max_leaves=20,
 )
@@ -74,8 +74,8 @@ def test_no_event_of_mail_proves_a_human() -> None:
 
 @pytest.mark.parametrize("failure", [*PUSH_FAILURES, "SomethingNew"])
 def test_a_push_that_failed_is_known_by_the_id_of_sns(failure: str) -> None:
-    told = {"EventType": "DeliveryFailure", "FailureType": failure, "MessageId": "m-1", "EndpointArn": "arn", "Service": "SNS"}
-    (receipt,) = read_event(json.dumps(told))
+    event = {"EventType": "DeliveryFailure", "FailureType": failure, "MessageId": "m-1", "EndpointArn": "arn", "Service": "SNS"}
+    (receipt,) = read_event(json.dumps(event))
     assert (receipt.provider, receipt.attempt_id, receipt.provider_ref) == ("sns", None, "m-1")
     assert receipt.result is (PUSH_FAILURES[failure].result if failure in PUSH_FAILURES else Result.PERMANENT_FAILURE)
 

@@ -26,9 +26,9 @@ def test_receipts_of_ses_are_awaited_where_it_publishes_events_and_there_is_a_ca
     assert ses.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15.0)
 
 
-@pytest.mark.parametrize("given", [{}, SET, QUEUE, TOPICS])
-def test_without_one_of_the_two_mail_over_ses_stays_sent(given: dict[str, str]) -> None:
-    (ses,) = EmailChannel.from_settings(settings(**SES, **given)).providers
+@pytest.mark.parametrize("more", [{}, SET, QUEUE, TOPICS])
+def test_without_one_of_the_two_mail_over_ses_stays_sent(more: dict[str, str]) -> None:
+    (ses,) = EmailChannel.from_settings(settings(**SES, **more)).providers
     assert ses.capabilities == Capabilities()
 
 

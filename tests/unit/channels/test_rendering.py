@@ -93,9 +93,9 @@ def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
         "Re: [CRITICAL] orders db is down",
         "Re: [CRITICAL] orders db is down",
     ]
-    late_said, update_said = (mail.get_body(("plain",)).get_content() for mail in mails[1:3])
-    assert "This message is delayed 7 m." in late_said
-    assert update_said.splitlines()[0] == "Ada acknowledged it"
+    late_text, update_text = (mail.get_body(("plain",)).get_content() for mail in mails[1:3])
+    assert "This message is delayed 7 m." in late_text
+    assert update_text.splitlines()[0] == "Ada acknowledged it"
 
 
 def test_mail_about_another_incident_and_a_letter_without_one_is_in_no_thread() -> None:
@@ -231,7 +231,7 @@ def test_direction_marks_are_in_no_title_of_any_channel() -> None:
         link=None,
     )
     mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
-    said = (
+    text = (
         mail["Subject"],
         *(part.get_content() for part in mail.iter_parts()),
         SMS.text(content),
@@ -240,7 +240,7 @@ def test_direction_marks_are_in_no_title_of_any_channel() -> None:
         json.dumps(TEAMS.card(content), ensure_ascii=False),
         PUSH.payload(a_message(content)),
     )
-    assert not [text for text in said if re.search("[\u202a-\u202e\u2066-\u2069]", text)]
+    assert not [each for each in text if re.search("[\u202a-\u202e\u2066-\u2069]", each)]
 
 
 @few
@@ -298,7 +298,7 @@ def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
         "card": json.dumps(TEAMS.card(content)),
         **push,
     }
-    assert [way for way, said in messages.items() if "redirected" not in said] == []
+    assert [way for way, text in messages.items() if "redirected" not in text] == []
 
 
 def hostile(text: str) -> Content:

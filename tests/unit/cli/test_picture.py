@@ -22,7 +22,7 @@ def drawn(status: IncidentStatus) -> str:
 
 def test_an_incident_shows_every_recipient_channel_and_why():
     text = drawn(OPEN)
-    for said in (
+    for shown in (
         "CRITICAL",
         "orders db is down",
         "OPEN",
@@ -34,7 +34,7 @@ def test_an_incident_shows_every_recipient_channel_and_why():
         "Ben",
         "active · tier primary",
     ):
-        assert said in text
+        assert shown in text
     assert "slack, attempt 1 of 5, no such channel (404)" in text
 
 
@@ -90,7 +90,7 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
 
 
 @pytest.mark.parametrize(
-    ("result", "reason", "code", "said"),
+    ("result", "reason", "code", "shown"),
     [
         (None, "", "", "sending"),
         (Result.ACCEPTED, "", "", "slack, accepted"),
@@ -102,8 +102,8 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
         (Result.PERMANENT_FAILURE, "", "", "permanent failure"),
     ],
 )
-def test_a_result_is_described_in_few_words(result: Result | None, reason: str, code: str, said: str):
-    assert explain(notification("slack", NotificationState.SENT, attempt(1, result, reason, code))).endswith(said)
+def test_a_result_is_described_in_few_words(result: Result | None, reason: str, code: str, shown: str):
+    assert explain(notification("slack", NotificationState.SENT, attempt(1, result, reason, code))).endswith(shown)
 
 
 def test_a_retry_says_when():
@@ -142,7 +142,7 @@ def test_a_receipt_that_is_waited_for_no_more_is_missing():
 
 
 @pytest.mark.parametrize(
-    ("result", "evidence", "said"),
+    ("result", "evidence", "shown"),
     [
         (Result.ACCEPTED, Evidence.ACCEPTED, "accepted"),
         (Result.ACCEPTED, Evidence.CARRIER, "accepted by carrier"),
@@ -151,8 +151,8 @@ def test_a_receipt_that_is_waited_for_no_more_is_missing():
         (Result.DELIVERED, Evidence.HUMAN, "confirmed by human"),
     ],
 )
-def test_who_vouches_for_it_is_said(result: Result, evidence: Evidence, said: str):
-    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, result), evidence=evidence))).endswith(said)
+def test_who_vouches_for_it_is_said(result: Result, evidence: Evidence, shown: str):
+    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, result), evidence=evidence))).endswith(shown)
 
 
 def test_what_decides_nothing_is_shown_once_beside_what_it_is_about():

@@ -34,7 +34,7 @@ def test_many_are_taken_together_or_not_at_all():
 
 @given(st.integers(1, 50), st.lists(st.integers(0, 20_000), max_size=200))
 def test_no_minute_has_more_than_twice_what_is_allowed_and_waiting_as_told_is_enough(a_minute: int, pauses_ms: list[int]):
-    state, now, taken = None, NOW, []
+    state, now, admitted = None, NOW, []
     for pause_ms in pauses_ms:
         now += timedelta(milliseconds=pause_ms)
         after, wait = consume(state, a_minute=a_minute, now=now)
@@ -42,6 +42,6 @@ def test_no_minute_has_more_than_twice_what_is_allowed_and_waiting_as_told_is_en
             assert after == state
             assert consume(state, a_minute=a_minute, now=now + wait)[1] == timedelta(0)
         else:
-            taken.append(now)
+            admitted.append(now)
         state = after
-    assert all(sum(at <= each < at + MINUTE for each in taken) <= 2 * a_minute for at in taken)
+    assert all(sum(at <= each < at + MINUTE for each in admitted) <= 2 * a_minute for at in admitted)

@@ -173,8 +173,8 @@ def test_an_old_failure_wakes_nobody() -> None:
 
 
 def test_a_page_that_was_held_up_still_escalates_with_those_that_failed_before() -> None:
-    held_up = failed("slack", attempts=(attempt(1, Result.PERMANENT_FAILURE, started_at=NOW + 3 * HOUR),))
-    assert opened(decide(context(failed("email"), held_up), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
+    delayed = failed("slack", attempts=(attempt(1, Result.PERMANENT_FAILURE, started_at=NOW + 3 * HOUR),))
+    assert opened(decide(context(failed("email"), delayed), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
 
 
 def test_a_row_that_we_ended_is_as_young_as_its_end() -> None:
@@ -591,8 +591,8 @@ def test_where_no_phone_could_ring_what_is_unconfirmed_is_told_to_nobody(given: 
 def round_due(minute: float, *, repetition: int = 1, of: DecisionContext | None = None, **given: object) -> Decided:
     """Let the timer of a recipient's rounds, as it was set at the start, run out so many minutes after it."""
     timer = {"next_round_at": NOW + minutes(15), "repetition": repetition, "policy": INSISTENT}
-    asked = of or context(page("email", DELIVERED), **{"addresses": "email", **timer, **given})
-    return decide(asked, event="round_due", now=NOW + minutes(minute))
+    this = of or context(page("email", DELIVERED), **{"addresses": "email", **timer, **given})
+    return decide(this, event="round_due", now=NOW + minutes(minute))
 
 
 def test_the_timer_of_rounds_is_set_at_the_start_where_the_policy_has_rounds_for_the_severity() -> None:

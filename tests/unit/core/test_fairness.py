@@ -23,8 +23,8 @@ def test_slots_go_round():
 
 
 def test_what_was_taken_is_sent_by_turns():
-    taken = {"flood": ["f1", "f2", "f3"], "late": ["l1"]}
-    assert in_turn({"flood": 3000, "late": 2999}, taken) == ["l1", "f1", "f2", "f3"]
+    claimed = {"flood": ["f1", "f2", "f3"], "late": ["l1"]}
+    assert in_turn({"flood": 3000, "late": 2999}, claimed) == ["l1", "f1", "f2", "f3"]
 
 
 @given(TURNS, NAMES, st.integers(1, 40))
@@ -41,7 +41,7 @@ def test_no_namespace_gets_more_than_one_slot_beyond_what_each_other_had_from_th
 @given(TURNS, NAMES, st.integers(1, 40))
 def test_the_line_holds_everything_once_and_each_namespace_in_its_own_order(turns: dict[str, int], names: list[str], slots: int):
     begun = starts(turns, names)
-    taken = {name: [f"{name}{number}" for number in range(share)] for name, share in shares(begun, slots).items()}
-    line = in_turn(begun, taken)
-    assert Counter(line) == Counter(each for some in taken.values() for each in some)
-    assert all([each for each in line if each in set(some)] == some for some in taken.values())
+    claimed = {name: [f"{name}{number}" for number in range(share)] for name, share in shares(begun, slots).items()}
+    line = in_turn(begun, claimed)
+    assert Counter(line) == Counter(each for some in claimed.values() for each in some)
+    assert all([each for each in line if each in set(some)] == some for some in claimed.values())

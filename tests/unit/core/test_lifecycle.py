@@ -143,11 +143,11 @@ def assert_replays(row: Row) -> None:
 
 
 def test_the_stories_take_every_arrow_that_is_in_the_table() -> None:
-    taken = set()
+    seen = set()
     for build, _ in HISTORIES.values():
         state: str = QUEUED
         for moved in build().log:
-            taken.add((moved.event, state, str(moved.after.state)))
+            seen.add((moved.event, state, str(moved.after.state)))
             state = moved.after.state
     arrows = {
         (event.name, str(source), str(target))
@@ -156,7 +156,7 @@ def test_the_stories_take_every_arrow_that_is_in_the_table() -> None:
         for target in targets
         if source != target
     }
-    assert arrows <= taken
+    assert arrows <= seen
 
 
 # -- what a move brings with it

@@ -78,12 +78,12 @@ class Heading:
     def __init__(self, state: str, target: str) -> None:
         self.state = state
         self.target = target
-        self.told: list[Move] = []
+        self.moves: list[Move] = []
 
     def __getattr__(self, name: str) -> object:
         if name in {"heads_for", "is_rule_met"}:
             return lambda move: move.target == self.target
-        return self.told.append
+        return self.moves.append
 
 
 def test_the_grids_name_every_event_of_every_table() -> None:
@@ -108,14 +108,14 @@ def test_the_machine_goes_where_the_table_allows_and_nowhere_else(table: Table, 
             assert machine.fire(event, subject) is False
         elif cell is Cell.MOVES and is_allowed:
             assert machine.fire(event, subject) is True
-            assert subject.told == [Move(event=event, source=state, target=subject.state)]
+            assert subject.moves == [Move(event=event, source=state, target=subject.state)]
             assert subject.state in table.targets(state, event)
             continue
         else:
             with pytest.raises(IllegalMove) as raised:
                 machine.fire(event, subject)
             assert (raised.value.machine, raised.value.state, raised.value.event) == (table.name, state, event)
-        assert (subject.state, subject.told) == (state, [])
+        assert (subject.state, subject.moves) == (state, [])
 
 
 @pytest.mark.parametrize(("table", "state", "event", "cell"), CELLS, ids=lambda value: getattr(value, "name", value))
@@ -123,7 +123,7 @@ def test_an_offer_is_refused_without_a_word_unless_a_move_is_taken(table: Table,
     subject = Heading(state, "nowhere")
     is_moved = cell is Cell.MOVES and not table.event(event).guard
     assert MACHINES[table.name].offer(event, subject) is is_moved
-    assert bool(subject.told) is is_moved
+    assert bool(subject.moves) is is_moved
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

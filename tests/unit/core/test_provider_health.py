@@ -15,7 +15,7 @@ ARRIVALS = st.lists(st.tuples(st.integers(0, 20_000), st.booleans()), min_size=1
 """Milliseconds that pass, and whether somebody CRITICAL asks then."""
 
 
-def ask(
+def allocate(
     health: ProviderHealth, limit: int, *, is_urgent: bool = False, at: timedelta = timedelta(0)
 ) -> ProviderHealth | Obstacle:
     blocked = obstacle(health, limit=limit, is_urgent=is_urgent, now=NOW + at)
@@ -25,7 +25,7 @@ def ask(
 def spend(count: int, *, limit: int = 100, is_urgent: bool = False) -> ProviderHealth:
     health = HEALTH
     for _ in range(count):
-        granted = ask(health, limit, is_urgent=is_urgent)
+        granted = allocate(health, limit, is_urgent=is_urgent)
         assert isinstance(granted, ProviderHealth)
         health = granted
     return health
@@ -47,14 +47,14 @@ def test_no_minute_whatever_holds_more_than_the_limit_nor_more_calm_ones_than_fo
     granted: list[tuple[timedelta, bool]] = []
     for wait_ms, is_urgent in arrivals:
         at += timedelta(milliseconds=wait_ms)
-        answer = ask(health, limit, is_urgent=is_urgent, at=at)
-        if isinstance(answer, ProviderHealth):
-            health = answer
+        allocated = allocate(health, limit, is_urgent=is_urgent, at=at)
+        if isinstance(allocated, ProviderHealth):
+            health = allocated
             granted.append((at, is_urgent))
         else:
-            assert (answer.why, answer.provider) == (DeferralReason.LIMIT, "twilio")
-            assert NOW + at < answer.until <= NOW + at + seconds(65)
-            assert isinstance(ask(health, limit, is_urgent=is_urgent, at=answer.until - NOW), ProviderHealth), (
+            assert (allocated.why, allocated.provider) == (DeferralReason.LIMIT, "twilio")
+            assert NOW + at < allocated.until <= NOW + at + seconds(65)
+            assert isinstance(allocate(health, limit, is_urgent=is_urgent, at=allocated.until - NOW), ProviderHealth), (
                 "the estimate is no lie"
             )
     for began, _ in granted:
@@ -68,28 +68,28 @@ def test_what_is_not_critical_cannot_take_what_is_kept_for_critical(limit: int, 
     calm = data.draw(st.integers(1, limit))
     health = HEALTH
     for _ in range(calm):
-        answer = ask(health, limit)
-        health = answer if isinstance(answer, ProviderHealth) else health
+        allocated = allocate(health, limit)
+        health = allocated if isinstance(allocated, ProviderHealth) else health
     for _ in range(limit // 5):
-        answer = ask(health, limit, is_urgent=True)
-        assert isinstance(answer, ProviderHealth)
-        health = answer
+        allocated = allocate(health, limit, is_urgent=True)
+        assert isinstance(allocated, ProviderHealth)
+        health = allocated
 
 
 def test_critical_may_use_all_and_then_waits_like_the_others() -> None:
-    blocked = ask(spend(100, is_urgent=True), 100, is_urgent=True)
+    blocked = allocate(spend(100, is_urgent=True), 100, is_urgent=True)
     assert isinstance(blocked, Obstacle)
     assert blocked.until == NOW + seconds(65)
 
 
 def test_a_provider_that_takes_one_a_minute_carries_whatever_comes() -> None:
-    assert isinstance(ask(HEALTH, 1), ProviderHealth)
-    assert isinstance(ask(spend(1, limit=1), 1, is_urgent=True), Obstacle)
+    assert isinstance(allocate(HEALTH, 1), ProviderHealth)
+    assert isinstance(allocate(spend(1, limit=1), 1, is_urgent=True), Obstacle)
 
 
 def test_a_clock_that_is_put_back_opens_no_second_minute() -> None:
-    assert isinstance(ask(spend(80), 100, at=-seconds(30)), Obstacle)
-    later = ask(spend(79), 100, at=-seconds(30))
+    assert isinstance(allocate(spend(80), 100, at=-seconds(30)), Obstacle)
+    later = allocate(spend(79), 100, at=-seconds(30))
     assert isinstance(later, ProviderHealth)
     assert sum(each.calm for each in later.spent) == 80
 
@@ -97,10 +97,10 @@ def test_a_clock_that_is_put_back_opens_no_second_minute() -> None:
 def test_what_a_provider_asks_for_holds_for_all_and_an_hour_at_most() -> None:
     health = record_outcome(HEALTH, Condition.HEALTHY, is_new=True, throttle_s=30, now=NOW)
     health = record_outcome(health, Condition.HEALTHY, is_new=True, throttle_s=3, now=NOW)
-    assert ask(health, 100, is_urgent=True) == Obstacle(
+    assert allocate(health, 100, is_urgent=True) == Obstacle(
         why=DeferralReason.RETRY_AFTER, until=NOW + seconds(30), provider="twilio"
     )
-    assert isinstance(ask(health, 100, at=seconds(30)), ProviderHealth)
+    assert isinstance(allocate(health, 100, at=seconds(30)), ProviderHealth)
     nonsense = record_outcome(HEALTH, Condition.UNHEALTHY, is_new=True, throttle_s=1e8, now=NOW)
     assert nonsense.throttled_until == NOW + minutes(60)
 
@@ -111,17 +111,21 @@ def test_five_notifications_in_a_row_open_the_circuit_and_nothing_less_does() ->
     mended = fail(fail(fail(HEALTH, times=4), Condition.HEALTHY), times=4)
     assert circuit(mended, NOW) is Circuit.CLOSED
     opened = fail(HEALTH, times=5)
-    assert ask(opened, 100, is_urgent=True) == Obstacle(why=DeferralReason.CIRCUIT, until=NOW + seconds(30), provider="twilio")
+    assert allocate(opened, 100, is_urgent=True) == Obstacle(
+        why=DeferralReason.CIRCUIT, until=NOW + seconds(30), provider="twilio"
+    )
     assert fail(opened, at=1) == opened, "what began before tells nothing new"
 
 
 def test_after_its_rest_one_attempt_at_a_time_finds_out() -> None:
     opened = fail(HEALTH, times=5)
     assert circuit(opened, NOW + seconds(30)) is Circuit.HALF_OPEN
-    probing = ask(opened, 100, at=seconds(30))
+    probing = allocate(opened, 100, at=seconds(30))
     assert isinstance(probing, ProviderHealth)
-    assert ask(probing, 100, at=seconds(31)) == Obstacle(why=DeferralReason.CIRCUIT, until=NOW + seconds(90), provider="twilio")
-    assert isinstance(ask(probing, 100, at=seconds(90)), ProviderHealth), "the attempt was lost: another one finds out"
+    assert allocate(probing, 100, at=seconds(31)) == Obstacle(
+        why=DeferralReason.CIRCUIT, until=NOW + seconds(90), provider="twilio"
+    )
+    assert isinstance(allocate(probing, 100, at=seconds(90)), ProviderHealth), "the attempt was lost: another one finds out"
     well = fail(probing, Condition.HEALTHY, at=32)
     assert (circuit(well, NOW), well.failures, well.times_opened) == (Circuit.CLOSED, 0, 0)
 

@@ -80,7 +80,7 @@ def test_who_wants_texts_again_acknowledges_nothing(word: str, more: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("handled", "said"),
+    ("handled", "response"),
     [
         (HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A]), "You acknowledged it: orders db is down."),
         (
@@ -101,28 +101,28 @@ def test_who_wants_texts_again_acknowledges_nothing(word: str, more: str) -> Non
         (HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], is_withheld=True), ""),
     ],
 )
-def test_it_is_said_what_happened(handled: HandledReply, said: str) -> None:
-    assert write_response(handled) == said
+def test_it_is_said_what_happened(handled: HandledReply, response: str) -> None:
+    assert write_response(handled) == response
 
 
 @pytest.mark.parametrize("notice", ["", "staging"])
 @pytest.mark.parametrize("effect", Effect)
 def test_our_response_is_recognised_when_it_comes_back(effect: Effect, notice: str) -> None:
     handled = HandledReply(effect=effect, choices=[A, B], by="Bob acknowledged it", cancelled=1, on_their_way=2, notice=notice)
-    if said := write_response(handled):
-        assert read_text(said) == (Intent.ECHO, "")
-        assert read_text(f" {said}\n") == (Intent.ECHO, "")
-        assert read_text(f"Re: {said}"[: len(said) // 2])[0] is not Intent.ECHO
+    if response := write_response(handled):
+        assert read_text(response) == (Intent.ECHO, "")
+        assert read_text(f" {response}\n") == (Intent.ECHO, "")
+        assert read_text(f"Re: {response}"[: len(response) // 2])[0] is not Intent.ECHO
 
 
 def test_those_that_are_open_are_listed_in_few_words() -> None:
-    told = write_response(HandledReply(effect=Effect.AMBIGUOUS, choices=[A, B] * 50))
-    assert told.startswith("100 are open, nothing was acknowledged. Reply with a code: 10 orders db is down; 11 ttt")
-    assert len(told) < 400
+    response = write_response(HandledReply(effect=Effect.AMBIGUOUS, choices=[A, B] * 50))
+    assert response.startswith("100 are open, nothing was acknowledged. Reply with a code: 10 orders db is down; 11 ttt")
+    assert len(response) < 400
 
 
 @pytest.mark.parametrize("effect", [Effect.UNKNOWN, Effect.UNBLOCKED, Effect.EXPLAINED])
 def test_what_acknowledges_nothing_does_not_say_that_it_did(effect: Effect) -> None:
-    told = write_response(HandledReply(effect=effect))
-    assert told
-    assert "You acknowledged it" not in told
+    response = write_response(HandledReply(effect=effect))
+    assert response
+    assert "You acknowledged it" not in response

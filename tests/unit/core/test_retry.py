@@ -25,15 +25,15 @@ def due_in_s(
 
 def test_what_was_paused_is_no_part_of_the_window() -> None:
     paused = [Stop(began_at=START + timedelta(seconds=60), ended_at=START + timedelta(seconds=660))]
-    asked = {
+    times = {
         "attempts": 1,
         "first_started_at": START,
         "now": START + timedelta(seconds=700),
         "fraction": 0.5,
         "retry_after_s": 90,
     }
-    assert next_due(NORMAL_SCHEDULE, **asked) is None
-    assert next_due(NORMAL_SCHEDULE, **asked, breaks=paused) == START + timedelta(seconds=790)
+    assert next_due(NORMAL_SCHEDULE, **times) is None
+    assert next_due(NORMAL_SCHEDULE, **times, breaks=paused) == START + timedelta(seconds=790)
 
 
 def test_the_shipped_schedules_wait_as_the_rules_say() -> None:

@@ -16,21 +16,21 @@ QUESTION = (
 )
 
 
-def call(callee: Callee, document: str, answers: Mapping[str, str | None] | None = None) -> list[tuple[str, dict[str, str]]]:
-    asked: list[tuple[str, dict[str, str]]] = []
+def call(callee: Callee, document: str, documents: Mapping[str, str | None] | None = None) -> list[tuple[str, dict[str, str]]]:
+    requests: list[tuple[str, dict[str, str]]] = []
 
     async def fetch(url: str, form: Mapping[str, str]) -> str | None:
-        asked.append((url, dict(form)))
-        return (answers or {}).get(url)
+        requests.append((url, dict(form)))
+        return (documents or {}).get(url)
 
     asyncio.run(callee.listen(document, "https://example.com/calls", fetch))
-    return asked
+    return requests
 
 
 def test_a_key_is_posted_and_the_answer_is_heard_instead_of_the_rest() -> None:
     callee = Callee(key="1")
-    asked = call(callee, QUESTION, {"https://example.com/key": "<Response><Say>Thank you.</Say></Response>"})
-    assert asked == [("https://example.com/key", {"Digits": "1"})]
+    requests = call(callee, QUESTION, {"https://example.com/key": "<Response><Say>Thank you.</Say></Response>"})
+    assert requests == [("https://example.com/key", {"Digits": "1"})]
     assert callee.said == ("Database down.", "Press one.", "Press one.", "Thank you.")
     assert callee.pressed == "1"
 
@@ -50,8 +50,8 @@ def test_who_hangs_up_hears_no_more() -> None:
 
 def test_a_question_that_wants_to_know_also_posts_that_nothing_was_pressed() -> None:
     callee = Callee()
-    asked = call(callee, "<Response><Gather action='https://example.com/key' actionOnEmptyResult='true'/></Response>")
-    assert asked == [("https://example.com/key", {"Digits": ""})]
+    requests = call(callee, "<Response><Gather action='https://example.com/key' actionOnEmptyResult='true'/></Response>")
+    assert requests == [("https://example.com/key", {"Digits": ""})]
 
 
 def test_a_question_that_is_asked_again_gets_no_second_key() -> None:
@@ -63,12 +63,12 @@ def test_a_question_that_is_asked_again_gets_no_second_key() -> None:
 
 def test_a_redirect_is_followed_and_a_hangup_ends() -> None:
     callee = Callee()
-    asked = call(
+    requests = call(
         callee,
         "<Response><Redirect>next</Redirect><Say>Never.</Say></Response>",
         {"https://example.com/next": "<Response><Play>tone.wav</Play><Hangup/><Say>Never.</Say></Response>"},
     )
-    assert [url for url, _ in asked] == ["https://example.com/next"]
+    assert [url for url, _ in requests] == ["https://example.com/next"]
     assert callee.said == ("(plays tone.wav)",)
 
 

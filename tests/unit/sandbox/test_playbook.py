@@ -23,11 +23,11 @@ def test_each_request_is_one_step_further() -> None:
 
 def test_an_address_goes_before_a_channel_and_a_channel_before_all() -> None:
     running = playbook("all: 503\nslack: 500\nslack to ben: 404\nall to cy: hang")
-    said = [
+    outcomes = [
         running.play(*who).words
         for who in (("teams", "ada"), ("slack", "ada"), ("slack", "ben"), ("teams", "cy"), ("slack", "cy"))
     ]
-    assert said == ["503", "500", "404", "hang", "hang"]
+    assert outcomes == ["503", "500", "404", "hang", "hang"]
 
 
 def test_lines_count_for_themselves() -> None:

@@ -26,10 +26,10 @@ class WatchedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.trouble: Exception | None = None
         self.clock = Clock()
-        self.file = DirectoryFile(path, SHIPPED, self.clock, self.tell)
+        self.file = DirectoryFile(path, SHIPPED, self.clock, self.report)
 
     def write(self, who: str, at=LONG_AGO) -> None:
         self.path.write_text(f'[recipients.{who}]\n[default]\nto = ["{who}"]\n', encoding="utf-8")
@@ -42,10 +42,10 @@ class WatchedFile:
     def date(self, at) -> None:
         os.utime(self.path, (at.timestamp(), at.timestamp()))
 
-    def tell(self, reason: str) -> None:
+    def report(self, reason: str) -> None:
         if self.trouble is not None:
             raise self.trouble
-        self.told.append(reason)
+        self.reported.append(reason)
 
     @property
     def who(self) -> list[str]:
@@ -65,7 +65,7 @@ def test_the_next_read_returns_a_change(watched: WatchedFile):
         watched.write("ben", at=LONG_AGO + timedelta(minutes=1))
         assert watched.who == ["ben"]
     assert [line["event"] for line in logs] == ["app.directory_read"] * 2
-    assert watched.told == []
+    assert watched.reported == []
 
 
 def test_a_file_that_is_being_written_is_not_read(watched: WatchedFile):
@@ -87,19 +87,19 @@ def test_a_broken_file_keeps_the_last_good_version_and_operations_is_told_once(w
     with capture_logs() as logs:
         assert watched.who == watched.who == ["ada"]
     assert [(line["event"], line["log_level"]) for line in logs] == [("app.directory_refused", "error")]
-    assert len(watched.told) == 1
+    assert len(watched.reported) == 1
     watched.write("ben", at=LONG_AGO + timedelta(minutes=2))
     assert watched.who == ["ben"]
     watched.spoil(LONG_AGO + timedelta(minutes=3))
     assert watched.who == ["ben"]
-    assert len(watched.told) == 2
+    assert len(watched.reported) == 2
 
 
 def test_a_missing_file_counts_as_broken(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.path.unlink()
     assert watched.who == watched.who == ["ada"]
-    assert len(watched.told) == 1
+    assert len(watched.reported) == 1
 
 
 def test_operations_is_told_once_the_notice_can_be_stored(watched: WatchedFile):
@@ -111,18 +111,18 @@ def test_operations_is_told_once_the_notice_can_be_stored(watched: WatchedFile):
             watched.file.current()
     watched.trouble = None
     assert watched.who == ["ada"]
-    assert len(watched.told) == 1
+    assert len(watched.reported) == 1
 
 
 def test_a_file_broken_from_the_start_has_no_recipients(watched: WatchedFile):
     watched.spoil(LONG_AGO)
     assert watched.file.current() is NOBODY
-    assert len(watched.told) == 1
+    assert len(watched.reported) == 1
 
 
 def test_no_file_has_no_recipients_and_tells_nobody(watched: WatchedFile):
-    assert DirectoryFile(None, SHIPPED, watched.clock, watched.tell).current() is NOBODY
-    assert watched.told == []
+    assert DirectoryFile(None, SHIPPED, watched.clock, watched.report).current() is NOBODY
+    assert watched.reported == []
 
 
 def test_the_owner_of_a_number_follows_the_file(watched: WatchedFile):

@@ -17,8 +17,8 @@ def test_looking_shows_the_incident_and_acknowledges_nothing(client: Client, bac
     for _ in range(3):
         page = client.get(link())
     assert page.status_code == 200
-    for said in ("CRITICAL", "orders db is down", "Writes fail.", "grafana", "orders", "03:14 CET", "02:14 UTC", "Acknowledge"):
-        assert said in page.text
+    for text in ("CRITICAL", "orders db is down", "Writes fail.", "grafana", "orders", "03:14 CET", "02:14 UTC", "Acknowledge"):
+        assert text in page.text
     assert backend.acknowledged == []
 
 
@@ -54,8 +54,8 @@ def test_the_page_counts_the_pages_that_were_cancelled_and_already_sent(client: 
         escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(update, kind=Kind.STATUS_UPDATE)),
         escalation("cy", cancelled),
     )
-    said = "No more pages are sent: 2 pages were cancelled, 2 had already been sent to others."
-    assert said in _page_of(client, backend, "ada", *others)
+    text = "No more pages are sent: 2 pages were cancelled, 2 had already been sent to others."
+    assert text in _page_of(client, backend, "ada", *others)
     assert "No more pages are sent: 1 page was cancelled." in _page_of(client, backend, "ada", others[1])
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.asgi import Client
 from tests.unit.web.conftest import Backend, link
 
-EVERY_KIND_OF_ANSWER = {
+REQUESTS = {
     "a page": ("GET", link(), 200),
     "a redirect": ("POST", link(), 303),
     "a refusal": ("GET", "/a/nonsense", 404),
@@ -18,7 +18,7 @@ EVERY_KIND_OF_ANSWER = {
 }
 
 
-@pytest.mark.parametrize(("method", "path", "code"), EVERY_KIND_OF_ANSWER.values(), ids=EVERY_KIND_OF_ANSWER)
+@pytest.mark.parametrize(("method", "path", "code"), REQUESTS.values(), ids=REQUESTS)
 def test_every_response_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: Client, method: str, path: str, code: int):
     response = client.request(method, path)
     assert response.status_code == code

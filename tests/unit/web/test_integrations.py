@@ -129,8 +129,13 @@ def test_of_very_many_events_each_is_done_and_the_response_names_the_first(clien
     alerts = [{"fingerprint": "ä" * 200 + str(number)} for number in range(3_000)]
     response = client.post("/v1/alertmanager", json={"alerts": [*alerts, *[0] * 1_000]}, headers=BEARER)
     assert (response.status_code, len(backend.requests)) == (202, 3_000)
-    said = response.json()
-    assert (len(said["accepted"]), said["accepted_count"], len(said["faults"]), said["fault_count"]) == (20, 3_000, 2, 1_000)
+    document = response.json()
+    assert (len(document["accepted"]), document["accepted_count"], len(document["faults"]), document["fault_count"]) == (
+        20,
+        3_000,
+        2,
+        1_000,
+    )
     assert len(response.content) < 64 * 1024
 
 

@@ -88,7 +88,7 @@ def test_a_body_that_does_not_come_is_not_waited_for():
 def test_bodies_share_their_room_and_give_it_back():
     room = Room(100)
 
-    def asked_with(*parts: bytes) -> Request:
+    def request_of(*parts: bytes) -> Request:
         messages = [{"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts]
 
         async def receive() -> dict[str, object]:
@@ -98,13 +98,13 @@ def test_bodies_share_their_room_and_give_it_back():
 
     async def read() -> None:
         body = Body(100, room=room)
-        async with body.read(asked_with(b"x" * 40, b"y" * 20)) as held:
-            assert held == b"x" * 40 + b"y" * 20
+        async with body.read(request_of(b"x" * 40, b"y" * 20)) as content:
+            assert content == b"x" * 40 + b"y" * 20
             with pytest.raises(HTTPException) as refused:
-                async with body.read(asked_with(b"x" * 40, b"y")):
+                async with body.read(request_of(b"x" * 40, b"y")):
                     raise AssertionError
             assert (refused.value.status_code, refused.value.headers) == (503, {"Retry-After": "1"})
-        async with body.read(asked_with(b"x" * 100)):
+        async with body.read(request_of(b"x" * 100)):
             pass
 
     asyncio.run(read())

@@ -52,5 +52,5 @@ def test_what_only_follows_from_a_place_that_could_not_be_read_is_not_told() -> 
     faults.add_all([fault("recipients[1].id"), fault("labels")])
     found = ["recipients", "recipients[1]", "recipients[1].id", "recipients[10].id", "recipients[1].idle", "labels.a.b", "label"]
     add_new(faults, [fault(where) for where in found])
-    told = [each.where for each in faults]
-    assert told == ["recipients[1].id", "labels", "recipients[10].id", "recipients[1].idle", "label"]
+    places = [each.where for each in faults]
+    assert places == ["recipients[1].id", "labels", "recipients[10].id", "recipients[1].idle", "label"]

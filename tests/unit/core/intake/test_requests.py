@@ -190,9 +190,9 @@ def test_of_very_many_faults_the_first_are_named_and_the_others_counted_to_the_l
     submission = read_incident(json.dumps({"key": "a", "title": "down", "recipients": recipients}))
     with pytest.raises(InvalidIncident) as refused:
         admit(submission.incident, submission.recipients, check, strategies.CHANNELS, unread=submission.unread)
-    told = [fault.where for fault in refused.value.faults]
-    assert told[:4] == ["recipients[0].id", "recipients[0].email", "recipients[1].id", "recipients[1].email"]
-    assert (len(told), told[-1]) == (21, "document")
+    places = [fault.where for fault in refused.value.faults]
+    assert places[:4] == ["recipients[0].id", "recipients[0].email", "recipients[1].id", "recipients[1].email"]
+    assert (len(places), places[-1]) == (21, "document")
     assert refused.value.count >= 6_000
 
 

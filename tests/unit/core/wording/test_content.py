@@ -53,16 +53,18 @@ def test_without_a_time_of_its_own_an_incident_happened_when_the_round_started()
 
 
 @pytest.mark.parametrize(
-    ("late_by", "said"),
+    ("late_by", "expected"),
     [
         (timedelta(minutes=5), ""),
         (timedelta(minutes=5, seconds=1), "delayed 5 m"),
         (timedelta(hours=2, minutes=3), "delayed 2 h 03 m"),
     ],
 )
-def test_a_page_that_leaves_late_says_so(late_by: timedelta, said: str) -> None:
-    assert composed(late_by=late_by).delayed == said
-    assert composed(late_by=late_by, planned_after=timedelta(minutes=10)).delayed == said, "a tier that opens by plan is not late"
+def test_a_page_that_leaves_late_says_so(late_by: timedelta, expected: str) -> None:
+    assert composed(late_by=late_by).delayed == expected
+    assert composed(late_by=late_by, planned_after=timedelta(minutes=10)).delayed == expected, (
+        "a tier that opens by plan is not late"
+    )
 
 
 def test_news_says_what_became_of_it_and_asks_for_nothing() -> None:

@@ -33,7 +33,7 @@ BEN = 'Ben has not answered about "mail is slow" (WARNING)'
 
 
 @pytest.mark.parametrize(
-    ("failures", "notices", "new", "said"),
+    ("failures", "notices", "new", "expected"),
     [
         (1, 0, Uncounted(failures=1), ADA),
         (2, 0, Uncounted(failures=2), f"2 failures, the newest: {ADA}"),
@@ -44,17 +44,17 @@ BEN = 'Ben has not answered about "mail is slow" (WARNING)'
         (0, 1, Uncounted(), "ses: its callbacks are late"),
     ],
 )
-def test_the_headline_says_what_is_new_failures_first(failures: int, notices: int, new: Uncounted, said: str) -> None:
-    assert headline([failure()] * failures, [SLOW, CAP][:notices], new) == said
+def test_the_headline_says_what_is_new_failures_first(failures: int, notices: int, new: Uncounted, expected: str) -> None:
+    assert headline([failure()] * failures, [SLOW, CAP][:notices], new) == expected
 
 
 def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
-    told = failure(
+    shown = failure(
         ways=[Way(channel="email", what="failed: there is no such mailbox"), Way(channel="sms", what="sent")],
         url="https://grafana.example/d",
         link="https://notify.example/a/1",
     )
-    assert body([told], []) == "\n".join(
+    assert body([shown], []) == "\n".join(
         (
             f"{ADA}.",
             "Every channel failed:",
@@ -65,11 +65,11 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
             "Acknowledge: https://notify.example/a/1",
         )
     )
-    assert (place([told]), place([failure(url="u")]), place([failure()]), place([])) == (told.link, "u", None, None)
+    assert (place([shown]), place([failure(url="u")]), place([failure()]), place([])) == (shown.link, "u", None, None)
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("reason", "expected"),
     [
         ("unreachable", "There is no address to send anything to."),
         ("critical_channels_failed", "Every critical channel failed:"),
@@ -77,15 +77,15 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
         ("something new", "The outcome on each channel:"),
     ],
 )
-def test_each_reason_is_explained(reason: str, said: str) -> None:
-    assert body([failure(reason=reason)], []).splitlines()[1] == said
+def test_each_reason_is_explained(reason: str, expected: str) -> None:
+    assert body([failure(reason=reason)], []).splitlines()[1] == expected
 
 
 def test_three_are_told_in_full_and_the_others_in_a_line() -> None:
     ben = failure(reason="unanswered", who="Ben", title="mail is slow", severity=Severity.WARNING)
-    told = body([failure(key=f"db-{number}") for number in range(3)] + [ben], [SLOW, CAP])
-    assert [f"Key: db-{number}" in told for number in range(3)] == [True] * 3
-    assert told.splitlines()[-6:] == [
+    shown = body([failure(key=f"db-{number}") for number in range(3)] + [ben], [SLOW, CAP])
+    assert [f"Key: db-{number}" in shown for number in range(3)] == [True] * 3
+    assert shown.splitlines()[-6:] == [
         "Earlier:",
         f"2026-11-25 03:00 UTC: {BEN}",
         "",
@@ -98,9 +98,9 @@ def test_three_are_told_in_full_and_the_others_in_a_line() -> None:
 
 @given(st.text(), st.text())
 def test_whatever_an_alert_is_called_the_headline_is_one_line_that_can_be_read(who: str, title: str) -> None:
-    said = headline([failure(who=who, title=title)], [], Uncounted(failures=1))
-    assert len(said) < 200
-    assert said.isprintable() or "\n" not in said
+    expected = headline([failure(who=who, title=title)], [], Uncounted(failures=1))
+    assert len(expected) < 200
+    assert expected.isprintable() or "\n" not in expected
 
 
 def test_twenty_of_the_longest_fit_into_an_incident() -> None:

@@ -50,18 +50,18 @@ def test_every_character_of_the_basic_alphabet_takes_one_septet() -> None:
 def test_a_message_fits_and_its_link_is_whole(text: str, link: str | None, segments: int) -> None:
     message = fit(text, link, segments=segments)
     assert count(message) <= segments
-    said = message.removesuffix(f"\n{LINK}")
+    kept_text = message.removesuffix(f"\n{LINK}")
     if link:
         assert message.endswith(f"\n{LINK}") or len(text) > 0
-    assert plain(text).strip().startswith(said.removesuffix("..."))
+    assert plain(text).strip().startswith(kept_text.removesuffix("..."))
 
 
 @given(st.lists(st.text("abcж", min_size=1, max_size=12), min_size=1, max_size=80))
 def test_words_are_kept_whole(words: list[str]) -> None:
-    said = fit(" ".join(words), LINK).removesuffix(f"\n{LINK}")
-    kept = said.removesuffix("...").split()
+    kept_text = fit(" ".join(words), LINK).removesuffix(f"\n{LINK}")
+    kept = kept_text.removesuffix("...").split()
     assert kept == words[: len(kept)]
-    assert said.endswith("...") or len(kept) == len(words)
+    assert kept_text.endswith("...") or len(kept) == len(words)
 
 
 def test_as_many_words_as_fit_are_kept() -> None:
@@ -88,11 +88,11 @@ def test_a_word_that_is_too_long_is_cut() -> None:
 )
 def test_a_title_without_blanks_does_not_vanish(title: str) -> None:
     message = fit(f"CRITICAL: {title}", LINK)
-    said = message.removesuffix(f"...\n{LINK}").removeprefix("CRITICAL: ")
+    kept_text = message.removesuffix(f"...\n{LINK}").removeprefix("CRITICAL: ")
     assert count(message) == 2
-    assert title.startswith(said)
-    assert len(said.encode("utf-16-le")) // 2 >= 30
-    assert title == said + "".join(regex.findall(r"\X", title)[len(regex.findall(r"\X", said)) :])  # nothing is torn
+    assert title.startswith(kept_text)
+    assert len(kept_text.encode("utf-16-le")) // 2 >= 30
+    assert title == kept_text + "".join(regex.findall(r"\X", title)[len(regex.findall(r"\X", kept_text)) :])  # nothing is torn
 
 
 @pytest.mark.parametrize("sign", ["🇩", "e\u0301", "x"])

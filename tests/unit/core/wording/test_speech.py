@@ -62,14 +62,14 @@ def test_text_is_written_as_a_voice_reads_it(written: str, spoken: str) -> None:
 
 @given(strategies.contents)
 def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
-    said = sentences(content)
-    assert all(sentence.endswith(".") and len(sentence) < 2_000 for sentence in said)
-    for character in " ".join(said):
+    spoken = sentences(content)
+    assert all(sentence.endswith(".") and len(sentence) < 2_000 for sentence in spoken)
+    for character in " ".join(spoken):
         assert character == " " or character in ".,:;!?'()" or unicodedata.category(character)[0] in "LMN"
 
 
 @pytest.mark.parametrize(
-    ("handled", "said"),
+    ("handled", "spoken"),
     [
         (None, "No key was pressed."),
         (HandledReply(effect=Effect.ACKNOWLEDGED), "Thank you. You acknowledged it."),
@@ -81,5 +81,5 @@ def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
         (HandledReply(effect=Effect.UNKNOWN), "Nothing was acknowledged."),
     ],
 )
-def test_whoever_pressed_a_key_is_told_how_things_are(handled: HandledReply | None, said: str) -> None:
-    assert write_key_response(handled) == said
+def test_whoever_pressed_a_key_is_told_how_things_are(handled: HandledReply | None, spoken: str) -> None:
+    assert write_key_response(handled) == spoken

@@ -13,8 +13,8 @@ from tests import strategies
 
 
 @given(strategies.any_text)
-def test_clean_text_can_stand_in_xml_utf_8_and_a_database(given_text: str) -> None:
-    cleaned = text.clean(given_text)
+def test_clean_text_can_stand_in_xml_utf_8_and_a_database(original: str) -> None:
+    cleaned = text.clean(original)
     element = ET.Element("say")
     element.text = cleaned
     assert ET.fromstring(ET.tostring(element, encoding="utf-8")).text == (cleaned or None)
@@ -23,8 +23,8 @@ def test_clean_text_can_stand_in_xml_utf_8_and_a_database(given_text: str) -> No
 
 
 @given(strategies.any_text)
-def test_one_line_is_one_line(given_text: str) -> None:
-    line = text.one_line(given_text)
+def test_one_line_is_one_line(original: str) -> None:
+    line = text.one_line(original)
     assert len(line.splitlines()) <= 1
     assert line == line.strip()
     assert "  " not in line
@@ -36,11 +36,11 @@ def test_line_ends_and_blanks_are_tidied() -> None:
 
 
 @given(strategies.any_text, st.integers(1, 50))
-def test_cut_text_is_short_enough_and_ends_with_a_whole_word_or_none_fits(given_text: str, limit: int) -> None:
-    short = text.cut(given_text, limit)
+def test_cut_text_is_short_enough_and_ends_with_a_whole_word_or_none_fits(original: str, limit: int) -> None:
+    short = text.cut(original, limit)
     assert len(short) <= limit
-    assert short == given_text or short.endswith("…")
-    assert given_text.startswith(short.removesuffix("…"))
+    assert short == original or short.endswith("…")
+    assert original.startswith(short.removesuffix("…"))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_words_are_kept_whole(limit: int, short: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_text", "limit", "short"),
+    ("original", "limit", "short"),
     [
         ("データベースか\u3099応答しません", 8, "データベース…"),  # the voicing stays with its letter
         ("数据库没有响应，请立即检查", 8, "数据库没有响应…"),
@@ -65,26 +65,26 @@ def test_words_are_kept_whole(limit: int, short: str) -> None:
         ("half of it " + "x" * 50, 20, "half of it…"),
     ],
 )
-def test_what_has_no_blanks_is_cut_between_what_people_see_as_characters(given_text: str, limit: int, short: str) -> None:
-    assert text.cut(given_text, limit) == short
+def test_what_has_no_blanks_is_cut_between_what_people_see_as_characters(original: str, limit: int, short: str) -> None:
+    assert text.cut(original, limit) == short
 
 
 @given(strategies.graphemes, st.integers(8, 80))
 def test_no_character_that_people_see_is_torn(signs: list[str], limit: int) -> None:
-    said = "".join(signs)
-    short = text.cut(said, limit)
-    assert short == said or short.removesuffix("…") in ["".join(signs[:count]).rstrip() for count in range(len(signs) + 1)]
+    whole = "".join(signs)
+    short = text.cut(whole, limit)
+    assert short == whole or short.removesuffix("…") in ["".join(signs[:count]).rstrip() for count in range(len(signs) + 1)]
 
 
 @given(strategies.any_text | st.text("a \u0301\u200d🇩👩", max_size=300), st.integers(2, 60))
-def test_a_cut_text_keeps_at_least_half_of_what_fits_or_a_character_less(given_text: str, limit: int) -> None:
-    kept = text.cut(given_text, limit).removesuffix("…")
-    longest = max((len(each) for each in regex.findall(r"\X", given_text)), default=0)
-    assert len(given_text) <= limit or len(kept.rstrip()) <= limit - 1
+def test_a_cut_text_keeps_at_least_half_of_what_fits_or_a_character_less(original: str, limit: int) -> None:
+    kept = text.cut(original, limit).removesuffix("…")
+    longest = max((len(each) for each in regex.findall(r"\X", original)), default=0)
+    assert len(original) <= limit or len(kept.rstrip()) <= limit - 1
     assert (
-        len(given_text) <= limit
-        or given_text[: limit - 1].isspace()
-        or len(given_text[: limit - 1].rstrip()) - len(kept) <= max(limit / 2, longest)
+        len(original) <= limit
+        or original[: limit - 1].isspace()
+        or len(original[: limit - 1].rstrip()) - len(kept) <= max(limit / 2, longest)
     )
 
 
@@ -105,7 +105,7 @@ _DIRECTIONS = {"AL", "L", "R", "LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "whole"),
     [
         (0, "0 s"),
         (59.9, "59 s"),
@@ -116,20 +116,20 @@ _DIRECTIONS = {"AL", "L", "R", "LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", 
         (180_000, "50 h 00 m"),
     ],
 )
-def test_a_duration_is_said_in_whole_minutes(seconds: float, said: str) -> None:
-    assert text.duration(timedelta(seconds=seconds)) == said
+def test_a_duration_is_said_in_whole_minutes(seconds: float, whole: str) -> None:
+    assert text.duration(timedelta(seconds=seconds)) == whole
 
 
 @pytest.mark.parametrize(
-    ("zone", "said"),
+    ("zone", "whole"),
     [
         ("UTC", "Wed 25 Nov 2026, 02:14 UTC"),
         ("Europe/Berlin", "Wed 25 Nov 2026, 03:14 CET"),
         ("America/Sao_Paulo", "Tue 24 Nov 2026, 23:14 UTC-03"),
     ],
 )
-def test_an_instant_is_said_with_its_zone(zone: str, said: str) -> None:
-    assert text.instant(datetime(2026, 11, 25, 2, 14, tzinfo=UTC).astimezone(ZoneInfo(zone))) == said
+def test_an_instant_is_said_with_its_zone(zone: str, whole: str) -> None:
+    assert text.instant(datetime(2026, 11, 25, 2, 14, tzinfo=UTC).astimezone(ZoneInfo(zone))) == whole
 
 
 def test_something_personal_is_shown_by_its_beginning_and_length() -> None:
@@ -150,5 +150,5 @@ def test_a_long_or_deep_value_is_quoted_in_part() -> None:
 
 
 @given(strategies.any_text, st.integers(1, 30))
-def test_a_short_line_is_a_line_that_was_cut(given_text: str, limit: int) -> None:
-    assert text.short_line(given_text, limit) == text.cut(text.one_line(given_text), limit)
+def test_a_short_line_is_a_line_that_was_cut(original: str, limit: int) -> None:
+    assert text.short_line(original, limit) == text.cut(text.one_line(original), limit)

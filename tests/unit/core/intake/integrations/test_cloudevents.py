@@ -113,16 +113,16 @@ def test_an_event_without_a_subject_is_known_by_its_id():
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "text"),
     [
         ("Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),  # the binding's own example
         ('"a \\"quoted\\" text"', 'a "quoted" text'),
         ("plain", "plain"),
     ],
 )
-def test_header_values_are_unescaped(raw: str, said: str):
+def test_header_values_are_unescaped(raw: str, text: str):
     (request,) = read({"ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-ext": raw}, b"text")
-    assert request.incident.labels["ext"] == said
+    assert request.incident.labels["ext"] == text
     assert request.incident.body == "text"
 
 

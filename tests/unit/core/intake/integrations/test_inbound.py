@@ -9,8 +9,8 @@ from notifyflow.core.model import Incident, Severity
 from tests import strategies
 
 
-def made(key: str = "k", title: object = "down", **said: object) -> Incident:
-    return inbound.incident("anything", key=key, title=title, **{"labels": {}, **said})  # type: ignore[arg-type]
+def made(key: str = "k", title: object = "down", **expected: object) -> Incident:
+    return inbound.incident("anything", key=key, title=title, **{"labels": {}, **expected})  # type: ignore[arg-type]
 
 
 @settings(max_examples=60)
@@ -103,7 +103,7 @@ def test_a_door_reaches_no_other_doors_incidents_and_none_of_ours():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ("2018-08-03T09:52:26.739266876+02:00", "2018-08-03T09:52:26.739266+02:00"),
         ("2015-07-17T08:42:58.315+0000", "2015-07-17T08:42:58.315000+00:00"),
@@ -113,9 +113,9 @@ def test_a_door_reaches_no_other_doors_incidents_and_none_of_ours():
         (5, None),
     ],
 )
-def test_a_time_without_a_zone_or_out_of_range_is_left_out(given: object, said: str | None):
+def test_a_time_without_a_zone_or_out_of_range_is_left_out(given: object, expected: str | None):
     at = made(occurred_at=given).occurred_at
-    assert (at and at.isoformat()) == said
+    assert (at and at.isoformat()) == expected
 
 
 def test_the_first_web_address_counts():
@@ -150,8 +150,8 @@ def test_what_comes_again_word_for_word_is_read_once_and_counted():
         return InboundRequest(action=action, incident=made(), labels={})
 
     firing, over = {"over": 0}, {"over": 1}
-    heard, faults = read_each("items", [firing, firing, "bad", over, firing, over, over, "bad"], note)
-    assert [(each.action, each.times) for each in heard] == [
+    requests, faults = read_each("items", [firing, firing, "bad", over, firing, over, over, "bad"], note)
+    assert [(each.action, each.times) for each in requests] == [
         (Action.NOTIFY, 2),
         (Action.RESOLVE, 1),
         (Action.NOTIFY, 1),
@@ -168,5 +168,5 @@ def test_what_is_nested_too_deeply_to_be_compared_is_read_each_time():
     deep: list[object] = []
     for _ in range(3_000):
         deep = [deep]
-    heard, _ = read_each("", [deep, deep], lambda _: InboundRequest(action=Action.NOTIFY, incident=made(), labels={}))
-    assert [each.times for each in heard] == [1, 1]
+    requests, _ = read_each("", [deep, deep], lambda _: InboundRequest(action=Action.NOTIFY, incident=made(), labels={}))
+    assert [each.times for each in requests] == [1, 1]
