@@ -31,7 +31,7 @@ class Driver:
 
     Attributes:
         clock: The manual clock.
-        answers: The next outcomes of a channel's providers; the last one repeats, and without any they are ACCEPTED.
+        outcomes: The next outcomes of a channel's providers; the last one repeats, and without any they are ACCEPTED.
         seen: Every attempt that a provider saw, in order.
         outcome: The consequences of all transactions.
     """

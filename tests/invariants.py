@@ -22,7 +22,7 @@ def check(status: IncidentStatus) -> None:
         if _is_at_rest(status, escalation) and could_ring(escalation):
             is_linked = escalation.facts.critical_at is not None
             assert is_linked or has_sign_of_arrival(escalation), (
-                "a CRITICAL round came to rest, and neither did a phone ring nor was operations told"
+                "a CRITICAL round came to rest, and neither a phone rang nor was operations paged"
             )
     current = Counter(each.facts.recipient_id for each in status.escalations if each.facts.is_current)
     assert set(current.values()) <= {1}, "two rounds of one recipient are current"

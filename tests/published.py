@@ -25,9 +25,7 @@ class Publication:
             self.validate({"$ref": "#/components/schemas/Problem"}, response.json())
             return
         documented = operation["responses"].get(str(response.status_code))
-        assert documented is not None, (
-            f"{method} {template} does not say that it may answer {response.status_code}: {response.text}"
-        )
+        assert documented is not None, f"{method} {template} does not document {response.status_code}: {response.text}"
         kind = response.headers["content-type"].partition(";")[0]
         self.validate(documented["content"][kind]["schema"], response.json() if "json" in kind else response.text)
         for name, header in documented.get("headers", {}).items():

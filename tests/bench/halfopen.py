@@ -128,7 +128,7 @@ def _up(variables: dict[str, str], log: Path) -> Iterator[tuple[int, int]]:
 
 
 def _post(port: int, key: str, name: str) -> bool:
-    """Post one incident, repeating it until it is answered: a flood may displace a connection before its request."""
+    """Post one incident, repeating it until it gets a response: a flood may displace a connection before its request."""
     document = {"key": name, "title": "down", "severity": "CRITICAL", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "Idempotency-Key": name}
     for _ in range(20):

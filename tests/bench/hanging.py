@@ -1,4 +1,4 @@
-"""Measures the other channels while one provider accepts connections and never answers."""
+"""Measures the other channels while one provider accepts connections and never responds."""
 
 import time
 from collections.abc import Mapping, Sequence

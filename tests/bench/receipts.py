@@ -1,6 +1,6 @@
 """Measures how many receipts a web process commits, beside the simplest receiver, and writes docs/figures/receipts.rst.
 
-Then it is told about a thousand texts ten thousand times, in disorder, and what came of it is held against what was said.
+Then a thousand texts are reported ten thousand times, in disorder, and the resulting states are compared with the reports.
 """
 
 import os

@@ -42,7 +42,7 @@ def test_a_flood_of_faults_is_counted_and_stops_nobody(target: Target):
 
 @pytest.mark.parametrize("path", ["/v1/alertmanager", "/v1/cloudevents"])
 @pytest.mark.parametrize("item", ["0", "{}", "[]", '"x"', '{"id":"1"}'])
-def test_a_list_of_nothing_is_answered_in_a_few_words(target: Target, path: str, item: str):
+def test_the_response_to_a_list_of_invalid_items_is_short(target: Target, path: str, item: str):
     body = "[" + ",".join([item] * (1_000_000 // (len(item) + 1))) + "]"
     document = f'{{"alerts":{body}}}' if path == "/v1/alertmanager" else body
     status, response = target.request(
@@ -58,7 +58,7 @@ def test_more_recipients_than_a_request_may_name_are_refused_before_they_are_rea
     assert [fault["what"] for fault in json.loads(response)["faults"]] == ["there are 5,001, 5,000 are allowed in one request"]
 
 
-def test_bodies_that_are_held_before_a_key_is_shown_leave_room_for_those_who_showed_theirs(target: Target):
+def test_bodies_without_a_key_leave_room_for_those_with_one(target: Target):
     """PagerDuty's senders put their key in the body, so that anybody can have a body read."""
     request = b"POST /v2/enqueue HTTP/1.1\r\nHost: notify.example\r\nContent-Length: 524288\r\n\r\n" + b" " * 500_000
     with ExitStack() as stack:

@@ -37,13 +37,13 @@ def begun(path: str) -> bytes:
     return POSTED.replace(b"{path}", path.encode())
 
 
-def test_headers_that_do_not_come_are_answered_with_408(hasty: Target):
+def test_headers_that_do_not_come_get_a_408(hasty: Target):
     with hasty.connect() as connection:
         connection.sendall(BEGUN)
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
 
 
-def test_headers_that_drip_are_answered_with_408_too(hasty: Target):
+def test_headers_that_drip_get_a_408(hasty: Target):
     response = b""
     with hasty.connect() as connection, suppress(ConnectionError):
         connection.settimeout(0.02)
@@ -68,7 +68,7 @@ def test_a_second_request_has_its_own_time(hasty: Target):
 
 
 @pytest.mark.parametrize("path", ["/v2/enqueue", "/callbacks/twilio/sms/a", "/callbacks/sns"])
-def test_a_body_that_does_not_come_is_answered_with_408(hasty: Target, path: str):
+def test_a_body_that_does_not_come_gets_a_408(hasty: Target, path: str):
     with hasty.connect() as connection:
         connection.sendall(begun(path) + b"{")
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
@@ -89,7 +89,7 @@ def test_a_body_in_very_many_pieces_is_refused(hasty: Target):
     assert hasty.say(head + b"1\r\nx\r\n" * 51).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_response_that_nobody_takes_keeps_no_connection_open(hasty: Target):
+def test_a_response_that_is_not_read_keeps_no_connection_open(hasty: Target):
     with hasty.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with suppress(ConnectionError):
@@ -118,7 +118,7 @@ def test_connections_with_a_running_request_are_not_closed(tmp_path: Path):
         assert target.say(BEGUN + b"\r\n") == b""
 
 
-def test_a_request_is_answered_at_once_over_every_connection(target: Target):
+def test_every_connection_gets_its_response_at_once(target: Target):
     with target.connect() as connection:
         connection.sendall(BEGUN + b"\r\n")
         connection.recv(100)

@@ -58,7 +58,7 @@ def test_an_adapter_that_does_not_pin_is_found_out(adapter: type[PinnedAdapter])
 
 
 def test_a_name_that_leads_inside_between_the_check_and_the_connection_is_not_followed():
-    """The DNS answers twice: first with a public address, then with this machine's."""
+    """The DNS resolves twice: first to a public address, then to this machine's."""
     addresses = ["93.184.215.14", "127.0.0.1"]
 
     class Rebinding(Guard):

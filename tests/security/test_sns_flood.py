@@ -9,7 +9,7 @@ from tests.security.conftest import targeted
 from tests.servers.sns import CERTIFICATE_PATH, HOST, body_of, sns
 
 
-def test_a_flood_of_unsigned_messages_asks_amazon_once_and_moves_nothing(tmp_path: Path):
+def test_a_flood_of_unsigned_messages_causes_one_request_to_amazon_and_moves_nothing(tmp_path: Path):
     with sns(tmp_path) as amazon:
         proxied = {name.removeprefix("NOTIFYFLOW_"): value for name, value in amazon.settings.items()}
         with targeted(tmp_path, **proxied) as target:

@@ -74,7 +74,7 @@ def test_a_strangers_400_texts_get_no_response_and_leave_nothing(texted: Target)
 
 
 def test_an_auto_reply_gets_three_responses(texted: Target):
-    """An auto-reply at her number answers each of our responses with another text."""
+    """An auto-reply at her number replies to each of our responses with another text."""
     responses = [_text(texted, f"I am away until Monday ({number}).", ADA, sid=f"SM{number}") for number in range(50)]
     assert len(list(filter(None, responses))) == 3
 

@@ -18,7 +18,7 @@ _DEADLINE_S = 60
 
 
 class Alertmanager:
-    """One server, which sends what it is told of to where its configuration says."""
+    """One server, which forwards alerts to the receivers of its configuration."""
 
     def __init__(self, url: str, log: Path) -> None:
         self._url = url

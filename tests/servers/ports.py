@@ -1,4 +1,4 @@
-"""Ports for servers that have to be told theirs before they listen."""
+"""Ports for servers that need a number before they listen."""
 
 import random
 import socket

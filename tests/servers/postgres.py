@@ -85,7 +85,7 @@ class Postgres:
         )
 
     def start(self) -> None:
-        """Start it unless it runs, and wait until it answers."""
+        """Start it unless it runs, and wait until it responds."""
         if self._process is not None:
             return
         log = (self._folder / "log").open("ab")
@@ -109,7 +109,7 @@ class Postgres:
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """Freeze it: connections stay open, new ones are accepted by the kernel, and nothing is answered."""
+        """Freeze it: connections stay open, new ones are accepted by the kernel, and get no response."""
         assert self._process is not None
         postmaster = psutil.Process(self._process.pid)
         frozen = [postmaster, *postmaster.children(recursive=True)]

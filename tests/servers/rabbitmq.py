@@ -84,7 +84,7 @@ class RabbitMq:
         return done.stdout
 
     def freeze(self) -> None:
-        """Stop it where it is: connections stay open, the kernel accepts new ones, and nothing is answered."""
+        """Stop it where it is: connections stay open, the kernel accepts new ones, and get no response."""
         self._signal(signal.SIGSTOP)
         wait_until(self._is_stopped)  # the signal reaches one thread after another; until then the others still confirm
 

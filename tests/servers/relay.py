@@ -1,4 +1,4 @@
-"""TCP relays before a server on loopback: what they do to its answers, a network can do."""
+"""TCP relays before a server on loopback: they lose and delay its responses as a network can."""
 
 import socket
 import threading
@@ -88,7 +88,7 @@ class Relay:
 
 
 class Late(Relay):
-    """Each answer comes late, or never.
+    """Each response comes late, or never.
 
     Attributes:
         late_s: By how much; None is for ever.
@@ -102,7 +102,7 @@ class Late(Relay):
 
 
 class Deaf(Relay):
-    """Loses some requests for a commit, and then the answers to some; either way the connection is cut.
+    """Loses some requests for a commit, and then the responses to some; either way the connection is cut.
 
     Attributes:
         loses: How many more requests it loses.

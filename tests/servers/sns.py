@@ -38,7 +38,7 @@ class Sns:
     """What stands in for SNS.
 
     Attributes:
-        answers: Path, without its query, to the status and the body it is answered with.
+        responses: The status and body of each path's response, by the path without its query.
         requests: Host and path of every request, in order.
         settings: What makes a flow reach it.
     """

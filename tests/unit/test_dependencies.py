@@ -33,14 +33,14 @@ def _pins(python: str) -> dict[str, Version]:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_the_lock_pins_everything_that_is_asked_for_to_a_version_that_is_allowed(python: str) -> None:
+def test_the_lock_pins_every_requirement_to_a_version_that_is_allowed(python: str) -> None:
     pins = _pins(python)
     for required in _requirements():
         if required.marker is None or required.marker.evaluate({"python_version": python.rpartition(".")[0]}):
             pinned = pins.get(canonicalize_name(required.name))
             assert pinned is not None, f"{required.name} is not pinned. Run scripts/lock"
             assert pinned in required.specifier, (
-                f"{required.name} {pinned} is pinned, {required.specifier} is asked for. Run scripts/lock"
+                f"{required.name} {pinned} is pinned, {required.specifier} is required. Run scripts/lock"
             )
 
 
@@ -53,7 +53,7 @@ def test_every_bound_that_keeps_a_hole_out_is_the_one_that_the_documentation_exp
         assert f">={version}" in bounds[name].split(",")
 
 
-def test_everything_that_is_asked_for_has_a_lowest_version() -> None:
+def test_every_requirement_has_a_lowest_version() -> None:
     without = [
         required.name for required in _requirements() if not any(each.operator in (">=", "==") for each in required.specifier)
     ]

@@ -21,7 +21,7 @@ def test_as_many_threads_give_way_as_rings_wait() -> None:
     assert [precedence.takes_thread() for _ in range(4)] == [True, True, False, False]
 
 
-def test_a_ring_that_still_waits_when_a_thread_is_free_takes_another() -> None:
+def test_a_ring_that_still_waits_when_a_thread_is_free_claims_another() -> None:
     line = Line()
     precedence = Precedence(line)
     line.length = 1
@@ -41,7 +41,7 @@ def test_a_thread_that_never_becomes_free_is_forgotten_when_no_ring_waits() -> N
     assert precedence.takes_thread()
 
 
-def test_what_was_not_asked_for_counts_for_nothing() -> None:
+def test_a_free_thread_that_no_ring_waited_for_counts_for_nothing() -> None:
     line = Line()
     precedence = Precedence(line)
     precedence.note_free()

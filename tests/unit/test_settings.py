@@ -24,7 +24,7 @@ def test_with_nothing_set_it_runs_on_one_file_inside_one_process() -> None:
     assert settings.is_embedded
 
 
-def test_the_environment_is_read_when_nothing_else_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFYFLOW_NOTICE", "drill")
     assert Settings().notice == "drill"
     assert Settings(notice="given").notice == "given"

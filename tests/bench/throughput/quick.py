@@ -1,6 +1,6 @@
 """The quick form: what a change of pipeline, storage or engine moves, beside bare loops that say how fast the machine is.
 
-Each figure is held against the yardstick that was measured right before it; only these quotients are compared between two runs.
+Each figure is divided by the yardstick that was measured right before it; only these quotients are compared between two runs.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Each provider beside the scripted server, behind one face: how it is built, and how the real thing would answer it."""
+"""Each provider beside the scripted server, behind one face: how it is built, and how the real service would respond."""
 
 import base64
 import contextlib
@@ -175,7 +175,7 @@ _STATUS = re.compile(r"\d(\d\d|xx)")
 
 
 def row_cases() -> list[tuple[Bench, str, int, str]]:
-    """Every row of every table once: bench, row's code, the status and the code that the provider answers."""
+    """Every row of every table once: bench, row's code, the status and the code of the provider's response."""
     cases = []
     seen = set()
     for bench in BENCHES:

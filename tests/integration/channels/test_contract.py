@@ -1,4 +1,4 @@
-"""One contract for every provider over HTTP: what it makes of each answer, and of none."""
+"""One contract for every provider over HTTP: how it classifies each response, and a missing one."""
 
 import json
 import os

@@ -66,7 +66,7 @@ def test_an_accepted_mail_is_in_text_and_html_and_names_our_attempt(server: Smtp
 
 
 @pytest.mark.parametrize("farewell", [CUT, "500 what", "221 bye"])
-def test_what_is_said_after_the_acceptance_changes_nothing(server: SmtpScript, farewell: str) -> None:
+def test_a_response_after_the_acceptance_changes_nothing(server: SmtpScript, farewell: str) -> None:
     server.respond(QUIT=farewell)
     send(server.port)
     assert len(server.messages) == 1
@@ -90,7 +90,7 @@ def test_every_documented_code_means_what_the_table_says(server: SmtpScript, cod
 @pytest.mark.parametrize(
     "code", ["5.4.5", "5.7.27", "5.7.54", "5.7.60", "5.7.64", "5.7.501", "5.7.515", "5.7.606", "5.7.649", "5.7.708", "5.7.999"]
 )
-def test_a_refusal_of_us_is_not_taken_for_a_mailbox_that_does_not_exist(server: SmtpScript, code: str) -> None:
+def test_a_refusal_of_us_is_not_mistaken_for_an_unknown_mailbox(server: SmtpScript, code: str) -> None:
     server.respond(RCPT=f"550 {code} Access denied")
     error = refused(server.port)
     assert isinstance(error, RefusedUsError)

@@ -1,4 +1,4 @@
-"""What Twilio is given, what it says back, and whom we believe."""
+"""What Twilio is sent, how its responses are classified, and which callbacks are accepted."""
 
 import json
 from collections.abc import Iterator
@@ -117,7 +117,7 @@ def test_without_a_public_url_there_are_no_receipts(server: HttpServer, kind: ty
 
 
 @pytest.mark.parametrize("status", sorted(MESSAGE_STATUSES))
-def test_every_documented_status_of_a_message_has_its_word(status: str) -> None:
+def test_every_documented_status_of_a_message_has_its_result(status: str) -> None:
     receipt = read_receipt(SmsChannel, signed(SMS_PATH, MessageSid="SM1", MessageStatus=status, SmsSid="SM1"))
     expected = MESSAGE_STATUSES[status]
     assert receipt.result is (expected.result or Result.TEMPORARY_FAILURE)
@@ -145,7 +145,7 @@ def test_a_receipt_carries_the_class_of_its_code(code: str) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(CALL_STATUSES))
-def test_every_documented_status_of_a_call_has_its_word(status: str) -> None:
+def test_every_documented_status_of_a_call_has_its_result(status: str) -> None:
     receipt = read_receipt(VoiceChannel, signed(VOICE_PATH, CallSid="CA1", CallStatus=status))
     assert receipt.result is CALL_STATUSES[status].result
     assert receipt.result is not Result.DELIVERED
@@ -217,7 +217,7 @@ STARTED = datetime(2026, 11, 25, 3, 0, 10, 500_000, tzinfo=UTC)
 
 
 def listed(*texts: dict[str, object]) -> bytes:
-    """Write what Twilio lists: each text as queued just after the attempt began, unless it is given otherwise."""
+    """Write what Twilio lists: each text as queued just after the attempt began, unless stated otherwise."""
     usual = {"sid": "SM1", "status": "queued", "error_code": None, "date_created": "Wed, 25 Nov 2026 03:00:11 +0000"}
     return json.dumps({"messages": [usual | text for text in texts], "uri": "/list", "next_page_uri": None}).encode()
 
@@ -289,7 +289,7 @@ def test_the_code_of_a_text_that_is_found_decides(server: HttpServer) -> None:
     assert (receipt.result, receipt.code) == (Result.PERMANENT_FAILURE, "30005")
 
 
-def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server: HttpServer) -> None:
+def test_with_a_messaging_service_no_sender_is_required(server: HttpServer) -> None:
     assert find(server, a_message("+15005550006"), TWILIO_SMS_FROM="MG00000000000000000000000000000000") is None
     (request,) = server.requests
     assert "From" not in parse_qs(urlsplit(request.path).query)
@@ -299,7 +299,7 @@ def test_a_messaging_service_chooses_the_sender_so_that_none_is_asked_for(server
     ("status", "body", "error"),
     [(401, b'{"code": 20003}', RefusedUsError), (500, b"", TemporaryProviderError), (200, b"<html>", UnknownOutcomeError)],
 )
-def test_a_question_that_is_not_answered_raises(server: HttpServer, status: int, body: bytes, error: type[Exception]) -> None:
+def test_a_search_without_a_response_raises(server: HttpServer, status: int, body: bytes, error: type[Exception]) -> None:
     server.respond(status, body)
     channel = build(SmsChannel, server.port)
     with pytest.raises(error):

@@ -213,7 +213,7 @@ def test_close_does_not_wait_for_an_unavailable_database(sqlite_url: str) -> Non
 
 
 class InterruptedStore(Store):
-    """A database during whose use somebody presses Ctrl-C, and a provider takes that long to answer."""
+    """A database during whose use somebody presses Ctrl-C; its provider responds only then."""
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)

@@ -108,7 +108,7 @@ def notify(flow: NotifyFlow, key: str, severity: Severity = Severity.ERROR) -> N
     flow.notify(Incident(key=key, title="t", severity=severity), [ADA])
 
 
-def test_a_worker_answers_rings_calm_and_critical(flow: NotifyFlow, provider: ScriptedProvider) -> None:
+def test_a_worker_handles_rings_of_both_urgencies(flow: NotifyFlow, provider: ScriptedProvider) -> None:
     with working(flow):
         notify(flow, "calm")
         notify(flow, "urgent", Severity.CRITICAL)
@@ -161,7 +161,7 @@ def trouble(request: pytest.FixtureRequest) -> Iterator[tuple[SharedBroker, Call
 Trouble = tuple[SharedBroker, Callable[[], None], Callable[[], None]]
 
 
-def test_notify_succeeds_while_the_broker_takes_nothing_and_a_worker_delivers_from_its_sweeper(
+def test_notify_succeeds_while_the_broker_accepts_nothing_and_the_sweeper_delivers(
     trouble: Trouble, sqlite_url: str, provider: ScriptedProvider
 ) -> None:
     shared, start, mend = trouble
@@ -368,7 +368,7 @@ def test_nobody_waits_for_ever_for_a_server_that_accepts_and_says_nothing() -> N
         bell.close()
 
 
-def test_dramatiq_repeats_nothing_and_interrupts_no_ring_that_may_still_be_answered() -> None:
+def test_dramatiq_repeats_nothing_and_interrupts_no_running_ring() -> None:
     broker = make_broker("redis://127.0.0.1:1/0")
     (limit,) = broker.middleware
     assert isinstance(limit, TimeLimit)

@@ -153,7 +153,7 @@ def test_config_check_reports_a_database_of_another_environment(sqlite_url: str)
         assert ("db adopt" in database.detail) is not is_good
 
 
-def test_a_database_without_a_name_takes_the_name_of_the_first_process(database_url: str) -> None:
+def test_a_database_without_a_name_gets_that_of_the_first_process(database_url: str) -> None:
     for environment in ({}, {"ENVIRONMENT": "production"}, {"ENVIRONMENT": "production"}):
         with open_flow(database_url, **environment) as flow:
             flow.access()

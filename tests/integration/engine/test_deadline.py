@@ -1,4 +1,4 @@
-"""``notify()`` answers within five seconds, however slowly the database does."""
+"""``notify()`` returns within five seconds, however slow the database is."""
 
 from collections.abc import Iterator
 
@@ -35,7 +35,7 @@ def flow(relay: Late, postgres_url: str) -> Iterator[NotifyFlow]:
         relay.late_s = 0.0
 
 
-def test_a_server_that_is_late_with_each_answer_is_not_waited_for_statement_by_statement(flow: NotifyFlow, relay: Late) -> None:
+def test_a_slow_server_is_given_one_time_limit_and_not_one_a_statement(flow: NotifyFlow, relay: Late) -> None:
     relay.late_s = LATE_S
     with pytest.raises(StorageUnavailable):
         flow.notify(INCIDENT, [ADA])
@@ -55,7 +55,7 @@ def test_connections_that_are_open_already_are_not_waited_for_longer(flow: Notif
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-def test_a_server_that_says_nothing_is_given_up_in_time(flow: NotifyFlow, relay: Late, *, is_known: bool) -> None:
+def test_a_silent_server_is_given_up_in_time(flow: NotifyFlow, relay: Late, *, is_known: bool) -> None:
     if is_known:
         flow.notify(INCIDENT, [ADA])
     relay.late_s = None

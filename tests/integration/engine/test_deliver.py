@@ -1,4 +1,4 @@
-"""One ring answered: claim, send, record, over a real database and a channel that does as it is told."""
+"""One ring handled: claim, send, record, over a real database and a scripted channel."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +54,7 @@ class NotedBell:
 
 
 class FlakyStore:
-    """A store that is away for as many transactions as it is told."""
+    """A store that is unavailable for a number of transactions."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -556,7 +556,7 @@ def test_a_circuit_that_opens_and_closes_is_logged(scene: Scene) -> None:
     ]
 
 
-def test_an_outage_that_is_over_is_said(store: Store) -> None:
+def test_the_end_of_an_outage_is_logged(store: Store) -> None:
     outage = Outage(began_at=START, ended_at=START + timedelta(hours=2))
     with capture_logs() as lines:
         Reporter(NotedBell(), store).report(Consequences(outages=(outage,)))

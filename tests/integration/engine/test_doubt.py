@@ -116,7 +116,7 @@ def test_a_text_that_never_arrived_is_sent_again_and_marked_as_a_resend(scene: S
     assert [detail.get("after_doubt") for detail in claims] == [None, first.id]
 
 
-def test_a_text_that_the_carrier_gave_back_is_sent_again(scene: Scene, sandbox: Sandbox) -> None:
+def test_a_text_that_the_carrier_returned_is_sent_again(scene: Scene, sandbox: Sandbox) -> None:
     sandbox.script("sms: undelivered once, then ok")
     claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
     _send(sandbox, claimed.message)
@@ -143,7 +143,7 @@ def test_a_worker_that_crashed_after_its_send_doubles_nothing(scene: Scene, sand
     assert scene.row.state in (NotificationState.SENT, NotificationState.DELIVERED)
 
 
-def test_another_text_to_the_same_phone_is_no_answer(scene: Scene, sandbox: Sandbox) -> None:
+def test_another_text_to_the_same_phone_does_not_resolve_the_doubt(scene: Scene, sandbox: Sandbox) -> None:
     claimed, *_ = scene.driver.claim("sms", providers=["twilio"])
     content = replace(claimed.message.content, link="https://page.example.com/a/another")
     _send(sandbox, replace(claimed.message, attempt_id="another", content=content))

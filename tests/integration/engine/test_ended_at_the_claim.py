@@ -46,7 +46,7 @@ class Scene:
         return [due.notification_id for due in accepted.consequences.due]
 
     def deliver(self, channel: str, rung: Sequence[str]) -> list[tuple[str, str]]:
-        """Answer a ring; tell what was logged as an alarm, with its reason."""
+        """Handle a ring, and return what was logged as an alarm, with its reason."""
         with capture_logs() as lines:
             self.deliverer.deliver(channel, rung)
         alarms = (FAILED, CRITICAL_FAILURE)

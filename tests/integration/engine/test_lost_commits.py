@@ -1,4 +1,4 @@
-"""A commit whose answer is lost, through a real relay before PostgreSQL: what it led to is said and rung for all the same."""
+"""A commit whose response is lost, through a real relay before PostgreSQL: consequences are logged, and due pages rung for."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -43,7 +43,7 @@ def scene(store: Store) -> Scene:
 
 
 def _swallow_when_sent(scene: Scene, relay: Deaf, outcome: Exception, *, loses: int = 0) -> None:
-    """Let the provider answer, then some requests for a commit be lost, and then the answer to one."""
+    """Let the provider respond, then lose some requests for a commit, and then the response to one."""
 
     def send(_message: object) -> None:
         relay.loses, relay.swallows = loses, 1
@@ -52,7 +52,7 @@ def _swallow_when_sent(scene: Scene, relay: Deaf, outcome: Exception, *, loses: 
     scene.provider.script.append(send)
 
 
-def test_a_lost_answer_is_said_with_what_the_use_case_returned(store: Store, relay: Deaf) -> None:
+def test_a_lost_response_to_a_commit_is_reported_with_the_use_cases_value(store: Store, relay: Deaf) -> None:
     begin(store)
     relay.swallows = 1
     with pytest.raises(CommitUnknown, match="may have been done") as caught:
@@ -61,7 +61,7 @@ def test_a_lost_answer_is_said_with_what_the_use_case_returned(store: Store, rel
     assert store.read(lambda reads: reads.incidents(1)[0].times_seen) == 2
 
 
-def test_what_was_done_after_all_is_answered_as_done(scene: Scene, relay: Deaf) -> None:
+def test_a_commit_that_was_done_after_all_counts_as_done(scene: Scene, relay: Deaf) -> None:
     """Its line in the log says so, which no other transaction can have written."""
     relay.swallows = 1
     ids = scene.notify("ada", "bob")
@@ -82,7 +82,7 @@ def test_a_claim_that_was_done_after_all_is_sent_and_leaves_no_doubt(scene: Scen
     assert not scene.attempt().is_doubted
 
 
-def test_a_commit_that_was_not_done_is_not_taken_for_done(scene: Scene, relay: Deaf) -> None:
+def test_a_commit_that_was_not_done_does_not_count_as_done(scene: Scene, relay: Deaf) -> None:
     relay.loses = 1
     with pytest.raises(CommitUnknown):
         scene.notify("ada")
@@ -90,7 +90,7 @@ def test_a_commit_that_was_not_done_is_not_taken_for_done(scene: Scene, relay: D
     assert len(scene.notify("ada")) == 1
 
 
-def test_what_a_sweep_led_to_is_said_also_when_the_answer_to_its_commit_is_lost(scene: Scene, relay: Deaf) -> None:
+def test_the_consequences_of_a_sweep_are_logged_even_if_its_commit_is_unknown(scene: Scene, relay: Deaf) -> None:
     scene.notify("ada", severity=Severity.INFO)
     scene.clock.at += timedelta(days=30)
     relay.swallows = 1

@@ -61,7 +61,7 @@ class Scene:
         )
 
     def after(self, minutes: float) -> list[str]:
-        """Let time pass, poll, and return what came of it."""
+        """Let time pass, poll, and return the consequences."""
         self.driver.clock.pass_time(minutes * MINUTE)
         with capture_logs() as lines:
             self.poller.poll()
@@ -150,7 +150,7 @@ def test_a_call_that_ended_without_a_key_is_found_to_have_reached_nobody(scene: 
     assert (attempt.result, attempt.evidence) == (Result.TEMPORARY_FAILURE, Evidence.CARRIER)
 
 
-def test_a_provider_that_does_not_answer_is_polled_again_after_the_next_wait(scene: Scene) -> None:
+def test_a_provider_that_does_not_respond_is_polled_again_after_the_next_wait(scene: Scene) -> None:
     scene.send("sms")
     scene.sandbox.inbox.wait_for(lambda message: message.status == "delivered")
     scene.sandbox.stop()

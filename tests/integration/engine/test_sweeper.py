@@ -16,7 +16,7 @@ CLOCK = HandClock()
 
 
 def sweep_times(times: int, next_wake_at: Callable[[], datetime | None], step: Callable[[], None] = lambda: None) -> list[str]:
-    """Let a sweeper sweep some times, and tell what it logged."""
+    """Let a sweeper sweep some times, and return what it logged."""
     left = threading.Semaphore(0)
 
     def sweep() -> bool:

@@ -155,7 +155,7 @@ def test_paging_again_is_a_new_round_for_one_and_cancels_the_status_updates(driv
     assert {row.state for row in driver.status_updates("ben")} == {NotificationState.CANCELLED}
 
 
-def test_what_cannot_be_found_or_done_is_said(driver: Driver) -> None:
+def test_an_unknown_key_or_recipient_raises(driver: Driver) -> None:
     for do in (driver.acknowledge, driver.resolve):
         with pytest.raises(NotFound):
             do(key="nothing")

@@ -97,7 +97,7 @@ def test_no_sweep_ends_the_lease_of_a_row_that_is_adopted_after_the_leases_were_
     assert [each.result for each in driver.pages()["email"].attempts] == [Result.IN_DOUBT]
 
 
-def test_what_is_said_about_a_quarantined_incident_sends_nothing_either(copied: Driver) -> None:
+def test_receipts_repetitions_and_resolves_of_quarantined_incidents_send_nothing(copied: Driver) -> None:
     (text,) = [row for row in copied.pages("bob", "sent").values() if row.channel == "sms"]
     copied.report(text.attempts[-1].id, Result.PERMANENT_FAILURE)
     copied.notify(an_incident("reached", severity=Severity.CRITICAL), a_recipient("dan", "slack"))

@@ -23,7 +23,7 @@ def submit(driver: Driver, once: Once = ONCE) -> Notified:
     return notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=once).value
 
 
-def test_of_many_at_once_one_is_done_and_all_are_answered_the_same(driver: Driver):
+def test_of_many_at_once_one_is_done_and_all_get_the_same_response(driver: Driver):
     together = Barrier(MANY)
 
     def come(_: int) -> Notified:

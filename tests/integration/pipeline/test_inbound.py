@@ -97,7 +97,7 @@ def test_requests_for_one_incident_are_handled_in_order(system: System) -> None:
     assert system.reports
 
 
-def test_what_nobody_knows_is_ended_without_a_word(system: System) -> None:
+def test_an_unknown_key_is_resolved_without_a_fault(system: System) -> None:
     system.handle(request("a", Action.RESOLVE), request("a", Action.ACKNOWLEDGE))
     assert system.flow.find("a", namespace="sender") is None
 

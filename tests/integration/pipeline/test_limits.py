@@ -309,14 +309,14 @@ def test_while_one_provider_is_paused_the_other_carries(driver: Driver) -> None:
     assert [each.provider for each in claim(driver)] == ["smtp"]
 
 
-def test_a_second_pause_of_the_same_takes_the_place_of_the_first(driver: Driver) -> None:
+def test_a_second_pause_of_the_same_replaces_the_first(driver: Driver) -> None:
     stop(driver)
     stop(driver, minutes=60)
     (only,) = pauses(driver.deps)
     assert only.ends_at == driver.clock.now() + timedelta(minutes=60)
 
 
-def test_a_status_update_that_is_deferred_asks_for_no_decision(driver: Driver) -> None:
+def test_a_status_update_that_is_deferred_needs_no_decision(driver: Driver) -> None:
     page(driver, "db-1")
     driver.deliver()
     page(driver, "db-2")

@@ -121,7 +121,7 @@ def test_incident_events_name_the_namespace(driver: Driver) -> None:
     assert sorted(each.message.content.namespace for each in driver.claim("webhook")) == sorted(NAMESPACES)
 
 
-def test_after_resolve_the_key_is_free_in_its_namespace_and_taken_in_others(driver: Driver) -> None:
+def test_after_resolve_the_key_is_free_in_its_namespace_and_in_use_in_others(driver: Driver) -> None:
     first = {namespace: _notify(driver, namespace).incident_id for namespace in NAMESPACES}
     resolve(driver.deps, ByKey(KEY, "prometheus"), by="ops", via=Via.API)
     again = {namespace: _notify(driver, namespace) for namespace in NAMESPACES}

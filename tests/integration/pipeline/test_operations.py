@@ -221,7 +221,7 @@ def test_it_links_its_own_incident_and_those_that_failed(store: Store) -> None:
     assert "https://notify.example" not in repr(driver.status(OPS).content), "a link is for one person, and for a week"
 
 
-def test_who_has_not_answered_was_reached_all_the_same(driver: Driver) -> None:
+def test_a_recipient_who_did_not_reply_was_reached_all_the_same(driver: Driver) -> None:
     driver.respond("email")
     driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"), policy=INSISTENT)
     driver.pass_time(minutes=46)
@@ -229,7 +229,7 @@ def test_who_has_not_answered_was_reached_all_the_same(driver: Driver) -> None:
     assert "- email: sent" in (driver.status(OPS).content.body or "")
 
 
-def test_what_is_said_of_somebody_who_is_forgotten_is_overwritten(driver: Driver) -> None:
+def test_notices_about_a_forgotten_person_are_overwritten(driver: Driver) -> None:
     _fail(driver, "db-1")
     driver.notify(an_incident("db-2", title="another"), a_recipient("ben", "email"))
     driver.deliver()

@@ -166,7 +166,7 @@ def test_bad_recipients_do_not_silence_good_ones(driver: Driver) -> None:
     assert [each.id for each in driver.outcome.critical] == [ben.id]
 
 
-def test_nothing_is_stored_where_nobody_can_be_reached_or_strictness_is_asked_for(driver: Driver) -> None:
+def test_nothing_is_stored_if_nobody_can_be_reached_or_strict_is_set(driver: Driver) -> None:
     with pytest.raises(InvalidIncident):
         driver.notify(None, a_recipient("ada", email=BAD))
     with pytest.raises(InvalidIncident):

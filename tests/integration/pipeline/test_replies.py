@@ -92,7 +92,7 @@ def test_who_shares_a_number_replies_for_all_who_do(driver: Driver, mode: Acknow
     assert driver.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
 
 
-def test_without_anything_open_it_is_said_what_became_of_the_last(driver: Driver) -> None:
+def test_without_an_open_incident_the_response_describes_the_last_one(driver: Driver) -> None:
     driver.store.run(lambda ledger: ledger.note_texted(HERS, "ada", at=driver.clock.now()))
     assert say(driver).value.effect is Effect.UNKNOWN
     text(driver, "db-1")
@@ -109,7 +109,7 @@ def test_stop_leaves_the_other_number_of_ours(driver: Driver) -> None:
     notify(driver.deps, an_incident("db-2"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     (claimed,) = claim_due(driver.deps, "sms", "twilio", "twilio-b")
     assert claimed.provider == "twilio-b"
-    assert claimed.message.content.reply == "", "nobody hears answers there"
+    assert claimed.message.content.reply == "", "nobody reads responses there"
     say(driver, Intent.STOP, ours="+15005550007")
     notify(driver.deps, an_incident("db-3"), [a_recipient("ada", sms=HERS)], policy=TEXTS, strict=False)
     assert claim_due(driver.deps, "sms", "twilio", "twilio-b") == ()
@@ -120,7 +120,7 @@ def test_stop_leaves_the_other_number_of_ours(driver: Driver) -> None:
     assert claim_due(driver.deps, "sms", "twilio", "twilio-b")[0].provider == "twilio"
 
 
-def test_nothing_is_texted_in_response_to_who_said_stop_and_what_they_acknowledge_is_acknowledged(driver: Driver) -> None:
+def test_after_stop_no_response_is_texted_but_an_acknowledgement_counts(driver: Driver) -> None:
     text(driver, "db-1")
     assert write_response(say(driver, Intent.HELP).value)
     say(driver, Intent.STOP)
@@ -149,7 +149,7 @@ def test_what_is_withheld_is_given_no_code(driver: Driver) -> None:
     assert say(driver).value.effect is Effect.IGNORED
 
 
-def test_yes_acknowledges_unless_its_sender_has_said_stop_and_then_unblocks(driver: Driver) -> None:
+def test_yes_acknowledges_or_unblocks_a_number_that_sent_stop(driver: Driver) -> None:
     text(driver, "db-1")
     assert say(driver, Intent.YES).value.effect is Effect.ACKNOWLEDGED
     text(driver, "db-2")

@@ -107,7 +107,7 @@ def test_a_write_that_the_database_refuses_harms_no_other(driver: Driver) -> Non
 
 
 class _StopsAfter:
-    """A database that answers a number of transactions, and no more."""
+    """A database that runs a number of transactions, and no more."""
 
     def __init__(self, store: Store, transactions: int) -> None:
         self._store = store
@@ -120,7 +120,7 @@ class _StopsAfter:
         return self._store.run(use_case, timeout_s=timeout_s)
 
 
-def test_what_was_stored_before_the_database_stopped_is_told(driver: Driver) -> None:
+def test_what_was_stored_before_the_database_stopped_is_logged(driver: Driver) -> None:
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
     first, bad, last = driver.claim("email")
     _set_severity(driver, bad, "LOUD")

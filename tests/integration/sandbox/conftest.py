@@ -28,7 +28,7 @@ class Called:
 
 @dataclass(kw_only=True)
 class Ear:
-    """Listens where notifyflow would: keeps callbacks and gives the answers it is told, the last one for ever."""
+    """Listens where notifyflow would: keeps callbacks and sends scripted responses, the last one for ever."""
 
     url: str = ""
     responses: list[tuple[int, str]] = field(default_factory=lambda: [(200, "")])

@@ -99,7 +99,7 @@ def test_what_is_refused_or_has_no_receipt_is_not_called_back(sandbox: Sandbox, 
     assert [message.status for message in sandbox.inbox.messages() if message.reference == silent] == ["queued"]
 
 
-def test_a_callback_is_tried_again_as_the_fragment_asks(twilio: Client, ear: Ear) -> None:
+def test_a_callback_is_repeated_as_the_fragment_demands(twilio: Client, ear: Ear) -> None:
     ear.responses = [(503, ""), (404, ""), (200, "")]
     text(twilio, ear, "#rc=5&rp=all")
     assert statuses(ear.wait(4)) == ["sent", "sent", "sent", "delivered"]
@@ -111,7 +111,7 @@ def test_without_a_fragment_a_response_is_final(twilio: Client, ear: Ear) -> Non
     assert statuses(ear.wait(2)) == ["sent", "delivered"]
 
 
-def test_a_call_is_heard_and_its_key_is_posted(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
+def test_the_words_of_a_call_are_kept_and_its_key_is_posted(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
     sandbox.script("call: key 1")
     ear.responses = [(200, "<Response><Say>Thank you.</Say></Response>")]
     sid = call(twilio, ear)
@@ -127,7 +127,7 @@ def test_a_call_is_heard_and_its_key_is_posted(sandbox: Sandbox, twilio: Client,
 
 
 @pytest.mark.parametrize("does", ["nobody answers", "busy", "failed"])
-def test_a_call_that_nobody_takes_ends_with_its_reason(sandbox: Sandbox, twilio: Client, ear: Ear, does: str) -> None:
+def test_a_call_that_nobody_picks_up_ends_with_its_reason(sandbox: Sandbox, twilio: Client, ear: Ear, does: str) -> None:
     sandbox.script(f"call: {does} once, then key 1")
     call(twilio, ear)
     assert statuses(ear.wait(3)) == ["initiated", "ringing", {"nobody answers": "no-answer"}.get(does, does)]
@@ -144,7 +144,7 @@ def test_a_call_without_a_key_is_completed_all_the_same(sandbox: Sandbox, twilio
     assert message.text == "Down.\nPress one."
 
 
-def test_a_call_without_a_script_is_heard_but_not_acknowledged(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
+def test_a_call_without_a_script_is_picked_up_but_not_acknowledged(sandbox: Sandbox, twilio: Client, ear: Ear) -> None:
     call(twilio, ear, with_events=False)
     gathered, completed = ear.wait(2)
     assert (gathered.form["Digits"], completed.form["CallStatus"]) == ("2", "completed")

@@ -1,4 +1,4 @@
-"""The providers' real clients cannot tell the sandbox from their provider."""
+"""The providers' real clients work with the sandbox as with their provider."""
 
 import json
 import smtplib
@@ -87,7 +87,7 @@ def test_smtplib_sees_a_refused_recipient(sandbox: Sandbox) -> None:
     assert [message.is_accepted for message in sandbox.inbox.messages(channel="email")] == [False, True]
 
 
-def test_smtplib_sees_a_mail_refused_after_it_was_taken(sandbox: Sandbox) -> None:
+def test_smtplib_sees_a_mail_refused_after_its_content(sandbox: Sandbox) -> None:
     sandbox.script("email: accept, then 451")
     with smtp(sandbox) as client, pytest.raises(smtplib.SMTPDataError) as refused:
         client.send_message(mail())
@@ -289,7 +289,7 @@ def test_slack_sdk_sees_that_its_token_is_unknown(sandbox: Sandbox) -> None:
     assert refused.value.response["error"] == "invalid_auth"
 
 
-def test_a_webhook_answers_with_slacks_words(sandbox: Sandbox) -> None:
+def test_a_webhook_responds_in_slacks_words(sandbox: Sandbox) -> None:
     sandbox.script("slack: channel_is_archived, then action_prohibited, then 500")
     hook = WebhookClient(sandbox.slack_url("ada"), retry_handlers=[])
     responses = [hook.send(text="down") for _ in range(3)]
@@ -304,7 +304,7 @@ def test_a_webhook_answers_with_slacks_words(sandbox: Sandbox) -> None:
 # -- Teams --------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_workflow_takes_an_adaptive_card(sandbox: Sandbox) -> None:
+def test_a_workflow_accepts_an_adaptive_card(sandbox: Sandbox) -> None:
     response = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
     (message,) = sandbox.inbox.messages(channel="teams")
     assert (response.status_code, message.to) == (202, "ada")
@@ -322,7 +322,7 @@ def test_a_workflow_refuses_what_it_cannot_read_and_what_is_not_signed(sandbox: 
     assert sandbox.inbox.messages() == ()
 
 
-def test_a_workflow_asks_for_patience(sandbox: Sandbox) -> None:
+def test_a_workflow_responds_with_retry_after(sandbox: Sandbox) -> None:
     sandbox.script("teams: 429 retry after 12 s")
     response = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
     assert (response.status_code, response.headers["Retry-After"]) == (429, "12")

@@ -111,7 +111,7 @@ def test_a_script_may_refuse_after_some_responses(sandbox: Sandbox) -> None:
         post(sandbox.slack_url("ada"))
 
 
-def test_the_inbox_counts_what_was_seen_and_what_was_taken(sandbox: Sandbox) -> None:
+def test_the_inbox_counts_what_was_seen_and_what_was_accepted(sandbox: Sandbox) -> None:
     sandbox.script("slack: 500 twice, then ok")
     for _ in range(3):
         post(sandbox.slack_url("ada"))

@@ -51,7 +51,7 @@ def test_starting_and_stopping_twice_is_once() -> None:
     sandbox.stop()
 
 
-def test_doors_open_and_shut_while_they_are_used() -> None:
+def test_ports_open_and_close_while_they_are_used() -> None:
     with Sandbox() as sandbox:
         url = sandbox.slack_url("ada")
         is_over = threading.Event()
@@ -79,7 +79,7 @@ def test_doors_open_and_shut_while_they_are_used() -> None:
         assert requests.post(url, json={"text": "down"}, timeout=10).ok
 
 
-def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> None:
+def test_a_port_in_use_is_an_error_and_leaves_nothing_behind() -> None:
     before = set(threading.enumerate())
     with Sandbox() as sandbox:
         port = urlsplit(sandbox.url).port or 0
@@ -125,6 +125,6 @@ def test_the_inbox_can_be_read_as_json(sandbox: Sandbox) -> None:
     assert message["links"] == ["https://example.com/a/t"]
 
 
-def test_the_page_answers_nothing_else(sandbox: Sandbox) -> None:
+def test_the_page_has_no_other_path(sandbox: Sandbox) -> None:
     assert requests.get(f"{sandbox.url}/other", timeout=10).status_code == 404
     assert requests.post(sandbox.url, timeout=10).status_code == 405

@@ -163,7 +163,7 @@ def test_damage_hides_nothing_of_the_others(driver: Driver, database_url: str) -
     assert {each.rule for each in found_in(driver.store)} >= {Rule.READABLE, Rule.DOUBT}
 
 
-def test_what_nobody_took_in_its_time_is_overdue(driver: Driver) -> None:
+def test_a_notification_that_nobody_claims_in_time_is_overdue(driver: Driver) -> None:
     driver.notify(an_incident("db-3"), a_recipient("eve", "email", "slack"))
     driver.claim("slack")
     assert found_in(driver.store, driver.clock.now()) == []

@@ -28,7 +28,7 @@ def driver(store: Store) -> Driver:
     return driver
 
 
-def test_what_they_answered_goes_and_that_they_said_stop_is_kept(driver: Driver, store: Store, database_url: str) -> None:
+def test_their_replies_are_overwritten_and_their_stop_is_kept(driver: Driver, store: Store, database_url: str) -> None:
     receipt = Receipt(provider="twilio", event_id="answer", result=None)
     store.run(lambda ledger: ledger.add_receipt(receipt, raw="From=%2B15005550123&Body=raw", at=driver.clock.now()))
     store.run(lambda ledger: ledger.opt_out("+1500", MARKS[2], at=driver.clock.now()))

@@ -216,7 +216,7 @@ def test_a_namespace_has_one_unresolved_incident_of_a_key(store: Store, namespac
     _add(store, "second", namespace)
 
 
-def test_a_key_that_several_unresolved_incidents_have_names_none_until_it_is_said_which(store: Store) -> None:
+def test_a_key_of_several_unresolved_incidents_is_ambiguous_without_a_namespace(store: Store) -> None:
     _add(store, "a", "", opened_at=LATER)
     _add(store, "b", "prometheus")
     for act in (

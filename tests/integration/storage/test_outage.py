@@ -95,7 +95,7 @@ def test_a_use_case_whose_connection_broke_runs_again_on_another(server: Postgre
     assert (runs, _seen(store)) == (2, 2)
 
 
-def test_a_commit_whose_outcome_is_unknown_is_said_and_not_repeated(server: Postgres, store: Store) -> None:
+def test_a_commit_whose_outcome_is_unknown_raises_and_is_not_repeated(server: Postgres, store: Store) -> None:
     runs = 0
 
     def use_case(ledger: Ledger) -> None:
@@ -172,7 +172,7 @@ def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> No
     store.run(body)
 
 
-def test_a_statement_that_takes_too_long_is_unavailable(store: Store) -> None:
+def test_a_slow_statement_raises_storage_unavailable(store: Store) -> None:
     def body(ledger: Ledger) -> None:
         execute(ledger._db, "SET LOCAL statement_timeout = 10")
         execute(ledger._db, "SELECT pg_sleep(60)")
@@ -181,7 +181,7 @@ def test_a_statement_that_takes_too_long_is_unavailable(store: Store) -> None:
         store.run(body, timeout_s=0.05)
 
 
-def test_a_server_that_hangs_is_unavailable_and_used_again_once_it_answers(server: Postgres, store: Store) -> None:
+def test_a_server_that_hangs_is_unavailable_and_used_again_once_it_responds(server: Postgres, store: Store) -> None:
     with server.hanging(), pytest.raises(StorageUnavailable, match="timeout"):
         store.run(count, timeout_s=0.1)
     store.run(count, timeout_s=60)

@@ -60,7 +60,7 @@ def test_a_status_is_whole_and_in_order(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 6])
-def test_a_status_asks_as_many_queries_however_much_there_is(store: Store, database_url: str, size: int) -> None:
+def test_a_status_takes_the_same_number_of_queries_whatever_its_size(store: Store, database_url: str, size: int) -> None:
     store.run(lambda ledger: _crowd(ledger, size, size))
     db = dialect_for(database_url).connect(Deadline(600))
     statements: list[str] = []

@@ -114,7 +114,7 @@ def test_every_field_of_an_incident_comes_back(store: Store) -> None:
 
 
 @pytest.mark.parametrize("nothing", [{}, {"body": "", "source": "", "url": "", "labels": {}}])
-def test_what_was_not_given_is_kept_as_empty(store: Store, nothing: dict[str, Any]) -> None:
+def test_missing_fields_are_kept_as_empty(store: Store, nothing: dict[str, Any]) -> None:
     store.run(lambda ledger: ledger.add_incident(FULL_INCIDENT, Incident(key="db-1", title="t", **nothing)))
     content = store.run(lambda ledger: ledger.content("i"))
     assert (content.body, content.source, content.url, content.labels) == ("", "", None, {})

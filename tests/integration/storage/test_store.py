@@ -24,11 +24,11 @@ def _seen(store: Store) -> int:
     return store.read(lambda reads: reads.incidents(1)[0].times_seen)
 
 
-def test_a_use_case_gives_back_what_it_returned(store: Store) -> None:
+def test_run_returns_the_value_of_the_use_case(store: Store) -> None:
     assert store.run(lambda ledger: "done") == "done"
 
 
-def test_what_a_use_case_raises_rolls_all_back(store: Store) -> None:
+def test_an_error_in_a_use_case_rolls_all_back(store: Store) -> None:
     begin(store)
 
     def use_case(ledger: Ledger) -> None:
@@ -133,7 +133,7 @@ class TestEmbedded:
 
     @pytest.fixture
     def other(self, sqlite_url: str) -> Iterator[sqlite3.Connection]:
-        """Another process's connection, for all that SQLite can tell."""
+        """A connection that SQLite treats as another process's."""
         connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
         yield connection
         connection.close()

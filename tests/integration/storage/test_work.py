@@ -28,7 +28,7 @@ def _ring(store: Store, *, limit: int = 10, now: datetime = NOW) -> list[str]:
     ]
 
 
-def test_a_claim_takes_urgent_ones_first_then_those_asked_for_then_the_oldest(store: Store) -> None:
+def test_a_claim_takes_urgent_ones_first_then_those_rung_for_then_the_oldest(store: Store) -> None:
     begin(
         store,
         a_page(1, due_at=NOW - 3 * SECOND),
@@ -200,7 +200,7 @@ def test_leases_that_are_over_are_found(store: Store) -> None:
     assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=1))) == 1
 
 
-def test_escalations_are_looked_at_when_their_time_has_come(store: Store) -> None:
+def test_escalations_are_decided_when_their_time_has_come(store: Store) -> None:
     for number, (next_decision_at, is_current) in enumerate(((LATER, True), (NOW, True), (None, True), (NOW, False)), start=1):
         begin(store, number=number)
 

@@ -109,7 +109,7 @@ def test_a_pressed_key_acknowledges_and_the_caller_hears_the_state(called: Syste
     assert "You acknowledged it." in press("1")
     facts = called.status.facts
     assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "ben", "key")
-    assert "You acknowledged it." in press("1"), "the first answer may have been lost"
+    assert "You acknowledged it." in press("1"), "the first response may have been lost"
     called.flow.page_again("db-1", "ben", by="ops")
     assert "Nobody has acknowledged it yet." in press("1"), "a repeated event acknowledges nothing"
     called.flow.acknowledge("db-1", by="Zoë & Cy")
@@ -176,7 +176,7 @@ def test_receipts_out_of_order_are_all_kept_and_the_strongest_counts(texted: Sys
     assert texted.page.state is NotificationState.DELIVERED
 
 
-def test_a_call_answered_by_a_machine_is_not_delivered(called: System):
+def test_a_call_picked_up_by_a_machine_is_not_delivered(called: System):
     attempt_id = called.page.attempts[0].id
     path = f"/callbacks/twilio/voice/{attempt_id}"
     assert called.call_back(path, CallSid="CA1", CallStatus="completed", AnsweredBy="machine_end_beep")[0] == 200

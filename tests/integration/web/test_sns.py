@@ -203,7 +203,7 @@ def test_a_topic_that_is_not_allowed_is_refused_without_a_request(guarded: Syste
     assert guarded.amazon.requests == []
 
 
-def test_a_subscription_is_confirmed_at_its_regions_host_and_not_at_the_given_url(system: System) -> None:
+def test_a_subscription_is_confirmed_at_its_regions_host_and_not_at_its_url(system: System) -> None:
     assert system.post(system.amazon.confirmation(SubscribeURL="http://169.254.169.254/latest/meta-data")) == 200
     certificate, confirmation = system.amazon.requests
     assert certificate == (f"{HOST}:443", CERTIFICATE_PATH)

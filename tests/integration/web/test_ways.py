@@ -233,7 +233,7 @@ def test_a_code_selects_one_of_several_incidents(system: System) -> None:
     assert system.status("db-1").facts.state is IncidentState.OPEN
     assert system.status("db-2").facts.state is IncidentState.ACKNOWLEDGED
     assert reply_text(system.text("ack 11", sid="SM3")) == "You acknowledged it already: db-2 is down. Nothing was changed."
-    assert reply_text(system.text("1", sid="SM4")) == "", "a number is answered three times an hour"
+    assert reply_text(system.text("1", sid="SM4")) == "", "a number gets three responses an hour"
     assert system.status("db-1").facts.state is IncidentState.ACKNOWLEDGED
     system.notify("sms", key="db-3", who="ada")
     system.arrived("sms", "ada", "db-3")

@@ -118,14 +118,14 @@ def test_a_number_that_earns_by_being_called_is_refused_unless_it_is_allowed(
     "number", ["+12025550123", "+18005551234", "+4915112345678", "+4930901820", "+15005550006", "+447055123456", "+15550001234"]
 )
 @pytest.mark.parametrize("channel", [SmsChannel, VoiceChannel])
-def test_every_other_number_is_taken(channel: type[Channel], number: str) -> None:
+def test_every_other_number_is_accepted(channel: type[Channel], number: str) -> None:
     assert check(channel, number) == number
 
 
 @pytest.mark.parametrize(
     ("number", "is_odd"), [("+491901234567", True), ("+15550001234", True), ("+4915112345678", False), ("+15005550006", False)]
 )
-def test_a_number_in_a_range_that_nobody_has_is_taken_and_warned_of(number: str, is_odd: bool) -> None:
+def test_a_number_in_an_unused_range_is_accepted_with_a_warning(number: str, is_odd: bool) -> None:
     for kind in (SmsChannel, VoiceChannel):
         channel = kind.from_settings(Settings.from_variables({}))
         assert channel.check_address(number) == number
@@ -172,7 +172,7 @@ def test_a_bot_whose_token_would_travel_in_the_clear_is_none() -> None:
         (SlackChannel, {"SLACK_BASE_URL": "http://slack.example.com/"}, ["SLACK_BASE_URL"]),
     ],
 )
-def test_all_that_is_wrong_with_the_settings_is_said(kind: type[Channel], variables: dict[str, str], where: list[str]) -> None:
+def test_all_faults_of_the_settings_are_listed(kind: type[Channel], variables: dict[str, str], where: list[str]) -> None:
     channel = kind.from_settings(Settings.from_variables({f"NOTIFYFLOW_{name}": value for name, value in variables.items()}))
     assert [fault.where for fault in channel.faults] == [f"NOTIFYFLOW_{name}" for name in where]
 

@@ -53,7 +53,7 @@ def test_the_older_shape_says_the_same_and_is_known_by_the_id_of_ses_or_by_our_h
     assert headed == published
 
 
-def test_a_transient_bounce_is_weaker_than_a_delivery_and_an_automatic_answer_is_no_word_at_all() -> None:
+def test_a_transient_bounce_is_weaker_than_a_delivery_and_an_automatic_reply_is_no_result() -> None:
     assert Result.TEMPORARY_FAILURE.strength < Result.DELIVERED.strength
     assert [MAIL_EVENTS[code].result for code in ("Bounce Transient", "Bounce Automatic", "Complaint")] == [
         Result.TEMPORARY_FAILURE,

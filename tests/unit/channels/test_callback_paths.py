@@ -32,7 +32,7 @@ def test_without_one_of_the_two_mail_over_ses_stays_sent(more: dict[str, str]) -
     assert ses.capabilities == Capabilities()
 
 
-def test_of_push_no_receipt_is_awaited_since_only_failures_are_told() -> None:
+def test_of_push_no_receipt_is_awaited_since_only_failures_are_reported() -> None:
     (sns,) = PushChannel.from_settings(settings(**SES, **QUEUE)).providers
     assert sns.capabilities == Capabilities()
 

@@ -25,7 +25,7 @@ DATE = "Wed, 25 Nov 2026 16:00:00 GMT"
         ({}, None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_beside_the_answers_own(headers: dict[str, str], expected: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date_relative_to_the_responses_own(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after_s(headers) == expected
 
 
@@ -44,7 +44,7 @@ def test_the_providers_code_wins_over_the_status_and_the_providers_status_over_t
 
 
 @pytest.mark.parametrize("url", ["nonsense://example.com", "example.com/x", "https://"])
-def test_a_url_that_cannot_be_asked_is_the_fault_of_whoever_gave_it(url: str) -> None:
+def test_a_url_that_cannot_be_requested_is_the_fault_of_its_author(url: str) -> None:
     settings = Settings.from_variables({})
     with pytest.raises(RefusedUsError):
         Http(settings).get(url)
@@ -52,7 +52,7 @@ def test_a_url_that_cannot_be_asked_is_the_fault_of_whoever_gave_it(url: str) ->
         Http(settings, guard=Guard()).get(url)
 
 
-def test_a_header_that_http_does_not_take_is_a_fault_of_ours() -> None:
+def test_a_header_that_http_does_not_allow_is_a_fault_of_ours() -> None:
     with pytest.raises(RefusedUsError):
         Http(Settings.from_variables({})).get("https://127.0.0.1:1/", headers={"X-Odd": "two\r\nlines"})
 

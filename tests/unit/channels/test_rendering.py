@@ -98,7 +98,7 @@ def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
     assert update_text.splitlines()[0] == "Ada acknowledged it"
 
 
-def test_mail_about_another_incident_and_a_letter_without_one_is_in_no_thread() -> None:
+def test_mail_about_another_incident_or_none_is_in_no_thread() -> None:
     other, none = (MAIL.write(replace(a_message(SAMPLE), incident_id=each)) for each in ("i2", ""))
     assert b"References: <i2@incidents.notifyflow.invalid>" in other
     assert b"References" not in none
@@ -315,7 +315,7 @@ def test_a_template_of_the_operators_replaces_ours_and_is_escaped_alike(tmp_path
 
 
 @pytest.mark.parametrize("text", ["{{ titel }}", "{% if %}", "{{ 1 / 0 }}", "{{ title.x.y }}"])
-def test_a_template_that_fails_is_said_at_start_and_ours_is_used(tmp_path: Path, text: str) -> None:
+def test_a_template_that_fails_is_a_warning_at_start_and_ours_is_used(tmp_path: Path, text: str) -> None:
     (tmp_path / "sms").mkdir()
     (tmp_path / "sms" / "text.txt.jinja").write_text(text)
     templates = Templates(tmp_path)
@@ -325,7 +325,7 @@ def test_a_template_that_fails_is_said_at_start_and_ours_is_used(tmp_path: Path,
     assert templates.render("sms/text.txt.jinja", SAMPLE).startswith("CRITICAL: orders db is down")
 
 
-def test_a_template_that_replaces_nothing_is_said_at_start(tmp_path: Path) -> None:
+def test_a_template_that_replaces_nothing_is_a_warning_at_start(tmp_path: Path) -> None:
     (tmp_path / "sms").mkdir()
     (tmp_path / "sms" / "texte.txt.jinja").write_text("x")
     (fault,) = Templates(tmp_path).faults("sms")

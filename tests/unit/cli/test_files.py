@@ -56,7 +56,7 @@ def test_a_second_file_that_cannot_be_read_is_one_fault_beside_the_others(write,
     assert recipients.what.startswith(f"{name}: ")
 
 
-def test_without_an_incident_the_faults_of_both_files_are_said_at_once(write):
+def test_without_an_incident_the_faults_of_both_files_are_listed_at_once(write):
     with pytest.raises(InvalidIncident) as refused:
         files.read("nowhere.json", write("people.json", [{"nick": "ben"}]))
     assert [fault.where for fault in refused.value.faults] == ["nowhere.json", "recipients[0].nick", "recipients[0].id"]

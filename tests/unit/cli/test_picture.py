@@ -42,7 +42,7 @@ def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:
     return Transition(machine=machine, row_id=row_id, version=2, event=event, source="", target="", at=AT, detail=detail)
 
 
-def test_who_acknowledged_it_and_who_ended_it_and_how_is_said():
+def test_who_acknowledged_and_resolved_it_and_how_is_shown():
     assert "acknowledged by ada via link at" in drawn(ACKNOWLEDGED)
     assert "resolved by ben at" in drawn(RESOLVED)
     ended = line("incident", RESOLVED.facts.id, "resolved", by="ben", via="cli")
@@ -55,7 +55,7 @@ def test_what_is_quarantined_says_how_that_ends():
     )
 
 
-def test_who_acknowledged_only_for_themselves_is_said():
+def test_who_acknowledged_only_for_themselves_is_shown():
     ada, ben = (escalation(who, state=EscalationState.ACKNOWLEDGED) for who in ("ada", "ben"))
     lines = tuple(line("escalation", each.facts.id, "acknowledged", by="ada", via="sms") for each in (ada, ben))
     text = drawn(replace(OPEN, escalations=(ada, ben), transitions=lines))
@@ -63,7 +63,7 @@ def test_who_acknowledged_only_for_themselves_is_said():
     assert "Ben  acknowledged\n" in re.sub(" *│", "", text)
 
 
-def test_a_critical_failure_a_second_round_and_a_reason_are_said():
+def test_a_critical_failure_a_second_round_and_a_reason_are_shown():
     (ada, _) = OPEN.escalations
     lost = replace(
         ada, facts=replace(ada.facts, state=EscalationState.EXHAUSTED, round=2, critical_at=AT, reason="no usable address")
@@ -119,7 +119,7 @@ def test_a_status_update_is_marked_as_one():
     assert "slack (status update)" in drawn(replace(OPEN, escalations=(escalation("ada", update),)))
 
 
-def test_what_other_systems_were_told_stands_by_itself():
+def test_incident_events_are_shown_by_themselves():
     row = replace(
         notification("webhook", NotificationState.SENT, attempt(1, Result.ACCEPTED)), kind=Kind.INCIDENT_EVENT, tier=None
     )
@@ -151,7 +151,7 @@ def test_a_receipt_that_is_waited_for_no_more_is_missing():
         (Result.DELIVERED, Evidence.HUMAN, "confirmed by human"),
     ],
 )
-def test_who_vouches_for_it_is_said(result: Result, evidence: Evidence, shown: str):
+def test_who_vouches_for_it_is_shown(result: Result, evidence: Evidence, shown: str):
     assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, result), evidence=evidence))).endswith(shown)
 
 

@@ -11,6 +11,6 @@ def test_files_are_left_for_delivery_whatever_comes_in(files: int, wanted: int) 
     assert connections <= files // 2 or files - connections >= 512
 
 
-def test_the_configured_number_of_connections_is_held_if_there_are_enough_files() -> None:
+def test_the_configured_number_of_connections_is_allowed_if_there_are_enough_files() -> None:
     assert connections_within(20_000, 1_000) == 1_000
     assert connections_within(1_024, 1_000) == 512

@@ -24,7 +24,7 @@ def test_whoever_was_quiet_has_the_whole_burst_again_and_no_more():
     assert consume(state, a_minute=1, now=NOW + 10 * MINUTE)[1] == MINUTE
 
 
-def test_many_are_taken_together_or_not_at_all():
+def test_many_are_admitted_together_or_not_at_all():
     state, wait = consume(None, a_minute=60, now=NOW, count=50)
     assert wait == timedelta(0)
     assert consume(state, a_minute=60, now=NOW, count=11) == (state, SECOND)
@@ -33,7 +33,7 @@ def test_many_are_taken_together_or_not_at_all():
 
 
 @given(st.integers(1, 50), st.lists(st.integers(0, 20_000), max_size=200))
-def test_no_minute_has_more_than_twice_what_is_allowed_and_waiting_as_told_is_enough(a_minute: int, pauses_ms: list[int]):
+def test_no_minute_has_more_than_twice_the_limit_and_the_returned_wait_is_enough(a_minute: int, pauses_ms: list[int]):
     state, now, admitted = None, NOW, []
     for pause_ms in pauses_ms:
         now += timedelta(milliseconds=pause_ms)

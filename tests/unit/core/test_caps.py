@@ -45,7 +45,7 @@ def test_what_has_no_cap_is_not_counted():
     assert not is_used_up({}, {})
 
 
-def test_a_cap_is_used_up_when_as_many_were_given():
+def test_a_cap_is_used_up_when_its_number_was_sent():
     assert not is_used_up({"a": 5, "b": 9}, {"a": 4})
     assert is_used_up({"a": 5, "b": 9}, {"a": 5})
 

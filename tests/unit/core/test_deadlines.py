@@ -28,7 +28,7 @@ def outages(draw: st.DrawFn) -> list[Outage]:
     return draw(st.permutations(found))
 
 
-def test_sweeping_stands_still_when_it_is_not_heard_of_for_more_than_a_minute() -> None:
+def test_no_sweep_for_more_than_a_minute_is_an_outage() -> None:
     assert outage_since(NOW, NOW + STANDSTILL) is None
     assert outage_since(NOW, NOW - STANDSTILL) is None
     found = outage_since(NOW, NOW + STANDSTILL + INSTANT)

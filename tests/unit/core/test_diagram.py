@@ -63,7 +63,7 @@ def test_the_texts_name_every_state_and_event(table: Table) -> None:
     assert all(event.name in diagram.rst([table]) and event.meaning in diagram.rst([table]) for event in table.events)
 
 
-def test_everything_is_drawn_side_by_side_where_nothing_is_asked_for() -> None:
+def test_all_machines_are_drawn_side_by_side_by_default() -> None:
     for drawing in diagram.drawings():
         assert f'state "{drawing.title}" as {drawing.name} {{' in diagram.mermaid()
         assert f"subgraph cluster_{drawing.name} {{" in diagram.dot()
@@ -92,7 +92,7 @@ def test_a_shut_tier_is_drawn_as_passed_unless_nothing_behind_it_is_open() -> No
     assert "ACTIVE_2 --> ACTIVE_3: 1 failed<br/>never for INFO\n" in text
 
 
-def test_a_span_is_told_in_minutes_or_seconds() -> None:
+def test_a_span_is_written_in_minutes_or_seconds() -> None:
     tiers = (
         Tier(name="a", channels=("email",)),
         Tier(name="b", channels=("sms",), rules=(Unacknowledged(after=timedelta(seconds=90)),)),

@@ -1,4 +1,4 @@
-"""When tiers open, how the escalation's state is named, who is told, and when to look again."""
+"""When tiers open, which state the escalation has, who is alerted, and when the next decision is."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,7 +55,7 @@ def start(addresses: str, **given: object) -> Decided:
     return escalations.start(context(addresses=addresses, tier=0, **given), now=NOW)
 
 
-def test_an_escalation_is_born_with_its_first_tier() -> None:
+def test_an_escalation_starts_with_its_first_tier() -> None:
     decided = start("email slack sms voice")
     assert opened(decided) == [(1, ("email", "slack"))]
     assert (decided.after.state, decided.after.tier, decided.steps) == (ACTIVE, 1, ())
@@ -153,7 +153,7 @@ def test_an_address_that_comes_later_is_not_paged_in_a_tier_that_was_shut() -> N
     assert opened(decide(of, event="address_added")) == []
 
 
-def test_news_counts_for_nothing() -> None:
+def test_a_status_update_counts_for_nothing() -> None:
     update = replace(failed("slack"), kind=Kind.STATUS_UPDATE, tier=None)
     assert opened(decide(context(failed("email"), page("teams", SENT), update))) == []
     assert decide(context(page("email", SENT), replace(page("slack"), kind=Kind.STATUS_UPDATE, tier=None))).after.state is REACHED
@@ -172,7 +172,7 @@ def test_an_old_failure_wakes_nobody() -> None:
     assert alerts(late) == [AlertOperations(reason="exhausted", is_paging=False)]
 
 
-def test_a_page_that_was_held_up_still_escalates_with_those_that_failed_before() -> None:
+def test_a_delayed_page_still_escalates_with_those_that_failed_before() -> None:
     delayed = failed("slack", attempts=(attempt(1, Result.PERMANENT_FAILURE, started_at=NOW + 3 * HOUR),))
     assert opened(decide(context(failed("email"), delayed), now=NOW + 3 * HOUR)) == [(2, ("sms",))]
 
@@ -458,7 +458,7 @@ def test_a_bounce_may_open_a_tier_of_one_who_was_reached() -> None:
     assert [(step.source, step.target) for step in decided.steps] == [("REACHED", "ACTIVE")]
 
 
-def test_a_queued_page_is_looked_at_when_its_round_expires() -> None:
+def test_a_queued_page_is_decided_when_its_round_expires() -> None:
     assert decide(context(page())).after.next_decision_at == NOW + timedelta(hours=24)
     assert decide(context(page(), severity=CRITICAL)).after.next_decision_at == NOW + timedelta(hours=72)
     overdue = decide(context(page()), now=NOW + timedelta(hours=25))
@@ -535,7 +535,7 @@ def unconfirmed(channel: str, tier: int = 1) -> NotificationFacts:
 
 
 @pytest.mark.parametrize("is_suspicion_on", [True, False])
-def test_where_nothing_was_confirmed_and_no_call_was_placed_operations_is_told(*, is_suspicion_on: bool) -> None:
+def test_operations_is_paged_if_nothing_was_confirmed_and_no_call_placed(*, is_suspicion_on: bool) -> None:
     policy = replace(DEFAULT, is_suspicion_on=is_suspicion_on)
     pages = (unconfirmed("email"), failed("sms", tier=2), PHONE_FAILED)
     of = context(*pages, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
@@ -579,7 +579,7 @@ def test_what_arrived_or_rang_is_enough(arrived: NotificationFacts) -> None:
     ],
     ids=["not critical", "no phone", "no tier that calls", "a tier that is shut", "acknowledged"],
 )
-def test_where_no_phone_could_ring_what_is_unconfirmed_is_told_to_nobody(given: dict[str, Any]) -> None:
+def test_operations_is_not_paged_for_unconfirmed_pages_if_no_phone_could_ring(given: dict[str, Any]) -> None:
     pages = (unconfirmed("email"), failed("sms", tier=2))
     over = decide(context(*pages, **({"tier": 2, "addresses": CALLED, "severity": CRITICAL} | given)), now=NOW + minutes(90))
     assert (over.after.state, alerts(over)) == (REACHED, [])

@@ -112,7 +112,7 @@ def assert_critical_failures_are_marked(context: DecisionContext, decided: Decid
 
 
 @given(st.data())
-def test_until_look_at_time_alone_changes_nothing(data: st.DataObject) -> None:
+def test_until_the_next_decision_time_alone_changes_nothing(data: st.DataObject) -> None:
     context = data.draw(contexts())
     now = data.draw(moments(context))
     decided = escalations.decide(context, event="recorded", now=now)

@@ -22,7 +22,7 @@ def test_slots_go_round():
     assert shares({"a": 0, "b": 0, "c": 0}, 2) == {"a": 1, "b": 1}
 
 
-def test_what_was_taken_is_sent_by_turns():
+def test_what_was_claimed_is_sent_by_turns():
     claimed = {"flood": ["f1", "f2", "f3"], "late": ["l1"]}
     assert in_turn({"flood": 3000, "late": 2999}, claimed) == ["l1", "f1", "f2", "f3"]
 

@@ -34,7 +34,7 @@ def test_a_new_incident_is_open_and_has_no_timer_of_its_own() -> None:
 
 @pytest.mark.parametrize("state", [OPEN, ACKNOWLEDGED])
 @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.INFO])
-def test_the_same_key_is_counted_and_nobody_is_told_again(state: IncidentState, severity: Severity) -> None:
+def test_the_same_key_is_counted_and_nobody_is_paged_again(state: IncidentState, severity: Severity) -> None:
     update = incidents.repeat(incident(state=state), content(severity), now=LATER)
     assert update == IncidentUpdate(
         after=incident(state=state, times_seen=2, last_seen_at=LATER), event="repeated", has_moved=False

@@ -20,7 +20,7 @@ def document(**more: object) -> str:
     return json.dumps({"status": {**STATUS, **more}})
 
 
-def test_a_subscriber_is_told_of_everything_unless_it_chooses() -> None:
+def test_a_subscriber_gets_all_events_unless_it_chooses() -> None:
     (everything,) = read_subscribers(document())
     assert everything == Subscriber(name="status", url=STATUS["url"], secrets=(SECRET,))
     assert all(everything.wants(event) for event in EVENTS)
@@ -54,7 +54,7 @@ def test_neither_a_url_nor_a_secret_is_shown_by_accident() -> None:
         (document(events=["solved", "opened", 3]), "names 'solved', 3 among its events, and may name opened, amended"),
     ],
 )
-def test_what_cannot_be_told_is_refused_with_its_reason_and_without_its_secrets(given_document: str, wanted: str) -> None:
+def test_an_invalid_subscriber_is_refused_with_its_reason_and_without_its_secrets(given_document: str, wanted: str) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
         read_subscribers(given_document)
     assert wanted in str(refused.value)
@@ -62,7 +62,7 @@ def test_what_cannot_be_told_is_refused_with_its_reason_and_without_its_secrets(
     assert "c2hvcnQ" not in str(refused.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_listed_at_once() -> None:
     with pytest.raises(ValueError, match=r"'a' has no url; 'a' has no list of secrets; 'b' is not a table"):
         read_subscribers('{"a": {}, "b": 1}')
 
@@ -76,7 +76,7 @@ def test_an_event_is_read_back_as_it_was_written(event: IncidentEvent) -> None:
     assert load(IncidentEvent, dump(event)) == event
 
 
-def test_a_change_is_written_in_plain_words() -> None:
+def test_an_incident_event_is_written_in_plain_words() -> None:
     event = IncidentEvent(
         subscriber="status",
         event="opened",

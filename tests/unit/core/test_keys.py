@@ -56,7 +56,7 @@ def test_no_scope_includes_another(scope: Scope):
 
 @pytest.mark.parametrize("secret", ["", "wrong", "schlüssel", SECRET + "x", "\ud800"])
 @pytest.mark.parametrize("key", [KEY, None, replace(KEY, revoked_at=NOW), replace(KEY, expires_at=NOW)])
-def test_nothing_is_said_of_a_key_to_whoever_does_not_hold_it(key: ApiKey | None, secret: str):
+def test_only_the_holder_of_a_key_learns_its_state(key: ApiKey | None, secret: str):
     with pytest.raises(InvalidApiKey, match="is not valid"):
         authorise(key, secret, Scope.INGEST, now=NOW)
 
@@ -76,7 +76,7 @@ def test_a_key_has_its_name_as_its_namespace_unless_another_is_given(scopes: set
     assert namespace_of("prometheus", scopes, SHARED) == SHARED
 
 
-def test_only_a_key_that_opens_nothing_reaches_all_and_only_when_it_is_said():
+def test_only_a_key_without_ingest_reaches_all_and_only_if_requested():
     assert namespace_of("dashboard", {Scope.READ, Scope.OPERATE}, ALL) == ALL
     for name, scopes, wanted in (("sender", {Scope.INGEST}, ALL), ("sender", set(Scope), ALL), (ALL, {Scope.READ}, None)):
         with pytest.raises(InvalidNamespace):

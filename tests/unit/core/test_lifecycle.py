@@ -172,7 +172,7 @@ def test_a_lost_or_released_row_is_due_at_once() -> None:
     assert (row := Row().claim().release()).facts.due_at == row.now
 
 
-def test_a_word_that_leaves_a_row_queued_does_not_put_it_off() -> None:
+def test_a_result_that_leaves_a_row_queued_does_not_delay_it() -> None:
     row = Row().sent(DOUBT)
     due_at = row.facts.due_at
     assert row.report(T).facts.due_at == due_at
@@ -243,12 +243,12 @@ def test_the_strongest_result_keeps_its_code_and_the_strongest_evidence_counts()
     assert (confirmed.result, confirmed.evidence) == (D, Evidence.HUMAN)
 
 
-def test_a_word_that_nobody_vouches_for_proves_no_more_than_that_the_provider_has_it() -> None:
+def test_a_result_without_evidence_proves_no_more_than_acceptance() -> None:
     assert Row().sent().report(None).facts.attempts[0].evidence is Evidence.ACCEPTED
     assert Row().sent(DOUBT).report(None).facts.attempts[0].evidence is Evidence.ACCEPTED
 
 
-def test_a_receipt_names_the_message_before_the_answer_does() -> None:
+def test_a_receipt_names_the_message_before_the_response_does() -> None:
     row = Row().claim().report(A, provider_ref="SM1").record(DOUBT)
     assert row.facts.attempts[0].provider_ref == "SM1"
 
@@ -259,7 +259,7 @@ def test_a_refusal_that_is_contradicted_is_a_doubt() -> None:
     assert Row().claim().report(None).record(P).facts.attempts[0].is_doubted
 
 
-def test_an_answer_that_is_followed_by_its_receipts_is_no_doubt() -> None:
+def test_a_response_followed_by_its_receipts_is_no_doubt() -> None:
     assert not Row().sent(T).facts.attempts[0].is_doubted
     assert not Row().sent().report(T).report(A).facts.attempts[0].is_doubted
     assert not Row().claim().report(A).record(A).facts.attempts[0].is_doubted
@@ -422,7 +422,7 @@ def test_the_oracle_knows_the_results_of_the_model() -> None:
 SOON = Schedule(delays=(seconds(1),) * 4, jitter=0)
 
 
-def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
+def test_a_doubt_that_events_may_resolve_is_resent_no_sooner() -> None:
     running = Row().claim().facts
 
     def record(result: Result) -> NotificationFacts:
@@ -435,7 +435,7 @@ def test_a_doubt_that_events_may_answer_is_resent_no_sooner() -> None:
     assert record(T).due_at == NOW + seconds(11)
 
 
-def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_began() -> None:
+def test_a_lost_attempt_that_events_may_resolve_is_resent_no_sooner_after_it_began() -> None:
     running = Row().claim(started_at=NOW).facts
     lost = lifecycle.lose(running, "a1", now=NOW + seconds(5), doubt_resolution_time=seconds(15)).after
     assert lost.due_at == NOW + seconds(15)
@@ -459,7 +459,7 @@ def test_a_lost_attempt_that_events_may_answer_is_resent_no_sooner_after_it_bega
     ],
     ids=["unsent", "in doubt", "not sent again", "answered", "sent again"],
 )
-def test_a_row_is_in_doubt_while_nobody_has_said_what_became_of_its_latest_attempt(
+def test_a_row_is_in_doubt_while_the_result_of_its_latest_attempt_is_unknown(
     build: Callable[[], Row], doubted: str | None
 ) -> None:
     found = lifecycle.doubt_of(build().facts)

@@ -35,7 +35,7 @@ def test_a_token_is_short_enough_for_a_text_message_and_needs_no_escaping() -> N
     assert TOKEN.isascii()
 
 
-def test_an_expired_link_is_told_from_a_forged_one() -> None:
+def test_an_expired_link_is_distinguished_from_a_forged_one() -> None:
     with pytest.raises(InvalidLink, match="expired") as expired:
         check(["new"], TOKEN, LATER)
     assert expired.value.is_expired

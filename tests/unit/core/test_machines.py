@@ -119,7 +119,7 @@ def test_the_machine_goes_where_the_table_allows_and_nowhere_else(table: Table, 
 
 
 @pytest.mark.parametrize(("table", "state", "event", "cell"), CELLS, ids=lambda value: getattr(value, "name", value))
-def test_an_offer_is_refused_without_a_word_unless_a_move_is_taken(table: Table, state: str, event: str, cell: Cell) -> None:
+def test_an_offer_moves_only_where_the_table_has_an_unguarded_move(table: Table, state: str, event: str, cell: Cell) -> None:
     subject = Heading(state, "nowhere")
     is_moved = cell is Cell.MOVES and not table.event(event).guard
     assert MACHINES[table.name].offer(event, subject) is is_moved

@@ -19,7 +19,7 @@ def test_severities_are_ordered_by_urgency() -> None:
     assert not Severity.ERROR.is_above(Severity.ERROR)
 
 
-def test_words_weigh_as_the_rules_of_delivery_say() -> None:
+def test_results_are_ordered_as_the_rules_of_delivery_say() -> None:
     assert sorted(Result, key=lambda result: result.strength) == [
         Result.IN_DOUBT,
         Result.ACCEPTED,

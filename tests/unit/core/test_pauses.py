@@ -40,7 +40,7 @@ def test_of_two_pauses_the_longer_one_counts_and_each_ends_by_itself() -> None:
     assert until(pauses, "sms", "twilio", is_urgent=False, now=NOW + minutes(60)) is None
 
 
-def test_everything_that_is_wrong_with_a_pause_is_said_at_once() -> None:
+def test_all_faults_of_a_pause_are_listed_at_once() -> None:
     with pytest.raises(InvalidPause) as refused:
         validate_pause(Scope.CHANNEL, "smss", timedelta(hours=25), " ", ["sms", "voice"])
     assert [fault.where for fault in refused.value.faults] == ["channel", "for", "by"]

@@ -64,7 +64,7 @@ def test_no_minute_whatever_holds_more_than_the_limit_nor_more_calm_ones_than_fo
 
 
 @given(st.integers(5, 300), st.data())
-def test_what_is_not_critical_cannot_take_what_is_kept_for_critical(limit: int, data: st.DataObject) -> None:
+def test_what_is_not_critical_cannot_use_what_is_reserved_for_critical(limit: int, data: st.DataObject) -> None:
     calm = data.draw(st.integers(1, limit))
     health = HEALTH
     for _ in range(calm):
@@ -82,7 +82,7 @@ def test_critical_may_use_all_and_then_waits_like_the_others() -> None:
     assert blocked.until == NOW + seconds(65)
 
 
-def test_a_provider_that_takes_one_a_minute_carries_whatever_comes() -> None:
+def test_a_limit_of_one_a_minute_reserves_nothing_for_critical() -> None:
     assert isinstance(allocate(HEALTH, 1), ProviderHealth)
     assert isinstance(allocate(spend(1, limit=1), 1, is_urgent=True), Obstacle)
 
@@ -94,7 +94,7 @@ def test_a_clock_that_is_put_back_opens_no_second_minute() -> None:
     assert sum(each.calm for each in later.spent) == 80
 
 
-def test_what_a_provider_asks_for_holds_for_all_and_an_hour_at_most() -> None:
+def test_a_providers_retry_after_counts_for_all_and_an_hour_at_most() -> None:
     health = record_outcome(HEALTH, Condition.HEALTHY, is_new=True, throttle_s=30, now=NOW)
     health = record_outcome(health, Condition.HEALTHY, is_new=True, throttle_s=3, now=NOW)
     assert allocate(health, 100, is_urgent=True) == Obstacle(

@@ -18,7 +18,7 @@ def content(severity: Severity = Severity.ERROR, **given: object) -> Incident:
     return Incident(**({"key": "db-1", "title": "down", "severity": severity} | given))
 
 
-def test_the_newest_words_count_with_the_highest_severity_and_the_first_time() -> None:
+def test_the_newest_text_counts_with_the_highest_severity_and_the_first_time() -> None:
     stored = content(Severity.ERROR, occurred_at=NOW)
     assert amend(stored, content(Severity.INFO, title="still down", occurred_at=LATER)) == content(
         Severity.ERROR, title="still down", occurred_at=NOW
@@ -37,7 +37,7 @@ EMPTY: dict[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": Non
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -> None:
+def test_a_repetition_replaces_the_fields_it_has_and_keeps_the_others(field: str) -> None:
     full, nothing = FIELDS[field]
     stored = content(**{field: full})
     assert getattr(amend(stored, content()), field) == full
@@ -45,7 +45,7 @@ def test_a_repetition_replaces_what_is_given_and_keeps_what_is_not(field: str) -
     assert getattr(amend(content(**EMPTY), content(**{field: full})), field) == full
 
 
-def test_subscribers_are_told_of_new_words_and_not_of_the_severity_alone() -> None:
+def test_subscribers_get_an_event_for_new_text_and_not_for_the_severity_alone() -> None:
     stored = content()
     assert not is_amended(stored, content(Severity.CRITICAL, occurred_at=LATER))
     assert is_amended(stored, content(title="still down"))

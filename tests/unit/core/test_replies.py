@@ -101,7 +101,7 @@ def test_who_wants_texts_again_acknowledges_nothing(word: str, more: str) -> Non
         (HandledReply(effect=Effect.ACKNOWLEDGED, choices=[A], is_withheld=True), ""),
     ],
 )
-def test_it_is_said_what_happened(handled: HandledReply, response: str) -> None:
+def test_the_response_describes_the_effect(handled: HandledReply, response: str) -> None:
     assert write_response(handled) == response
 
 

@@ -58,9 +58,7 @@ def test_a_wait_stays_within_its_jitter_however_late_the_attempt_was(
 
 
 @given(retry_after_s=st.floats(0, 1_200) | st.floats(), elapsed_s=st.floats(0, 86_400), fraction=fractions)
-def test_it_is_never_sooner_than_the_provider_asks_and_never_beyond_the_window_for_its_sake(
-    retry_after_s: float, elapsed_s: float, fraction: float
-) -> None:
+def test_retry_after_is_honoured_but_never_beyond_the_window(retry_after_s: float, elapsed_s: float, fraction: float) -> None:
     assume(not abs(elapsed_s + retry_after_s - 600) < 1e-5)  # instants are whole microseconds
     own_s = due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=elapsed_s, fraction=fraction)
     wait_s = due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=elapsed_s, fraction=fraction, retry_after_s=retry_after_s)
@@ -74,13 +72,13 @@ def test_it_is_never_sooner_than_the_provider_asks_and_never_beyond_the_window_f
         assert abs(wait_s - retry_after_s) < 1e-5
 
 
-def test_a_retry_after_that_asks_for_less_than_we_wait_anyway_ends_nothing_after_an_outage_of_ours() -> None:
+def test_a_retry_after_shorter_than_our_wait_ends_nothing_after_an_outage() -> None:
     assert due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=7_200, retry_after_s=5) == 30
     assert due_in_s(NORMAL_SCHEDULE, attempts=1, elapsed_s=7_200, retry_after_s=31) is None
 
 
 @given(wait=strategies.spans, doubt_resolution_time=strategies.spans, severity=st.sampled_from(Severity))
-def test_a_doubt_that_events_may_answer_is_not_resent_before_unless_it_is_critical(
+def test_a_doubt_that_events_may_resolve_is_not_resent_before_unless_it_is_critical(
     wait: timedelta, doubt_resolution_time: timedelta, severity: Severity
 ) -> None:
     due_at = resend_at(START + wait, severity=severity, called_at=START, doubt_resolution_time=doubt_resolution_time)

@@ -27,7 +27,7 @@ def call(callee: Callee, document: str, documents: Mapping[str, str | None] | No
     return requests
 
 
-def test_a_key_is_posted_and_the_answer_is_heard_instead_of_the_rest() -> None:
+def test_a_key_is_posted_and_its_response_replaces_the_rest() -> None:
     callee = Callee(key="1")
     requests = call(callee, QUESTION, {"https://example.com/key": "<Response><Say>Thank you.</Say></Response>"})
     assert requests == [("https://example.com/key", {"Digits": "1"})]
@@ -54,7 +54,7 @@ def test_a_question_that_wants_to_know_also_posts_that_nothing_was_pressed() -> 
     assert requests == [("https://example.com/key", {"Digits": ""})]
 
 
-def test_a_question_that_is_asked_again_gets_no_second_key() -> None:
+def test_a_repeated_prompt_gets_no_second_key() -> None:
     callee = Callee(key="1")
     again = "<Response><Gather action='/key'><Say>Again.</Say></Gather></Response>"
     assert len(call(callee, QUESTION, {"https://example.com/key": again})) == 1
@@ -85,7 +85,7 @@ def test_a_response_that_is_not_twiml_ends_the_call_with_an_apology(response: st
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=80))
-def test_whatever_the_sdk_writes_is_heard_as_it_was_said(text: str) -> None:
+def test_whatever_the_sdk_writes_is_read_back_unchanged(text: str) -> None:
     response = VoiceResponse()
     gather = Gather(action="/key")
     gather.say(text)

@@ -112,7 +112,7 @@ def test_what_the_language_does_not_have_is_refused_with_a_remedy(text: str, wha
     assert fault.remedy
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_faults_are_listed_at_once() -> None:
     with pytest.raises(InvalidScript) as refused:
         read_script("fax: 500\nslack: ok\nsms: nonsense; call: nonsense")
     assert [fault.where for fault in refused.value.faults] == ["line 1", "line 3", "line 4"]
@@ -139,7 +139,7 @@ def test_a_fault_lists_what_that_channel_can_do() -> None:
         ("C0123", "C0123"),
     ],
 )
-def test_an_address_is_found_in_every_form_it_is_given(address: str, to: str) -> None:
+def test_an_address_is_found_in_every_form(address: str, to: str) -> None:
     assert is_for(address, to)
 
 

@@ -22,7 +22,7 @@ class Clock:
 
 
 class WatchedFile:
-    """A directory's file, and what operations was told of it."""
+    """A directory's file, and the notices that operations got about it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,7 @@ def test_the_first_read_does_not_wait(watched: WatchedFile):
     assert watched.who == ["ada"]
 
 
-def test_a_broken_file_keeps_the_last_good_version_and_operations_is_told_once(watched: WatchedFile):
+def test_a_broken_file_keeps_the_last_good_version_and_operations_is_notified_once(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.spoil(LONG_AGO + timedelta(minutes=1))
     with capture_logs() as logs:
@@ -102,7 +102,7 @@ def test_a_missing_file_counts_as_broken(watched: WatchedFile):
     assert len(watched.reported) == 1
 
 
-def test_operations_is_told_once_the_notice_can_be_stored(watched: WatchedFile):
+def test_operations_is_notified_once_the_notice_can_be_stored(watched: WatchedFile):
     assert watched.who == ["ada"]
     watched.spoil(LONG_AGO + timedelta(minutes=1))
     watched.trouble = StorageUnavailable(5)

@@ -22,7 +22,7 @@ def test_looking_shows_the_incident_and_acknowledges_nothing(client: Client, bac
     assert backend.acknowledged == []
 
 
-def test_a_mail_scanner_that_only_asks_for_the_head_acknowledges_nothing(client: Client, backend: Backend):
+def test_a_mail_scanner_that_only_requests_the_head_acknowledges_nothing(client: Client, backend: Backend):
     assert client.request("HEAD", link()).status_code == 200
     assert backend.acknowledged == []
 
@@ -117,7 +117,7 @@ def test_an_incident_that_is_pruned_meanwhile_has_been_deleted(client: Client, b
     assert "has been deleted" in page.text
 
 
-def test_operations_acknowledges_what_it_was_told_of(client: Client, backend: Backend):
+def test_operations_acknowledges_an_incident_it_was_paged_about(client: Client, backend: Backend):
     assert client.get(link("ops")).status_code == 404
     backend.incidents[INCIDENT_ID] = replace(OPEN, operations_key="notifyflow/operations")
     page = client.get(link("ops"))
@@ -143,7 +143,7 @@ def test_without_a_database_nothing_is_claimed_to_have_happened(client: Client, 
         assert "The database is unavailable." in response.text
 
 
-def test_hostile_words_stay_words(client: Client, backend: Backend):
+def test_hostile_text_is_escaped(client: Client, backend: Backend):
     hostile = replace(
         INCIDENT, title='</title><script>alert("x")</script>', body="<img src=x onerror=alert(1)>", labels={"<b>": "</dd>"}
     )

@@ -42,7 +42,7 @@ def test_the_response_to_a_cloud_event_says_what_was_done(client: Client, backen
     assert [(caller.name, via) for _, caller, via in backend.requests] == [("prometheus", "cloudevents")]
 
 
-def test_what_cannot_be_read_is_said_and_logged_while_the_rest_is_done(client: Client, backend: Backend):
+def test_unreadable_items_are_reported_and_logged_while_the_rest_is_done(client: Client, backend: Backend):
     with capture_logs() as logs:
         response = client.post("/v1/cloudevents", json=[EVENT, {**EVENT, "id": None}], headers=BEARER)
     assert response.status_code == 202
@@ -108,7 +108,7 @@ def test_a_key_for_something_else_does_not_open(client: Client, backend: Backend
 
 
 @pytest.mark.parametrize(("path", "document"), INTEGRATIONS)
-def test_who_comes_too_often_is_asked_to_repeat_it(client: Client, backend: Backend, path: str, document: object):
+def test_a_caller_beyond_its_limit_gets_a_retry_after(client: Client, backend: Backend, path: str, document: object):
     backend.refusal = TooManyRequests(7)
     response = client.post(path, json=document, headers=BEARER)
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")

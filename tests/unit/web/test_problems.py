@@ -1,4 +1,4 @@
-"""Programs are answered with problems, people with pages."""
+"""Programs get problem documents, people get pages."""
 
 import pytest
 from fastapi import FastAPI
@@ -19,7 +19,7 @@ def test_what_there_is_not_is_a_problem(client: Client, method: str, path: str, 
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: Client):
+def test_a_response_to_a_wrong_method_names_the_right_ones(client: Client):
     assert client.request("PUT", "/v1/incidents").headers["allow"] == "GET, POST"
 
 
@@ -49,7 +49,7 @@ def test_who_is_not_let_in_is_logged_without_what_they_presented(client: Client)
     assert lines == [{"event": "web.access_denied", "error": "InvalidApiKey", "log_level": "warning"}]
 
 
-def test_a_database_that_is_away_is_asked_again(client: Client, backend: Backend):
+def test_an_unavailable_database_is_tried_again(client: Client, backend: Backend):
     backend.refusal = StorageUnavailable(5)
     response = client.request("GET", "/v1/incidents", headers={"authorization": "Bearer x"})
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")

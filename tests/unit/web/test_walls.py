@@ -111,7 +111,7 @@ def test_bodies_share_their_room_and_give_it_back():
 
 
 def test_a_flood_of_events_leaves_threads_for_everybody_else(backend: Backend):
-    """More requests than there are worker threads hang in the database, and whoever opens a link is answered."""
+    """More requests than there are worker threads hang in the database, and a link still opens."""
     hangs = threading.Event()
     backend.hang = hangs.wait
     application = client_of(backend).application

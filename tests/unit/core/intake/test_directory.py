@@ -157,7 +157,7 @@ def test_a_group_of_nobody_is_somebody_without_an_address():
     assert NOBODY.at(NOBODY.route({"any": "label"}, "any key")) == (Recipient(id="no-directory"),)
 
 
-def test_everything_that_is_wrong_is_said_at_once():
+def test_all_faults_are_listed_at_once():
     assert faults(
         """
         [recipients]
@@ -253,7 +253,7 @@ def test_everybody_who_could_not_be_reached_is_named_with_the_reason():
     ]
 
 
-def test_what_is_odd_about_an_address_that_is_taken_is_a_warning_and_no_fault():
+def test_an_unusual_address_that_is_accepted_is_a_warning_and_no_fault():
     document = """
     [recipients.ada]
     phone = "+1555"
@@ -295,7 +295,7 @@ def test_a_route_without_a_policy_pages_until_somebody_acknowledges():
     assert (directory.routes[0].policy, directory.default.policy) == ("insistent", "insistent")
 
 
-def test_what_a_route_pages_by_is_said_with_what_ends_it():
+def test_a_routes_policy_is_shown_with_what_ends_it():
     chat = Policy(name="chat", tiers=DEFAULT.tiers, repeat=Repeat(every=timedelta(minutes=5), rounds=2))
     directory = read(
         """

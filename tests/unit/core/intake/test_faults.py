@@ -47,7 +47,7 @@ def test_faults_that_exist_are_named_the_same_way_and_counted_once() -> None:
     assert sum(each.count for each in named(many)) == sum(each.count for each in named(named(many))) == 30
 
 
-def test_what_only_follows_from_a_place_that_could_not_be_read_is_not_told() -> None:
+def test_faults_that_follow_from_an_unreadable_place_are_not_listed() -> None:
     faults = Faults()
     faults.add_all([fault("recipients[1].id"), fault("labels")])
     found = ["recipients", "recipients[1]", "recipients[1].id", "recipients[10].id", "recipients[1].idle", "labels.a.b", "label"]

@@ -49,12 +49,12 @@ def test_an_incident_file_is_a_submission():
     assert read_submission(document) == Submission(incident=Incident(key="db-1", title="down"), recipients=recipients)
 
 
-def test_a_submission_may_say_how_it_is_told():
+def test_a_submission_may_name_its_policy_and_be_strict():
     submission = read_submission('{"key": "db-1", "title": "down", "policy": "insistent", "strict": true}')
     assert (submission.policy, submission.strict) == ("insistent", True)
 
 
-def test_everything_that_is_wrong_with_a_submission_is_told_at_once():
+def test_all_faults_of_a_submission_are_listed_at_once():
     document = {"titel": "down", "key": "", "severity": "BAD", "labels": {"a": 1}, "strict": "yes", "recipients": [{"name": 3}]}
     assert places_of(read_submission(json.dumps(document))) == [
         *("titel", "title", "severity", "labels.a", "recipients[0].id", "recipients[0].name", "strict", "key"),
@@ -80,7 +80,7 @@ def test_nobody_need_say_who_it_is():
     assert read_act('{"by": "ada"}') == Act(by="ada")
 
 
-def test_who_is_to_be_paged_has_to_be_said():
+def test_a_recipient_to_page_is_required():
     assert read_page('{"recipient": "ada", "by": "ben"}') == Page(recipient="ada", by="ben")
     with pytest.raises(InvalidRequest) as caught:
         read_page(json.dumps({"by": "b" * 256, "who": "ada"}))
@@ -146,7 +146,7 @@ def test_every_field_of_an_incident_can_stand_in_a_file() -> None:
     )
 
 
-def test_every_fault_of_an_incident_file_is_told() -> None:
+def test_every_fault_of_an_incident_file_is_listed() -> None:
     document = {
         "titel": "down",
         "key": 5,
@@ -207,7 +207,7 @@ def test_a_path_is_cut_however_long_the_names_in_it_are() -> None:
     assert all(len(str(fault)) < 400 for fault in submission.unread)
 
 
-def test_what_is_wrong_with_addresses_is_told_beside_what_is_wrong_with_the_form() -> None:
+def test_faults_of_addresses_are_listed_beside_those_of_the_form() -> None:
     document = {"key": "a", "title": "", "recipients": [{"id": "x", "phone": "bad"}, {"id": "y", "email": "bad"}]}
     places = ["title", "recipients", "recipients[0].phone", "recipients[1].email"]
     assert places_of(read_incident(json.dumps(document))) == places
@@ -215,7 +215,7 @@ def test_what_is_wrong_with_addresses_is_told_beside_what_is_wrong_with_the_form
 
 
 @given(strategies.faulty_documents())
-def test_of_any_faults_in_a_document_each_is_told_once_and_nothing_else(faulty: tuple[dict[str, object], set[str]]) -> None:
+def test_each_fault_of_a_document_is_listed_once_and_nothing_else(faulty: tuple[dict[str, object], set[str]]) -> None:
     document, places = faulty
     assert sorted(places_of(read_incident(json.dumps(document)))) == sorted(places)
 

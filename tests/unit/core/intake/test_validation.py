@@ -101,7 +101,7 @@ def test_nobody_whom_anything_can_reach_is_refused() -> None:
     assert refusal(Recipient(id="bob", email="bad")) == ["recipients", "recipients[0].email"]
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_faults_are_listed_at_once() -> None:
     incident = Incident(
         key="\t",
         title=" \n ",

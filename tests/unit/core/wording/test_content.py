@@ -44,7 +44,7 @@ def test_a_page_has_the_severity_of_its_round_and_both_times() -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Africa/Abidjan"])
-def test_the_time_in_utc_is_not_said_twice(zone: str) -> None:
+def test_the_time_in_utc_is_not_shown_twice(zone: str) -> None:
     assert composed(contact=replace(ADA, timezone=zone)).occurred_utc == ""
 
 
@@ -67,13 +67,13 @@ def test_a_page_that_leaves_late_says_so(late_by: timedelta, expected: str) -> N
     )
 
 
-def test_news_says_what_became_of_it_and_asks_for_nothing() -> None:
+def test_a_status_update_shows_the_state_and_has_no_button() -> None:
     content = composed(late_by=timedelta(hours=1), kind=Kind.STATUS_UPDATE)
     assert (content.status_update, content.link, content.delayed) == ("Ada acknowledged it", None, "")
 
 
 @given(strategies.contents)
-def test_whatever_was_said_is_ready_to_be_set(content: Content) -> None:
+def test_any_content_can_be_rendered(content: Content) -> None:
     lines = (
         content.title,
         content.key,

@@ -1,4 +1,4 @@
-"""What operations is told, in words for somebody who was woken up."""
+"""The text for operations, written for somebody who was woken up."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_each_reason_is_explained(reason: str, expected: str) -> None:
     assert body([failure(reason=reason)], []).splitlines()[1] == expected
 
 
-def test_three_are_told_in_full_and_the_others_in_a_line() -> None:
+def test_three_are_described_in_full_and_the_others_in_a_line() -> None:
     ben = failure(reason="unanswered", who="Ben", title="mail is slow", severity=Severity.WARNING)
     shown = body([failure(key=f"db-{number}") for number in range(3)] + [ben], [SLOW, CAP])
     assert [f"Key: db-{number}" in shown for number in range(3)] == [True] * 3
@@ -115,7 +115,7 @@ def test_twenty_of_the_longest_fit_into_an_incident() -> None:
     assert len(body([long] * AT_MOST, [Notice(at=NOW, provider="p" * 100, reason="r" * 300)] * AT_MOST)) < 65_536
 
 
-def test_what_became_of_each_way_is_said_in_plain_words() -> None:
+def test_the_result_of_each_channel_is_described_in_plain_words() -> None:
     tried = [attempt(number, Result.TEMPORARY_FAILURE) for number in range(1, 6)]
     rows = [
         page("email", NotificationState.FAILED, reason="there is no such mailbox"),

@@ -34,7 +34,7 @@ def test_a_call_says_for_whom_and_how_bad_then_what_where_and_when() -> None:
     )
 
 
-def test_what_is_not_there_is_not_said() -> None:
+def test_missing_parts_are_not_spoken() -> None:
     assert len(sentences(replace(PAGE, notice="", source="", delayed=""))) == 3
 
 
@@ -61,7 +61,7 @@ def test_text_is_written_as_a_voice_reads_it(written: str, spoken: str) -> None:
 
 
 @given(strategies.contents)
-def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
+def test_any_content_can_be_spoken(content: Content) -> None:
     spoken = sentences(content)
     assert all(sentence.endswith(".") and len(sentence) < 2_000 for sentence in spoken)
     for character in " ".join(spoken):
@@ -81,5 +81,5 @@ def test_whatever_was_said_a_voice_can_read_it(content: Content) -> None:
         (HandledReply(effect=Effect.UNKNOWN), "Nothing was acknowledged."),
     ],
 )
-def test_whoever_pressed_a_key_is_told_how_things_are(handled: HandledReply | None, spoken: str) -> None:
+def test_the_response_to_a_key_describes_the_incidents_state(handled: HandledReply | None, spoken: str) -> None:
     assert write_key_response(handled) == spoken

@@ -116,7 +116,7 @@ _DIRECTIONS = {"AL", "L", "R", "LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", 
         (180_000, "50 h 00 m"),
     ],
 )
-def test_a_duration_is_said_in_whole_minutes(seconds: float, whole: str) -> None:
+def test_a_duration_is_written_in_whole_minutes(seconds: float, whole: str) -> None:
     assert text.duration(timedelta(seconds=seconds)) == whole
 
 
@@ -128,7 +128,7 @@ def test_a_duration_is_said_in_whole_minutes(seconds: float, whole: str) -> None
         ("America/Sao_Paulo", "Tue 24 Nov 2026, 23:14 UTC-03"),
     ],
 )
-def test_an_instant_is_said_with_its_zone(zone: str, whole: str) -> None:
+def test_an_instant_is_written_with_its_zone(zone: str, whole: str) -> None:
     assert text.instant(datetime(2026, 11, 25, 2, 14, tzinfo=UTC).astimezone(ZoneInfo(zone))) == whole
 
 

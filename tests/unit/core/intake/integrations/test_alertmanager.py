@@ -60,7 +60,7 @@ def test_a_firing_alert_is_an_incident():
     )
 
 
-def test_alerts_of_a_group_are_asked_each_on_its_own():
+def test_each_alert_of_a_group_is_a_request_of_its_own():
     over = {**ALERT, "status": "resolved", "fingerprint": "b"}
     requests = read({**GROUP, "alerts": [ALERT, over]})
     assert [(each.action, each.incident.key) for each in requests] == [
@@ -133,7 +133,7 @@ def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
         ({"annotations": {"runbook_url": "r"}}, "runbook_url: r", None),
     ],
 )
-def test_what_an_alert_does_not_give_is_told_from_what_it_gives_empty(
+def test_a_missing_field_of_an_alert_differs_from_an_empty_one(
     alert: dict[str, Any], body: str | None, labels: dict[str, str] | None
 ):
     (request,) = read({"alerts": [alert]})

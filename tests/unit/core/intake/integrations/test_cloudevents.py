@@ -149,7 +149,7 @@ def test_data_of_any_shape_becomes_the_body(given: dict[str, object], body: str 
     assert request.incident.body == body
 
 
-def test_everything_that_is_missing_is_said_at_once():
+def test_all_missing_attributes_are_listed_at_once():
     with pytest.raises(UnreadableIncident) as refused:
         read(BATCH, [{"id": "1"}])
     assert [fault.where for fault in refused.value.faults] == ["[0].source", "[0].type"]
@@ -161,7 +161,7 @@ def test_what_is_no_event_silences_none_that_came_with_it():
     assert [fault.where for fault in faults] == ["[1].id", "[1].source", "[1].type", "[2].type"]
 
 
-def test_a_batch_of_nothing_asks_nothing():
+def test_an_empty_batch_has_no_requests():
     assert read(BATCH, []) == ()  # "JSON Event Format", section 4.3: valid in a request, too
 
 

@@ -20,7 +20,7 @@ def made(key: str = "k", title: object = "down", **expected: object) -> Incident
     st.dictionaries(strategies.any_text, strategies.json_values),
     strategies.json_values,
 )
-def test_whatever_is_said_becomes_an_incident_of_good_form(key: str, anything: object, labels: dict[str, object], more: object):
+def test_any_input_becomes_a_valid_incident(key: str, anything: object, labels: dict[str, object], more: object):
     incident = made(
         key,
         anything,
@@ -50,7 +50,7 @@ def test_what_is_too_long_is_cut_with_a_mark():
     assert len(incident.labels) == 50
 
 
-def test_what_is_not_given_is_told_from_what_is_given_empty():
+def test_a_missing_field_differs_from_an_empty_one():
     bare = made(labels=None)
     assert (bare.body, bare.source, bare.url, bare.labels) == (None, None, None, None)
     empty = made(body=[None, ""], source="", urls=[None, ""], labels={})
@@ -67,7 +67,7 @@ def test_what_is_not_given_is_told_from_what_is_given_empty():
         (["https://" + "x" * 2_000], None),
     ],
 )
-def test_an_address_that_cannot_be_used_takes_no_others_place(urls: list[str], url: str | None):
+def test_an_unusable_address_replaces_no_other(urls: list[str], url: str | None):
     assert made(urls=urls).url == url
 
 
@@ -98,7 +98,7 @@ def test_a_key_that_can_be_none_has_a_name_that_stays(key: str):
     assert made(key).key.startswith("anything/sha256:")
 
 
-def test_a_door_reaches_no_other_doors_incidents_and_none_of_ours():
+def test_an_integration_reaches_no_incidents_of_others_and_none_of_ours():
     assert made("notifyflow/operations").key == "anything/notifyflow/operations"
 
 
@@ -125,21 +125,21 @@ def test_the_first_web_address_counts():
     )
 
 
-def test_values_are_put_in_words():
+def test_values_are_written_as_text():
     assert (
         inbound.lines({"load": 0.75, "hosts": ["a", "é"], "note": "x", "none": None})
         == 'load: 0.75\nhosts: ["a", "é"]\nnote: x\nnone: '
     )
 
 
-def test_what_is_too_deep_to_be_said_is_left_out():
+def test_a_value_that_is_nested_too_deeply_is_left_out():
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
     assert inbound.say(deep) == "…"
 
 
-def test_what_comes_again_word_for_word_is_read_once_and_counted():
+def test_identical_items_are_read_once_and_counted():
     read: list[object] = []
 
     def note(item: object) -> InboundRequest:

@@ -84,7 +84,7 @@ def test_a_trigger_without_a_key_is_always_new():
     assert (key, incident.key, incident.body) == ("new", "pagerduty/new", "free text")
 
 
-def test_an_unknown_action_that_says_something_is_heard():
+def test_an_unknown_action_with_a_summary_is_a_notification():
     assert read(event_action="explode", payload={"summary": "s"})[0] is Action.NOTIFY
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_action_that_says_something_is_heard():
     "event",
     [None, [], {}, {"event_action": "explode"}, {"event_action": "acknowledge"}, {"event_action": "resolve", "dedup_key": ""}],
 )
-def test_what_asks_nothing_is_refused(event: object):
+def test_an_event_without_a_request_is_refused(event: object):
     with pytest.raises(UnreadableIncident):
         pagerduty.read(event, new_key="new")
 
@@ -120,6 +120,6 @@ def test_no_trigger_is_turned_away_for_its_content(event: dict[str, Any]):
         ({"payload": {"summary": "s", "custom_details": "more"}}, "more", None),
     ],
 )
-def test_what_an_event_does_not_give_is_told_from_what_it_gives_empty(event: dict[str, Any], body: str | None, url: str | None):
+def test_a_missing_field_of_an_event_differs_from_an_empty_one(event: dict[str, Any], body: str | None, url: str | None):
     _, incident, _ = read(**{"event_action": "trigger", "payload": {"summary": "s"}, "dedup_key": "k", **event})
     assert (incident.body, incident.url, incident.labels) == (body, url, None)

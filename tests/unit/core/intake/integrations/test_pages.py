@@ -27,7 +27,7 @@ def test_a_directory_that_is_shown_has_no_fault(document: str):
     assert read_directory(document, SHIPPED).default.to == ("ada",)
 
 
-def test_the_events_that_are_shown_are_heard():
+def test_the_events_on_the_pages_are_accepted():
     event, cloud_event = blocks(HOW_TO, "json")
     request, key = pagerduty.read(json.loads(event), new_key="")
     assert (request.action, key) == (Action.NOTIFY, "db-1/disk")
