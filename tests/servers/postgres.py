@@ -84,6 +84,12 @@ class Postgres:
             "".join(f"{name} = '{value}'\n" for name, value in self._settings.items())
         )
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it unless it runs, and wait until it responds."""
         if self._process is not None:

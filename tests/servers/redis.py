@@ -26,6 +26,12 @@ class Redis:
         self.port = reserve_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", self._folder, "--save", "", *self._options]
         with (self._folder / "log").open("ab") as log:

@@ -68,6 +68,7 @@ class Arena:
         self.sink_url = sink_url
         self.ear = ear
         self.redis = redis.Redis(port=queue.port)
+        self.postgres_processes, self.redis_processes = Processes(server.pid), Processes(queue.pid)
         self._redis_url, self._redis_port = queue.url, queue.port
         self._names = (f"bench_{number}" for number in itertools.count(1))
         self._brokers = itertools.count(1)
@@ -185,7 +186,7 @@ class Arena:
                 start_new_session=True,
             )
         try:
-            yield Processes(process)
+            yield Processes(process.pid)
             assert process.poll() is None, f"{command} ended:\n{self._log_tail()}"
         finally:
             with suppress(ProcessLookupError):
@@ -242,10 +243,10 @@ class Arena:
 
 
 class Processes:
-    """The processes of a worker."""
+    """A process and its children."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = psutil.Process(process.pid)
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
 
     @property
     def cpu_s(self) -> float:

@@ -130,6 +130,31 @@ def call_only(arena: Arena, *, provider: str, count: int) -> Measured:
     return {RATE: float(arena.run(sys.executable, "-m", "tests.bench.peers.bare.loop", "10", str(count), PROVIDER=provider))}
 
 
+def leave_traces(arena: Arena, *, incidents: int, recipients: int = 20) -> Measured:
+    """Accept and carry incidents over three channels, and count what that costs the servers."""
+    arena.begin(OURS)
+    with arena.worker(OURS):
+        arena.wait_until(lambda: bool(arena.redis.info("clients")["connected_clients"]), within_s=_START_S)
+        before = _traces(arena)
+        arena.drive(OURS, incidents=incidents, recipients=recipients)
+        arena.wait_until(lambda: not arena.left(OURS), within_s=_START_S)
+        return {name: (value - before[name]) / (incidents * recipients * 3) for name, value in _traces(arena).items()}
+
+
+def _traces(arena: Arena) -> Measured:
+    ((size, written),) = arena.ask(f"SELECT {_SIZE}, pg_current_wal_insert_lsn() - '0/0'")
+    return {
+        "kB of tables and indexes for each": float(size) / 1000,
+        "kB of write-ahead log for each": float(written) / 1000,
+        "ms of PostgreSQL's CPU for each": 1000 * arena.postgres_processes.cpu_s,
+        "ms of Redis' CPU for each": 1000 * arena.redis_processes.cpu_s,
+        "Redis commands for each": arena.redis.info("stats")["total_commands_processed"],
+    }
+
+
+_SIZE = "(SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'notifyflow%')"
+
+
 def count_statements(arena: Arena, snapshot: Snapshot) -> Measured:
     """Count the statements by which what is queued is carried."""
     arena.begin(OURS, snapshot)

@@ -157,6 +157,10 @@ def _statements(name: str, arena: Arena, rounds: int) -> list[Series]:
     return in_turn(name, rounds, {OURS.name: partial(rates.count_statements, arena, queued)})
 
 
+def _footprint(name: str, arena: Arena, rounds: int) -> list[Series]:
+    return in_turn(name, rounds, {OURS.name: partial(rates.leave_traces, arena, incidents=50)})
+
+
 def _history(name: str, arena: Arena, rounds: int) -> list[Series]:
     past = history.Original(arena, "history", is_resolved=True)
     database, found = arena.database, []
@@ -233,6 +237,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         measure=_carry_http,
     ),
     "statements": Scenario(title="Carry 1,000 queued notifications: statements", aim="2.5 for each", measure=_statements),
+    "footprint": Scenario(
+        title="What a notification costs PostgreSQL and Redis, from notify() to SENT", aim="", measure=_footprint
+    ),
     "alone": Scenario(title="One call of notify() at a time, for three channels", aim="no worse than before", measure=_alone),
     "idle": Scenario(
         title="A page when nothing else is to be done",
