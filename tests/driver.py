@@ -148,7 +148,7 @@ class Driver:
     def keep_watch(self, until: datetime) -> None:
         """Let time pass with sweeps that find nothing to do."""
         self.clock.at = until
-        self.store.run(lambda ledger: ledger.note_sweep(at=until))
+        self.store.run(lambda ledger: ledger.stops.note_sweep(at=until))
 
     # -- what is seen
 

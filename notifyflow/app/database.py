@@ -60,14 +60,14 @@ class Database:
     def _claim(self) -> None:
         """Verify that the database is this environment's; one without a name gets that of the first process that has one."""
         name = self._environment
-        if self.store.read(lambda reads: reads.environment()) == name:
+        if self.store.read(lambda reads: reads.adoption.environment()) == name:
             return
         now = self._clock.now()
 
         def body(ledger: Ledger) -> str | None:
-            if ledger.environment() is None and name is not None:
-                ledger.begin_environment(name, at=now)
-            return ledger.environment()
+            if ledger.adoption.environment() is None and name is not None:
+                ledger.adoption.begin_environment(name, at=now)
+            return ledger.adoption.environment()
 
         owner = self.store.run(body)
         if owner != name:

@@ -67,12 +67,12 @@ class Maintenance:
     def quarantined_count(self) -> int:
         """Return how many incidents are quarantined."""
         self._ready()
-        return self._store.read(lambda reads: reads.quarantined_count())
+        return self._store.read(lambda reads: reads.adoption.quarantined_count())
 
     def is_quarantined(self, incident_id: str) -> bool:
         """Return whether an incident is quarantined."""
         self._ready()
-        return self._store.read(lambda reads: reads.is_quarantined(incident_id))
+        return self._store.read(lambda reads: reads.adoption.is_quarantined(incident_id))
 
     def release_quarantined(self) -> int:
         """Release all incidents from quarantine; return how many."""
@@ -107,8 +107,8 @@ class Maintenance:
             StorageUnavailable: When the database does not answer.
         """
         clock = self._ready().clock
-        total = self._store.read(lambda reads: reads.incident_count())
-        yield Checked(done=0, total=total, findings=self._store.read(lambda reads: reads.audit_operations()))
+        total = self._store.read(lambda reads: reads.audits.incident_count())
+        yield Checked(done=0, total=total, findings=self._store.read(lambda reads: reads.audits.operations()))
         done, after_id = 0, ""
         while True:
             audited = self._audit(after_id, clock.now())
@@ -147,12 +147,12 @@ class Maintenance:
             if not is_dry_run:
                 time.sleep(time.monotonic() - began_at)
         if is_dry_run:
-            yield self._store.read(lambda reads: reads.prunable_strays(before=before))
+            yield self._store.read(lambda reads: reads.prunable.strays(before=before))
             return
-        while strays := self._store.run(lambda ledger: ledger.prune_strays(before=before, limit=_ROUNDS_A_STEP)):
+        while strays := self._store.run(lambda ledger: ledger.pruning.strays(before=before, limit=_ROUNDS_A_STEP)):
             yield strays
         now = self._ready().clock.now()
-        self._store.run(lambda ledger: ledger.prune_policies(now=now))
+        self._store.run(lambda ledger: ledger.pruning.policies(now=now))
 
     def _open(self) -> Dependencies:
         self._database.open()
@@ -163,10 +163,10 @@ class Maintenance:
         return self._deps
 
     def _audit(self, after_id: str, now: datetime) -> Audited:
-        return self._store.read(lambda reads: reads.audit(after_id, now=now))
+        return self._store.read(lambda reads: reads.audits.page(after_id, now=now))
 
     def _prune_step(self, place: tuple[datetime, str], before: datetime) -> Step:
-        return self._store.run(lambda ledger: ledger.prune_incidents(place, before=before, limit=_ROUNDS_A_STEP))
+        return self._store.run(lambda ledger: ledger.pruning.incidents(place, before=before, limit=_ROUNDS_A_STEP))
 
     def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
-        return self._store.read(lambda reads: reads.prunable_incidents(place, before=before, limit=_ROUNDS_A_STEP))
+        return self._store.read(lambda reads: reads.prunable.incidents(place, before=before, limit=_ROUNDS_A_STEP))

@@ -34,7 +34,7 @@ def _try_database(settings: Settings) -> Connection:
     store = Store(settings.database_url.get_secret_value())
     try:
         store.check_schema()
-        environment = store.read(lambda reads: reads.environment())
+        environment = store.read(lambda reads: reads.adoption.environment())
         if environment not in (None, settings.environment):
             raise WrongEnvironment(environment, settings.environment)
     except SchemaMismatch as error:

@@ -193,7 +193,7 @@ class Deliverer:
     def _unring(self, notification_ids: Collection[str]) -> None:
         owed = {*notification_ids, *self._pending_rings.pop_owed()}
         try:
-            self._deps.transactions.run(lambda ledger: ledger.unring(sorted(owed)))
+            self._deps.transactions.run(lambda ledger: ledger.work.unring(sorted(owed)))
         except StorageError:
             self._pending_rings.owe(owed)
             raise

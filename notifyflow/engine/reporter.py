@@ -110,7 +110,7 @@ class Reporter:
     def _unring(self, unrung: tuple[Due, ...]) -> None:
         """Mark notifications as not rung for; if that fails, the sweeper rings again after its usual wait."""
         with suppress(StorageError):
-            self._transactions.run(lambda ledger: ledger.unring([each.notification_id for each in unrung]))
+            self._transactions.run(lambda ledger: ledger.work.unring([each.notification_id for each in unrung]))
 
 
 def _report_circuit(health: ProviderHealth) -> None:

@@ -34,8 +34,8 @@ def survey(deps: Dependencies, *, is_forced: bool = False) -> Survey:
 
     def body(tx: Transaction) -> Survey:
         _insist_on_a_copy(tx, is_forced=is_forced)
-        unfinished, quarantined = len(tx.ledger.unfinished()), tx.ledger.quarantined_count()
-        return Survey(environment=tx.ledger.environment(), unfinished=unfinished, quarantined=quarantined)
+        unfinished, quarantined = len(tx.ledger.adoption.unfinished()), tx.ledger.adoption.quarantined_count()
+        return Survey(environment=tx.ledger.adoption.environment(), unfinished=unfinished, quarantined=quarantined)
 
     return use_case.run(deps, body)[0]
 
@@ -54,25 +54,25 @@ def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = Fals
 
     def body(tx: Transaction) -> int:
         _insist_on_a_copy(tx, is_forced=is_forced)
-        tx.ledger.set_environment(environment, at=tx.now)
-        return tx.ledger.quarantine_unfinished(at=tx.now)
+        tx.ledger.adoption.set_environment(environment, at=tx.now)
+        return tx.ledger.adoption.quarantine_unfinished(at=tx.now)
 
     return use_case.run(deps, body)[0]
 
 
 def _insist_on_a_copy(tx: Transaction, *, is_forced: bool) -> None:
-    swept_at = tx.ledger.swept_at()
+    swept_at = tx.ledger.stops.swept_at()
     if not is_forced and swept_at is not None and tx.now - swept_at <= STANDSTILL:
-        raise DatabaseInUse(len(tx.ledger.unfinished()), max(0, int((tx.now - swept_at).total_seconds())))
+        raise DatabaseInUse(len(tx.ledger.adoption.unfinished()), max(0, int((tx.now - swept_at).total_seconds())))
 
 
 def release_from_quarantine(deps: Dependencies) -> int:
     """Release all incidents from quarantine; return how many."""
 
     def body(tx: Transaction) -> int:
-        quarantined = tx.ledger.quarantined()
-        tx.ledger.keep_quarantined(quarantined, at=tx.now)
-        tx.ledger.release_from_quarantine(quarantined)
+        quarantined = tx.ledger.adoption.quarantined()
+        tx.ledger.stops.keep_quarantined(quarantined, at=tx.now)
+        tx.ledger.adoption.release(quarantined)
         return len(quarantined)
 
     return use_case.run(deps, body)[0]
@@ -80,7 +80,7 @@ def release_from_quarantine(deps: Dependencies) -> int:
 
 def resolve_quarantined(deps: Dependencies) -> int:
     """Resolve every quarantined incident without notifying anyone; return how many."""
-    quarantined = deps.transactions.run(lambda ledger: ledger.quarantined())
+    quarantined = deps.transactions.run(lambda ledger: ledger.adoption.quarantined())
     for incident_id in quarantined:
         _resolve(deps, incident_id)
     return len(quarantined)
@@ -88,15 +88,15 @@ def resolve_quarantined(deps: Dependencies) -> int:
 
 def _resolve(deps: Dependencies, incident_id: str) -> None:
     def body(tx: Transaction) -> None:
-        incident = tx.ledger.lock_incident(incident_id)
+        incident = tx.ledger.incidents.lock(incident_id)
         if incident.state is not IncidentState.RESOLVED:
             contexts = decisions.lock_contexts(tx, incident)
             tx.update_incident(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via=Via.CLI)
             for context in contexts:
                 decisions.close(tx, context, event="resolved")
         tx.incident_events.clear()
-        for row in tx.ledger.lock_queued(incident_id):  # its final status updates
+        for row in tx.ledger.notifications.lock_queued(incident_id):  # its final status updates
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
-        tx.ledger.release_from_quarantine([incident_id])
+        tx.ledger.adoption.release([incident_id])
 
     use_case.run(deps, body)

@@ -22,14 +22,14 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
     for channel, provider in sorted(tier_rules.overdue_receipts(context, tx.now) - tx.callback_paths):
         tx.callback_paths.add((channel, provider))
         reason = BROKEN.format(channel=channel)
-        if not tx.ledger.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
+        if not tx.ledger.operations.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
             tx.notices.append((reason, provider))
 
 
 def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
     """Return whether it seems broken, by the last hour or since our last outage, which may have lost callbacks."""
     since = tx.now - _AN_HOUR
-    since = max([since, *(outage.ended_at for outage in tx.ledger.outages(since=since, now=tx.now))])
-    if tx.ledger.has_called_back(provider, channel, since=since):
+    since = max([since, *(outage.ended_at for outage in tx.ledger.stops.outages(since=since, now=tx.now))])
+    if tx.ledger.inbox.has_called_back(provider, channel, since=since):
         return False
-    return tier_rules.seems_broken(tx.ledger.silence(provider, channel, since=since, now=tx.now))
+    return tier_rules.seems_broken(tx.ledger.attempts.silence(provider, channel, since=since, now=tx.now))

@@ -65,9 +65,9 @@ def claim(
     def body(tx: Transaction) -> _Claiming:
         claiming = _Claiming()
         slots = SlotAllocation(tx, channel, providers)
-        rows = tx.ledger.claim_due(channel, requested_ids, now=tx.now, limit=limit)
+        rows = tx.ledger.work.claim(channel, requested_ids, now=tx.now, limit=limit)
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
-            tx.ledger.load_pages(rows)
+            tx.ledger.escalations.load_pages(rows)
         for row in rows:
             with _blaming(row):
                 _claim_row(tx, slots, row, claiming, providers, reporting)
@@ -106,7 +106,7 @@ def _claim_row(
     providers: Sequence[str],
     reporting: Collection[str],
 ) -> None:
-    escalation = tx.ledger.escalation(row.escalation_id)
+    escalation = tx.ledger.escalations.get(row.escalation_id)
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
@@ -168,7 +168,7 @@ def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
     """Postpone a damaged row, in a transaction of its own."""
 
     def body(tx: Transaction) -> None:
-        row = tx.ledger.lock_notification(broken.row_id)
+        row = tx.ledger.notifications.lock(broken.row_id)
         if row.state is NotificationState.QUEUED:
             tx.ledger.save(row, replace(row, due_at=tx.now + _SET_ASIDE_FOR))
 
@@ -206,7 +206,7 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
     contact = (
         incident_events.contact_of(row.incident_event)
         if row.incident_event
-        else tx.ledger.contact(row.incident_id, escalation.recipient_id)
+        else tx.ledger.contacts.get(row.incident_id, escalation.recipient_id)
     )
     attempt = AttemptFacts(
         id=tx.deps.ids.new(),
@@ -257,7 +257,7 @@ def _message(
 def _content(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime, provider: str
 ) -> Content:
-    content = tx.ledger.content(row.incident_id)
+    content = tx.ledger.incidents.content(row.incident_id)
     if row.kind is Kind.PAGE and content.key == operations.KEY:
         content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
     return compose(
@@ -274,20 +274,20 @@ def _content(
         status_update=_status_update(tx, row, contact) if row.kind is Kind.STATUS_UPDATE else "",
         reply=reply_codes.reply_hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
         incident_event=row.incident_event,
-        namespace=tx.ledger.incident(row.incident_id).namespace if row.channel == incident_events.CHANNEL else "",
+        namespace=tx.ledger.incidents.get(row.incident_id).namespace if row.channel == incident_events.CHANNEL else "",
     )
 
 
 def _status_update(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
-    incident = tx.ledger.incident(row.incident_id)
+    incident = tx.ledger.incidents.get(row.incident_id)
     if incident.state is IncidentState.OPEN:  # every recipient acknowledges for themselves, and this one has
         return status_updates.wording(incident, contact)
-    return status_updates.wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+    return status_updates.wording(incident, tx.ledger.contacts.of(incident.id).get(incident.acknowledged_by))
 
 
 def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
-    earlier = tx.ledger.earlier_notifications([escalation]).get(escalation.id, ())
-    rows = (*earlier, *tx.ledger.notifications(escalation.id))
+    earlier = tx.ledger.notifications.of_earlier_rounds([escalation]).get(escalation.id, ())
+    rows = (*earlier, *tx.ledger.notifications.of(escalation.id))
     page = status_updates.replaced_attempt(tx, rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
 
@@ -296,11 +296,11 @@ def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why
     """End a row if it is still queued, in a transaction of its own, which locks the escalation first."""
 
     def body(tx: Transaction) -> None:
-        escalation, row = tx.ledger.lock_escalation(escalation_id), tx.ledger.lock_notification(notification_id)
+        escalation, row = tx.ledger.escalations.lock(escalation_id), tx.ledger.notifications.lock(notification_id)
         if row.state is NotificationState.QUEUED:
             tx.write(row, end(tx, row, why), reason=why.value)
             decisions.decide_page(tx, escalation, row, cause="recorded")
-        if why is Ended.CAPPED and not tx.ledger.incident(row.incident_id).is_operations:
+        if why is Ended.CAPPED and not tx.ledger.incidents.get(row.incident_id).is_operations:
             tx.notices.append((eligibility.USED_UP, row.channel))
 
     return use_case.run(deps, body)[1]

@@ -18,8 +18,8 @@ from notifyflow.storage.ledger import AttemptRef
 
 def load(tx: Transaction, refs: Sequence[AttemptRef]) -> None:
     """Lock, for a set of attempts, what ``lock`` locks, and read what decisions about them need, all at once."""
-    tx.ledger.load_attempts(refs)
-    tx.ledger.load_stops({ref.incident_id for ref in refs})
+    tx.ledger.escalations.load_attempts(refs)
+    tx.ledger.stops.load({ref.incident_id for ref in refs})
 
 
 def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, NotificationFacts]:
@@ -27,7 +27,7 @@ def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, Notificatio
 
     The escalation's other notifications are read without their locks, so that a claim does not skip them meanwhile.
     """
-    return tx.ledger.lock_escalation(ref.escalation_id), tx.ledger.lock_notification(ref.notification_id)
+    return tx.ledger.escalations.lock(ref.escalation_id), tx.ledger.notifications.lock(ref.notification_id)
 
 
 def schedule(escalation: EscalationFacts, row: NotificationFacts) -> Schedule:
@@ -45,9 +45,9 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
     """Decide a locked escalation by its stored state; its incident and notifications are read after its lock."""
     context = DecisionContext(
         escalation=escalation,
-        incident=tx.ledger.incident(escalation.incident_id),
-        notifications=tx.ledger.notifications(escalation.id),
-        addresses=frozenset(tx.ledger.contact(escalation.incident_id, escalation.recipient_id).addresses),
+        incident=tx.ledger.incidents.get(escalation.incident_id),
+        notifications=tx.ledger.notifications.of(escalation.id),
+        addresses=frozenset(tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id).addresses),
         calling=tx.deps.calling,
     )
     context = outages.inform(tx, context)
@@ -63,9 +63,9 @@ def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str
         incident: As it is now.
         only: Recipients; None means all.
     """
-    locked = [each for each in tx.ledger.lock_escalations(incident.id) if only is None or each.recipient_id in only]
-    rows = tx.ledger.lock_notifications([each.id for each in locked])
-    contacts = tx.ledger.contacts(incident.id)
+    locked = [each for each in tx.ledger.escalations.lock_current(incident.id) if only is None or each.recipient_id in only]
+    rows = tx.ledger.notifications.lock_of([each.id for each in locked])
+    contacts = tx.ledger.contacts.of(incident.id)
     own: dict[str, list[NotificationFacts]] = defaultdict(list)
     for row in rows:
         own[row.escalation_id].append(row)
@@ -127,7 +127,7 @@ def start(
     )
     decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
-    tx.ledger.add_escalation(decided.after, event="started", detail=detail)
+    tx.ledger.escalations.add(decided.after, event="started", detail=detail)
     if decided.after.critical_at is not None:
         tx.critical.append(decided.after)
     return write(tx, replace(context, escalation=decided.after), decided)
@@ -173,7 +173,7 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
             tx.alerts.append((escalation, effect))
         case StartRound():
             close(tx, replace(context, escalation=escalation), event="replaced")
-            contact = tx.ledger.contact(escalation.incident_id, escalation.recipient_id)
+            contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)
             start(tx, context.incident, contact, last_round=escalation.round, repetition=effect.repetition)
         case _:
             assert_never(effect)

@@ -22,8 +22,8 @@ def allowed_providers(
     senders = tx.deps.senders.get(row.channel)
     if not senders:
         return providers
-    number = texted_number(tx, row.channel, tx.ledger.contact(row.incident_id, escalation.recipient_id))
-    opted_out = tx.ledger.opt_outs(number, senders.values()) if number else frozenset()
+    number = texted_number(tx, row.channel, tx.ledger.contacts.get(row.incident_id, escalation.recipient_id))
+    opted_out = tx.ledger.replies.opt_outs(number, senders.values()) if number else frozenset()
     return [provider for provider in providers if senders.get(provider) not in opted_out] if opted_out else providers
 
 
@@ -32,17 +32,17 @@ def is_capped(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
     if row.channel not in tx.deps.caps.channels:
         return False
     caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
-    return bool(caps_of) and caps.is_used_up(caps_of, tx.ledger.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
+    return bool(caps_of) and caps.is_used_up(caps_of, tx.ledger.providers.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
 
 
 def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
     """Count a notification that is sent now."""
     if row.channel in tx.deps.caps.channels:
         counted = tx.deps.caps.counted(row.channel, *_whither(tx, row, escalation))
-        tx.ledger.spend(row.channel, counted, hour=caps.hour_of(tx.now))
+        tx.ledger.providers.spend(row.channel, counted, hour=caps.hour_of(tx.now))
 
 
 def _whither(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:
     """Return the namespace and the address of a notification."""
-    address = tx.ledger.contact(row.incident_id, escalation.recipient_id).addresses[row.channel]
+    address = tx.ledger.contacts.get(row.incident_id, escalation.recipient_id).addresses[row.channel]
     return row.namespace, address

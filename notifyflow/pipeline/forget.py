@@ -22,12 +22,12 @@ def forget(deps: Dependencies, recipient_id: str) -> int:
     """
 
     def body(tx: Transaction) -> int:
-        if unresolved := tx.ledger.unresolved_of(recipient_id):
+        if unresolved := tx.ledger.recipients.unresolved_of(recipient_id):
             raise RecipientInUse(recipient_id, tuple(unresolved))
-        for row in tx.ledger.lock_in_progress_of(recipient_id):  # final status updates, which will have no address
+        for row in tx.ledger.recipients.lock_in_progress(recipient_id):  # final status updates, which will have no address
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
-        count = tx.ledger.forget(recipient_id)
-        operations.say_again(tx, tx.ledger.operations_about(recipient_id))
+        count = tx.ledger.recipients.forget(recipient_id)
+        operations.say_again(tx, tx.ledger.operations.about(recipient_id))
         return count
 
     return use_case.run(deps, body)[0]

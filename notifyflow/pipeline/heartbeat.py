@@ -30,12 +30,12 @@ def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
     now = deps.clock.now()
 
     def body(ledger: Ledger) -> Pulse:
-        if not ledger.is_heartbeat_due(before=now - every):
+        if not ledger.heartbeat.is_due(before=now - every):
             return Pulse.EARLY
-        if ledger.is_left_behind(before=now - LONG):
+        if ledger.heartbeat.is_left_behind(before=now - LONG):
             return Pulse.LEFT_BEHIND
-        if ledger.is_operations_unreached():
+        if ledger.heartbeat.is_operations_unreached():
             return Pulse.OPERATIONS_UNREACHED
-        return Pulse.OURS if ledger.claim_heartbeat(before=now - every, now=now) else Pulse.EARLY
+        return Pulse.OURS if ledger.heartbeat.claim(before=now - every, now=now) else Pulse.EARLY
 
     return deps.transactions.run(body)

@@ -41,7 +41,7 @@ class Responses:
 
     def __init__(self, tx: Transaction, requests: Collection[Once]) -> None:
         """Read the stored responses to some requests."""
-        self._known = dict(tx.ledger.idempotent_responses([each.name for each in requests], now=tx.now))
+        self._known = dict(tx.ledger.responses.get([each.name for each in requests], now=tx.now))
         self._new: dict[tuple[str, str], IdempotentResponse] = {}
 
     def __contains__(self, once: Once) -> bool:
@@ -67,4 +67,4 @@ class Responses:
 
     def store(self, tx: Transaction) -> None:
         """Store the added responses, at the end of the transaction."""
-        tx.ledger.store_idempotent_responses(self._new, now=tx.now, expires_at=tx.now + _KEPT_FOR)
+        tx.ledger.responses.store(self._new, now=tx.now, expires_at=tx.now + _KEPT_FOR)

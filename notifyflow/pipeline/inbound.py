@@ -73,7 +73,7 @@ def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, *, b
         admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())
         unresolved.store(tx, admitted, routed.policy, namespace=namespace, times=request.times)
         return
-    incident = tx.ledger.lock_named(request.incident.key, namespace=namespace)
+    incident = tx.ledger.incidents.lock_named(request.incident.key, namespace=namespace)
     if incident is None:
         return
     if request.action is Action.ACKNOWLEDGE:

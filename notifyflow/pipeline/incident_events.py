@@ -15,7 +15,7 @@ _REASON = "it pages nobody: it holds the incident events for subscribers"
 def settle(tx: Transaction) -> None:
     """Queue the transaction's events for their subscribers, except those of operations incidents."""
     events = [(*each, names) for each in tx.incident_events if (names := _subscribers_to(tx, *each[:2]))]
-    known = dict(tx.ledger.subscribers_escalations({incident.id for incident, *_ in events}))
+    known = dict(tx.ledger.escalations.of_subscribers({incident.id for incident, *_ in events}))
     for incident, event, detail, names in events:
         escalation = known[incident.id] = known.get(incident.id) or _start(tx, incident)
         waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
@@ -48,7 +48,7 @@ def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
         is_current=False,
         reason=_REASON,
     )
-    tx.ledger.add_escalation(escalation, event=_STARTED, detail={"round": "0"})
+    tx.ledger.escalations.add(escalation, event=_STARTED, detail={"round": "0"})
     return escalation
 
 
@@ -58,7 +58,7 @@ def _waiting(tx: Transaction, escalation: EscalationFacts, incident: IncidentFac
     It must be their last event: they keep the highest version and drop older ones.
     """
     versions = sorted(
-        (row.incident_event.version, row.id, row) for row in tx.ledger.notifications(escalation.id) if row.incident_event
+        (row.incident_event.version, row.id, row) for row in tx.ledger.notifications.of(escalation.id) if row.incident_event
     )
     last = {row.incident_event.subscriber: row for _, _, row in versions if row.incident_event}
     return frozenset(

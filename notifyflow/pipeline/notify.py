@@ -106,7 +106,7 @@ class Unresolved:
     """
 
     def __init__(self, tx: Transaction, names: Collection[Name]) -> None:
-        self._ids = {name: each.id for name, each in tx.ledger.lock_unresolved(names).items()}
+        self._ids = {name: each.id for name, each in tx.ledger.incidents.lock_unresolved(names).items()}
 
     @property
     def ids(self) -> Collection[str]:
@@ -124,7 +124,7 @@ class Unresolved:
             times: How many times in a row it came.
         """
         name = (namespace, admitted.incident.key)
-        facts = tx.ledger.lock_incident(self._ids[name]) if name in self._ids else None
+        facts = tx.ledger.incidents.lock(self._ids[name]) if name in self._ids else None
         if facts is not None and facts.state is not IncidentState.RESOLVED:
             return _repeat(tx, facts, admitted, times)
         notified = _open(tx, admitted, policy, namespace=namespace, times=times)
@@ -135,9 +135,9 @@ class Unresolved:
 def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int) -> Notified:
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
-    tx.ledger.add_incident(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
+    tx.ledger.incidents.add(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.incident_events.append((incident, OPENED, {}))
-    tx.ledger.add_contacts(incident.id, admitted.contacts)
+    tx.ledger.contacts.add(incident.id, admitted.contacts)
     for contact in admitted.contacts:
         decisions.start(tx, incident, contact)
     added = tuple(contact.recipient_id for contact in admitted.contacts)
@@ -147,13 +147,13 @@ def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
 def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Notified:
     update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
     incident = tx.update_incident(facts, update)
-    content = tx.ledger.content(incident.id)
+    content = tx.ledger.incidents.content(incident.id)
     amended = repeated_key.amend(content, admitted.incident)
     if amended != content:
-        tx.ledger.set_content(incident.id, amended)
+        tx.ledger.incidents.set_content(incident.id, amended)
     if repeated_key.is_amended(content, amended):
         tx.incident_events.append((incident, AMENDED, {}))
-    paged = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id)}
+    paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     moved = _update_contacts(tx, incident, admitted.contacts)
     added = repeated_key.newly_paged(incident, admitted.contacts, paged)
     if update.needs_round:
@@ -167,11 +167,11 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
 
 def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
     """Store the recipients' new names and addresses; return the ids of those whose addresses changed."""
-    known = tx.ledger.contacts(incident.id)
+    known = tx.ledger.contacts.of(incident.id)
     amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in contacts]
     changed = [each for each in amended if each != known.get(each.recipient_id)]
     if changed:
-        tx.ledger.put_contacts(incident.id, changed)
+        tx.ledger.contacts.put(incident.id, changed)
     return frozenset(
         each.recipient_id
         for each in changed
@@ -211,7 +211,7 @@ def _load(tx: Transaction, submitted: Sequence[Submitted]) -> _Loaded:
     """Read the stored responses, then lock and read what new requests need: incidents, then their current escalations."""
     responses = Responses(tx, [each.once for each in submitted if each.once is not None])
     unresolved = Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
-    tx.ledger.load_repeated(unresolved.ids)
+    tx.ledger.escalations.load_repeated(unresolved.ids)
     return _Loaded(responses, unresolved)
 
 

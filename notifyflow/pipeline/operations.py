@@ -24,12 +24,12 @@ Link = Callable[[str], str | None]
 
 def settle(tx: Transaction) -> None:
     """Add the transaction's failures and notices to the incident, at its end, since this lock comes last."""
-    notices = [notice for notice in tx.notices if tx.ledger.add_notice(*notice, at=tx.now)]
+    notices = [notice for notice in tx.notices if tx.ledger.operations.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices:
         return
-    incident = tx.ledger.lock_operations() or _open(tx, is_failure=bool(tx.alerts))
+    incident = tx.ledger.operations.lock() or _open(tx, is_failure=bool(tx.alerts))
     if tx.alerts:
-        tx.ledger.link_criticals(incident.id, {escalation.id: alert.reason for escalation, alert in tx.alerts}, at=tx.now)
+        tx.ledger.operations.link(incident.id, {escalation.id: alert.reason for escalation, alert in tx.alerts}, at=tx.now)
     _say(tx, incident)
     is_failure = any(alert.is_paging for _, alert in tx.alerts)
     if notices or is_failure:
@@ -41,13 +41,13 @@ def start_round(tx: Transaction, incident: IncidentFacts) -> None:
 
     The recipients and addresses are those of this process's settings; without any, those that another process stored.
     """
-    has_new_failures = tx.ledger.uncounted(incident.id).failures > 0
-    severity = severity_of_round(incident, tx.ledger.lock_escalations(incident.id), has_new_failures=has_new_failures)
+    has_new_failures = tx.ledger.operations.uncounted(incident.id).failures > 0
+    severity = severity_of_round(incident, tx.ledger.escalations.lock_current(incident.id), has_new_failures=has_new_failures)
     update = incidents.page_again(incident, now=tx.now)
     incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=None, severity=severity)))
     _follow_recipients(tx, incident)
     rounds.start(tx, incident, {contact.recipient_id for contact in tx.deps.operations} or None)
-    tx.ledger.mark_counted(incident.id)
+    tx.ledger.operations.mark_counted(incident.id)
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
@@ -55,7 +55,7 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     _follow_recipients(tx, incident)
     if incident.round_at is None or incident.round_at > tx.now:  # otherwise ``start_round`` pages all of them
         rounds.pass_time(tx, incident)
-    paged = {escalation.recipient_id for escalation in tx.ledger.lock_escalations(incident.id)}
+    paged = {escalation.recipient_id for escalation in tx.ledger.escalations.lock_current(incident.id)}
     if incident.state is IncidentState.OPEN:
         rounds.start(tx, incident, {contact.recipient_id for contact in tx.deps.operations} - paged)
 
@@ -64,10 +64,10 @@ def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
     """Update the incident's recipients to those in the settings."""
     if not tx.deps.operations:
         return
-    known = tx.ledger.contacts(incident.id)
+    known = tx.ledger.contacts.of(incident.id)
     changed = [contact for contact in tx.deps.operations if known.get(contact.recipient_id) != contact]
     if changed:
-        tx.ledger.put_contacts(incident.id, changed)
+        tx.ledger.contacts.put(incident.id, changed)
     gone = known.keys() - {contact.recipient_id for contact in tx.deps.operations}
     for context in decisions.lock_contexts(tx, incident, gone) if gone else ():
         decisions.close(tx, context, event="replaced")
@@ -76,7 +76,7 @@ def _follow_recipients(tx: Transaction, incident: IncidentFacts) -> None:
 def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
     """Render the content of operations incidents again, since their failures have changed."""
     for incident_id in incident_ids:
-        _say(tx, tx.ledger.incident(incident_id))
+        _say(tx, tx.ledger.incidents.get(incident_id))
 
 
 def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Contact, now: datetime) -> Incident:
@@ -93,7 +93,10 @@ def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Cont
     def make_link(failed_id: str) -> str | None:
         return link(tx.deps, failed_id, contact.recipient_id, now=now)
 
-    failed, notices = _failures(tx, incident_id, make_link), tx.ledger.notices(since=tx.ledger.incident(incident_id).opened_at)
+    failed, notices = (
+        _failures(tx, incident_id, make_link),
+        tx.ledger.operations.notices(since=tx.ledger.incidents.get(incident_id).opened_at),
+    )
     return replace(content, body=failures.body(failed, notices), url=failures.place(failed))
 
 
@@ -108,13 +111,13 @@ def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
         namespace=namespaces.OPERATIONS,
         is_operations=True,
     )
-    tx.ledger.add_incident(incident, content)
+    tx.ledger.incidents.add(incident, content)
     return incident
 
 
 def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
     """Start a round, or set its time."""
-    round_at = next_round_at(tx.ledger.lock_escalations(incident.id), is_failure=is_failure, now=tx.now)
+    round_at = next_round_at(tx.ledger.escalations.lock_current(incident.id), is_failure=is_failure, now=tx.now)
     if round_at <= tx.now:
         start_round(tx, incident)
     elif incident.round_at is None or round_at < incident.round_at:
@@ -122,22 +125,22 @@ def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool)
 
 
 def _say(tx: Transaction, incident: IncidentFacts) -> None:
-    content = tx.ledger.content(incident.id)
-    uncounted = tx.ledger.uncounted(incident.id)  # first, so that every notice it counts is read below
-    failed, notices = _failures(tx, incident.id, lambda failed_id: None), tx.ledger.notices(since=incident.opened_at)
+    content = tx.ledger.incidents.content(incident.id)
+    uncounted = tx.ledger.operations.uncounted(incident.id)  # first, so that every notice it counts is read below
+    failed, notices = _failures(tx, incident.id, lambda failed_id: None), tx.ledger.operations.notices(since=incident.opened_at)
     title = failures.headline(failed, notices, uncounted) if failed or notices else content.title
-    tx.ledger.set_content(
+    tx.ledger.incidents.set_content(
         incident.id, replace(content, title=title, body=failures.body(failed, notices), url=failures.place(failed))
     )
 
 
 def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:
     """Return the failures, the newest first; those beyond ``failures.IN_FULL`` have no ways and no link."""
-    found = tx.ledger.criticals(incident_id, limit=failures.AT_MOST)
+    found = tx.ledger.operations.criticals(incident_id, limit=failures.AT_MOST)
     full = [_in_full(tx, failure, make_link) for failure in found[: failures.IN_FULL]]
     return [*full, *found[failures.IN_FULL :]]
 
 
 def _in_full(tx: Transaction, failure: Failure, make_link: Link) -> Failure:
-    ways = failures.ways(tx.ledger.notifications(failure.escalation_id))
+    ways = failures.ways(tx.ledger.notifications.of(failure.escalation_id))
     return replace(failure, ways=ways, link=make_link(failure.incident_id))

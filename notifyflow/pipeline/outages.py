@@ -28,15 +28,15 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
     """
     if swept_at is not None and tx.now < swept_at + _NOTE_EVERY:
         return None
-    swept_at = tx.ledger.lock_watch()
+    swept_at = tx.ledger.stops.lock_watch()
     if swept_at is None:
-        tx.ledger.begin_watch(at=tx.now)
+        tx.ledger.stops.begin_watch(at=tx.now)
         return None
     outage = outage_since(swept_at, tx.now)
-    if outage is None or not tx.ledger.has_waited(since=tx.now - STANDSTILL):
-        tx.ledger.note_sweep(at=max(tx.now, swept_at))
+    if outage is None or not tx.ledger.stops.has_waited(since=tx.now - STANDSTILL):
+        tx.ledger.stops.note_sweep(at=max(tx.now, swept_at))
         return None
-    tx.ledger.end_outage(outage)
+    tx.ledger.stops.end_outage(outage)
     return outage
 
 
@@ -49,12 +49,12 @@ def inform(tx: Transaction, context: DecisionContext) -> DecisionContext:
 def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
     """Return the outages, and the stops of its clocks, since an escalation started."""
     since, is_urgent = escalation.started_at, escalation.severity is Severity.CRITICAL
-    stops = tx.ledger.stops(escalation.incident_id, since=since, now=tx.now)
+    stops = tx.ledger.stops.of(escalation.incident_id, since=since, now=tx.now)
     covering = tuple(each for each in stops if each.is_for_critical or not is_urgent)
-    return (*tx.ledger.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined)), covering
+    return (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined)), covering
 
 
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
     """Return the periods that a row's retry window does not count: outages, pauses of everything, pauses that deferred it."""
-    idle, stops = idle_times(tx, tx.ledger.escalation(row.escalation_id))
+    idle, stops = idle_times(tx, tx.ledger.escalations.get(row.escalation_id))
     return (*idle, *stops, *tier_rules.paused(row))

@@ -34,7 +34,7 @@ def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: s
 
 def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: Via) -> None:
     update = incidents.page_again(incident, now=tx.now)
-    if recipient_id not in tx.ledger.contacts(incident.id):
+    if recipient_id not in tx.ledger.contacts.of(incident.id):
         raise RecipientNotFound(incident.key, recipient_id)
     if incident.is_operations:  # the failures counted in are paged to all in the round that is planned
         update = replace(update, after=replace(update.after, round_at=incident.round_at))

@@ -16,7 +16,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
     """
 
     def body(tx: Transaction) -> None:
-        if tx.ledger.put_pause(wanted):
+        if tx.ledger.stops.put_pause(wanted):
             _go_on(tx)
 
     use_case.run(deps, body)
@@ -30,7 +30,7 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
     """
 
     def body(tx: Transaction) -> bool:
-        was_paused = tx.ledger.drop_pause(scope, name, at=tx.now)
+        was_paused = tx.ledger.stops.drop_pause(scope, name, at=tx.now)
         if was_paused:
             _go_on(tx)
         return was_paused
@@ -40,10 +40,10 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
 
 def _go_on(tx: Transaction) -> None:
     """Make notifications due that a pause deferred, and compute all deadlines again that used its planned end."""
-    tx.ledger.decide_again(now=tx.now)
-    tx.ledger.bring_forward([DeferralReason.PAUSE], now=tx.now)
+    tx.ledger.escalations.decide_again(now=tx.now)
+    tx.ledger.notifications.bring_forward([DeferralReason.PAUSE], now=tx.now)
 
 
 def pauses(deps: Dependencies) -> tuple[Pause, ...]:
     """Return the current pauses, the oldest first."""
-    return use_case.run(deps, lambda tx: tx.ledger.pauses(now=tx.now))[0]
+    return use_case.run(deps, lambda tx: tx.ledger.stops.pauses(now=tx.now))[0]

@@ -43,8 +43,8 @@ class SlotAllocation:
         """Lock the providers' rows until the transaction ends; a second call does nothing."""
         if self._before:
             return
-        self._pauses = self._tx.ledger.pauses(now=self._tx.now)
-        self._before = self._tx.ledger.lock_provider_health(self._channel, self._providers)
+        self._pauses = self._tx.ledger.stops.pauses(now=self._tx.now)
+        self._before = self._tx.ledger.providers.lock(self._channel, self._providers)
         self._health = dict(self._before)
 
     def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
@@ -68,7 +68,7 @@ class SlotAllocation:
     def save(self) -> None:
         """Write the granted slots."""
         for provider, after in self._health.items():
-            self._tx.ledger.save_provider_health(self._before[provider], after)
+            self._tx.ledger.providers.save(self._before[provider], after)
 
     def _obstacle(self, health: ProviderHealth, row: NotificationFacts) -> Obstacle | None:
         now, urgent, provider = self._tx.now, is_urgent(row), health.provider
@@ -97,7 +97,7 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) 
         checked = {urgent: _recheck(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
         for urgent, obstacle in checked.items():
             if obstacle:
-                _defer(tx, tx.ledger.due(channel, is_urgent=urgent, now=tx.now, limit=_DEFERRED_AT_ONCE), obstacle)
+                _defer(tx, tx.ledger.notifications.due(channel, is_urgent=urgent, now=tx.now, limit=_DEFERRED_AT_ONCE), obstacle)
 
     return use_case.run(deps, body)[1]
 
@@ -134,12 +134,12 @@ def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outco
     def recorded(health: ProviderHealth) -> ProviderHealth:
         return provider_health.record_outcome(health, outcome.condition, is_new=is_new, throttle_s=outcome.throttle_s, now=tx.now)
 
-    seen = tx.ledger.provider_health(row.channel, provider)
+    seen = tx.ledger.providers.get(row.channel, provider)
     if seen is not None and seen.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
         limit = tx.deps.limit_of(provider) * (
             provider_health.OPEN_AT_MOST // timedelta(minutes=1)
         )  # the rest is due before its turn
-        tx.ledger.bring_forward([seen.circuit_opened_by], channel=row.channel, now=tx.now, limit=limit)
+        tx.ledger.notifications.bring_forward([seen.circuit_opened_by], channel=row.channel, now=tx.now, limit=limit)
     _update(tx, seen, recorded)
 
 
@@ -149,16 +149,16 @@ def suspend(tx: Transaction, channel: str, provider: str) -> None:
     def recorded(health: ProviderHealth) -> ProviderHealth:
         return provider_health.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
 
-    _update(tx, tx.ledger.provider_health(channel, provider), recorded)
+    _update(tx, tx.ledger.providers.get(channel, provider), recorded)
 
 
 def _update(tx: Transaction, seen: ProviderHealth | None, recorded: Callable[[ProviderHealth], ProviderHealth]) -> None:
     """Update a provider's health, as it was seen without a lock; claims wait for this lock, so nothing slow comes after it."""
     if seen is None or recorded(seen) == seen:  # nearly always: its lock is left to those who claim
         return
-    before = tx.ledger.lock_provider_health(seen.channel, [seen.provider])[seen.provider]
+    before = tx.ledger.providers.lock(seen.channel, [seen.provider])[seen.provider]
     after = recorded(before)
-    tx.ledger.save_provider_health(before, after)
+    tx.ledger.providers.save(before, after)
     if (before.circuit_opened_by, before.circuit_open_until) != (after.circuit_opened_by, after.circuit_open_until):
         tx.health_updates.append(after)
 
@@ -167,16 +167,16 @@ def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bo
     """Check a pause again under its lock, since its end brings forward what it deferred; return None if it is over."""
     if obstacle.why is not DeferralReason.PAUSE:
         return obstacle
-    paused = tx.ledger.lock_pauses(now=tx.now)
+    paused = tx.ledger.stops.lock_pauses(now=tx.now)
     until = pauses.until(paused, channel, obstacle.provider, is_urgent=is_urgent, now=tx.now)
     return None if until is None else replace(obstacle, until=until)
 
 
 def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
     """Defer notifications; one that has a new reason is logged, and its escalation decided once it counts as suspected."""
-    tx.ledger.lock_many({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
+    tx.ledger.escalations.lock_many({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
     detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
-    for row in tx.ledger.lock_due([row.id for row in due], now=tx.now):
+    for row in tx.ledger.notifications.lock_due([row.id for row in due], now=tx.now):
         after = replace(lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after, rung_at=None)
         if row.deferred_by is obstacle.why:
             tx.ledger.save(row, after)
@@ -187,7 +187,7 @@ def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle
 
 
 def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_since: datetime) -> None:
-    escalation = tx.ledger.lock_escalation(row.escalation_id)
+    escalation = tx.ledger.escalations.lock(row.escalation_id)
     at = deferred_since + tier_rules.patience(row, escalation.policy)
     if escalation.is_current and (escalation.next_decision_at is None or escalation.next_decision_at > at):
         tx.ledger.save(escalation, replace(escalation, next_decision_at=at))

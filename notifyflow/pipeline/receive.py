@@ -57,7 +57,7 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
         (ref,) = _attempt_refs(tx, [receipt])
         if ref is None:
             return HandledReply(effect=Effect.UNKNOWN)
-        incident, escalation = tx.ledger.incident(ref.incident_id), tx.ledger.escalation(ref.escalation_id)
+        incident, escalation = tx.ledger.incidents.get(ref.incident_id), tx.ledger.escalations.get(ref.escalation_id)
         is_own = escalation.is_current and escalation.state is EscalationState.ACKNOWLEDGED
         if incident.state is IncidentState.OPEN:
             return HandledReply(effect=Effect.ACKNOWLEDGED if is_own else Effect.EXPLAINED)
@@ -73,7 +73,7 @@ def apply_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
 
     def body(tx: Transaction) -> None:
         (ref,) = _attempt_refs(tx, [receipt])
-        if ref is not None and tx.ledger.match_receipt(receipt, attempt_id=ref.attempt_id):
+        if ref is not None and tx.ledger.inbox.match(receipt, attempt_id=ref.attempt_id):
             apply_receipts(tx, ref, [receipt])
 
     return use_case.run(deps, body)[1]
@@ -90,11 +90,11 @@ def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]
         The receipts of each attempt that has any.
     """
     new = {(ref.provider, provider_ref): ref for ref, provider_ref in told if provider_ref and not ref.provider_ref}
-    waiting = tx.ledger.waiting_receipts(*zip(*new, strict=True)) if new else ()
+    waiting = tx.ledger.inbox.waiting(*zip(*new, strict=True)) if new else ()
     matched: dict[str, list[Receipt]] = defaultdict(list)
     for receipt in waiting:
         ref = new.get((receipt.provider, receipt.provider_ref or ""))
-        if ref is not None and tx.ledger.match_receipt(receipt, attempt_id=ref.attempt_id):
+        if ref is not None and tx.ledger.inbox.match(receipt, attempt_id=ref.attempt_id):
             matched[ref.attempt_id].append(receipt)
     return matched
 
@@ -111,7 +111,7 @@ def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]
 
 
 def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
-    incident = tx.ledger.lock_incident(ref.incident_id) if receipt.is_acknowledgement else None
+    incident = tx.ledger.incidents.lock(ref.incident_id) if receipt.is_acknowledgement else None
     escalation, row = decisions.lock(tx, ref)
     has_to_wait = any(each.retry_after_s for each in lifecycle.counted(row)[-1:])
     moved = lifecycle.receive(
@@ -129,16 +129,16 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     if receipt.is_our_fault:
         _report_our_fault(tx, ref, row.channel, receipt)
     if incident is not None:
-        recipient_id = tx.ledger.escalation(ref.escalation_id).recipient_id
+        recipient_id = tx.ledger.escalations.get(ref.escalation_id).recipient_id
         if not acknowledge.acknowledge_locked(tx, incident, by=recipient_id, via=Via.KEY):
-            decisions.decide(tx, tx.ledger.lock_escalation(ref.escalation_id), cause="received")
+            decisions.decide(tx, tx.ledger.escalations.lock(ref.escalation_id), cause="received")
 
 
 def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: Receipt) -> None:
     """Tell operations about a fault of ours, and suspend the provider if it would refuse every message."""
     if receipt.is_general:
         provider_health.suspend(tx, channel, ref.provider)
-    if not tx.ledger.incident(ref.incident_id).is_operations:
+    if not tx.ledger.incidents.get(ref.incident_id).is_operations:
         tx.notices.append((receipt.reason or receipt.code, ref.provider))
 
 
@@ -146,8 +146,8 @@ def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptR
     """Find the attempts of receipts: by our ids where the callbacks named them, otherwise by the providers'."""
     named = {each.attempt_id for each in receipts if each.attempt_id is not None}
     others = [(each.provider, each.provider_ref or "") for each in receipts if each.attempt_id is None]
-    by_id = tx.ledger.attempt_refs(sorted(named)) if named else {}
-    by_provider_ref = iter(tx.ledger.attempt_refs_by_provider_refs(others))
+    by_id = tx.ledger.attempts.refs(sorted(named)) if named else {}
+    by_provider_ref = iter(tx.ledger.attempts.refs_by_provider_refs(others))
     return [next(by_provider_ref) if each.attempt_id is None else by_id.get(each.attempt_id) for each in receipts]
 
 
@@ -168,12 +168,12 @@ def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
     """Store all, and lock and read what a decision about their attempts needs; receipts first, then incidents."""
     refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
     stored = [(each.receipt, each.raw, None if ref is None else ref.attempt_id) for each, ref in refs.items()]
-    is_new = dict(zip(refs, tx.ledger.add_receipts(stored, at=tx.now), strict=True))
-    tx.ledger.note_called_back([each.receipt for each in refs if not is_new[each] and not each.receipt.is_fetched])
+    is_new = dict(zip(refs, tx.ledger.inbox.add_many(stored, at=tx.now), strict=True))
+    tx.ledger.inbox.note_called_back([each.receipt for each in refs if not is_new[each] and not each.receipt.is_fetched])
     new = {each: ref for each, ref in refs.items() if is_new[each]}
     matched = [(ref, each.receipt) for each, ref in new.items() if ref is not None]
     waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in matched])
-    tx.ledger.lock_incidents(
+    tx.ledger.incidents.lock_many(
         {ref.incident_id for ref, receipt in matched if has_acknowledgement([receipt, *waited.get(ref.attempt_id, ())])}
     )
     decisions.load(tx, [ref for ref, _ in matched])

@@ -121,16 +121,16 @@ class _Loaded:
 
 def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
     """Lock and read, for all attempts at once, what a decision about them needs; receipts first, then incidents."""
-    refs = tx.ledger.attempt_refs([each.lease.attempt_id for each in recordings])
+    refs = tx.ledger.attempts.refs([each.lease.attempt_id for each in recordings])
     new = {each.lease.attempt_id: each.outcome.provider_ref for each in recordings if each.lease.attempt_id in refs}
     waited = receive.match_waiting(tx, [(refs[each], provider_ref) for each, provider_ref in new.items()])
-    tx.ledger.lock_incidents([refs[each].incident_id for each, some in waited.items() if receive.has_acknowledgement(some)])
+    tx.ledger.incidents.lock_many([refs[each].incident_id for each, some in waited.items() if receive.has_acknowledgement(some)])
     decisions.load(tx, list(refs.values()))
     return _Loaded(refs=refs, waited=waited)
 
 
 def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
-    refs = tx.ledger.attempt_refs([each.lease.attempt_id for each in releases])
+    refs = tx.ledger.attempts.refs([each.lease.attempt_id for each in releases])
     decisions.load(tx, list(refs.values()))
     return _Loaded(refs=refs, waited={})
 
@@ -154,7 +154,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
     provider_health.record_outcome(tx, row, ref.provider, outcome)
-    if outcome.is_our_fault and not tx.ledger.incident(ref.incident_id).is_operations:
+    if outcome.is_our_fault and not tx.ledger.incidents.get(ref.incident_id).is_operations:
         tx.notices.append((outcome.reason or outcome.code, ref.provider))
     receive.apply_receipts(tx, ref, waited)
 

@@ -42,9 +42,9 @@ def handle_reply(
         if not _is_accepted(tx, reply, recipients):
             return HandledReply(effect=Effect.IGNORED)
         receipt = Receipt(provider=reply.provider, event_id=reply.event_id, result=None, code=reply.intent, reason="a reply")
-        if not tx.ledger.add_receipt(receipt, raw=raw, at=tx.now):
+        if not tx.ledger.inbox.add(receipt, raw=raw, at=tx.now):
             return HandledReply(effect=Effect.REPEATED)
-        tx.ledger.settle_reply(receipt, is_done=reply.intent in CHANGING)
+        tx.ledger.inbox.settle_reply(receipt, is_done=reply.intent in CHANGING)
         handled = _do(tx, reply, channel, recipients)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 
@@ -59,13 +59,13 @@ def _is_accepted(tx: Transaction, reply: Reply, recipients: Collection[str]) -> 
     if not reply.number:
         return True
     is_echo = reply.intent is Intent.ECHO or any(reply.number in senders.values() for senders in tx.deps.senders.values())
-    return not is_echo and (bool(recipients) or tx.ledger.is_known(reply.number))
+    return not is_echo and (bool(recipients) or tx.ledger.replies.is_known(reply.number))
 
 
 def _may_respond(tx: Transaction, reply: Reply, handled: HandledReply) -> bool:
-    if not write_response(handled) or tx.ledger.opt_outs(reply.number, (reply.our_number,)):
+    if not write_response(handled) or tx.ledger.replies.opt_outs(reply.number, (reply.our_number,)):
         return False
-    return tx.ledger.count_response(reply.number, at_most=_RESPONSES_AN_HOUR, within=_AN_HOUR, now=tx.now)
+    return tx.ledger.replies.count_response(reply.number, at_most=_RESPONSES_AN_HOUR, within=_AN_HOUR, now=tx.now)
 
 
 def _do(tx: Transaction, reply: Reply, channel: str, recipients: Collection[str]) -> HandledReply:
@@ -73,10 +73,10 @@ def _do(tx: Transaction, reply: Reply, channel: str, recipients: Collection[str]
         case Intent.ACKNOWLEDGE:
             return _acknowledge_by_token(tx, reply, channel) if reply.token else _acknowledge_by_text(tx, reply, channel)
         case Intent.YES:
-            is_out = tx.ledger.opt_outs(reply.number, (reply.our_number,))
+            is_out = tx.ledger.replies.opt_outs(reply.number, (reply.our_number,))
             return _opt_in(tx, reply) if is_out else _acknowledge_by_text(tx, reply, channel)
         case Intent.STOP:
-            if tx.ledger.opt_out(reply.our_number, reply.number, at=tx.now):
+            if tx.ledger.replies.opt_out(reply.our_number, reply.number, at=tx.now):
                 tx.notices += [(_OPTED_OUT.format(who=recipient), reply.provider) for recipient in sorted(recipients)]
             return HandledReply(effect=Effect.BLOCKED)
         case Intent.START:
@@ -86,7 +86,7 @@ def _do(tx: Transaction, reply: Reply, channel: str, recipients: Collection[str]
 
 
 def _opt_in(tx: Transaction, reply: Reply) -> HandledReply:
-    tx.ledger.opt_in(reply.our_number, reply.number)
+    tx.ledger.replies.opt_in(reply.our_number, reply.number)
     return HandledReply(effect=Effect.UNBLOCKED)
 
 
@@ -102,10 +102,10 @@ def _acknowledge_by_token(tx: Transaction, reply: Reply, channel: str) -> Handle
 def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> HandledReply:
     """Acknowledge the incident of a code; without a code the only open one of the number, or return the state of the last."""
     if reply.code:
-        codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.code(reply.number, reply.code, now=tx.now)) else []
+        codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.replies.code(reply.number, reply.code, now=tx.now)) else []
     else:
-        codes = tx.ledger.open_codes(reply.number, now=tx.now)
-        if not codes and (last := tx.ledger.last_code(reply.number, now=tx.now)):
+        codes = tx.ledger.replies.open_codes(reply.number, now=tx.now)
+        if not codes and (last := tx.ledger.replies.last_code(reply.number, now=tx.now)):
             codes = [last]
     if len({each.incident_id for each in codes}) > 1:
         choices = [_choice(tx, each) for each in codes]
@@ -115,7 +115,7 @@ def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> Handled
 
 def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
     """Acknowledge one incident for every recipient who shares the number."""
-    incident = tx.ledger.lock_incident_if_kept(codes[0].incident_id) if codes else None
+    incident = tx.ledger.incidents.lock_if_kept(codes[0].incident_id) if codes else None
     if incident is None:
         return HandledReply(effect=Effect.UNKNOWN)
     choices = [_choice(tx, codes[0])]
@@ -125,7 +125,7 @@ def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **det
         stopped = acknowledge.acknowledge_locked(tx, incident, by=code.recipient_id, via=via, **detail)
         has_changed = has_changed or bool(stopped)
         cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
-        incident = tx.ledger.incident(incident.id)
+        incident = tx.ledger.incidents.get(incident.id)
     if not has_changed:
         return HandledReply(
             effect=Effect.LATE, choices=choices, by=status_updates.late_reply(tx, incident, codes[0].recipient_id)
@@ -134,7 +134,9 @@ def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **det
 
 
 def _choice(tx: Transaction, code: ReplyCode) -> Choice:
-    return Choice(code=code.code, title=text.one_line(tx.ledger.content(code.incident_id).title), incident_id=code.incident_id)
+    return Choice(
+        code=code.code, title=text.one_line(tx.ledger.incidents.content(code.incident_id).title), incident_id=code.incident_id
+    )
 
 
 def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
@@ -142,7 +144,11 @@ def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
         all_ours = frozenset(tx.deps.senders.get(channel, {}).values())
-        return tx.ledger.queued_for(number, channel, now=tx.now) if tx.ledger.opt_outs(number, all_ours) == all_ours else ()
+        return (
+            tx.ledger.replies.queued_for(number, channel, now=tx.now)
+            if tx.ledger.replies.opt_outs(number, all_ours) == all_ours
+            else ()
+        )
 
     consequences = NOTHING
     for escalation_id, notification_id in use_case.run(deps, find)[0]:

@@ -20,10 +20,10 @@ def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, provid
     number = texted_number(tx, row.channel, contact)
     if number is None:
         return ""
-    tx.ledger.note_texted(number, contact.recipient_id, at=tx.now)
+    tx.ledger.replies.note_texted(number, contact.recipient_id, at=tx.now)
     if (row.channel, provider) not in tx.deps.replying:
         return ""
-    code = tx.ledger.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
+    code = tx.ledger.replies.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
     return code.code if code.is_shown else _ACKNOWLEDGE
 
 

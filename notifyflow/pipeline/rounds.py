@@ -21,8 +21,8 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
     if only is not None and not only:
         return
     contexts = decisions.lock_contexts(tx, incident, only)
-    last_rounds = tx.ledger.last_rounds(incident.id)
-    contacts = tx.ledger.contacts(incident.id).values()
+    last_rounds = tx.ledger.escalations.last_rounds(incident.id)
+    contacts = tx.ledger.contacts.of(incident.id).values()
     for context in contexts:
         decisions.close(tx, context, event="replaced")
     for contact in contacts:
@@ -32,7 +32,7 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the policy's next round for each recipient whose round is due, or end their last one."""
-    due = {each.recipient_id for each in tx.ledger.lock_escalations(incident.id) if _is_due(each, tx.now)}
+    due = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id) if _is_due(each, tx.now)}
     has_passed = False
     for context in decisions.lock_contexts(tx, incident, due):
         informed = outages.inform(tx, context)

@@ -23,7 +23,7 @@ def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, lim
     """
     now = deps.clock.now()
     return deps.transactions.run(
-        lambda ledger: ledger.attempts_to_poll(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit)
+        lambda ledger: ledger.attempts.to_poll(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit)
     )
 
 
@@ -35,4 +35,4 @@ def claim_poll(deps: Dependencies, attempt: AttemptToPoll) -> bool:
     now = deps.clock.now()
     polls_at = (attempt.receipt_due_at - AHEAD, *(attempt.started_at + wait for wait in WAITS))
     times = sum(at <= now for at in polls_at)
-    return deps.transactions.run(lambda ledger: ledger.record_poll(attempt, times=times))
+    return deps.transactions.run(lambda ledger: ledger.attempts.record_poll(attempt, times=times))

@@ -21,7 +21,7 @@ def queue(tx: Transaction, contexts: Collection[DecisionContext], *, by: str) ->
         contexts: The escalations that ended.
         by: Who acknowledged or resolved the incident.
     """
-    earlier = tx.ledger.earlier_notifications([context.escalation for context in contexts])
+    earlier = tx.ledger.notifications.of_earlier_rounds([context.escalation for context in contexts])
     rows = (_rows(tx, context, earlier.get(context.escalation.id, ()), by) for context in contexts)
     tx.queue(list(chain.from_iterable(rows)), event="queued")
 
@@ -44,7 +44,7 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
         return "It is over"
     if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
         return "You acknowledged it already"
-    return wording(incident, tx.ledger.contacts(incident.id).get(incident.acknowledged_by))
+    return wording(incident, tx.ledger.contacts.of(incident.id).get(incident.acknowledged_by))
 
 
 def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:

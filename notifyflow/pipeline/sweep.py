@@ -63,29 +63,29 @@ def _attempt(job: Callable[[], Consequences]) -> Consequences:
 
 def next_wake_at(deps: Dependencies) -> datetime | None:
     """Return when the next sweep has work; None while no timer runs."""
-    return deps.transactions.run(lambda ledger: ledger.next_wake_at())
+    return deps.transactions.run(lambda ledger: ledger.work.next_wake_at())
 
 
 def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
     now, run = deps.clock.now(), deps.transactions.run
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
-    for receipt in run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=limit)):
+    for receipt in run(lambda ledger: ledger.inbox.missed(since=since, before=before, limit=limit)):
         yield partial(receive.apply_missed, deps, receipt)
-    leases = run(lambda ledger: ledger.expired_leases(now=now, limit=limit))
+    leases = run(lambda ledger: ledger.attempts.expired_leases(now=now, limit=limit))
     for refs in _sets(deps, [(ref.incident_id, ref) for ref in leases]):
         yield partial(_settle, deps, _EXPIRE_LEASES, refs)
-    for due in _sets(deps, [(each[0], each) for each in run(lambda ledger: ledger.escalations_due(now=now, limit=limit))]):
+    for due in _sets(deps, [(each[0], each) for each in run(lambda ledger: ledger.work.escalations_due(now=now, limit=limit))]):
         yield partial(_settle, deps, _DECIDE, due)
-    for incident_id in run(lambda ledger: ledger.operations_rounds_due(now=now, limit=limit)):
+    for incident_id in run(lambda ledger: ledger.work.operations_rounds_due(now=now, limit=limit)):
         yield partial(_start_operations_round, deps, incident_id)
-    for incident_id in run(lambda ledger: ledger.rounds_due(now=now, limit=limit)):
+    for incident_id in run(lambda ledger: ledger.work.rounds_due(now=now, limit=limit)):
         yield partial(_pass_rounds, deps, incident_id)
 
 
 def _sets(deps: Dependencies, items: Sequence[tuple[str, Item]]) -> Iterator[Sequence[Item]]:
     """Cut (incident id, item) into sets for one transaction each: of operations incidents or of others, never both."""
-    own = deps.transactions.run(lambda ledger: ledger.operations_among({each for each, _ in items})) if items else frozenset()
+    own = deps.transactions.run(lambda ledger: ledger.operations.among({each for each, _ in items})) if items else frozenset()
     for is_own in (False, True):
         some = [item for incident_id, item in items if (incident_id in own) is is_own]
         for start in range(0, len(some), _SET):
@@ -104,7 +104,7 @@ def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Se
 def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
     """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
     decisions.load(tx, refs)
-    return tx.ledger.quarantined_among({ref.incident_id for ref in refs})
+    return tx.ledger.adoption.quarantined_among({ref.incident_id for ref in refs})
 
 
 def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
@@ -120,23 +120,23 @@ def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef)
 def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
     """Lock escalations, and those of their notifications that have expired; read what deciding needs."""
     _load_escalations(tx, due)
-    if expired := [row.id for _, each in due for row in _expired(tx, tx.ledger.escalation(each))]:
+    if expired := [row.id for _, each in due for row in _expired(tx, tx.ledger.escalations.get(each))]:
         _load_escalations(tx, due, moving=expired)
 
 
 def _load_escalations(tx: Transaction, due: Sequence[tuple[str, str]], *, moving: Collection[str] = ()) -> None:
-    tx.ledger.load_escalations([escalation_id for _, escalation_id in due], moving=moving)
-    tx.ledger.load_stops({incident_id for incident_id, _ in due})
+    tx.ledger.escalations.load([escalation_id for _, escalation_id in due], moving=moving)
+    tx.ledger.stops.load({incident_id for incident_id, _ in due})
 
 
 def _expired(tx: Transaction, escalation: EscalationFacts) -> Iterator[NotificationFacts]:
-    for row in tx.ledger.notifications(escalation.id):
+    for row in tx.ledger.notifications.of(escalation.id):
         if row.state is NotificationState.QUEUED and claim.is_expired(tx, row, escalation):
             yield row
 
 
 def _decide(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
-    escalation = tx.ledger.lock_escalation(due[1])
+    escalation = tx.ledger.escalations.lock(due[1])
     if escalation.next_decision_at is None or escalation.next_decision_at > tx.now:
         return
     for row in _expired(tx, escalation):
@@ -150,7 +150,7 @@ _DECIDE = SetUseCase(_load_due, _decide)
 
 def _start_operations_round(deps: Dependencies, incident_id: str) -> Consequences:
     def body(tx: Transaction) -> None:
-        incident = tx.ledger.lock_incident(incident_id)
+        incident = tx.ledger.incidents.lock(incident_id)
         is_due = incident.round_at is not None and incident.round_at <= tx.now
         if is_due and incident.state is not IncidentState.RESOLVED:
             operations.start_round(tx, incident)
@@ -160,7 +160,7 @@ def _start_operations_round(deps: Dependencies, incident_id: str) -> Consequence
 
 def _pass_rounds(deps: Dependencies, incident_id: str) -> Consequences:
     def body(tx: Transaction) -> None:
-        incident = tx.ledger.lock_incident(incident_id)
+        incident = tx.ledger.incidents.lock(incident_id)
         (operations if incident.is_operations else rounds).pass_time(tx, incident)
 
     return use_case.run(deps, body)[1]
@@ -170,13 +170,13 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Conse
     """Ring for due notifications; return also when the last sweep was."""
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
-        swept_at = tx.ledger.swept_at()
+        swept_at = tx.ledger.stops.swept_at()
         outage = outages.keep(tx, swept_at)
-        for receipt in tx.ledger.stale_receipts(before=tx.now - _DISOWN_AFTER, limit=limit):
-            tx.ledger.match_receipt(receipt, attempt_id=None)
-        tx.ledger.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
-        tx.ledger.forget_codes(now=tx.now)
-        due = tx.ledger.ring_due(now=tx.now, again_after=again_after, limit=limit)
+        for receipt in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit):
+            tx.ledger.inbox.match(receipt, attempt_id=None)
+        tx.ledger.inbox.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
+        tx.ledger.replies.forget_codes(now=tx.now)
+        due = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=limit)
         return Consequences(due=due, outages=(outage,) if outage else ()), swept_at
 
     return use_case.run(deps, body)[0]

@@ -88,14 +88,14 @@ class Transaction:
     def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Add notifications that are due now; one that exists already stays as it is."""
         placed = [replace(row, due_at=self.now, rung_at=self.now, namespace=self._namespace(row.incident_id)) for row in rows]
-        added = self.ledger.add_notifications(placed, event=event)
+        added = self.ledger.notifications.add(placed, event=event)
         for row in added:
             self._note_due(row)
         return added
 
     def _namespace(self, incident_id: str) -> str:
         if incident_id not in self._namespaces:
-            self._namespaces[incident_id] = self.ledger.incident(incident_id).namespace
+            self._namespaces[incident_id] = self.ledger.incidents.get(incident_id).namespace
         return self._namespaces[incident_id]
 
     def _is_newly_due(self, before: NotificationFacts, after: NotificationFacts) -> bool:
@@ -128,6 +128,6 @@ class Transaction:
 
     def _is_acknowledged_or_resolved(self, row: NotificationFacts) -> bool:
         """Return whether the incident of a row is acknowledged for it or resolved; a newer round is no reason to stop ringing."""
-        if self.ledger.escalation(row.escalation_id).state is EscalationState.ACKNOWLEDGED:
+        if self.ledger.escalations.get(row.escalation_id).state is EscalationState.ACKNOWLEDGED:
             return True
-        return self.ledger.incident(row.incident_id).state is IncidentState.RESOLVED
+        return self.ledger.incidents.get(row.incident_id).state is IncidentState.RESOLVED

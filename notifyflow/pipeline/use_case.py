@@ -201,10 +201,10 @@ def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, In
 def _lock(tx: Transaction, ref: IncidentRef) -> IncidentFacts:
     match ref:
         case ByKey(key, namespace):
-            incident = tx.ledger.lock_named(key, namespace=namespace)
+            incident = tx.ledger.incidents.lock_named(key, namespace=namespace)
             name = key
         case ById(incident_id):
-            incident = tx.ledger.lock_incident_if_kept(incident_id)
+            incident = tx.ledger.incidents.lock_if_kept(incident_id)
             name, namespace = incident_id, None
         case _:
             assert_never(ref)

@@ -60,7 +60,7 @@ class Access:
             created_at=now,
             expires_at=None if valid_for is None else now + valid_for,
         )
-        self._store.run(lambda ledger: ledger.add_api_key(key))
+        self._store.run(lambda ledger: ledger.keys.add(key))
         return key, keys.spell(key.id, secret)
 
     def rotate(self, key_id: str, *, overlap: timedelta | None = None, valid_for: timedelta | None = None) -> tuple[ApiKey, str]:
@@ -81,15 +81,15 @@ class Access:
         secret, now, new_id = self._new_secret(), self._clock.now(), self._ids.new()
 
         def replace_key(ledger: Ledger) -> ApiKey:
-            old = ledger.lock_api_key(key_id)
+            old = ledger.keys.lock(key_id)
             if old is None:
                 raise ApiKeyNotFound(key_id)
             new = keys.replacement(old, key_id=new_id, digest=keys.digest(secret), valid_for=valid_for, now=now)
-            ledger.add_api_key(new)
+            ledger.keys.add(new)
             if overlap is None:
-                ledger.revoke_api_key(old.id, at=now)
+                ledger.keys.revoke(old.id, at=now)
             elif old.expires_at is None or old.expires_at > now + overlap:
-                ledger.expire_api_key(old.id, at=now + overlap)
+                ledger.keys.expire(old.id, at=now + overlap)
             return new
 
         return self._store.run(replace_key), keys.spell(new_id, secret)
@@ -100,7 +100,7 @@ class Access:
 
     def keys(self) -> Sequence[ApiKey]:
         """Return all keys, the oldest first."""
-        return self._store.read(lambda reads: reads.api_keys())
+        return self._store.read(lambda reads: reads.listings.api_keys())
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key, from its next use on.
@@ -109,7 +109,7 @@ class Access:
             ApiKeyNotFound: When there is no such key.
         """
         now = self._clock.now()
-        if not self._store.run(lambda ledger: ledger.revoke_api_key(key_id, at=now)):
+        if not self._store.run(lambda ledger: ledger.keys.revoke(key_id, at=now)):
             raise ApiKeyNotFound(key_id)
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
@@ -123,10 +123,10 @@ class Access:
         """
         key_id, secret = keys.read(presented)
         now = self._clock.now()
-        key = keys.authorise(self._store.read(lambda reads: reads.api_key(key_id)), secret, scope, now=now)
+        key = keys.authorise(self._store.read(lambda reads: reads.listings.api_key(key_id)), secret, scope, now=now)
         self._limit_rate(key.id, now)
         if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:
-            self._store.run(lambda ledger: ledger.note_api_key_use(key.id, at=now))
+            self._store.run(lambda ledger: ledger.keys.note_use(key.id, at=now))
         return key
 
     def _limit_rate(self, key_id: str, now: datetime) -> None:

@@ -180,17 +180,19 @@ class Service:
 
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """Return a page of incidents, the newest first."""
-        return self._read(lambda reads: reads.incident_page(wanted, before_id=before_id, limit=limit))
+        return self._read(lambda reads: reads.listings.incidents(wanted, before_id=before_id, limit=limit))
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """Return a page of the recipients that some namespaces know, or any where None, by id."""
         since = self._deps.clock.now() - _RECENT
-        return self._read(lambda reads: reads.recipient_page(after_id=after_id, limit=limit, since=since, namespaces=namespaces))
+        return self._read(
+            lambda reads: reads.listings.recipients(after_id=after_id, limit=limit, since=since, namespaces=namespaces)
+        )
 
     def recipient(self, recipient_id: str, namespaces: frozenset[str] | None) -> KnownRecipient | None:
         """Return a recipient as some namespaces know them, or any where None; None if none of them does."""
         since = self._deps.clock.now() - _RECENT
-        return self._read(lambda reads: reads.recipient(recipient_id, since=since, namespaces=namespaces))
+        return self._read(lambda reads: reads.listings.recipient(recipient_id, since=since, namespaces=namespaces))
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
         """Return an incident's content as one recipient is shown it: that of operations has links to the failed incidents."""

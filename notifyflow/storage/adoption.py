@@ -7,6 +7,7 @@ from peewee import SQL, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS
+from notifyflow.storage.conditions import IS_UNRESOLVED, QUEUED
 from notifyflow.storage.models import (
     EnvironmentRow,
     EscalationRow,
@@ -14,51 +15,50 @@ from notifyflow.storage.models import (
     NotificationRow,
     QuarantineRow,
 )
-from notifyflow.storage.rows import IS_UNRESOLVED, Rows, batches, select
+from notifyflow.storage.rows import Reader, batches
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.turns import QUEUED
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.unit import Part
 
 _QUARANTINED_AMONG = Statement(
     lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.among(QuarantineRow.incident_id))
 )
 
 
-class Environments(Rows):
+class Adopted(Reader):
     """Reads of the environment and of the quarantine."""
 
     def environment(self) -> str | None:
         """Return the environment the database belongs to, or None."""
-        row = self._first(EnvironmentRow.select(EnvironmentRow.name))
+        row = self._source.first(EnvironmentRow.select(EnvironmentRow.name))
         return None if row is None else str(row["name"])
 
     def is_quarantined(self, incident_id: str) -> bool:
         """Return whether an incident is quarantined."""
         query = QuarantineRow.select(QuarantineRow.incident_id).where(QuarantineRow.incident_id == incident_id)
-        return self._first(query) is not None
+        return self._source.first(query) is not None
 
     def quarantined_count(self) -> int:
         """Count the incidents that are quarantined."""
-        return int(self._scalar(QuarantineRow.select(fn.COUNT(SQL("*")))))
+        return int(self._source.scalar(QuarantineRow.select(fn.COUNT(SQL("*")))))
 
 
-class Adoption(Environments, Unit):
+class Adoption(Part, Adopted):
     """The environment and the quarantined incidents."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
         """Set the environment the database belongs to; None removes it."""
-        self._execute(EnvironmentRow.delete())
+        self._unit.execute(EnvironmentRow.delete())
         if name is not None:
             self.begin_environment(name, at=at)
 
     def begin_environment(self, name: str, *, at: datetime) -> None:
         """Set the environment the database belongs to, unless it is set."""
-        self._insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
+        self._unit.insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
 
     def quarantine_unfinished(self, *, at: datetime) -> int:
         """Quarantine the incidents that ``unfinished`` lists; return how many are quarantined now."""
         unfinished = self.unfinished()
-        self._insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in unfinished])
+        self._unit.insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in unfinished])
         self._mark(unfinished, is_quarantined=True)
         return self.quarantined_count()
 
@@ -69,30 +69,25 @@ class Adoption(Environments, Unit):
         found = IncidentRow.select(IncidentRow.id).where(
             is_unfinished, IncidentRow.id.not_in(QuarantineRow.select(QuarantineRow.incident_id))
         )
-        return [row["id"] for row in self._rows(found.order_by(IncidentRow.id))]
+        return [row["id"] for row in self._unit.rows(found.order_by(IncidentRow.id))]
 
     def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
         """Return those of some incidents that are quarantined."""
-        return frozenset(row["incident_id"] for row in self._rows(_QUARANTINED_AMONG(sorted(incident_ids))))
+        return frozenset(row["incident_id"] for row in self._unit.rows(_QUARANTINED_AMONG(sorted(incident_ids))))
 
     def quarantined(self) -> Sequence[str]:
         """List the incidents that are quarantined, the oldest first."""
-        return [row["incident_id"] for row in self._rows(QuarantineRow.select().order_by(QuarantineRow.incident_id))]
+        return [row["incident_id"] for row in self._unit.rows(QuarantineRow.select().order_by(QuarantineRow.incident_id))]
 
-    def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
-        """Lock and read what of an incident is queued."""
-        query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
-        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
-
-    def release_from_quarantine(self, incident_ids: Sequence[str]) -> None:
+    def release(self, incident_ids: Sequence[str]) -> None:
         """Release incidents from quarantine; the next sweep rings for their due notifications.
 
         The caller has stored how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
         """
-        self._execute(QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)))
+        self._unit.execute(QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)))
         self._mark(incident_ids, is_quarantined=False)
         rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
-        self._execute(NotificationRow.update(rung_at=None).where(rung), changes=NotificationFacts)
+        self._unit.execute(NotificationRow.update(rung_at=None).where(rung), changes=NotificationFacts)
 
     def _mark(self, incident_ids: Sequence[str], *, is_quarantined: bool) -> None:
         """Mark the rows of incidents that enter or leave the quarantine.
@@ -101,4 +96,4 @@ class Adoption(Environments, Unit):
         """
         for batch in batches(incident_ids):
             for model in (EscalationRow, NotificationRow):
-                self._execute(model.update(is_quarantined=is_quarantined).where(model.incident_id.in_(batch)))
+                self._unit.execute(model.update(is_quarantined=is_quarantined).where(model.incident_id.in_(batch)))

@@ -14,7 +14,7 @@ from notifyflow.core import audit
 from notifyflow.core.audit import Finding, Round, Rule
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow, TransitionRow
-from notifyflow.storage.rows import Rows, select
+from notifyflow.storage.rows import Reader, select
 from notifyflow.storage.statements import Statement
 
 T = TypeVar("T")
@@ -94,20 +94,20 @@ class Audited:
     findings: tuple[Finding, ...]
 
 
-class Audits(Rows):
+class Audits(Reader):
     """The checker's reads; they walk primary keys and indexes only."""
 
     def incident_count(self) -> int:
         """Count all incidents."""
-        return int(self._scalar(IncidentRow.select(fn.COUNT(1))))
+        return int(self._source.scalar(IncidentRow.select(fn.COUNT(1))))
 
-    def audit_operations(self) -> tuple[Finding, ...]:
+    def operations(self) -> tuple[Finding, ...]:
         """Check that at most one operations incident is open."""
         query = IncidentRow.select(IncidentRow.id).where(IncidentRow.is_operations, IncidentRow.state != SQL("'RESOLVED'"))
-        ids = [row["id"] for row in self._rows(query.order_by(IncidentRow.id))]
+        ids = [row["id"] for row in self._source.rows(query.order_by(IncidentRow.id))]
         return tuple(audit.check_operations(ids))
 
-    def audit(self, after_id: str, *, now: datetime, limit: int = _INCIDENTS_A_PAGE) -> Audited:
+    def page(self, after_id: str, *, now: datetime, limit: int = _INCIDENTS_A_PAGE) -> Audited:
         """Check the next incidents, by id, with all that belongs to them.
 
         Args:
@@ -115,7 +115,7 @@ class Audits(Rows):
             now: The instant; work due long before is overdue.
             limit: How many at most.
         """
-        ids = [str(row["id"]) for row in self._rows(_PAGE(after_id, limit))]
+        ids = [str(row["id"]) for row in self._source.rows(_PAGE(after_id, limit))]
         findings = list(self._missing(ids))
         incidents: dict[str, IncidentFacts] = {}
         for incident, log in self._readable(ids, self._incidents_with_logs, "incident", lambda each: each, findings):
@@ -127,14 +127,14 @@ class Audits(Rows):
             for stood in self._readable(wanted, read, "escalation", incident_ids.__getitem__, findings):
                 findings += audit.check_round(stood, now=now)
         last_id = ids[-1] if len(ids) == limit else ""
-        quarantined = {row["incident_id"] for row in self._rows(_QUARANTINED(ids))}
+        quarantined = {row["incident_id"] for row in self._source.rows(_QUARANTINED(ids))}
         late = [each for each in findings if each.rule is Rule.OVERDUE and each.incident_id in quarantined]
         return Audited(count=len(ids), last_id=last_id, findings=tuple(each for each in findings if each not in late))
 
     def _rounds(self, incident_ids: Sequence[str]) -> Iterator[dict[str, str]]:
         """List the escalations of consecutive incidents, a few at a time: id to incident."""
         place: tuple[Any, ...] = (incident_ids[0], "", -1)
-        while rows := self._rows(_ROUNDS(*place, incident_ids[-1], _ROUNDS_AT_A_TIME)):
+        while rows := self._source.rows(_ROUNDS(*place, incident_ids[-1], _ROUNDS_AT_A_TIME)):
             yield {row["id"]: row["incident_id"] for row in rows}
             place = tuple(rows[-1][field.name] for field in _PLACE)
 
@@ -162,12 +162,12 @@ class Audits(Rows):
 
     def _incidents_with_logs(self, ids: Sequence[str]) -> list[tuple[IncidentFacts, list[Transition]]]:
         logs = self._logs(ids)
-        return [(incident, logs[incident.id]) for incident in self._incidents(_INCIDENTS(ids))]
+        return [(incident, logs[incident.id]) for incident in self._source.incidents(_INCIDENTS(ids))]
 
     def _stood(self, incidents: Mapping[str, IncidentFacts], ids: Sequence[str]) -> list[Round]:
-        escalations = self._escalations(_ESCALATIONS(ids))
+        escalations = self._source.escalations(_ESCALATIONS(ids))
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
-        for row in self._notifications(_NOTIFICATIONS(ids)):
+        for row in self._source.notifications(_NOTIFICATIONS(ids)):
             notifications[row.escalation_id].append(row)
         belongs_to = {row.id: escalation_id for escalation_id, rows in notifications.items() for row in rows}
         logs = self._logs([*ids, *belongs_to], belongs_to)
@@ -184,20 +184,20 @@ class Audits(Rows):
         ]
 
     def _operations_of(self, escalation_ids: Sequence[str]) -> Mapping[str, IncidentFacts]:
-        links = self._rows(_LINKS(escalation_ids))
+        links = self._source.rows(_LINKS(escalation_ids))
         linked = {row["operations_incident_id"] for row in links}
-        found = {each.id: each for each in (self._incidents(_INCIDENTS(linked)) if linked else ())}
+        found = {each.id: each for each in (self._source.incidents(_INCIDENTS(linked)) if linked else ())}
         return {row["escalation_id"]: found[row["operations_incident_id"]] for row in links}
 
     def _logs(self, row_ids: Sequence[str], belongs_to: Mapping[str, str] = _TO_ITSELF) -> Mapping[str, list[Transition]]:
         """Read the lines of some rows as they were written, by the row to which theirs belongs."""
         logs: dict[str, list[Transition]] = defaultdict(list)
-        for row in self._rows(_LINES(row_ids)):
+        for row in self._source.rows(_LINES(row_ids)):
             logs[belongs_to.get(row["row_id"], row["row_id"])].append(Transition(**row))
         return logs
 
     def _missing(self, incident_ids: Sequence[str]) -> Iterator[Finding]:
         """Find what the log tells of and no table has."""
         for machine, statement in _MISSING.items():
-            for row in self._rows(statement(incident_ids)):
+            for row in self._source.rows(statement(incident_ids)):
                 yield audit.missing(machine, row["row_id"], row["incident_id"])

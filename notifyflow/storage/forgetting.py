@@ -7,11 +7,12 @@ from peewee import SQL, Model, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.storage import models
+from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import MarkedField, OnForget
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
 from notifyflow.storage.models.incidents import FORGOTTEN
-from notifyflow.storage.rows import IS_UNRESOLVED, select
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.rows import select
+from notifyflow.storage.unit import Part
 
 
 def marks(model: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ _MODELS = [getattr(models, name) for name in models.__all__]
 _DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).values()]
 
 
-class Forgetting(Unit):
+class Recipients(Part):
     """Reads and overwrites the data of one person."""
 
     def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
@@ -39,14 +40,14 @@ class Forgetting(Unit):
             .where(ContactRow.recipient_id == recipient_id, IS_UNRESOLVED)
             .order_by(IncidentRow.key, IncidentRow.namespace)
         )
-        return [(row["namespace"], row["key"]) for row in self._rows(query)]
+        return [(row["namespace"], row["key"]) for row in self._unit.rows(query)]
 
-    def lock_in_progress_of(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
+    def lock_in_progress(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read the notifications for a recipient that are queued or being sent."""
         theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
         in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
         query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
-        return self._notifications(self._locked(query.order_by(NotificationRow.id)))
+        return self._unit.notifications(self._unit.locked(query.order_by(NotificationRow.id)))
 
     def forget(self, recipient_id: str) -> int:
         """Overwrite the personal columns of a recipient's contacts and of the receipts of their messages; delete their numbers.
@@ -62,11 +63,11 @@ class Forgetting(Unit):
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)
         for model in _DELETED:
-            self._execute(model.delete().where(model.recipient_id == recipient_id))
-        count = self._execute(ContactRow.update(_replacements(ContactRow)).where(is_theirs))
+            self._unit.execute(model.delete().where(model.recipient_id == recipient_id))
+        count = self._unit.execute(ContactRow.update(_replacements(ContactRow)).where(is_theirs))
         kept = ContactRow.alias()
         is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
-        self._execute(IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared))
+        self._unit.execute(IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared))
         return count
 
     def _forget_receipts(self, recipient_id: str) -> None:
@@ -77,7 +78,7 @@ class Forgetting(Unit):
             .where(EscalationRow.recipient_id == recipient_id)
         )
         is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
-        for row in self._rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
+        for row in self._unit.rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
             for address in row["addresses"].values():
                 is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
-        self._execute(ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs))
+        self._unit.execute(ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs))

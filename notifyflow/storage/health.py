@@ -7,14 +7,14 @@ from peewee import SQL, Expression, Model
 
 from notifyflow.core.model import REACHING, EscalationState, IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.unit import Part
 
 _NAME = "heartbeat"
 _QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt out, since the indexes begin with it
 _WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, EscalationState.CANCELLED}
 
 
-class Health(Unit):
+class Heartbeat(Part):
     """Checks of the whole database, each from an index; only the heartbeat's own row is locked."""
 
     def is_left_behind(self, *, before: datetime) -> bool:
@@ -47,7 +47,7 @@ class Health(Unit):
             )
             .order_by(EscalationRow.recipient_id, EscalationRow.round.desc())
         )
-        rounds = self._rows(query)
+        rounds = self._unit.rows(query)
         newest: list[str] = []
         for _, own in groupby(rounds, lambda row: row["recipient_id"]):
             ended = None
@@ -61,14 +61,14 @@ class Health(Unit):
         is_reached = NotificationRow.escalation_id.in_(newest) & NotificationRow.state.in_(REACHING)
         return bool(rounds) and not self._has(NotificationRow, is_reached)
 
-    def is_heartbeat_due(self, *, before: datetime) -> bool:
+    def is_due(self, *, before: datetime) -> bool:
         """Return whether the last heartbeat was sent before an instant."""
         return not self._has(HeartbeatRow, HeartbeatRow.at > before)
 
-    def claim_heartbeat(self, *, before: datetime, now: datetime) -> bool:
+    def claim(self, *, before: datetime, now: datetime) -> bool:
         """Claim the next heartbeat for this process; return False if another process has claimed it since."""
-        is_claimed = bool(self._execute(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before)))
-        return is_claimed or self._insert_once(HeartbeatRow, {"name": _NAME, "at": now})
+        is_claimed = bool(self._unit.execute(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before)))
+        return is_claimed or self._unit.insert_once(HeartbeatRow, {"name": _NAME, "at": now})
 
     def _has(self, model: type[Model], *where: Expression) -> bool:
-        return self._first(model.select(SQL("1").alias("one")).where(*where)) is not None
+        return self._unit.first(model.select(SQL("1").alias("one")).where(*where)) is not None

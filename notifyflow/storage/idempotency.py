@@ -7,7 +7,7 @@ from datetime import datetime
 from notifyflow.core.model import Notified
 from notifyflow.storage.models import IdempotentResponseRow
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.unit import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,28 +27,26 @@ Request = tuple[str, str]
 """A request: its API key's id, and its idempotency key."""
 
 
-class IdempotentResponses(Unit):
+class Responses(Part):
     """Responses under API keys' idempotency keys."""
 
-    def idempotent_responses(self, requests: Collection[Request], *, now: datetime) -> Mapping[Request, IdempotentResponse]:
+    def get(self, requests: Collection[Request], *, now: datetime) -> Mapping[Request, IdempotentResponse]:
         """Return the stored responses to requests, without those that have expired."""
         if not requests:
             return {}
         found = {}
-        for row in self._rows(_RESPONSES(*map(sorted, map(set, zip(*requests, strict=True))), now)):
+        for row in self._unit.rows(_RESPONSES(*map(sorted, map(set, zip(*requests, strict=True))), now)):
             request = row.pop("api_key_id"), row.pop("idempotency_key")
             found[request] = IdempotentResponse(**row)
         return found
 
-    def store_idempotent_responses(
-        self, responses: Mapping[Request, IdempotentResponse], *, now: datetime, expires_at: datetime
-    ) -> None:
+    def store(self, responses: Mapping[Request, IdempotentResponse], *, now: datetime, expires_at: datetime) -> None:
         """Store responses, and delete those that have expired.
 
         Where another transaction has just stored one under the same key, the whole use case is repeated, and finds that one.
         """
         if responses:
-            self._execute(_DELETE_EXPIRED(now))
+            self._unit.execute(_DELETE_EXPIRED(now))
             rows = [
                 {
                     "api_key_id": api_key_id,
@@ -59,7 +57,7 @@ class IdempotentResponses(Unit):
                 }
                 for (api_key_id, idempotency_key), response in responses.items()
             ]
-            self._insert_set(IdempotentResponseRow, rows)
+            self._unit.insert_set(IdempotentResponseRow, rows)
 
 
 _RESPONSES = Statement(

@@ -5,13 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from peewee import SQL, Expression, IntegerField, Select, Tuple, Value, fn
+from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
 from notifyflow.core.model import Receipt
 from notifyflow.storage import sets
-from notifyflow.storage.models import AttemptRow, ReceiptRow
+from notifyflow.storage.models import AttemptRow, NotificationRow, ReceiptRow
 from notifyflow.storage.statements import Places, Run, Statement
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.unit import Part
 
 _MOST_WAITING = 1000
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
@@ -82,14 +82,14 @@ def _match(receipt: Receipt, attempt_id: str | None) -> tuple[ReceiptState, str 
     return (ReceiptState.WAITING if receipt.attempt_id is None else ReceiptState.FOREIGN), None
 
 
-class Inbox(Unit):
+class Inbox(Part):
     """Receipts."""
 
-    def add_receipt(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
-        """Store a receipt, which waits; return whether it is new, as ``add_receipts``."""
-        return self._insert_once(ReceiptRow, _row(receipt, raw, at, ReceiptState.WAITING))
+    def add(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
+        """Store a receipt, which waits; return whether it is new, as ``add_many``."""
+        return self._unit.insert_once(ReceiptRow, _row(receipt, raw, at, ReceiptState.WAITING))
 
-    def add_receipts(self, arrived: Sequence[tuple[Receipt, str, str | None]], *, at: datetime) -> tuple[bool, ...]:
+    def add_many(self, arrived: Sequence[tuple[Receipt, str, str | None]], *, at: datetime) -> tuple[bool, ...]:
         """Store receipts: matched if their attempts are known, foreign if they name others, and waiting otherwise.
 
         Args:
@@ -104,16 +104,16 @@ class Inbox(Unit):
         first = {key: number for number, key in reversed([*enumerate(keys)])}
         ordered = [arrived[first[key]] for key in sorted(first)]
         rows = [_row(receipt, raw, at, *_match(receipt, attempt_id)) for receipt, raw, attempt_id in ordered]
-        inserted = self._insert_new(ReceiptRow, rows, _KEY)
+        inserted = self._unit.insert_new(ReceiptRow, rows, _KEY)
         return tuple(key in inserted and first[key] == number for number, key in enumerate(keys))
 
     def note_called_back(self, receipts: Sequence[Receipt]) -> None:
         """Note that the callbacks of receipts have arrived, too, if they were fetched."""
         if receipts:
             rows = [(False, *key, True) for key in sorted(map(_key, receipts))]
-            sets.update(self._db, ReceiptRow, ("is_fetched",), (*_KEY, "is_fetched"), rows)
+            sets.update(self._unit.db, ReceiptRow, ("is_fetched",), (*_KEY, "is_fetched"), rows)
 
-    def match_receipt(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
+    def match(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
         """Match a waiting receipt with its attempt; with None it is marked as foreign.
 
         Returns:
@@ -122,7 +122,7 @@ class Inbox(Unit):
         state = ReceiptState.FOREIGN if attempt_id is None else ReceiptState.MATCHED
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         query = ReceiptRow.update(state=state, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
-        return bool(self._execute(query))
+        return bool(self._unit.execute(query))
 
     def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
         """Store that a receipt that waits is a reply.
@@ -131,26 +131,41 @@ class Inbox(Unit):
         """
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         state = ReceiptState.DONE if is_done else ReceiptState.FOREIGN
-        self._execute(ReceiptRow.update(state=state).where(is_it, _IS_WAITING))
+        self._unit.execute(ReceiptRow.update(state=state).where(is_it, _IS_WAITING))
 
-    def waiting_receipts(self, providers: Sequence[str], provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
+    def waiting(self, providers: Sequence[str], provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
         """Read the receipts for providers' message ids that came before we knew these ids, in the order they came."""
         return self._receipts(_WAITING(providers, provider_refs, _MOST_WAITING))
 
-    def missed_receipts(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
+    def missed(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read what waits although its attempt is known, of what came after ``since`` or before ``before``, in the order it came.
 
         A receipt and the record of its attempt that are written at once do not see each other.
         """
         return self._receipts(_MISSED(since, before, limit))
 
-    def stale_receipts(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
+    def stale(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
         """Read waiting receipts of unknown attempts that were received before an instant, the oldest first."""
         return self._receipts(_STALE(before, limit))
 
+    def has_called_back(self, provider: str, channel: str, *, since: datetime) -> bool:
+        """Return whether a provider has called back since an instant; callbacks of unknown attempts count for every channel."""
+        query = (
+            ReceiptRow.select(SQL("1"))
+            .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
+            .join(NotificationRow, JOIN.LEFT_OUTER, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(
+                ReceiptRow.provider == provider,
+                ReceiptRow.received_at > since,
+                ReceiptRow.is_fetched == SQL("FALSE"),
+                NotificationRow.channel.is_null() | (NotificationRow.channel == channel),
+            )
+        )
+        return self._unit.first(query.limit(1)) is not None
+
     def forget_bodies(self, *, before: datetime, limit: int) -> None:
         """Overwrite the raw bodies of some receipts received before an instant; the values read from them stay."""
-        if not self._rows(_OLD_BODY(before)):  # as a rule there are none, and a sweep is not to write for nothing
+        if not self._unit.rows(_OLD_BODY(before)):  # as a rule there are none, and a sweep is not to write for nothing
             return
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         old = (
@@ -159,7 +174,7 @@ class Inbox(Unit):
             .order_by(ReceiptRow.received_at)
             .limit(limit)
         )
-        self._execute(ReceiptRow.update(body="").where(key.in_(old)))
+        self._unit.execute(ReceiptRow.update(body="").where(key.in_(old)))
 
     def _receipts(self, found: Run) -> tuple[Receipt, ...]:
-        return tuple(Receipt(**row) for row in self._rows(found))
+        return tuple(Receipt(**row) for row in self._unit.rows(found))

@@ -8,20 +8,19 @@ from peewee import Expression, Select
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
 from notifyflow.storage import sets
+from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.rows import (
     CONTACT,
     CONTENT,
     INCIDENT,
-    IS_UNRESOLVED,
-    Named,
     content_columns,
     first,
     must_exist,
     select,
 )
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.unit import Part
 
 _UNRESOLVED = Statement(
     lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(
@@ -54,15 +53,15 @@ _CONTACTS_OF = Statement(
 )
 
 
-class Incidents(Unit, Named):
-    """Incidents, their content and their contacts."""
+class Incidents(Part):
+    """Incidents and their content."""
 
     def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
         """Lock and read, by id, the unresolved incidents that names have: pairs of a namespace and a key."""
         if not names:
             return {}
         namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
-        found = self._incidents(self._locked(_UNRESOLVED(namespaces, keys)))
+        found = self._unit.incidents(self._unit.locked(_UNRESOLVED(namespaces, keys)))
         return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
@@ -75,48 +74,48 @@ class Incidents(Unit, Named):
         Raises:
             AmbiguousKey: When the name means several unresolved incidents.
         """
-        return self._named(key, namespace, self._locked)
+        return self._unit.named(key, namespace, self._unit.locked)
 
-    def lock_incident(self, incident_id: str) -> IncidentFacts:
+    def lock(self, incident_id: str) -> IncidentFacts:
         """Lock and read an incident that is known to exist.
 
         Raises:
             StorageError: When it does not.
         """
-        return must_exist(self.lock_incident_if_kept(incident_id), "incident", incident_id)
+        return must_exist(self.lock_if_kept(incident_id), "incident", incident_id)
 
-    def lock_incident_if_kept(self, incident_id: str) -> IncidentFacts | None:
+    def lock_if_kept(self, incident_id: str) -> IncidentFacts | None:
         """Lock and read an incident, or return None if it was pruned."""
-        known = self._known(IncidentFacts, incident_id, is_locked=True)
-        return known or first(self._incidents(self._locked(INCIDENT(incident_id))))
+        known = self._unit.known(IncidentFacts, incident_id, is_locked=True)
+        return known or first(self._unit.incidents(self._unit.locked(INCIDENT(incident_id))))
 
-    def lock_incidents(self, incident_ids: Collection[str]) -> None:
+    def lock_many(self, incident_ids: Collection[str]) -> None:
         """Lock and keep incidents, by id."""
         if incident_ids:
-            self._incidents(self._locked(_INCIDENTS(sorted(incident_ids))))
+            self._unit.incidents(self._unit.locked(_INCIDENTS(sorted(incident_ids))))
 
-    def load_incidents(self, incident_ids: Collection[str]) -> None:
+    def load(self, incident_ids: Collection[str]) -> None:
         """Read and keep incidents; not locked."""
-        self._incidents(_INCIDENTS(sorted(incident_ids)))
+        self._unit.incidents(_INCIDENTS(sorted(incident_ids)))
 
-    def incident(self, incident_id: str) -> IncidentFacts:
+    def get(self, incident_id: str) -> IncidentFacts:
         """Read an incident that is known to exist; not locked.
 
         Raises:
             StorageError: When it does not.
         """
-        known = self._known(IncidentFacts, incident_id, is_locked=False)
-        return must_exist(known or first(self._incidents(INCIDENT(incident_id))), "incident", incident_id)
+        known = self._unit.known(IncidentFacts, incident_id, is_locked=False)
+        return must_exist(known or first(self._unit.incidents(INCIDENT(incident_id))), "incident", incident_id)
 
-    def add_incident(self, facts: IncidentFacts, content: Incident) -> None:
+    def add(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its start.
 
         If another transaction has just stored the same key, the whole use case is repeated, and finds that incident.
         """
-        self._keep_policy(facts.policy, at=facts.opened_at)
-        self._add([facts])
-        self._new_content[facts.id] = content_columns(content)
-        self._log([facts], event="opened", at=facts.opened_at)
+        self._unit.keep_policy(facts.policy, at=facts.opened_at)
+        self._unit.add([facts])
+        self._unit.new_content[facts.id] = content_columns(content)
+        self._unit.log([facts], event="opened", at=facts.opened_at)
 
     def content(self, incident_id: str) -> Incident:
         """Read the latest content.
@@ -124,78 +123,85 @@ class Incidents(Unit, Named):
         Raises:
             StorageError: When there is no such incident.
         """
-        known: Incident | None = self._unlocked.get(("content", incident_id))
+        known: Incident | None = self._unit.unlocked.get(("content", incident_id))
         if known is None:
-            known = self._unlocked["content", incident_id] = must_exist(self._content(incident_id), "incident", incident_id)
+            known = self._unit.unlocked["content", incident_id] = must_exist(
+                self._unit.content(incident_id), "incident", incident_id
+            )
         return known
 
     def load_contents(self, incident_ids: Collection[str]) -> None:
         """Read and keep the latest content of incidents; not locked."""
-        for row in self._rows(_CONTENTS(sorted(incident_ids))):
+        for row in self._unit.rows(_CONTENTS(sorted(incident_ids))):
             incident_id = row.pop("id")
-            self._unlocked["content", incident_id] = Incident(**row)
+            self._unit.unlocked["content", incident_id] = Incident(**row)
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""
-        self._execute(IncidentRow.update(content_columns(content)).where(IncidentRow.id == incident_id))
-        self._unlocked.clear()
+        self._unit.execute(IncidentRow.update(content_columns(content)).where(IncidentRow.id == incident_id))
+        self._unit.unlocked.clear()
 
-    def contacts(self, incident_id: str) -> Mapping[str, Contact]:
+    def lock_newest(self, *where: Expression) -> IncidentFacts | None:
+        """Lock and read the incident that was opened last of those that meet conditions."""
+        return first(self._unit.incidents(self._unit.locked(_newest(*where))))
+
+
+class Contacts(Part):
+    """The contacts of incidents."""
+
+    def of(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
-        known: Mapping[str, Contact] | None = self._unlocked.get(("contacts", incident_id))
+        known: Mapping[str, Contact] | None = self._unit.unlocked.get(("contacts", incident_id))
         if known is None:
-            self.load_all_contacts([incident_id])
-            known = self._unlocked["contacts", incident_id]
+            self.load_all([incident_id])
+            known = self._unit.unlocked["contacts", incident_id]
         return known
 
-    def load_all_contacts(self, incident_ids: Collection[str]) -> None:
+    def load_all(self, incident_ids: Collection[str]) -> None:
         """Read and keep all contacts of incidents; not locked."""
         found: dict[str, dict[str, Contact]] = {each: {} for each in incident_ids}
-        for row in self._rows(_ALL_CONTACTS(sorted(incident_ids))):
+        for row in self._unit.rows(_ALL_CONTACTS(sorted(incident_ids))):
             incident_id = row.pop("incident_id")
             contact = Contact(**row)
             found[incident_id][contact.recipient_id] = contact
         for incident_id, contacts in found.items():
-            self._unlocked["contacts", incident_id] = contacts
-            self._unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
+            self._unit.unlocked["contacts", incident_id] = contacts
+            self._unit.unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
 
-    def contact(self, incident_id: str, recipient_id: str) -> Contact:
+    def get(self, incident_id: str, recipient_id: str) -> Contact:
         """Read the contact of a recipient whom the incident is known to have.
 
         Raises:
             StorageError: When it has no such recipient.
         """
-        known: Contact | None = self._unlocked.get(("contact", incident_id, recipient_id))
+        known: Contact | None = self._unit.unlocked.get(("contact", incident_id, recipient_id))
         if known is None:
-            found = [Contact(**row) for row in self._rows(_CONTACT(incident_id, recipient_id))]
-            known = self._unlocked["contact", incident_id, recipient_id] = must_exist(
+            found = [Contact(**row) for row in self._unit.rows(_CONTACT(incident_id, recipient_id))]
+            known = self._unit.unlocked["contact", incident_id, recipient_id] = must_exist(
                 first(found), "contact of incident", incident_id
             )
         return known
 
-    def load_contacts(self, escalation_ids: Collection[str]) -> None:
+    def load(self, escalation_ids: Collection[str]) -> None:
         """Read and keep the contacts of escalations' recipients; not locked."""
-        for row in self._rows(_CONTACTS_OF(sorted(escalation_ids))):
+        for row in self._unit.rows(_CONTACTS_OF(sorted(escalation_ids))):
             incident_id = row.pop("incident_id")
             contact = Contact(**row)
-            self._unlocked["contact", incident_id, contact.recipient_id] = contact
+            self._unit.unlocked["contact", incident_id, contact.recipient_id] = contact
 
-    def add_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
+    def add(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store the contacts of a new incident, in order."""
-        self._new_contacts += _rows_of(incident_id, contacts, after=0)
+        self._unit.new_contacts += _rows_of(incident_id, contacts, after=0)
 
-    def put_contacts(self, incident_id: str, contacts: Sequence[Contact]) -> None:
+    def put(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store contacts; a known recipient keeps the position, and new ones come last."""
-        known = self.contacts(incident_id)
+        known = self.of(incident_id)
         moved = [(*_values(each), incident_id, each.recipient_id) for each in contacts if each.recipient_id in known]
         if moved:
-            sets.update(self._db, ContactRow, _VALUES, ("incident_id", "recipient_id"), moved)
+            sets.update(self._unit.db, ContactRow, _VALUES, ("incident_id", "recipient_id"), moved)
         new = [each for each in contacts if each.recipient_id not in known]
-        self._new_contacts += _rows_of(incident_id, new, after=len(known))
-        self._unlocked.clear()
-
-    def _lock_one(self, *where: Expression) -> IncidentFacts | None:
-        return first(self._incidents(self._locked(_newest(*where))))
+        self._unit.new_contacts += _rows_of(incident_id, new, after=len(known))
+        self._unit.unlocked.clear()
 
 
 _VALUES = ("name", "addresses", "timezone")

@@ -1,6 +1,6 @@
-"""All writes of one transaction.
+"""All writes of one transaction, by subject.
 
-``lock_…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
+``lock…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
 one writer anyway. Locks are acquired in the order receipts by provider and event id, incidents, escalations, notifications, each
 by id, the providers' rows by name, the operations incident. The core decides; a ledger only reads and writes.
 """
@@ -9,49 +9,56 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from notifyflow.storage.adoption import Adoption
-from notifyflow.storage.callbacks import Callbacks
+from notifyflow.storage.attempts import AttemptRef, Attempts, AttemptToPoll
 from notifyflow.storage.escalations import Escalations
-from notifyflow.storage.forgetting import Forgetting
-from notifyflow.storage.health import Health
-from notifyflow.storage.idempotency import IdempotentResponses
+from notifyflow.storage.forgetting import Recipients
+from notifyflow.storage.health import Heartbeat
+from notifyflow.storage.idempotency import Responses
 from notifyflow.storage.inbox import Inbox
+from notifyflow.storage.incidents import Contacts, Incidents
 from notifyflow.storage.keys import Keys
+from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.operations import Operations
-from notifyflow.storage.outages import Outages
-from notifyflow.storage.provider_health import ProviderHealthRows
+from notifyflow.storage.providers import Providers
 from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
-from notifyflow.storage.spending import Spending
-from notifyflow.storage.status_polling import AttemptToPoll, StatusPolls
 from notifyflow.storage.stops import Stops
-from notifyflow.storage.unit import Line
-from notifyflow.storage.work import AttemptRef, Due, Work
+from notifyflow.storage.unit import Line, Unit
+from notifyflow.storage.work import Due, Work
 
 T = TypeVar("T")
 
 __all__ = ["AttemptRef", "AttemptToPoll", "Due", "Ledger", "Line", "ReplyCode"]
 
 
-class Ledger(
-    Operations,
-    Escalations,
-    Work,
-    Inbox,
-    Callbacks,
-    ProviderHealthRows,
-    Outages,
-    Stops,
-    Health,
-    Pruning,
-    Keys,
-    IdempotentResponses,
-    StatusPolls,
-    Replies,
-    Adoption,
-    Forgetting,
-    Spending,
-):
-    """All reads under locks and all writes of a transaction."""
+class Ledger:
+    """The unit of work of a transaction, and its parts by subject."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self.move, self.save, self.flush, self.has_written = unit.move, unit.save, unit.flush, unit.has_written
+        self.adoption = Adoption(unit)
+        self.attempts = Attempts(unit)
+        self.contacts = Contacts(unit)
+        self.escalations = Escalations(unit)
+        self.heartbeat = Heartbeat(unit)
+        self.inbox = Inbox(unit)
+        self.incidents = Incidents(unit)
+        self.keys = Keys(unit)
+        self.notifications = Notifications(unit)
+        self.operations = Operations(unit)
+        self.providers = Providers(unit)
+        self.pruning = Pruning(unit)
+        self.recipients = Recipients(unit)
+        self.replies = Replies(unit)
+        self.responses = Responses(unit)
+        self.stops = Stops(unit)
+        self.work = Work(unit)
+
+    @property
+    def line(self) -> Line | None:
+        """The last line that this transaction has written to the log."""
+        return self._unit.line
 
     def run(self, use_case: "Callable[[Ledger], T]") -> T:
         """Run a use case, and write all that it has changed."""

@@ -12,27 +12,28 @@ from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import AT_REST, Contact, Incident, IncidentState, Kind, NotificationState
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
+from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
-from notifyflow.storage.rows import CONTENT_FIELDS, IS_UNRESOLVED, Rows, select
+from notifyflow.storage.rows import CONTENT_FIELDS, Reader, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 
 
-class Listings(Rows):
+class Listings(Reader):
     """Questions that the API asks."""
 
     def api_key(self, key_id: str) -> ApiKey | None:
         """Return an API key, or None."""
-        row = self._first(_API_KEYS.where(ApiKeyRow.id == key_id))
+        row = self._source.first(_API_KEYS.where(ApiKeyRow.id == key_id))
         return None if row is None else ApiKey(**row)
 
     def api_keys(self) -> tuple[ApiKey, ...]:
         """Read all API keys, the oldest first."""
-        return tuple(ApiKey(**row) for row in self._rows(_API_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
+        return tuple(ApiKey(**row) for row in self._source.rows(_API_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
 
-    def incident_page(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+    def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """List incidents, the newest first.
 
         Args:
@@ -43,9 +44,9 @@ class Listings(Rows):
         content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
         where = _conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
         query = select(IncidentFacts, *where).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
-        return tuple(_summary(row) for row in self._with_policies(self._rows(query)))
+        return tuple(_summary(row) for row in self._source.with_policies(self._source.rows(query)))
 
-    def recipient_page(
+    def recipients(
         self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None
     ) -> tuple[KnownRecipient, ...]:
         """List all recipients that incidents have, by id.
@@ -59,7 +60,7 @@ class Listings(Rows):
         return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespaces)
 
     def recipient(self, recipient_id: str, *, since: datetime, namespaces: frozenset[str] | None = None) -> KnownRecipient | None:
-        """Return one recipient as ``recipient_page`` does, or None."""
+        """Return one recipient as ``recipients`` does, or None."""
         found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since, namespaces)
         return found[0] if found else None
 
@@ -78,7 +79,7 @@ class Listings(Rows):
         is_newest = (ContactRow.recipient_id == newest.c.recipient_id) & (ContactRow.incident_id == newest.c.incident_id)
         columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
         query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
-        contacts = [Contact(**row) for row in self._rows(query)]
+        contacts = [Contact(**row) for row in self._source.rows(query)]
         pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
         opt_outs = self._opt_outs({address for contact in contacts for address in contact.addresses.values()})
         return tuple(
@@ -92,7 +93,7 @@ class Listings(Rows):
 
     def _opt_outs(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
         query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(list(addresses)))
-        return [(row["number"], row["our_number"]) for row in self._rows(query)]
+        return [(row["number"], row["our_number"]) for row in self._source.rows(query)]
 
     def _last_pages(
         self, recipient_ids: Sequence[str], since: datetime, namespaces: frozenset[str] | None
@@ -110,9 +111,9 @@ class Listings(Rows):
             )
             .group_by(EscalationRow.recipient_id, NotificationRow.channel)
         )
-        whose = {row["id"]: row["recipient_id"] for row in self._rows(query)}
+        whose = {row["id"]: row["recipient_id"] for row in self._source.rows(query)}
         pages: dict[str, dict[str, NotificationFacts]] = defaultdict(dict)
-        found = self._notifications(select(NotificationFacts, NotificationRow.id.in_(list(whose)))) if whose else ()
+        found = self._source.notifications(select(NotificationFacts, NotificationRow.id.in_(list(whose)))) if whose else ()
         for page in found:
             pages[whose[page.id]][page.channel] = page
         return pages

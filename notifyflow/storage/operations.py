@@ -7,10 +7,12 @@ from peewee import SQL, fn
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted
+from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.unit import Part
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
@@ -20,21 +22,21 @@ _OPERATIONS_AMONG = Statement(
 _UNLINK = Statement(lambda param: CriticalRow.delete().where(param.among(CriticalRow.escalation_id)))
 
 
-class Operations(Incidents):
+class Operations(Part):
     """The operations incident."""
 
-    def lock_operations(self) -> IncidentFacts | None:
+    def lock(self) -> IncidentFacts | None:
         """Lock and read the operations incident that is not resolved; there is at most one."""
-        return self._lock_one(IncidentRow.is_operations & (IncidentRow.state != SQL("'RESOLVED'")))
+        return Incidents(self._unit).lock_newest(IncidentRow.is_operations & IS_UNRESOLVED)
 
-    def operations_among(self, incident_ids: Collection[str]) -> frozenset[str]:
+    def among(self, incident_ids: Collection[str]) -> frozenset[str]:
         """Return those of some incidents that are operations incidents; not locked."""
-        return frozenset(row["id"] for row in self._rows(_OPERATIONS_AMONG(sorted(incident_ids))))
+        return frozenset(row["id"] for row in self._unit.rows(_OPERATIONS_AMONG(sorted(incident_ids))))
 
-    def link_criticals(self, operations_incident_id: str, reasons: Mapping[str, str], *, at: datetime) -> None:
+    def link(self, operations_incident_id: str, reasons: Mapping[str, str], *, at: datetime) -> None:
         """Link critical failures to their operations incident, given as escalation id → reason; it replaces an earlier link."""
-        self._execute(_UNLINK(sorted(reasons)))
-        self._insert(
+        self._unit.execute(_UNLINK(sorted(reasons)))
+        self._unit.insert(
             CriticalRow,
             [
                 {
@@ -55,12 +57,12 @@ class Operations(Incidents):
             Whether it is new today.
         """
         notice = {"reason": reason, "provider": provider, "day": instant_text(at)[:10]}
-        return self._insert_once(NoticeRow, notice | {"at": at, "is_counted": False})
+        return self._unit.insert_once(NoticeRow, notice | {"at": at, "is_counted": False})
 
     def has_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
         """Return whether a notice is kept already for that day; not locked."""
         is_it = (NoticeRow.reason == reason) & (NoticeRow.provider == provider) & (NoticeRow.day == instant_text(at)[:10])
-        return self._first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
+        return self._unit.first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
 
     def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Failure, ...]:
         """Read the critical failures linked to it, the newest first."""
@@ -86,7 +88,7 @@ class Operations(Incidents):
             .order_by(CriticalRow.at.desc(), CriticalRow.escalation_id.desc())
             .limit(limit)
         )
-        return tuple(Failure(**row) for row in self._rows(query))
+        return tuple(Failure(**row) for row in self._unit.rows(query))
 
     def notices(self, *, since: datetime) -> tuple[Notice, ...]:
         """Read what else operations was told since then, or is not told yet, the newest first.
@@ -99,9 +101,9 @@ class Operations(Incidents):
             .order_by(NoticeRow.at.desc(), NoticeRow.provider, NoticeRow.reason)
             .limit(AT_MOST)
         )
-        return tuple(Notice(**row) for row in self._rows(query))
+        return tuple(Notice(**row) for row in self._unit.rows(query))
 
-    def operations_about(self, recipient_id: str) -> tuple[str, ...]:
+    def about(self, recipient_id: str) -> tuple[str, ...]:
         """Find the operations incidents that tell of a recipient, in the order of their ids."""
         query = (
             CriticalRow.select(CriticalRow.operations_incident_id)
@@ -110,7 +112,7 @@ class Operations(Incidents):
             .distinct()
             .order_by(CriticalRow.operations_incident_id)
         )
-        return tuple(row["operations_incident_id"] for row in self._rows(query))
+        return tuple(row["operations_incident_id"] for row in self._unit.rows(query))
 
     def uncounted(self, operations_incident_id: str) -> Uncounted:
         """Count the critical failures linked to it, and the notices, that no round has told of yet."""
@@ -118,10 +120,10 @@ class Operations(Incidents):
             _IS_UNCOUNTED_CRITICAL, CriticalRow.operations_incident_id == operations_incident_id
         )
         notices = NoticeRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_NOTICE)
-        return Uncounted(failures=int(self._scalar(criticals)), notices=int(self._scalar(notices)))
+        return Uncounted(failures=int(self._unit.scalar(criticals)), notices=int(self._unit.scalar(notices)))
 
     def mark_counted(self, operations_incident_id: str) -> None:
         """Note that a round has told of all that ``uncounted`` counts."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
-        self._execute(CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked))
-        self._execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))
+        self._unit.execute(CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked))
+        self._unit.execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))

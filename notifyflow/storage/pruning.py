@@ -21,8 +21,8 @@ from notifyflow.storage.models import (
     ReceiptRow,
     TransitionRow,
 )
-from notifyflow.storage.rows import Rows
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.rows import Reader
+from notifyflow.storage.unit import Part
 
 _UNUSED_FOR = timedelta(hours=1)
 _ROW_LOCK: Any = "FOR UPDATE"  # stronger than elsewhere: inserts of rows that refer to deleted ones must wait, too
@@ -70,10 +70,10 @@ class Step:
     place: tuple[datetime, str] | None
 
 
-class Pruning(Unit):
+class Pruning(Part):
     """Deletes old rows."""
 
-    def prune_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
+    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
         """Delete some incidents resolved before an instant, the oldest first; skip those that are locked.
 
         Args:
@@ -82,16 +82,16 @@ class Pruning(Unit):
             limit: How many incidents are read, and how many of their escalations deleted, at most.
         """
         query = old_incidents(place, before=before, limit=limit)
-        found = self._rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._db.for_update else query)
+        found = self._unit.rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._unit.db.for_update else query)
         if not found:
             return Step(pruned=Pruned(), place=None)
         ids = [row["id"] for row in found]
-        rounds = self._rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
+        rounds = self._unit.rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
         pruned = self._delete_rounds([row["id"] for row in rounds]) + self._delete_emptied(ids)
         is_done = pruned.incidents == len(ids)
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 
-    def prune_strays(self, *, before: datetime, limit: int) -> Pruned:
+    def strays(self, *, before: datetime, limit: int) -> Pruned:
         """Delete some foreign receipts, and counted notices, from before an instant.
 
         Numbers that were not texted since then are deleted, too; opt-outs stay.
@@ -103,13 +103,13 @@ class Pruning(Unit):
             receipts=self._delete(ReceiptRow, key.in_(strays)), notices=self._delete(NoticeRow, _is_told_notice(before))
         )
 
-    def prune_policies(self, *, now: datetime) -> None:
+    def policies(self, *, now: datetime) -> None:
         """Delete policies that no row has referred to for an hour, and note since when others are unused.
 
         A transaction that found a policy in use may still store a row that refers to it; it ends long before the hour does.
         """
         is_used = _refers(IncidentRow) | _refers(EscalationRow)
-        self._execute(PolicyRow.update(unused_since=now).where(PolicyRow.unused_since.is_null(), ~is_used))
+        self._unit.execute(PolicyRow.update(unused_since=now).where(PolicyRow.unused_since.is_null(), ~is_used))
         self._delete(PolicyRow, (PolicyRow.unused_since < now - _UNUSED_FOR) & ~is_used)
 
     def _delete_rounds(self, ids: Sequence[str]) -> Pruned:
@@ -127,7 +127,7 @@ class Pruning(Unit):
     def _delete_emptied(self, ids: Sequence[str]) -> Pruned:
         """Delete those of some incidents that have no escalation left."""
         query = EscalationRow.select(EscalationRow.incident_id).where(EscalationRow.incident_id.in_(ids)).distinct()
-        kept = {row["incident_id"] for row in self._rows(query)}
+        kept = {row["incident_id"] for row in self._unit.rows(query)}
         emptied = [each for each in ids if each not in kept]
         self._delete(ContactRow, ContactRow.incident_id.in_(emptied))
         return Pruned(
@@ -136,15 +136,15 @@ class Pruning(Unit):
         )
 
     def _delete(self, model: type[Model], where: Expression) -> int:
-        return self._execute(model.delete().where(where))
+        return self._unit.execute(model.delete().where(where))
 
 
-class Prunable(Rows):
+class Prunable(Reader):
     """Counts what a prune would delete."""
 
-    def prunable_incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
-        """Count some incidents resolved before an instant, as ``prune_incidents`` would delete them."""
-        found = self._rows(old_incidents(place, before=before, limit=limit))
+    def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:
+        """Count some incidents resolved before an instant, as ``Pruning.incidents`` would delete them."""
+        found = self._source.rows(old_incidents(place, before=before, limit=limit))
         if not found:
             return Step(pruned=Pruned(), place=None)
         ids = [row["id"] for row in found]
@@ -159,14 +159,14 @@ class Prunable(Rows):
         )
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]))
 
-    def prunable_strays(self, *, before: datetime) -> Pruned:
-        """Count what ``prune_strays`` would delete in all its steps."""
+    def strays(self, *, before: datetime) -> Pruned:
+        """Count what ``Pruning.strays`` would delete in all its steps."""
         return Pruned(
             receipts=self._count(ReceiptRow, _is_stray(before)), notices=self._count(NoticeRow, _is_told_notice(before))
         )
 
     def _count(self, model: type[Model], where: Expression) -> int:
-        return int(self._scalar(model.select(fn.COUNT(1)).where(where)))
+        return int(self._source.scalar(model.select(fn.COUNT(1)).where(where)))
 
 
 def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) -> Select:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import SQL, fn
+from peewee import SQL, Database, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.storage.adoption import Environments
+from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
@@ -22,7 +22,7 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import INCIDENT, Named, batches, first, must_exist, select
+from notifyflow.storage.rows import INCIDENT, Rows, batches, first, must_exist, select
 from notifyflow.storage.statements import Statement
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
@@ -54,8 +54,15 @@ _OPERATIONS_KEY = Statement(
 )
 
 
-class Reads(Audits, Prunable, Listings, Named, Environments):
-    """All reads for display."""
+class Reads:
+    """The incidents, and by subject all other reads."""
+
+    def __init__(self, db: Database) -> None:
+        self._source = source = Rows(db)
+        self.adoption = Adopted(source)
+        self.audits = Audits(source)
+        self.listings = Listings(source)
+        self.prunable = Prunable(source)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
         """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.
@@ -67,18 +74,18 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         Raises:
             AmbiguousKey: When several namespaces have an unresolved incident of the key.
         """
-        incident = self._named(key, namespace)
+        incident = self._source.named(key, namespace)
         return None if incident is None else self._status(incident)
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
         """Return one incident with its escalations, notifications and log, or None."""
-        incident = first(self._incidents(INCIDENT(incident_id)))
+        incident = first(self._source.incidents(INCIDENT(incident_id)))
         return None if incident is None else self._status(incident)
 
     def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
         """List incidents, the most recently seen first."""
         query = select(IncidentFacts).order_by(IncidentRow.last_seen_at.desc(), IncidentRow.id.desc()).limit(limit)
-        return tuple(self._incidents(query))
+        return tuple(self._source.incidents(query))
 
     def is_settled(self, key: str, *, namespace: str | None = None) -> bool | None:
         """Return whether every escalation of the incident that a key names is settled; None if no incident has the key.
@@ -86,11 +93,11 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         Raises:
             AmbiguousKey: When several namespaces have an unresolved incident of the key.
         """
-        incident = self._named(key, namespace)
+        incident = self._source.named(key, namespace)
         if incident is None:
             return None
         active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
-        return int(self._scalar(active)) == 0
+        return int(self._source.scalar(active)) == 0
 
     def pending_count(self, *, due_by: datetime | None = None) -> int:
         """Count the notifications that are being sent or queued; with ``due_by``, only those queued that are due by then."""
@@ -98,28 +105,28 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         if due_by is not None:
             queued = queued.where(NotificationRow.due_at <= due_by)
         sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
-        return int(self._scalar(queued)) + int(self._scalar(sending))
+        return int(self._source.scalar(queued)) + int(self._source.scalar(sending))
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
-        rows = self._notifications(_NOTIFICATIONS(incident.id))
+        rows = self._source.notifications(_NOTIFICATIONS(incident.id))
         escalations = self._escalation_statuses(incident.id, rows)
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
         event_escalations = {row.escalation_id for row in events}
         return IncidentStatus(
             facts=incident,
-            content=must_exist(self._content(incident.id), "incident", incident.id),
+            content=must_exist(self._source.content(incident.id), "incident", incident.id),
             escalations=escalations,
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
             incident_events=events,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
             operations_key=self._operations_key(incident.id),
-            is_quarantined=self.is_quarantined(incident.id),
+            is_quarantined=self.adoption.is_quarantined(incident.id),
         )
 
     def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:
-        contacts = {contact.recipient_id: contact for contact in self._contacts(incident_id)}
+        contacts = {contact.recipient_id: contact for contact in self._source.contacts(incident_id)}
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
-        escalations = self._escalations(_ESCALATIONS(incident_id))
+        escalations = self._source.escalations(_ESCALATIONS(incident_id))
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
         for each in rows:
             notifications[each.escalation_id].append(each)
@@ -129,15 +136,15 @@ class Reads(Audits, Prunable, Listings, Named, Environments):
         )
 
     def _transitions(self, incident_id: str) -> tuple[Transition, ...]:
-        return tuple(Transition(**row) for row in self._rows(_TRANSITIONS(incident_id)))
+        return tuple(Transition(**row) for row in self._source.rows(_TRANSITIONS(incident_id)))
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
         columns = (ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at)
         found: list[dict[str, Any]] = []
         for some in batches(attempt_ids):
             query = ReceiptRow.select(*columns).where(ReceiptRow.matched_attempt_id.in_(list(some)), ReceiptRow.result.is_null())
-            found += self._rows(query.order_by(ReceiptRow.received_at))
+            found += self._source.rows(query.order_by(ReceiptRow.received_at))
         return tuple(Note(**row) for row in sorted(found, key=lambda row: row["received_at"]))
 
     def _operations_key(self, incident_id: str) -> str | None:
-        return first([str(row["key"]) for row in self._rows(_OPERATIONS_KEY(incident_id))])
+        return first([str(row["key"]) for row in self._source.rows(_OPERATIONS_KEY(incident_id))])

@@ -8,10 +8,10 @@ from itertools import count
 from peewee import Expression
 
 from notifyflow.core.model import EscalationState, IncidentState
+from notifyflow.storage.conditions import QUEUED
 from notifyflow.storage.models import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.turns import QUEUED
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.unit import Part
 
 _UNUSED_FOR = timedelta(days=7)
 _FIRST = 10  # one digit alone is too easily meant otherwise
@@ -38,7 +38,7 @@ _COLUMNS = tuple(getattr(ReplyCodeRow, name) for name in ReplyCode.__dataclass_f
 _FORGET_CODES = Statement(lambda param: ReplyCodeRow.delete().where(ReplyCodeRow.issued_at <= param(ReplyCodeRow.issued_at)))
 
 
-class Replies(Unit):
+class Replies(Part):
     """Reply codes, opt-outs, and known numbers."""
 
     def give_code(self, number: str, incident_id: str, recipient_id: str, *, now: datetime) -> ReplyCode:
@@ -52,11 +52,13 @@ class Replies(Unit):
             & (ReplyCodeRow.incident_id == incident_id)
             & (ReplyCodeRow.recipient_id == recipient_id)
         )
-        known = self._first(ReplyCodeRow.select(*_COLUMNS).where(is_it))
+        known = self._unit.first(ReplyCodeRow.select(*_COLUMNS).where(is_it))
         if known is not None:
-            self._execute(ReplyCodeRow.update(issued_at=now).where(is_it))
+            self._unit.execute(ReplyCodeRow.update(issued_at=now).where(is_it))
             return ReplyCode(**known)
-        used = {row["code"] for row in self._rows(ReplyCodeRow.select(ReplyCodeRow.code).where(ReplyCodeRow.number == number))}
+        used = {
+            row["code"] for row in self._unit.rows(ReplyCodeRow.select(ReplyCodeRow.code).where(ReplyCodeRow.number == number))
+        }
         code = ReplyCode(
             code=next(str(next_code) for next_code in count(_FIRST) if str(next_code) not in used),
             incident_id=incident_id,
@@ -64,16 +66,16 @@ class Replies(Unit):
             is_shown=bool(self.open_codes(number, now=now)),
         )
         row = {name: getattr(code, name) for name in ReplyCode.__dataclass_fields__}
-        self._insert(ReplyCodeRow, [row | {"number": number, "issued_at": now}])
+        self._unit.insert(ReplyCodeRow, [row | {"number": number, "issued_at": now}])
         return code
 
     def forget_codes(self, *, now: datetime) -> None:
         """Delete the codes that have not been used for a week."""
-        self._execute(_FORGET_CODES(now - _UNUSED_FOR))
+        self._unit.execute(_FORGET_CODES(now - _UNUSED_FOR))
 
     def code(self, number: str, code: str, *, now: datetime) -> ReplyCode | None:
         """Return a reply code that a number was given within the last week; None when it is unknown."""
-        found = self._first(ReplyCodeRow.select(*_COLUMNS).where(self._good(number, now), ReplyCodeRow.code == code))
+        found = self._unit.first(ReplyCodeRow.select(*_COLUMNS).where(self._good(number, now), ReplyCodeRow.code == code))
         return None if found is None else ReplyCode(**found)
 
     def last_code(self, number: str, *, now: datetime) -> ReplyCode | None:
@@ -83,7 +85,7 @@ class Replies(Unit):
             .where(self._good(number, now))
             .order_by(ReplyCodeRow.issued_at.desc(), ReplyCodeRow.code.desc())
         )
-        found = self._first(newest)
+        found = self._unit.first(newest)
         return None if found is None else ReplyCode(**found)
 
     def open_codes(self, number: str, *, now: datetime) -> tuple[ReplyCode, ...]:
@@ -106,7 +108,7 @@ class Replies(Unit):
             )
             .order_by(ReplyCodeRow.issued_at, ReplyCodeRow.code)
         )
-        return tuple(ReplyCode(**row) for row in self._rows(open_for))
+        return tuple(ReplyCode(**row) for row in self._unit.rows(open_for))
 
     def opt_out(self, our_number: str, number: str, *, at: datetime) -> bool:
         """Store that a number of ours may not text a number any more.
@@ -114,31 +116,31 @@ class Replies(Unit):
         Returns:
             Whether it was allowed until now.
         """
-        return self._insert_once(OptOutRow, {"our_number": our_number, "number": number, "at": at})
+        return self._unit.insert_once(OptOutRow, {"our_number": our_number, "number": number, "at": at})
 
     def opt_in(self, our_number: str, number: str) -> None:
         """Store that it may again."""
-        self._execute(OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number))
+        self._unit.execute(OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number))
 
     def opt_outs(self, number: str, our_numbers: Collection[str]) -> frozenset[str]:
         """Return the numbers of ours that may not text a number."""
         query = OptOutRow.select(OptOutRow.our_number).where(
             OptOutRow.number == number, OptOutRow.our_number.in_(list(our_numbers))
         )
-        return frozenset(row["our_number"] for row in self._rows(query))
+        return frozenset(row["our_number"] for row in self._unit.rows(query))
 
     def note_texted(self, number: str, recipient_id: str, *, at: datetime) -> None:
         """Store that a text goes to a number: from then on it is known, and its replies count."""
         row = {"recipient_id": recipient_id, "texted_at": at}
-        if self._execute(NumberRow.update(row).where(NumberRow.number == number)) == 0:
-            self._insert(NumberRow, [row | {"number": number, "responded_at": ()}])
+        if self._unit.execute(NumberRow.update(row).where(NumberRow.number == number)) == 0:
+            self._unit.insert(NumberRow, [row | {"number": number, "responded_at": ()}])
 
     def is_known(self, number: str) -> bool:
         """Return whether a text ever went to a number, as far as that is kept, or STOP came from it."""
         texted = NumberRow.select(NumberRow.number).where(NumberRow.number == number)
         has_code = ReplyCodeRow.select(ReplyCodeRow.number).where(ReplyCodeRow.number == number)
         is_out = OptOutRow.select(OptOutRow.number).where(OptOutRow.number == number)
-        return any(self._first(query) is not None for query in (texted, has_code, is_out))
+        return any(self._unit.first(query) is not None for query in (texted, has_code, is_out))
 
     def count_response(self, number: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
         """Count a response to a number, unless it has had as many as it may.
@@ -146,12 +148,12 @@ class Replies(Unit):
         Returns:
             Whether the response may be sent.
         """
-        self._insert_once(NumberRow, {"number": number, "recipient_id": "", "texted_at": now, "responded_at": ()})
-        (row,) = self._rows(self._locked(NumberRow.select(NumberRow.responded_at).where(NumberRow.number == number)))
+        self._unit.insert_once(NumberRow, {"number": number, "recipient_id": "", "texted_at": now, "responded_at": ()})
+        (row,) = self._unit.rows(self._unit.locked(NumberRow.select(NumberRow.responded_at).where(NumberRow.number == number)))
         lately = [at for at in row["responded_at"] if at > now - within]
         if len(lately) >= at_most:
             return False
-        self._execute(NumberRow.update(texted_at=now, responded_at=(*lately, now)).where(NumberRow.number == number))
+        self._unit.execute(NumberRow.update(texted_at=now, responded_at=(*lately, now)).where(NumberRow.number == number))
         return True
 
     def queued_for(self, number: str, channel: str, *, now: datetime) -> tuple[tuple[str, str], ...]:
@@ -168,7 +170,7 @@ class Replies(Unit):
             )
             .where(self._good(number, now), NotificationRow.channel == channel, QUEUED)
         )
-        return tuple((row["escalation_id"], row["id"]) for row in self._rows(query))
+        return tuple((row["escalation_id"], row["id"]) for row in self._unit.rows(query))
 
     def _good(self, number: str, now: datetime) -> Expression:
         return (ReplyCodeRow.number == number) & (ReplyCodeRow.issued_at > now - _UNUSED_FOR)

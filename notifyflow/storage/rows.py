@@ -1,6 +1,6 @@
 """Maps facts to rows and back by name, since columns have the names of the facts' fields.
 
-``Rows``, the base of all reading and writing classes, holds the connection of one transaction.
+``Rows`` reads facts through the connection of one transaction, without keeping them.
 """
 
 from collections import defaultdict
@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from peewee import SQL, Database, Expression, Model, Query, Select
+from peewee import Database, Expression, Model, Query, Select
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage import policies
+from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PolicyRow
 from notifyflow.storage.statements import Run, Statement
 
@@ -31,40 +32,44 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
 }
 _ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
-IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")  # spelt out, since an index of these only is then used
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
 CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
 _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
 
 class Rows:
-    """Reads facts through the transaction's connection."""
+    """Reads facts through a transaction's connection."""
 
     def __init__(self, db: Database) -> None:
-        self._db = db
+        self.db = db
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
         """Write what a query might read."""
 
-    def _rows(self, query: Query | Run) -> list[dict[str, Any]]:
+    def rows(self, query: Query | Run) -> list[dict[str, Any]]:
+        """Return what a query finds, by column."""
         self._catch_up(query)
-        return query.rows(self._db) if isinstance(query, Run) else list(query.dicts().execute(self._db))
+        return query.rows(self.db) if isinstance(query, Run) else list(query.dicts().execute(self.db))
 
-    def _first(self, query: Select) -> dict[str, Any] | None:
-        rows = self._rows(query.limit(1))
+    def first(self, query: Select) -> dict[str, Any] | None:
+        """Return the first row that a query finds, or None."""
+        rows = self.rows(query.limit(1))
         return rows[0] if rows else None
 
-    def _scalar(self, query: Select | Run) -> Any:
+    def scalar(self, query: Select | Run) -> Any:
+        """Return the first column of the first row that a query finds, or None."""
         self._catch_up(query)
-        return query.scalar(self._db)
+        return query.scalar(self.db)
 
-    def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
-        return [IncidentFacts(**row) for row in self._with_policies(self._rows(query))]
+    def incidents(self, query: Select | Run) -> list[IncidentFacts]:
+        """Read incidents."""
+        return [IncidentFacts(**row) for row in self.with_policies(self.rows(query))]
 
-    def _escalations(self, query: Select | Run) -> list[EscalationFacts]:
-        return [EscalationFacts(**row) for row in self._with_policies(self._rows(query))]
+    def escalations(self, query: Select | Run) -> list[EscalationFacts]:
+        """Read escalations."""
+        return [EscalationFacts(**row) for row in self.with_policies(self.rows(query))]
 
-    def _with_policies(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def with_policies(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Replace the digests of policies by the policies.
 
         Raises:
@@ -73,32 +78,65 @@ class Rows:
         """
         found = {digest: policies.known_as(digest) for digest in {row["policy"] for row in rows}}
         if missing := sorted(digest for digest, policy in found.items() if policy is None):
-            stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self._db)}
+            stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self.db)}
             for digest in missing:
                 document = digest if digest.startswith("{") else stored.get(digest)  # older code wrote the policy itself
                 found[digest] = policies.parse(digest, must_exist(document, "policy", digest))
         return [row | {"policy": found[row["policy"]]} for row in rows]
 
-    def _notifications(self, query: Select | Run) -> tuple[NotificationFacts, ...]:
+    def notifications(self, query: Select | Run) -> tuple[NotificationFacts, ...]:
         """Read notifications with their attempts: two queries, however many there are."""
-        return self._with_attempts(self._rows(query))
+        return self.with_attempts(self.rows(query))
 
-    def _with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NotificationFacts, ...]:
+    def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NotificationFacts, ...]:
+        """Read the attempts of notifications that were read."""
         attempts = self._attempts([row["id"] for row in rows if row["version"] > 1])  # a claim, at the earliest, is version 2
         return tuple(NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows)
 
     def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:
         found: dict[str, list[AttemptFacts]] = defaultdict(list)
         if notification_ids:
-            for row in self._rows(_ATTEMPTS(notification_ids)):
+            for row in self.rows(_ATTEMPTS(notification_ids)):
                 found[row["notification_id"]].append(AttemptFacts(**row))
         return found
 
-    def _contacts(self, incident_id: str) -> list[Contact]:
-        return [Contact(**row) for row in self._rows(_CONTACTS(incident_id))]
+    def contacts(self, incident_id: str) -> list[Contact]:
+        """Read an incident's contacts, in the order they were added."""
+        return [Contact(**row) for row in self.rows(_CONTACTS(incident_id))]
 
-    def _content(self, incident_id: str) -> Incident | None:
-        return first([Incident(**row) for row in self._rows(_CONTENT(incident_id))])
+    def content(self, incident_id: str) -> Incident | None:
+        """Read an incident's latest content; None if there is no such incident."""
+        return first([Incident(**row) for row in self.rows(_CONTENT(incident_id))])
+
+    def named(
+        self, name: str, namespace: str | None, locked: Callable[[Select], Select] = lambda query: query
+    ) -> IncidentFacts | None:
+        """Return the unresolved incident that a key or id names, else the newest resolved one; None if there is none.
+
+        Args:
+            name: Its key or id. If another incident has the id as its key, the name means both.
+            namespace: Where to look; None looks in all.
+            locked: Makes a query lock what it finds.
+
+        Raises:
+            AmbiguousKey: When the name means several unresolved incidents.
+        """
+        where = () if namespace is None else (IncidentRow.namespace == namespace,)
+        of_key = select(IncidentFacts, IncidentRow.key == name, *where)
+        by_key = self.incidents(locked(of_key.where(IS_UNRESOLVED).order_by(IncidentRow.id)))
+        by_id = self.incidents(locked(select(IncidentFacts, IncidentRow.id == name, *where)))
+        meant = {each.id: each for each in (*by_key, *by_id) if each.state is not IncidentState.RESOLVED}
+        if len(meant) > 1:
+            raise AmbiguousKey(name, tuple((each.namespace, each.id) for _, each in sorted(meant.items())))
+        newest = of_key.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
+        return first([*meant.values()]) or first(by_id) or first(self.incidents(locked(newest)))
+
+
+class Reader:
+    """Reads one subject."""
+
+    def __init__(self, source: Rows) -> None:
+        self._source = source
 
 
 _ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.notification_id)).order_by(AttemptRow.number))
@@ -117,33 +155,6 @@ def select(facts: type, *where: Expression) -> Select:
     model = MODELS[facts]
     query = model.select(*(getattr(model, name) for name in _COLUMNS[facts]))
     return query.where(*where) if where else query
-
-
-class Named(Rows):
-    """Finds an incident by its key or id."""
-
-    def _named(
-        self, name: str, namespace: str | None, locked: Callable[[Select], Select] = lambda query: query
-    ) -> IncidentFacts | None:
-        """Return the unresolved incident that a key or id names, else the newest resolved one; None if there is none.
-
-        Args:
-            name: Its key or id. If another incident has the id as its key, the name means both.
-            namespace: Where to look; None looks in all.
-            locked: Makes a query lock what it finds.
-
-        Raises:
-            AmbiguousKey: When the name means several unresolved incidents.
-        """
-        where = () if namespace is None else (IncidentRow.namespace == namespace,)
-        of_key = select(IncidentFacts, IncidentRow.key == name, *where)
-        by_key = self._incidents(locked(of_key.where(IS_UNRESOLVED).order_by(IncidentRow.id)))
-        by_id = self._incidents(locked(select(IncidentFacts, IncidentRow.id == name, *where)))
-        meant = {each.id: each for each in (*by_key, *by_id) if each.state is not IncidentState.RESOLVED}
-        if len(meant) > 1:
-            raise AmbiguousKey(name, tuple((each.namespace, each.id) for _, each in sorted(meant.items())))
-        newest = of_key.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return first([*meant.values()]) or first(by_id) or first(self._incidents(locked(newest)))
 
 
 def row_of(facts: Any) -> dict[str, Any]:

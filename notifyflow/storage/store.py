@@ -19,6 +19,7 @@ from notifyflow.storage.dialects import Access, Trouble, dialect_for
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.pool import ForkedInside, Pool
 from notifyflow.storage.reads import Reads
+from notifyflow.storage.unit import Unit
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class Store:
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             StorageError: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: Ledger(db).run(use_case), self._deadline(timeout_s), Access.WRITE)
+        return self._repeat(lambda db: Ledger(Unit(db)).run(use_case), self._deadline(timeout_s), Access.WRITE)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.

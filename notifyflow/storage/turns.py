@@ -3,51 +3,43 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from peewee import SQL, Case, Expression, Select
+from peewee import SQL, Case, Select
 
+from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED
 from notifyflow.storage.models import NotificationRow, TurnRow
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.unit import Unit
-
-QUEUED = NotificationRow.state == SQL("'QUEUED'")
-_urgency = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
-IS_URGENT: Expression = _urgency == SQL("0")
-IS_CALM: Expression = _urgency == SQL("1")
-IS_ANY: Expression = _urgency.in_(
-    (SQL("0"), SQL("1"))
-)  # lets an index that has the urgency before a time be searched by the time
-URGENCY = _urgency
+from notifyflow.storage.unit import Part
 
 
-class Turns(Unit):
+class Turns(Part):
     """Reads and counts turns; only the count takes a lock, and a claim counts last before it writes its rows."""
 
-    def namespaces_due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
+    def due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
         """List by name the namespaces with something due on a channel; each costs one step along an index."""
         first, following = _WALKS[is_urgent]
-        found, row = [], self._rows(first(channel))
+        found, row = [], self._unit.rows(first(channel))
         while row:
             name = row[0]["namespace"]
             if row[0]["due_at"] <= now:
                 found.append(name)
-            row = self._rows(following(channel, name))
+            row = self._unit.rows(following(channel, name))
         return found
 
-    def turns(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
+    def had(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
         """Read how many turns namespaces had; those that had none are left out."""
         is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & TurnRow.namespace.in_(namespaces)
         query = TurnRow.select(TurnRow.namespace, TurnRow.served).where(is_its)
-        return {row["namespace"]: row["served"] for row in self._rows(query)}
+        return {row["namespace"]: row["served"] for row in self._unit.rows(query)}
 
-    def count_turns(self, channel: str, virtual_starts: Mapping[str, int], counts: Mapping[str, int], *, is_urgent: bool) -> None:
+    def count(self, channel: str, virtual_starts: Mapping[str, int], counts: Mapping[str, int], *, is_urgent: bool) -> None:
         """Add turns to namespaces, from their virtual starts; turns that others have added meanwhile are kept."""
         for name in sorted(each for each in counts if counts[each]):
             start = virtual_starts[name]
             had = Case(None, [(TurnRow.served < start, start)], TurnRow.served)
             is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & (TurnRow.namespace == name)
-            if not self._execute(TurnRow.update(served=had + counts[name]).where(is_its)):
+            if not self._unit.execute(TurnRow.update(served=had + counts[name]).where(is_its)):
                 row = {"channel": channel, "is_urgent": is_urgent, "namespace": name, "served": start + counts[name]}
-                self._insert_once(TurnRow, row)
+                self._unit.insert_once(TurnRow, row)
 
 
 def _walk(is_urgent: bool, *, follows: bool) -> Statement:

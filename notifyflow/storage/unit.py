@@ -18,6 +18,7 @@ from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, 
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage import sets
+from notifyflow.storage.conditions import QUEUED
 from notifyflow.storage.models import (
     AttemptRow,
     ContactRow,
@@ -27,7 +28,7 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.policies import snapshot
-from notifyflow.storage.rows import MODELS, Rows, changes, row_of
+from notifyflow.storage.rows import MODELS, Reader, Rows, changes, row_of
 from notifyflow.storage.statements import Places, Run, Statement
 
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
@@ -67,6 +68,12 @@ class Unit(Rows):
 
     Attributes:
         line: The last line that this transaction has written to the log, or None.
+        is_shared: Whether others may write meanwhile; SQLite has one writer, and what was read cannot change.
+        escalations_of: The current escalations of incidents all of whose are locked and kept.
+        notifications_of: The notifications of escalations all of whose are kept.
+        new_content: The content of new incidents.
+        new_contacts: The rows of new contacts.
+        unlocked: What else was read without a lock.
     """
 
     def __init__(self, db: Database) -> None:
@@ -74,14 +81,14 @@ class Unit(Rows):
         self.line: Line | None = None
         self._kept: dict[tuple[type, str], _Kept] = {}
         self._changed: dict[tuple[type, str], None] = {}
-        self._escalations_of: dict[str, set[str]] = {}  # incidents all of whose current escalations are locked and kept
-        self._notifications_of: dict[str, set[str]] = {}  # escalations all of whose notifications are kept
-        self._new_content: dict[str, dict[str, Any]] = {}
-        self._new_contacts: list[Mapping[str, Any]] = []
+        self.escalations_of: dict[str, set[str]] = {}
+        self.notifications_of: dict[str, set[str]] = {}
+        self.new_content: dict[str, dict[str, Any]] = {}
+        self.new_contacts: list[Mapping[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
         self._kept_policies: set[str] = set()
-        self._is_shared = bool(db.for_update)  # SQLite has one writer: nothing that this transaction has read can change
-        self._unlocked: dict[Any, Any] = {}  # what else was read without a lock
+        self.is_shared = bool(db.for_update)
+        self.unlocked: dict[Any, Any] = {}
 
     # -- changes
 
@@ -102,7 +109,7 @@ class Unit(Rows):
             StaleRow: When the row was moved since; another transaction's move may be noticed only at the flush.
         """
         moved = self._change(before, after)
-        self._log([moved], event=event, at=at, detail=detail, source=before.state)
+        self.log([moved], event=event, at=at, detail=detail, source=before.state)
         return moved
 
     def save(self, before: M, after: M) -> M:
@@ -119,9 +126,9 @@ class Unit(Rows):
     def has_written(self, line: Line) -> bool:
         """Return whether a line is in the log; wait for a transaction that may still be committing it."""
         model = _LOGGED[line.machine]
-        self._rows(self._locked(model.select(model.id).where(model.id == line.row_id)))
+        self.rows(self.locked(model.select(model.id).where(model.id == line.row_id)))
         is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
-        return bool(self._rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
+        return bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
 
     def flush(self) -> None:
         """Write everything that has changed since the last flush.
@@ -131,19 +138,19 @@ class Unit(Rows):
         """
         changed = [self._kept[key] for key in self._changed]
         self._changed = {}
-        content, self._new_content = self._new_content, {}
-        contacts, self._new_contacts = self._new_contacts, []
+        content, self.new_content = self.new_content, {}
+        contacts, self.new_contacts = self.new_contacts, []
         lines, self._lines = self._lines, []
         added = [kept.now for kept in changed if kept.stored is None]
         moved: list[tuple[Any, Any]] = [(kept.stored, kept.now) for kept in changed if kept.stored is not None]
         for facts in MACHINE_NAMES:  # before the inserts, which may need what it frees: a key, say
             self._update_set(MODELS[facts], [(old, new) for old, new in moved if type(new) is facts and changes(old, new)])
-        self._insert_set(IncidentRow, [row_of(each) | content[each.id] for each in added if isinstance(each, IncidentFacts)])
-        self._insert_set(ContactRow, contacts)
+        self.insert_set(IncidentRow, [row_of(each) | content[each.id] for each in added if isinstance(each, IncidentFacts)])
+        self.insert_set(ContactRow, contacts)
         for kind in (EscalationFacts, NotificationFacts):
-            self._insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
+            self.insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
         self._write_attempts([each for each in moved if isinstance(each[1], NotificationFacts)], added)
-        self._insert_set(TransitionRow, lines)
+        self.insert_set(TransitionRow, lines)
         for kept in changed:
             kept.stored = kept.now
             kept.is_locked = True
@@ -165,14 +172,14 @@ class Unit(Rows):
         self._changed[key] = None
         return after
 
-    def _add(self, facts: Sequence[IncidentFacts | EscalationFacts | NotificationFacts]) -> None:
+    def add(self, facts: Sequence[IncidentFacts | EscalationFacts | NotificationFacts]) -> None:
         """Add new rows of a machine."""
         for each in facts:
             key = (type(each), each.id)
             self._kept[key] = _Kept(None, each, True)
             self._changed[key] = None
 
-    def _log(
+    def log(
         self,
         after: Sequence[IncidentFacts | EscalationFacts | NotificationFacts],
         *,
@@ -181,6 +188,7 @@ class Unit(Rows):
         detail: Mapping[str, str] = _NOTHING,
         source: str = "",
     ) -> None:
+        """Write a line to the log for each of some rows."""
         lines: list[dict[str, Any]] = [
             {
                 "incident_id": facts.id if isinstance(facts, IncidentFacts) else facts.incident_id,
@@ -201,7 +209,7 @@ class Unit(Rows):
 
     # -- rows that were read
 
-    def _keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
+    def keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
         """Keep rows as they were read; a row that is locked already stays as the transaction has made it."""
         rows = []
         for each in found:
@@ -212,58 +220,64 @@ class Unit(Rows):
             rows.append(kept.now)
         return rows
 
-    def _known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
+    def known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
         """Return a kept row, where ``is_locked`` only a locked one; None if it has to be read."""
         kept = self._kept.get((facts, row_id))
         return cast(M, kept.now) if kept is not None and (kept.is_locked or not is_locked) else None
 
-    def _is_added(self, facts: type[M], row_id: str) -> bool:
+    def is_added(self, facts: type[M], row_id: str) -> bool:
         """Return whether a row was added and is not written yet."""
         kept = self._kept.get((facts, row_id))
         return kept is not None and kept.stored is None
 
-    def _incidents(self, query: Select | Run) -> list[IncidentFacts]:
-        is_locked = self._prepare_to_read(query)
-        return self._keep(super()._incidents(query), is_locked=is_locked)
+    def kept(self, facts: type[M], row_ids: Iterable[str]) -> tuple[M, ...]:
+        """Return kept rows, by id."""
+        return tuple(self._kept[facts, each].now for each in sorted(row_ids))
 
-    def _escalations(self, query: Select | Run) -> list[EscalationFacts]:
+    def incidents(self, query: Select | Run) -> list[IncidentFacts]:
+        """Read incidents and keep them."""
         is_locked = self._prepare_to_read(query)
-        return self._keep(super()._escalations(query), is_locked=is_locked)
+        return self.keep(super().incidents(query), is_locked=is_locked)
 
-    def _notifications(self, query: Select | Run, *, locked: Collection[str] = ()) -> tuple[NotificationFacts, ...]:
+    def escalations(self, query: Select | Run) -> list[EscalationFacts]:
+        """Read escalations and keep them."""
+        is_locked = self._prepare_to_read(query)
+        return self.keep(super().escalations(query), is_locked=is_locked)
+
+    def notifications(self, query: Select | Run, *, locked: Collection[str] = ()) -> tuple[NotificationFacts, ...]:
         """Read notifications with their attempts, and keep them; those that are ``locked`` already, as such."""
         is_locked = self._prepare_to_read(query)
-        found = tuple(self._keep(super()._notifications(query), is_locked=is_locked))
+        found = tuple(self.keep(super().notifications(query), is_locked=is_locked))
         for each in locked:
             self._kept[NotificationFacts, each].is_locked = True
         return found
 
     def _prepare_to_read(self, query: Select | Run) -> bool:
         """Forget what was read without a lock if a query takes locks, which others may have held; return whether it does."""
-        if not self._is_shared:
+        if not self.is_shared:
             return True
         is_locking = self._is_locking(query)
         if is_locking:
             self._forget(lambda kept: not kept.is_locked)
-            self._unlocked.clear()
+            self.unlocked.clear()
         return is_locking
 
     def _is_locking(self, query: Select | Run) -> bool:
         return bool(query.locks if isinstance(query, Run) else query._for_update)  # type: ignore[attr-defined]
 
-    def _keep_policy(self, policy: Policy, *, at: datetime) -> None:
+    def keep_policy(self, policy: Policy, *, at: datetime) -> None:
         """Store a policy that a new row refers to, unless it is stored; one statement a transaction, which locks nothing then."""
         new = snapshot(policy)
         if new.digest not in self._kept_policies:
-            _KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self._db)
+            _KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
             self._kept_policies.add(new.digest)
 
-    def _locked(self, query: Q, *, skips_locked: bool = False) -> Q:
+    def locked(self, query: Q, *, skips_locked: bool = False) -> Q:
         """Lock the rows that a query finds; on SQLite the transaction is the only writer already.
 
         ``FOR NO KEY UPDATE``, since the stronger lock would also block inserts of rows that refer to the locked one.
         """
-        return query if not self._db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+        return query if not self.db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
     def _forget(self, is_old: Callable[[_Kept], bool]) -> None:
         """Write what has changed, and forget some of the kept rows."""
@@ -272,33 +286,33 @@ class Unit(Rows):
             self._catch_up()
             for key in gone:
                 del self._kept[key]
-            self._escalations_of.clear()
-            self._notifications_of.clear()
+            self.escalations_of.clear()
+            self.notifications_of.clear()
 
-    def _read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    def read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Return what happened since an instant, or some days before it; read once for all rows of a set; not locked."""
-        known: tuple[datetime, list[dict[str, Any]]] | None = self._unlocked.get(what)
+        known: tuple[datetime, list[dict[str, Any]]] | None = self.unlocked.get(what)
         if known is None or known[0] > since:
             early = since - _AHEAD
-            known = self._unlocked[what] = (early, read(early))
+            known = self.unlocked[what] = (early, read(early))
         return known[1]
 
     # -- statements
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
-        if (self._changed or self._new_contacts) and self._touches_changes(query):
+        if (self._changed or self.new_contacts) and self._touches_changes(query):
             self.flush()
 
     def _touches_changes(self, query: Query | Run | None) -> bool:
         if not isinstance(query, Run):
             return True
-        sql = query.sql(self._db)
+        sql = query.sql(self.db)
         models: set[Any] = {TransitionRow, *(MODELS[facts] for facts, _ in self._changed)}
         models |= {AttemptRow} if NotificationRow in models else set()
-        models |= {ContactRow} if self._new_contacts else set()
+        models |= {ContactRow} if self.new_contacts else set()
         return any(f'"{model._meta.table_name}"' in sql for model in models)
 
-    def _execute(self, query: Query | Run, *, changes: type | None = None) -> int:
+    def execute(self, query: Query | Run, *, changes: type | None = None) -> int:
         """Write at once what no kept row shows, after everything that has changed.
 
         Args:
@@ -308,7 +322,7 @@ class Unit(Rows):
         self._catch_up(None if changes else query)
         if changes is not None:
             self._forget(lambda kept: type(kept.now) is changes)
-        return int(query.execute(self._db))
+        return int(query.execute(self.db))
 
     def _write_attempts(self, moved: Sequence[tuple[Any, Any]], added: Sequence[Any]) -> None:
         new: list[AttemptFacts] = [a for each in added if isinstance(each, NotificationFacts) for a in each.attempts]
@@ -319,15 +333,16 @@ class Unit(Rows):
                 new += [attempt for attempt in after.attempts if attempt.id not in known]
                 updated += [(known[a.id], a) for a in after.attempts if a.id in known and a != known[a.id]]
         self._update_set(AttemptRow, updated, _ATTEMPT_GUARDS)
-        self._insert_set(AttemptRow, [row_of(attempt) for attempt in new])
+        self.insert_set(AttemptRow, [row_of(attempt) for attempt in new])
 
-    def _insert_set(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    def insert_set(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that refer to none that this transaction has changed, at once."""
         if rows:
             columns = tuple(rows[0])
             defaults = {field.name: field.default for field in model._meta.sorted_fields if field.default is not None}
             missing = {name: value for name, value in defaults.items() if name not in rows[0]}
             values = tuple(missing.values())
-            sets.insert(self._db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
+            sets.insert(self.db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
 
     def _update_set(self, model: Any, moved: Sequence[tuple[Any, Any]], guards: tuple[str, ...] = _GUARDS) -> None:
         """Write all columns in which any of the rows has changed, if no row has changed since it was read."""
@@ -338,23 +353,35 @@ class Unit(Rows):
         rows = [
             (*(getattr(after, name) for name in columns), *(getattr(before, name) for name in guards)) for before, after in moved
         ]
-        if sets.update(self._db, model, columns, guards, rows) != len(rows):
+        if sets.update(self.db, model, columns, guards, rows) != len(rows):
             raise StaleRow(_NAMES[model], ", ".join(before.id for before, _ in moved[:3]))
 
-    def _insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    def mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
+        """Mark what is queued of some notifications as rung for, or with None as not rung for; the version stays."""
+        self.execute(_MARK_RUNG(at, ids), changes=NotificationFacts)
+
+    def insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of a table that is no machine's, at once."""
         self._catch_up()
-        self._insert_set(model, rows)
+        self.insert_set(model, rows)
 
-    def _insert_new(self, model: Any, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> set[tuple[Any, ...]]:
+    def insert_new(self, model: Any, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> set[tuple[Any, ...]]:
         """Insert rows of a table that is no machine's, at once, unless one with its key exists; return the keys inserted."""
         self._catch_up()
-        return sets.insert_new(self._db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
+        return sets.insert_new(self.db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
 
-    def _insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
+    def insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()
-        return bool(_inserting(model, tuple(row))(*row.values()).execute(self._db))
+        return bool(_inserting(model, tuple(row))(*row.values()).execute(self.db))
+
+
+class Part(Reader):
+    """A part of the ledger: the reads and writes of one subject, through the transaction's unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__(unit)
+        self._unit = unit
 
 
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
@@ -370,6 +397,9 @@ def _keep_policy(param: Places) -> Any:
 
 
 _KEEP_POLICY = Statement(_keep_policy)
+_MARK_RUNG = Statement(
+    lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
+)
 
 
 @lru_cache(maxsize=256)

@@ -1,10 +1,9 @@
-"""Finds work: notifications to send or to ring for, expired leases, due timers.
+"""Finds work: notifications to send or to ring for, due timers.
 
-Each search walks an index of unfinished rows, so that its cost does not grow with the finished ones. A database uses a partial
-index only if the query repeats its condition literally, not as a parameter: hence the SQL below.
+Each search walks an index of unfinished rows, so that its cost does not grow with the finished ones.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -15,22 +14,12 @@ from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeL
 from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Severity
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow
-from notifyflow.storage.rows import IS_UNRESOLVED, select
-from notifyflow.storage.statements import Places, Run, Statement
-from notifyflow.storage.turns import IS_ANY, IS_CALM, IS_URGENT, QUEUED, URGENCY, Turns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRef:
-    """The ids of an attempt and of the rows to lock for it, in lock order; its provider, and the provider's id if known."""
-
-    incident_id: str
-    escalation_id: str
-    notification_id: str
-    attempt_id: str
-    provider: str
-    provider_ref: str
+from notifyflow.storage.conditions import IS_ANY, IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, RUNNING, URGENCY, is_free, is_listed
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.rows import select
+from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.turns import Turns
+from notifyflow.storage.unit import Part, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,37 +35,21 @@ Row = dict[str, Any]
 
 _DEFERRED, _REQUESTED, _ANY = "deferred", "requested", "any"
 _DUE, _FRESH, _STALE = "due", "fresh", "stale"
-_RUNNING = AttemptRow.state == SQL("'RUNNING'")
+_IS_FREE = is_free(NotificationRow)
+_IS_ESCALATION_FREE = is_free(EscalationRow)
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
 
 
-def _is_listed(incident_id: Field) -> Any:
-    """Return the condition that an incident is quarantined."""
-    return fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
-
-
-def is_free(model: Any) -> Expression:
-    """Return the condition that rows are not quarantined.
-
-    The indexes of the searches begin with the mark, so that none walks what was quarantined at adoption; what an incident got
-    since then has none.
-    """
-    free: Expression = (model.is_quarantined == SQL("FALSE")) & ~_is_listed(model.incident_id)
-    return free
-
-
-_IS_FREE = is_free(NotificationRow)
-_IS_ESCALATION_FREE = is_free(EscalationRow)
-
-
-class Work(Turns):
+class Work(Part):
     """The searches of the claim and of the sweeper."""
 
-    def claim_due(
-        self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int
-    ) -> tuple[NotificationFacts, ...]:
+    def __init__(self, unit: Unit) -> None:
+        super().__init__(unit)
+        self._turns = Turns(unit)
+
+    def claim(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
         """Lock and read notifications of a channel that may be sent now, skipping those that another transaction has locked.
 
         Args:
@@ -96,9 +69,9 @@ class Work(Turns):
             for is_urgent in (True, False):
                 if len(rows) < limit:
                     rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
-        return tuple(self._keep(self._with_attempts(rows), is_locked=True))
+        return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
 
-    def ring_due(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
+    def ring(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.
 
         Args:
@@ -111,59 +84,42 @@ class Work(Turns):
         """
         stale_at = now - _STALE_AFTER
         kinds = (_RING_FRESH(stale_at, now, limit), _RING_AGAIN(now - again_after, limit), _RING_STALE(stale_at, limit))
-        found = [Due(**row) for kind in kinds for row in self._rows(self._locked(kind, skips_locked=True))]
+        found = [Due(**row) for kind in kinds for row in self._unit.rows(self._unit.locked(kind, skips_locked=True))]
         rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
         if rung:
-            self._mark_rung([due.notification_id for due in rung], now)
+            self._unit.mark_rung([due.notification_id for due in rung], now)
         return tuple(rung)
 
     def unring(self, ids: Sequence[str]) -> None:
         """Mark notifications as not rung for, so that the next sweep rings."""
-        self._mark_rung(ids, None)
-
-    def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
-        """Find running attempts whose lease has expired, the oldest first; not locked."""
-        return self._attempt_refs(_EXPIRED_LEASES(now, limit))
+        self._unit.mark_rung(ids, None)
 
     def escalations_due(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations that are due for a decision, as (incident id, escalation id), the oldest first; not locked."""
-        return tuple((row["incident_id"], row["id"]) for row in self._rows(_ESCALATIONS_DUE(now, limit)))
+        return tuple((row["incident_id"], row["id"]) for row in self._unit.rows(_ESCALATIONS_DUE(now, limit)))
 
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents in which a recipient's next round is due, the oldest first; not locked."""
-        return tuple(row["incident_id"] for row in self._rows(_ROUNDS_DUE(now, limit)))
+        return tuple(row["incident_id"] for row in self._unit.rows(_ROUNDS_DUE(now, limit)))
 
     def operations_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find unresolved operations incidents whose next round is due, the oldest first; not locked."""
-        return tuple(row["id"] for row in self._rows(_OPERATIONS_ROUNDS_DUE(now, limit)))
+        return tuple(row["id"] for row in self._unit.rows(_OPERATIONS_ROUNDS_DUE(now, limit)))
 
     def next_wake_at(self) -> datetime | None:
         """Return when the sweeper has work next, which may be in the past; None while no timer runs.
 
         Notifications that were rung for do not count: if no worker claims them, a later sweep rings again.
         """
-        instants = [instant for earliest in _EARLIEST if (instant := self._scalar(earliest())) is not None]
+        instants = [instant for earliest in _EARLIEST if (instant := self._unit.scalar(earliest())) is not None]
         return min(instants, default=None)
-
-    def attempt_refs(self, attempt_ids: Sequence[str]) -> Mapping[str, AttemptRef]:
-        """Find attempts by their ids, without those that do not exist; not locked."""
-        return {ref.attempt_id: ref for ref in self._attempt_refs(_ATTEMPT_REFS(attempt_ids))}
-
-    def attempt_refs_by_provider_refs(self, wanted: Sequence[tuple[str, str]]) -> tuple[AttemptRef | None, ...]:
-        """Find attempts by (provider, provider's id), for each the first that has it, or None; not locked."""
-        stored = [tuple(map(AttemptRow.provider_ref.db_value, each)) for each in wanted]
-        known = [each for each in stored if each[1]]
-        found: dict[tuple[str | None, ...], AttemptRef] = {}
-        for ref in self._attempt_refs(_ATTEMPT_REFS_BY_PROVIDER_REFS(*zip(*known, strict=True))) if known else ():
-            found.setdefault((ref.provider, ref.provider_ref), ref)
-        return tuple(found.get(each) for each in stored)
 
     def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row] | None:
         """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
-        due = self._rows(_ALL_DUE(channel, now, limit + 1, channel, now, limit + 1))
+        due = self._unit.rows(_ALL_DUE(channel, now, limit + 1, channel, now, limit + 1))
         if len(due) > limit or len({row["namespace"] for row in due}) > 1:
             return None
-        found = self._rows(self._locked(_THESE([row["id"] for row in due], now), skips_locked=True)) if due else []
+        found = self._unit.rows(self._unit.locked(_THESE([row["id"] for row in due], now), skips_locked=True)) if due else []
         return sorted(found, key=partial(_place, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
 
     def _claim_by_turns(
@@ -171,10 +127,10 @@ class Work(Turns):
     ) -> list[Row]:
         """Lock due, equally urgent notifications, by turns of the namespaces."""
         pick = partial(self._pick_in_order, channel, requested_ids, is_urgent=is_urgent, now=now)
-        names = self.namespaces_due(channel, is_urgent=is_urgent, now=now)
+        names = self._turns.due(channel, is_urgent=is_urgent, now=now)
         if len(names) < 2:
             return pick([], limit=limit) if names else []
-        begun = fairness.starts(self.turns(channel, names, is_urgent=is_urgent), names)
+        begun = fairness.starts(self._turns.had(channel, names, is_urgent=is_urgent), names)
         claimed: dict[str, list[Row]] = {name: [] for name in names}
         waiting = set(names)
         while waiting and (left := limit - sum(map(len, claimed.values()))) > 0:
@@ -184,7 +140,7 @@ class Work(Turns):
                 claimed[name] += found
                 if len(found) < share:
                     waiting.discard(name)
-        self.count_turns(channel, begun, {name: len(some) for name, some in claimed.items()}, is_urgent=is_urgent)
+        self._turns.count(channel, begun, {name: len(some) for name, some in claimed.items()}, is_urgent=is_urgent)
         return fairness.in_turn(begun, claimed)
 
     def _pick_in_order(
@@ -216,7 +172,7 @@ class Work(Turns):
 
         def lock(age: str, *ages: datetime, limit: int) -> list[Row]:
             picking = _picking(is_urgent=is_urgent, has_namespace=has_namespace, group=group, age=age)
-            return self._rows(self._locked(picking(*values, *ages, limit), skips_locked=True))
+            return self._unit.rows(self._unit.locked(picking(*values, *ages, limit), skips_locked=True))
 
         stale_at = now - _STALE_AFTER
         if group is not _ANY:
@@ -227,15 +183,9 @@ class Work(Turns):
             found += lock(_STALE, stale_at, limit=limit - len(found))
         return found
 
-    def _mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
-        self._execute(_MARK_RUNG(at, ids), changes=NotificationFacts)
-
-    def _attempt_refs(self, query: Select | Run) -> tuple[AttemptRef, ...]:
-        return tuple(AttemptRef(**row) for row in self._rows(query))
-
 
 def _place(row: Row, *, requested: Collection[str], stale_at: datetime) -> tuple[Any, ...]:
-    """Return a due notification's place in the order of ``claim_due``."""
+    """Return a due notification's place in the order of ``Work.claim``."""
     is_calm, is_stale = row["severity"] is not Severity.CRITICAL, row["due_at"] <= stale_at
     group = 0 if is_stale or not is_calm or row["deferred_by"] else 1 if row["id"] in requested else 2
     age = row["due_at"].timestamp()
@@ -278,19 +228,6 @@ def _all_due(param: Places) -> Any:
     return urgent.union_all(calm)
 
 
-def _attempt_refs(is_wanted: Expression) -> Select:
-    columns = (
-        NotificationRow.incident_id,
-        NotificationRow.escalation_id,
-        AttemptRow.notification_id,
-        AttemptRow.id.alias("attempt_id"),
-        AttemptRow.provider,
-        AttemptRow.provider_ref,
-    )
-    is_its = NotificationRow.id == AttemptRow.notification_id
-    return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
-
-
 def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
     """Build the search for notifications to ring for; its last value is the limit."""
     columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
@@ -314,22 +251,6 @@ _ALL_DUE = Statement(_all_due, columns=(NotificationRow.id, NotificationRow.name
 _THESE = Statement(
     lambda param: select(NotificationFacts, param.among(NotificationRow.id), QUEUED, _IS_FREE).where(
         NotificationRow.due_at <= param(NotificationRow.due_at)
-    )
-)
-_MARK_RUNG = Statement(
-    lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
-)
-_ATTEMPT_REFS = Statement(lambda param: _attempt_refs(param.among(AttemptRow.id)))
-_ATTEMPT_REFS_BY_PROVIDER_REFS = Statement(
-    lambda param: _attempt_refs(
-        param.among(AttemptRow.provider) & param.among(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
-    ).order_by(AttemptRow.started_at)
-)
-_EXPIRED_LEASES = Statement(
-    lambda param: (
-        _attempt_refs(_RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)
-        .order_by(AttemptRow.lease_until)
-        .limit(param(IntegerField()))
     )
 )
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
@@ -371,7 +292,7 @@ _ROUNDS_DUE = Statement(
 _OPERATIONS_ROUNDS_DUE = Statement(
     lambda param: (
         IncidentRow.select(IncidentRow.id)
-        .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, ~_is_listed(IncidentRow.id))
+        .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, ~is_listed(IncidentRow.id))
         .order_by(IncidentRow.round_at)
         .limit(param(IntegerField()))
     )
@@ -381,10 +302,10 @@ _EARLIEST = (
         _earliest(NotificationRow.due_at, QUEUED, NotificationRow.rung_at.is_null(), each, _IS_FREE)
         for each in (IS_URGENT, IS_CALM)
     ),
-    _earliest(AttemptRow.lease_until, _RUNNING, _IS_FREE),
+    _earliest(AttemptRow.lease_until, RUNNING, _IS_FREE),
     *(
         _earliest(timer, timer.is_null(is_null=False), EscalationRow.is_current, _IS_ESCALATION_FREE)
         for timer in (EscalationRow.next_decision_at, EscalationRow.next_round_at)
     ),
-    _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, ~_is_listed(IncidentRow.id)),
+    _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, ~is_listed(IncidentRow.id)),
 )

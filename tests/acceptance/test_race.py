@@ -11,8 +11,11 @@ import pytest
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.pipeline.ports import Claimed
+from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.ledger import AttemptRef, Ledger
+from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.store import Store
+from notifyflow.storage.unit import Unit
 from tests.builders import REFUSED, CountingIds, a_recipient, an_incident
 from tests.driver import Driver
 from tests.leases import record_one
@@ -24,32 +27,43 @@ RACES = 60
 DEADLINE_S = 60
 
 
-class UnlockedLedger(Ledger):
-    """Reads the escalation without its lock; both recorders read their sibling's row before either has committed."""
+class UnlockedEscalations(Escalations):
+    """Reads an escalation without its lock."""
 
-    readers: Barrier
-
-    def lock_escalation(self, escalation_id: str) -> EscalationFacts:
-        return self.escalation(escalation_id)
+    def lock(self, escalation_id: str) -> EscalationFacts:
+        return self.get(escalation_id)
 
     def load_attempts(self, refs: Collection[AttemptRef]) -> None:
         del refs
 
-    def notifications(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
-        rows = super().notifications(escalation_id)
-        self.readers.wait(DEADLINE_S)
+
+class AwaitedNotifications(Notifications):
+    """Lets both recorders read their sibling's row before either has committed."""
+
+    def __init__(self, unit: Unit, readers: Barrier) -> None:
+        super().__init__(unit)
+        self._readers = readers
+
+    def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        rows = super().of(escalation_id)
+        self._readers.wait(DEADLINE_S)
         return rows
 
 
 class UnlockedStore:
-    """Runs use cases over unlocked ledgers."""
+    """Runs use cases that take no lock of an escalation."""
 
     def __init__(self, store: Store, readers: Barrier) -> None:
         self._store = store
-        self._ledger = type("UnlockedLedger", (UnlockedLedger,), {"readers": readers})
+        self._readers = readers
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        return self._store.run(lambda ledger: self._ledger(ledger._db).run(use_case), timeout_s=timeout_s)
+        def unlocked(ledger: Ledger) -> T:
+            ledger.escalations = UnlockedEscalations(ledger._unit)
+            ledger.notifications = AwaitedNotifications(ledger._unit, self._readers)
+            return use_case(ledger)
+
+        return self._store.run(unlocked, timeout_s=timeout_s)
 
 
 def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:

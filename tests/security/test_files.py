@@ -46,7 +46,7 @@ def test_the_files_are_for_their_owner_only_whatever_the_mask_is(tmp_path: Path,
     try:
         store = Store(f"sqlite:///{tmp_path}/notifyflow.db")
         store.upgrade()
-        store.run(lambda ledger: ledger.environment())
+        store.run(lambda ledger: ledger.adoption.environment())
         assert _files(tmp_path) == dict.fromkeys(("notifyflow.db", "notifyflow.db-wal", "notifyflow.db-shm"), 0o600)
         store.close()
     finally:
@@ -59,7 +59,7 @@ def test_a_file_that_was_opened_to_a_group_stays_so_with_its_journal(tmp_path: P
     store.upgrade()
     store.close()
     (tmp_path / "notifyflow.db").chmod(0o660)
-    store.run(lambda ledger: ledger.environment())
+    store.run(lambda ledger: ledger.adoption.environment())
     assert set(_files(tmp_path).values()) == {0o660}
     store.close()
 

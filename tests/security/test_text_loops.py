@@ -98,7 +98,7 @@ def test_a_stop_that_is_replayed_after_a_prune_does_nothing_new(texted: Target):
     _text(texted, "START", ADA, sid="SM-start")
     assert _rows(texted, "opt_out") == 0
     later = texted.flow._deps.clock.now().replace(year=2100)
-    texted.flow._store.run(lambda ledger: ledger.prune_strays(before=later, limit=1000))
+    texted.flow._store.run(lambda ledger: ledger.pruning.strays(before=later, limit=1000))
     for sid in ("SM-stop", "SM-stop"):
         assert _text(texted, "STOP", ADA, sid=sid) == ""
     assert _rows(texted, "opt_out") == 0, "she wants texts"
@@ -109,7 +109,7 @@ def test_an_acknowledgement_that_is_replayed_after_a_prune_changes_nothing(texte
     assert "You acknowledged it" in _text(texted, "1", ADA, sid="SM-ack")
     texted.flow.resolve("db-1", by="ada")
     later = texted.flow._deps.clock.now().replace(year=2100)
-    texted.flow._store.run(lambda ledger: ledger.prune_strays(before=later, limit=1000))
+    texted.flow._store.run(lambda ledger: ledger.pruning.strays(before=later, limit=1000))
     texted.flow.notify(Incident(key="db-2", title="down", severity=Severity.CRITICAL), [Recipient(id="ada", phone=ADA)])
     wait_until(lambda: any("/a/" in text for text in _texts(texted)[1:]))
     _text(texted, "1", ADA, sid="SM-ack")

@@ -23,11 +23,10 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.audit import Audits
 from notifyflow.storage.fields import instant_text
-from notifyflow.storage.outages import Outages
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops
+from notifyflow.storage.unit import Unit
 from tests import invariants
 from tests.oracle import opens
 from tests.simulation.adoption import freed
@@ -239,7 +238,7 @@ class Checks:
             is_excused = process.is_dead or process.booted_s != booted_s or not has_gone_on
             require(is_excused, f"the failure of {row_id[-4:]} was logged by nobody")
         now = START + timedelta(seconds=self._world.now_s)
-        found = read(lambda db: Audits(db).audit("", now=now)).findings + read(lambda db: Audits(db).audit_operations())
+        found = read(lambda db: Reads(db).audits.page("", now=now)).findings + read(lambda db: Reads(db).audits.operations())
         require(not found, f"the checker finds {[(each.rule.value, each.row_id[-4:], each.what) for each in found]}")
         for row_id in stored:
             status = self._status(row_id)
@@ -285,9 +284,9 @@ class Checks:
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
         """Return the pauses, quarantines and outages that stopped the clocks of an escalation."""
-        found = self._database.read(lambda db: Stops(db).stops(facts.incident_id, since=facts.started_at, now=now))
+        found = self._database.read(lambda db: Stops(Unit(db)).of(facts.incident_id, since=facts.started_at, now=now))
         stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
-        outages = self._database.read(lambda db: Outages(db).outages(since=facts.started_at, now=now))
+        outages = self._database.read(lambda db: Stops(Unit(db)).outages(since=facts.started_at, now=now))
         return stops, (*outages, *(each for each in stops if each.is_quarantined))
 
     def _check_incident(self, status: IncidentStatus, now: datetime) -> None:

@@ -9,6 +9,7 @@ from notifyflow.core.model import Kind, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import Unacknowledged
 from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.unit import Unit
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.world import START, World, require
 
@@ -121,4 +122,4 @@ class Covers:
         return paused_s
 
     def _escalation(self, escalation_id: str) -> Any:
-        return self._database.read(lambda db: Escalations(db).escalation(escalation_id))
+        return self._database.read(lambda db: Escalations(Unit(db)).get(escalation_id))

@@ -1,13 +1,13 @@
 """The database: real Peewee and our schema on SQLite in memory, seen by each transaction as PostgreSQL would show it.
 
 A *server* lets transactions interleave between any two statements (READ COMMITTED). There is one connection: a transaction that
-needs it rolls back the writes of the one before, which repeats them when its turn comes. Locks are kept here: ``_locked`` takes
+needs it rolls back the writes of the one before, which repeats them when its turn comes. Locks are kept here: ``locked`` takes
 them, ``SKIP LOCKED`` passes over them, a cycle of waits is a deadlock. An *embedded* database is plain SQLite: one writer at a
 time. Either can be unavailable, break during a commit, and end a transaction that stalled for too long.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from types import FunctionType
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, TransitionRow
 from notifyflow.storage.statements import Run
+from notifyflow.storage.unit import Part, Unit
 from tests.simulation.world import Task, World
 
 T = TypeVar("T")
@@ -113,8 +114,8 @@ class Session:
         self.waiting = []
 
 
-class OverridingLedger(Ledger):
-    """A ledger whose subclasses may only override: a method that no base class has would have no effect, and is refused."""
+class Overriding:
+    """A class whose subclasses may only override: a method that no base class has would have no effect, and is refused."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -124,31 +125,31 @@ class OverridingLedger(Ledger):
         assert not unknown, f"{cls.__name__} overrides methods that do not exist: {', '.join(unknown)}"
 
 
-class SimulatedLedger(OverridingLedger):
-    """The real ledger; lets others run between its statements, locks rows, and notes what is written."""
+class SimulatedUnit(Overriding, Unit):
+    """The real unit of work; lets others run between its statements, locks rows, and notes what is written."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.database.connection)
         self.session = session
-        self._is_shared = session.database.is_server
+        self.is_shared = session.database.is_server
 
-    def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
+    def locked(self, query: Select, *, skips_locked: bool = False) -> Select:
         query.lock_ = skips_locked
         return query
 
-    def _rows(self, query: Query) -> list[dict[str, Any]]:
+    def rows(self, query: Query) -> list[dict[str, Any]]:
         session = self.session
         if not session.database.is_server:
-            return super()._rows(query)
+            return super().rows(query)
         session.database.world.sleep(session.database.world.random.expovariate(2000))
         session.check_alive()
         while True:
             if (skips := getattr(query, "lock_", None)) is None:
-                return super()._rows(query)
+                return super().rows(query)
             if skips:
                 wider, limit = _widened(query, len(session.database.locks))
-                return session.lock_free(super()._rows(wider), limit)
-            rows = super()._rows(query)
+                return session.lock_free(super().rows(wider), limit)
+            rows = super().rows(query)
             ids = [_key(row) for row in rows]
             if session.is_free(ids):
                 session.lock(ids)
@@ -158,8 +159,8 @@ class SimulatedLedger(OverridingLedger):
     def _is_locking(self, query: Any) -> bool:
         return getattr(query, "lock_", None) is not None
 
-    def _add(self, facts: Any) -> None:
-        super()._add(facts)
+    def add(self, facts: Any) -> None:
+        super().add(facts)
         self.session.pages += [each for each in facts if isinstance(each, NotificationFacts)]
 
     def _update_set(self, model: Any, moved: Any, *guards: Any) -> None:
@@ -171,17 +172,25 @@ class SimulatedLedger(OverridingLedger):
             self.session.lock(ids)
         super()._update_set(model, moved, *guards)
 
-    def _mark_rung(self, ids: Sequence[str], at: Any) -> None:
+    def mark_rung(self, ids: Sequence[str], at: Any) -> None:
         if self.session.database.is_server:
             self.session.lock(ids)
-        super()._mark_rung(ids, at)
+        super().mark_rung(ids, at)
 
-    def _insert_set(self, model: Any, rows: Any) -> None:
-        super()._insert_set(model, rows)
+    def insert_set(self, model: Any, rows: Any) -> None:
+        super().insert_set(model, rows)
         if model is TransitionRow:
             self.session.lines += rows
         elif model is AttemptRow:
             self.session.attempts.update({row["id"]: True for row in rows})
+
+
+def with_parts(ledger: Ledger, parts: Iterable[type[Part]]) -> Ledger:
+    """Put other parts in the place of those that they are derived from."""
+    for other in parts:
+        (name,) = (name for name, part in vars(ledger).items() if isinstance(part, Part) and issubclass(other, type(part)))
+        setattr(ledger, name, other(ledger._unit))
+    return ledger
 
 
 class _Connection(peewee.SqliteDatabase):
@@ -198,7 +207,13 @@ class SimulatedDatabase:
     """The port ``Transactions``."""
 
     def __init__(
-        self, world: World, *, is_server: bool, ledger: type[SimulatedLedger] = SimulatedLedger, without: Weakening = ()
+        self,
+        world: World,
+        *,
+        is_server: bool,
+        unit: type[SimulatedUnit] = SimulatedUnit,
+        parts: Sequence[type[Part]] = (),
+        without: Weakening = (),
     ) -> None:
         self.world = world
         self.is_server = is_server
@@ -208,7 +223,7 @@ class SimulatedDatabase:
         self.put_off: dict[str, Any] = {}  # what a mutant stores later
         self.before_commit: Callable[[Session], None] = lambda session: None
         self.after_commit: Callable[[Session], None] = lambda session: None
-        self._ledger = ledger
+        self._unit, self._parts = unit, parts
         self._active: Session | None = None
         self._is_looking = False
         schema = _schema(without)
@@ -251,7 +266,7 @@ class SimulatedDatabase:
             try:
                 if world.now_s >= self.up_at_s:
                     task.session = session
-                    return self._commit(session, self._ledger(session).run(use_case))
+                    return self._commit(session, with_parts(Ledger(self._unit(session)), self._parts).run(use_case))
             except (StaleRow, Collided, Gone) as error:
                 world.note(f"repeats: {error or type(error).__name__}")
             except peewee.IntegrityError as error:

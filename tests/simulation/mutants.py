@@ -27,11 +27,19 @@ from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled
-from notifyflow.storage import work
+from notifyflow.storage.adoption import Adoption
+from notifyflow.storage.attempts import Attempts, select_refs
+from notifyflow.storage.conditions import IS_UNRESOLVED
+from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.inbox import Inbox
+from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
-from notifyflow.storage.rows import IS_UNRESOLVED, MODELS
-from tests.simulation.database import SimulatedLedger
+from notifyflow.storage.notifications import Notifications
+from notifyflow.storage.rows import MODELS
+from notifyflow.storage.stops import Stops
+from notifyflow.storage.work import Work
+from tests.simulation.database import Overriding, SimulatedUnit
 from tests.simulation.scenario import RunResult, Variant, simulate
 
 _NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
@@ -39,63 +47,67 @@ _NO_NUMBER = (",\n        UNIQUE (notification_id, number)", "")
 _NO_TIER = ("UNIQUE (escalation_id, tier, channel),", "")
 
 
-class NoDueSweep(SimulatedLedger):
-    def ring_due(self, **arguments: Any) -> Any:
+class NoDueSweep(Overriding, Work):
+    def ring(self, **arguments: Any) -> Any:
         return ()
 
 
-class NoLeaseSweep(SimulatedLedger):
+class NoLeaseSweep(Overriding, Attempts):
     def expired_leases(self, **arguments: Any) -> Any:
         return ()
 
 
-class NoReceiptSweep(SimulatedLedger):
-    def missed_receipts(self, **arguments: Any) -> Any:
+class NoReceiptSweep(Overriding, Inbox):
+    def missed(self, **arguments: Any) -> Any:
         return ()
 
 
-class NoUnring(SimulatedLedger):
+class NoUnring(Overriding, Work):
     def unring(self, ids: Sequence[str]) -> None:
         del ids
 
 
-class NoNamespaceOfRepetitions(SimulatedLedger):
+class NoNamespaceOfRepetitions(Overriding, Incidents):
     """Lets a sender repeat and amend the incident of a key in any namespace."""
 
     def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Any:
-        found = {name: self._lock_one(IncidentRow.key == name[1], IS_UNRESOLVED) for name in names}
+        found = {name: self.lock_newest(IncidentRow.key == name[1], IS_UNRESOLVED) for name in names}
         return {name: each for name, each in found.items() if each is not None}
 
 
-class NoNamespaceOfActs(SimulatedLedger):
+class NoNamespaceOfActs(Overriding, Incidents):
     """Lets an integration acknowledge and resolve the incident of a key in any namespace."""
 
     def lock_named(self, key: str, *, namespace: str | None) -> Any:
-        return self._lock_one(IncidentRow.key == key)
+        return self.lock_newest(IncidentRow.key == key)
 
 
-class QuarantinedLeases(SimulatedLedger):
-    """Expires the leases of quarantined incidents as well, without a second check under the lock."""
+class QuarantinedLeases(Overriding, Attempts):
+    """Expires the leases of quarantined incidents as well."""
 
     def expired_leases(self, *, now: datetime, limit: int) -> Any:
         is_over = (AttemptRow.state == AttemptState.RUNNING) & (AttemptRow.lease_until <= now)
-        return self._attempt_refs(work._attempt_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
+        return self._refs(select_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
+
+
+class NoSecondCheck(Overriding, Adoption):
+    """Takes nothing for quarantined that was found by a search."""
 
     def quarantined_among(self, incident_ids: Any) -> frozenset[str]:
         return frozenset()
 
 
-class ForgottenQuarantine(SimulatedLedger):
+class ForgottenQuarantine(Overriding, Stops):
     def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
         del incident_ids, at
 
 
-class NoPauses(SimulatedLedger):
+class NoPauses(Overriding, Stops):
     def pauses(self, **arguments: Any) -> Any:
         return ()
 
 
-class NoBringingForward(SimulatedLedger):
+class NoBringingForward(Overriding, Notifications):
     def bring_forward(self, why: Any, **arguments: Any) -> None:
         if DeferralReason.PAUSE not in why:
             super().bring_forward(why, **arguments)
@@ -108,7 +120,7 @@ class Unguarding:
         raise NotImplementedError
 
 
-class Unguarded(Unguarding, SimulatedLedger):
+class Unguarded(Unguarding, SimulatedUnit):
     """Writes some rows without compare-and-set."""
 
     def flush(self) -> None:
@@ -116,7 +128,7 @@ class Unguarded(Unguarding, SimulatedLedger):
             kept = self._kept[key]
             if kept.stored is not None and self._is_unguarded(kept.now):
                 self.session.lock([kept.now.id])
-                _pretend_that_it_was_read(kept, self._lines, self._db)
+                _pretend_that_it_was_read(kept, self._lines, self.db)
         super().flush()
 
 
@@ -137,36 +149,39 @@ class UnguardedClaim(Unguarded):
     def _is_unguarded(self, after: Any) -> bool:
         return isinstance(after, NotificationFacts) and after.state is NotificationState.SENDING
 
-    def _locked(self, query: Select, *, skips_locked: bool = False) -> Select:
-        return query if skips_locked else super()._locked(query)
+    def locked(self, query: Select, *, skips_locked: bool = False) -> Select:
+        return query if skips_locked else super().locked(query)
 
 
-class UnlockedEscalation(SimulatedLedger):
-    def lock_escalation(self, escalation_id: str) -> EscalationFacts:
-        return self.escalation(escalation_id)
-
-    def load_escalations(self, escalation_ids: Any, *, moving: Any = ()) -> None:
-        del escalation_ids, moving
-
-
-class UnguardedEscalation(Unguarded, UnlockedEscalation):
+class UnguardedEscalation(Unguarded):
     def _is_unguarded(self, after: Any) -> bool:
         return isinstance(after, EscalationFacts)
 
 
-class LateAttempt(SimulatedLedger):
+class UnlockedEscalations(Overriding, Escalations):
+    def lock(self, escalation_id: str) -> EscalationFacts:
+        return self.get(escalation_id)
+
+    def load(self, escalation_ids: Any, *, moving: Any = ()) -> None:
+        del escalation_ids, moving
+
+
+class LateAttempt(SimulatedUnit):
     """Stores an attempt only when its outcome is recorded."""
 
-    def _insert_set(self, model: Any, rows: Any) -> None:
+    def insert_set(self, model: Any, rows: Any) -> None:
         if model is AttemptRow:
             self.session.database.put_off.update({row["id"]: row for row in rows})
         else:
-            super()._insert_set(model, rows)
+            super().insert_set(model, rows)
 
-    def attempt_refs(self, attempt_ids: Sequence[str]) -> Any:
-        late = [self.session.database.put_off.pop(each) for each in attempt_ids if each in self.session.database.put_off]
-        super()._insert_set(AttemptRow, late)
-        return super().attempt_refs(attempt_ids)
+
+class LateAttempts(Overriding, Attempts):
+    def refs(self, attempt_ids: Sequence[str]) -> Any:
+        unit = cast(LateAttempt, self._unit)
+        put_off = unit.session.database.put_off
+        SimulatedUnit.insert_set(unit, AttemptRow, [put_off.pop(each) for each in attempt_ids if each in put_off])
+        return super().refs(attempt_ids)
 
 
 def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
@@ -181,8 +196,8 @@ def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -
 
 
 def _running_lease(ledger: Ledger, lease: Lease) -> Lease:
-    ref = ledger.attempt_refs([lease.attempt_id]).get(lease.attempt_id)
-    row = ledger.lock_notification(ref.notification_id) if ref else None
+    ref = ledger.attempts.refs([lease.attempt_id]).get(lease.attempt_id)
+    row = ledger.notifications.lock(ref.notification_id) if ref else None
     running = [each for each in row.attempts if each.state is AttemptState.RUNNING] if row else []
     return replace(lease, attempt_id=running[0].id, token=running[0].token) if running else lease
 
@@ -263,7 +278,7 @@ def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, is_failure:
 def _wait_for_nothing_else(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
     """Page at once or never: failures within 15 minutes are counted, but no round starts afterwards."""
     _page_or_wait(tx, incident, is_failure=is_failure)
-    current = tx.ledger.lock_incident(incident.id)
+    current = tx.ledger.incidents.lock(incident.id)
     if current.round_at is not None:
         tx.ledger.save(current, replace(current, round_at=None))
 
@@ -322,10 +337,10 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("no due sweep", Variant(ledger=NoDueSweep)),
-    Mutant("no lease sweep", Variant(ledger=NoLeaseSweep), known=6),
-    Mutant("no sweep for missed receipts", Variant(ledger=NoReceiptSweep), known=17),
-    Mutant("claim without compare-and-set", Variant(ledger=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
+    Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
+    Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=17),
+    Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
     Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=34),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
@@ -333,18 +348,22 @@ MUTANTS = (
         known=2,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(ledger=UnlockedEscalation), known=37),
-    Mutant("escalation without the UNIQUE constraint", Variant(ledger=UnguardedEscalation, without=(_NO_TIER,)), known=6),
-    Mutant("attempt row after the send", Variant(ledger=LateAttempt)),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=37),
+    Mutant(
+        "escalation without the UNIQUE constraint",
+        Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
+        known=6,
+    ),
+    Mutant("attempt row after the send", Variant(unit=LateAttempt, parts=(LateAttempts,))),
     Mutant(
         "lease shorter than the provider's time-out",
         Variant(deps={"lease": timedelta(seconds=5)}, send_budget=timedelta(seconds=2)),
         known=2,
     ),
-    Mutant("a repetition that ignores the namespace", Variant(ledger=NoNamespaceOfRepetitions), known=1),
-    Mutant("an acknowledgement that ignores the namespace", Variant(ledger=NoNamespaceOfActs), known=1),
+    Mutant("a repetition that ignores the namespace", Variant(parts=(NoNamespaceOfRepetitions,)), known=1),
+    Mutant("an acknowledgement that ignores the namespace", Variant(parts=(NoNamespaceOfActs,)), known=1),
     Mutant("a limit that counts nothing", swap=lambda: swapped(provider_health, "_counted", lambda health, now: ()), known=6),
-    Mutant("a pause that no claim checks", Variant(ledger=NoPauses), known=2),
+    Mutant("a pause that no claim checks", Variant(parts=(NoPauses,)), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant(
         "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "page_expires_at", _age_by_the_clock), known=3
@@ -352,7 +371,7 @@ MUTANTS = (
     Mutant(
         "tiers that open by time through a pause", swap=lambda: swapped(tier_rules, "_opens_at", _open_by_the_clock), known=25
     ),
-    Mutant("a pause whose early end brings nothing forward", Variant(ledger=NoBringingForward), known=7),
+    Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(
         "a STOP that is ignored",
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
@@ -380,9 +399,9 @@ MUTANTS = (
         swap=lambda: swapped(tier_rules, "next_tier", _nothing_behind_a_shut_tier),
         known=50,
     ),
-    Mutant("a sweep of quarantined leases", Variant(ledger=QuarantinedLeases), known=6),
-    Mutant("a quarantine that counts for the clocks", Variant(ledger=ForgottenQuarantine), known=6),
-    Mutant("a stop that keeps its rings", Variant(ledger=NoUnring), known=363),
+    Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
+    Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),
+    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=363),
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
@@ -416,4 +435,4 @@ MUTANTS = (
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=13),
 )
 
-LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(ledger=UnguardedEscalation))
+LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,)))

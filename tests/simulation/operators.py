@@ -10,6 +10,7 @@ from notifyflow.pipeline.pause import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.stops import Stops
+from notifyflow.storage.unit import Unit
 from tests.simulation.adoption import freed
 from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase
@@ -100,7 +101,7 @@ class Operators:
     def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
         """Return a pause that was committed before a time, still stands, and covers a send; otherwise None."""
         now = self._world.task.process.now()
-        for standing in self._database.read(lambda db: Stops(db).pauses(now=now)):
+        for standing in self._database.read(lambda db: Stops(Unit(db)).pauses(now=now)):
             if self.pauses.get(standing, before_s) < before_s and standing.covers(channel, provider, is_urgent=is_urgent):
                 return standing
         return None
@@ -126,7 +127,7 @@ class Operators:
         self.covers.end(scope, name)
         was_paused = resume(deps, scope, name)
         self._world.note(f"resumed: {scope} {name}: {was_paused}")
-        if was_paused and not self._database.read(lambda db: Stops(db).pauses(now=deps.clock.now())):
+        if was_paused and not self._database.read(lambda db: Stops(Unit(db)).pauses(now=deps.clock.now())):
             later = instant_text(deps.clock.now() + timedelta(seconds=1 + 2 * self._world.widest_skew_s))
             left = [row_id[-4:] for (row_id,) in self._database.look(_WAITING, later)]
             require(not left, f"pause: {left} wait for the end of a pause that was ended")

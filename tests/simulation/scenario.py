@@ -28,9 +28,10 @@ from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.storage.fields import instant_text
+from notifyflow.storage.unit import Part
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
-from tests.simulation.database import Session, SimulatedDatabase, SimulatedLedger, Weakening
+from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
@@ -94,7 +95,8 @@ _FAULTS = {
 class Variant:
     """What a mutant changes; by default nothing."""
 
-    ledger: type[SimulatedLedger] = SimulatedLedger
+    unit: type[SimulatedUnit] = SimulatedUnit
+    parts: tuple[type[Part], ...] = ()
     without: Weakening = ()
     deps: dict[str, Any] = field(default_factory=dict)
     send_budget: timedelta = SEND_BUDGET
@@ -135,7 +137,9 @@ class Scenario:
         self._chance = chance = world.random
         self._variant = variant
         is_server = chance.random() < 0.8
-        self._database = SimulatedDatabase(world, is_server=is_server, ledger=variant.ledger, without=variant.without)
+        self._database = SimulatedDatabase(
+            world, is_server=is_server, unit=variant.unit, parts=variant.parts, without=variant.without
+        )
         self._broker = Broker(world)
         self._skews_s = chance.choice((0.0, 0.0, 1.0, 30.0, 120.0))
         world.widest_skew_s = 2 * self._skews_s

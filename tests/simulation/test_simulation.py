@@ -4,7 +4,7 @@ import pytest
 
 from notifyflow.core import lifecycle
 from tests.simulation.__main__ import explain
-from tests.simulation.database import SimulatedLedger
+from tests.simulation.database import SimulatedUnit
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.scenario import Variant, simulate
 
@@ -36,9 +36,9 @@ def test_the_constraint_alone_keeps_a_tier_from_opening_twice() -> None:
 
 def test_a_mutant_that_would_change_nothing_is_refused() -> None:
     with pytest.raises(AssertionError, match="overrides methods that do not exist: no_such_method"):
-        type("Misnamed", (SimulatedLedger,), {"no_such_method": lambda self: None})
+        type("Misnamed", (SimulatedUnit,), {"no_such_method": lambda self: None})
     with pytest.raises(AssertionError, match="overrides nothing"):
-        type("Empty", (SimulatedLedger,), {})
+        type("Empty", (SimulatedUnit,), {})
     with pytest.raises(AttributeError), swapped(lifecycle, "no_such_function", None):
         pass
     with pytest.raises(AssertionError, match="0 times what a mutant leaves out"):

@@ -106,7 +106,7 @@ class Scene:
         return row.attempts[-1]
 
     def health(self) -> ProviderHealth:
-        found = self.store.run(lambda ledger: ledger.provider_health("email", "scripted"))
+        found = self.store.run(lambda ledger: ledger.providers.get("email", "scripted"))
         assert found is not None
         return found
 

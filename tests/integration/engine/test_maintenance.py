@@ -78,7 +78,7 @@ def test_pruning_skips_locked_incidents(flow: NotifyFlow, driver: Driver, clock:
     clock.pass_time(AGE + timedelta(seconds=1))
 
     def prune_beside(ledger) -> Pruned:  # type: ignore[no-untyped-def]
-        ledger.lock_named("old-1", namespace=None)
+        ledger.incidents.lock_named("old-1", namespace=None)
         return sum(flow.maintenance.prune(AGE), Pruned())
 
     assert driver.store.run(prune_beside).incidents == COUNT - 1

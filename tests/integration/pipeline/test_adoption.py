@@ -55,7 +55,7 @@ def test_nothing_that_was_unfinished_leaves_however_much_time_passes(copied: Dri
     copied.deliver()
     assert copied.seen == []
     assert copied.status("queued") == before
-    assert copied.store.run(lambda ledger: ledger.next_wake_at()) is None
+    assert copied.store.run(lambda ledger: ledger.work.next_wake_at()) is None
 
 
 def test_no_sweep_ends_the_lease_of_a_quarantined_row(copied: Driver) -> None:
@@ -133,11 +133,13 @@ def test_what_is_released_goes_on_where_it_stood(copied: Driver) -> None:
 def _marked(ledger: Ledger) -> set[str]:
     """The incidents with rows that are marked as quarantined."""
     models = (EscalationRow, NotificationRow)
-    return {row["incident_id"] for each in models for row in each.select().where(each.is_quarantined).dicts().execute(ledger._db)}
+    return {
+        row["incident_id"] for each in models for row in each.select().where(each.is_quarantined).dicts().execute(ledger._unit.db)
+    }
 
 
 def test_the_marks_of_rows_follow_the_quarantine(copied: Driver) -> None:
-    quarantined = set(copied.store.run(lambda ledger: ledger.quarantined()))
+    quarantined = set(copied.store.run(lambda ledger: ledger.adoption.quarantined()))
     copied.notify(an_incident("queued"), a_recipient("eve", "email"))
     copied.notify(an_incident("new"), a_recipient("eve", "email"))
     assert copied.store.run(_marked) == quarantined
@@ -205,7 +207,7 @@ def test_a_finished_incident_is_not_quarantined_though_unconfirmed(driver: Drive
 
 
 def test_adopting_twice_quarantines_what_is_new_as_well(copied: Driver) -> None:
-    count = len(copied.store.run(lambda ledger: ledger.quarantined()))
+    count = len(copied.store.run(lambda ledger: ledger.adoption.quarantined()))
     copied.notify(an_incident("new"), a_recipient("ada", "slack"))
     assert adopt(copied.deps, "staging") == count + 1
 

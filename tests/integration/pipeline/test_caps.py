@@ -114,9 +114,9 @@ def test_operations_gets_one_notice_of_a_cap(driver: Driver) -> None:
 def test_what_was_capped_burns_no_attempt_and_no_slot_of_the_provider(driver: Driver, store: Store) -> None:
     cap(driver, recipients={"sms": 1})
     page_by_text(driver, "db-1")
-    before = store.run(lambda ledger: ledger.provider_health("sms", "the sms provider"))
+    before = store.run(lambda ledger: ledger.providers.get("sms", "the sms provider"))
     page_by_text(driver, "db-2")
-    assert store.run(lambda ledger: ledger.provider_health("sms", "the sms provider")) == before
+    assert store.run(lambda ledger: ledger.providers.get("sms", "the sms provider")) == before
 
 
 def test_many_who_claim_at_once_keep_to_one_cap(driver: Driver) -> None:

@@ -81,7 +81,7 @@ def test_nobody_is_paged_in_their_place(subscribed: Driver) -> None:
     assert [each.facts.recipient_id for each in status.escalations] == ["ada"]
     assert status.is_settled
     assert status.operations_key is None
-    assert subscribed.store.read(lambda reads: reads.audit("", now=subscribed.clock.now())).findings == ()
+    assert subscribed.store.read(lambda reads: reads.audits.page("", now=subscribed.clock.now())).findings == ()
 
 
 def test_with_each_the_subscribers_are_not_waited_for(subscribed: Driver) -> None:

@@ -50,7 +50,7 @@ def finish(driver: Driver, claimed: Claimed, outcome: Outcome) -> None:
 
 
 def health_of(driver: Driver, provider: str) -> ProviderHealth:
-    found = driver.store.run(lambda ledger: ledger.provider_health("email", provider))
+    found = driver.store.run(lambda ledger: ledger.providers.get("email", provider))
     assert found is not None
     return found
 
@@ -96,7 +96,7 @@ def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_ca
     limited(driver, twilio=1)
     driver.deps = replace(driver.deps, senders={"sms": {"twilio": "+1", "twilio-b": "+2"}})
     people = [a_recipient(who, "sms") for who in ("ada", "ben", "cy")]
-    driver.store.run(lambda ledger: ledger.opt_out("+2", "ben@sms", at=driver.clock.now()))
+    driver.store.run(lambda ledger: ledger.replies.opt_out("+2", "ben@sms", at=driver.clock.now()))
     for person in people:
         driver.notify(an_incident(person.id), person)
         driver.clock.pass_time(timedelta(milliseconds=1))

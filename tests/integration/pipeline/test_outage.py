@@ -36,7 +36,7 @@ def _called(driver: Driver, *keys: str) -> list[str]:
 
 
 def _outages(driver: Driver) -> tuple[Outage, ...]:
-    return driver.store.run(lambda ledger: ledger.outages(since=START, now=driver.clock.at))
+    return driver.store.run(lambda ledger: ledger.stops.outages(since=START, now=driver.clock.at))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_receipt_that_was_missed_just_before_is_applied_after_it(watched: Driv
     (claimed,) = watched.claim("email", providers=["ses"])
     watched.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
-    watched.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=watched.clock.now()))
+    watched.store.run(lambda ledger: ledger.inbox.add(receipt, raw="raw", at=watched.clock.now()))
     watched.be_away(minutes=40)
     assert watched.pages()["email"].state is NotificationState.DELIVERED
 
@@ -145,7 +145,7 @@ def test_a_sweeper_whose_clock_is_behind_does_not_set_the_watch_back(watched: Dr
     watched.keep_watch(START + MINUTE)
     watched.clock.at = START + MINUTE / 2
     assert _keep(watched, swept_at=START) is None
-    assert watched.store.run(lambda ledger: ledger.swept_at()) == START + MINUTE
+    assert watched.store.run(lambda ledger: ledger.stops.swept_at()) == START + MINUTE
     watched.clock.at = START + 2 * MINUTE
     assert _keep(watched, swept_at=START + MINUTE) is None
     assert _outages(watched) == (), "two minutes after the first sweep, and one after the last"
@@ -158,7 +158,7 @@ def test_two_sweepers_at_once_double_nothing(watched: Driver) -> None:
         watched.claim("email")
     watched.pass_time(seconds=59)
     watched.clock.pass_time(timedelta(minutes=15))
-    watched.store.run(lambda ledger: ledger.note_sweep(at=watched.clock.at))
+    watched.store.run(lambda ledger: ledger.stops.note_sweep(at=watched.clock.at))
     start = Barrier(2)
 
     def come(_: int) -> Counter[str]:

@@ -109,9 +109,9 @@ def test_a_receipt_that_was_fetched_and_then_comes_by_callback_counts_as_a_callb
     receive(driver.deps, fetched, raw="")
     receive(driver.deps, fetched, raw="")
     count = ReceiptRow.select().where(ReceiptRow.is_fetched).count
-    assert driver.store.run(lambda ledger: count(ledger._db)) == 1
+    assert driver.store.run(lambda ledger: count(ledger._unit.db)) == 1
     assert receive(driver.deps, replace(fetched, is_fetched=False), raw="raw").value is Fate.REPEATED
-    assert driver.store.run(lambda ledger: count(ledger._db)) == 0
+    assert driver.store.run(lambda ledger: count(ledger._unit.db)) == 0
 
 
 def test_a_bounce_that_comes_days_later_wakes_nobody(driver: Driver) -> None:
@@ -178,7 +178,7 @@ def test_a_receipt_that_was_written_at_once_with_the_record_is_applied_by_the_sw
     (claimed,) = driver.claim("email", providers=["ses"])
     driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
-    driver.store.run(lambda ledger: ledger.add_receipt(receipt, raw="raw", at=driver.clock.now()))
+    driver.store.run(lambda ledger: ledger.inbox.add(receipt, raw="raw", at=driver.clock.now()))
     driver.sweep()
     assert driver.pages()["email"].state is NotificationState.DELIVERED
     before = driver.escalation()
@@ -190,10 +190,10 @@ def test_what_nobody_claims_within_an_hour_ends_as_foreign(driver: Driver) -> No
     receipt = Receipt(provider="ses", event_id="1", result=Result.DELIVERED, provider_ref="m-1")
     receive(driver.deps, receipt, raw="raw")
     driver.sweep()
-    assert driver.store.run(lambda ledger: ledger.waiting_receipts(["ses"], ["m-1"])) == (receipt,)
+    assert driver.store.run(lambda ledger: ledger.inbox.waiting(["ses"], ["m-1"])) == (receipt,)
     driver.clock.pass_time(timedelta(hours=1, seconds=1))
     driver.sweep()
-    assert driver.store.run(lambda ledger: ledger.waiting_receipts(["ses"], ["m-1"])) == ()
+    assert driver.store.run(lambda ledger: ledger.inbox.waiting(["ses"], ["m-1"])) == ()
 
 
 def test_any_key_confirms_the_call_and_one_acknowledges_the_incident(driver: Driver) -> None:
@@ -287,4 +287,4 @@ def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them
 
 def _bodies(driver: Driver) -> dict[str, str]:
     query = ReceiptRow.select(ReceiptRow.event_id, ReceiptRow.body)
-    return {row["event_id"]: row["body"] for row in driver.store.run(lambda ledger: ledger._rows(query))}
+    return {row["event_id"]: row["body"] for row in driver.store.run(lambda ledger: ledger._unit.rows(query))}

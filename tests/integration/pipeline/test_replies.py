@@ -93,7 +93,7 @@ def test_who_shares_a_number_replies_for_all_who_do(driver: Driver, mode: Acknow
 
 
 def test_without_an_open_incident_the_response_describes_the_last_one(driver: Driver) -> None:
-    driver.store.run(lambda ledger: ledger.note_texted(HERS, "ada", at=driver.clock.now()))
+    driver.store.run(lambda ledger: ledger.replies.note_texted(HERS, "ada", at=driver.clock.now()))
     assert say(driver).value.effect is Effect.UNKNOWN
     text(driver, "db-1")
     driver.acknowledge("bob", "db-1")
@@ -170,7 +170,7 @@ def test_start_acknowledges_nothing(driver: Driver) -> None:
 def test_a_reply_from_an_unknown_number_is_ignored(driver: Driver, intent: Intent) -> None:
     handled = say(driver, intent, theirs="+15005550099").value
     assert (handled.effect, write_response(handled)) == (Effect.IGNORED, "")
-    assert driver.store.run(lambda ledger: ledger.opt_outs("+15005550099", [OURS])) == frozenset()
+    assert driver.store.run(lambda ledger: ledger.replies.opt_outs("+15005550099", [OURS])) == frozenset()
     text(driver, "db-1")
     assert say(driver, theirs="+15005550099").value.effect is Effect.IGNORED
 
@@ -178,7 +178,7 @@ def test_a_reply_from_an_unknown_number_is_ignored(driver: Driver, intent: Inten
 def test_what_we_say_ourselves_gets_no_response(driver: Driver) -> None:
     text(driver, "db-1")
     assert say(driver, Intent.ECHO).value.effect is Effect.IGNORED
-    driver.store.run(lambda ledger: ledger.note_texted("+15005550007", "ada", at=driver.clock.now()))
+    driver.store.run(lambda ledger: ledger.replies.note_texted("+15005550007", "ada", at=driver.clock.now()))
     assert say(driver, Intent.HELP, theirs="+15005550007").value.effect is Effect.IGNORED, "it is a number of ours"
 
 
@@ -213,7 +213,7 @@ def test_two_texts_at_once_get_no_more_responses(driver: Driver) -> None:
 def test_operations_gets_one_notice_when_somebody_on_a_route_says_stop(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "email")])
     say(driver, Intent.STOP, on_routes=("ada", "ben"))
-    assert driver.store.run(lambda ledger: ledger.opt_outs(HERS, [OURS])) == {OURS}, "though no text ever went there"
+    assert driver.store.run(lambda ledger: ledger.replies.opt_outs(HERS, [OURS])) == {OURS}, "though no text ever went there"
     say(driver, Intent.STOP, on_routes=("ada", "ben"))
     lines = (driver.status(OPERATIONS_KEY).content.body or "").splitlines()
     assert [each for each in lines if "ada has replied STOP" in each] == lines[:1]
@@ -240,7 +240,7 @@ def test_what_was_done_is_not_done_again_after_a_prune(driver: Driver, intent: I
     say(driver, Intent.HELP, event_id="asked")
     say(driver, Intent.START if intent is Intent.STOP else Intent.STOP)
     before = driver.clock.now() + timedelta(minutes=1)
-    pruned = driver.store.run(lambda ledger: ledger.prune_strays(before=before, limit=100))
+    pruned = driver.store.run(lambda ledger: ledger.pruning.strays(before=before, limit=100))
     assert pruned.receipts == 1, "what changed nothing may go"
     assert say(driver, intent, event_id="old", on_routes=("ada",)).value.effect is Effect.REPEATED
 
@@ -251,9 +251,9 @@ def test_a_number_is_known_until_it_is_pruned_and_as_long_as_it_wants_no_texts(d
     driver.sweep()
     assert say(driver, Intent.HELP).value.effect is Effect.EXPLAINED
     later = driver.clock.now() + timedelta(days=1)
-    driver.store.run(lambda ledger: ledger.prune_strays(before=later, limit=100))
+    driver.store.run(lambda ledger: ledger.pruning.strays(before=later, limit=100))
     assert say(driver, Intent.HELP).value.effect is Effect.IGNORED
-    driver.store.run(lambda ledger: ledger.opt_out(OURS, HERS, at=driver.clock.now()))
+    driver.store.run(lambda ledger: ledger.replies.opt_out(OURS, HERS, at=driver.clock.now()))
     assert say(driver, Intent.START).value.effect is Effect.UNBLOCKED
 
 

@@ -154,7 +154,7 @@ def test_a_damaged_row_keeps_no_other_waiting(driver: Driver) -> None:
 
 def _keep_policy(driver: Driver, escalation_id: str, policy: Policy | SQL) -> None:
     update = EscalationRow.update(policy=policy).where(EscalationRow.id == escalation_id)
-    driver.store.run(lambda ledger: update.execute(ledger._db))
+    driver.store.run(lambda ledger: update.execute(ledger._unit.db))
 
 
 def test_a_damaged_row_is_set_aside_by_a_claim_and_lets_the_others_pass(driver: Driver) -> None:
@@ -179,11 +179,11 @@ def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(driver: Driver)
     incident_id = driver.status("damaged").facts.id
     contact = driver.status("damaged").escalations[0].contact
     lose = ContactRow.delete().where(ContactRow.incident_id == incident_id)
-    driver.store.run(lambda ledger: lose.execute(ledger._db))
+    driver.store.run(lambda ledger: lose.execute(ledger._unit.db))
     assert driver.claim("email", providers=()) == ()
     assert [type(error) for error in driver.outcome.broken] == [StorageError]
     assert driver.pages(key="sound")["email"].state is NotificationState.FAILED
-    driver.store.run(lambda ledger: ledger.put_contacts(incident_id, [contact]))
+    driver.store.run(lambda ledger: ledger.contacts.put(incident_id, [contact]))
     assert driver.pages(key="damaged")["email"].state is NotificationState.QUEUED
     driver.clock.pass_time(timedelta(minutes=5))
     driver.claim("email", providers=())

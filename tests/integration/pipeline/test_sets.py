@@ -88,11 +88,11 @@ def test_a_damaged_row_harms_no_other(driver: Driver) -> None:
 def _set_severity(driver: Driver, claimed: Claimed, severity: str) -> None:
     update = NotificationRow.update(severity=Value(severity, converter=False))
     is_it = NotificationRow.id == claimed.message.notification_id
-    driver.store.run(lambda ledger: update.where(is_it).execute(ledger._db))
+    driver.store.run(lambda ledger: update.where(is_it).execute(ledger._unit.db))
 
 
 def _state(driver: Driver, claimed: Claimed) -> AttemptState:
-    row = driver.store.run(lambda ledger: ledger.lock_notification(claimed.message.notification_id))
+    row = driver.store.run(lambda ledger: ledger.notifications.lock(claimed.message.notification_id))
     return row.attempts[-1].state
 
 
@@ -229,13 +229,13 @@ def test_a_receipt_of_a_damaged_row_harms_no_other(driver: Driver) -> None:
     bad, good = _accept(driver, "ada", "ben")
     page = driver.pages("ada")["email"]
     update = NotificationRow.update(severity=Value("LOUD", converter=False)).where(NotificationRow.id == page.id)
-    driver.store.run(lambda ledger: update.execute(ledger._db))
+    driver.store.run(lambda ledger: update.execute(ledger._unit.db))
     both = [_received(each, Result.DELIVERED, attempt_id=each) for each in (bad, good)]
     settled = receive_all(driver.deps, both)
     assert isinstance(settled.results[0], ValueError)
     assert settled.results[1] is Fate.MATCHED
     update = NotificationRow.update(severity="ERROR").where(NotificationRow.id == page.id)
-    driver.store.run(lambda ledger: update.execute(ledger._db))
+    driver.store.run(lambda ledger: update.execute(ledger._unit.db))
     assert receive_all(driver.deps, both).results == (Fate.MATCHED, Fate.REPEATED), "nothing of it was stored"
 
 
@@ -387,7 +387,7 @@ def test_a_submission_of_a_damaged_incident_harms_no_other(driver: Driver) -> No
 
     def set_severity(severity: str) -> None:
         update = IncidentRow.update(severity=Value(severity, converter=False))
-        driver.store.run(lambda ledger: update.where(IncidentRow.id == damaged.incident_id).execute(ledger._db))
+        driver.store.run(lambda ledger: update.where(IncidentRow.id == damaged.incident_id).execute(ledger._unit.db))
 
     set_severity("LOUD")
     settled = store_all(driver.deps, [_submitted("db-1", "ada"), _submitted("db-2", "ada")])

@@ -18,7 +18,7 @@ def _measured_once() -> None:
 def sqlite_and_postgres(sqlite_url: str, postgres_url: str) -> Iterator[tuple[Store, Store]]:
     stores = Store(sqlite_url), Store(postgres_url)
     for store in stores:
-        store.run(lambda ledger: ledger.add_incident(incident(), Incident(key="db-1", title="t")))
+        store.run(lambda ledger: ledger.incidents.add(incident(), Incident(key="db-1", title="t")))
     yield stores
     for store in stores:
         store.close()

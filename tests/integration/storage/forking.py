@@ -37,7 +37,9 @@ class Writer:
 
     def write(self) -> None:
         key = f"{self._name}-{self._written}"
-        self._store.run(lambda ledger: ledger.add_incident(incident(id=key, key=key), Incident(key=key, title="t")), timeout_s=60)
+        self._store.run(
+            lambda ledger: ledger.incidents.add(incident(id=key, key=key), Incident(key=key, title="t")), timeout_s=60
+        )
         self._written += 1
         with self._list.open("a") as file:
             file.write(f"{key}\n")

@@ -27,6 +27,7 @@ from notifyflow.storage.dialects import Access, dialect_for
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import OutageRow, PolicyRow, TurnRow
 from notifyflow.storage.reads import Reads
+from notifyflow.storage.unit import Unit
 from tests.builders import BAD, BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -67,7 +68,7 @@ class Recorder:
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
         del timeout_s
-        result = self._transact(lambda db: Ledger(db).run(use_case))
+        result = self._transact(lambda db: Ledger(Unit(db)).run(use_case))
         if self._written:
             self.transactions.append(self._written)
         return result

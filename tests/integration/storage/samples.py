@@ -29,10 +29,10 @@ def begin(store: Store, *pages: NotificationFacts, number: int = 1) -> None:
 
     def use_case(ledger: Ledger) -> None:
         key = f"db-{number}"
-        ledger.add_incident(incident(id=incident_id, key=key), Incident(key=key, title="orders db is down"))
-        ledger.put_contacts(incident_id, [Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"})])
-        ledger.add_escalation(escalation(id=escalation_id, incident_id=incident_id), event="started", detail={"tier": "1"})
-        ledger.add_notifications(
+        ledger.incidents.add(incident(id=incident_id, key=key), Incident(key=key, title="orders db is down"))
+        ledger.contacts.put(incident_id, [Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"})])
+        ledger.escalations.add(escalation(id=escalation_id, incident_id=incident_id), event="started", detail={"tier": "1"})
+        ledger.notifications.add(
             [replace(each, incident_id=incident_id, escalation_id=escalation_id, attempts=()) for each in pages], event="queued"
         )
 
@@ -54,10 +54,10 @@ def ids(rows: Sequence[NotificationFacts]) -> list[str]:
 
 def found_in(store: Store, now: datetime = LATER, limit: int = 100) -> Sequence[Finding]:
     """Check all that is stored."""
-    findings = list(store.read(lambda reads: reads.audit_operations()))
+    findings = list(store.read(lambda reads: reads.audits.operations()))
     last_id = ""
     while True:
-        audited = store.read(lambda reads, after=last_id: reads.audit(after, now=now, limit=limit))
+        audited = store.read(lambda reads, after=last_id: reads.audits.page(after, now=now, limit=limit))
         findings += audited.findings
         last_id = audited.last_id
         if not last_id:
@@ -66,5 +66,5 @@ def found_in(store: Store, now: datetime = LATER, limit: int = 100) -> Sequence[
 
 def count(ledger: Ledger) -> None:
     """Count the incident that ``begin`` stored once more."""
-    before = ledger.lock_incident("i")
+    before = ledger.incidents.lock("i")
     ledger.save(before, replace(before, times_seen=before.times_seen + 1))

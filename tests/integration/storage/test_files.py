@@ -56,7 +56,7 @@ class TestFullDisk:
             nonlocal tries
             tries += 1
             large = Incident(key="large", title="t", body="b" * 60_000)
-            ledger.add_incident(incident(id="large", key="large"), large)
+            ledger.incidents.add(incident(id="large", key="large"), large)
 
         _fill(small_disk)
         with pytest.raises(StorageUnavailable, match=r"SQLITE_FULL.*Its disk is full") as caught:

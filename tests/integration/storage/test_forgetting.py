@@ -30,12 +30,12 @@ def driver(store: Store) -> Driver:
 
 def test_their_replies_are_overwritten_and_their_stop_is_kept(driver: Driver, store: Store, database_url: str) -> None:
     receipt = Receipt(provider="twilio", event_id="answer", result=None)
-    store.run(lambda ledger: ledger.add_receipt(receipt, raw="From=%2B15005550123&Body=raw", at=driver.clock.now()))
-    store.run(lambda ledger: ledger.opt_out("+1500", MARKS[2], at=driver.clock.now()))
+    store.run(lambda ledger: ledger.inbox.add(receipt, raw="From=%2B15005550123&Body=raw", at=driver.clock.now()))
+    store.run(lambda ledger: ledger.replies.opt_out("+1500", MARKS[2], at=driver.clock.now()))
     for key in ("alone", "shared"):
         driver.resolve(key=key)
-    store.run(lambda ledger: ledger.note_texted(MARKS[2], "ada", at=driver.clock.now()))
-    store.run(lambda ledger: ledger.give_code(MARKS[2], driver.status("alone").facts.id, "ada", now=driver.clock.now()))
+    store.run(lambda ledger: ledger.replies.note_texted(MARKS[2], "ada", at=driver.clock.now()))
+    store.run(lambda ledger: ledger.replies.give_code(MARKS[2], driver.status("alone").facts.id, "ada", now=driver.clock.now()))
     forget(driver.deps, "ada")
     assert "%2B15005550123" not in dump(database_url)
     assert dump(database_url).count(MARKS[2]) == 1
@@ -102,7 +102,7 @@ def test_nobody_is_forgotten_whom_nobody_knows(driver: Driver) -> None:
 
 def test_a_line_of_the_log_cannot_be_changed(driver: Driver, store: Store) -> None:
     with pytest.raises(StorageError):
-        store.run(lambda ledger: TransitionRow.update(event="forged").execute(ledger._db))
+        store.run(lambda ledger: TransitionRow.update(event="forged").execute(ledger._unit.db))
 
 
 def test_the_log_cannot_be_replaced_or_emptied_whole_either(driver: Driver, store: Store, database_url: str) -> None:
@@ -112,7 +112,7 @@ def test_the_log_cannot_be_replaced_or_emptied_whole_either(driver: Driver, stor
         "postgresql": "TRUNCATE notifyflow_transition",
     }
     with pytest.raises((StorageError, PeeweeException)):
-        store.run(lambda ledger: execute(ledger._db, ways[database_url.partition(":")[0]]))
+        store.run(lambda ledger: execute(ledger._unit.db, ways[database_url.partition(":")[0]]))
     assert driver.status("shared").transitions
 
 
@@ -122,7 +122,7 @@ def test_a_line_of_an_incident_that_is_not_resolved_cannot_be_deleted(driver: Dr
 
     def delete(incident_id: str) -> int:
         query = TransitionRow.delete().where(TransitionRow.incident_id == incident_id)
-        return int(store.run(lambda ledger: query.execute(ledger._db)))
+        return int(store.run(lambda ledger: query.execute(ledger._unit.db)))
 
     with pytest.raises((StorageError, PeeweeException)):
         delete(open_)

@@ -27,11 +27,11 @@ NOTED = Receipt(provider="twilio", event_id="SM1:queued", result=None, provider_
 
 
 def _add(store: Store, receipt: Receipt) -> bool:
-    return store.run(lambda ledger: ledger.add_receipt(receipt, raw="SmsStatus=delivered", at=NOW))
+    return store.run(lambda ledger: ledger.inbox.add(receipt, raw="SmsStatus=delivered", at=NOW))
 
 
 def _stale(store: Store) -> tuple[Receipt, ...]:
-    return store.run(lambda ledger: ledger.stale_receipts(before=LATER, limit=10))
+    return store.run(lambda ledger: ledger.inbox.stale(before=LATER, limit=10))
 
 
 def test_an_event_is_new_once(store: Store) -> None:
@@ -51,7 +51,7 @@ def test_what_waits_for_a_providers_id_is_found_by_it(store: Store) -> None:
     _add(store, NOTED)
     _add(store, replace(NOTED, provider="ses"))
     _add(store, replace(NOTED, event_id="SM2", provider_ref="SM2"))
-    assert store.run(lambda ledger: ledger.waiting_receipts(["twilio"], ["SM1"])) == (NOTED,)
+    assert store.run(lambda ledger: ledger.inbox.waiting(["twilio"], ["SM1"])) == (NOTED,)
 
 
 def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store: Store) -> None:
@@ -59,15 +59,15 @@ def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store:
     receipt = replace(NOTED, event_id=endless, provider_ref=endless)
     assert _add(store, receipt)
     assert not _add(store, receipt)
-    (found,) = store.run(lambda ledger: ledger.waiting_receipts(["twilio"], [endless]))
-    store.run(lambda ledger: ledger.match_receipt(found, attempt_id=None))
+    (found,) = store.run(lambda ledger: ledger.inbox.waiting(["twilio"], [endless]))
+    store.run(lambda ledger: ledger.inbox.match(found, attempt_id=None))
     assert _stale(store) == ()
 
 
 def test_a_number_that_is_none_may_say_stop_too(store: Store) -> None:
     theirs = "".join(chr(0x4E00 + number) for number in range(9000))
-    store.run(lambda ledger: ledger.opt_out("+1", theirs, at=NOW))
-    assert store.run(lambda ledger: ledger.opt_outs(theirs, ["+1"])) == {"+1"}
+    store.run(lambda ledger: ledger.replies.opt_out("+1", theirs, at=NOW))
+    assert store.run(lambda ledger: ledger.replies.opt_outs(theirs, ["+1"])) == {"+1"}
 
 
 def test_a_settled_receipt_waits_no_more(store: Store) -> None:
@@ -76,13 +76,13 @@ def test_a_settled_receipt_waits_no_more(store: Store) -> None:
     _add(store, NOTED)
 
     def settle(ledger: Ledger) -> bool:
-        claim(ledger, ledger.lock_notification("n1"))
-        return ledger.match_receipt(RECEIPT, attempt_id="n1-a1")
+        claim(ledger, ledger.notifications.lock("n1"))
+        return ledger.inbox.match(RECEIPT, attempt_id="n1-a1")
 
     assert store.run(settle)
-    assert not store.run(lambda ledger: ledger.match_receipt(RECEIPT, attempt_id=None))
+    assert not store.run(lambda ledger: ledger.inbox.match(RECEIPT, attempt_id=None))
     assert _stale(store) == (NOTED,)
-    store.run(lambda ledger: ledger.match_receipt(NOTED, attempt_id=None))
+    store.run(lambda ledger: ledger.inbox.match(NOTED, attempt_id=None))
     assert _stale(store) == ()
     assert not _add(store, NOTED)
 
@@ -91,8 +91,8 @@ def test_only_old_receipts_are_stale_the_oldest_first(store: Store) -> None:
     for minutes in (2, 0, 1):
         receipt = replace(NOTED, event_id=str(minutes))
         at = NOW + timedelta(minutes=minutes)
-        store.run(lambda ledger, receipt=receipt, at=at: ledger.add_receipt(receipt, raw="", at=at))
-    stale = store.run(lambda ledger: ledger.stale_receipts(before=NOW + timedelta(minutes=2), limit=10))
+        store.run(lambda ledger, receipt=receipt, at=at: ledger.inbox.add(receipt, raw="", at=at))
+    stale = store.run(lambda ledger: ledger.inbox.stale(before=NOW + timedelta(minutes=2), limit=10))
     assert [receipt.event_id for receipt in stale] == ["0", "1"]
 
 
@@ -110,10 +110,10 @@ def test_what_waits_though_its_attempt_is_known_was_missed(
     store: Store, provider: str, reference: str, minutes: int, is_missed: bool
 ) -> None:
     begin(store, a_page())
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider=provider, provider_ref=reference))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1"), provider=provider, provider_ref=reference))
     _add(store, NOTED)
     now = NOW + timedelta(minutes=minutes)
     since, before = now - timedelta(minutes=2), now - timedelta(hours=1)
-    missed = store.run(lambda ledger: ledger.missed_receipts(since=since, before=before, limit=10))
+    missed = store.run(lambda ledger: ledger.inbox.missed(since=since, before=before, limit=10))
     assert missed == ((NOTED,) if is_missed else ())
     assert (NOTED in _stale(store)) == ((provider, reference) != ("twilio", "SM1"))

@@ -23,11 +23,11 @@ def _log(store: Store) -> tuple[Transition, ...]:
 
 def test_a_move_writes_what_changed_and_its_line(store: Store) -> None:
     begin(store)
-    before = store.run(lambda ledger: ledger.lock_incident("i"))
+    before = store.run(lambda ledger: ledger.incidents.lock("i"))
     after = replace(before, state=IncidentState.ACKNOWLEDGED, acknowledged_at=LATER, acknowledged_by="ada")
     moved = store.run(lambda ledger: ledger.move(before, after, event="acknowledged", at=LATER, detail={"by": "ada"}))
     assert moved == replace(after, version=2)
-    assert store.run(lambda ledger: ledger.incident("i")) == moved
+    assert store.run(lambda ledger: ledger.incidents.get("i")) == moved
     assert _log(store)[-1] == Transition(
         machine="incident",
         row_id="i",
@@ -54,7 +54,7 @@ def test_a_reflexive_move_has_a_line_too(store: Store) -> None:
     begin(store)
 
     def open_tier(ledger: Ledger) -> None:
-        before = ledger.lock_escalation("e")
+        before = ledger.escalations.lock("e")
         ledger.move(before, replace(before, tier=2), event="tier_opened", at=LATER, detail={"tier": "2"})
 
     store.run(open_tier)
@@ -65,9 +65,9 @@ def test_a_reflexive_move_has_a_line_too(store: Store) -> None:
 def test_a_save_counts_the_version_and_writes_no_line(store: Store) -> None:
     begin(store)
     lines = _log(store)
-    before = store.run(lambda ledger: ledger.lock_escalation("e"))
+    before = store.run(lambda ledger: ledger.escalations.lock("e"))
     saved = store.run(lambda ledger: ledger.save(before, replace(before, next_decision_at=LATER)))
-    assert saved == store.run(lambda ledger: ledger.lock_escalation("e")) == replace(before, next_decision_at=LATER, version=2)
+    assert saved == store.run(lambda ledger: ledger.escalations.lock("e")) == replace(before, next_decision_at=LATER, version=2)
     assert _log(store) == lines
 
 
@@ -76,7 +76,7 @@ def test_a_row_that_somebody_else_moved_is_stale(store: Store, change: dict[str,
     begin(store, a_page())
 
     def use_case(ledger: Ledger) -> None:
-        read = ledger.lock_notification("n1")
+        read = ledger.notifications.lock("n1")
         other = replace(read, **change)  # type: ignore[arg-type]
         with pytest.raises(StaleRow) as caught:
             ledger.move(other, replace(other, reason="x"), event="recorded", at=NOW)
@@ -90,19 +90,19 @@ def test_what_others_wrote_into_untouched_columns_stays(store: Store) -> None:
     begin(store, a_page())
 
     def use_case(ledger: Ledger) -> NotificationFacts:
-        before = ledger.lock_notification("n1")
-        ledger.ring_due(now=NOW, again_after=timedelta(0), limit=1)
+        before = ledger.notifications.lock("n1")
+        ledger.work.ring(now=NOW, again_after=timedelta(0), limit=1)
         return ledger.save(before, replace(before, deferred_since=NOW))
 
     store.run(use_case)
-    assert store.run(lambda ledger: ledger.lock_notification("n1")).rung_at == NOW
+    assert store.run(lambda ledger: ledger.notifications.lock("n1")).rung_at == NOW
 
 
 def test_a_new_due_time_clears_the_mark_of_the_bell(store: Store) -> None:
     begin(store, a_page(rung_at=NOW), a_page(2, rung_at=NOW))
 
     def use_case(ledger: Ledger) -> tuple[NotificationFacts, NotificationFacts]:
-        first, second = ledger.lock_notifications(["e"])
+        first, second = ledger.notifications.lock_of(["e"])
         return (
             ledger.save(first, replace(first, due_at=LATER)),
             ledger.save(second, replace(second, due_at=LATER, rung_at=LATER)),
@@ -110,22 +110,22 @@ def test_a_new_due_time_clears_the_mark_of_the_bell(store: Store) -> None:
 
     stored = store.run(use_case)
     assert [each.rung_at for each in stored] == [None, LATER]
-    assert store.run(lambda ledger: ledger.lock_notifications(["e"])) == stored
+    assert store.run(lambda ledger: ledger.notifications.lock_of(["e"])) == stored
 
 
 def test_an_attempt_is_saved_once_by_the_holder_of_its_token(store: Store) -> None:
     begin(store, a_page())
 
     def use_case(ledger: Ledger) -> None:
-        begun = claim(ledger, ledger.lock_notification("n1"))
+        begun = claim(ledger, ledger.notifications.lock("n1"))
         recorded = replace(begun, state=AttemptState.RECORDED, result=Result.ACCEPTED, provider_ref="SM1")
         ledger.flush()
         for result in (Result.ACCEPTED, Result.DELIVERED):
-            row = ledger.lock_notification("n1")
+            row = ledger.notifications.lock("n1")
             ledger.save(row, replace(row, attempts=(replace(recorded, result=result),)))
 
     store.run(use_case)
-    row = store.run(lambda ledger: ledger.lock_notification("n1"))
+    row = store.run(lambda ledger: ledger.notifications.lock("n1"))
     assert (row.attempts[0].result, row.version) == (Result.DELIVERED, 2)
 
     def change_what_another_read(ledger: Ledger) -> None:
@@ -140,71 +140,71 @@ def test_an_attempt_is_saved_once_by_the_holder_of_its_token(store: Store) -> No
 def test_a_tier_has_a_channel_once(store: Store) -> None:
     begin(store, a_page(1))
     again = a_page(9, tier=1)
-    stored = store.run(lambda ledger: ledger.add_notifications([again, a_page(2)], event="queued"))
+    stored = store.run(lambda ledger: ledger.notifications.add([again, a_page(2)], event="queued"))
     assert ids(stored) == ["n2"]
-    assert ids(store.run(lambda ledger: ledger.lock_notifications(["e"]))) == ["n1", "n2"]
+    assert ids(store.run(lambda ledger: ledger.notifications.lock_of(["e"]))) == ["n1", "n2"]
     assert [line.row_id for line in _log(store)] == ["i", "e", "n1", "n2"]
 
 
 def test_many_notifications_are_stored_at_once(store: Store) -> None:
     begin(store, *(a_page(number) for number in range(1, 1202)))
-    assert len(store.run(lambda ledger: ledger.lock_notifications(["e"]))) == 1201
+    assert len(store.run(lambda ledger: ledger.notifications.lock_of(["e"]))) == 1201
 
 
 def test_no_escalations_have_no_notifications(store: Store) -> None:
-    assert store.run(lambda ledger: ledger.lock_notifications([])) == ()
+    assert store.run(lambda ledger: ledger.notifications.lock_of([])) == ()
 
 
 def test_rounds_are_numbered_per_recipient(store: Store) -> None:
     begin(store)
-    assert store.run(lambda ledger: ledger.last_rounds("i")) == {"ada": 1}
+    assert store.run(lambda ledger: ledger.escalations.last_rounds("i")) == {"ada": 1}
 
 
 def test_only_current_escalations_are_locked(store: Store) -> None:
     begin(store)
 
     def replace_round(ledger: Ledger) -> None:
-        (old,) = ledger.lock_escalations("i")
+        (old,) = ledger.escalations.lock_current("i")
         ledger.save(old, replace(old, is_current=False))
-        ledger.add_escalation(replace(old, id="e2", round=2), event="started", detail={})
+        ledger.escalations.add(replace(old, id="e2", round=2), event="started", detail={})
 
     store.run(replace_round)
-    assert [each.id for each in store.run(lambda ledger: ledger.lock_escalations("i"))] == ["e2"]
+    assert [each.id for each in store.run(lambda ledger: ledger.escalations.lock_current("i"))] == ["e2"]
 
 
 def _resolve(ledger: Ledger, incident_id: str) -> None:
-    before = ledger.lock_incident(incident_id)
+    before = ledger.incidents.lock(incident_id)
     ledger.move(before, replace(before, state=IncidentState.RESOLVED), event="resolved", at=NOW)
 
 
 def test_a_key_names_one_unresolved_incident_and_otherwise_the_newest(store: Store) -> None:
     begin(store)
     store.run(lambda ledger: _resolve(ledger, "i"))
-    assert store.run(lambda ledger: ledger.lock_unresolved([("", "db-1")])) == {}
-    newest = store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
+    assert store.run(lambda ledger: ledger.incidents.lock_unresolved([("", "db-1")])) == {}
+    newest = store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace=None))
     assert newest is not None
     assert newest.id == "i"
     store.run(
-        lambda ledger: ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again")),
+        lambda ledger: ledger.incidents.add(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again")),
     )
-    unresolved = store.run(lambda ledger: ledger.lock_unresolved([("", "db-1")]))["", "db-1"]
-    assert unresolved == store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
+    unresolved = store.run(lambda ledger: ledger.incidents.lock_unresolved([("", "db-1")]))["", "db-1"]
+    assert unresolved == store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace=None))
     assert unresolved.id == "i2"
-    assert store.run(lambda ledger: ledger.lock_named("unknown", namespace=None)) is None
+    assert store.run(lambda ledger: ledger.incidents.lock_named("unknown", namespace=None)) is None
 
 
 def _add(store: Store, incident_id: str, namespace: str, *, timeout_s: float = 5.0, **given: Any) -> None:
     facts = incident(id=incident_id, namespace=namespace, **given)
-    store.run(lambda ledger: ledger.add_incident(facts, Incident(key=facts.key, title="t")), timeout_s=timeout_s)
+    store.run(lambda ledger: ledger.incidents.add(facts, Incident(key=facts.key, title="t")), timeout_s=timeout_s)
 
 
 def test_the_same_key_in_another_namespace_is_another_incident(store: Store) -> None:
     for namespace in ("", "prometheus", "staging"):
         _add(store, f"in {namespace}", namespace)
-        found = store.run(lambda ledger, where=namespace: ledger.lock_unresolved([(where, "db-1")]))[namespace, "db-1"]
+        found = store.run(lambda ledger, where=namespace: ledger.incidents.lock_unresolved([(where, "db-1")]))[namespace, "db-1"]
         assert (found.id, found.namespace) == (f"in {namespace}", namespace)
-    assert store.run(lambda ledger: ledger.lock_unresolved([("nowhere", "db-1")])) == {}
-    assert store.run(lambda ledger: ledger.lock_named("db-1", namespace="nowhere")) is None
+    assert store.run(lambda ledger: ledger.incidents.lock_unresolved([("nowhere", "db-1")])) == {}
+    assert store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace="nowhere")) is None
 
 
 @pytest.mark.parametrize("namespace", ["", "prometheus"])
@@ -220,7 +220,7 @@ def test_a_key_of_several_unresolved_incidents_is_ambiguous_without_a_namespace(
     _add(store, "a", "", opened_at=LATER)
     _add(store, "b", "prometheus")
     for act in (
-        lambda: store.run(lambda ledger: ledger.lock_named("db-1", namespace=None)),
+        lambda: store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace=None)),
         lambda: store.read(lambda reads: reads.status("db-1")),
         lambda: store.read(lambda reads: reads.is_settled("db-1")),
     ):
@@ -228,7 +228,7 @@ def test_a_key_of_several_unresolved_incidents_is_ambiguous_without_a_namespace(
             act()
         assert caught.value.incidents == (("", "a"), ("prometheus", "b"))
     for namespace, incident_id in (("", "a"), ("prometheus", "b")):
-        found = store.run(lambda ledger, where=namespace: ledger.lock_named("db-1", namespace=where))
+        found = store.run(lambda ledger, where=namespace: ledger.incidents.lock_named("db-1", namespace=where))
         status = store.read(lambda reads, where=namespace: reads.status("db-1", namespace=where))
         assert found is not None
         assert status is not None
@@ -243,12 +243,12 @@ def test_an_id_names_its_incident_resolved_or_not(store: Store, namespace: str |
         if resolved:
             store.run(lambda ledger: _resolve(ledger, "a"))
             _add(store, "c", "prometheus")
-        found = store.run(lambda ledger: ledger.lock_named("a", namespace=namespace))
+        found = store.run(lambda ledger: ledger.incidents.lock_named("a", namespace=namespace))
         status = store.read(lambda reads: reads.status("a", namespace=namespace))
         assert found is not None
         assert status is not None
         assert found.id == status.facts.id == "a"
-    assert store.run(lambda ledger: ledger.lock_named("a", namespace="")) is None
+    assert store.run(lambda ledger: ledger.incidents.lock_named("a", namespace="")) is None
 
 
 def test_whoever_calls_an_incident_by_the_id_of_another_makes_it_no_other(store: Store) -> None:
@@ -256,13 +256,13 @@ def test_whoever_calls_an_incident_by_the_id_of_another_makes_it_no_other(store:
     _add(store, "victim", "prometheus")
     _add(store, "trap", "attacker", key="victim")
     with pytest.raises(AmbiguousKey) as caught:
-        store.run(lambda ledger: ledger.lock_named("victim", namespace=None))
+        store.run(lambda ledger: ledger.incidents.lock_named("victim", namespace=None))
     assert caught.value.incidents == (("attacker", "trap"), ("prometheus", "victim"))
-    found = store.run(lambda ledger: ledger.lock_named("victim", namespace="prometheus"))
+    found = store.run(lambda ledger: ledger.incidents.lock_named("victim", namespace="prometheus"))
     assert found is not None
     assert found.id == "victim"
     store.run(lambda ledger: _resolve(ledger, "trap"))
-    found = store.run(lambda ledger: ledger.lock_named("victim", namespace=None))
+    found = store.run(lambda ledger: ledger.incidents.lock_named("victim", namespace=None))
     assert found is not None
     assert found.id == "victim"
 
@@ -271,7 +271,7 @@ def test_the_unresolved_incident_goes_before_a_newer_one_of_another_namespace_th
     _add(store, "open", "prometheus")
     _add(store, "over", "", opened_at=LATER)
     store.run(lambda ledger: _resolve(ledger, "over"))
-    found = store.run(lambda ledger: ledger.lock_named("db-1", namespace=None))
+    found = store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace=None))
     status = store.read(lambda reads: reads.status("db-1"))
     assert found is not None
     assert status is not None
@@ -280,10 +280,10 @@ def test_the_unresolved_incident_goes_before_a_newer_one_of_another_namespace_th
 
 def test_a_notification_has_one_running_attempt_at_most(store: Store) -> None:
     begin(store, a_page())
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1")))
 
     def add_another(ledger: Ledger) -> None:
-        row = ledger.lock_notification("n1")
+        row = ledger.notifications.lock("n1")
         ledger.save(row, replace(row, attempts=(*row.attempts, attempt(2, notification_id="n1"))))
 
     with pytest.raises(StorageError, match="notifyflow_attempt"):

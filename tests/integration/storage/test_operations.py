@@ -15,29 +15,29 @@ OPERATIONS = incident(id="ops", key="operations", is_operations=True)
 
 
 def _open(ledger: Ledger) -> None:
-    ledger.add_incident(OPERATIONS, Incident(key="operations", title="notifyflow could not reach somebody"))
+    ledger.incidents.add(OPERATIONS, Incident(key="operations", title="notifyflow could not reach somebody"))
 
 
 def test_the_open_operations_incident_is_found(store: Store) -> None:
     begin(store)
-    assert store.run(lambda ledger: ledger.lock_operations()) is None
+    assert store.run(lambda ledger: ledger.operations.lock()) is None
     store.run(_open)
-    assert store.run(lambda ledger: ledger.lock_operations()) == OPERATIONS
+    assert store.run(lambda ledger: ledger.operations.lock()) == OPERATIONS
 
 
 def test_a_second_one_cannot_be_opened(store: Store) -> None:
     store.run(_open)
     second = incident(id="ops2", key="operations2", is_operations=True)
     with pytest.raises(StorageError):
-        store.run(lambda ledger: ledger.add_incident(second, Incident(key="operations2", title="t")), timeout_s=0.1)
+        store.run(lambda ledger: ledger.incidents.add(second, Incident(key="operations2", title="t")), timeout_s=0.1)
 
 
 def test_a_critical_failure_is_linked_once(store: Store) -> None:
     begin(store)
     store.run(_open)
-    store.run(lambda ledger: ledger.link_criticals("ops", {"e": "critical_channels_failed"}, at=NOW))
-    store.run(lambda ledger: ledger.link_criticals("ops", {"e": "exhausted"}, at=NOW + timedelta(hours=1)))
-    (failure,) = store.run(lambda ledger: ledger.criticals("ops", limit=5))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e": "critical_channels_failed"}, at=NOW))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e": "exhausted"}, at=NOW + timedelta(hours=1)))
+    (failure,) = store.run(lambda ledger: ledger.operations.criticals("ops", limit=5))
     assert (failure.reason, failure.at) == ("exhausted", NOW + timedelta(hours=1))
     status = store.read(lambda reads: reads.status("db-1"))
     assert status is not None
@@ -46,7 +46,7 @@ def test_a_critical_failure_is_linked_once(store: Store) -> None:
 
 def test_a_notice_is_new_once_a_day_for_each_reason_and_provider(store: Store) -> None:
     def add(reason: str, provider: str, hours: int) -> bool:
-        return store.run(lambda ledger: ledger.add_notice(reason, provider, at=NOW + timedelta(hours=hours)))
+        return store.run(lambda ledger: ledger.operations.add_notice(reason, provider, at=NOW + timedelta(hours=hours)))
 
     assert add("refused_us", "twilio", 0)
     assert not add("refused_us", "twilio", 20)
@@ -61,14 +61,14 @@ def test_failures_and_notices_are_counted_until_a_round_reports_them(store: Stor
     store.run(_open)
 
     def count() -> tuple[int, int]:
-        uncounted = store.run(lambda ledger: ledger.uncounted("ops"))
+        uncounted = store.run(lambda ledger: ledger.operations.uncounted("ops"))
         return uncounted.failures, uncounted.notices
 
     assert count() == (0, 0)
-    store.run(lambda ledger: ledger.link_criticals("ops", {"e": "exhausted"}, at=NOW))
-    store.run(lambda ledger: ledger.add_notice("capped", "twilio", at=NOW))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e": "exhausted"}, at=NOW))
+    store.run(lambda ledger: ledger.operations.add_notice("capped", "twilio", at=NOW))
     assert count() == (1, 1)
-    store.run(lambda ledger: ledger.mark_counted("ops"))
+    store.run(lambda ledger: ledger.operations.mark_counted("ops"))
     assert count() == (0, 0)
-    store.run(lambda ledger: ledger.link_criticals("ops", {"e2": "exhausted"}, at=NOW))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e2": "exhausted"}, at=NOW))
     assert count() == (1, 0)

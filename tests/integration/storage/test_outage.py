@@ -122,10 +122,10 @@ def test_a_deadlock_repeats_the_use_case_that_lost(store: Store) -> None:
         def body(ledger: Ledger) -> None:
             nonlocal runs, tries
             runs, tries = runs + 1, tries + 1
-            before = ledger.lock_incident(first)
+            before = ledger.incidents.lock(first)
             if tries == 1:
                 both_have_one.wait(30)
-            ledger.lock_incident(second)
+            ledger.incidents.lock(second)
             ledger.save(before, replace(before, times_seen=before.times_seen + 1))
 
         store.run(body, timeout_s=60)
@@ -146,13 +146,13 @@ def test_two_that_open_one_key_at_once_open_one_incident(store: Store) -> None:
         def body(ledger: Ledger) -> bool:
             nonlocal tries
             tries += 1
-            known = ledger.lock_unresolved([("", "db-9")]).get(("", "db-9"))
+            known = ledger.incidents.lock_unresolved([("", "db-9")]).get(("", "db-9"))
             if tries == 1:
                 nobody_sees_it.wait(30)
             if known is not None:
                 ledger.save(known, replace(known, times_seen=known.times_seen + 1))
                 return False
-            ledger.add_incident(incident(id=incident_id, key="db-9"), Incident(key="db-9", title="t"))
+            ledger.incidents.add(incident(id=incident_id, key="db-9"), Incident(key="db-9", title="t"))
             return True
 
         return store.run(body, timeout_s=60)
@@ -166,16 +166,16 @@ def test_two_that_open_one_key_at_once_open_one_incident(store: Store) -> None:
 
 def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> None:
     def body(ledger: Ledger) -> None:
-        ledger.lock_incident("i")
-        store.run(lambda other: other.link_criticals("i", {"e": "exhausted"}, at=incident().opened_at), timeout_s=2)
+        ledger.incidents.lock("i")
+        store.run(lambda other: other.operations.link("i", {"e": "exhausted"}, at=incident().opened_at), timeout_s=2)
 
     store.run(body)
 
 
 def test_a_slow_statement_raises_storage_unavailable(store: Store) -> None:
     def body(ledger: Ledger) -> None:
-        execute(ledger._db, "SET LOCAL statement_timeout = 10")
-        execute(ledger._db, "SELECT pg_sleep(60)")
+        execute(ledger._unit.db, "SET LOCAL statement_timeout = 10")
+        execute(ledger._unit.db, "SELECT pg_sleep(60)")
 
     with pytest.raises(StorageUnavailable, match="QueryCanceled"):
         store.run(body, timeout_s=0.05)

@@ -15,6 +15,7 @@ from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
+from notifyflow.storage.unit import Unit
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim
 
@@ -26,54 +27,54 @@ RESOLVED = """
 """
 """So many that PostgreSQL has no choice between two indexes, whatever it remembers of a table that was emptied."""
 INDEXED: dict[str, Callable[[Ledger], object]] = {
-    "claim_due": lambda ledger: ledger.claim_due("email", ["n1"], now=NOW, limit=10),
-    "due": lambda ledger: ledger.due("email", is_urgent=False, now=NOW, limit=10),
-    "bring_forward": lambda ledger: ledger.bring_forward([DeferralReason.CIRCUIT], channel="email", now=NOW),
-    "lock_due": lambda ledger: ledger.lock_due(["n1"], now=NOW),
-    "lock_many": lambda ledger: ledger.lock_many({"e"}),
-    "load_escalations": lambda ledger: ledger.load_escalations(["e"], moving=["n1"]),
-    "operations_among": lambda ledger: ledger.operations_among(["i"]),
-    "earlier_notifications": lambda ledger: ledger.earlier_notifications([escalation(round=2)]),
-    "lock_provider_health": lambda ledger: ledger.lock_provider_health("email", ["ses"]),
-    "ring_due": lambda ledger: ledger.ring_due(now=NOW, again_after=SECOND, limit=10),
-    "expired_leases": lambda ledger: ledger.expired_leases(now=NOW, limit=10),
-    "escalations_due": lambda ledger: ledger.escalations_due(now=NOW, limit=10),
-    "rounds_due": lambda ledger: ledger.rounds_due(now=NOW, limit=10),
-    "operations_rounds_due": lambda ledger: ledger.operations_rounds_due(now=NOW, limit=10),
-    "next_wake_at": lambda ledger: ledger.next_wake_at(),
-    "attempt_refs": lambda ledger: ledger.attempt_refs(["a"]),
-    "attempt_refs_by_provider_refs": lambda ledger: ledger.attempt_refs_by_provider_refs([("p", "r"), ("q", "s")]),
-    "outages": lambda ledger: ledger.outages(since=NOW, now=NOW),
-    "stops": lambda ledger: ledger.stops("i", since=NOW, now=NOW),
-    "decide_again": lambda ledger: ledger.decide_again(now=NOW),
-    "lock_watch": lambda ledger: ledger.lock_watch(),
-    "has_waited": lambda ledger: ledger.has_waited(since=NOW),
-    "has_called_back": lambda ledger: ledger.has_called_back("p", "email", since=NOW),
-    "silence": lambda ledger: ledger.silence("p", "email", since=NOW, now=NOW),
-    "has_notice": lambda ledger: ledger.has_notice("r", "p", at=NOW),
-    "lock_unresolved": lambda ledger: ledger.lock_unresolved([("", "k")]),
-    "lock_named": lambda ledger: ledger.lock_named("k", namespace=None),
-    "lock_named_in_a_namespace": lambda ledger: ledger.lock_named("k", namespace="prometheus"),
-    "lock_escalations": lambda ledger: ledger.lock_escalations("i"),
-    "load_repeated": lambda ledger: ledger.load_repeated(["i", "j"]),
-    "lock_notifications": lambda ledger: ledger.lock_notifications(["e", "f"]),
-    "waiting_receipts": lambda ledger: ledger.waiting_receipts(["p"], ["r"]),
-    "last_rounds": lambda ledger: ledger.last_rounds("i"),
-    "missed_receipts": lambda ledger: ledger.missed_receipts(since=NOW, before=NOW - SECOND, limit=10),
-    "stale_receipts": lambda ledger: ledger.stale_receipts(before=NOW, limit=10),
-    "forget_bodies": lambda ledger: ledger.forget_bodies(before=NOW, limit=10),
-    "attempts_to_poll": lambda ledger: ledger.attempts_to_poll(["p"], ahead=SECOND, waits=[SECOND] * 2, now=NOW, limit=10),
-    "lock_operations": lambda ledger: ledger.lock_operations(),
-    "uncounted": lambda ledger: ledger.uncounted("i"),
-    "idempotent response": lambda ledger: ledger.idempotent_responses([("a", "k")], now=NOW),
-    "is_left_behind": lambda ledger: ledger.is_left_behind(before=NOW - SECOND),
-    "is_operations_unreached": lambda ledger: ledger.is_operations_unreached(),
-    "prune_incidents": lambda ledger: ledger.prune_incidents((NOW, ""), before=NOW, limit=10),
+    "claim_due": lambda ledger: ledger.work.claim("email", ["n1"], now=NOW, limit=10),
+    "due": lambda ledger: ledger.notifications.due("email", is_urgent=False, now=NOW, limit=10),
+    "bring_forward": lambda ledger: ledger.notifications.bring_forward([DeferralReason.CIRCUIT], channel="email", now=NOW),
+    "lock_due": lambda ledger: ledger.notifications.lock_due(["n1"], now=NOW),
+    "lock_many": lambda ledger: ledger.escalations.lock_many({"e"}),
+    "load_escalations": lambda ledger: ledger.escalations.load(["e"], moving=["n1"]),
+    "operations_among": lambda ledger: ledger.operations.among(["i"]),
+    "earlier_notifications": lambda ledger: ledger.notifications.of_earlier_rounds([escalation(round=2)]),
+    "lock_provider_health": lambda ledger: ledger.providers.lock("email", ["ses"]),
+    "ring_due": lambda ledger: ledger.work.ring(now=NOW, again_after=SECOND, limit=10),
+    "expired_leases": lambda ledger: ledger.attempts.expired_leases(now=NOW, limit=10),
+    "escalations_due": lambda ledger: ledger.work.escalations_due(now=NOW, limit=10),
+    "rounds_due": lambda ledger: ledger.work.rounds_due(now=NOW, limit=10),
+    "operations_rounds_due": lambda ledger: ledger.work.operations_rounds_due(now=NOW, limit=10),
+    "next_wake_at": lambda ledger: ledger.work.next_wake_at(),
+    "attempt_refs": lambda ledger: ledger.attempts.refs(["a"]),
+    "attempt_refs_by_provider_refs": lambda ledger: ledger.attempts.refs_by_provider_refs([("p", "r"), ("q", "s")]),
+    "outages": lambda ledger: ledger.stops.outages(since=NOW, now=NOW),
+    "stops": lambda ledger: ledger.stops.of("i", since=NOW, now=NOW),
+    "decide_again": lambda ledger: ledger.escalations.decide_again(now=NOW),
+    "lock_watch": lambda ledger: ledger.stops.lock_watch(),
+    "has_waited": lambda ledger: ledger.stops.has_waited(since=NOW),
+    "has_called_back": lambda ledger: ledger.inbox.has_called_back("p", "email", since=NOW),
+    "silence": lambda ledger: ledger.attempts.silence("p", "email", since=NOW, now=NOW),
+    "has_notice": lambda ledger: ledger.operations.has_notice("r", "p", at=NOW),
+    "lock_unresolved": lambda ledger: ledger.incidents.lock_unresolved([("", "k")]),
+    "lock_named": lambda ledger: ledger.incidents.lock_named("k", namespace=None),
+    "lock_named_in_a_namespace": lambda ledger: ledger.incidents.lock_named("k", namespace="prometheus"),
+    "lock_escalations": lambda ledger: ledger.escalations.lock_current("i"),
+    "load_repeated": lambda ledger: ledger.escalations.load_repeated(["i", "j"]),
+    "lock_notifications": lambda ledger: ledger.notifications.lock_of(["e", "f"]),
+    "waiting_receipts": lambda ledger: ledger.inbox.waiting(["p"], ["r"]),
+    "last_rounds": lambda ledger: ledger.escalations.last_rounds("i"),
+    "missed_receipts": lambda ledger: ledger.inbox.missed(since=NOW, before=NOW - SECOND, limit=10),
+    "stale_receipts": lambda ledger: ledger.inbox.stale(before=NOW, limit=10),
+    "forget_bodies": lambda ledger: ledger.inbox.forget_bodies(before=NOW, limit=10),
+    "attempts_to_poll": lambda ledger: ledger.attempts.to_poll(["p"], ahead=SECOND, waits=[SECOND] * 2, now=NOW, limit=10),
+    "lock_operations": lambda ledger: ledger.operations.lock(),
+    "uncounted": lambda ledger: ledger.operations.uncounted("i"),
+    "idempotent response": lambda ledger: ledger.responses.get([("a", "k")], now=NOW),
+    "is_left_behind": lambda ledger: ledger.heartbeat.is_left_behind(before=NOW - SECOND),
+    "is_operations_unreached": lambda ledger: ledger.heartbeat.is_operations_unreached(),
+    "prune_incidents": lambda ledger: ledger.pruning.incidents((NOW, ""), before=NOW, limit=10),
 }
 TURNS: dict[str, Callable[[Ledger], object]] = {
     "claim_due": INDEXED["claim_due"],
-    "namespaces_due": lambda ledger: ledger.namespaces_due("email", is_urgent=False, now=NOW),
-    "turns": lambda ledger: ledger.turns("email", ["a", "b"], is_urgent=True),
+    "namespaces_due": lambda ledger: ledger.work._turns.due("email", is_urgent=False, now=NOW),
+    "turns": lambda ledger: ledger.work._turns.had("email", ["a", "b"], is_urgent=True),
 }
 """Where several namespaces have something due."""
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
@@ -82,13 +83,13 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "is_settled": lambda reads: reads.is_settled("db-1"),
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
     "incidents": lambda reads: reads.incidents(10),
-    "incident_page": lambda reads: reads.incident_page(IncidentFilter(), before_id="i", limit=10),
-    "incident_page_of_key": lambda reads: reads.incident_page(IncidentFilter(key="db-1"), before_id=None, limit=10),
-    "recipient_page": lambda reads: reads.recipient_page(after_id="", limit=10, since=NOW),
-    "recipient": lambda reads: reads.recipient("ada", since=NOW),
-    "api_key": lambda reads: reads.api_key("k"),
-    "audit": lambda reads: reads.audit("", now=NOW),
-    "prunable_incidents": lambda reads: reads.prunable_incidents((NOW, ""), before=NOW, limit=10),
+    "incident_page": lambda reads: reads.listings.incidents(IncidentFilter(), before_id="i", limit=10),
+    "incident_page_of_key": lambda reads: reads.listings.incidents(IncidentFilter(key="db-1"), before_id=None, limit=10),
+    "recipient_page": lambda reads: reads.listings.recipients(after_id="", limit=10, since=NOW),
+    "recipient": lambda reads: reads.listings.recipient("ada", since=NOW),
+    "api_key": lambda reads: reads.listings.api_key("k"),
+    "audit": lambda reads: reads.audits.page("", now=NOW),
+    "prunable_incidents": lambda reads: reads.prunable.incidents((NOW, ""), before=NOW, limit=10),
 }
 
 
@@ -111,7 +112,7 @@ class _Explained:
 @pytest.fixture
 def explained(store: Store, database_url: str) -> Iterator[_Explained]:
     begin(store, *(a_page(number) for number in range(1, 4)))
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1")))
     db = dialect_for(database_url).connect(Deadline(600))
     if not store.is_embedded:
         execute(db, "SET enable_seqscan = off")  # tables of three rows are read faster whole, and sorted
@@ -130,7 +131,7 @@ def _assert_indexed(explained: _Explained) -> None:
 
 @pytest.mark.parametrize("search", INDEXED)
 def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> None:
-    INDEXED[search](Ledger(explained._db))
+    INDEXED[search](Ledger(Unit(explained._db)))
     _assert_indexed(explained)
 
 
@@ -138,7 +139,7 @@ def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> 
 def test_namespaces_take_turns_by_an_index_and_sort_nothing(store: Store, explained: _Explained, search: str) -> None:
     others = [a_page(number, namespace=f"sender {number % 3}", urgent=number % 2 == 0) for number in range(10, 30)]
     begin(store, *others, number=2)
-    TURNS[search](Ledger(explained._db))
+    TURNS[search](Ledger(Unit(explained._db)))
     _assert_indexed(explained)
     for plan in explained.plans:
         if "notifyflow_attempt" not in plan and '"id" IN' not in plan and '"id" NOT IN' not in plan:
@@ -158,7 +159,7 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
     if not isinstance(explained._db, peewee.SqliteDatabase):
         execute(explained._db, RESOLVED)
         execute(explained._db, "ANALYZE notifyflow_incident")
-    Reads(explained._db).incident_page(wanted, before_id="i", limit=10)
+    Reads(explained._db).listings.incidents(wanted, before_id="i", limit=10)
     plan = explained.plans[-1]
     assert "notifyflow_incident_unresolved" in plan
     assert "TEMP B-TREE" not in plan
@@ -167,14 +168,14 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
 
 @pytest.mark.parametrize("search", ["next_wake_at", "ring_due", "escalations_due", "expired_leases", "operations_rounds_due"])
 def test_an_idle_sweep_reads_the_first_row_of_an_index(explained: _Explained, search: str) -> None:
-    INDEXED[search](Ledger(explained._db))
+    INDEXED[search](Ledger(Unit(explained._db)))
     for plan in explained.plans:
         assert not {word for word in ("TEMP B-TREE", "Sort", "Aggregate", "Hash") if word in plan}, plan
 
 
 @pytest.mark.parametrize("search", ["claim_due", "ring_due"])
 def test_the_most_urgent_are_found_without_sorting_the_backlog(explained: _Explained, search: str) -> None:
-    INDEXED[search](Ledger(explained._db))
+    INDEXED[search](Ledger(Unit(explained._db)))
     by_index = [plan for plan in explained.plans if "notifyflow_attempt" not in plan and '"id" IN' not in plan]
     assert by_index
     for plan in by_index:

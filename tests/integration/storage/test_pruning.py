@@ -31,18 +31,18 @@ def prune(driver: Driver, limit: int = 100) -> Pruned:
     """Prune what is older than a day; after each step, what is left is whole."""
     place, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
     while place is not None:
-        step = driver.store.run(lambda ledger, place=place: ledger.prune_incidents(place, before=before, limit=limit))
+        step = driver.store.run(lambda ledger, place=place: ledger.pruning.incidents(place, before=before, limit=limit))
         total, place = total + step.pruned, step.place
         assert found_in(driver.store) == []
-    return total + driver.store.run(lambda ledger: ledger.prune_strays(before=before, limit=limit))
+    return total + driver.store.run(lambda ledger: ledger.pruning.strays(before=before, limit=limit))
 
 
 def count(driver: Driver, limit: int = 100) -> Pruned:
     place, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
     while place is not None:
-        step = driver.store.read(lambda reads, place=place: reads.prunable_incidents(place, before=before, limit=limit))
+        step = driver.store.read(lambda reads, place=place: reads.prunable.incidents(place, before=before, limit=limit))
         total, place = total + step.pruned, step.place
-    return total + driver.store.read(lambda reads: reads.prunable_strays(before=before))
+    return total + driver.store.read(lambda reads: reads.prunable.strays(before=before))
 
 
 def rows_in(url: str) -> dict[str, int]:
@@ -58,12 +58,12 @@ def keys(driver: Driver) -> set[str]:
 
 
 def _policies(driver: Driver) -> set[str]:
-    rows = driver.store.run(lambda ledger: list(PolicyRow.select().dicts().execute(ledger._db)))
+    rows = driver.store.run(lambda ledger: list(PolicyRow.select().dicts().execute(ledger._unit.db)))
     return {next(iter(json.loads(row["document"]))) for row in rows}
 
 
 def _prune_policies(driver: Driver) -> set[str]:
-    driver.store.run(lambda ledger: ledger.prune_policies(now=driver.clock.now()))
+    driver.store.run(lambda ledger: ledger.pruning.policies(now=driver.clock.now()))
     return _policies(driver)
 
 

@@ -16,13 +16,13 @@ from tests.integration.storage.samples import LATER, a_page, begin, claim
 
 def _crowd(ledger: Ledger, people: int, pages: int) -> None:
     """Store an incident with so many recipients, two rounds each, and so many pages with two attempts a round."""
-    ledger.add_incident(incident(), Incident(key="db-1", title="t"))
+    ledger.incidents.add(incident(), Incident(key="db-1", title="t"))
     for person in range(people):
         name = f"p{person}"
-        ledger.put_contacts("i", [Contact(recipient_id=name, name=name, addresses={})])
+        ledger.contacts.put("i", [Contact(recipient_id=name, name=name, addresses={})])
         for number in (1, 2):
             facts = escalation(id=f"{name}-{number}", recipient_id=name, round=number)
-            ledger.add_escalation(facts, event="started", detail={})
+            ledger.escalations.add(facts, event="started", detail={})
             rows = [
                 page(f"c{each}", NotificationState.SENT, id=f"{facts.id}-{each}", escalation_id=facts.id) for each in range(pages)
             ]
@@ -32,7 +32,7 @@ def _crowd(ledger: Ledger, people: int, pages: int) -> None:
                 )
                 for row in rows
             }
-            ledger.add_notifications([replace(row, version=2, attempts=calls[row.id]) for row in rows], event="queued")
+            ledger.notifications.add([replace(row, version=2, attempts=calls[row.id]) for row in rows], event="queued")
 
 
 def test_an_unknown_key_has_no_status(store: Store) -> None:
@@ -46,7 +46,7 @@ def test_an_unknown_key_has_no_status(store: Store) -> None:
 def test_a_status_is_whole_and_in_order(store: Store) -> None:
     store.run(lambda ledger: _crowd(ledger, 2, 2))
     update = page("c0", id="update", escalation_id="p1-2", kind=Kind.STATUS_UPDATE, tier=None, due_at=NOW)
-    store.run(lambda ledger: ledger.add_notifications([update, a_page(3, "a", escalation_id="p1-2")], event="queued"))
+    store.run(lambda ledger: ledger.notifications.add([update, a_page(3, "a", escalation_id="p1-2")], event="queued"))
     status = store.read(lambda reads: reads.status("db-1"))
     assert status is not None
     assert status == store.read(lambda reads: reads.status_by_id("i"))
@@ -78,7 +78,7 @@ def test_incidents_are_listed_by_when_they_were_last_seen(store: Store) -> None:
     begin(store, number=2)
 
     def see_again(ledger: Ledger) -> None:
-        before = ledger.lock_incident("i")
+        before = ledger.incidents.lock("i")
         ledger.save(before, replace(before, last_seen_at=LATER))
 
     store.run(see_again)
@@ -91,7 +91,7 @@ def test_an_incident_is_settled_when_no_escalation_is_active(store: Store) -> No
     assert store.read(lambda reads: reads.is_settled("db-1")) is False
 
     def settle(ledger: Ledger) -> None:
-        before = ledger.lock_escalation("e")
+        before = ledger.escalations.lock("e")
         ledger.move(before, replace(before, state=EscalationState.REACHED), event="settled", at=NOW)
 
     store.run(settle)
@@ -102,9 +102,9 @@ def test_a_status_shows_the_newest_incident_of_a_key(store: Store) -> None:
     begin(store)
 
     def reopen(ledger: Ledger) -> None:
-        old = ledger.lock_incident("i")
+        old = ledger.incidents.lock("i")
         ledger.move(old, replace(old, state=IncidentState.RESOLVED), event="resolved", at=NOW)
-        ledger.add_incident(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again"))
+        ledger.incidents.add(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again"))
 
     store.run(reopen)
     status = store.read(lambda reads: reads.status("db-1"))
@@ -114,7 +114,7 @@ def test_a_status_shows_the_newest_incident_of_a_key(store: Store) -> None:
 
 def test_what_is_queued_or_sending_is_pending(store: Store) -> None:
     begin(store, a_page(1), a_page(2, due_at=LATER), a_page(3), a_page(4, state=NotificationState.SENT, due_at=None))
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n3")))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n3")))
     assert store.read(lambda reads: reads.pending_count()) == 3
     assert store.read(lambda reads: reads.pending_count(due_by=NOW)) == 2
 

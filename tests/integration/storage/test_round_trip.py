@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -109,22 +110,22 @@ FULL_ATTEMPT = attempt(
 
 
 def test_every_field_of_an_incident_comes_back(store: Store) -> None:
-    store.run(lambda ledger: ledger.add_incident(FULL_INCIDENT, Incident(key="db-1", title="t")))
-    assert store.run(lambda ledger: ledger.incident("i")) == FULL_INCIDENT
+    store.run(lambda ledger: ledger.incidents.add(FULL_INCIDENT, Incident(key="db-1", title="t")))
+    assert store.run(lambda ledger: ledger.incidents.get("i")) == FULL_INCIDENT
 
 
 @pytest.mark.parametrize("nothing", [{}, {"body": "", "source": "", "url": "", "labels": {}}])
 def test_missing_fields_are_kept_as_empty(store: Store, nothing: dict[str, Any]) -> None:
-    store.run(lambda ledger: ledger.add_incident(FULL_INCIDENT, Incident(key="db-1", title="t", **nothing)))
-    content = store.run(lambda ledger: ledger.content("i"))
+    store.run(lambda ledger: ledger.incidents.add(FULL_INCIDENT, Incident(key="db-1", title="t", **nothing)))
+    content = store.run(lambda ledger: ledger.incidents.content("i"))
     assert (content.body, content.source, content.url, content.labels) == ("", "", None, {})
 
 
 def test_every_field_of_an_escalation_comes_back(store: Store) -> None:
     begin(store)
     stored = replace(FULL_ESCALATION, id="e2", round=2)
-    store.run(lambda ledger: ledger.add_escalation(stored, event="started", detail={}))
-    assert store.run(lambda ledger: ledger.lock_escalation("e2")) == stored
+    store.run(lambda ledger: ledger.escalations.add(stored, event="started", detail={}))
+    assert store.run(lambda ledger: ledger.escalations.lock("e2")) == stored
 
 
 def test_every_field_of_a_notification_and_its_attempts_comes_back(store: Store) -> None:
@@ -132,11 +133,11 @@ def test_every_field_of_a_notification_and_its_attempts_comes_back(store: Store)
     begin(store, stored)
 
     def add_attempt(ledger: Ledger) -> None:
-        row = ledger.lock_notification(stored.id)
+        row = ledger.notifications.lock(stored.id)
         ledger.save(row, replace(row, attempts=(FULL_ATTEMPT,)))
 
     store.run(add_attempt)
-    assert store.run(lambda ledger: ledger.lock_notification(stored.id)) == stored
+    assert store.run(lambda ledger: ledger.notifications.lock(stored.id)) == stored
 
 
 def test_content_and_contacts_come_back_in_order(store: Store) -> None:
@@ -153,18 +154,18 @@ def test_content_and_contacts_come_back_in_order(store: Store) -> None:
     people = [
         Contact(recipient_id=each, name=each, addresses={"sms": "+1", "email": each}, timezone="Asia/Tokyo") for each in "cab"
     ]
-    store.run(lambda ledger: ledger.add_incident(incident(), Incident(key="db-1", title="before")))
-    store.run(lambda ledger: ledger.set_content("i", content))
+    store.run(lambda ledger: ledger.incidents.add(incident(), Incident(key="db-1", title="before")))
+    store.run(lambda ledger: ledger.incidents.set_content("i", content))
     for person in people:
-        store.run(lambda ledger, person=person: ledger.put_contacts("i", [person]))
+        store.run(lambda ledger, person=person: ledger.contacts.put("i", [person]))
     moved = replace(people[1], addresses={"email": "new"})
-    store.run(lambda ledger: ledger.put_contacts("i", [moved]))
+    store.run(lambda ledger: ledger.contacts.put("i", [moved]))
 
-    read = store.run(lambda ledger: ledger.content("i"))
+    read = store.run(lambda ledger: ledger.incidents.content("i"))
     assert read == content
     assert list(read.labels) == ["z", "a"]
-    assert list(store.run(lambda ledger: ledger.contacts("i")).values()) == [people[0], moved, people[2]]
-    assert store.run(lambda ledger: ledger.contact("i", "a")) == moved
+    assert list(store.run(lambda ledger: ledger.contacts.of("i")).values()) == [people[0], moved, people[2]]
+    assert store.run(lambda ledger: ledger.contacts.get("i", "a")) == moved
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -178,38 +179,40 @@ def test_content_and_contacts_come_back_in_order(store: Store) -> None:
 )
 def test_any_instant_and_any_text_come_back(sqlite_and_postgres: tuple[Store, Store], instant: datetime, text: str) -> None:
     for store in sqlite_and_postgres:
-        before = store.run(lambda ledger: ledger.lock_incident("i"))
+        before = store.run(lambda ledger: ledger.incidents.lock("i"))
         after = replace(before, last_seen_at=instant, resolved_by=text)
         stored = store.run(lambda ledger, before=before, after=after: ledger.save(before, after))
-        assert store.run(lambda ledger: ledger.lock_incident("i")) == stored
+        assert store.run(lambda ledger: ledger.incidents.lock("i")) == stored
         assert stored.last_seen_at == instant
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
 def test_what_no_database_can_keep_is_replaced(store: Store, text: str) -> None:
-    store.run(lambda ledger: ledger.add_incident(incident(key=text), Incident(key=text, title=text, labels={text: text})))
-    found = store.run(lambda ledger: ledger.lock_named(text, namespace=None))
+    store.run(lambda ledger: ledger.incidents.add(incident(key=text), Incident(key=text, title=text, labels={text: text})))
+    found = store.run(lambda ledger: ledger.incidents.lock_named(text, namespace=None))
     assert found is not None
     assert found.key in ("a\N{REPLACEMENT CHARACTER}b", "a?b")
-    assert store.run(lambda ledger: ledger.content("i")).labels == {text: text}
+    assert store.run(lambda ledger: ledger.incidents.content("i")).labels == {text: text}
 
 
 def test_an_instant_without_a_zone_is_refused(store: Store) -> None:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 (that is the point)
     with pytest.raises(ValueError, match="without a zone"):
-        store.run(lambda ledger: ledger.add_incident(incident(last_seen_at=naive), Incident(key="db-1", title="t")))
+        store.run(lambda ledger: ledger.incidents.add(incident(last_seen_at=naive), Incident(key="db-1", title="t")))
 
 
-@pytest.mark.parametrize("read", ["lock_incident", "incident", "lock_escalation", "escalation", "lock_notification", "content"])
+@pytest.mark.parametrize(
+    "read", ["incidents.lock", "incidents.get", "incidents.content", "escalations.lock", "escalations.get", "notifications.lock"]
+)
 def test_a_row_that_is_not_there_is_an_error_with_its_id(store: Store, read: str) -> None:
     with pytest.raises(StorageError, match="nowhere"):
-        store.run(lambda ledger: getattr(ledger, read)("nowhere"))
+        store.run(lambda ledger: attrgetter(read)(ledger)("nowhere"))
 
 
 def test_a_read_without_a_lock_reads_the_same(store: Store) -> None:
     begin(store)
-    assert store.run(lambda ledger: ledger.incident("i")) == store.run(lambda ledger: ledger.lock_incident("i"))
-    assert store.run(lambda ledger: ledger.escalation("e")) == store.run(lambda ledger: ledger.lock_escalation("e"))
+    assert store.run(lambda ledger: ledger.incidents.get("i")) == store.run(lambda ledger: ledger.incidents.lock("i"))
+    assert store.run(lambda ledger: ledger.escalations.get("e")) == store.run(lambda ledger: ledger.escalations.lock("e"))
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_a_row_needs_the_row_it_belongs_to(store: Store) -> None:
     begin(store)
     orphan = replace(escalation(id="e2", recipient_id="grace"), incident_id="nowhere")
     with pytest.raises(StorageError, match="refused a statement"):
-        store.run(lambda ledger: ledger.add_escalation(orphan, event="started", detail={}))
+        store.run(lambda ledger: ledger.escalations.add(orphan, event="started", detail={}))
 
 
 def test_a_queued_row_without_a_due_time_is_refused_since_nobody_would_find_it(store: Store, database_url: str) -> None:
@@ -160,6 +160,6 @@ def test_a_queued_row_without_a_due_time_is_refused_since_nobody_would_find_it(s
 def test_an_embedded_file_survives_power_loss_and_lets_readers_read(sqlite_url: str) -> None:
     store = Store(sqlite_url)
     pragmas = ("journal_mode", "synchronous", "foreign_keys")
-    found = store.read(lambda reads: [execute(reads._db, f"PRAGMA {name}").fetchone()[0] for name in pragmas])
+    found = store.read(lambda reads: [execute(reads._source.db, f"PRAGMA {name}").fetchone()[0] for name in pragmas])
     store.close()
     assert found == ["wal", 2, 1]

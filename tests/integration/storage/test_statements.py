@@ -27,8 +27,8 @@ def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> No
 
     def query(ledger: Ledger) -> list[list[dict[str, Any]]]:
         for receipt in (RECEIPT, NOTED):
-            ledger.add_receipt(receipt, raw="raw", at=NOW)
-        return [ledger._rows(statement(each)) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
+            ledger.inbox.add(receipt, raw="raw", at=NOW)
+        return [ledger._unit.rows(statement(each)) for each in (RECEIPT.event_id, NOTED.event_id, "none")]
 
     (delivered,), (queued,), none = store.run(query)
     assert delivered == {"event_id": RECEIPT.event_id, "said": Result.DELIVERED, "received_at": NOW, "is_key_press": True}
@@ -45,8 +45,8 @@ def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -
     empty = Statement(lambda param: ReceiptRow.select(ReceiptRow.code).where(ReceiptRow.event_id == param(ReceiptRow.event_id)))
 
     def query(ledger: Ledger) -> list[Any]:
-        ledger.add_receipt(RECEIPT, raw="raw", at=NOW)
-        return [ledger._scalar(each) for each in (statement(RECEIPT.event_id), statement("none"), empty("none"))]
+        ledger.inbox.add(RECEIPT, raw="raw", at=NOW)
+        return [ledger._unit.scalar(each) for each in (statement(RECEIPT.event_id), statement("none"), empty("none"))]
 
     assert store.run(query) == [NOW, None, None]
 
@@ -59,9 +59,9 @@ def test_a_statement_takes_any_number_of_values_as_one_list(store: Store) -> Non
 
     def fetch(ledger: Ledger) -> list[list[str]]:
         for receipt in (RECEIPT, NOTED):
-            ledger.add_receipt(receipt, raw="raw", at=NOW)
+            ledger.inbox.add(receipt, raw="raw", at=NOW)
         both = [RECEIPT.event_id, NOTED.event_id]
-        return [[row["event_id"] for row in ledger._rows(statement(some, NOW))] for some in (both, both[:1], ["none"], [])]
+        return [[row["event_id"] for row in ledger._unit.rows(statement(some, NOW))] for some in (both, both[:1], ["none"], [])]
 
     assert store.run(fetch) == [sorted([RECEIPT.event_id, NOTED.event_id]), [RECEIPT.event_id], [], []]
 
@@ -75,8 +75,8 @@ def test_a_statement_tells_how_many_rows_it_wrote_as_their_columns_write_them(st
 
     def write(ledger: Ledger) -> tuple[int, tuple[Any, ...]]:
         for receipt in (RECEIPT, NOTED):
-            ledger.add_receipt(receipt, raw="raw", at=NOW)
-        return statement(Result.PERMANENT_FAILURE, "nul\0", NOW).execute(ledger._db), ledger.stale_receipts(
+            ledger.inbox.add(receipt, raw="raw", at=NOW)
+        return statement(Result.PERMANENT_FAILURE, "nul\0", NOW).execute(ledger._unit.db), ledger.inbox.stale(
             before=LATER, limit=10
         )
 

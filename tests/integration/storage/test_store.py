@@ -69,7 +69,7 @@ def test_a_wrong_statement_is_an_error_without_the_values(store: Store) -> None:
     begin(store)
     secret = incident(id="i", key="a secret key")
     with pytest.raises(StorageError) as caught:
-        store.run(lambda ledger: ledger.add_incident(secret, Incident(key="a secret key", title="t")), timeout_s=0.05)
+        store.run(lambda ledger: ledger.incidents.add(secret, Incident(key="a secret key", title="t")), timeout_s=0.05)
     assert "notifyflow_incident" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None

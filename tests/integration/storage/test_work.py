@@ -19,12 +19,12 @@ AGAIN_AFTER = timedelta(seconds=30)
 
 
 def _claim_due(store: Store, *requested_ids: str, limit: int = 10, now: datetime = NOW) -> list[str]:
-    return ids(store.run(lambda ledger: ledger.claim_due("email", requested_ids, now=now, limit=limit)))
+    return ids(store.run(lambda ledger: ledger.work.claim("email", requested_ids, now=now, limit=limit)))
 
 
 def _ring(store: Store, *, limit: int = 10, now: datetime = NOW) -> list[str]:
     return [
-        due.notification_id for due in store.run(lambda ledger: ledger.ring_due(now=now, again_after=AGAIN_AFTER, limit=limit))
+        due.notification_id for due in store.run(lambda ledger: ledger.work.ring(now=now, again_after=AGAIN_AFTER, limit=limit))
     ]
 
 
@@ -60,7 +60,7 @@ def test_of_two_namespaces_each_gets_every_other_row(store: Store) -> None:
     begin(store, *(a_page(number, namespace="other") for number in range(11, 15)), number=2)
 
     def claim_one(ledger: Ledger) -> str:
-        (row,) = ledger.claim_due("email", (), now=NOW, limit=1)
+        (row,) = ledger.work.claim("email", (), now=NOW, limit=1)
         claim(ledger, row)
         return row.namespace
 
@@ -107,12 +107,12 @@ def test_a_claim_brings_the_attempts(store: Store) -> None:
     begin(store, a_page())
 
     def release(ledger: Ledger) -> None:
-        begun = claim(ledger, ledger.lock_notification("n1"))
-        row, not_sent = ledger.lock_notification("n1"), replace(begun, state=AttemptState.NOT_SENT)
+        begun = claim(ledger, ledger.notifications.lock("n1"))
+        row, not_sent = ledger.notifications.lock("n1"), replace(begun, state=AttemptState.NOT_SENT)
         ledger.move(row, replace(row, state=NotificationState.QUEUED, due_at=NOW, attempts=(not_sent,)), event="released", at=NOW)
 
     store.run(release)
-    (claimed,) = store.run(lambda ledger: ledger.claim_due("email", (), now=NOW, limit=1))
+    (claimed,) = store.run(lambda ledger: ledger.work.claim("email", (), now=NOW, limit=1))
     assert [each.id for each in claimed.attempts] == ["n1-a1"]
 
 
@@ -125,7 +125,7 @@ def test_workers_that_claim_at_once_share_the_work_without_a_gap(store: Store) -
         start.wait()
 
         def use_case(ledger: Ledger) -> list[str]:
-            rows = ledger.claim_due("email", ("n1",), now=NOW, limit=each)
+            rows = ledger.work.claim("email", ("n1",), now=NOW, limit=each)
             for row in rows:
                 claim(ledger, row)
             return ids(rows)
@@ -153,7 +153,7 @@ def test_what_stays_due_is_rung_for_again(store: Store) -> None:
 
 def test_a_ring_says_channel_and_severity(store: Store) -> None:
     begin(store, a_page(1, urgent=True))
-    (due,) = store.run(lambda ledger: ledger.ring_due(now=NOW, again_after=AGAIN_AFTER, limit=10))
+    (due,) = store.run(lambda ledger: ledger.work.ring(now=NOW, again_after=AGAIN_AFTER, limit=10))
     assert due == Due(notification_id="n1", channel="email", severity=Severity.CRITICAL)
 
 
@@ -171,7 +171,7 @@ def test_an_urgent_one_is_rung_for_again_before_others_for_the_first_time(store:
 def test_a_ring_that_was_undone_is_repeated(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     _ring(store)
-    store.run(lambda ledger: ledger.unring(["n2"]))
+    store.run(lambda ledger: ledger.work.unring(["n2"]))
     assert _ring(store) == ["n2"]
 
 
@@ -191,13 +191,13 @@ def test_sweepers_that_ring_at_once_ring_once(store: Store) -> None:
 
 def test_leases_that_are_over_are_found(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1")))
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 2 * LEASE))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1")))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n2"), lease_until=NOW + 2 * LEASE))
     ref = AttemptRef(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p", provider_ref="")
-    assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE, limit=10)) == (ref,)
-    assert store.run(lambda ledger: ledger.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
-    assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
-    assert len(store.run(lambda ledger: ledger.expired_leases(now=NOW + 2 * LEASE, limit=1))) == 1
+    assert store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + LEASE, limit=10)) == (ref,)
+    assert store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
+    assert len(store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
+    assert len(store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + 2 * LEASE, limit=1))) == 1
 
 
 def test_escalations_are_decided_when_their_time_has_come(store: Store) -> None:
@@ -210,13 +210,13 @@ def test_escalations_are_decided_when_their_time_has_come(store: Store) -> None:
             next_decision_at: datetime | None = next_decision_at,
             is_current: bool = is_current,
         ) -> None:
-            before = ledger.lock_escalation("e" if number == 1 else f"e{number}")
+            before = ledger.escalations.lock("e" if number == 1 else f"e{number}")
             ledger.save(before, replace(before, next_decision_at=next_decision_at, is_current=is_current))
 
         store.run(check)
-    assert store.run(lambda ledger: ledger.escalations_due(now=NOW, limit=10)) == (("i2", "e2"),)
-    assert store.run(lambda ledger: ledger.escalations_due(now=LATER, limit=10)) == (("i2", "e2"), ("i", "e"))
-    assert store.run(lambda ledger: ledger.escalations_due(now=LATER, limit=1)) == (("i2", "e2"),)
+    assert store.run(lambda ledger: ledger.work.escalations_due(now=NOW, limit=10)) == (("i2", "e2"),)
+    assert store.run(lambda ledger: ledger.work.escalations_due(now=LATER, limit=10)) == (("i2", "e2"), ("i", "e"))
+    assert store.run(lambda ledger: ledger.work.escalations_due(now=LATER, limit=1)) == (("i2", "e2"),)
 
 
 def test_rounds_of_operations_are_due_while_the_incident_is_not_resolved(store: Store) -> None:
@@ -224,12 +224,12 @@ def test_rounds_of_operations_are_due_while_the_incident_is_not_resolved(store: 
         begin(store, number=number)
 
         def set_round(ledger: Ledger, number: int = number, state: IncidentState = state) -> None:
-            before = ledger.lock_incident("i" if number == 1 else f"i{number}")
+            before = ledger.incidents.lock("i" if number == 1 else f"i{number}")
             ledger.save(before, replace(before, state=state, round_at=NOW + number * SECOND))
 
         store.run(set_round)
-    assert store.run(lambda ledger: ledger.operations_rounds_due(now=LATER, limit=10)) == ("i", "i2")
-    assert store.run(lambda ledger: ledger.operations_rounds_due(now=NOW + SECOND, limit=10)) == ("i",)
+    assert store.run(lambda ledger: ledger.work.operations_rounds_due(now=LATER, limit=10)) == ("i", "i2")
+    assert store.run(lambda ledger: ledger.work.operations_rounds_due(now=NOW + SECOND, limit=10)) == ("i",)
 
 
 def test_rounds_are_due_by_incident_as_soon_as_one_recipients_is(store: Store) -> None:
@@ -239,60 +239,60 @@ def test_rounds_are_due_by_incident_as_soon_as_one_recipients_is(store: Store) -
         def set_round(
             ledger: Ledger, number: int = number, due_at: datetime | None = due_at, is_current: bool = is_current
         ) -> None:
-            before = ledger.lock_escalation("e" if number == 1 else f"e{number}")
+            before = ledger.escalations.lock("e" if number == 1 else f"e{number}")
             ledger.save(before, replace(before, next_round_at=due_at, is_current=is_current))
 
         store.run(set_round)
-    assert store.run(lambda ledger: ledger.rounds_due(now=NOW, limit=10)) == ("i2",)
-    assert store.run(lambda ledger: ledger.rounds_due(now=LATER, limit=10)) == ("i2", "i")
-    assert store.run(lambda ledger: ledger.rounds_due(now=LATER, limit=1)) == ("i2",)
+    assert store.run(lambda ledger: ledger.work.rounds_due(now=NOW, limit=10)) == ("i2",)
+    assert store.run(lambda ledger: ledger.work.rounds_due(now=LATER, limit=10)) == ("i2", "i")
+    assert store.run(lambda ledger: ledger.work.rounds_due(now=LATER, limit=1)) == ("i2",)
 
 
 def test_the_sweeper_wakes_for_the_earliest_of_all_timers(store: Store) -> None:
     def wake() -> datetime | None:
-        return store.run(lambda ledger: ledger.next_wake_at())
+        return store.run(lambda ledger: ledger.work.next_wake_at())
 
     assert wake() is None
     begin(store, a_page(1, due_at=NOW + 9 * SECOND), a_page(2, due_at=NOW, rung_at=NOW))
     assert wake() == NOW + 9 * SECOND
 
     def set_round(ledger: Ledger) -> None:
-        before = ledger.lock_incident("i")
+        before = ledger.incidents.lock("i")
         ledger.save(before, replace(before, round_at=NOW + 8 * SECOND))
 
     store.run(set_round)
     assert wake() == NOW + 8 * SECOND
 
     def set_recipients_round(ledger: Ledger) -> None:
-        before = ledger.lock_escalation("e")
+        before = ledger.escalations.lock("e")
         ledger.save(before, replace(before, next_round_at=NOW + 7.5 * SECOND))
 
     store.run(set_recipients_round)
     assert wake() == NOW + 7.5 * SECOND
 
     def set_timer(ledger: Ledger) -> None:
-        before = ledger.lock_escalation("e")
+        before = ledger.escalations.lock("e")
         ledger.save(before, replace(before, next_decision_at=NOW + 7 * SECOND))
 
     store.run(set_timer)
     assert wake() == NOW + 7 * SECOND
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), lease_until=NOW + 6 * SECOND))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n2"), lease_until=NOW + 6 * SECOND))
     assert wake() == NOW + 6 * SECOND
 
 
 def test_an_attempt_is_found_by_our_id_and_by_the_providers(store: Store) -> None:
     begin(store, a_page())
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1"), provider="twilio", provider_ref="SM1"))
     ref = AttemptRef(
         incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="twilio", provider_ref="SM1"
     )
-    assert store.run(lambda ledger: ledger.attempt_refs(["n1-a1", "unknown"])) == {"n1-a1": ref}
-    assert store.run(lambda ledger: ledger.attempt_refs_by_provider_refs([("ses", "SM1"), ("twilio", "SM1")])) == (None, ref)
+    assert store.run(lambda ledger: ledger.attempts.refs(["n1-a1", "unknown"])) == {"n1-a1": ref}
+    assert store.run(lambda ledger: ledger.attempts.refs_by_provider_refs([("ses", "SM1"), ("twilio", "SM1")])) == (None, ref)
 
 
 @pytest.mark.parametrize(("provider", "reference"), [("twilio", ""), ("twilio", "SM2"), ("ses", "SM1")])
 def test_another_providers_id_finds_nothing(store: Store, provider: str, reference: str) -> None:
     begin(store, a_page(1), a_page(2))
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n1"), provider="twilio", provider_ref="SM1"))
-    store.run(lambda ledger: claim(ledger, ledger.lock_notification("n2"), provider="twilio"))
-    assert store.run(lambda ledger: ledger.attempt_refs_by_provider_refs([(provider, reference)])) == (None,)
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1"), provider="twilio", provider_ref="SM1"))
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n2"), provider="twilio"))
+    assert store.run(lambda ledger: ledger.attempts.refs_by_provider_refs([(provider, reference)])) == (None,)

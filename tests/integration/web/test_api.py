@@ -420,7 +420,7 @@ def test_a_recipient_who_texted_stop_cannot_be_reached_by_text(sqlite_url: str):
     with NotifyFlow(Settings.from_variables(variables), bell=SilentBell()) as flow:
         api = Api(flow, HandClock())
         api.submit("db-1", {"id": "ada", "phone": "+15005550006"}, {"id": "ben", "phone": "+15005550009"})
-        flow._store.run(lambda ledger: ledger.opt_out("+15005550001", "+15005550006", at=api.clock.now()))
+        flow._store.run(lambda ledger: ledger.replies.opt_out("+15005550001", "+15005550006", at=api.clock.now()))
         ways = {each["id"]: {way["channel"]: way for way in each["ways"]} for each in api.get("/v1/recipients")["recipients"]}
         assert (ways["ada"]["sms"]["verdict"], ways["ada"]["sms"]["providers"]) == ("fails", [])
         assert (ways["ada"]["voice"]["verdict"], ways["ada"]["voice"]["providers"]) == ("untried", ["twilio"])

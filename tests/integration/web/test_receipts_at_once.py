@@ -49,7 +49,7 @@ def test_callbacks_out_of_order_leave_every_text_in_the_right_state(store: Store
     is_its = NotificationRow.id == AttemptRow.notification_id
     rows = NotificationRow.select(AttemptRow.id, NotificationRow.state).join(AttemptRow, on=is_its)
     inbox = ReceiptRow.select(ReceiptRow.event_id, ReceiptRow.matched_attempt_id)
-    found = store.run(lambda ledger: (ledger._rows(rows), ledger._rows(inbox)))
+    found = store.run(lambda ledger: (ledger._unit.rows(rows), ledger._unit.rows(inbox)))
     assert {row["id"]: row["state"] for row in found[0]} == states(receipts)
     assert sorted(tuple(row.values()) for row in found[1]) == sorted({(each.event_id, each.attempt_id) for each in receipts})
 
@@ -59,14 +59,14 @@ def test_receipts_that_come_while_one_commits_are_committed_together_and_a_bad_o
     row = AttemptRow.select(AttemptRow.notification_id).where(AttemptRow.id == first.attempt_id)
     damaged = AttemptRow.select(AttemptRow.notification_id).where(AttemptRow.id == bad.attempt_id)
     damage = NotificationRow.update(severity=Value("LOUD", converter=False)).where(NotificationRow.id.in_(damaged))
-    store.run(lambda ledger: damage.execute(ledger._db))
+    store.run(lambda ledger: damage.execute(ledger._unit.db))
     with NotifyFlow(Settings.from_variables(VARIABLES), store=store, bell=NotedBell()) as flow, ThreadPoolExecutor(6) as pool:
         client = Client(flow.asgi())
         waiting = flow._service._receipts._waiting
 
         def post_meanwhile(ledger: Ledger) -> list[Future[int]]:
             """Hold the row of the first receipt until the others have come."""
-            ledger.lock_notification(ledger._scalar(row))
+            ledger.notifications.lock(ledger._unit.scalar(row))
             leads = pool.submit(_call_back, client, first)
             wait_until(lambda: flow._service._receipts._is_led and not waiting)
             rest = [pool.submit(_call_back, client, each) for each in (bad, *others)]
@@ -76,5 +76,5 @@ def test_receipts_that_come_while_one_commits_are_committed_together_and_a_bad_o
         responses = [each.result(DEADLINE_S) for each in store.run(post_meanwhile)]
     assert responses == [200, 500, 200, 200, 200, 200]
     inbox = ReceiptRow.select(ReceiptRow.matched_attempt_id)
-    found = store.run(lambda ledger: ledger._rows(inbox))
+    found = store.run(lambda ledger: ledger._unit.rows(inbox))
     assert {each["matched_attempt_id"] for each in found} == {each.attempt_id for each in (first, *others)}

@@ -1,0 +1,164 @@
+"""Stores notifications with their attempts; finds those that are due or deferred."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+
+from peewee import IntegerField, Select
+
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.model import DeferralReason
+from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
+from notifyflow.storage.models import EscalationRow, NotificationRow
+from notifyflow.storage.rows import first, must_exist, select
+from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.unit import Part
+
+_NOTIFICATION = Statement(lambda param: select(NotificationFacts, NotificationRow.id == param(NotificationRow.id)))
+NOTIFICATIONS = Statement(
+    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
+)
+
+
+def _earlier(param: Places) -> Select:
+    """Select the escalations of earlier rounds of the same recipients, each with its later one."""
+    earlier = EscalationRow.alias()
+    is_earlier = (
+        (earlier.incident_id == EscalationRow.incident_id)
+        & (earlier.recipient_id == EscalationRow.recipient_id)
+        & (earlier.round < EscalationRow.round)
+    )
+    columns = (earlier.id.alias("earlier_id"), EscalationRow.id.alias("later_id"))
+    return EscalationRow.select(*columns).join(earlier, on=is_earlier).where(param.among(EscalationRow.id))
+
+
+_EARLIER = Statement(_earlier)
+
+
+def _due(*, is_urgent: bool) -> Statement:
+    def build(param: Places) -> Select:
+        query = select(
+            NotificationFacts,
+            QUEUED,
+            NotificationRow.channel == param(NotificationRow.channel),
+            NotificationRow.due_at <= param(NotificationRow.due_at),
+            IS_URGENT if is_urgent else IS_CALM,
+            is_free(NotificationRow),
+        )
+        return query.order_by(NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
+
+    return Statement(build)
+
+
+_DUE = {each: _due(is_urgent=each) for each in (True, False)}
+
+
+_DUE_OF = Statement(
+    lambda param: select(
+        NotificationFacts, param.among(NotificationRow.id), QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
+    ).order_by(NotificationRow.id)
+)
+
+
+class Notifications(Part):
+    """Notifications with their attempts."""
+
+    def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        """Read all notifications of an escalation with their attempts, by id; not locked."""
+        if escalation_id not in self._unit.notifications_of:
+            self.note([escalation_id], self._unit.notifications(NOTIFICATIONS([escalation_id])))
+        return self._kept([escalation_id])
+
+    def of_earlier_rounds(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
+        """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""
+        found: dict[str, list[NotificationFacts]] = defaultdict(list)
+        if ids := sorted(each.id for each in escalations if each.round > 1):
+            later = {row["earlier_id"]: row["later_id"] for row in self._unit.rows(_EARLIER(ids))}
+            for row in self._unit.notifications(NOTIFICATIONS(sorted(later))):
+                found[later[row.escalation_id]].append(row)
+        return found
+
+    def lock_of(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
+        """Lock and read all notifications of some escalations with their attempts, by id."""
+        if not all(map(self._are_locked, escalation_ids)):
+            self.note(escalation_ids, self._unit.notifications(self._unit.locked(NOTIFICATIONS(escalation_ids))))
+        return self._kept(escalation_ids)
+
+    def lock(self, notification_id: str) -> NotificationFacts:
+        """Lock and read a notification that is known to exist, with its attempts.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        found = self._unit.known(NotificationFacts, notification_id, is_locked=True)
+        found = found or first(self._unit.notifications(self._unit.locked(_NOTIFICATION(notification_id))))
+        return must_exist(found, "notification", notification_id)
+
+    def add(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
+        """Store new notifications and log their initial states.
+
+        Returns:
+            Those that were stored, without those that the escalation already has on the same tier and channel.
+        """
+        stored = []
+        for each in facts:
+            if each.tier is None or not self._has_page(each):
+                stored.append(each)
+                self._unit.add([each])
+                if each.escalation_id in self._unit.notifications_of:
+                    self._unit.notifications_of[each.escalation_id].add(each.id)
+        for created_at in dict.fromkeys(each.created_at for each in stored):
+            self._unit.log([each for each in stored if each.created_at == created_at], event=event, at=created_at)
+        return tuple(stored)
+
+    def _are_locked(self, escalation_id: str) -> bool:
+        kept = self._unit.notifications_of.get(escalation_id)
+        return kept is not None and all(self._unit.known(NotificationFacts, each, is_locked=True) for each in kept)
+
+    def _kept(self, escalation_ids: Collection[str]) -> tuple[NotificationFacts, ...]:
+        ids = chain.from_iterable(self._unit.notifications_of[each] for each in escalation_ids)
+        return self._unit.kept(NotificationFacts, ids)
+
+    def _has_page(self, page: NotificationFacts) -> bool:
+        return any((row.tier, row.channel) == (page.tier, page.channel) for row in self.of(page.escalation_id))
+
+    def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+        """Read a channel's due notifications, CRITICAL or others, the oldest first; not locked."""
+        return tuple(NotificationFacts(**row) for row in self._unit.rows(_DUE[is_urgent](channel, now, limit)))
+
+    def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
+        """Lock and read those of some notifications that are due, skipping those that another transaction has locked."""
+        return self._unit.notifications(self._unit.locked(_DUE_OF(ids, now), skips_locked=True))
+
+    def bring_forward(
+        self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None, limit: int | None = None
+    ) -> None:
+        """Make notifications due now whose reasons for deferral are gone.
+
+        Args:
+            why: The reasons.
+            now: When.
+            channel: Their channel; None for all.
+            limit: How many at most, the most urgent first; None for all.
+        """
+        is_deferred = QUEUED & (NotificationRow.due_at > now) & NotificationRow.deferred_by.in_(list(why))
+        if channel is not None:
+            is_deferred &= NotificationRow.channel == channel
+        urgent_first = (URGENCY, NotificationRow.due_at, NotificationRow.id)
+        deferred = select(NotificationFacts, is_deferred).order_by(*urgent_first).limit(limit)
+        for row in self._unit.notifications(self._unit.locked(deferred, skips_locked=True)):
+            paused_until = now if DeferralReason.PAUSE in why else row.paused_until
+            self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
+
+    def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
+        """Lock and read what of an incident is queued."""
+        query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
+        return self._unit.notifications(self._unit.locked(query.order_by(NotificationRow.id)))
+
+    def note(self, escalation_ids: Sequence[str], found: Sequence[NotificationFacts]) -> None:
+        """Note that all notifications of some escalations are kept."""
+        self._unit.notifications_of.update({each: set() for each in escalation_ids})
+        for row in found:
+            self._unit.notifications_of[row.escalation_id].add(row.id)
