@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import IO
 
-CONNECTIONS = 16
+CONNECTIONS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
