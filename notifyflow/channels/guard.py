@@ -126,13 +126,7 @@ def _spelt_address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def endpoint_faults(name: str, url: str | None, trusted_endpoints: Iterable[str]) -> tuple[Fault, ...]:
-    """Validate a provider's base URL from the settings: https, unless its endpoint is trusted.
-
-    Args:
-        name: The setting, without its prefix.
-        url: Its value; None is no fault.
-        trusted_endpoints: ``host:port`` that are exempt.
-    """
+    """Validate a provider's base URL from the setting of this name: https, unless it is unset or its endpoint is trusted."""
     if url is None or url.startswith("https://") or Guard(trusted_endpoints=trusted_endpoints).is_trusted(url):
         return ()
     return (

@@ -111,16 +111,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def refusal(status: int, codes: Table, *, code: object = "", retry_after_s: float | None = None) -> ProviderError:
-    """Return the error for a response that refuses a request.
+    """Return the error to raise for a response that refuses a request.
 
-    Args:
-        status: The HTTP status.
-        codes: The provider's own table; HTTP statuses in it take precedence over the general ones.
-        code: The provider's code, if any.
-        retry_after_s: The provider's Retry-After.
-
-    Returns:
-        The error to raise.
+    The provider's own table of codes takes precedence over the general one, also for HTTP statuses.
     """
     known_code = str(code) if _CODE.fullmatch(str(code)) else ""
     keys = (known_code, str(status), f"{status // 100}xx")

@@ -105,15 +105,7 @@ _RANGES = tuple((match[1], range(int(match[2]), int(match[3]) + 1), code) for co
 
 
 def find(code: int, enhanced: str) -> Row | None:
-    """Find the row of a reply.
-
-    Args:
-        code: The reply's code.
-        enhanced: Its enhanced code; empty without one.
-
-    Returns:
-        The row of the narrowest matching code; None if the table has none.
-    """
+    """Return the row of the narrowest code that matches a reply's code and enhanced code (or an empty text); None without one."""
     subject, _, detail = enhanced.rpartition(".")
     ranges = [row for of, numbers, row in _RANGES if enhanced and of == subject and int(detail) in numbers]
     keys = (enhanced, *ranges, f"{subject}.x", str(code), f"{code // 100}xx")

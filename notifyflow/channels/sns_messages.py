@@ -48,12 +48,7 @@ def _origin(topic: str) -> str:
 
 
 class SnsReceiver:
-    """Receives the messages of the allowed topics; any number of threads may use it.
-
-    Args:
-        settings: The allowed topics, and the time-outs, proxy and CA bundle of requests.
-        clock: The clock.
-    """
+    """Receives the messages of the allowed topics; any number of threads may use it."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings

@@ -53,16 +53,7 @@ class Templates:
         self._own = _Set(FileSystemLoader(folder)) if folder else None
 
     def render(self, name: str, content: Content | None, **more: object) -> str:
-        """Render a template.
-
-        Args:
-            name: Its path below the folder, with its extension.
-            content: The content of the message; None for a template without an incident.
-            more: The values that the channel adds.
-
-        Returns:
-            The text, without surrounding white space.
-        """
+        """Render a template, by its path below the folder, with a message's content, if any, and the channel's values."""
         values = _values(content, more)
         if self._own and name in self._own:
             try:
@@ -72,12 +63,7 @@ class Templates:
         return self._shipped.render(name, values)
 
     def faults(self, channel: str, **more: object) -> tuple[Fault, ...]:
-        """Try the operator's own templates of one channel on a sample.
-
-        Args:
-            channel: The folder below the templates' folder.
-            more: The values that the channel adds.
-        """
+        """Try the operator's own templates of one channel, a folder, on a sample with the values that the channel adds."""
         values = _values(SAMPLE, more)
         own = self._own
         names = [name for name in own.names if name.startswith(f"{channel}/")] if own else []

@@ -113,7 +113,7 @@ T = TypeVar("T", bound=TwilioProvider)
 def accounts(
     kind: type[T], settings: Settings, templates: Templates, sender: str, *, is_required: bool = True
 ) -> tuple[Sequence[T], Sequence[Fault]]:
-    """Return a channel's providers: that of the account, then that of the second account, if there is one.
+    """Return a channel's providers, the preferred account first, and the missing or wrong settings.
 
     Args:
         kind: The channel's provider.
@@ -121,9 +121,6 @@ def accounts(
         templates: The channel's.
         sender: The setting of the sender, without the account's prefix: ``SMS_FROM``.
         is_required: Whether a missing sender is a fault; otherwise such an account does not carry this channel.
-
-    Returns:
-        The providers, the preferred one first, and the missing or wrong settings.
     """
     providers: list[T] = []
     faults: list[Fault] = []

@@ -52,11 +52,7 @@ class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed
 
 
 def connect(settings: Settings, http: Http) -> Any:
-    """Make the SDK's client for the account and base URL of the settings; nothing is sent.
-
-    Returns:
-        A ``twilio.rest.Client``.
-    """
+    """Make the SDK's client (``twilio.rest.Client``) for the account and base URL of the settings; nothing is sent."""
     token = settings.twilio_auth_token[0].get_secret_value()
     client = Client(
         settings.twilio_account_sid,

@@ -13,13 +13,7 @@ _NOTHING = Submission(incident=Incident(key="", title=""))
 
 
 def read(incident_file: str, recipients_file: str | None, *, policy: str = "default", strict: bool = False) -> Submission:
-    """Read an incident and its recipients; the submission carries the faults of recipients that could not be read.
-
-    Args:
-        incident_file: A path, or ``-`` for standard input.
-        recipients_file: A path with more recipients; None for none.
-        policy: The policy's name.
-        strict: Whether a fault of one recipient refuses the whole incident.
+    """Read an incident file (``-`` is standard input) and more recipients; the faults of single recipients go along.
 
     Raises:
         InvalidIncident: When the file holds no valid incident; it lists the faults of both files.

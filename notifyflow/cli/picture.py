@@ -137,12 +137,7 @@ def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *,
 
 
 def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str:
-    """Return a short explanation of a notification's state.
-
-    Args:
-        notification: The notification with its attempts.
-        is_reached: Whether its escalation is REACHED, and so no longer waits for a receipt.
-    """
+    """Return a short explanation of a notification's state; one whose escalation is REACHED no longer waits for a receipt."""
     counted = [each for each in notification.attempts if each.state is not AttemptState.NOT_SENT]
     if not counted:
         return plain(notification.reason)

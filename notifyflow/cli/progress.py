@@ -19,11 +19,7 @@ def watch(
 ) -> IncidentStatus:
     """Show an incident until it is settled, or the time is up; return its last status.
 
-    Args:
-        console: The console to show it on.
-        read: Reads the incident.
-        wait: Waits up to a number of seconds for it to settle, and returns whether it has.
-        timeout_s: The longest time to watch, in seconds; None for no limit.
+    ``wait`` waits up to a number of seconds for it to settle, and returns whether it has.
     """
     showing = _drawing if console.is_terminal else _listing
     left_s = float("inf") if timeout_s is None else timeout_s

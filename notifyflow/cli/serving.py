@@ -54,12 +54,7 @@ def raise_file_limit() -> int:
 
 
 def connections_within(files: int, limit: int) -> int:
-    """Return how many connections may be held, so that files are left for delivery.
-
-    Args:
-        files: How many files the process may have open.
-        limit: The configured number of connections, which files may lower.
-    """
+    """Return how many connections may be held: the limit, or fewer, so that enough files are left for delivery."""
     reserved = min(_RESERVED, files // 2)
     bursts = 2 * min(_BURST, files // 8)  # accepted but not yet counted
     return max(1, min(limit, files - reserved - bursts))

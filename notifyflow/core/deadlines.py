@@ -54,15 +54,9 @@ def outage_since(swept_at: datetime, now: datetime) -> Outage | None:
 
 
 def moved(deadline: datetime, intervals: Iterable[Interval], *, since: datetime) -> datetime:
-    """Return a deadline, moved by outages and pauses; overlapping ones count once.
+    """Return a deadline of a wait that began at ``since``, moved by outages and pauses; it never lies within one of them.
 
-    Args:
-        deadline: The deadline as set.
-        intervals: Outages and pauses, in any order.
-        since: When the wait began.
-
-    Returns:
-        The later deadline, or the same one; it never lies within an interval.
+    The intervals are in any order; overlapping ones count once.
     """
     covered_until = since
     for each in sorted(intervals, key=lambda each: each.began_at):

@@ -12,12 +12,7 @@ T = TypeVar("T")
 
 
 def starts(turns: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
-    """Return the virtual start of each namespace with due notifications.
-
-    Args:
-        turns: Namespace to the turns it has had; a missing one has had none.
-        names: The namespaces with due notifications; at least one.
-    """
+    """Return the virtual start of each namespace with due notifications, by the turns that each has had."""
     floor = max(0, max(turns.get(name, 0) for name in names) - 1)
     return {name: max(floor, turns.get(name, 0)) for name in names}
 

@@ -59,12 +59,7 @@ def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Incide
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:
     """Acknowledge an incident; late unless it is OPEN.
 
-    Args:
-        facts: The incident.
-        by: Who acknowledges.
-        via: How: a ``Via``, or the channel of a reply.
-        is_last: Whether it is acknowledged for all: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
-        now: The time.
+    It is acknowledged for all if ``is_last``: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
     """
     return _fire(facts, "acknowledged", now, by=by, via=via, is_last=is_last)
 

@@ -81,13 +81,8 @@ def read(presented: str) -> tuple[str, str]:
 def namespace_of(name: str, scopes: Collection[Scope], requested: str | None) -> str:
     """Return the namespace of a new key: the requested one, or else the key's name.
 
-    Args:
-        name: The key's name.
-        scopes: The key's scopes; with ``ingest`` it cannot have all namespaces.
-        requested: The namespace that was asked for; None for the default.
-
     Raises:
-        InvalidNamespace: When the key cannot have that namespace.
+        InvalidNamespace: When the key cannot have that namespace; with the scope ``ingest`` it cannot have all.
     """
     namespace = name if requested is None else requested
     may_be_all = requested is not None and Scope.INGEST not in scopes
@@ -97,14 +92,9 @@ def namespace_of(name: str, scopes: Collection[Scope], requested: str | None) ->
 
 
 def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta | None, now: datetime) -> ApiKey:
-    """Return the key that replaces a rotated one: with its name, namespace and scopes, and a new secret.
+    """Return the key that replaces a rotated one, with the same name, namespace and scopes.
 
-    Args:
-        old: The rotated key.
-        key_id: The id of the new key.
-        digest: The digest of the new secret.
-        valid_for: How long the new key is valid; None for as long as the old one was.
-        now: The time.
+    It is valid for ``valid_for``; where that is None, for as long as the rotated one was.
 
     Raises:
         ApiKeyRevoked: When the old key was revoked.
@@ -123,15 +113,9 @@ def digest(secret: str) -> str:
 
 
 def authorise(key: ApiKey | None, secret: str, scope: Scope, *, now: datetime) -> ApiKey:
-    """Return the key if its secret is right, it is in force and it has the scope.
+    """Return the key with the presented id if its secret is right, it is in force and it has the scope.
 
-    An error for a wrong secret says nothing about the key.
-
-    Args:
-        key: The key with the presented id; None if there is none.
-        secret: The presented secret.
-        scope: The required scope.
-        now: The time.
+    An error for a wrong secret, or for no key, says nothing about the key.
 
     Raises:
         InvalidApiKey: When the key is wrong, revoked or expired.

@@ -97,15 +97,8 @@ def record(
 ) -> Moved:
     """Record the outcome of the running attempt.
 
-    Args:
-        row: The notification.
-        attempt_id: The attempt.
-        outcome: Its outcome.
-        schedule: When temporary failures are retried.
-        now: The time.
-        fraction: A random number from [0, 1), for the jitter.
-        doubt_resolution_time: Time in which the provider's events may resolve a doubt; it is not sent again sooner.
-        breaks: Times that do not count for the retry window if the provider asked to wait.
+    A message in doubt is not sent again before ``doubt_resolution_time`` is over, in which the provider's events may resolve
+    it. The ``breaks`` do not count for the retry window if the provider asked to wait.
 
     Raises:
         IllegalMove: When the attempt is not running.
@@ -170,14 +163,7 @@ def receive(
 ) -> Moved:
     """Apply a receipt to its attempt; on a CANCELLED row only the attempt changes.
 
-    Args:
-        row: The notification.
-        attempt_id: The attempt that the receipt is about.
-        receipt: The receipt.
-        schedule: When temporary failures are retried.
-        now: The time.
-        fraction: A random number from [0, 1), for the jitter.
-        breaks: Times that do not count for the retry window if the latest attempt's provider asked to wait.
+    The ``breaks`` do not count for the retry window if the latest attempt's provider asked to wait.
     """
     attempt = _find(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None

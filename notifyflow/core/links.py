@@ -36,32 +36,14 @@ class LinkClaim:
 
 
 def sign(keys: Sequence[str], incident_id: str, recipient_id: str, expires_at: datetime) -> str:
-    """Return the token of a link.
-
-    Args:
-        keys: The secret keys; the first signs. Not empty.
-        incident_id: 32 hex digits, as ``Ids.new`` makes them.
-        recipient_id: The recipient of the link.
-        expires_at: When it expires, to the second.
-
-    Returns:
-        The token: letters, digits, ``-`` and ``_`` only.
-    """
+    """Return the token of a link, signed with the first key: letters, digits, ``-`` and ``_``. The incident's id is a UUID."""
     expiry = int(expires_at.timestamp()).to_bytes(_EXPIRY_BYTES, "big")
     payload = expiry + UUID(incident_id).bytes + recipient_id.encode()
     return _encode(payload + _mac(keys[0], payload))
 
 
 def check(keys: Sequence[str], token: str, now: datetime) -> LinkClaim:
-    """Check a token of unknown origin.
-
-    Args:
-        keys: The secret keys; any of them may have signed.
-        token: The token from the link.
-        now: The time.
-
-    Returns:
-        The content of the link.
+    """Return the content of a link whose token any of the keys may have signed.
 
     Raises:
         InvalidLink: When none of the keys signed it, or it has expired.

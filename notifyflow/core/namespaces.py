@@ -16,13 +16,7 @@ ALL = "*"
 
 
 def faults(where: str, name: str, *, may_be_all: bool) -> Iterator[Fault]:
-    """Yield the faults of a namespace for an API key; the empty one is allowed.
-
-    Args:
-        where: The place that the faults name.
-        name: The namespace.
-        may_be_all: Whether ``*``, all namespaces, is allowed: not for a key that opens incidents.
-    """
+    """Yield the faults of a namespace for an API key; the empty one is allowed, and ``*`` for a key that opens no incidents."""
     if name == OPERATIONS:
         yield Fault(where, f"the namespace {name!r} is reserved for notifyflow's own incidents", "Choose another one")
     elif name == ALL and not may_be_all:

@@ -13,10 +13,7 @@ INTERVAL = timedelta(minutes=15)
 def next_round_at(current: Sequence[EscalationFacts], *, is_failure: bool, now: datetime) -> datetime:
     """Return when the next round may start: now, or when the last one is 15 minutes old.
 
-    Args:
-        current: The current escalations of the operations incident.
-        is_failure: Whether the round is for a critical failure, which waits for rounds of failures only.
-        now: The time.
+    The round of a critical failure waits for rounds of failures only.
     """
     counting = [escalation for escalation in current if escalation.severity is Severity.CRITICAL or not is_failure]
     return max((escalation.started_at + INTERVAL for escalation in counting), default=now)

@@ -47,14 +47,7 @@ class Pause:
 
 
 def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
-    """Validate a requested pause.
-
-    Args:
-        scope: What it covers.
-        name: The channel or provider; empty for all.
-        span: Its length.
-        by: Who starts it.
-        known: The names of the channels or providers.
+    """Validate a requested pause of everything, or of one of the known channels or providers.
 
     Raises:
         InvalidPause: When the name is unknown, the length is not between 0 and 24 h, or ``by`` is empty.

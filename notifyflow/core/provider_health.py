@@ -102,14 +102,7 @@ def circuit(health: ProviderHealth, now: datetime) -> Circuit:
 
 
 def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: datetime) -> Obstacle | None:
-    """Return why a provider cannot take a notification now, or None if it can.
-
-    Args:
-        health: The provider's health.
-        limit: Sends per minute, from 1.
-        is_urgent: Whether the notification is CRITICAL.
-        now: The time of the decision.
-    """
+    """Return why a provider cannot take a notification now, or None if it can; the limit is in sends a minute."""
     if health.circuit_opened_by is not None:
         until = health.circuit_open_until if circuit(health, now) is Circuit.OPEN else health.probe_until
         if until is not None and now < until:
@@ -125,11 +118,7 @@ def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: dateti
 def grant(health: ProviderHealth, *, is_urgent: bool, now: datetime, lease_until: datetime) -> ProviderHealth:
     """Grant one slot; the caller has checked that there is no obstacle.
 
-    Args:
-        health: The provider's health.
-        is_urgent: Whether the notification is CRITICAL.
-        now: The time of the decision.
-        lease_until: When the attempt's lease ends; while a circuit is half open, no other attempt begins before.
+    While a circuit is half open, no other attempt begins before the lease of this one ends.
     """
     spent = _counted(health, now)
     last = spent[-1] if spent and spent[-1].number >= _number(now) else Slice(number=_number(now))
@@ -141,7 +130,7 @@ def grant(health: ProviderHealth, *, is_urgent: bool, now: datetime, lease_until
 def record_outcome(
     health: ProviderHealth, condition: Condition, *, is_new: bool, throttle_s: float | None, now: datetime
 ) -> ProviderHealth:
-    """Return a provider's health after an attempt.
+    """Return a provider's health after an attempt, by what the response says about the provider itself.
 
     Args:
         health: The provider's health.

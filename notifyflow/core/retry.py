@@ -19,9 +19,10 @@ def next_due(
     retry_after_s: float | None,
     breaks: Iterable[Interval] = (),
 ) -> datetime | None:
-    """Return the time of the next attempt.
+    """Return the time of the next attempt, never sooner than the provider asked; None if that is beyond the window.
 
-    Only a provider's ``Retry-After`` can end a row early; outages and pauses do not.
+    Only a provider's ``Retry-After`` can end a row early; outages and pauses (``breaks``) do not, and do not count for the
+    window.
 
     Args:
         schedule: The schedule of the notification.
@@ -30,10 +31,7 @@ def next_due(
         now: The time.
         fraction: A random number from [0, 1), for the jitter.
         retry_after_s: Seconds that the provider asked to wait; None if it did not.
-        breaks: Outages and pauses, which do not count for the window.
-
-    Returns:
-        The time, never sooner than the provider asked; None if that is beyond the window.
+        breaks: Outages and pauses.
     """
     wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
     if retry_after_s is not None and retry_after_s > wait.total_seconds():
@@ -46,11 +44,7 @@ def next_due(
 def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, doubt_resolution_time: timedelta) -> datetime:
     """Return when a message in doubt is sent again: not while the provider's events may resolve the doubt, unless it is CRITICAL.
 
-    Args:
-        due_at: When the retry is due.
-        severity: The severity of the round.
-        called_at: When the call in doubt ended, or when it began if its end is unknown.
-        doubt_resolution_time: Time in which the provider's events arrive; zero if it sends none.
+    The call in doubt ended, or at least began, at ``called_at``; the provider's events arrive within ``doubt_resolution_time``.
     """
     return due_at if severity is Severity.CRITICAL else max(due_at, called_at + doubt_resolution_time)
 
@@ -58,14 +52,8 @@ def resend_at(due_at: datetime, *, severity: Severity, called_at: datetime, doub
 def pause_s(tries: int, fraction: float, *, first_s: float, longest_s: float) -> float:
     """Return the pause before the next try, in seconds, after failures that hit many processes at once.
 
-    The pause doubles with each try up to ``longest_s``, and is shortened at random by up to half, so that processes that failed
-    together do not retry together.
-
-    Args:
-        tries: Number of failed tries; at least 1.
-        fraction: A random number from [0, 1).
-        first_s: The pause after the first try.
-        longest_s: The longest pause.
+    The pause doubles with each failed try from ``first_s`` up to ``longest_s``. It is shortened at random (``fraction``) by up
+    to half, so that processes that failed together do not retry together.
     """
     doublings = min(tries - 1, 32)  # more than any longest pause needs, and no float overflows
     return min(first_s * 2.0**doublings, longest_s) * (1 - fraction / 2)

@@ -53,15 +53,7 @@ class Courier:
         self._validator = RequestValidator(auth_token)
 
     async def post(self, url: str, form: Mapping[str, str]) -> str | None:
-        """Call back until it is accepted or no more retries are wanted.
-
-        Args:
-            url: The full URL, with its fragment.
-            form: The fields.
-
-        Returns:
-            The body of a 2xx response, or None.
-        """
+        """Call back at a URL until it is accepted, or its fragment wants no more retries; return the body of a 2xx."""
         overrides = read_overrides(url)
         headers = {"X-Twilio-Signature": self._validator.compute_signature(overrides.url, dict(form))}
         try:

@@ -65,13 +65,7 @@ class Callee:
         self.pressed = ""
 
     async def listen(self, document: str, url: str, fetch: Fetch) -> None:
-        """Listen to the end.
-
-        Args:
-            document: The TwiML to begin with.
-            url: Its URL, the base of relative URLs in it.
-            fetch: (URL, form) → the next TwiML.
-        """
+        """Listen to the end of a TwiML document; ``fetch`` gets the next one, whose URL may be relative to this one's."""
         todo = self._begin(document)
         for _ in range(_LONGEST):
             if not todo:

@@ -9,12 +9,7 @@ _MARK_BYTES = 8
 
 
 def write(of: object, last_id: str) -> str:
-    """Return the cursor of the next page.
-
-    Args:
-        of: The list's filters; their ``repr`` must be the same in every process.
-        last_id: The last id on this page.
-    """
+    """Return the cursor of the next page of a list, by its filters, whose ``repr`` is the same in every process."""
     return urlsafe_b64encode(_mark(of) + last_id.encode()).rstrip(b"=").decode()
 
 

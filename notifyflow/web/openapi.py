@@ -45,12 +45,7 @@ def request_body(schema: type[BaseModel], *, is_required: bool = True) -> dict[s
 
 
 def document(application: FastAPI, prefix: str) -> dict[str, Any]:
-    """Return the document of an application's routes.
-
-    Args:
-        application: The application.
-        prefix: The path at which it is mounted; empty if it stands alone.
-    """
+    """Return the OpenAPI document of an application that is mounted at a prefix, which is empty if it stands alone."""
     described = get_openapi(
         title="notifyflow",
         version=_VERSION,

@@ -33,12 +33,7 @@ HEADERS: Mapping[str, str] = {
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Render one page.
-
-    Args:
-        template: The file's name in ``templates/``.
-        values: Its variables; the template escapes them.
-    """
+    """Render a page from its file in ``templates/``, which escapes the values."""
     return _templates.get_template(template).render(values)
 
 

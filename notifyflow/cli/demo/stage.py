@@ -50,14 +50,9 @@ def stage() -> Iterator[Stage]:
 
 
 def play(on: Stage, show: Callable[[IncidentStatus], None]) -> Witness:
-    """Notify, let the escalations run, have Chloe pick up the phone, and wait until nothing moves.
+    """Notify, let the escalations run, have Chloe pick up the phone, and return everything that can be observed then.
 
-    Args:
-        on: The parts of the demo.
-        show: Called with each status of the incident.
-
-    Returns:
-        Everything that can be observed then, even if it did not come to rest in time.
+    It waits until nothing moves, and shows each status of the incident meanwhile.
     """
     key = story.INCIDENT.key
     ends_at = time.monotonic() + LONGEST_S

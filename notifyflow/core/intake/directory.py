@@ -76,12 +76,7 @@ class Directory:
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
     def numbers(self, check: CheckAddress, channels: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return for each number the ids of the recipients, reached by any route, who are texted there.
-
-        Args:
-            check: Validates and normalises one address of one channel.
-            channels: The channels on which people reply with a text.
-        """
+        """Return for each number the ids of the recipients, reached by any route, who are texted there on one of the channels."""
         found: dict[str, dict[str, None]] = {}
         for person in (each for route in (*self.routes, self.default) for each in self.at(route)):
             for channel, address in _checked(person, check):
@@ -90,11 +85,7 @@ class Directory:
         return {number: tuple(ids) for number, ids in found.items()}
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
-        """Return every valid address in it, normalised.
-
-        Args:
-            check: Validates and normalises one address of one channel.
-        """
+        """Return every valid address in it, normalised."""
         return frozenset(address for person in self.recipients.values() for _, address in _checked(person, check))
 
 
@@ -111,13 +102,6 @@ NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))
 
 def read_directory(document: str, policies: Collection[str]) -> Directory:
     """Read a directory file.
-
-    Args:
-        document: The file's text.
-        policies: The names of all policies.
-
-    Returns:
-        The directory.
 
     Raises:
         InvalidDirectory: With all faults of its form. Addresses are validated by ``reach``, since a bad one must not refuse the
@@ -174,7 +158,7 @@ def reach(
 
     Args:
         document: The file's text.
-        check: Validates and normalises one address of one channel.
+        check: Validates and normalises an address.
         channels: The names of all channels.
         carried: The channels that have a configured provider.
         policies: The policies by name; they say which channels are used.

@@ -65,14 +65,7 @@ def _policy(name: str) -> Codec[Policy]:
 
 
 def read_policies(document: str, channels: Collection[str] | None = None) -> dict[str, Policy]:
-    """Read a TOML file of policies: one table each, named by its header.
-
-    Args:
-        document: The file's text.
-        channels: The names of all channels; None if they are not known yet.
-
-    Returns:
-        The policies by name.
+    """Read a TOML file of policies: one table each, named by its header; ``channels`` is None if they are not known yet.
 
     Raises:
         InvalidPolicy: With all faults.

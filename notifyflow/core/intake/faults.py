@@ -6,11 +6,7 @@ from notifyflow.errors import NAMED, Fault, count_more
 
 
 class Faults:
-    """Faults in the order in which they were found.
-
-    Args:
-        most: The number of faults to keep; None for all.
-    """
+    """Faults in the order in which they were found; ``most`` of them are kept, or all if None."""
 
     __slots__ = ("_kept", "_more", "_most")
 

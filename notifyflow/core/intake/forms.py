@@ -190,12 +190,7 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
 
 
 def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
-    """Return a codec of lists; a refused item is replaced or left out.
-
-    Args:
-        each: The codec of one value.
-        stand_in: Replaces a refused item, so that later ones keep their numbers; None leaves it out.
-    """
+    """Return a codec of lists; a refused item is left out, or replaced by the stand-in, so that later ones keep their numbers."""
 
     def read(node: Node) -> tuple[T, ...]:
         values = [stand_in if value is None else value for value in map(partial(_good, each), node.items())]
@@ -228,9 +223,6 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
         fields: Each field with its codec, in the order of writing.
         stand_ins: The required fields, each with a stand-in for when it is missing or refused, so that the rest can be
             validated.
-
-    Returns:
-        The codec.
     """
 
     def read(node: Node) -> T:

@@ -18,15 +18,7 @@ MAX_SPAN = timedelta(days=366)
 
 
 def validate_policy(policy: Policy, channels: Collection[str] | None = None) -> tuple[Fault, ...]:
-    """Return all faults of a policy.
-
-    Args:
-        policy: The policy, from Python or from TOML.
-        channels: The names of all channels; None if they are not known yet.
-
-    Returns:
-        The faults, each with its path below the policy's name.
-    """
+    """Return all faults of a policy, by their path below its name; ``channels`` is None if they are not known yet."""
     where = text.one_line(policy.name)
     return tuple(
         chain(
@@ -41,15 +33,9 @@ def validate_policy(policy: Policy, channels: Collection[str] | None = None) -> 
 
 
 def warnings(policy: Policy) -> tuple[Fault, ...]:
-    """Return warnings about a policy: severities for which every tier after the first is shut.
+    """Return warnings about a policy without faults: severities for which every tier after the first is shut.
 
     INFO is not one of them, nor is WARNING in the policy ``operations``: these are shut on purpose in the shipped policies.
-
-    Args:
-        policy: A policy without faults.
-
-    Returns:
-        The warnings, each with its path below the policy's name.
     """
     where, later = text.one_line(policy.name), policy.tiers[1:]
     on_purpose = (Severity.INFO, Severity.WARNING) if policy.name == OPERATIONS.name else (Severity.INFO,)

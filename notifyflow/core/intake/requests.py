@@ -87,13 +87,9 @@ def read_incident(document: str) -> Submission:
 def read_submission(document: str, *, most_recipients: int | None = None) -> Submission:
     """Read an incident file that may also have ``policy`` and ``strict``.
 
-    Args:
-        document: JSON.
-        most_recipients: The largest number of recipients; a longer list is refused without reading it. None for any number.
-
     Raises:
         UnreadableIncident: When it is not valid JSON.
-        InvalidIncident: When it is not a table, or names too many recipients.
+        InvalidIncident: When it is not a table, or names more than ``most_recipients``, which are then not read.
     """
     return _read(_SUBMISSION, document, most_recipients)
 

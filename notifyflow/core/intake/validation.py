@@ -59,20 +59,10 @@ def admit(
     unread: Sequence[Fault] = (),
     most_faults: int | None = None,
 ) -> Admitted:
-    """Validate the arguments of ``notify()``.
+    """Validate the arguments of ``notify()``; return the incident and recipients to store, with the faults of single recipients.
 
-    Args:
-        incident: The incident as the caller passed it.
-        recipients: The recipients.
-        check: Validates and normalises one address of one channel.
-        channels: The names of all channels.
-        is_strict: Whether a fault of one recipient refuses the whole.
-        may_reach_nobody: Whether it is accepted although no recipient can be reached.
-        unread: Faults found while reading the document; if there are any, it is refused.
-        most_faults: The number of faults of single recipients to name; the others are counted. None for all.
-
-    Returns:
-        The incident and recipients to store, with the faults of single recipients.
+    Faults that were found while reading the document (``unread``) refuse it. Of the faults of single recipients, the first
+    ``most_faults`` are named and the others counted; None names all.
 
     Raises:
         InvalidIncident: With every fault, when the incident or its document is of bad form, when nothing can reach any
@@ -106,14 +96,7 @@ def admit_recipients(
 ) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
     """Return recipients as contacts, without the addresses that cannot be used, and their faults.
 
-    Args:
-        recipients: The recipients; of a repeated id the first counts.
-        check: Validates and normalises one address of one channel.
-        channels: The names of all channels.
-        most_faults: The number of faults to name; the others are counted. None for all.
-
-    Returns:
-        The contacts in their order, and what is wrong with single recipients.
+    Of a repeated id the first recipient counts. The first ``most_faults`` faults are named, the others counted; None names all.
     """
     contacts: dict[str, Contact] = {}
     faults = Faults(most_faults)

@@ -82,26 +82,11 @@ def compose(
     incident_event: IncidentEvent | None = None,
     namespace: str = "",
 ) -> Content:
-    """Return the content of a message to one recipient.
+    """Return the content of a message to one recipient, in clean words that are ready to be set.
 
-    Args:
-        incident: As it was admitted; where it does not say when it happened, the round's start is used.
-        contact: Who is told.
-        severity: The round's.
-        now: When the message leaves.
-        round_started_at: When the round started.
-        due_at: When the message was due for the first time.
-        delayed_after: From the policy; a page that leaves later than this after it was due for the first time says so.
-        link: The signed link to acknowledge; for pages only.
-        kind: Page, status update or incident event.
-        notice: A mark to show in every message.
-        status_update: What became of the incident; for status updates only.
-        reply: What to reply in order to acknowledge; for pages only.
-        incident_event: What another system is told; None for people.
-        namespace: The incident's namespace; for other systems only.
-
-    Returns:
-        Clean words, ready to be set.
+    An incident that does not say when it happened gets the start of the round. A page that leaves more than ``delayed_after``
+    after it was due for the first time says so. Link and reply are for pages only, ``status_update`` for status updates only,
+    ``incident_event`` and ``namespace`` for other systems only.
     """
     occurred_at = incident.occurred_at or round_started_at
     local = occurred_at.astimezone(ZoneInfo(contact.timezone))

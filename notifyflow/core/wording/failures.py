@@ -115,12 +115,9 @@ def ways(notifications: Sequence[NotificationFacts]) -> tuple[Way, ...]:
 
 
 def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted) -> str:
-    """Return the title: what is new, in one line.
+    """Return the title: what is new, in one line; failures and notices are the newest first, and there is at least one.
 
-    Args:
-        failures: The failures, the newest first.
-        notices: The notices, the newest first; there is at least one failure or notice.
-        uncounted: How many of them are new; if none is, the title names the newest failure.
+    If none is new, the title names the newest failure.
     """
     if failures and (uncounted.failures or not uncounted.notices):
         count, kind, newest = uncounted.failures, "failures", _not_reached(failures[0])

@@ -51,10 +51,8 @@ def plain(text: str) -> str:
 def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
     """Return a message of a text, and a link on a line of its own, that has at most ``segments`` segments.
 
-    Args:
-        text: The text; one that is too long is cut at the end of a word or character, and ends in ``...``.
-        link: The link; it is never cut, and left out only if there would be no room for any text.
-        segments: The largest number of segments; at least 1.
+    A text that is too long is cut at the end of a word or character, and ends in ``...``. The link is never cut, and left out
+    only if there would be no room for any text.
     """
     said = plain(text).strip()
     tail = f"\n{link}" if link else ""

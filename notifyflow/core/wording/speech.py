@@ -45,13 +45,8 @@ _BLANK_BEFORE_MARK = re.compile(r"\s+(?=[.,:;!?)])")
 def sentences(content: Content) -> tuple[str, ...]:
     """Return a page as sentences: whom it is for, its severity, what happened, where and when.
 
-    The title is cut to 300 characters, and the body is left out. If the content has a notice, it is the first sentence.
-
-    Args:
-        content: The content of the page.
-
-    Returns:
-        Sentences of letters, digits and plain punctuation.
+    The title is cut to 300 characters, and the body is left out. If the content has a notice, it is the first sentence. Only
+    letters, digits and plain punctuation are left.
     """
     said = (
         aloud(content.notice),

@@ -60,27 +60,14 @@ def paragraphs(text: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Cut a text, so that no more than ``limit`` characters are left, ``…`` included.
-
-    Args:
-        text: Any text.
-        limit: At least 1.
-
-    Returns:
-        The text itself where it is short enough.
-    """
+    """Cut a text, so that no more than ``limit`` characters are left, ``…`` included; the limit is at least 1."""
     return text if len(text) <= limit else f"{text[: find_cut(text, limit - 1)].rstrip()}…"
 
 
 def find_cut(text: str, room: int) -> int:
-    """Find where to cut a text: at the end of a word, or of a character where no word end leaves half of the room.
+    """Return where to cut a text that is longer than the room: after a word, or after a character.
 
-    Args:
-        text: Any text.
-        room: How much of it may be left; less than its length.
-
-    Returns:
-        How much is left.
+    A character's end is used if no word's end leaves half of the room.
     """
     for end in range(room, (room + 1) // 2 - 1, -1):
         if text[end].isspace() and not text[end - 1 : end].isspace():
@@ -89,16 +76,10 @@ def find_cut(text: str, room: int) -> int:
 
 
 def find_character_end(text: str, at: int) -> int:
-    """Find the last place, at ``at`` or before, at which a character ends as people see it: a grapheme cluster (UAX #29).
+    """Return the last place, at ``at`` or before, at which a character ends as people see it: a grapheme cluster (UAX #29).
 
-    It looks no further back than the longest character reaches, since a run of marks may be as long as the text.
-
-    Args:
-        text: Any text.
-        at: Less than its length.
-
-    Returns:
-        The place; ``at`` where none is near.
+    It looks no further back than the longest character reaches, since a run of marks may be as long as the text; if none ends
+    there, it returns ``at``.
     """
     begin = max(0, at - _LONGEST_CHARACTER)
     if _FLAG_LETTERS.match(text, begin):  # two make a flag, counted from where their run begins

@@ -54,13 +54,7 @@ class _Group:
 
 
 def read(document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
-    """Read a group of alerts: each is an incident of its own, identified by its fingerprint.
-
-    Args:
-        document: The parsed JSON body.
-
-    Returns:
-        The requests, and the faults of items that are not alerts.
+    """Read a group of alerts: each is an incident of its own, identified by its fingerprint; other items have faults.
 
     Raises:
         UnreadableIncident: When the document is not a group, or contains no alert.

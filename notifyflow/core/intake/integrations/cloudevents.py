@@ -40,14 +40,9 @@ _ACTIONS: Mapping[str, Action] = {
 
 
 def read(headers: Mapping[str, str], body: bytes) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
-    """Read one event, or a batch, which may be empty.
+    """Read one event, or a batch, which may be empty; items of the batch that are no events have faults.
 
-    Args:
-        headers: The HTTP headers, with their names in lower case.
-        body: The raw HTTP body.
-
-    Returns:
-        The requests, and the faults of the batch's items that are not events.
+    The names of the headers are in lower case.
 
     Raises:
         UnreadableIncident: When the body is neither, or no item of the batch is an event.

@@ -61,15 +61,7 @@ def refusal(where: str, what: str, remedy: str) -> UnreadableIncident:
 def read_each(
     where: str, items: Iterable[object], read: Callable[[object], InboundRequest]
 ) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...]]:
-    """Read the items of a batch; one that cannot be read does not stop the others.
-
-    Args:
-        where: The path of the batch, as faults name it; empty for the whole document.
-        items: The parsed items.
-        read: The function that reads one item.
-
-    Returns:
-        The requests, and the faults of the items that could not be read.
+    """Read the items of a batch, whose path is ``where``; one that cannot be read has a fault, and does not stop the others.
 
     Raises:
         UnreadableIncident: When there are items and none of them could be read.

@@ -31,14 +31,9 @@ def routing_key(document: object) -> str:
 
 
 def read(document: object, *, new_key: str) -> tuple[InboundRequest, str]:
-    """Read an event.
+    """Read an event; return its request, and the dedup key for the response.
 
-    Args:
-        document: The parsed JSON body.
-        new_key: The dedup key to give a trigger that has none, which always opens a new incident.
-
-    Returns:
-        The request, and the dedup key for the response.
+    A trigger without a dedup key gets the new one, and so always opens an incident.
 
     Raises:
         UnreadableIncident: When an unknown action has no payload, or an acknowledgement or resolution has no dedup key.
