@@ -24,7 +24,7 @@ from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.core.keys import Scope
-from tests.bench.scene import percentile, rows, stand_ins, taken_after
+from tests.bench.scene import percentile, rows, stand_ins, sent_after
 
 HALF_OPEN, PAGES, EVERY_S, LONGEST_S = 5_000, 40, 0.25, 1.0
 KEPT_REQUESTS = 200
@@ -150,7 +150,7 @@ def _page(flow: NotifyFlow, port: int, pid: int, key: str, run: str) -> tuple[Wa
     until = time.monotonic() + 60
     spans: Sequence[timedelta] = ()
     while time.monotonic() < until and len(spans) < delivered:
-        spans = [span for row in rows(flow, names) if (span := taken_after(row)) is not None]
+        spans = [span for row in rows(flow, names) if (span := sent_after(row)) is not None]
         time.sleep(0.1)
     return Waits(
         delivered=delivered,

@@ -310,9 +310,9 @@ class Checks:
         for attempt in counted(row):
             send = self._outside.sends.get(attempt.id)
             reported = [result for (result,) in self._database.look(_REPORTED, attempt.id)]
-            accepted += send is not None and send.is_accepted and not send.answer.startswith("busy")
+            accepted += send is not None and send.is_accepted and not send.outcome.startswith("busy")
             doubts += attempt.is_doubted
             failures += Result.TEMPORARY_FAILURE in reported
-            if send and send.answer.startswith("busy") and reported:
+            if send and send.outcome.startswith("busy") and reported:
                 require(attempt.is_doubted, f"9: {attempt.id[-4:]} was refused and then reported on, and is not doubted")
         require(accepted <= 1 + doubts + failures, f"9: {what} was accepted {accepted} times after {doubts} doubts")
