@@ -94,7 +94,7 @@ def namespace_of(name: str, scopes: Collection[Scope], requested: str | None) ->
 def replacement(old: ApiKey, *, key_id: str, digest: str, valid_for: timedelta | None, now: datetime) -> ApiKey:
     """Return the key that replaces a rotated one, with the same name, namespace and scopes.
 
-    It is valid for ``valid_for``; where that is None, for as long as the rotated one was.
+    It is valid for ``valid_for``, or else for as long as the rotated one was.
 
     Raises:
         ApiKeyRevoked: When the old key was revoked.
