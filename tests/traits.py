@@ -1,15 +1,11 @@
-"""The traits of the channels that are built in."""
+"""The traits of the built-in channels that page people."""
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 
-from notifyflow.channels.email import EmailChannel
-from notifyflow.channels.push import PushChannel
-from notifyflow.channels.slack import SlackChannel
-from notifyflow.channels.sms import SmsChannel
-from notifyflow.channels.teams import TeamsChannel
-from notifyflow.channels.voice import VoiceChannel
+from notifyflow.channels.registry import GROUP
 from notifyflow.core.traits import Traits
 
-_BUILT_IN = (EmailChannel, SlackChannel, TeamsChannel, PushChannel, SmsChannel, VoiceChannel)
-TRAITS: Mapping[str, Traits] = {channel.name: channel.traits for channel in _BUILT_IN}
-CALLING = frozenset({"voice"})
+_BUILT_IN = [point for point in entry_points(group=GROUP) if point.value.startswith("notifyflow.") and point.name != "webhook"]
+TRAITS: Mapping[str, Traits] = {point.name: point.load().traits for point in _BUILT_IN}
+CALLING = frozenset(name for name, traits in TRAITS.items() if traits.is_call)
