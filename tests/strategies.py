@@ -250,7 +250,7 @@ def script_lines(draw: st.DrawFn) -> tuple[str, list[tuple[str, int]], str]:
     from notifyflow.sandbox.script import PHRASES
 
     channel = draw(st.sampled_from(CHANNELS))
-    phrases = st.sampled_from([phrase.example for phrase in PHRASES if channel in phrase.channels and phrase.example != "refuse"])
+    phrases = st.sampled_from([phrase.example for phrase in PHRASES if phrase.suits(channel) and phrase.example != "refuse"])
     counted = draw(st.lists(st.tuples(phrases, st.integers(1, 4)), max_size=4))
     last = draw(phrases)
     written = [draw(st.sampled_from(_counts(times))).format(phrase).strip() for phrase, times in counted]

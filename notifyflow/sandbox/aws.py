@@ -16,6 +16,8 @@ from notifyflow.sandbox.inbox import Content, Mail, Message, Push, Text
 from notifyflow.sandbox.script import Kind, Reaction, short_name
 from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
+ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
+_REGION = "eu-central-1"
 _MAILS = "/v2/email/outbound-emails"
 # All others are a 400; the exceptions of SES end in "Exception", those of SNS do not.
 _STATUSES = {
@@ -44,14 +46,22 @@ class AmazonStandIn(StandIn):
     """Accepts mails at SES, push messages and texts at SNS."""
 
     name = "aws"
+    channels = ("push",)
 
-    def __init__(self, access_key_id: str) -> None:
-        self._key = f"Credential={access_key_id}/"
+    def settings(self, url: str) -> Mapping[str, str]:
+        """Return the account, its region and its URL."""
+        return {
+            "AWS_REGION": _REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ENDPOINT_URL": url,
+            "SNS_IS_CONFIGURED": "true",
+        }
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to either service; check the key's id, but not the signature."""
         is_mail = request.path == _MAILS
-        if self._key not in request.headers.get("authorization", ""):
+        if f"Credential={ACCESS_KEY_ID}/" not in request.headers.get("authorization", ""):
             return _no(
                 403, "UnrecognizedClientException" if is_mail else "InvalidClientTokenId", "The key is unknown.", is_mail=is_mail
             )
@@ -80,6 +90,11 @@ class AmazonStandIn(StandIn):
         else:
             status, code = _STATUSES.get(reaction.code, 400), reaction.code
         return _no(status, code, "Refused by the script.", is_mail=is_mail)
+
+
+def endpoint_arn(name: str) -> str:
+    """Return the ARN of the endpoint of a person's phone."""
+    return f"arn:aws:sns:{_REGION}:000000000000:endpoint/GCM/sandbox/{name}"
 
 
 def _no(status: int, code: str, message: str, *, is_mail: bool) -> HttpResponse:

@@ -1,14 +1,16 @@
 """The state of the running script: its rules, and how many requests each has answered."""
 
 import threading
+from collections.abc import Collection
 
-from notifyflow.sandbox.script import ALL, CHANNELS, OK, Kind, Reaction, Rule, is_for, read_script
+from notifyflow.sandbox.script import ALL, OK, Kind, Reaction, Rule, is_for, read_script
 
 
 class Playbook:
-    """The rules in force, with a count of the requests each has answered; used by several threads."""
+    """The rules in force for some channels, with a count of the requests each has answered; used by several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: Collection[str]) -> None:
+        self._channels = channels
         self._lock = threading.Lock()
         self._rules: dict[tuple[str, str], Rule] = {}
         self._counts: dict[tuple[str, str], int] = {}
@@ -19,7 +21,7 @@ class Playbook:
         Raises:
             InvalidScript: When it cannot be parsed; the rules in force stay.
         """
-        rules = read_script(script)
+        rules = read_script(script, self._channels)
         with self._lock:
             for rule in rules:
                 if rule.channel == ALL:
@@ -40,7 +42,7 @@ class Playbook:
     def refusing(self) -> frozenset[str]:
         """Return the channels whose next connection is to be refused."""
         with self._lock:
-            return frozenset(name for name in CHANNELS if self._is_refusing(self._find(name, "")))
+            return frozenset(name for name in self._channels if self._is_refusing(self._find(name, "")))
 
     def _is_refusing(self, rule: Rule | None) -> bool:
         return rule is not None and rule.reaction(self._counts[rule.channel, rule.address]).kind is Kind.REFUSE

@@ -5,15 +5,14 @@ Pure: text in, values out; who has been asked how often stands in ``playbook``. 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from notifyflow.errors import Fault, InvalidScript
 
 ALL = "all"
-CHANNELS = ("email", "slack", "teams", "push", "sms", "voice", "webhook")
-_TARGETS: Mapping[str, str] = {ALL: ALL, "call": "voice", **{name: name for name in CHANNELS}}
+_ALIASES = {"call": "voice"}
 
 
 class Kind(StrEnum):
@@ -101,8 +100,10 @@ def is_for(address: str, to: str) -> bool:
     return wanted in {recipient, recipient.partition("@")[0]}
 
 
-def read_script(text: str) -> tuple[Rule, ...]:
-    """Read a script: lines of ``WHO [to ADDRESS]: STEP[, then STEP …]``, separated by line ends or semicolons.
+def read_script(text: str, channels: Collection[str]) -> tuple[Rule, ...]:
+    """Read a script: lines of ``WHO [to ADDRESS]: STEP[, then STEP …]``, where WHO is a channel or ``all``.
+
+    Lines are separated by line ends or semicolons.
 
     Raises:
         InvalidScript: With everything that is wrong.
@@ -114,7 +115,7 @@ def read_script(text: str) -> tuple[Rule, ...]:
         if not said or said.startswith("#"):
             continue
         try:
-            rules.append(_read_line(said))
+            rules.append(_read_line(said, (ALL, *_ALIASES, *channels)))
         except _Unclear as unclear:
             faults.append(Fault(f"line {number}", unclear.what, unclear.remedy))
     if faults:
@@ -139,13 +140,14 @@ _LINE = re.compile(r"(?P<who>\w+)(?:\s+to\s+(?P<address>\S+?)\s*:\s+|\s*:\s*)(?P
 _COUNT = re.compile(r"(?P<words>.+?)(?:\s+(?P<count>once|twice|(?P<number>[1-9][0-9]{0,5})\s+times))?")
 
 
-def _read_line(line: str) -> Rule:
+def _read_line(line: str, targets: Collection[str]) -> Rule:
     match = _LINE.fullmatch(line)
     if match is None:
         raise _Unclear(f"{line!r} is not a line of a script", "Write WHO: STEP, then STEP, as in 'slack: 500 twice, then ok'")
-    channel = _TARGETS.get(match["who"].casefold())
-    if channel is None:
-        raise _Unclear(f"{match['who']!r} is nobody here", f"Write one of {', '.join(_TARGETS)}")
+    who = match["who"].casefold()
+    if who not in targets:
+        raise _Unclear(f"{match['who']!r} is nobody here", f"Write one of {', '.join(targets)}")
+    channel = _ALIASES.get(who, who)
     address = match["address"] or ""
     texts = re.split(r"\s*,?\s+then\s+", re.sub(r"\baccept\s*,?\s+then\s+", "accept-then ", match["steps"]))
     steps = tuple(
@@ -172,7 +174,7 @@ def _read_step(text: str, *, channel: str, address: str, is_last: bool) -> Step:
 
 
 def _read_reaction(words: str, channel: str) -> Reaction:
-    known = [phrase for phrase in PHRASES if channel in phrase.channels]
+    known = [phrase for phrase in PHRASES if phrase.suits(channel)]
     for phrase in known:
         if match := re.fullmatch(phrase.pattern, words, re.ASCII):
             return phrase.make(match)
@@ -217,18 +219,22 @@ _NEVER_SENT = frozenset({"30001", "30002"})
 
 _SMS, _VOICE = frozenset({"sms"}), frozenset({"voice"})
 _TWILIO, _AMAZON, _SLACK = _SMS | _VOICE, frozenset({"email", "push"}), frozenset({"slack"})
-_ANY = frozenset(CHANNELS) | {ALL}
+_ANY = None
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A phrase of the script language: an example, its meaning, its channels, and how it is parsed."""
+    """A phrase of the script language: an example, its meaning, its channels (None for all), and how it is parsed."""
 
     example: str
     meaning: str
-    channels: frozenset[str]
+    channels: frozenset[str] | None
     pattern: str
     make: Callable[[re.Match[str]], Reaction]
+
+    def suits(self, channel: str) -> bool:
+        """Return whether it can be said of a channel."""
+        return self.channels is None or channel in self.channels
 
 
 PHRASES: tuple[Phrase, ...] = (

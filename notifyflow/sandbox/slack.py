@@ -21,6 +21,8 @@ from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
+BOT_TOKEN = "xoxb-sandbox"  # noqa: S105 - known to everybody
+SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
 HOOKS = "/services/T00000000/B00000000/"
 _API = "/api/"
 # The status of each webhook error; all others are a 400.
@@ -42,11 +44,15 @@ class SlackStandIn(StandIn):
     """Accepts incoming webhooks, and the bot's chat.postMessage and chat.update."""
 
     name = "slack"
+    channels = ("slack",)
 
-    def __init__(self, token: str, signing_secret: str, inbox: Inbox) -> None:
-        self._token = token
-        self._signer = SignatureVerifier(signing_secret)
+    def __init__(self, inbox: Inbox) -> None:
+        self._signer = SignatureVerifier(SIGNING_SECRET)
         self._inbox = inbox
+
+    def settings(self, url: str) -> Mapping[str, str]:
+        """Return the bot and its URL."""
+        return {"SLACK_BOT_TOKEN": BOT_TOKEN, "SLACK_SIGNING_SECRET": SIGNING_SECRET, "SLACK_BASE_URL": url + _API}
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a post; a webhook's name is the last part of its path, a bot's address the ``channel``."""
@@ -59,7 +65,7 @@ class SlackStandIn(StandIn):
         return HttpResponse(status=404, body="no_service") if not request.path.startswith(_API) else _no("unknown_method")
 
     def _read_api(self, request: Request) -> Arrival | HttpResponse:
-        if request.headers.get("authorization") != f"Bearer {self._token}":
+        if request.headers.get("authorization") != f"Bearer {BOT_TOKEN}":
             return _no("invalid_auth" if "authorization" in request.headers else "not_authed")
         post = read_object(request.body)
         if post is None:
@@ -71,7 +77,7 @@ class SlackStandIn(StandIn):
 
     def _update(self, request: Request) -> HttpResponse:
         """Edit a message that the bot posted."""
-        if request.headers.get("authorization") != f"Bearer {self._token}":
+        if request.headers.get("authorization") != f"Bearer {BOT_TOKEN}":
             return _no("invalid_auth")
         post = read_object(request.body) or {}
         to, ts = str(post.get("channel", "")), str(post.get("ts", ""))

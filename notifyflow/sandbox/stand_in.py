@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -24,9 +25,20 @@ class Arrival:
 
 
 class StandIn(ABC):
-    """One provider over HTTP."""
+    """One provider over HTTP.
+
+    Attributes:
+        name: Its name.
+        channels: The channels that it carries.
+    """
 
     name: ClassVar[str]
+    channels: ClassVar[tuple[str, ...]]
+
+    def settings(self, url: str) -> Mapping[str, str]:
+        """Return the settings that lead notifyflow to it at a URL, without ``NOTIFYFLOW_``; none by default."""
+        del url
+        return {}
 
     @abstractmethod
     def read(self, request: Request) -> Arrival | HttpResponse:

@@ -16,7 +16,7 @@ from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 from notifyflow.sandbox import page
-from notifyflow.sandbox.aws import AmazonStandIn
+from notifyflow.sandbox.aws import AmazonStandIn, endpoint_arn
 from notifyflow.sandbox.http import Handler, HttpResponse, Request, Silence, as_json, serve
 from notifyflow.sandbox.inbox import Inbox, Message
 from notifyflow.sandbox.playbook import Playbook
@@ -30,15 +30,7 @@ from notifyflow.sandbox.webhook import PATH, SECRET, SubscriberStandIn
 
 T = TypeVar("T")
 
-# Known to everybody, and of no use anywhere else.
-ACCOUNT_SID = "AC" + "5a" * 16
-AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105
 SECRET_KEY = "sandbox-secret-key-that-everybody-knows"  # noqa: S105
-BOT_TOKEN = "xoxb-sandbox"  # noqa: S105
-SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
-ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
-REGION = "eu-central-1"
-SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 MAIL_FROM = "notifyflow@sandbox.example"
 
 
@@ -161,28 +153,26 @@ class Sandbox:
         self._host = host
         self._mail_over = mail_over
         self._login = login
-        self._playbook = Playbook()
-        self._twilio = TwilioStandIn(
-            account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, inbox=self.inbox, receipts_after_s=receipts_after_s
-        )
-        self._slack = SlackStandIn(BOT_TOKEN, SIGNING_SECRET, self.inbox)
-        stand_ins: tuple[StandIn, ...] = (
+        self._twilio = TwilioStandIn(self.inbox, receipts_after_s)
+        self._slack = SlackStandIn(self.inbox)
+        self._stand_ins: tuple[StandIn, ...] = (
             self._twilio,
             self._slack,
             TeamsStandIn(),
-            AmazonStandIn(ACCESS_KEY_ID),
+            AmazonStandIn(),
             SubscriberStandIn(),
         )
         protocols = {  # in the order of their ports
             "page": _http(self._show),
             "smtp": MailServer(self.inbox, self._play, login=login, tls=tls).protocol,
-            **{stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in stand_ins},
+            **{stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in self._stand_ins},
         }
         self._listeners = {
             name: _Listener(host, port and port + number, protocol) for number, (name, protocol) in enumerate(protocols.items())
         }
-        mail = "smtp" if mail_over == "smtp" else "aws"
-        self._listener_of = {"email": mail, "push": "aws", "sms": "twilio", "voice": "twilio"}  # the others: their own
+        self._listener_of = {channel: stand_in.name for stand_in in self._stand_ins for channel in stand_in.channels}
+        self._listener_of["email"] = "smtp" if mail_over == "smtp" else AmazonStandIn.name
+        self._playbook = Playbook(self._listener_of)
         self._running: _Running | None = None
         self._following: set[asyncio.Task[None]] = set()
 
@@ -269,7 +259,7 @@ class Sandbox:
 
     def push_arn(self, name: str) -> str:
         """Make the SNS endpoint of a person's phone."""
-        return f"arn:aws:sns:{REGION}:000000000000:endpoint/GCM/sandbox/{name}"
+        return endpoint_arn(name)
 
     def webhooks(self, *names: str) -> str:
         """Make ``NOTIFYFLOW_WEBHOOKS`` for subscribers of these names, who listen here."""
@@ -286,22 +276,10 @@ class Sandbox:
             "TRUSTED_ENDPOINTS": ",".join(self._endpoint(name) for name in self._listeners),
             "SECRET_KEY": SECRET_KEY,
             "NOTICE": "sandbox",
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_ENDPOINT_URL": self._url("aws"),
-            "SNS_IS_CONFIGURED": "true",
-            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
-            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "TWILIO_SMS_FROM": SMS_FROM,
-            "TWILIO_VOICE_FROM": VOICE_FROM,
-            "TWILIO_BASE_URL": self._url("twilio"),
-            "TWILIO_SMS_REPLIES": "true",
-            "SLACK_BOT_TOKEN": BOT_TOKEN,
-            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
-            "SLACK_BASE_URL": self._url("slack") + "/api/",
             **mail,
         }
+        for stand_in in self._stand_ins:
+            settings |= stand_in.settings(self._url(stand_in.name))
         return {f"NOTIFYFLOW_{name}": value for name, value in settings.items()}
 
     def _endpoint(self, listener: str) -> str:
@@ -317,7 +295,7 @@ class Sandbox:
 
     def _settle_listeners(self) -> None:
         """Close the listeners of the channels that refuse connections, and open the others."""
-        closed = {self._listener_of.get(channel, channel) for channel in self._playbook.refusing()}
+        closed = {self._listener_of[channel] for channel in self._playbook.refusing()}
         for name, listener in self._listeners.items():
             if name in closed:
                 listener.close()

@@ -24,6 +24,7 @@ class TeamsStandIn(StandIn):
     """Accepts posts to workflow URLs."""
 
     name = "teams"
+    channels = ("teams",)
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a post; the workflow's name is in its path."""

@@ -17,6 +17,9 @@ from notifyflow.sandbox.phone import Callee, read_twiml
 from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
+ACCOUNT_SID = "AC" + "5a" * 16
+AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105 - known to everybody
+SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 HEARD_KEY = "2"
 _POOL = "+15005550010"  # a number of a messaging service
 _VERSION = "2010-04-01"
@@ -32,22 +35,33 @@ class TwilioStandIn(StandIn):
     """Accepts text messages and calls, and reports their statuses."""
 
     name = "twilio"
+    channels = ("sms", "voice")
 
-    def __init__(self, *, account_sid: str, auth_token: str, inbox: Inbox, receipts_after_s: float) -> None:
-        """Set the account, and the seconds between two statuses."""
-        self._account = account_sid
-        self._authorization = "Basic " + base64.b64encode(f"{account_sid}:{auth_token}".encode()).decode()
-        self._courier = Courier(auth_token)
+    def __init__(self, inbox: Inbox, receipts_after_s: float) -> None:
+        """Set the inbox, and the seconds between two statuses."""
+        self._authorization = "Basic " + base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+        self._courier = Courier(AUTH_TOKEN)
         self._inbox = inbox
         self._pause_s = receipts_after_s
         self._texts: dict[str, Form] = {}
         self._calls: dict[str, _Delivery] = {}
 
+    def settings(self, url: str) -> Mapping[str, str]:
+        """Return the account, its numbers and its URL."""
+        return {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_SMS_FROM": SMS_FROM,
+            "TWILIO_VOICE_FROM": VOICE_FROM,
+            "TWILIO_BASE_URL": url,
+            "TWILIO_SMS_REPLIES": "true",
+        }
+
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to create or look up messages or calls."""
         if request.headers.get("authorization") != self._authorization:
             return _no(401, 20003, "Authenticate")
-        resource = request.path.removeprefix(f"/{_VERSION}/Accounts/{self._account}/").removesuffix(".json")
+        resource = request.path.removeprefix(f"/{_VERSION}/Accounts/{ACCOUNT_SID}/").removesuffix(".json")
         match request.method, resource.split("/"):
             case "POST", ["Messages"]:
                 return self._read_text(request)
@@ -86,7 +100,7 @@ class TwilioStandIn(StandIn):
         sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), new_reference("SM"))
         service = {"MessagingServiceSid": sid} if (sid := form.last("MessagingServiceSid")) else {}
         said = {"From": number, "To": form.last("From") or _POOL, "Body": text, "NumMedia": "0", "NumSegments": "1"}
-        twiml = await self._courier.post(url, {**sids, "AccountSid": self._account, "ApiVersion": _VERSION, **service, **said})
+        twiml = await self._courier.post(url, {**sids, "AccountSid": ACCOUNT_SID, "ApiVersion": _VERSION, **service, **said})
         verbs = read_twiml(twiml) if twiml else ()
         return tuple(verb.text.strip() for verb in verbs or () if verb.name == "Message")
 
@@ -141,7 +155,7 @@ class TwilioStandIn(StandIn):
     def _describe(self, message: Message) -> dict[str, object]:
         resource: dict[str, object] = {
             "sid": message.reference,
-            "account_sid": self._account,
+            "account_sid": ACCOUNT_SID,
             "api_version": _VERSION,
             "to": message.to,
             "from": getattr(message.content, "sender", ""),
@@ -156,7 +170,7 @@ class TwilioStandIn(StandIn):
 
     async def follow(self, arrival: Arrival, reaction: Reaction) -> None:
         """Carry a message to its end, calling back at each status."""
-        delivery = _Delivery(arrival, inbox=self._inbox, courier=self._courier, account_sid=self._account, pause_s=self._pause_s)
+        delivery = _Delivery(arrival, inbox=self._inbox, courier=self._courier, pause_s=self._pause_s)
         if arrival.message.channel == "sms":
             self._texts[arrival.message.to] = arrival.form
             await delivery.carry_text(reaction)
@@ -171,7 +185,7 @@ class TwilioStandIn(StandIn):
 class _Delivery:
     """The life of one text or call, and its reports."""
 
-    def __init__(self, arrival: Arrival, *, inbox: Inbox, courier: Courier, account_sid: str, pause_s: float) -> None:
+    def __init__(self, arrival: Arrival, *, inbox: Inbox, courier: Courier, pause_s: float) -> None:
         self._arrival = arrival
         self._number = arrival.message.number
         self._form = arrival.form
@@ -181,7 +195,7 @@ class _Delivery:
         self._is_hung_up = asyncio.Event()
         self._is_answered = False
         self._parties = {
-            "AccountSid": account_sid,
+            "AccountSid": ACCOUNT_SID,
             "ApiVersion": _VERSION,
             "To": arrival.message.to,
             "From": arrival.form.last("From"),

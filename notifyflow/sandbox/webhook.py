@@ -25,6 +25,7 @@ class SubscriberStandIn(StandIn):
     """Accepts posts to subscribers."""
 
     name = "webhook"
+    channels = ("webhook",)
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request; the subscriber's name is in its path."""

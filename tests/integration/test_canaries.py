@@ -23,7 +23,8 @@ from notifyflow.core.keys import Scope
 from notifyflow.core.model import DETAILS, NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
 from notifyflow.errors import NotifyflowError
-from notifyflow.sandbox.system import SMS_FROM, Sandbox
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.sandbox.twilio import SMS_FROM
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from tests.asgi import Client

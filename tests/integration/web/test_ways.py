@@ -25,7 +25,9 @@ from notifyflow.core.namespaces import ALL
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.inbox import Card, Message
-from notifyflow.sandbox.system import AUTH_TOKEN, SIGNING_SECRET, SMS_FROM, Sandbox
+from notifyflow.sandbox.slack import SIGNING_SECRET
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.sandbox.twilio import AUTH_TOKEN, SMS_FROM
 from tests.waiting import wait_until
 
 DEADLINE_S = 30

@@ -4,16 +4,17 @@ import pytest
 
 from notifyflow.errors import InvalidScript
 from notifyflow.sandbox.playbook import Playbook
+from tests.unit.sandbox.test_script import CHANNELS
 
 
 def playbook(script: str) -> Playbook:
-    made = Playbook()
+    made = Playbook(CHANNELS)
     made.load(script)
     return made
 
 
 def test_without_a_script_all_is_well() -> None:
-    assert Playbook().play("sms", "+4930123456").words == "ok"
+    assert Playbook(CHANNELS).play("sms", "+4930123456").words == "ok"
 
 
 def test_each_request_is_one_step_further() -> None:

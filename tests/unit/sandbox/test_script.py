@@ -7,14 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.errors import Fault, InvalidScript
-from notifyflow.sandbox.script import CHANNELS, PHRASES, Kind, Phrase, Reaction, Rule, is_for, read_script, short_name
+from notifyflow.sandbox.script import PHRASES, Kind, Phrase, Reaction, Rule, is_for, read_script, short_name
 from tests.strategies import script_lines
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "try-a-policy-in-the-sandbox.rst"
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice", "webhook")
+
+
+def read(text: str) -> tuple[Rule, ...]:
+    return read_script(text, CHANNELS)
 
 
 def only(text: str) -> Rule:
-    (rule,) = read_script(text)
+    (rule,) = read(text)
     return rule
 
 
@@ -58,7 +63,7 @@ def test_accept_then_something_is_one_step() -> None:
 
 
 def test_lines_are_parted_by_line_ends_and_semicolons_and_may_be_comments() -> None:
-    rules = read_script("\n# a bad night\nslack: 500; sms: 21610\n\n  all: ok  ")
+    rules = read("\n# a bad night\nslack: 500; sms: 21610\n\n  all: ok  ")
     assert [rule.channel for rule in rules] == ["slack", "sms", "all"]
 
 
@@ -105,7 +110,7 @@ def test_a_phrase_means_what_it_says(text: str, reaction: Reaction) -> None:
 )
 def test_what_the_language_does_not_have_is_refused_with_a_remedy(text: str, what: str) -> None:
     with pytest.raises(InvalidScript) as refused:
-        read_script(text)
+        read(text)
     (fault,) = refused.value.faults
     assert fault.where == "line 1"
     assert fault.what.startswith(what)
@@ -114,13 +119,13 @@ def test_what_the_language_does_not_have_is_refused_with_a_remedy(text: str, wha
 
 def test_all_faults_are_listed_at_once() -> None:
     with pytest.raises(InvalidScript) as refused:
-        read_script("fax: 500\nslack: ok\nsms: nonsense; call: nonsense")
+        read("fax: 500\nslack: ok\nsms: nonsense; call: nonsense")
     assert [fault.where for fault in refused.value.faults] == ["line 1", "line 3", "line 4"]
 
 
 def test_a_fault_lists_what_that_channel_can_do() -> None:
     with pytest.raises(InvalidScript) as refused:
-        read_script("call: explode")
+        read("call: explode")
     (fault,) = refused.value.faults
     assert "nobody answers" in fault.remedy
     assert "channel_not_found" not in fault.remedy
@@ -152,7 +157,7 @@ def test_another_address_is_not_meant(address: str, to: str) -> None:
 
 @pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.example)
 def test_every_phrase_is_read_for_its_channels_and_stands_in_the_documentation(phrase: Phrase) -> None:
-    for channel in phrase.channels:
+    for channel in filter(phrase.suits, CHANNELS):
         assert first(f"{channel}: {phrase.example}").words == phrase.example
     assert f"``{phrase.example}``" in HOW_TO.read_text()
 
@@ -169,7 +174,7 @@ def test_any_text_is_read_or_refused_with_faults(text: str) -> None:
     rules: tuple[Rule, ...] = ()
     faults: tuple[Fault, ...] = ()
     try:
-        rules = read_script(text)
+        rules = read(text)
     except InvalidScript as refused:
         faults = refused.faults
     assert all(fault.where and fault.what and fault.remedy for fault in faults)
