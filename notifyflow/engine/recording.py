@@ -71,7 +71,7 @@ class Recorder:
         self._report = report
         self._is_stopping = is_stopping
         self._pause = pause
-        self._gathering = Gathering(self._commit, most=_MOST_TOGETHER, monitor=monitor)
+        self._gathering = Gathering(self._commit, report, most=_MOST_TOGETHER, monitor=monitor)
 
     @contextmanager
     def open(self) -> Iterator["Recordings"]:
@@ -124,17 +124,19 @@ class Recorder:
         """Return whether an outcome will have waited for longer than it may after some time."""
         return self._deps.clock.now() + after - each.since >= _LONGEST_OPEN
 
-    def _commit(self, recordings: Sequence[Recording]) -> Sequence[Exception | None]:
+    def _commit(self, recordings: Sequence[Recording]) -> Settled[None]:
         try:
             settled = record(self._deps, recordings)
         except CommitUnknown as unknown:
-            return [_Unsure(each) for each in _with_doubt([each.lease for each in recordings], unknown)]
-        self._report(settled.consequences)
+            return Settled(tuple(_Unsure(each) for each in _with_doubt([each.lease for each in recordings], unknown)))
         results = zip(recordings, settled.results, strict=True)
-        return [
-            _Unsure(_with_doubt([each.lease], result)[0]) if isinstance(result, CommitUnknown) else result
-            for each, result in results
-        ]
+        return replace(
+            settled,
+            results=tuple(
+                _Unsure(_with_doubt([each.lease], result)[0]) if isinstance(result, CommitUnknown) else result
+                for each, result in results
+            ),
+        )
 
     def _conclude(self, each: _Open) -> _Open | None:
         """Log what became of an outcome; hand it over again if it may still be recorded."""

@@ -25,16 +25,16 @@ from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.notify import Submitted, store_all
+from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import Committed, Fate
+from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.readiness import find_faults
 from notifyflow.service.strangers import Strangers
-from notifyflow.service.submissions import admit
+from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
@@ -73,7 +73,10 @@ class Service:
         self._policies = policies
         self._integrations = Integrations(use_cases, policies, directory)
         self._directory = self._integrations.directory
-        self._receipts: Gathering[Received, Fate] = Gathering(self._receive, most=_MOST_RECEIPTS)
+        self._receipts: Gathering[Received, Fate] = Gathering(
+            partial(use_cases.commit, receive_all), use_cases.report, most=_MOST_RECEIPTS
+        )
+        self._submissions = Submissions(use_cases, store)
         self._strangers = Strangers(
             lambda: self._directory.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )
@@ -83,6 +86,7 @@ class Service:
     def begin_anew(self) -> None:
         """Begin anew in a forked child."""
         self._receipts.begin_anew()
+        self._submissions.begin_anew()
 
     def submit(self, submission: Submission, *, caller: ApiKey | None = None, once: Once | None = None) -> Notified:
         """Store an incident and page its recipients, or count a repeated key.
@@ -100,15 +104,14 @@ class Service:
             IdempotencyMismatch: When another request came under its idempotency key.
             StorageUnavailable: When the database does not answer within 5 s, all statements included.
         """
-        with self._store.within(SUBMIT_WITHIN_S):
+        with self._store.within(SUBMIT_WITHIN_S) as deadline:
             admitted, policy = admit(self._deps, submission, self._policies, most_faults=None if caller is None else NAMED)
             namespace = SHARED
             if caller is not None:
                 namespace = caller.namespace
                 self._strangers.admit(namespace, admitted.contacts)
-            submitted = Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)
-            committed = self._use_cases.commit(lambda deps: store_all(deps, [submitted]).only())
-        return self._use_cases.report(committed)  # without the time limit: it is stored
+        submitted = Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)
+        return self._submissions.store(submitted, deadline)
 
     def acknowledge(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:
         """Acknowledge an incident; raise ``NotFound`` or ``AmbiguousKey``."""
@@ -205,11 +208,6 @@ class Service:
     def find_faults(self) -> tuple[Fault, ...]:
         """Find what keeps notifyflow from delivering; see ``readiness``."""
         return find_faults(self._store, self._deps.clock)
-
-    def _receive(self, received: Sequence[Received]) -> Sequence[Fate | Exception]:
-        self._use_cases.prepare()
-        settled = receive_all(self._deps, received)
-        return self._use_cases.report(Committed(settled.results, settled.consequences))
 
     def _read(self, body: Callable[[Reads], T]) -> T:
         self._use_cases.prepare()

@@ -1,15 +1,25 @@
-"""Validates a submission as a whole before it is stored: its document, incident, recipients and policy."""
+"""Validates a submission as a whole, its document, incident, recipients and policy, and stores it with those of other threads."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
+from functools import partial
 
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.model import Notified, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.core.wording import text
-from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
+from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
+from notifyflow.pipeline.gathering import Gathering, TimeIsOver
+from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.ports import Dependencies
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.deadline import LONGEST_PAUSE_S, Deadline
+from notifyflow.storage.store import Store
+
+_MOST_ROWS = 500
+"""How many rows one transaction of several submissions writes at most; a submission of more runs beside the others."""
 
 
 def admit(
@@ -59,3 +69,57 @@ def _faults(deps: Dependencies, submission: Submission, most_faults: int | None)
         return _admit(deps, submission, most_faults).faults
     except InvalidIncident as invalid:
         return invalid.faults
+
+
+class Submissions:
+    """Stores the submissions of all threads of a process together, each within its own time."""
+
+    def __init__(self, use_cases: UseCases, store: Store) -> None:
+        self._use_cases = use_cases
+        self._store = store
+        self._gathering = self._new_gathering()
+
+    def begin_anew(self) -> None:
+        """Begin anew in a forked child."""
+        self._gathering.begin_anew()
+
+    def store(self, submitted: Submitted, deadline: Deadline) -> Notified:
+        """Store a validated submission; see ``notify``.
+
+        Args:
+            submitted: The submission.
+            deadline: When its time is over. If that of its set is over sooner, it is stored with another set.
+        """
+        gathering = self._gathering if _rows(submitted) <= _MOST_ROWS else self._new_gathering()
+        is_urgent = submitted.admitted.incident.severity is Severity.CRITICAL
+        while True:
+            try:
+                return gathering.commit(submitted, is_urgent=is_urgent, until=deadline)
+            except TimeIsOver:
+                raise StorageUnavailable(deadline.waited_s, "submissions that came earlier took all the time") from None
+            except CommitUnknown:
+                raise
+            except StorageUnavailable:
+                if deadline.left_s <= LONGEST_PAUSE_S:
+                    raise
+
+    def _new_gathering(self) -> Gathering[Submitted, Notified]:
+        return Gathering(
+            partial(self._use_cases.commit, store_all),
+            self._use_cases.report,
+            most=_MOST_ROWS,
+            size=_rows,
+            names=_names,
+            within=self._store.within,
+        )
+
+
+def _rows(submitted: Submitted) -> int:
+    """Return how many rows a submission writes at most, without the log: each address gets a page, sooner or later."""
+    return 1 + sum(2 + len(contact.addresses) for contact in submitted.admitted.contacts)
+
+
+def _names(submitted: Submitted) -> Collection[Hashable]:
+    """Return what it shares with no other of its set: the key of its incident, and its idempotency key."""
+    key = ("key", *submitted.name)
+    return (key,) if submitted.once is None else (key, ("once", *submitted.once.name))

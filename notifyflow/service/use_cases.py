@@ -1,10 +1,12 @@
 """Runs use cases, and reports what each led to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.use_case import Settled
 
+Item = TypeVar("Item")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -22,22 +24,18 @@ class UseCases:
         self, deps: Dependencies, report: Callable[[Consequences], object], *, prepare: Callable[[], None] = lambda: None
     ) -> None:
         self.deps = deps
-        self._report = report
+        self.report = report
         self.prepare = prepare
 
     def run(self, use_case: Callable[Concatenate[Dependencies, P], Committed[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a use case, report what it led to, and return its value."""
-        return self.report(self.commit(use_case, *args, **kwargs))
-
-    def commit(
-        self, use_case: Callable[Concatenate[Dependencies, P], Committed[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Committed[T]:
-        """Run a use case; the caller reports what it led to."""
         self.prepare()
-        return use_case(self.deps, *args, **kwargs)
-
-    def report(self, committed: Committed[T]) -> T:
-        """Report what a use case led to, and return its value."""
+        committed = use_case(self.deps, *args, **kwargs)
         if committed.consequences != NOTHING:
-            self._report(committed.consequences)
+            self.report(committed.consequences)
         return committed.value
+
+    def commit(self, use_case: Callable[[Dependencies, Sequence[Item]], Settled[T]], items: Sequence[Item]) -> Settled[T]:
+        """Run a use case for a set of items; the caller reports what it led to."""
+        self.prepare()
+        return use_case(self.deps, items)

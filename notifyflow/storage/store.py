@@ -132,11 +132,12 @@ class Store:
         self._repeat(lambda db: self._dialect.clean(db, deadline), deadline, Access.BARE)
 
     @contextmanager
-    def within(self, timeout_s: float) -> Iterator[None]:
+    def within(self, timeout_s: float) -> Iterator[Deadline]:
         """Set one time limit for all database calls of this thread in the block: connecting, statements, repetitions."""
-        token = _WHOLE.set(Deadline(timeout_s, within=_WHOLE.get()))
+        deadline = Deadline(timeout_s, within=_WHOLE.get())
+        token = _WHOLE.set(deadline)
         try:
-            yield
+            yield deadline
         finally:
             _WHOLE.reset(token)
 

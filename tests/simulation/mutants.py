@@ -219,7 +219,7 @@ def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any]) -> N
     for ticket in late:
         gathering._waiting.remove(ticket)
     if late:
-        gathering._commit([ticket.item for ticket in late])
+        gathering._report(gathering._commit([ticket.item for ticket in late]).consequences)
 
 
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, goes_on: bool) -> bool:

@@ -84,7 +84,8 @@ class Monitor:
     def __exit__(self, *arguments: object) -> None:
         pass
 
-    def wait(self) -> None:
+    def wait(self, timeout: float | None = None) -> None:
+        require(timeout is None, "no item of a simulated process has a deadline")
         self._waiting.append(self._world.task)
         self._world.block()
 

@@ -3,14 +3,32 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
-from notifyflow.pipeline.gathering import Gathering
+from notifyflow.core.model import Severity
+from notifyflow.pipeline.gathering import Gathering, TimeIsOver
+from notifyflow.pipeline.ports import Consequences
+from notifyflow.pipeline.use_case import Settled
+from notifyflow.storage.ledger import Due
+from tests.waiting import wait_until
 
 DEADLINE_S = 60
+RINGS = Consequences(due=(Due(notification_id="n", channel="email", severity=Severity.ERROR),))
+
+
+def nothing(consequences: Consequences) -> None:
+    raise AssertionError(consequences)
+
+
+class Left:
+    """The time that somebody has left, as it is set."""
+
+    def __init__(self, left_s: float) -> None:
+        self.left_s = left_s
 
 
 class Commits:
@@ -19,9 +37,9 @@ class Commits:
     def __init__(self) -> None:
         self.sets: list[list[int]] = []
 
-    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+    def __call__(self, items: Sequence[int]) -> Settled[int]:
         self.sets.append(list(items))
-        return [ValueError(str(item)) if item < 0 else item * 10 for item in items]
+        return Settled(tuple(ValueError(str(item)) if item < 0 else item * 10 for item in items))
 
 
 @pytest.fixture
@@ -30,7 +48,7 @@ def commits() -> Commits:
 
 
 def test_what_was_handed_over_is_committed_together(commits: Commits) -> None:
-    gathering: Gathering[int, int] = Gathering(commits, most=10)
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=10)
     tickets = [gathering.hand_over(item) for item in (1, 2, 3)]
     gathering.settle(tickets[:1])
     assert commits.sets == [[1, 2, 3]]
@@ -40,14 +58,14 @@ def test_what_was_handed_over_is_committed_together(commits: Commits) -> None:
 
 
 def test_an_urgent_item_goes_first(commits: Commits) -> None:
-    gathering: Gathering[int, int] = Gathering(commits, most=2)
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=2)
     tickets = [gathering.hand_over(1), gathering.hand_over(2), gathering.hand_over(3, is_urgent=True)]
     gathering.settle(tickets)
     assert commits.sets == [[3, 1], [2]]
 
 
 def test_an_error_of_one_item_is_its_own(commits: Commits) -> None:
-    gathering: Gathering[int, int] = Gathering(commits, most=10)
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=10)
     good, bad = gathering.hand_over(1), gathering.hand_over(-1)
     gathering.settle([good, bad])
     assert good.result == 10
@@ -55,10 +73,10 @@ def test_an_error_of_one_item_is_its_own(commits: Commits) -> None:
 
 
 def test_an_error_of_the_commit_is_everybodys() -> None:
-    def commit(items: Sequence[int]) -> list[int | Exception]:
+    def commit(items: Sequence[int]) -> Settled[int]:
         raise OSError
 
-    gathering: Gathering[int, int] = Gathering(commit, most=10)
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=10)
     tickets = [gathering.hand_over(1), gathering.hand_over(2)]
     gathering.settle(tickets)
     assert [type(ticket.result) for ticket in tickets] == [OSError, OSError]
@@ -68,13 +86,13 @@ def test_while_one_transaction_runs_the_next_fills() -> None:
     has_begun, may_end = threading.Event(), threading.Event()
     sets: list[int] = []
 
-    def commit(items: Sequence[int]) -> list[int | Exception]:
+    def commit(items: Sequence[int]) -> Settled[int]:
         sets.append(len(items))
         has_begun.set()
         assert may_end.wait(DEADLINE_S)
-        return list(items)
+        return Settled(tuple(items))
 
-    gathering: Gathering[int, int] = Gathering(commit, most=100)
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=100)
 
     def hand_over(item: int) -> object:
         ticket = gathering.hand_over(item)
@@ -85,8 +103,7 @@ def test_while_one_transaction_runs_the_next_fills() -> None:
         first = pool.submit(hand_over, 0)
         assert has_begun.wait(DEADLINE_S)
         others = [pool.submit(hand_over, item) for item in range(1, 10)]
-        while len(gathering._waiting) < 9:
-            threading.Event().wait(0.001)
+        wait_until(lambda: len(gathering._waiting) == 9)
         may_end.set()
         assert [each.result(DEADLINE_S) for each in (first, *others)] == list(range(10))
     assert sets == [1, 9]
@@ -95,13 +112,13 @@ def test_while_one_transaction_runs_the_next_fills() -> None:
 def test_a_leader_that_is_interrupted_hands_on() -> None:
     calls: list[list[int]] = []
 
-    def commit(items: Sequence[int]) -> list[int | Exception]:
+    def commit(items: Sequence[int]) -> Settled[int]:
         calls.append(list(items))
         if len(calls) == 1:
             raise KeyboardInterrupt
-        return list(items)
+        return Settled(tuple(items))
 
-    gathering: Gathering[int, int] = Gathering(commit, most=10)
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=10)
     mine, neighbours = gathering.hand_over(1), gathering.hand_over(2)
     with pytest.raises(KeyboardInterrupt):
         gathering.settle([mine])
@@ -111,10 +128,151 @@ def test_a_leader_that_is_interrupted_hands_on() -> None:
     assert (mine.result, neighbours.result) == (1, 2)
 
 
+def test_items_that_share_a_name_are_not_committed_together(commits: Commits) -> None:
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=10, names=lambda item: [item % 10])
+    gathering.settle([gathering.hand_over(item) for item in (11, 21, 12, 31, 13)])
+    assert commits.sets == [[11, 12, 13], [21], [31]]
+
+
+def test_an_item_does_not_overtake_one_that_waits_and_shares_a_name(commits: Commits) -> None:
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=10, names=lambda item: str(item))
+    gathering.settle([gathering.hand_over(item) for item in (12, 23, 34, 5)])
+    assert commits.sets == [[12, 5], [23], [34]]
+
+
+def test_a_transaction_takes_as_much_as_fits_and_at_least_one_item(commits: Commits) -> None:
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=10, size=lambda item: item)
+    gathering.settle([gathering.hand_over(item) for item in (6, 5, 4, 50, 1)])
+    assert commits.sets == [[6, 4], [5, 1], [50]]
+
+
+def test_urgent_items_keep_their_order(commits: Commits) -> None:
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=2)
+    gathering.settle([gathering.hand_over(item, is_urgent=item > 5) for item in (1, 6, 7, 8)])
+    assert commits.sets == [[6, 7], [8, 1]]
+
+
+def test_what_a_transaction_led_to_is_reported_once_before_its_items_are_settled() -> None:
+    reported: list[Consequences] = []
+
+    def report(consequences: Consequences) -> None:
+        reported.append(consequences)
+        assert not any(ticket.is_settled for ticket in tickets)
+
+    gathering: Gathering[int, int] = Gathering(lambda items: Settled(tuple(items), RINGS), report, most=10)
+    tickets = [gathering.hand_over(item) for item in (1, 2)]
+    gathering.settle(tickets)
+    assert reported == [RINGS]
+    assert [ticket.result for ticket in tickets] == [1, 2]
+
+
+def test_the_next_transaction_does_not_wait_for_the_report_of_the_last() -> None:
+    is_reporting, may_end = threading.Event(), threading.Event()
+
+    def commit(items: Sequence[str]) -> Settled[str]:
+        return Settled(tuple(items), RINGS if "first" in items else Consequences())
+
+    def report(consequences: Consequences) -> None:
+        is_reporting.set()
+        assert may_end.wait(DEADLINE_S)
+
+    gathering: Gathering[str, str] = Gathering(commit, report, most=10)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(gathering.commit, "first")
+        assert is_reporting.wait(DEADLINE_S)
+        assert gathering.commit("second") == "second"
+        assert not first.done()
+        may_end.set()
+        assert first.result(DEADLINE_S) == "first"
+
+
+def test_whoever_reports_is_told_of_an_error_in_it_and_the_others_of_their_results() -> None:
+    def report(consequences: Consequences) -> None:
+        raise RuntimeError
+
+    gathering: Gathering[int, int] = Gathering(lambda items: Settled(tuple(items), RINGS), report, most=10)
+    other = gathering.hand_over(1)
+    with pytest.raises(RuntimeError):
+        gathering.commit(2)
+    gathering.settle([other])
+    assert other.result == 1
+
+
+def test_the_time_of_a_transaction_is_limited_by_the_least_that_one_of_its_set_has_left(commits: Commits) -> None:
+    limits: list[float] = []
+
+    @contextmanager
+    def within(timeout_s: float) -> Iterator[None]:
+        limits.append(timeout_s)
+        yield
+
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=2, within=within)
+    others = [gathering.hand_over(0), gathering.hand_over(1, until=Left(4)), gathering.hand_over(2, until=Left(3))]
+    assert gathering.commit(3, until=Left(2)) == 30
+    assert all(ticket.is_settled for ticket in others)
+    assert commits.sets == [[0, 1], [2, 3]]
+    assert limits == [2, 2]  # first its own: it waits for them
+
+
+def test_whoever_waits_until_the_time_is_over_takes_the_item_back() -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+    sets: list[list[int]] = []
+
+    def commit(items: Sequence[int]) -> Settled[int]:
+        sets.append(list(items))
+        has_begun.set()
+        assert may_end.wait(DEADLINE_S)
+        return Settled(tuple(items))
+
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=10)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(gathering.commit, 1)
+        assert has_begun.wait(DEADLINE_S)
+        left = Left(0.001)
+        second = pool.submit(gathering.commit, 2, until=left)
+        wait_until(lambda: len(gathering._waiting) == 1)
+        assert not second.done()
+        left.left_s = 0
+        with pytest.raises(TimeIsOver):
+            second.result(DEADLINE_S)
+        may_end.set()
+        assert first.result(DEADLINE_S) == 1
+    assert gathering.commit(3) == 3
+    assert sets == [[1], [3]]
+
+
+def test_an_item_whose_transaction_has_begun_gets_its_result_although_its_time_is_over() -> None:
+    left = Left(5)
+
+    def commit(items: Sequence[int]) -> Settled[int]:
+        left.left_s = 0
+        return Settled(tuple(items))
+
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=10)
+    assert gathering.commit(1, until=left) == 1
+    with pytest.raises(TimeIsOver):
+        gathering.commit(2, until=left)
+
+
+def test_whoever_is_interrupted_takes_the_own_item_back(commits: Commits) -> None:
+    def commit(items: Sequence[int]) -> Settled[int]:
+        if 1 in items:
+            raise KeyboardInterrupt
+        return commits(items)
+
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=10)
+    neighbours = gathering.hand_over(2)
+    with pytest.raises(KeyboardInterrupt):
+        gathering.commit(1)
+    gathering.settle([neighbours])
+    assert commits.sets == [[2]]
+
+
 _FORKED_WHILE_ONE_LEADS = """
 import os, signal, threading
 from notifyflow.app.forks import FORKED
 from notifyflow.pipeline.gathering import Gathering
+from notifyflow.pipeline.use_case import Settled
 
 has_begun, may_end = threading.Event(), threading.Event()
 
@@ -122,9 +280,9 @@ def commit(items):
     if items == ["parent"]:
         has_begun.set()
         may_end.wait()
-    return [f"{item} is committed" for item in items]
+    return Settled(tuple(f"{item} is committed" for item in items))
 
-gathering = Gathering(commit, most=10)
+gathering = Gathering(commit, print, most=10)
 FORKED.add(gathering)
 leader = threading.Thread(target=gathering.commit, args=["parent"])
 leader.start()

@@ -1,6 +1,7 @@
 """``notify()`` returns within five seconds, however slow the database is."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.integration.engine.test_deliver import NotedBell
 from tests.servers.postgres import Postgres
 from tests.servers.relay import Late
+from tests.waiting import wait_until
 
 INCIDENT = Incident(key="db-1", title="orders db is down")
 ADA = Recipient(id="ada", email="ada@example.com")
@@ -62,3 +64,20 @@ def test_a_silent_server_is_given_up_in_time(flow: NotifyFlow, relay: Late, *, i
     with pytest.raises(StorageUnavailable) as caught:
         flow.notify(INCIDENT, [ADA])
     assert caught.value.waited_s < 5.5
+
+
+def test_each_of_many_at_once_is_given_up_in_its_own_time(flow: NotifyFlow, relay: Late) -> None:
+    flow.notify(INCIDENT, [ADA])
+    relay.late_s = None
+
+    def submit(number: int) -> StorageUnavailable:
+        wait_until(lambda: number == 0 or len(begun) >= number)
+        begun.append(number)
+        with pytest.raises(StorageUnavailable) as caught:
+            flow.notify(Incident(key=f"db-{number}", title="orders db is down"), [ADA])
+        return caught.value
+
+    begun: list[int] = []
+    with ThreadPoolExecutor(20) as pool:
+        errors = list(pool.map(submit, range(20)))
+    assert all(each.waited_s < 5.5 for each in errors)

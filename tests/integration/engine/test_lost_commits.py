@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import NotificationState, Receipt, Result, Severity, Via
+from notifyflow.core.model import Contact, NotificationState, Notified, Receipt, Result, Severity, Via
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError
 from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.notify import Submitted, notify, store_all
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.store import Store
@@ -70,6 +71,25 @@ def test_a_commit_that_was_done_after_all_counts_as_done(scene: Scene, relay: De
     relay.swallows = 1
     assert acknowledge(scene.deps, ByKey("db-1"), by="ada", via=Via.LIBRARY).value
     assert relay.swallowed == 2
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_set_of_submissions_is_looked_up_as_a_whole(scene: Scene, relay: Deaf, *, is_done: bool) -> None:
+    ada = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"})
+    some = [
+        Submitted(admitted=Admitted(incident=an_incident(key=key), contacts=(ada,), faults=()), policy=DEFAULT)
+        for key in ("db-1", "db-2")
+    ]
+    if is_done:
+        relay.swallows = 1
+        settled = store_all(scene.deps, some)
+        assert [type(each) for each in settled.results] == [Notified, Notified]
+        assert len(settled.consequences.due) == 2
+    else:
+        relay.loses = 1
+        with pytest.raises(CommitUnknown):
+            store_all(scene.deps, some)
+    assert len(scene.store.read(lambda reads: reads.incidents(10))) == (2 if is_done else 0)
 
 
 def test_a_claim_that_was_done_after_all_is_sent_and_leaves_no_doubt(scene: Scene, relay: Deaf) -> None:

@@ -62,15 +62,15 @@ def test_receipts_that_come_while_one_commits_are_committed_together_and_a_bad_o
     store.run(lambda ledger: damage.execute(ledger._unit.db))
     with NotifyFlow(Settings.from_variables(VARIABLES), store=store, bell=NotedBell()) as flow, ThreadPoolExecutor(6) as pool:
         client = Client(flow.asgi())
-        waiting = flow._service._receipts._waiting
+        receipts = flow._service._receipts
 
         def post_meanwhile(ledger: Ledger) -> list[Future[int]]:
             """Hold the row of the first receipt until the others have come."""
             ledger.notifications.lock(ledger._unit.scalar(row))
             leads = pool.submit(_call_back, client, first)
-            wait_until(lambda: flow._service._receipts._is_led and not waiting)
+            wait_until(lambda: receipts._is_led and not receipts._waiting)
             rest = [pool.submit(_call_back, client, each) for each in (bad, *others)]
-            wait_until(lambda: len(waiting) == len(rest))
+            wait_until(lambda: len(receipts._waiting) == len(rest))
             return [leads, *rest]
 
         responses = [each.result(DEADLINE_S) for each in store.run(post_meanwhile)]
