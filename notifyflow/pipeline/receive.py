@@ -8,7 +8,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
-from notifyflow.pipeline.ports import Committed, Consequences, Dependencies, Fate
+from notifyflow.pipeline.ports import Committed, Dependencies, Fate
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
@@ -68,17 +68,6 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
     return use_case.run(deps, body)[0]
 
 
-def apply_missed(deps: Dependencies, receipt: Receipt) -> Consequences:
-    """Apply a receipt that waits although its attempt is known; do nothing if another process has applied it."""
-
-    def body(tx: Transaction) -> None:
-        (ref,) = _attempt_refs(tx, [receipt])
-        if ref is not None and tx.ledger.inbox.match(receipt, attempt_id=ref.attempt_id):
-            apply_receipts(tx, ref, [receipt])
-
-    return use_case.run(deps, body)[1]
-
-
 def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]) -> dict[str, list[Receipt]]:
     """Match the receipts that waited for the provider's ids of attempts, before any lock is taken.
 
@@ -92,11 +81,16 @@ def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]
     new = {(ref.provider, provider_ref): ref for ref, provider_ref in told if provider_ref and not ref.provider_ref}
     waiting = tx.ledger.inbox.waiting(*zip(*new, strict=True)) if new else ()
     matched: dict[str, list[Receipt]] = defaultdict(list)
-    for receipt in waiting:
-        ref = new.get((receipt.provider, receipt.provider_ref or ""))
-        if ref is not None and tx.ledger.inbox.match(receipt, attempt_id=ref.attempt_id):
-            matched[ref.attempt_id].append(receipt)
+    for receipt, ref in _match(tx, [(each, new.get((each.provider, each.provider_ref or ""))) for each in waiting]):
+        matched[ref.attempt_id].append(receipt)
     return matched
+
+
+def _match(tx: Transaction, found: Iterable[tuple[Receipt, AttemptRef | None]]) -> list[tuple[Receipt, AttemptRef]]:
+    """Match waiting receipts with their attempts; return those that no other process has matched."""
+    known = [(receipt, ref) for receipt, ref in found if ref is not None]
+    is_ours = tx.ledger.inbox.match([(receipt, ref.attempt_id) for receipt, ref in known])
+    return [each for each, is_it in zip(known, is_ours, strict=True) if is_it]
 
 
 def has_acknowledgement(receipts: Iterable[Receipt]) -> bool:
@@ -167,17 +161,21 @@ class _Loaded:
 def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
     """Store all, and lock and read what a decision about their attempts needs; receipts first, then incidents."""
     refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
+    use_case.keep_apart([bool(ref and ref.is_operations) for ref in refs.values()])
     stored = [(each.receipt, each.raw, None if ref is None else ref.attempt_id) for each, ref in refs.items()]
     is_new = dict(zip(refs, tx.ledger.inbox.add_many(stored, at=tx.now), strict=True))
     tx.ledger.inbox.note_called_back([each.receipt for each in refs if not is_new[each] and not each.receipt.is_fetched])
     new = {each: ref for each, ref in refs.items() if is_new[each]}
     matched = [(ref, each.receipt) for each, ref in new.items() if ref is not None]
     waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in matched])
-    tx.ledger.incidents.lock_many(
-        {ref.incident_id for ref, receipt in matched if has_acknowledgement([receipt, *waited.get(ref.attempt_id, ())])}
-    )
-    decisions.load(tx, [ref for ref, _ in matched])
+    _lock(tx, [(ref, [receipt, *waited.get(ref.attempt_id, ())]) for ref, receipt in matched])
     return _Loaded(new, waited)
+
+
+def _lock(tx: Transaction, found: Sequence[tuple[AttemptRef, Sequence[Receipt]]]) -> None:
+    """Lock and read what applying receipts to their attempts needs; the incidents that they acknowledge come first."""
+    tx.ledger.incidents.lock_many({ref.incident_id for ref, receipts in found if has_acknowledgement(receipts)})
+    decisions.load(tx, [ref for ref, _ in found])
 
 
 def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
@@ -190,4 +188,19 @@ def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
     return Fate.MATCHED
 
 
+def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> Mapping[Receipt, AttemptRef]:
+    refs = _attempt_refs(tx, missed)
+    use_case.keep_apart([bool(ref and ref.is_operations) for ref in refs])
+    matched = dict(_match(tx, zip(missed, refs, strict=True)))
+    _lock(tx, [(ref, [receipt]) for receipt, ref in matched.items()])
+    return matched
+
+
+def _apply_missed(tx: Transaction, matched: Mapping[Receipt, AttemptRef], receipt: Receipt) -> None:
+    if receipt in matched:
+        apply_receipts(tx, matched[receipt], [receipt])
+
+
 _RECEIVE = SetUseCase(_load, _receive)
+MISSED = SetUseCase(_load_missed, _apply_missed)
+"""Applies receipts that wait although their attempts are known, unless another process does."""

@@ -7,7 +7,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
-from notifyflow.pipeline import decisions, outages, provider_health, receive
+from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled, SetUseCase
@@ -121,7 +121,7 @@ class _Loaded:
 
 def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
     """Lock and read, for all attempts at once, what a decision about them needs; receipts first, then incidents."""
-    refs = tx.ledger.attempts.refs([each.lease.attempt_id for each in recordings])
+    refs = _find(tx, [each.lease for each in recordings])
     new = {each.lease.attempt_id: each.outcome.provider_ref for each in recordings if each.lease.attempt_id in refs}
     waited = receive.match_waiting(tx, [(refs[each], provider_ref) for each, provider_ref in new.items()])
     tx.ledger.incidents.lock_many([refs[each].incident_id for each, some in waited.items() if receive.has_acknowledgement(some)])
@@ -129,8 +129,14 @@ def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loade
     return _Loaded(refs=refs, waited=waited)
 
 
+def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
+    refs = tx.ledger.attempts.refs([each.attempt_id for each in leases])
+    use_case.keep_apart([each.attempt_id in refs and refs[each.attempt_id].is_operations for each in leases])
+    return refs
+
+
 def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
-    refs = tx.ledger.attempts.refs([each.lease.attempt_id for each in releases])
+    refs = _find(tx, [each.lease for each in releases])
     decisions.load(tx, list(refs.values()))
     return _Loaded(refs=refs, waited={})
 

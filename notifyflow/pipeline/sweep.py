@@ -70,12 +70,11 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
     now, run = deps.clock.now(), deps.transactions.run
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
-    for receipt in run(lambda ledger: ledger.inbox.missed(since=since, before=before, limit=limit)):
-        yield partial(receive.apply_missed, deps, receipt)
-    leases = run(lambda ledger: ledger.attempts.expired_leases(now=now, limit=limit))
-    for refs in _sets(deps, [(ref.incident_id, ref) for ref in leases]):
+    for missed in _sets(run(lambda ledger: ledger.inbox.missed(since=since, before=before, limit=limit))):
+        yield partial(_settle, deps, receive.MISSED, missed)
+    for refs in _sets(run(lambda ledger: ledger.attempts.expired_leases(now=now, limit=limit))):
         yield partial(_settle, deps, _EXPIRE_LEASES, refs)
-    for due in _sets(deps, [(each[0], each) for each in run(lambda ledger: ledger.work.escalations_due(now=now, limit=limit))]):
+    for due in _sets(run(lambda ledger: ledger.work.escalations_due(now=now, limit=limit))):
         yield partial(_settle, deps, _DECIDE, due)
     for incident_id in run(lambda ledger: ledger.work.operations_rounds_due(now=now, limit=limit)):
         yield partial(_start_operations_round, deps, incident_id)
@@ -83,13 +82,9 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(_pass_rounds, deps, incident_id)
 
 
-def _sets(deps: Dependencies, items: Sequence[tuple[str, Item]]) -> Iterator[Sequence[Item]]:
-    """Cut (incident id, item) into sets for one transaction each: of operations incidents or of others, never both."""
-    own = deps.transactions.run(lambda ledger: ledger.operations.among({each for each, _ in items})) if items else frozenset()
-    for is_own in (False, True):
-        some = [item for incident_id, item in items if (incident_id in own) is is_own]
-        for start in range(0, len(some), _SET):
-            yield some[start : start + _SET]
+def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), _SET):
+        yield items[start : start + _SET]
 
 
 def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> Consequences:
@@ -103,6 +98,7 @@ def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Se
 
 def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
     """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
+    use_case.keep_apart([ref.is_operations for ref in refs])
     decisions.load(tx, refs)
     return tx.ledger.adoption.quarantined_among({ref.incident_id for ref in refs})
 
@@ -119,6 +115,8 @@ def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef)
 
 def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
     """Lock escalations, and those of their notifications that have expired; read what deciding needs."""
+    own = tx.ledger.operations.among({incident_id for incident_id, _ in due})
+    use_case.keep_apart([incident_id in own for incident_id, _ in due])
     _load_escalations(tx, due)
     if expired := [row.id for _, each in due for row in _expired(tx, tx.ledger.escalations.get(each))]:
         _load_escalations(tx, due, moving=expired)
@@ -172,8 +170,7 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Conse
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
         swept_at = tx.ledger.stops.swept_at()
         outage = outages.keep(tx, swept_at)
-        for receipt in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit):
-            tx.ledger.inbox.match(receipt, attempt_id=None)
+        tx.ledger.inbox.match([(each, None) for each in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit)])
         tx.ledger.inbox.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
         tx.ledger.replies.forget_codes(now=tx.now)
         due = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=limit)

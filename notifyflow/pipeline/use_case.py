@@ -1,6 +1,6 @@
 """Runs use cases: one transaction each, which ends with the events for subscribers and notices to operations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, assert_never, cast
@@ -121,11 +121,14 @@ class SetUseCase(Generic[Item, Loaded, T]):
                 results.update(found)
             except _Refused as refused:
                 results.update(refused.errors)
+            except _Mixed as mixed:
+                own = {number for number, is_operations in zip(left, mixed.is_operations, strict=True) if is_operations}
+                return self._run_apart(deps, items, [own, set(range(len(items))) - own])
             except StorageUnavailable:
                 raise
             except DAMAGE as error:
                 if len(left) > 1:
-                    return self._run_one_by_one(deps, items)
+                    return self._run_apart(deps, items, [{number} for number in range(len(items))])
                 results.update(dict.fromkeys(left, error))
         return Settled(tuple(results[number] for number in range(len(items))), consequences)
 
@@ -145,18 +148,44 @@ class SetUseCase(Generic[Item, Loaded, T]):
         self.finish(tx, loaded)
         return results
 
-    def _run_one_by_one(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
-        alone: list[Settled[T]] = []
-        for item in items:
+    def _run_apart(self, deps: Dependencies, items: Sequence[Item], parts: Sequence[Collection[int]]) -> Settled[T]:
+        """Run each part in a transaction of its own; once one is committed, a database that is away is an error of the rest."""
+        results: dict[int, T | Exception] = {}
+        consequences = NOTHING
+        for part in parts:
             try:
-                alone.append(self.run(deps, [item]))
+                settled = self.run(deps, [items[number] for number in part])
             except StorageUnavailable as error:
-                if not alone:
+                if not results:
                     raise
-                left = len(items) - len(alone) - 1
-                alone += [Settled((error,)), *[Settled((StorageUnavailable(error.waited_s, error.reason),))] * left]
+                results.update(dict.fromkeys(part, error))
+                left = [number for number in range(len(items)) if number not in results]
+                results.update({number: StorageUnavailable(error.waited_s, error.reason) for number in left})
                 break
-        return Settled(tuple(each.results[0] for each in alone), sum((each.consequences for each in alone), NOTHING))
+            results.update(zip(part, settled.results, strict=True))
+            consequences += settled.consequences
+        return Settled(tuple(results[number] for number in range(len(items))), consequences)
+
+
+def keep_apart(is_operations: Sequence[bool]) -> None:
+    """Make a set of operations incidents and of others two sets; the ``load`` of a set calls it before it locks.
+
+    A transaction that locks the escalations of both would lock the operations incident, which comes before its escalations, after
+    them.
+
+    Args:
+        is_operations: Whether each item is one of an operations incident.
+    """
+    if len(set(is_operations)) > 1:
+        raise _Mixed(is_operations)
+
+
+class _Mixed(Exception):
+    """Raised by ``keep_apart``."""
+
+    def __init__(self, is_operations: Sequence[bool]) -> None:
+        super().__init__()
+        self.is_operations = is_operations
 
 
 class _Refused(Exception):

@@ -12,6 +12,7 @@ from operator import add
 from peewee import SQL, Case, Expression, IntegerField, Select, fn
 
 from notifyflow.core.model import AttemptState
+from notifyflow.core.namespaces import OPERATIONS
 from notifyflow.core.tier_rules import Silence
 from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
@@ -30,7 +31,13 @@ _IS_AWAITING_RECEIPT = (  # as the index has it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRef:
-    """The ids of an attempt and of the rows to lock for it, in lock order; its provider, and the provider's id if known."""
+    """The ids of an attempt and of the rows to lock for it, in lock order.
+
+    Attributes:
+        provider: Its provider.
+        provider_ref: The provider's id of the message, if known.
+        namespace: Its incident's namespace.
+    """
 
     incident_id: str
     escalation_id: str
@@ -38,6 +45,12 @@ class AttemptRef:
     attempt_id: str
     provider: str
     provider_ref: str
+    namespace: str
+
+    @property
+    def is_operations(self) -> bool:
+        """Whether it belongs to an operations incident."""
+        return self.namespace == OPERATIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +173,7 @@ def select_refs(is_wanted: Expression) -> Select:
         AttemptRow.id.alias("attempt_id"),
         AttemptRow.provider,
         AttemptRow.provider_ref,
+        NotificationRow.namespace,
     )
     is_its = NotificationRow.id == AttemptRow.notification_id
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)

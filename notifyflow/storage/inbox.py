@@ -113,16 +113,22 @@ class Inbox(Part):
             rows = [(False, *key, True) for key in sorted(map(_key, receipts))]
             sets.update(self._unit.db, ReceiptRow, ("is_fetched",), (*_KEY, "is_fetched"), rows)
 
-    def match(self, receipt: Receipt, *, attempt_id: str | None) -> bool:
-        """Match a waiting receipt with its attempt; with None it is marked as foreign.
+    def match(self, waiting: Sequence[tuple[Receipt, str | None]]) -> tuple[bool, ...]:
+        """Match waiting receipts with their attempts; with None they are marked as foreign.
 
         Returns:
-            Whether it was still waiting; False if another process was faster.
+            Whether each was still waiting; False if another process was faster.
         """
-        state = ReceiptState.FOREIGN if attempt_id is None else ReceiptState.MATCHED
-        is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
-        query = ReceiptRow.update(state=state, matched_attempt_id=attempt_id).where(is_it, _IS_WAITING)
-        return bool(self._unit.execute(query))
+        if not waiting:
+            return ()
+        by_key = {_key(receipt): attempt_id for receipt, attempt_id in waiting}
+        rows = [
+            (ReceiptState.FOREIGN if attempt_id is None else ReceiptState.MATCHED, attempt_id, *key, ReceiptState.WAITING)
+            for key, attempt_id in sorted(by_key.items())
+        ]
+        columns, guards = ("state", "matched_attempt_id"), (*_KEY, "state")
+        matched = self._unit.update_those(ReceiptRow, columns, guards, _KEY, rows)
+        return tuple(_key(receipt) in matched for receipt, _ in waiting)
 
     def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
         """Store that a receipt that waits is a reply.

@@ -41,8 +41,7 @@ def insert_new(
         key: The columns of its unique key.
         rows: The values, in the order of the columns.
     """
-    names = ", ".join(f'"{_field(model, name).column_name}"' for name in key)
-    text = f"{_insertion(model, columns, bool(db.for_update))} WHERE TRUE ON CONFLICT DO NOTHING RETURNING {names}"
+    text = f"{_insertion(model, columns, bool(db.for_update))} WHERE TRUE ON CONFLICT DO NOTHING RETURNING {_names(model, key)}"
     return {tuple(row) for row in execute(db, text, _json(model, columns, rows)).fetchall()}
 
 
@@ -60,6 +59,18 @@ def update(db: Database, model: type[Model], columns: tuple[str, ...], guards: t
     return int(written.rowcount)
 
 
+def update_those(
+    db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
+) -> set[tuple[Any, ...]]:
+    """Update as ``update``; return the keys of the rows updated, as they are stored."""
+    text = f"{_update(model, columns, guards, bool(db.for_update))} RETURNING {_names(model, key)}"
+    return {tuple(row) for row in execute(db, text, _json(model, (*columns, *guards), rows)).fetchall()}
+
+
+def _names(model: type[Model], columns: tuple[str, ...]) -> str:
+    return ", ".join(f'"{_field(model, name).column_name}"' for name in columns)
+
+
 def _json(model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> str:
     writers = _writers(model, columns)
     values = [[write(value) for write, value in zip(writers, row, strict=True)] for row in rows]
@@ -73,8 +84,7 @@ def _writers(model: type[Model], columns: tuple[str, ...]) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=256)
 def _insertion(model: type[Model], columns: tuple[str, ...], is_server: bool) -> str:
-    names = ", ".join(f'"{_field(model, name).column_name}"' for name in columns)
-    return f"INSERT INTO {_table(model)} ({names}) SELECT {_values(model, columns, is_server)}"
+    return f"INSERT INTO {_table(model)} ({_names(model, columns)}) SELECT {_values(model, columns, is_server)}"
 
 
 @lru_cache(maxsize=256)

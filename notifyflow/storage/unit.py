@@ -370,6 +370,13 @@ class Unit(Rows):
         self._catch_up()
         return sets.insert_new(self.db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
 
+    def update_those(
+        self, model: Any, columns: tuple[str, ...], guards: tuple[str, ...], key: tuple[str, ...], rows: Sequence[sets.Row]
+    ) -> set[tuple[Any, ...]]:
+        """Update rows of a table that is no machine's, at once, where the guards still hold; return the keys of those updated."""
+        self._catch_up()
+        return sets.update_those(self.db, model, columns, guards, key, rows)
+
     def insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()

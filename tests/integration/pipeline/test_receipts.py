@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
-from notifyflow.pipeline.receive import apply_missed, receive
+from notifyflow.pipeline.receive import MISSED, receive
 from notifyflow.storage.models import ReceiptRow
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
@@ -182,7 +182,7 @@ def test_a_receipt_that_was_written_at_once_with_the_record_is_applied_by_the_sw
     driver.sweep()
     assert driver.pages()["email"].state is NotificationState.DELIVERED
     before = driver.escalation()
-    apply_missed(driver.deps, receipt)
+    assert MISSED.run(driver.deps, [receipt]).results == (None,)
     assert driver.escalation() == before
 
 

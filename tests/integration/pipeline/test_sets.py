@@ -22,15 +22,16 @@ from notifyflow.core.model import (
 )
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.errors import Fenced, IdempotencyMismatch, StorageError, StorageUnavailable
+from notifyflow.pipeline import operations
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.ports import Claimed, Dependencies, Fate
-from notifyflow.pipeline.receive import Received, receive_all
+from notifyflow.pipeline.receive import MISSED, Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import IncidentRow, NotificationRow
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, BUSY, REFUSED, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.leases import record_one
 
@@ -104,6 +105,33 @@ def test_a_write_that_the_database_refuses_harms_no_other(driver: Driver) -> Non
     assert isinstance(settled.results[0], StorageError)
     assert settled.results[1] is None
     record_one(driver.deps, bad, ACCEPTED)
+
+
+class _CountsTransactions:
+    """Counts the transactions that are committed."""
+
+    def __init__(self, store: Store) -> None:
+        self.number = 0
+        self._store = store
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        result = self._store.run(use_case, timeout_s=timeout_s)
+        self.number += 1
+        return result
+
+
+def test_a_set_of_operations_pages_and_others_is_two_sets(store: Store) -> None:
+    driver = Driver(store, operations=[a_contact("ops", "email", "slack")])
+    driver.notify(an_incident(key="db-0"), a_recipient("dan", "email"))
+    (dan,) = driver.claim("email")
+    driver.record(dan, REFUSED)  # which pages operations
+    driver.notify(an_incident(), a_recipient("ada", "email"))
+    ops, ada = sorted(driver.claim("email"), key=lambda each: each.message.content.key == KEY)
+    counting = _CountsTransactions(store)
+    settled = record(replace(driver.deps, transactions=counting), [_recording(ada, REFUSED), _recording(ops)])
+    assert (settled.results, counting.number) == ((None, None), 2)
+    assert driver.pages("ops", operations.KEY)["email"].state is NotificationState.SENT
+    assert driver.pages("ada")["email"].state is NotificationState.FAILED
 
 
 class _StopsAfter:
@@ -249,6 +277,25 @@ def test_receipts_need_as_many_statements_as_one(driver: Driver, people: int, co
     first = len(counted)
     receive_all(driver.deps, [Received(each.receipt, "raw") for each in some])
     assert (first - before, len(counted) - first) <= (17, 6)
+
+
+@pytest.mark.parametrize("people", [1, 40])
+def test_receipts_that_were_missed_need_as_many_statements_as_one(driver: Driver, people: int, counted: list[str]) -> None:
+    names = [f"p{number}" for number in range(people)]
+    driver.notify(an_incident(), *(a_recipient(each, "email") for each in names))
+    claimed = driver.claim("email", providers=["twilio"])
+    for each in claimed:
+        driver.record(each, replace(ACCEPTED, provider_ref=each.message.attempt_id))
+    missed = [
+        Receipt(provider="twilio", event_id=each, result=Result.DELIVERED, provider_ref=each)
+        for each in (other.message.attempt_id for other in claimed)
+    ]
+    for receipt in missed:
+        driver.store.run(lambda ledger, one=receipt: ledger.inbox.add(one, raw="raw", at=driver.clock.now()))
+    before = len(counted)
+    assert MISSED.run(driver.deps, missed).results == (None,) * people
+    assert len(counted) - before <= 16
+    assert {driver.pages(each)["email"].state for each in names} == {NotificationState.DELIVERED}
 
 
 @pytest.mark.parametrize("people", [2, 40])

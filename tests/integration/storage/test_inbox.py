@@ -60,7 +60,7 @@ def test_an_event_with_an_id_longer_than_any_index_is_kept_once_and_found(store:
     assert _add(store, receipt)
     assert not _add(store, receipt)
     (found,) = store.run(lambda ledger: ledger.inbox.waiting(["twilio"], [endless]))
-    store.run(lambda ledger: ledger.inbox.match(found, attempt_id=None))
+    store.run(lambda ledger: ledger.inbox.match([(found, None)]))
     assert _stale(store) == ()
 
 
@@ -75,14 +75,14 @@ def test_a_settled_receipt_waits_no_more(store: Store) -> None:
     _add(store, RECEIPT)
     _add(store, NOTED)
 
-    def settle(ledger: Ledger) -> bool:
+    def settle(ledger: Ledger) -> tuple[bool, ...]:
         claim(ledger, ledger.notifications.lock("n1"))
-        return ledger.inbox.match(RECEIPT, attempt_id="n1-a1")
+        return ledger.inbox.match([(RECEIPT, "n1-a1")])
 
-    assert store.run(settle)
-    assert not store.run(lambda ledger: ledger.inbox.match(RECEIPT, attempt_id=None))
+    assert store.run(settle) == (True,)
+    assert store.run(lambda ledger: ledger.inbox.match([(RECEIPT, None)])) == (False,)
     assert _stale(store) == (NOTED,)
-    store.run(lambda ledger: ledger.inbox.match(NOTED, attempt_id=None))
+    store.run(lambda ledger: ledger.inbox.match([(NOTED, None)]))
     assert _stale(store) == ()
     assert not _add(store, NOTED)
 

@@ -193,7 +193,9 @@ def test_leases_that_are_over_are_found(store: Store) -> None:
     begin(store, a_page(1), a_page(2))
     store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1")))
     store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n2"), lease_until=NOW + 2 * LEASE))
-    ref = AttemptRef(incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p", provider_ref="")
+    ref = AttemptRef(
+        incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="p", provider_ref="", namespace=""
+    )
     assert store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + LEASE, limit=10)) == (ref,)
     assert store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + LEASE - SECOND, limit=10)) == ()
     assert len(store.run(lambda ledger: ledger.attempts.expired_leases(now=NOW + 2 * LEASE, limit=10))) == 2
@@ -284,7 +286,13 @@ def test_an_attempt_is_found_by_our_id_and_by_the_providers(store: Store) -> Non
     begin(store, a_page())
     store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1"), provider="twilio", provider_ref="SM1"))
     ref = AttemptRef(
-        incident_id="i", escalation_id="e", notification_id="n1", attempt_id="n1-a1", provider="twilio", provider_ref="SM1"
+        incident_id="i",
+        escalation_id="e",
+        notification_id="n1",
+        attempt_id="n1-a1",
+        provider="twilio",
+        provider_ref="SM1",
+        namespace="",
     )
     assert store.run(lambda ledger: ledger.attempts.refs(["n1-a1", "unknown"])) == {"n1-a1": ref}
     assert store.run(lambda ledger: ledger.attempts.refs_by_provider_refs([("ses", "SM1"), ("twilio", "SM1")])) == (None, ref)
