@@ -5,7 +5,7 @@ import threading
 from notifyflow.app.forks import FORKED
 from notifyflow.core.ports import Clock
 from notifyflow.errors import StorageUnavailable, WrongEnvironment
-from notifyflow.storage.ledger import Ledger
+from notifyflow.pipeline.adopt import claim_environment
 from notifyflow.storage.store import Store
 
 
@@ -62,13 +62,6 @@ class Database:
         name = self._environment
         if self.store.read(lambda reads: reads.adoption.environment()) == name:
             return
-        now = self._clock.now()
-
-        def body(ledger: Ledger) -> str | None:
-            if ledger.adoption.environment() is None and name is not None:
-                ledger.adoption.begin_environment(name, at=now)
-            return ledger.adoption.environment()
-
-        owner = self.store.run(body)
+        owner = claim_environment(self.store, name, now=self._clock.now())
         if owner != name:
             raise WrongEnvironment(owner, name)

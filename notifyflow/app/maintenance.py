@@ -12,11 +12,11 @@ from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
 from notifyflow.storage.audit import Audited
 from notifyflow.storage.pruning import Pruned, Step
 
 _YOUNGEST = timedelta(days=1)
-_ROUNDS_A_STEP = 50
 _START = (datetime(1970, 1, 1, tzinfo=UTC), "")
 
 
@@ -137,11 +137,10 @@ class Maintenance:
         if older_than < _YOUNGEST:
             raise InvalidAge((Fault("older_than", f"{text.duration(older_than)} is less than a day", "Give a day or more"),))
         before = self._ready().clock.now() - older_than
-        take_step = self._count_step if is_dry_run else self._prune_step
         place: tuple[datetime, str] | None = _START
         while place is not None:
             began_at = time.monotonic()
-            step = take_step(place, before)
+            step = self._count_step(place, before) if is_dry_run else prune_incidents(self._deps, place, before=before)
             place = step.place
             yield step.pruned
             if not is_dry_run:
@@ -149,10 +148,9 @@ class Maintenance:
         if is_dry_run:
             yield self._store.read(lambda reads: reads.prunable.strays(before=before))
             return
-        while strays := self._store.run(lambda ledger: ledger.pruning.strays(before=before, limit=_ROUNDS_A_STEP)):
+        while strays := prune_strays(self._deps, before=before):
             yield strays
-        now = self._ready().clock.now()
-        self._store.run(lambda ledger: ledger.pruning.policies(now=now))
+        prune_policies(self._deps)
 
     def _open(self) -> Dependencies:
         self._database.open()
@@ -165,8 +163,5 @@ class Maintenance:
     def _audit(self, after_id: str, now: datetime) -> Audited:
         return self._store.read(lambda reads: reads.audits.page(after_id, now=now))
 
-    def _prune_step(self, place: tuple[datetime, str], before: datetime) -> Step:
-        return self._store.run(lambda ledger: ledger.pruning.incidents(place, before=before, limit=_ROUNDS_A_STEP))
-
     def _count_step(self, place: tuple[datetime, str], before: datetime) -> Step:
-        return self._store.read(lambda reads: reads.prunable.incidents(place, before=before, limit=_ROUNDS_A_STEP))
+        return self._store.read(lambda reads: reads.prunable.incidents(place, before=before, limit=ROUNDS_A_STEP))

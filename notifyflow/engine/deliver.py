@@ -31,6 +31,7 @@ from notifyflow.errors import (
 )
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Dependencies
+from notifyflow.pipeline.rings import unring
 
 _log = structlog.get_logger("notifyflow.engine")
 
@@ -193,7 +194,7 @@ class Deliverer:
     def _unring(self, notification_ids: Collection[str]) -> None:
         owed = {*notification_ids, *self._pending_rings.pop_owed()}
         try:
-            self._deps.transactions.run(lambda ledger: ledger.work.unring(sorted(owed)))
+            unring(self._deps.transactions, owed)
         except StorageError:
             self._pending_rings.owe(owed)
             raise

@@ -14,7 +14,8 @@ from notifyflow.core.ports import Bell
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.pipeline.ports import Consequences, Recall, Transactions
-from notifyflow.storage.ledger import Due
+from notifyflow.pipeline.rings import unring
+from notifyflow.storage.work import Due
 
 _log = structlog.get_logger("notifyflow.engine")
 
@@ -110,7 +111,7 @@ class Reporter:
     def _unring(self, unrung: tuple[Due, ...]) -> None:
         """Mark notifications as not rung for; if that fails, the sweeper rings again after its usual wait."""
         with suppress(StorageError):
-            self._transactions.run(lambda ledger: ledger.work.unring([each.notification_id for each in unrung]))
+            unring(self._transactions, [each.notification_id for each in unrung])
 
 
 def _report_circuit(health: ProviderHealth) -> None:

@@ -19,7 +19,7 @@ from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.status_polling import claim_poll, find_attempts_to_poll
-from notifyflow.storage.ledger import AttemptToPoll
+from notifyflow.storage.attempts import AttemptToPoll
 
 _log = structlog.get_logger("notifyflow.engine")
 

@@ -1,9 +1,10 @@
 """The use cases, each exactly one transaction.
 
-Every function takes ``Dependencies`` (``ports``) first, runs one transaction, and returns values: nothing here calls a provider,
-rings a bell or writes a log line. What a transaction led to is returned as ``Consequences``: the caller rings for ``due`` (the
-rows are marked as rung already), logs each of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR. Where a
-use case also returns a value, both come as ``Committed(value, consequences)``.
+Every transaction that writes begins here. Every function takes ``Dependencies`` (``ports``) first, or ``Transactions`` where it
+needs no more, runs one transaction, and returns values: nothing here calls a provider, rings a bell or writes a log line. What a
+transaction led to is returned as ``Consequences``: the caller rings for ``due`` (the rows are marked as rung already), logs each
+of ``failed`` at WARNING, and each of ``critical`` and ``broken`` at ERROR. Where a use case also returns a value, both come as
+``Committed(value, consequences)``.
 
 An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or ``ById``.
 
@@ -30,6 +31,15 @@ An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or `
 ``adopt.survey(deps)``, ``adopt.adopt(deps, environment)``, ``adopt.release_from_quarantine(deps)``,
 ``adopt.resolve_quarantined(deps)``
     → how many incidents are quarantined, go on, are resolved; the last one in a transaction an incident.
+``adopt.claim_environment(transactions, name, *, now)``
+    → the environment that the database belongs to.
+``keys.add(transactions, key)``, ``keys.rotate(transactions, key_id, …)``, ``keys.revoke(transactions, key_id, *, now)``,
+``keys.note_use(transactions, key_id, *, now)``
+    API keys.
+``prune.prune_incidents(deps, place, *, before)``, ``prune.prune_strays(deps, *, before)``, ``prune.prune_policies(deps)``
+    One step each of the deletion of old rows.
+``rings.unring(transactions, notification_ids)``
+    Takes back the marks of rings that nobody hears.
 ``forget.forget(deps, recipient_id)``
     → from how many incidents a recipient was removed; raises RecipientInUse.
 ``pause.pause(deps, pause)``, ``pause.resume(deps, scope, name)``, ``pause.pauses(deps)``

@@ -1,6 +1,7 @@
 """Adopts a database that was restored or copied: quarantines its unfinished incidents until an operator decides."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import lifecycle
@@ -8,8 +9,9 @@ from notifyflow.core.deadlines import STANDSTILL
 from notifyflow.core.model import IncidentState, Via
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline import decisions, use_case
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.ports import Dependencies, Transactions
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.ledger import Ledger
 
 _BY = "notifyflow db adopt"
 
@@ -27,6 +29,17 @@ class Survey:
     environment: str | None
     unfinished: int
     quarantined: int
+
+
+def claim_environment(transactions: Transactions, name: str | None, *, now: datetime) -> str | None:
+    """Give a database that belongs to no environment to this one, if it has a name; return whose the database is."""
+
+    def body(ledger: Ledger) -> str | None:
+        if ledger.adoption.environment() is None and name is not None:
+            ledger.adoption.begin_environment(name, at=now)
+        return ledger.adoption.environment()
+
+    return transactions.run(body)
 
 
 def survey(deps: Dependencies, *, is_forced: bool = False) -> Survey:

@@ -9,8 +9,8 @@ from notifyflow.core import keys
 from notifyflow.core.allowance import consume
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.ports import Clock, Ids
-from notifyflow.errors import ApiKeyNotFound, TooManyRequests
-from notifyflow.storage.ledger import Ledger
+from notifyflow.errors import TooManyRequests
+from notifyflow.pipeline import keys as stored
 from notifyflow.storage.store import Store
 
 _NOTE_USE_EVERY = timedelta(hours=1)
@@ -60,7 +60,7 @@ class Access:
             created_at=now,
             expires_at=None if valid_for is None else now + valid_for,
         )
-        self._store.run(lambda ledger: ledger.keys.add(key))
+        stored.add(self._store, key)
         return key, keys.spell(key.id, secret)
 
     def rotate(self, key_id: str, *, overlap: timedelta | None = None, valid_for: timedelta | None = None) -> tuple[ApiKey, str]:
@@ -78,21 +78,17 @@ class Access:
             ApiKeyNotFound: When there is no such key.
             ApiKeyRevoked: When the old key was revoked.
         """
-        secret, now, new_id = self._new_secret(), self._clock.now(), self._ids.new()
-
-        def replace_key(ledger: Ledger) -> ApiKey:
-            old = ledger.keys.lock(key_id)
-            if old is None:
-                raise ApiKeyNotFound(key_id)
-            new = keys.replacement(old, key_id=new_id, digest=keys.digest(secret), valid_for=valid_for, now=now)
-            ledger.keys.add(new)
-            if overlap is None:
-                ledger.keys.revoke(old.id, at=now)
-            elif old.expires_at is None or old.expires_at > now + overlap:
-                ledger.keys.expire(old.id, at=now + overlap)
-            return new
-
-        return self._store.run(replace_key), keys.spell(new_id, secret)
+        secret, new_id = self._new_secret(), self._ids.new()
+        new = stored.rotate(
+            self._store,
+            key_id,
+            new_id=new_id,
+            digest=keys.digest(secret),
+            overlap=overlap,
+            valid_for=valid_for,
+            now=self._clock.now(),
+        )
+        return new, keys.spell(new_id, secret)
 
     def now(self) -> datetime:
         """Return the time by which keys expire."""
@@ -108,9 +104,7 @@ class Access:
         Raises:
             ApiKeyNotFound: When there is no such key.
         """
-        now = self._clock.now()
-        if not self._store.run(lambda ledger: ledger.keys.revoke(key_id, at=now)):
-            raise ApiKeyNotFound(key_id)
+        stored.revoke(self._store, key_id, now=self._clock.now())
 
     def admit(self, presented: str, scope: Scope) -> ApiKey:
         """Return the key that a caller presents.
@@ -126,7 +120,7 @@ class Access:
         key = keys.authorise(self._store.read(lambda reads: reads.listings.api_key(key_id)), secret, scope, now=now)
         self._limit_rate(key.id, now)
         if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:
-            self._store.run(lambda ledger: ledger.keys.note_use(key.id, at=now))
+            stored.note_use(self._store, key.id, now=now)
         return key
 
     def _limit_rate(self, key_id: str, now: datetime) -> None:

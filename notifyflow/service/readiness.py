@@ -15,7 +15,7 @@ def find_faults(store: Store, clock: Clock) -> tuple[Fault, ...]:
     """
     try:
         store.check_schema()
-        swept_at, quarantined = store.run(lambda ledger: (ledger.stops.swept_at(), ledger.adoption.quarantined_count()))
+        swept_at, quarantined = store.read(lambda reads: (reads.swept_at(), reads.adoption.quarantined_count()))
     except SchemaMismatch as error:
         return (Fault("schema", f"it is {error.found}, and this version needs {error.wanted}", "Run `notifyflow db upgrade`"),)
     except UnreleasedSchema:

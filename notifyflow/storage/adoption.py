@@ -5,7 +5,6 @@ from datetime import datetime
 
 from peewee import SQL, fn
 
-from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS
 from notifyflow.storage.conditions import IS_UNRESOLVED, QUEUED
 from notifyflow.storage.models import (
@@ -86,8 +85,8 @@ class Adoption(Part, Adopted):
         """
         self._unit.execute(QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)))
         self._mark(incident_ids, is_quarantined=False)
-        rung = QUEUED & NotificationRow.incident_id.in_(incident_ids)
-        self._unit.execute(NotificationRow.update(rung_at=None).where(rung), changes=NotificationFacts)
+        queued = NotificationRow.select(NotificationRow.id).where(QUEUED, NotificationRow.incident_id.in_(incident_ids))
+        self._unit.mark_rung([row["id"] for row in self._unit.rows(queued)], None)
 
     def _mark(self, incident_ids: Sequence[str], *, is_quarantined: bool) -> None:
         """Mark the rows of incidents that enter or leave the quarantine.

@@ -24,6 +24,7 @@ from notifyflow.storage.models import (
 from notifyflow.storage.pruning import Prunable
 from notifyflow.storage.rows import INCIDENT, Rows, batches, first, must_exist, select
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.stops import SWEPT_AT
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 _NOTIFICATIONS = Statement(
@@ -106,6 +107,11 @@ class Reads:
             queued = queued.where(NotificationRow.due_at <= due_by)
         sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
         return int(self._source.scalar(queued)) + int(self._source.scalar(sending))
+
+    def swept_at(self) -> datetime | None:
+        """Return when the last noted sweep was, or None before the first."""
+        swept_at: datetime | None = self._source.scalar(SWEPT_AT())
+        return swept_at
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
         rows = self._source.notifications(_NOTIFICATIONS(incident.id))

@@ -60,7 +60,7 @@ _OUTAGES = Statement(
         _IS_WATCH | (OutageRow.ended_at > param(OutageRow.ended_at))
     )
 )
-_SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
+SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
 _NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_WATCH))
 
 
@@ -137,12 +137,12 @@ class Stops(Part):
 
     def swept_at(self) -> datetime | None:
         """Return when the last noted sweep was, or None before the first; not locked."""
-        swept_at: datetime | None = self._unit.scalar(_SWEPT_AT())
+        swept_at: datetime | None = self._unit.scalar(SWEPT_AT())
         return swept_at
 
     def lock_watch(self) -> datetime | None:
         """Lock the watch and return when the last noted sweep was; None also if another process has just ended an outage."""
-        found = first(self._unit.rows(self._unit.locked(_SWEPT_AT())))
+        found = first(self._unit.rows(self._unit.locked(SWEPT_AT())))
         return None if found is None else found["began_at"]
 
     def begin_watch(self, *, at: datetime) -> None:

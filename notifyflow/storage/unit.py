@@ -3,6 +3,10 @@
 A row of a state machine that was read or added is kept as the transaction has made it, and that is what the next read returns.
 ``flush`` writes what has changed, with one statement for each table and kind, however many rows there are. An update names what
 was read; if another transaction has changed a row since, nothing is written. Every version of a row has its line in the log.
+
+Two writes to these rows pass by what is kept. ``mark_rung`` marks as many rows as there are at once; they are read again then.
+And columns that are no facts are written by the parts: an incident's content, how often an attempt was polled, the mark of the
+quarantine.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -312,16 +316,9 @@ class Unit(Rows):
         models |= {ContactRow} if self.new_contacts else set()
         return any(f'"{model._meta.table_name}"' in sql for model in models)
 
-    def execute(self, query: Query | Run, *, changes: type | None = None) -> int:
-        """Write at once what no kept row shows, after everything that has changed.
-
-        Args:
-            query: The statement.
-            changes: The facts whose rows it changes, which are read again; None if it changes no machine's row.
-        """
-        self._catch_up(None if changes else query)
-        if changes is not None:
-            self._forget(lambda kept: type(kept.now) is changes)
+    def execute(self, query: Query | Run) -> int:
+        """Write at once what no kept row shows, after everything that has changed; return how many rows it wrote."""
+        self._catch_up(query)
         return int(query.execute(self.db))
 
     def _write_attempts(self, moved: Sequence[tuple[Any, Any]], added: Sequence[Any]) -> None:
@@ -358,7 +355,9 @@ class Unit(Rows):
 
     def mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
         """Mark what is queued of some notifications as rung for, or with None as not rung for; the version stays."""
-        self.execute(_MARK_RUNG(at, ids), changes=NotificationFacts)
+        self._catch_up()
+        self._forget(lambda kept: type(kept.now) is NotificationFacts)
+        _MARK_RUNG(at, ids).execute(self.db)
 
     def insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of a table that is no machine's, at once."""

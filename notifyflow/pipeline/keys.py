@@ -1,0 +1,57 @@
+"""Stores API keys, replaces and revokes them, and notes when they are used."""
+
+from datetime import datetime, timedelta
+
+from notifyflow.core import keys
+from notifyflow.core.keys import ApiKey
+from notifyflow.errors import ApiKeyNotFound
+from notifyflow.pipeline.ports import Transactions
+from notifyflow.storage.ledger import Ledger
+
+
+def add(transactions: Transactions, key: ApiKey) -> None:
+    """Store a new key."""
+    transactions.run(lambda ledger: ledger.keys.add(key))
+
+
+def rotate(
+    transactions: Transactions,
+    key_id: str,
+    *,
+    new_id: str,
+    digest: str,
+    overlap: timedelta | None,
+    valid_for: timedelta | None,
+    now: datetime,
+) -> ApiKey:
+    """Replace a key with a new one, and let it expire after the overlap, or at once without one.
+
+    Raises:
+        ApiKeyNotFound: When there is no such key.
+        ApiKeyRevoked: When it was revoked.
+    """
+
+    def body(ledger: Ledger) -> ApiKey:
+        old = ledger.keys.lock(key_id)
+        if old is None:
+            raise ApiKeyNotFound(key_id)
+        new = keys.replacement(old, key_id=new_id, digest=digest, valid_for=valid_for, now=now)
+        ledger.keys.add(new)
+        if overlap is None:
+            ledger.keys.revoke(old.id, at=now)
+        elif old.expires_at is None or old.expires_at > now + overlap:
+            ledger.keys.expire(old.id, at=now + overlap)
+        return new
+
+    return transactions.run(body)
+
+
+def revoke(transactions: Transactions, key_id: str, *, now: datetime) -> None:
+    """Revoke a key; raise ApiKeyNotFound when there is no such key."""
+    if not transactions.run(lambda ledger: ledger.keys.revoke(key_id, at=now)):
+        raise ApiKeyNotFound(key_id)
+
+
+def note_use(transactions: Transactions, key_id: str, *, now: datetime) -> None:
+    """Note when a key was used last."""
+    transactions.run(lambda ledger: ledger.keys.note_use(key_id, at=now))
