@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from notifyflow.channels.tables import Statuses, Table
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt
 from notifyflow.core.traits import NO_TRAITS, Traits
@@ -120,6 +121,7 @@ class Channel(ABC):
         name: The name by which it is registered, and by which recipients and policies refer to it.
         traits: The facts about it that decisions depend on.
         provider_names: The names of its providers that settings may mention, configured or not.
+        codes: The tables of its providers' codes and reported statuses, each with its title in the reference.
         providers: The configured providers, the preferred one first; each can carry every message. Empty if none is configured.
         faults: What is missing or wrong in the settings. A channel that is not configured has a fault that says so.
         is_loaded: False for the stand-in of a channel that could not be loaded.
@@ -128,6 +130,7 @@ class Channel(ABC):
     name: ClassVar[str]
     traits: ClassVar[Traits] = NO_TRAITS
     provider_names: ClassVar[Collection[str]] = ()
+    codes: ClassVar[Sequence[tuple[str, Table | Statuses]]] = ()
     providers: Sequence[Provider] = ()
     faults: Sequence[Fault] = ()
     is_loaded: ClassVar[bool] = True

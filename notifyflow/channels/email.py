@@ -1,10 +1,13 @@
 """The email channel: over SES, over SMTP, or over both (SES is preferred)."""
 
 from notifyflow.channels.aws import aws_faults
+from notifyflow.channels.aws_codes import SES
+from notifyflow.channels.aws_events import MAIL_EVENTS
 from notifyflow.channels.base import Channel, Provider
 from notifyflow.channels.mail import MailWriter, check_mail_address, parse_sender
 from notifyflow.channels.ses import Ses
 from notifyflow.channels.smtp import Smtp, SmtpServer
+from notifyflow.channels.smtp_codes import SMTP
 from notifyflow.channels.templating import Templates
 from notifyflow.core.traits import Traits
 from notifyflow.errors import Fault, InvalidSettings
@@ -17,6 +20,7 @@ class EmailChannel(Channel):
     name = "email"
     traits = Traits(gets_status_updates=True)
     provider_names = ("ses", "smtp")
+    codes = (("SMTP", SMTP), ("SES", SES), ("Events of SES", MAIL_EVENTS))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "EmailChannel":

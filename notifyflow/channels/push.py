@@ -11,6 +11,7 @@ from typing import Any
 
 from notifyflow.channels.aws import AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS
+from notifyflow.channels.aws_events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import OutboundMessage
@@ -84,6 +85,7 @@ class PushChannel(Channel):
 
     name = "push"
     provider_names = ("sns",)
+    codes = (("SNS, for push", SNS), ("Failures of push over SNS", PUSH_FAILURES))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "PushChannel":

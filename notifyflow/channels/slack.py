@@ -14,7 +14,7 @@ from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, 
 from notifyflow.channels.guard import Guard, endpoint_faults
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
-from notifyflow.channels.slack_codes import WEBHOOK
+from notifyflow.channels.slack_codes import SLACK, WEBHOOK
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Kind
@@ -168,6 +168,7 @@ class SlackChannel(Channel):
     name = "slack"
     traits = Traits(gets_status_updates=True, is_edited_in_place=True, how="in Slack")
     provider_names = ("slack",)
+    codes = (("Slack", SLACK), ("Slack's webhooks", WEBHOOK))
 
     def __init__(self, settings: Settings) -> None:
         """Build it: a webhook needs no settings, a bot needs its token."""

@@ -10,7 +10,7 @@ from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capab
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
-from notifyflow.channels.twilio_codes import MESSAGE_STATUSES
+from notifyflow.channels.twilio_codes import MESSAGE_STATUSES, TWILIO
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, write_response
@@ -161,6 +161,7 @@ class SmsChannel(PhoneChannel):
     name = "sms"
     traits = Traits(has_text_replies=True, hourly_cap=60, how="by text message")
     provider_names = ("sns", "twilio", "twilio-b")
+    codes = (("Twilio", TWILIO), ("SNS, for texts", SNS_TEXTS), ("Twilio's receipts of a text", MESSAGE_STATUSES))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "SmsChannel":

@@ -91,3 +91,6 @@ class Status:
     meaning: str
     source: str
     is_our_fault: bool = False
+
+
+Statuses = Mapping[str, Status]

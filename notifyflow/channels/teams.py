@@ -104,6 +104,7 @@ class TeamsChannel(Channel):
     name = "teams"
     traits = Traits(gets_status_updates=True)
     provider_names = ("teams",)
+    codes = (("Teams", TEAMS),)
 
     def __init__(self, settings: Settings) -> None:
         """Build it: a workflow's URL needs no settings."""

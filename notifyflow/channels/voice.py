@@ -10,7 +10,7 @@ from notifyflow.channels.base import Accepted, Callback, CallbackResponse
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
-from notifyflow.channels.twilio_codes import CALL_STATUSES
+from notifyflow.channels.twilio_codes import CALL_STATUSES, TWILIO
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import HandledReply
@@ -96,6 +96,7 @@ class VoiceChannel(PhoneChannel):
     name = "voice"
     traits = Traits(is_call=True, hourly_cap=30)
     provider_names = ("twilio", "twilio-b")
+    codes = (("Twilio", TWILIO), ("Twilio's receipts of a call", CALL_STATUSES))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "VoiceChannel":

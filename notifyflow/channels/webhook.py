@@ -123,6 +123,7 @@ class WebhookChannel(Channel):
 
     name = "webhook"
     provider_names = ("webhook",)
+    codes = (("Webhooks of other systems", WEBHOOK),)
 
     def __init__(self, settings: Settings) -> None:
         """Build it; having no subscribers is no fault."""

@@ -1,17 +1,14 @@
 """The page of providers' codes says what the tables say; ``python -m tests.unit.channels.test_codes_page`` writes it anew."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from notifyflow.channels.aws_codes import SES, SNS, SNS_TEXTS, SQS
-from notifyflow.channels.aws_events import MAIL_EVENTS, PUSH_FAILURES
+from notifyflow.channels.aws_codes import SQS
+from notifyflow.channels.aws_events import MAIL_EVENTS
 from notifyflow.channels.http import STATUSES
-from notifyflow.channels.slack_codes import SLACK, WEBHOOK
-from notifyflow.channels.smtp_codes import SMTP
-from notifyflow.channels.tables import Status, Table
-from notifyflow.channels.teams import TEAMS
-from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
-from notifyflow.channels.webhook import WEBHOOK as SUBSCRIBERS
+from notifyflow.channels.registry import GROUP
+from notifyflow.channels.tables import Row, Status
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provider-codes.rst"
 INTRODUCTION = """\
@@ -30,44 +27,35 @@ proves only that the provider has the message.
 The source of each row is a page of the provider or a standard. For two codes we found none: Twilio's 30018, a warning that says
 nothing about delivery (the error that it warns of is 30040), and Exchange's 5.7.54, which counts as ``5.7.x``.
 """
-TABLES: tuple[tuple[str, Table], ...] = (
-    ("HTTP statuses, for every provider over HTTP", STATUSES),
-    ("SMTP", SMTP),
-    ("SES", SES),
-    ("SNS, for push", SNS),
-    ("SNS, for texts, beside the above", {code: row for code, row in SNS_TEXTS.items() if SNS.get(code) != row}),
-    ("SQS", SQS),
-    ("Twilio", TWILIO),
-    ("Slack", SLACK),
-    ("Slack's webhooks, beside the above", {code: row for code, row in WEBHOOK.items() if code not in SLACK}),
-    ("Teams", TEAMS),
-    ("Webhooks of other systems", SUBSCRIBERS),
-)
-RECEIPTS: tuple[tuple[str, Mapping[str, Status]], ...] = (
-    ("Events of SES", MAIL_EVENTS),
-    ("Failures of push over SNS", PUSH_FAILURES),
-    ("Twilio's receipts of a text", MESSAGE_STATUSES),
-    ("Twilio's receipts of a call", CALL_STATUSES),
-)
+OTHERS = {"HTTP statuses, for every provider over HTTP": STATUSES, "SQS": SQS}
+
+
+def sections() -> Iterator[tuple[str, Mapping[str, Row | Status]]]:
+    """Yield a title and a table: those of all, then those of each built-in channel."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    channels = [point.load() for point in points if point.value.startswith("notifyflow.")]
+    yield from {**OTHERS, **{title: codes for channel in channels for title, codes in channel.codes}}.items()
 
 
 def page() -> str:
     parts = [INTRODUCTION]
-    for title, codes in TABLES:
-        rows = [(f"``{row.code}``", str(row.verdict), row.meaning, row.source) for row in codes.values()]
-        parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows), "15 15 40 30"))
-    for title, statuses in RECEIPTS:
+    for title, codes in sections():
+        rows = [(f"``{row.code}``", str(row.verdict), row.meaning, row.source) for row in codes.values() if isinstance(row, Row)]
         receipts = [
             (
                 f"``{status}``",
-                _result(about, "noted" if statuses is MAIL_EVENTS else "by the error code"),
+                _result(about, "noted" if codes is MAIL_EVENTS else "by the error code"),
                 str(about.evidence),
                 about.meaning,
                 about.source,
             )
-            for status, about in statuses.items()
+            for status, about in codes.items()
+            if isinstance(about, Status)
         ]
-        parts.append(_section(title, ("status", "result", "evidence", "meaning", "source"), receipts, "15 12 12 36 25"))
+        if receipts:
+            parts.append(_section(title, ("status", "result", "evidence", "meaning", "source"), receipts, "15 12 12 36 25"))
+        else:
+            parts.append(_section(title, ("code", "counts as", "meaning", "source"), sorted(rows), "15 15 40 30"))
     return "\n".join(parts)
 
 
