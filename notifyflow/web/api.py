@@ -24,9 +24,17 @@ from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.openapi import PLACE, refusals, request_body
-from notifyflow.web.reachability import ReachabilityResponse, RecipientListResponse
-from notifyflow.web.requests import ActRequest, NewIncident, PageAgainRequest
-from notifyflow.web.responses import ActResponse, IncidentListResponse, StoppedResponse, notified
+from notifyflow.web.schemas import (
+    ActRequest,
+    ActResponse,
+    IncidentListResponse,
+    NewIncident,
+    PageAgainRequest,
+    ReachabilityResponse,
+    RecipientListResponse,
+    StoppedResponse,
+    notified,
+)
 
 INCIDENT_LIMIT_BYTES = 1024 * 1024
 _ACT_LIMIT_BYTES = 16 * 1024

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from notifyflow.web import problems
 from notifyflow.web.problems import Problem
-from notifyflow.web.requests import ActRequest, NewIncident, PageAgainRequest
+from notifyflow.web.schemas import ActRequest, NewIncident, PageAgainRequest
 
 _VERSION = "1"
 _REF = "#/components/schemas/{model}"

@@ -58,6 +58,14 @@ def test_an_acceptance_is_one_request_and_keeps_the_providers_id(bench: Bench, s
 
 
 @every_provider
+def test_a_text_that_is_no_address_is_refused_and_not_repeated(bench: Bench, server: HttpServer) -> None:
+    text = "no address, nowhere"
+    with pytest.raises(ValueError, match=r".") as caught, replace(bench, address=text).provider(server):
+        pass
+    assert text not in str(caught.value)
+
+
+@every_provider
 def test_only_what_has_a_callback_path_claims_receipts(bench: Bench, server: HttpServer) -> None:
     with bench.provider(server) as (provider, _):
         assert provider.capabilities == Capabilities()

@@ -11,7 +11,6 @@ from notifyflow.settings import Settings
 from notifyflow.web.problems import KINDS
 from tests.integration.test_docs import blocks
 from tests.integration.web.test_api import SilentBell
-from tests.integration.web.test_api_keys import SCOPES
 from tests.published import Published
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -60,12 +59,6 @@ def test_the_problem_in_the_reference_is_returned(sqlite_url: str):
         client = Published(flow.asgi(), flow.access().create("billing", list(Scope), valid_for=None)[1])
         body = {"key": "db-1", "titel": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}
         assert client.post("/v1/incidents", json=body).json() == json.loads(shown)
-
-
-def test_every_operation_has_its_row():
-    page = REFERENCE.read_text()
-    for (method, path), scope in SCOPES.items():
-        assert f"   * - ``{method.upper()} {path}``\n     - ``{scope}``\n" in page
 
 
 def test_every_kind_of_problem_has_its_row():

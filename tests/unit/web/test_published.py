@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.intake import requests
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENT_FIELDS
 from notifyflow.core.intake.requests import Act, Page, Submission, read_act, read_page, read_submission
-from notifyflow.web.requests import ActRequest, NewIncident, NewRecipient, PageAgainRequest
+from notifyflow.web.schemas import ActRequest, NewIncident, NewRecipient, PageAgainRequest
 from tests.asgi import Client
 from tests.published import Publication
 

@@ -1,0 +1,220 @@
+"""The schemas of the API: those of its requests, which are only published, and those of its responses.
+
+``core.intake.requests`` parses the requests and reports every fault; a test keeps both in step. The documents about incidents
+stand in ``core.schemas``.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import accumulate
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from notifyflow.channels.base import Channel
+from notifyflow.core.intake import validation
+from notifyflow.core.model import NotificationState, Notified, Severity
+from notifyflow.core.schemas import Document, FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
+from notifyflow.core.views import KnownRecipient
+from notifyflow.core.wording import text
+from notifyflow.errors import named
+
+_LONGEST_LIST = 10_000  # characters: two such lists and 20 faults stay below 64 KB
+Who = Annotated[str, Field(max_length=validation.MAX_KEY)]
+
+
+class RequestBody(BaseModel):
+    """The body of a request: an unknown field is a fault, and null is the same as leaving a field out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewRecipient(RequestBody):
+    """A recipient of an incident; an invalid address is reported as a fault, and everyone else is paged."""
+
+    id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=validation.MAX_KEY)
+    name: str | None = Field(None, description="The name used in messages; by default the id.")
+    email: str | None = Field(None, description="A mail address.")
+    phone: str | None = Field(None, description="A number in international form; gives `sms` and `voice`.")
+    slack: str | None = Field(None, description="An incoming webhook's URL, or a channel or user id for the bot.")
+    teams: str | None = Field(None, description="A Workflows URL.")
+    push: str | None = Field(None, description="An SNS platform endpoint's ARN.")
+    addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
+    timezone: str | None = Field(None, description="An IANA name; by default UTC.")
+
+
+class NewIncident(RequestBody):
+    """An incident to notify about: the fields of an incident file (`notifyflow send`), and how to deliver it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "key": "db-1",
+                    "title": "orders db is down",
+                    "severity": "CRITICAL",
+                    "url": "https://grafana.example/d/orders",
+                    "labels": {"team": "orders"},
+                    "recipients": [{"id": "ada", "email": "ada@example.com", "phone": "+15005550006"}],
+                }
+            ]
+        }
+    )
+
+    key: str = Field(
+        description="The dedup key; it names one unresolved incident of the API key's namespace.",
+        min_length=1,
+        max_length=validation.MAX_KEY,
+    )
+    title: str = Field(description="One line.", min_length=1, max_length=validation.MAX_TITLE)
+    body: str | None = Field(
+        None,
+        description="More lines, plain text; if left out, a repeated key keeps what is stored.",
+        max_length=validation.MAX_BODY,
+    )
+    severity: Severity | None = Field(None, description="By default ERROR.")
+    source: str | None = Field(
+        None, description="What reported it; if left out, what is stored is kept.", max_length=validation.MAX_KEY
+    )
+    url: str | None = Field(
+        None,
+        description="A link, http or https; what is stored is kept if left out, removed if empty.",
+        max_length=validation.MAX_URL,
+    )
+    labels: dict[str, str] | None = Field(
+        None,
+        description="Replaced as a whole; if left out, what is stored is kept.",
+        max_length=validation.MAX_LABELS,
+    )
+    occurred_at: AwareDatetime | None = Field(None, description="When it happened; by default now.")
+    recipients: list[NewRecipient] = Field(description="Whom to notify; at least one must be reachable.", min_length=1)
+    policy: str | None = Field(None, description="The policy's name: `default`, `insistent`, or one of your own.")
+    strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole request.")
+
+
+class ActRequest(RequestBody):
+    """Who acknowledges or resolves."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"by": "ada"}]})
+
+    by: Who | None = Field(None, description="A recipient's id or any other name; by default the API key's name.")
+
+
+class PageAgainRequest(ActRequest):
+    """Which recipient to page again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"recipient": "ada"}]})
+
+    recipient: str = Field(description="The recipient's id.")
+
+
+def notified(value: Notified) -> NotifiedDocument:
+    """Return the document about a submission, with lists that are short enough for a response."""
+    whole = NotifiedDocument.of(value)
+    return whole.model_copy(
+        update={
+            "added": _beginning(value.added),
+            "repeated": _beginning(value.repeated),
+            "faults": [FaultDocument.of(fault) for fault in named(value.faults)],
+        }
+    )
+
+
+def _beginning(ids: Sequence[str]) -> list[str]:
+    """Return as many ids as a response has room for."""
+    lengths = accumulate(len(each) for each in ids)
+    return [each for each, length in zip(ids, lengths, strict=True) if length <= _LONGEST_LIST]
+
+
+class IncidentListResponse(BaseModel):
+    """Incidents, the newest first."""
+
+    incidents: list[IncidentSummaryDocument]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+
+
+class ActResponse(Document):
+    """The result of an action on an incident."""
+
+    has_changed: bool = Field(description="Whether this request changed anything; false if it had been done before.")
+    incident: IncidentSummaryDocument
+
+
+class StoppedPageResponse(Document):
+    """A page that was cancelled, or that had been sent already."""
+
+    recipient: str = Field(validation_alias="recipient_id")
+    channel: str
+    notification: str = Field(validation_alias="notification_id", description="Its id.")
+
+
+class StoppedResponse(ActResponse):
+    """The result of acknowledging or resolving an incident, with its pages."""
+
+    cancelled: list[StoppedPageResponse] = Field(description="Pages that were queued and are not sent.")
+    on_their_way: list[StoppedPageResponse] = Field(description="Pages that had been sent already and may still arrive.")
+
+
+class Verdict(StrEnum):
+    """Whether a recipient can be reached over a channel."""
+
+    WORKS = "works"
+    FAILS = "fails"
+    UNTRIED = "untried"
+
+
+class WayResponse(BaseModel):
+    """One channel over which a recipient has an address."""
+
+    channel: str
+    address: str = Field(description="The beginning of the address, and its length.")
+    providers: list[str] = Field(description="The channel's providers, without those to which the recipient texted STOP.")
+    verdict: Verdict = Field(description="`fails` if no provider is left or the last page of the last 30 days failed.")
+    last_page: NotificationDocument | None = Field(description="The last page that was sent or failed.")
+
+    @classmethod
+    def of(cls, value: KnownRecipient, channel: str, channels: Mapping[str, Channel]) -> "WayResponse":
+        """Build it for one channel."""
+        last = value.last_pages.get(channel)
+        known = channels.get(channel)
+        opted_out_of = value.opted_out_of if known and known.traits.has_text_replies else ()
+        providers = [each.name for each in known.providers if each.sender not in opted_out_of] if known else []
+        has_failed = last is not None and last.state is NotificationState.FAILED
+        tried = Verdict.WORKS if last else Verdict.UNTRIED
+        return cls(
+            channel=channel,
+            address=text.masked(value.contact.addresses[channel]),
+            providers=providers,
+            verdict=Verdict.FAILS if has_failed or not providers else tried,
+            last_page=None if last is None else NotificationDocument.of(last),
+        )
+
+
+class ReachabilityResponse(BaseModel):
+    """How a recipient can be reached, by the contact data of the newest incident that names them."""
+
+    id: str
+    name: str
+    timezone: str
+    is_reachable: bool = Field(description="Whether there is a channel that does not fail.")
+    ways: list[WayResponse]
+
+    @classmethod
+    def of(cls, value: KnownRecipient, channels: Mapping[str, Channel]) -> "ReachabilityResponse":
+        """Build it from the value."""
+        contact = value.contact
+        ways = [WayResponse.of(value, channel, channels) for channel in contact.addresses]
+        return cls(
+            id=contact.recipient_id,
+            name=contact.name,
+            timezone=contact.timezone,
+            is_reachable=any(way.verdict is not Verdict.FAILS for way in ways),
+            ways=ways,
+        )
+
+
+class RecipientListResponse(BaseModel):
+    """All recipients of past and present incidents, by id."""
+
+    recipients: list[ReachabilityResponse]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
