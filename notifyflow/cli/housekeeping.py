@@ -13,7 +13,7 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
-from notifyflow.cli.options import AsJson, span
+from notifyflow.cli.options import AsJson, span_option
 from notifyflow.core.audit import Finding
 from notifyflow.core.schemas import FindingDocument
 
@@ -53,10 +53,7 @@ def check(as_json: AsJson = False) -> None:
 @app.command()
 def prune(
     older_than: Annotated[
-        timedelta,
-        typer.Option(
-            parser=span, metavar="SPAN", help="Delete incidents resolved longer ago than this, as in 90d; at least one day."
-        ),
+        timedelta, span_option(help="Delete incidents resolved longer ago than this, as in 90d; at least one day.")
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; print what would be deleted.")] = False,
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.cli import screen
-from notifyflow.cli.options import AsJson, span
+from notifyflow.cli.options import AsJson, span_option
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.schemas import ApiKeyDocument
 from notifyflow.core.wording import text
@@ -34,10 +34,7 @@ def create(
             show_default="its name",
         ),
     ] = None,
-    expires: Annotated[
-        timedelta | None,
-        typer.Option(parser=span, metavar="SPAN", help="How long it is valid, as in 90d.", show_default="forever"),
-    ] = None,
+    expires: Annotated[timedelta | None, span_option(help="How long it is valid, as in 90d.", default="forever")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a key and print it, this once."""
@@ -53,19 +50,10 @@ def create(
 def rotate(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The old key's id, as `list` shows it.", show_default=False)],
     overlap: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=span, metavar="SPAN", help="How long the old key stays valid, as in 1h.", show_default="it is revoked at once"
-        ),
+        timedelta | None, span_option(help="How long the old key stays valid, as in 1h.", default="it is revoked at once")
     ] = None,
     expires: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=span,
-            metavar="SPAN",
-            help="How long the new key is valid, as in 90d.",
-            show_default="as long as the old one was",
-        ),
+        timedelta | None, span_option(help="How long the new key is valid, as in 90d.", default="as long as the old one was")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

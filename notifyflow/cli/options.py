@@ -2,7 +2,7 @@
 
 import getpass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,11 @@ def span(value: str) -> timedelta:
     if duration is None:
         raise typer.BadParameter(f"{value!r} is not a duration: write a number and d, h, m or s, such as 90d or 30m")
     return duration
+
+
+def span_option(*names: str, help: str, default: str | bool = False) -> Any:
+    """Return an option whose value is a duration; ``default`` describes what holds without it."""
+    return typer.Option(*names, parser=span, metavar="SPAN", help=help, show_default=default)
 
 
 def _or_login(name: str) -> str:

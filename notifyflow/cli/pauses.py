@@ -8,8 +8,8 @@ import typer
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import options, screen
-from notifyflow.cli.options import AsJson, By
+from notifyflow.cli import screen
+from notifyflow.cli.options import AsJson, By, span_option
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.errors import Fault, InvalidPause
@@ -26,10 +26,7 @@ def pause(
     channel: Channel = None,
     provider: Provider = None,
     is_all: All = False,
-    span: Annotated[
-        timedelta | None,
-        typer.Option("--for", parser=options.span, metavar="SPAN", help="How long, as in 30m; at most 24h.", show_default=False),
-    ] = None,
+    span: Annotated[timedelta | None, span_option("--for", help="How long, as in 30m; at most 24h.")] = None,
     by: By = "",
     is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Pause CRITICAL, too.")] = False,
     as_json: AsJson = False,
