@@ -1,4 +1,4 @@
-"""API keys: create, rotate, list and revoke them; admit their holders, within a rate limit."""
+"""API keys: create, rotate, list and revoke them; admit their holders, and limit how much each may do in a minute."""
 
 import math
 import threading
@@ -8,12 +8,30 @@ from datetime import datetime, timedelta
 from notifyflow.core import keys
 from notifyflow.core.allowance import consume
 from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.model import Contact
 from notifyflow.core.ports import Clock, Ids
-from notifyflow.errors import TooManyRequests
+from notifyflow.errors import TooManyAddresses, TooManyRequests
 from notifyflow.pipeline import keys as stored
 from notifyflow.storage.store import Store
 
 _NOTE_USE_EVERY = timedelta(hours=1)
+
+
+class _Allowances:
+    """An allowance for each name, counted in this process; threads may share it."""
+
+    def __init__(self, clock: Clock, a_minute: int) -> None:
+        self.a_minute = a_minute
+        self._clock = clock
+        self._earliest_at: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def consume(self, name: str, count: int = 1) -> int:
+        """Consume allowance; return 0, or else for how many whole seconds to wait, and nothing is consumed."""
+        with self._lock:
+            before, now = self._earliest_at.get(name), self._clock.now()
+            self._earliest_at[name], wait = consume(before, a_minute=self.a_minute, now=now, count=count)
+        return math.ceil(wait.total_seconds())
 
 
 class Access:
@@ -29,9 +47,7 @@ class Access:
         self._clock = clock
         self._ids = ids
         self._new_secret = new_secret
-        self._requests_a_minute = requests_a_minute
-        self._earliest_at: dict[str, datetime] = {}
-        self._lock = threading.Lock()
+        self._requests = _Allowances(clock, requests_a_minute)
 
     def create(
         self, name: str, scopes: Collection[Scope], *, valid_for: timedelta | None, namespace: str | None = None
@@ -118,13 +134,32 @@ class Access:
         key_id, secret = keys.read(presented)
         now = self._clock.now()
         key = keys.authorise(self._store.read(lambda reads: reads.listings.api_key(key_id)), secret, scope, now=now)
-        self._limit_rate(key.id, now)
+        if wait_s := self._requests.consume(key.id):
+            raise TooManyRequests(wait_s)
         if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:
             stored.note_use(self._store, key.id, now=now)
         return key
 
-    def _limit_rate(self, key_id: str, now: datetime) -> None:
-        with self._lock:
-            self._earliest_at[key_id], wait = consume(self._earliest_at.get(key_id), a_minute=self._requests_a_minute, now=now)
-        if wait:
-            raise TooManyRequests(math.ceil(wait.total_seconds()))
+
+class Strangers:
+    """Limits the addresses a minute that the directory does not know, so that a stolen API key can call few numbers.
+
+    Args:
+        known: Returns every address that the directory knows.
+        a_minute: How many others a namespace may submit in a minute; it may submit them all at once.
+    """
+
+    def __init__(self, known: Callable[[], frozenset[str]], clock: Clock, *, a_minute: int) -> None:
+        self._known = known
+        self._addresses = _Allowances(clock, a_minute)
+
+    def admit(self, namespace: str, contacts: Sequence[Contact]) -> None:
+        """Count the unknown addresses of a request.
+
+        Raises:
+            TooManyAddresses: When they exceed the limit; none of them is counted.
+        """
+        known = self._known()
+        count = len({address for contact in contacts for address in contact.addresses.values()} - known)
+        if count and (wait_s := self._addresses.consume(namespace, count)):
+            raise TooManyAddresses(count, self._addresses.a_minute, wait_s)

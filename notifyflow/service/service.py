@@ -31,9 +31,9 @@ from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.resolve import resolve
+from notifyflow.service.access import Strangers
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.readiness import find_faults
-from notifyflow.service.strangers import Strangers
 from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
