@@ -14,6 +14,7 @@ from notifyflow.core.intake.integrations.inbound import (
     Action,
     InboundRequest,
     digest,
+    first,
     incident,
     labels_of,
     lines,
@@ -102,7 +103,7 @@ def _read(alert: object, group: _Group) -> InboundRequest:
 def _texts(notes: Mapping[str, object]) -> tuple[str | None, tuple[str | None, ...]]:
     """Return the title, or None, and the paragraphs of the body from an alert's annotations."""
     others = {name: value for name, value in notes.items() if name not in (*_TITLES, *_BODIES)}
-    return _first(notes, _TITLES), (_first(notes, _BODIES), lines(others) if others else None)
+    return first(notes, _TITLES), (first(notes, _BODIES), lines(others) if others else None)
 
 
 def _default_title(labels: Mapping[str, object]) -> str:
@@ -123,12 +124,6 @@ def _canonical(labels: Mapping[str, object]) -> str:
         else:
             return _encode(labels)
     return f"{{{', '.join(pairs)}}}"
-
-
-def _first(notes: Mapping[str, object], names: tuple[str, ...]) -> str | None:
-    """Return the first annotation that is not empty; empty if all of them are, None if none is set."""
-    texts = [say(notes[name]).strip() for name in names if notes.get(name) is not None]
-    return next(filter(None, texts), "" if texts else None)
 
 
 def _left_out(count: object) -> str | None:

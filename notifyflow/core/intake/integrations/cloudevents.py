@@ -16,6 +16,7 @@ from notifyflow.core.intake.documents import parsed
 from notifyflow.core.intake.integrations.inbound import (
     Action,
     InboundRequest,
+    first,
     incident,
     labels_of,
     lines,
@@ -101,7 +102,7 @@ def _read(document: object) -> InboundRequest:
         NAME,
         key=f"{event['source']}/{about}",
         title=fields.get("title") or fields.get("summary") or f"{event['type']}: {about}",
-        body=(_first(fields, "body", "description"), _rest(data, others)),
+        body=(first(fields, ("body", "description")), _rest(data, others)),
         severity=fields.get("severity") or event.get("severitytext") or event.get("severity"),
         source=event["source"],
         urls=(fields.get("url"), event["source"]),
@@ -115,12 +116,6 @@ def _read(document: object) -> InboundRequest:
 @cache
 def _missing(names: tuple[str, ...]) -> tuple[Fault, ...]:
     return tuple(Fault(name, "it is missing", "Send a CloudEvent with its id, source and type") for name in names)
-
-
-def _first(fields: Mapping[str, object], *names: str) -> str | None:
-    """Return the first of these fields that is not empty; empty if all of them are, None if none is set."""
-    texts = [say(fields[name]) for name in names if fields.get(name) is not None]
-    return next(filter(None, texts), "" if texts else None)
 
 
 def _rest(data: object, others: Mapping[str, object]) -> str | None:

@@ -144,6 +144,12 @@ def say(value: object) -> str:
         return "…"
 
 
+def first(values: Mapping[str, object], names: Iterable[str]) -> str | None:
+    """Return the first of these fields as text that is not empty; empty if all of them are, None if none is set."""
+    texts = [say(values[name]).strip() for name in names if values.get(name) is not None]
+    return next(filter(None, texts), "" if texts else None)
+
+
 def lines(values: Mapping[str, object]) -> str:
     """Return an object as text, one line per field."""
     return "\n".join(f"{name}: {say(value)}" for name, value in values.items())
