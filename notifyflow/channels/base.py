@@ -7,7 +7,7 @@ A third party's channel subclasses ``Channel`` and is registered under the entry
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from notifyflow.channels.tables import Statuses, Table
 from notifyflow.core.messages import OutboundMessage
@@ -77,6 +77,13 @@ class CallbackResponse:
     body: str = ""
 
 
+class Closable(Protocol):
+    """Connections to a service."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
 class Provider(ABC):
     """One configured account with a service that carries a channel's messages: SMTP, SES, Slack, Teams, SNS, Twilio.
 
@@ -87,12 +94,14 @@ class Provider(ABC):
         sender: Our number, from which it texts and at which replies come in; empty without one.
         is_bound_to_address: Whether its limits and refusals concern the address only (a webhook).
         has_server_per_address: Whether each address is a server of its own, so that a failure at one says nothing about others.
+        clients: Its connections, which are closed with it.
     """
 
     name: str
     sender: str = ""
     is_bound_to_address: bool = False
     has_server_per_address: bool = False
+    clients: Sequence[Closable] = ()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -110,8 +119,10 @@ class Provider(ABC):
             UnknownOutcomeError: When the request left and no definite response came.
         """
 
-    def close(self) -> None:  # noqa: B027 - most have no connections
+    def close(self) -> None:
         """Close the connections."""
+        for client in self.clients:
+            client.close()
 
 
 class Channel(ABC):

@@ -34,6 +34,7 @@ class Sns(Provider):
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS)
+        self.clients = (self._client,)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""
@@ -44,10 +45,6 @@ class Sns(Provider):
             Message=self.payload(message),
             MessageAttributes=_attributes(message.valid_for_s),
         )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def payload(self, message: OutboundMessage) -> str:
         """Return the message: a payload for each platform, as JSON within JSON, below the 4 KB limit of APNs and FCM."""

@@ -23,6 +23,7 @@ class Ses(Provider):
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
         self._client = AwsClient("sesv2", settings, SES)
+        self.clients = (self._client,)
         self._writer = writer
         self._has_callback_path = bool(settings.sns_topics) or settings.sqs_queue_url is not None
         self._set = {"ConfigurationSetName": settings.ses_configuration_set} if settings.ses_configuration_set else {}
@@ -46,7 +47,3 @@ class Ses(Provider):
             EmailTags=[{"Name": TAG, "Value": message.attempt_id}],
             **self._set,
         )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()

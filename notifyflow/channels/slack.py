@@ -47,6 +47,7 @@ class Slack(Provider):
         self._templates = templates
         self._webhooks = Http(settings, guard=guard)
         self._api = Http(settings)
+        self.clients = (self._webhooks, self._api)
         self._token = token
         self._signing_secrets = settings.slack_signing_secret if token else ()
         self._base_url = settings.slack_base_url.rstrip("/") + "/"
@@ -70,11 +71,6 @@ class Slack(Provider):
         """Read a press of a button; see ``ReadsReplies``."""
         verify(self.name, self._signing_secrets, callback)
         return read_action(self.name, callback.body)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._webhooks.close()
-        self._api.close()
 
     def _post_to_webhook(self, message: OutboundMessage, payload: Mapping[str, Any]) -> Accepted:
         response = self._webhooks.post(message.address, json=payload)

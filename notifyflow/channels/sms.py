@@ -126,6 +126,7 @@ class SnsSms(Provider):
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS_TEXTS)
+        self.clients = (self._client,)
         attributes = {"SMSType": "Transactional", "SenderID": settings.sns_sms_sender_id}
         self._attributes = {
             f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
@@ -135,10 +136,6 @@ class SnsSms(Provider):
         """Publish one text; see ``Provider.send``."""
         text = _write(self._templates, message.content)
         return self._client.submit("publish", PhoneNumber=message.address, Message=text, MessageAttributes=self._attributes)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
 
 def _write(templates: Templates, content: Content) -> str:

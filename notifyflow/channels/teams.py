@@ -48,6 +48,7 @@ class Teams(Provider):
     def __init__(self, settings: Settings, templates: Templates, guard: Guard) -> None:
         self._templates = templates
         self._http = Http(settings, guard=guard)
+        self.clients = (self._http,)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one card; see ``Provider.send``."""
@@ -60,10 +61,6 @@ class Teams(Provider):
         if not response.is_success:
             raise refusal(response.status, TEAMS, retry_after_s=response.retry_after_s)
         return Accepted(provider_ref=response.headers.get("x-ms-workflow-run-id", ""))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def card(self, content: Content) -> dict[str, Any]:
         """Return the card, of at most 28 KB, with its text in text runs, where Teams interprets no Markdown and no mentions."""

@@ -32,6 +32,7 @@ class TwilioProvider(Provider):
         self.sender = sender
         self._public_url = settings.public_url.rstrip("/") if settings.public_url else None
         self._http = Http(settings)
+        self.clients = (self._http,)
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -44,10 +45,6 @@ class TwilioProvider(Provider):
     @abstractmethod
     def _channel(self) -> str:
         """The channel's name in callback paths."""
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def _connected(self) -> Any:
         from notifyflow.channels.twilio_client import connect

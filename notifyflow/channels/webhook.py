@@ -45,6 +45,7 @@ class Webhook(Provider):
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:
         self._subscribers = subscribers
         self._http = Http(settings, guard=guard)
+        self.clients = (self._http,)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one event; see ``Provider.send``."""
@@ -56,10 +57,6 @@ class Webhook(Provider):
         if not response.is_success:
             raise refusal(response.status, WEBHOOK, retry_after_s=response.retry_after_s)
         return Accepted()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
 
 class EventData(IncidentTexts):
