@@ -213,7 +213,7 @@ class NotifyFlow:
 
     @property
     def pauses(self) -> Pauses:
-        """Return the pauses of sending: start, list and end them."""
+        """The pauses of sending, to start, list and end them."""
         self._database.prepare()
         return Pauses(self._deps, self._runtime.channels)
 
