@@ -9,11 +9,11 @@ from pydantic.json_schema import models_json_schema
 
 from notifyflow.web import problems
 from notifyflow.web.problems import Problem
-from notifyflow.web.schemas import ActRequest, NewIncident, PageAgainRequest
+from notifyflow.web.schemas import REQUESTS
 
 _VERSION = "1"
 _REF = "#/components/schemas/{model}"
-_BY_HAND = (NewIncident, ActRequest, PageAgainRequest, Problem)
+_BY_HAND = (*REQUESTS, Problem)
 _MEANINGS = {
     400: "The body cannot be parsed",
     401: "The API key is missing, wrong, revoked or expired",

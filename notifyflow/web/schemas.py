@@ -108,6 +108,10 @@ class PageAgainRequest(ActRequest):
     recipient: str = Field(description="The recipient's id.")
 
 
+REQUESTS = (NewIncident, ActRequest, PageAgainRequest)
+"""The schemas of bodies that are parsed by hand."""
+
+
 def notified(value: Notified) -> NotifiedDocument:
     """Return the document about a submission, with lists that are short enough for a response."""
     whole = NotifiedDocument.of(value)

@@ -44,6 +44,7 @@ class Pagers(Provider):
         self._secret = secret.encode()
         self._public_url = settings.public_url.rstrip("/") if settings.public_url else None
         self._http = Http(settings)
+        self.clients = (self._http,)
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Send a page, or replace the text of an earlier one."""
@@ -56,10 +57,6 @@ class Pagers(Provider):
         if message.content.link:
             page["reply_token"] = message.content.link.rpartition("/")[2]
         return Accepted(provider_ref=_id(self._post("/pages", page)))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return _fields(self._http.post(self._url + path, json=body))
