@@ -22,7 +22,10 @@ RINGS = os.environ.get("BELL") != "none"
 
 
 class NotingBell:
-    """Notes the time of a thread's first ring, which is right after its commit, and rings for the workers."""
+    """Notes the time of a thread's first ring, which is right after its commit, and rings for the workers.
+
+    Of the threads whose incidents were committed together, one rings.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._bell = BrokerBell(make_broker(settings.broker_url.get_secret_value())) if RINGS else None
@@ -40,7 +43,8 @@ class NotingBell:
 
     @property
     def rung_at(self) -> float:
-        return self._local.rung_at
+        """When this thread rang first; now if another one rang for it."""
+        return self._local.rung_at or time.time()
 
 
 def main(arguments: Sequence[str]) -> None:
