@@ -16,6 +16,8 @@ def settle(tx: Transaction) -> None:
     """Queue the transaction's events for their subscribers, except those of operations incidents."""
     events = [(*each, names) for each in tx.incident_events if (names := _subscribers_to(tx, *each[:2]))]
     known = dict(tx.ledger.escalations.of_subscribers({incident.id for incident, *_ in events}))
+    amended = {incident.id for incident, event, *_ in events if event == AMENDED}
+    tx.ledger.notifications.load([each.id for each in known.values() if each.incident_id in amended])
     for incident, event, detail, names in events:
         escalation = known[incident.id] = known.get(incident.id) or _start(tx, incident)
         waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()

@@ -138,8 +138,8 @@ class Incidents(Part):
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""
-        self._unit.execute(IncidentRow.update(content_columns(content)).where(IncidentRow.id == incident_id))
-        self._unit.unlocked.clear()
+        self._unit.new_content[incident_id] = content_columns(content)
+        self._unit.unlocked["content", incident_id] = content
 
     def lock_newest(self, *where: Expression) -> IncidentFacts | None:
         """Lock and read the incident that was opened last of those that meet conditions."""

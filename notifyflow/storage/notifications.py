@@ -67,9 +67,13 @@ class Notifications(Part):
 
     def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id; not locked."""
-        if escalation_id not in self._unit.notifications_of:
-            self.note([escalation_id], self._unit.notifications(NOTIFICATIONS([escalation_id])))
+        self.load([escalation_id])
         return self._kept([escalation_id])
+
+    def load(self, escalation_ids: Collection[str]) -> None:
+        """Read and keep all notifications of escalations with their attempts; not locked."""
+        if new := sorted(each for each in escalation_ids if each not in self._unit.notifications_of):
+            self.note(new, self._unit.notifications(NOTIFICATIONS(new)))
 
     def of_earlier_rounds(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
         """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""

@@ -75,7 +75,7 @@ class Unit(Rows):
         is_shared: Whether others may write meanwhile; SQLite has one writer, and what was read cannot change.
         escalations_of: The current escalations of incidents all of whose are locked and kept.
         notifications_of: The notifications of escalations all of whose are kept.
-        new_content: The content of new incidents.
+        new_content: The new content of incidents.
         new_contacts: The rows of new contacts.
         unlocked: What else was read without a lock.
     """
@@ -149,7 +149,8 @@ class Unit(Rows):
         moved: list[tuple[Any, Any]] = [(kept.stored, kept.now) for kept in changed if kept.stored is not None]
         for facts in MACHINE_NAMES:  # before the inserts, which may need what it frees: a key, say
             self._update_set(MODELS[facts], [(old, new) for old, new in moved if type(new) is facts and changes(old, new)])
-        self.insert_set(IncidentRow, [row_of(each) | content[each.id] for each in added if isinstance(each, IncidentFacts)])
+        self.insert_set(IncidentRow, [row_of(each) | content.pop(each.id) for each in added if isinstance(each, IncidentFacts)])
+        self._update_content(content)
         self.insert_set(ContactRow, contacts)
         for kind in (EscalationFacts, NotificationFacts):
             self.insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
@@ -304,7 +305,7 @@ class Unit(Rows):
     # -- statements
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
-        if (self._changed or self.new_contacts) and self._touches_changes(query):
+        if (self._changed or self.new_contacts or self.new_content) and self._touches_changes(query):
             self.flush()
 
     def _touches_changes(self, query: Query | Run | None) -> bool:
@@ -314,12 +315,18 @@ class Unit(Rows):
         models: set[Any] = {TransitionRow, *(MODELS[facts] for facts, _ in self._changed)}
         models |= {AttemptRow} if NotificationRow in models else set()
         models |= {ContactRow} if self.new_contacts else set()
+        models |= {IncidentRow} if self.new_content else set()
         return any(f'"{model._meta.table_name}"' in sql for model in models)
 
     def execute(self, query: Query | Run) -> int:
         """Write at once what no kept row shows, after everything that has changed; return how many rows it wrote."""
         self._catch_up(query)
         return int(query.execute(self.db))
+
+    def _update_content(self, content: Mapping[str, Mapping[str, Any]]) -> None:
+        if content:
+            columns = tuple(next(iter(content.values())))
+            sets.update(self.db, IncidentRow, columns, ("id",), [(*each.values(), name) for name, each in content.items()])
 
     def _write_attempts(self, moved: Sequence[tuple[Any, Any]], added: Sequence[Any]) -> None:
         new: list[AttemptFacts] = [a for each in added if isinstance(each, NotificationFacts) for a in each.attempts]
