@@ -38,6 +38,11 @@ class Deadline(Protocol):
     """The instant by which an item must be settled."""
 
     @property
+    def waited_s(self) -> float:
+        """Seconds since the item came."""
+        ...
+
+    @property
     def left_s(self) -> float:
         """Seconds left; 0 after its end."""
         ...

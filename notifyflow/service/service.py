@@ -76,7 +76,7 @@ class Service:
         self._receipts: Gathering[Received, Fate] = Gathering(
             partial(use_cases.commit, receive_all), use_cases.report, most=_MOST_RECEIPTS
         )
-        self._submissions = Submissions(use_cases, store)
+        self._submissions = Submissions(use_cases, within=store.within)
         self._strangers = Strangers(
             lambda: self._directory.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )

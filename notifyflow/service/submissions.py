@@ -1,6 +1,8 @@
 """Validates a submission as a whole, its document, incident, recipients and policy, and stores it with those of other threads."""
 
-from collections.abc import Collection, Hashable, Mapping
+import threading
+from collections.abc import Callable, Collection, Hashable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 from notifyflow.core.intake import validation
@@ -11,12 +13,11 @@ from notifyflow.core.model import Notified, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.core.wording import text
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
-from notifyflow.pipeline.gathering import Gathering, TimeIsOver
+from notifyflow.pipeline.gathering import Deadline, Gathering, TimeIsOver
 from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.deadline import LONGEST_PAUSE_S, Deadline
-from notifyflow.storage.store import Store
+from notifyflow.storage.deadline import LONGEST_PAUSE_S
 
 _MOST_ROWS = 500
 """How many rows one transaction of several submissions writes at most; a submission of more runs beside the others."""
@@ -72,11 +73,24 @@ def _faults(deps: Dependencies, submission: Submission, most_faults: int | None)
 
 
 class Submissions:
-    """Stores the submissions of all threads of a process together, each within its own time."""
+    """Stores the submissions of all threads of a process together, each within its own time.
 
-    def __init__(self, use_cases: UseCases, store: Store) -> None:
+    Args:
+        use_cases: Runs use cases.
+        within: Limits the time of a transaction, in seconds.
+        monitor: On what the threads wait for each other.
+    """
+
+    def __init__(
+        self,
+        use_cases: UseCases,
+        *,
+        within: Callable[[float], AbstractContextManager[object]],
+        monitor: Callable[[], AbstractContextManager[bool]] = threading.Condition,
+    ) -> None:
         self._use_cases = use_cases
-        self._store = store
+        self._within = within
+        self._monitor = monitor
         self._gathering = self._new_gathering()
 
     def begin_anew(self) -> None:
@@ -110,12 +124,13 @@ class Submissions:
             most=_MOST_ROWS,
             size=_rows,
             names=_names,
-            within=self._store.within,
+            within=self._within,
+            monitor=self._monitor,
         )
 
 
 def _rows(submitted: Submitted) -> int:
-    """Return how many rows a submission writes at most, without the log: each address gets a page, sooner or later."""
+    """Return how many rows a submission writes at most, without the log: each address gets a page, if its tier opens at once."""
     return 1 + sum(2 + len(contact.addresses) for contact in submitted.admitted.contacts)
 
 

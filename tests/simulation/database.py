@@ -7,7 +7,8 @@ time. Either can be unavailable, break during a commit, and end a transaction th
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from types import FunctionType
 from typing import Any, TypeVar
@@ -220,6 +221,7 @@ class SimulatedDatabase:
         self.epoch = 0
         self.up_at_s = 0.0
         self.locks: dict[str, Session] = {}
+        self._limits: dict[Task, float] = {}
         self.put_off: dict[str, Any] = {}  # what a mutant stores later
         self.before_commit: Callable[[Session], None] = lambda session: None
         self.after_commit: Callable[[Session], None] = lambda session: None
@@ -256,11 +258,21 @@ class SimulatedDatabase:
         finally:
             self._is_looking = False
 
+    @contextmanager
+    def within(self, timeout_s: float) -> Iterator[None]:
+        """Set one time limit for all calls of this greenlet in the block."""
+        task = self.world.task
+        self._limits[task] = self.world.now_s + timeout_s
+        try:
+            yield
+        finally:
+            del self._limits[task]
+
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
         """Run a use case as ``Store.run`` does: repeat it from its start until it commits or the time is over."""
         world, task = self.world, self.world.task
         world.point("before a transaction")
-        ends_s = world.now_s + timeout_s
+        ends_s = min(world.now_s + timeout_s, self._limits.get(task, float("inf")))
         while True:
             session = Session(self, task)
             try:

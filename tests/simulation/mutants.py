@@ -22,7 +22,7 @@ from notifyflow.engine import deliver, recording
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
-from notifyflow.pipeline.gathering import Gathering
+from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
@@ -211,8 +211,11 @@ def _add_unless_stopping(recordings: Recordings, *arguments: Any, **named: Any) 
         _add(recordings, *arguments, **named)
 
 
-def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any]) -> None:
+def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any], *, until: Deadline | None = None) -> None:
     """Take outcomes for recorded before their commit, which comes with those of the next call."""
+    if not all(isinstance(ticket.item, Recording) for ticket in tickets):
+        _settle(gathering, tickets, until=until)
+        return
     for ticket in tickets:
         ticket.is_settled = True
     late = [ticket for ticket in gathering._waiting if ticket not in tickets]
@@ -288,7 +291,7 @@ def _severity_of_what_is_new(incident: IncidentFacts, current: Any, *, has_new_f
 
 
 _page_or_wait = operations._page_or_wait
-_record, _add, _state_of = recording.record, Recordings.add, lifecycle.state_of
+_record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
 _inform = outages.inform
 
 
@@ -341,14 +344,14 @@ MUTANTS = (
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
     Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=17),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=6),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=27),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
-        known=2,
+        known=27,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=37),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=7),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -425,14 +428,14 @@ MUTANTS = (
     Mutant(
         "a round of notices that replaces one of failures",
         swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
-        known=24,
+        known=59,
     ),
     Mutant(
         "notices alone that ring the phone",
         swap=lambda: swapped(operations, "severity_of_round", lambda *given, **named: Severity.CRITICAL),
         known=2,
     ),
-    Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=13),
+    Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=3),
 )
 
 LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,)))

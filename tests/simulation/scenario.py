@@ -21,7 +21,6 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import receive
@@ -38,6 +37,7 @@ from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.rush import Rush
+from tests.simulation.submissions import WebSubmissions
 from tests.simulation.world import START, Monitor, Process, Task, Violation, World, require
 from tests.traits import TRAITS
 
@@ -143,7 +143,8 @@ class Scenario:
         self._broker = Broker(world)
         self._skews_s = chance.choice((0.0, 0.0, 1.0, 30.0, 120.0))
         world.widest_skew_s = 2 * self._skews_s
-        self._web = self._process("web", lambda process: None)
+        self._submissions = WebSubmissions(world, self._database, self._broker)
+        self._web = self._process("web", lambda process: self._submissions.boot(self._deps(process)))
         self._outside = Outside(world, self._database, self._receive)
         self._workers = [self._process(f"worker-{n}", self._boot) for n in range(1, chance.choice((1, 2, 2, 3)) + 1)]
         self._ids = Ids(chance)
@@ -235,6 +236,7 @@ class Scenario:
         self._write_crowd(self.world.apart("crowd"))
         self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
+        self._submissions.write_script(self._people, self._notify, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._accepted, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
@@ -423,11 +425,12 @@ class Scenario:
         return self._namespaces.within(SHARED, lambda deps: self._store(severity, people, deps, key))(deps)
 
     def _store(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
+        del deps
         incident = Incident(key=key, title="down", severity=severity)
-        accepted = notify(deps, incident, people, policy=self._policy)
-        self._accepted.append(accepted.value.incident_id)
-        self.world.note(f"notified: {accepted.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
-        return accepted.consequences
+        accepted = self._submissions.submit(incident, people, self._policy)
+        self._accepted.append(accepted.incident_id)
+        self.world.note(f"notified: {accepted.incident_id[-4:]} {severity} {[each.id for each in people]}")
+        return Consequences()
 
     def _acknowledge(self, deps: Dependencies) -> Consequences:
         by = self._chance.choice(("ada", "ben", "eve"))

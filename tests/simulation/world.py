@@ -85,14 +85,36 @@ class Monitor:
         pass
 
     def wait(self, timeout: float | None = None) -> None:
-        require(timeout is None, "no item of a simulated process has a deadline")
-        self._waiting.append(self._world.task)
+        me = self._world.task
+        self._waiting.append(me)
+        if timeout is not None:
+            me.wake_after(timeout)
         self._world.block()
+        if me in self._waiting:  # the time is over
+            self._waiting.remove(me)
 
     def notify_all(self) -> None:
         waiting, self._waiting = self._waiting, []
         for task in waiting:
             task.wake_after(0)
+
+
+class Deadline:
+    """The instant by which a call must be done, some seconds from now."""
+
+    def __init__(self, world: "World", timeout_s: float) -> None:
+        self._world = world
+        self._began_s = world.now_s
+        self._timeout_s = timeout_s
+
+    @property
+    def waited_s(self) -> float:
+        return self._world.now_s - self._began_s
+
+    @property
+    def left_s(self) -> float:
+        left_s = self._timeout_s - self.waited_s
+        return left_s if left_s > 1e-6 else 0.0  # anything less may be rounded away for ever
 
 
 class Task:

@@ -27,6 +27,8 @@ def nothing(consequences: Consequences) -> None:
 class Left:
     """The time that somebody has left, as it is set."""
 
+    waited_s = 0.0
+
     def __init__(self, left_s: float) -> None:
         self.left_s = left_s
 
