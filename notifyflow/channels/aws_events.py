@@ -104,16 +104,13 @@ def _read_mail(event: Mapping[str, Any]) -> Receipt | None:
 
 def _code(kind: str, details: Mapping[str, Any]) -> str:
     """Return an event's key in ``MAIL_EVENTS``: its kind, with the subtype if the table has it."""
+    if kind == "Bounce" and _is_automatic(details):
+        return _AUTOMATIC
     if kind == "Bounce":
-        return _AUTOMATIC if _is_automatic(details) else _bounce(details)
-    known = f"{kind} {_text(details, 'complaintSubType')}"
-    return known if known in MAIL_EVENTS else kind
-
-
-def _bounce(details: Mapping[str, Any]) -> str:
-    kind = f"Bounce {_text(details, 'bounceType')}"
-    known = f"{kind} {_text(details, 'bounceSubType')}"
-    return known if known in MAIL_EVENTS else kind
+        kind, subtype = f"Bounce {_text(details, 'bounceType')}", _text(details, "bounceSubType")
+    else:
+        subtype = _text(details, "complaintSubType")
+    return f"{kind} {subtype}" if f"{kind} {subtype}" in MAIL_EVENTS else kind
 
 
 def _is_automatic(bounce: Mapping[str, Any]) -> bool:

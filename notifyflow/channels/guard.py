@@ -86,6 +86,14 @@ class Guard:
         if not self.is_trusted(url):
             self._check_public(parts, host, port)
 
+    def faults(self, url: str, setting: str, remedy: str, subject: str = "") -> tuple[Fault, ...]:
+        """Validate the URL of a setting; a ``subject`` begins the sentence that says what is wrong."""
+        try:
+            self.check(url)
+        except ValueError as wrong:
+            return (Fault(setting, f"{subject} {wrong}".strip(), remedy),)
+        return ()
+
     def _check_public(self, parts: SplitResult, host: str, port: int | None) -> None:
         if parts.scheme != "https":
             raise ValueError("is not an https URL")

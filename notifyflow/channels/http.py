@@ -131,12 +131,9 @@ class Http:
     """Sends the requests of one provider; any number of threads may use it."""
 
     def __init__(self, settings: Settings, *, guard: Guard | None = None) -> None:
-        """Use the time-outs, the proxy and the CA bundle of the settings.
+        """Use the time-outs, the proxy and the CA bundle of the settings, and a guard for URLs from users.
 
-        Args:
-            settings: The settings.
-            guard: Validates URLs from users; None for URLs from the settings. Behind a proxy, the proxy resolves hosts, and only
-                the guard's other rules apply.
+        Behind a proxy, the proxy resolves hosts, and only the guard's other rules apply.
         """
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
         self._proxy = settings.https_proxy.get_secret_value() if settings.https_proxy else None

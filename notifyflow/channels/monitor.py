@@ -4,7 +4,6 @@ from typing import Self
 
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import STATUSES, Http, refusal
-from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
 
@@ -19,7 +18,8 @@ class Monitor:
         self._url = url
         guard = Guard(trusted_endpoints=settings.trusted_endpoints)
         self._http = Http(settings, guard=guard)
-        self.faults = _faults_of(url, guard)
+        remedy = "Give an https URL, or name its host:port in NOTIFYFLOW_TRUSTED_ENDPOINTS"
+        self.faults = guard.faults(url, "NOTIFYFLOW_HEARTBEAT_URL", remedy)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
@@ -39,12 +39,3 @@ class Monitor:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
-
-
-def _faults_of(url: str, guard: Guard) -> tuple[Fault, ...]:
-    try:
-        guard.check(url)
-    except ValueError as error:
-        remedy = "Give an https URL, or name its host:port in NOTIFYFLOW_TRUSTED_ENDPOINTS"
-        return (Fault("NOTIFYFLOW_HEARTBEAT_URL", str(error), remedy),)
-    return ()

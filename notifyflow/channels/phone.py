@@ -27,13 +27,7 @@ _COSTLY_TYPES = {PhoneNumberType.PREMIUM_RATE: _PREMIUM, PhoneNumberType.SHARED_
 
 
 class PhoneChannel(Channel):
-    """A channel to phones.
-
-    Args:
-        providers: See ``Channel``.
-        faults: See ``Channel``.
-        costly: How the numbers begin that may be paged although their owner may earn by it: ``+88216``; ``+`` allows all.
-    """
+    """A channel to phones; numbers may be paged although their owner may earn by it if they begin like one of ``costly``."""
 
     def __init__(self, providers: Sequence[Provider], faults: Sequence[Fault], costly: Sequence[str]) -> None:
         super().__init__(providers, faults)

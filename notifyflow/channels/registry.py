@@ -1,6 +1,6 @@
 """Loads the installed channels: the entry points of the group ``notifyflow.channels``, built-in ones and those of plug-ins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 import structlog
@@ -23,20 +23,13 @@ def load(settings: Settings) -> Mapping[str, Channel]:
         Channel name to channel, by name.
     """
     chosen: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=GROUP), key=_is_foreign):
+    for point in sorted(entry_points(group=GROUP), key=lambda point: not point.value.startswith("notifyflow.")):
         chosen[point.name] = point
     channels = {name: _build(chosen[name], settings) for name in sorted(chosen)}
+    order = {name: place for place, name in enumerate(settings.provider_order)}
     for channel in channels.values():
-        channel.providers = sorted(channel.providers, key=lambda provider: _place(provider.name, settings.provider_order))
+        channel.providers = sorted(channel.providers, key=lambda provider: order.get(provider.name, len(order)))
     return channels
-
-
-def _place(name: str, order: Sequence[str]) -> int:
-    return order.index(name) if name in order else len(order)
-
-
-def _is_foreign(point: EntryPoint) -> bool:
-    return not point.value.startswith("notifyflow.")
 
 
 def _build(point: EntryPoint, settings: Settings) -> Channel:

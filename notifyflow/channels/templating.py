@@ -113,8 +113,7 @@ def _fault(own: _Set, name: str, values: Mapping[str, object], is_known: bool) -
         return Fault(where, "replaces no template of ours", "Look at its name; docs/reference/channels.rst lists the templates")
     try:
         own.render(name, values)
-    except TemplateError as error:
-        return Fault(where, f"fails: {error}", "Mend the template; until then the shipped one is used")
     except Exception as error:  # noqa: BLE001 - a template may do anything
-        return Fault(where, f"fails with {type(error).__name__}", "Mend the template; until then the shipped one is used")
+        what = f"fails: {error}" if isinstance(error, TemplateError) else f"fails with {type(error).__name__}"
+        return Fault(where, what, "Mend the template; until then the shipped one is used")
     return None

@@ -112,12 +112,8 @@ def accounts(
 ) -> tuple[Sequence[T], Sequence[Fault]]:
     """Return a channel's providers, the preferred account first, and the missing or wrong settings.
 
-    Args:
-        kind: The channel's provider.
-        settings: The settings.
-        templates: The channel's.
-        sender: The setting of the sender, without the account's prefix: ``SMS_FROM``.
-        is_required: Whether a missing sender is a fault; otherwise such an account does not carry this channel.
+    The sender's setting is named without the account's prefix (``SMS_FROM``). If it is not required, an account without one
+    does not carry this channel.
     """
     providers: list[T] = []
     faults: list[Fault] = []

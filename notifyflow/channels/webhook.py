@@ -22,7 +22,7 @@ from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import IncidentState
 from notifyflow.core.schemas import Document, IncidentTexts, Text
 from notifyflow.core.wording.text import cut
-from notifyflow.errors import Fault, PermanentProviderError
+from notifyflow.errors import PermanentProviderError
 from notifyflow.settings import Settings
 
 _SOURCE = "Standard Webhooks 1.0.0, Delivery success and failure"
@@ -128,7 +128,14 @@ class WebhookChannel(Channel):
         self.subscribers: Mapping[str, Subscriber] = {subscriber.name: subscriber for subscriber in subscribers}
         guard = Guard(trusted_endpoints=settings.trusted_endpoints)
         providers = (Webhook(settings, self.subscribers, guard),) if subscribers else ()
-        super().__init__(providers, tuple(fault for subscriber in subscribers for fault in _url_faults(subscriber, guard)))
+        faults = [
+            fault
+            for each in subscribers
+            for fault in guard.faults(
+                each.url, "NOTIFYFLOW_WEBHOOKS", "Give the one at which it listens", f"the url of {each.name!r}"
+            )
+        ]
+        super().__init__(providers, faults)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WebhookChannel":
@@ -140,11 +147,3 @@ class WebhookChannel(Channel):
         if address.strip() not in self.subscribers:
             raise ValueError("is no webhook that is configured")
         return address.strip()
-
-
-def _url_faults(subscriber: Subscriber, guard: Guard) -> tuple[Fault, ...]:
-    try:
-        guard.check(subscriber.url)
-    except ValueError as wrong:
-        return (Fault("NOTIFYFLOW_WEBHOOKS", f"the url of {subscriber.name!r} {wrong}", "Give the one at which it listens"),)
-    return ()

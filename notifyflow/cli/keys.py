@@ -95,13 +95,14 @@ def list_(as_json: AsJson = False) -> None:
     for key in all_keys:
         used = f"{key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never"
         table.add_row(
-            key.id, Text(screen.plain(key.name)), Text(_shown(key)), " ".join(sorted(key.scopes)), used, _validity(key, now)
+            key.id,
+            Text(screen.plain(key.name)),
+            Text(screen.plain(key.namespace) or "(empty)"),
+            " ".join(sorted(key.scopes)),
+            used,
+            _validity(key, now),
         )
     screen.out.print(table)
-
-
-def _shown(key: ApiKey) -> str:
-    return screen.plain(key.namespace) or "(empty)"
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """How an incident looks on a terminal: a block for each recipient, a line for each channel."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -51,8 +51,11 @@ def picture(status: IncidentStatus) -> RenderableType:
     """Draw an incident with its escalations and notifications."""
     facts = status.facts
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
+    parts = [_head(status), *(_recipient(each, status) for each in status.escalations)]
+    if status.incident_events:
+        parts += [Text("\nOther systems", "bold"), _lines(status.incident_events, status.notes, is_reached=False)]
     return Panel(
-        Group(_head(status), *(_recipient(each, status) for each in status.escalations), *_others(status)),
+        Group(*parts),
         title=title,
         title_align="left",
         subtitle=Text(f" {facts.state} ", style=_INCIDENT[facts.state]),
@@ -108,11 +111,6 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Renderab
         parts.append(plain(facts.reason))
     head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(parts), style))
     return Group(head, _lines(escalation.notifications, status.notes, is_reached=facts.state is EscalationState.REACHED))
-
-
-def _others(status: IncidentStatus) -> Iterator[RenderableType]:
-    if status.incident_events:
-        yield Group(Text("\nOther systems", "bold"), _lines(status.incident_events, status.notes, is_reached=False))
 
 
 def _about(notification: NotificationFacts) -> str:

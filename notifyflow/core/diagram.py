@@ -1,6 +1,6 @@
 """Writes the machines as diagrams (Mermaid, Graphviz) and as reST tables, from the tables that run; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -201,14 +201,15 @@ def _rst(table: Table) -> Iterator[str]:
         f"Events of the {table.name} machine",
         ("Event", "Meaning", "Moves", "Late in"),
         (
-            (f"``{event.name}``", f"{event.meaning}.", _moves(event.moves), ", ".join(event.late) or "never")
+            (
+                f"``{event.name}``",
+                f"{event.meaning}.",
+                "; ".join(f"{source} → {' or '.join(targets)}" for source, targets in event.moves.items()),
+                ", ".join(event.late) or "never",
+            )
             for event in table.events
         ),
     )
-
-
-def _moves(moves: Mapping[str, tuple[str, ...]]) -> str:
-    return "; ".join(f"{source} → {' or '.join(targets)}" for source, targets in moves.items())
 
 
 def _list_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -108,19 +108,15 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.post("/v1/alertmanager")
     async def receive_alertmanager(caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body]) -> Response:
-        def handle() -> Response:
-            return _handle(context, alertmanager.read(parsed(body)), caller, alertmanager.NAME)
-
-        return await bulkhead.run(len(body), handle)
+        return await bulkhead.run(len(body), lambda: _handle(context, alertmanager.read(parsed(body)), caller, alertmanager.NAME))
 
     @routes.post("/v1/cloudevents")
     async def receive_cloudevents(
         caller: Annotated[ApiKey, let_in], body: Annotated[bytes, read_body], request: Request
     ) -> Response:
-        def handle() -> Response:
-            return _handle(context, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
-
-        return await bulkhead.run(len(body), handle)
+        return await bulkhead.run(
+            len(body), lambda: _handle(context, cloudevents.read(request.headers, body), caller, cloudevents.NAME)
+        )
 
     @routes.post("/v2/enqueue")
     async def receive_pagerduty(presented: Annotated[Presented, let_in_by_routing_key]) -> Response:

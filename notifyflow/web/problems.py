@@ -52,8 +52,9 @@ def is_for_program(scope: Scope) -> bool:
 
 def respond(_request: Request, error: Exception) -> Response:
     """Return the response to an error."""
+    faults = errors.named(error.faults) if isinstance(error, errors.InvalidInput) else ()
     status, kind, title = next(problem for kind, problem in KINDS.items() if isinstance(error, kind))
-    return _response(status, _TYPE + kind, title, _detail(error), faults=_faults(error), headers=_headers(error))
+    return _response(status, _TYPE + kind, title, _detail(error), faults=faults, headers=_headers(error))
 
 
 def respond_with_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -102,10 +103,6 @@ def _detail(error: Exception) -> str:
         return "Try again in a moment. What was submitted may have been stored; retry with the same Idempotency-Key."
     sentence = str(error)
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
-
-
-def _faults(error: Exception) -> tuple[errors.Fault, ...]:
-    return errors.named(error.faults) if isinstance(error, errors.InvalidInput) else ()
 
 
 def _headers(error: Exception) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
-from notifyflow.core.policy import OPERATIONS, Failed, Policy, Repeat, Rule, Schedule, Tier
+from notifyflow.core.policy import OPERATIONS, Failed, Policy, Repeat, Schedule, Tier
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault
 
@@ -81,14 +81,10 @@ def _later(path: str, tier: Tier) -> Iterator[Fault]:
     if not tier.rules:
         yield Fault(f"{path}.rules", "nothing ever opens this tier", "Give a rule, such as { failed = 1 }")
     for index, rule in enumerate(tier.rules):
-        yield from _rule(f"{path}.rules[{index}]", rule)
-
-
-def _rule(path: str, rule: Rule) -> Iterator[Fault]:
-    if isinstance(rule, Failed):
-        yield from _between(f"{path}.failed", rule.at_least, 1, MAX_ATTEMPTS)
-    else:
-        yield from _span(f"{path}.unacknowledged_after", rule.after)
+        if isinstance(rule, Failed):
+            yield from _between(f"{path}.rules[{index}].failed", rule.at_least, 1, MAX_ATTEMPTS)
+        else:
+            yield from _span(f"{path}.rules[{index}].unacknowledged_after", rule.after)
 
 
 def _schedules(where: str, policy: Policy) -> Iterator[Fault]:

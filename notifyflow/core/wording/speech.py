@@ -82,12 +82,8 @@ def aloud(text: str) -> str:
     """
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    text = "".join(character if _is_spoken(character) else " " for character in text)
+    text = "".join(each if each in _SPOKEN_MARKS or unicodedata.category(each)[0] in "LMN" else " " for each in text)
     text = " ".join(text.split())
     text = _DATE.sub(lambda match: f"{_DAYS[match[1]]} {match[2]} {_MONTHS[match[3]]}", text)
     text = _SPAN.sub(lambda match: f"{match[1]} {_UNITS[match[2]]}{'' if match[1] == '1' else 's'}", text)
     return _BLANK_BEFORE_MARK.sub("", _REPEATED_MARKS.sub(r"\1", text)).strip(" .,:;!?")
-
-
-def _is_spoken(character: str) -> bool:
-    return character in _SPOKEN_MARKS or unicodedata.category(character)[0] in "LMN"
