@@ -49,9 +49,6 @@ class SameLineOnce(logging.Filter):
     """Logs the same line at most once a second, for structlog and for ``logging``, so that a client cannot fill the disk.
 
     The next line that is logged says how many were left out (``left_out``).
-
-    Args:
-        monotonic: Returns seconds of a clock that never goes back.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

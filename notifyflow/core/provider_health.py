@@ -132,12 +132,8 @@ def record_outcome(
 ) -> ProviderHealth:
     """Return a provider's health after an attempt, by what the response says about the provider itself.
 
-    Args:
-        health: The provider's health.
-        condition: What the response says about the provider itself.
-        is_new: Whether no earlier attempt of the notification found the provider unhealthy: one address opens no circuit.
-        throttle_s: For how many seconds the provider asked us to wait; None if it did not.
-        now: The time of the decision.
+    Only a notification that did not find the provider unhealthy before (``is_new``) counts for the circuit, so that one address
+    opens none. The provider may have asked us to wait for ``throttle_s`` seconds.
     """
     if throttle_s is not None:
         until = now + min(timedelta(seconds=throttle_s), _THROTTLED_AT_MOST)

@@ -21,17 +21,9 @@ def next_due(
 ) -> datetime | None:
     """Return the time of the next attempt, never sooner than the provider asked; None if that is beyond the window.
 
-    Only a provider's ``Retry-After`` can end a row early; outages and pauses (``breaks``) do not, and do not count for the
-    window.
-
-    Args:
-        schedule: The schedule of the notification.
-        attempts: Number of attempts made that count, from 1; less than ``schedule.attempts``.
-        first_started_at: When the first attempt began; the window starts there.
-        now: The time.
-        fraction: A random number from [0, 1), for the jitter.
-        retry_after_s: Seconds that the provider asked to wait; None if it did not.
-        breaks: Outages and pauses.
+    The window begins with the first attempt; outages and pauses (``breaks``) do not count for it. Only a provider's
+    ``Retry-After`` can end a row early. ``attempts`` is the number of attempts that count, from 1, and less than the schedule
+    has.
     """
     wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
     if retry_after_s is not None and retry_after_s > wait.total_seconds():

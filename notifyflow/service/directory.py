@@ -45,13 +45,8 @@ def text_of(path: Path) -> str:
 class DirectoryFile:
     """The directory in its file, read again when the file changes; threads may share it.
 
-    A change is read after a second, so that a file is not read while it is being written. A broken file is logged and reported to
-    operations once, and the last good version stays in force.
-
-    Args:
-        path: The file; None without one, and no alert has recipients.
-        policies: The names of all policies.
-        tell: Tells operations of a broken file.
+    A change is read after a second, so that a file is not read while it is being written. A broken file is logged and reported
+    to operations once (``tell``), and the last good version stays in force. Without a file, no alert has recipients.
     """
 
     def __init__(self, path: Path | None, policies: Collection[str], clock: Clock, tell: Callable[[str], None]) -> None:

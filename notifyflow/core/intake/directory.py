@@ -156,13 +156,8 @@ def reach(
 ) -> Reach:
     """Return all faults of a directory file, and on which channels each recipient can be reached.
 
-    Args:
-        document: The file's text.
-        check: Validates and normalises an address.
-        channels: The names of all channels.
-        carried: The channels that have a configured provider.
-        policies: The policies by name; they say which channels are used.
-        warn: Returns a warning about an accepted address of a channel; empty for none.
+    The channels that have a configured provider are ``carried``. ``warn`` returns a warning about an accepted address, or an
+    empty text.
 
     Raises:
         InvalidDirectory: When it is not valid TOML.
@@ -178,7 +173,10 @@ def reach(
         found += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
         addresses = [channel for contact in contacts for channel in contact.addresses]
         ways[name] = tuple(channel for channel in addresses if channel in carried)
-        found += [_uncarried(where, channel) for channel in addresses if channel not in carried]
+        for channel in addresses:
+            if channel not in carried:
+                remedy = f"Configure one (`notifyflow config check` says how), or leave the {channel} address out"
+                found.append(Fault(where, f"no provider carries {channel}", remedy))
         warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
     for name, members in directory.groups.items():
         if not members:
@@ -203,11 +201,6 @@ def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str,
     """Return for each route with a known policy the policy's name and what ends its paging, in words."""
     known = ((where, policies[route.policy]) for where, route in _routes(directory) if route.policy in policies)
     return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
-
-
-def _uncarried(where: str, channel: str) -> Fault:
-    what = f"no provider carries {channel}"
-    return Fault(where, what, f"Configure one (`notifyflow config check` says how), or leave the {channel} address out")
 
 
 def _unreached(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], policy: Policy) -> Iterator[Fault]:

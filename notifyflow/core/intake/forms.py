@@ -216,13 +216,9 @@ def mapped(each: Codec[T]) -> Codec[dict[str, T]]:
 
 
 def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: Mapping[str, object]) -> Codec[T]:
-    """Return a codec of tables with known fields, which become the attributes of a value.
+    """Return a codec of tables with known fields, which ``make`` accepts as keywords; a missing or null field gets its default.
 
-    Args:
-        make: Accepts the fields as keywords; a missing or null field gets its default.
-        fields: Each field with its codec, in the order of writing.
-        stand_ins: The required fields, each with a stand-in for when it is missing or refused, so that the rest can be
-            validated.
+    The required fields have stand-ins for when they are missing or refused, so that the rest can be validated.
     """
 
     def read(node: Node) -> T:
@@ -247,9 +243,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
 def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) -> Codec[Any]:
     """Return the codec of a type: of a simple one, an enumeration, a tuple, a mapping, a dataclass, or any of them or None.
 
-    Args:
-        kind: The type, as an annotation.
-        known: The codecs of further types.
+    The codecs of further types are ``known``.
     """
     codecs = {**_SIMPLE, **known}
     if kind in codecs:

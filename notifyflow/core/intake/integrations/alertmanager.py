@@ -39,14 +39,7 @@ _REMEDY = "Send what Alertmanager's webhook sends, version 4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """The fields of a group that apply to each of its alerts.
-
-    Attributes:
-        status: The status of alerts that have none of their own.
-        source: Alertmanager's own address.
-        links: The same address, used when an alert has no better link; empty if it is missing.
-        left_out: A paragraph on the alerts that the sender left out; None if it sent all.
-    """
+    """The fields of a group that apply to each of its alerts; its links stand in for an alert's own."""
 
     status: object
     source: object
@@ -64,9 +57,11 @@ def read(document: object) -> tuple[tuple[InboundRequest, ...], tuple[Fault, ...
     alerts = body.get("alerts")
     if not isinstance(alerts, list) or not alerts:
         raise refusal("alerts", "it is missing or empty", _REMEDY)
-    source = body.get("externalURL")
+    source, count = body.get("externalURL"), body.get("truncatedAlerts")
+    has_more = isinstance(count, int) and count > 0
+    left_out = f"({count} more alerts of its group were left out: max_alerts is set.)" if has_more else None
     links = [] if source is None else [source]
-    group = _Group(status=body.get("status"), source=source, links=links, left_out=_left_out(body.get("truncatedAlerts")))
+    group = _Group(status=body.get("status"), source=source, links=links, left_out=left_out)
     return read_each("alerts", map(_normalized, alerts), lambda alert: _read(alert, group))
 
 
@@ -124,8 +119,3 @@ def _canonical(labels: Mapping[str, object]) -> str:
         else:
             return _encode(labels)
     return f"{{{', '.join(pairs)}}}"
-
-
-def _left_out(count: object) -> str | None:
-    has_more = isinstance(count, int) and count > 0
-    return f"({count} more alerts of its group were left out: max_alerts is set.)" if has_more else None
