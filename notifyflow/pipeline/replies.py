@@ -115,7 +115,7 @@ def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> Handled
 
 def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **detail: str) -> HandledReply:
     """Acknowledge one incident for every recipient who shares the number."""
-    incident = tx.ledger.incidents.lock_if_kept(codes[0].incident_id) if codes else None
+    incident = tx.ledger.incidents.find(codes[0].incident_id, is_locked=True) if codes else None
     if incident is None:
         return HandledReply(effect=Effect.UNKNOWN)
     choices = [_choice(tx, codes[0])]

@@ -233,7 +233,7 @@ def _lock(tx: Transaction, ref: IncidentRef) -> IncidentFacts:
             incident = tx.ledger.incidents.lock_named(key, namespace=namespace)
             name = key
         case ById(incident_id):
-            incident = tx.ledger.incidents.lock_if_kept(incident_id)
+            incident = tx.ledger.incidents.find(incident_id, is_locked=True)
             name, namespace = incident_id, None
         case _:
             assert_never(ref)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from peewee import SQL, fn
 
@@ -14,13 +15,23 @@ from notifyflow.storage.models import (
     NotificationRow,
     QuarantineRow,
 )
-from notifyflow.storage.rows import Reader, batches
+from notifyflow.storage.rows import Reader
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.unit import Part
+
+
+def _marking(model: Any) -> Statement:
+    return Statement(lambda param: model.update(is_quarantined=param(model.is_quarantined)).where(param.among(model.incident_id)))
+
 
 _QUARANTINED_AMONG = Statement(
     lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.among(QuarantineRow.incident_id))
 )
+_RELEASE = Statement(lambda param: QuarantineRow.delete().where(param.among(QuarantineRow.incident_id)))
+_QUEUED_OF = Statement(
+    lambda param: NotificationRow.select(NotificationRow.id).where(QUEUED, param.among(NotificationRow.incident_id))
+)
+_MARKING = tuple(map(_marking, (EscalationRow, NotificationRow)))
 
 
 class Adopted(Reader):
@@ -39,6 +50,10 @@ class Adopted(Reader):
     def quarantined_count(self) -> int:
         """Count the incidents that are quarantined."""
         return int(self._source.scalar(QuarantineRow.select(fn.COUNT(SQL("*")))))
+
+    def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some incidents that are quarantined."""
+        return frozenset(row["incident_id"] for row in self._source.rows(_QUARANTINED_AMONG(sorted(incident_ids))))
 
 
 class Adoption(Part, Adopted):
@@ -70,10 +85,6 @@ class Adoption(Part, Adopted):
         )
         return [row["id"] for row in self._unit.rows(found.order_by(IncidentRow.id))]
 
-    def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
-        """Return those of some incidents that are quarantined."""
-        return frozenset(row["incident_id"] for row in self._unit.rows(_QUARANTINED_AMONG(sorted(incident_ids))))
-
     def quarantined(self) -> Sequence[str]:
         """List the incidents that are quarantined, the oldest first."""
         return [row["incident_id"] for row in self._unit.rows(QuarantineRow.select().order_by(QuarantineRow.incident_id))]
@@ -83,16 +94,14 @@ class Adoption(Part, Adopted):
 
         The caller has stored how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
         """
-        self._unit.execute(QuarantineRow.delete().where(QuarantineRow.incident_id.in_(incident_ids)))
+        self._unit.execute(_RELEASE(incident_ids))
         self._mark(incident_ids, is_quarantined=False)
-        queued = NotificationRow.select(NotificationRow.id).where(QUEUED, NotificationRow.incident_id.in_(incident_ids))
-        self._unit.mark_rung([row["id"] for row in self._unit.rows(queued)], None)
+        self._unit.mark_rung([row["id"] for row in self._unit.rows(_QUEUED_OF(incident_ids))], None)
 
     def _mark(self, incident_ids: Sequence[str], *, is_quarantined: bool) -> None:
         """Mark the rows of incidents that enter or leave the quarantine.
 
         A row of them that another transaction stores meanwhile has no mark; the searches also look into the table.
         """
-        for batch in batches(incident_ids):
-            for model in (EscalationRow, NotificationRow):
-                self._unit.execute(model.update(is_quarantined=is_quarantined).where(model.incident_id.in_(batch)))
+        for marking in _MARKING:
+            self._unit.execute(marking(is_quarantined, incident_ids))

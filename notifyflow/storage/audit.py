@@ -13,8 +13,9 @@ from peewee import SQL, IntegerField, PeeweeException, Tuple, fn
 from notifyflow.core import audit
 from notifyflow.core.audit import Finding, Round, Rule
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, QuarantineRow, TransitionRow
-from notifyflow.storage.rows import Reader, select
+from notifyflow.storage.adoption import Adopted
+from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.rows import BY_ID, NOTIFICATIONS_OF, Reader
 from notifyflow.storage.statements import Statement
 
 T = TypeVar("T")
@@ -30,7 +31,6 @@ _PAGE = Statement(
         .limit(param(IntegerField()))
     )
 )
-_INCIDENTS = Statement(lambda param: select(IncidentFacts, param.among(IncidentRow.id)).order_by(IncidentRow.id))
 _PLACE = (EscalationRow.incident_id, EscalationRow.recipient_id, EscalationRow.round)
 _ROUNDS = Statement(
     lambda param: (
@@ -39,10 +39,6 @@ _ROUNDS = Statement(
         .order_by(*_PLACE)
         .limit(param(IntegerField()))
     )
-)
-_ESCALATIONS = Statement(lambda param: select(EscalationFacts, param.among(EscalationRow.id)).order_by(EscalationRow.id))
-_NOTIFICATIONS = Statement(
-    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )
 _LINES = Statement(
     lambda param: (
@@ -55,9 +51,6 @@ _LINKS = Statement(
     lambda param: CriticalRow.select(CriticalRow.escalation_id, CriticalRow.operations_incident_id).where(
         param.among(CriticalRow.escalation_id)
     )
-)
-_QUARANTINED = Statement(
-    lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.among(QuarantineRow.incident_id))
 )
 
 
@@ -127,7 +120,7 @@ class Audits(Reader):
             for stood in self._readable(wanted, read, "escalation", incident_ids.__getitem__, findings):
                 findings += audit.check_round(stood, now=now)
         last_id = ids[-1] if len(ids) == limit else ""
-        quarantined = {row["incident_id"] for row in self._source.rows(_QUARANTINED(ids))}
+        quarantined = Adopted(self._source).quarantined_among(ids)
         late = [each for each in findings if each.rule is Rule.OVERDUE and each.incident_id in quarantined]
         return Audited(count=len(ids), last_id=last_id, findings=tuple(each for each in findings if each not in late))
 
@@ -162,12 +155,12 @@ class Audits(Reader):
 
     def _incidents_with_logs(self, ids: Sequence[str]) -> list[tuple[IncidentFacts, list[Transition]]]:
         logs = self._logs(ids)
-        return [(incident, logs[incident.id]) for incident in self._source.incidents(_INCIDENTS(ids))]
+        return [(incident, logs[incident.id]) for incident in self._source.read(IncidentFacts, BY_ID[IncidentFacts](ids))]
 
     def _stood(self, incidents: Mapping[str, IncidentFacts], ids: Sequence[str]) -> list[Round]:
-        escalations = self._source.escalations(_ESCALATIONS(ids))
+        escalations = self._source.read(EscalationFacts, BY_ID[EscalationFacts](ids))
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
-        for row in self._source.notifications(_NOTIFICATIONS(ids)):
+        for row in self._source.read(NotificationFacts, NOTIFICATIONS_OF(ids)):
             notifications[row.escalation_id].append(row)
         belongs_to = {row.id: escalation_id for escalation_id, rows in notifications.items() for row in rows}
         logs = self._logs([*ids, *belongs_to], belongs_to)
@@ -186,7 +179,7 @@ class Audits(Reader):
     def _operations_of(self, escalation_ids: Sequence[str]) -> Mapping[str, IncidentFacts]:
         links = self._source.rows(_LINKS(escalation_ids))
         linked = {row["operations_incident_id"] for row in links}
-        found = {each.id: each for each in (self._source.incidents(_INCIDENTS(linked)) if linked else ())}
+        found = {each.id: each for each in (self._source.read(IncidentFacts, BY_ID[IncidentFacts](linked)) if linked else ())}
         return {row["escalation_id"]: found[row["operations_incident_id"]] for row in links}
 
     def _logs(self, row_ids: Sequence[str], belongs_to: Mapping[str, str] = _TO_ITSELF) -> Mapping[str, list[Transition]]:

@@ -10,13 +10,11 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFa
 from notifyflow.storage.attempts import AttemptRef
 from notifyflow.storage.incidents import Contacts, Incidents
 from notifyflow.storage.models import EscalationRow, NotificationRow
-from notifyflow.storage.notifications import NOTIFICATIONS, Notifications
-from notifyflow.storage.rows import first, must_exist, select
+from notifyflow.storage.notifications import Notifications
+from notifyflow.storage.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Part, Unit
+from notifyflow.storage.unit import MachinePart, Unit
 
-_ESCALATION = Statement(lambda param: select(EscalationFacts, EscalationRow.id == param(EscalationRow.id)))
-_ESCALATIONS = Statement(lambda param: select(EscalationFacts, param.among(EscalationRow.id)).order_by(EscalationRow.id))
 _LOCKED = Statement(
     lambda param: NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id)).order_by(NotificationRow.id)
 )
@@ -38,8 +36,10 @@ _LAST_ROUNDS = Statement(
 )
 
 
-class Escalations(Part):
+class Escalations(MachinePart[EscalationFacts]):
     """Escalations, and sets of them with what belongs to them."""
+
+    facts = EscalationFacts
 
     def __init__(self, unit: Unit) -> None:
         super().__init__(unit)
@@ -59,30 +59,6 @@ class Escalations(Part):
             self._incidents.load_contents(incident_ids)
             self._contacts.load_all(incident_ids)
 
-    def lock_many(self, escalation_ids: Collection[str]) -> None:
-        """Lock and keep escalations, by id."""
-        if escalation_ids:
-            self._unit.escalations(self._unit.locked(_ESCALATIONS(sorted(escalation_ids))))
-
-    def lock(self, escalation_id: str) -> EscalationFacts:
-        """Lock and read an escalation that is known to exist.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        found = self._unit.known(EscalationFacts, escalation_id, is_locked=True)
-        found = found or first(self._unit.escalations(self._unit.locked(_ESCALATION(escalation_id))))
-        return must_exist(found, "escalation", escalation_id)
-
-    def get(self, escalation_id: str) -> EscalationFacts:
-        """Read an escalation that is known to exist; not locked.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        found = self._unit.known(EscalationFacts, escalation_id, is_locked=False)
-        return must_exist(found or first(self._unit.escalations(_ESCALATION(escalation_id))), "escalation", escalation_id)
-
     def load_attempts(self, refs: Collection[AttemptRef]) -> None:
         """Lock and keep the escalations and notifications of attempts; see ``load``."""
         self.load({ref.escalation_id for ref in refs}, moving={ref.notification_id for ref in refs})
@@ -95,16 +71,16 @@ class Escalations(Part):
         self.lock_many(ids)
         is_locking = self._unit.is_shared and bool(moving)
         locked = {row["id"] for row in self._unit.rows(self._unit.locked(_LOCKED(sorted(moving))))} if is_locking else set()
-        self._notifications.note(ids, self._unit.notifications(NOTIFICATIONS(ids), locked=locked))
+        self._notifications.note(ids, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(ids), locked=locked))
         known = (self._unit.known(EscalationFacts, each, is_locked=True) for each in ids)
-        self._incidents.load({each.incident_id for each in known if each is not None})
+        self._incidents.keep({each.incident_id for each in known if each is not None})
         self._contacts.load(ids)
 
     def load_pages(self, rows: Collection[NotificationFacts]) -> None:
         """Read and keep what sending notifications needs: their escalations, contacts and content; not locked."""
         ids = sorted({row.escalation_id for row in rows})
         if ids:
-            self._unit.escalations(_ESCALATIONS(ids))
+            self.keep(ids)
             self._contacts.load(ids)
             self._incidents.load_contents({row.incident_id for row in rows})
 
@@ -115,7 +91,7 @@ class Escalations(Part):
     def of_subscribers(self, incident_ids: Collection[str]) -> Mapping[str, EscalationFacts]:
         """Return the escalations that hold incidents' events, by incident, without those of new incidents; not locked."""
         stored = [each for each in sorted(incident_ids) if not self._unit.is_added(IncidentFacts, each)]
-        return {each.incident_id: each for each in self._unit.escalations(_OF_SUBSCRIBERS(stored))} if stored else {}
+        return {each.incident_id: each for each in self._unit.read(EscalationFacts, _OF_SUBSCRIBERS(stored))} if stored else {}
 
     def add(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
         """Store a new escalation and log its start."""
@@ -130,11 +106,11 @@ class Escalations(Part):
         """Decide every current escalation with a running timer anew, since its deadlines may have changed."""
         has_timer = (EscalationRow.next_decision_at > now) | (EscalationRow.next_round_at > now)
         waiting = select(EscalationFacts, has_timer).where(EscalationRow.is_current).order_by(EscalationRow.id)
-        for each in self._unit.escalations(self._unit.locked(waiting)):
+        for each in self._unit.read(EscalationFacts, self._unit.locked(waiting)):
             self._unit.save(each, replace(each, next_decision_at=now))
 
     def _lock_current(self, incident_ids: Sequence[str]) -> None:
-        found = self._unit.escalations(self._unit.locked(_CURRENT(incident_ids)))
+        found = self._unit.read(EscalationFacts, self._unit.locked(_CURRENT(incident_ids)))
         self._unit.escalations_of.update({each: set() for each in incident_ids})
         for each in found:
             self._unit.escalations_of[each.incident_id].add(each.id)

@@ -47,7 +47,7 @@ class Recipients(Part):
         theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
         in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
         query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
-        return self._unit.notifications(self._unit.locked(query.order_by(NotificationRow.id)))
+        return tuple(self._unit.read(NotificationFacts, self._unit.locked(query.order_by(NotificationRow.id))))
 
     def forget(self, recipient_id: str) -> int:
         """Overwrite the personal columns of a recipient's contacts and of the receipts of their messages; delete their numbers.

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from peewee import Expression, Select
+from peewee import Expression
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
@@ -12,33 +12,22 @@ from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
 from notifyflow.storage.rows import (
     CONTACT,
-    CONTENT,
-    INCIDENT,
     content_columns,
     first,
     must_exist,
     select,
 )
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Part
+from notifyflow.storage.unit import MachinePart, Part
 
 _UNRESOLVED = Statement(
     lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(
         IncidentRow.id
     )
 )
-_INCIDENTS = Statement(lambda param: select(IncidentFacts, param.among(IncidentRow.id)).order_by(IncidentRow.id))
 _CONTACT = Statement(
     lambda param: ContactRow.select(*CONTACT).where(
         ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
-    )
-)
-_CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *CONTENT).where(param.among(IncidentRow.id)))
-_ALL_CONTACTS = Statement(
-    lambda param: (
-        ContactRow.select(ContactRow.incident_id, *CONTACT)
-        .where(param.among(ContactRow.incident_id))
-        .order_by(ContactRow.incident_id, ContactRow.position)
     )
 )
 _CONTACTS_OF = Statement(
@@ -53,15 +42,17 @@ _CONTACTS_OF = Statement(
 )
 
 
-class Incidents(Part):
+class Incidents(MachinePart[IncidentFacts]):
     """Incidents and their content."""
+
+    facts = IncidentFacts
 
     def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
         """Lock and read, by id, the unresolved incidents that names have: pairs of a namespace and a key."""
         if not names:
             return {}
         namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
-        found = self._unit.incidents(self._unit.locked(_UNRESOLVED(namespaces, keys)))
+        found = self._unit.read(IncidentFacts, self._unit.locked(_UNRESOLVED(namespaces, keys)))
         return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
@@ -75,37 +66,6 @@ class Incidents(Part):
             AmbiguousKey: When the name means several unresolved incidents.
         """
         return self._unit.named(key, namespace, self._unit.locked)
-
-    def lock(self, incident_id: str) -> IncidentFacts:
-        """Lock and read an incident that is known to exist.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        return must_exist(self.lock_if_kept(incident_id), "incident", incident_id)
-
-    def lock_if_kept(self, incident_id: str) -> IncidentFacts | None:
-        """Lock and read an incident, or return None if it was pruned."""
-        known = self._unit.known(IncidentFacts, incident_id, is_locked=True)
-        return known or first(self._unit.incidents(self._unit.locked(INCIDENT(incident_id))))
-
-    def lock_many(self, incident_ids: Collection[str]) -> None:
-        """Lock and keep incidents, by id."""
-        if incident_ids:
-            self._unit.incidents(self._unit.locked(_INCIDENTS(sorted(incident_ids))))
-
-    def load(self, incident_ids: Collection[str]) -> None:
-        """Read and keep incidents; not locked."""
-        self._unit.incidents(_INCIDENTS(sorted(incident_ids)))
-
-    def get(self, incident_id: str) -> IncidentFacts:
-        """Read an incident that is known to exist; not locked.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        known = self._unit.known(IncidentFacts, incident_id, is_locked=False)
-        return must_exist(known or first(self._unit.incidents(INCIDENT(incident_id))), "incident", incident_id)
 
     def add(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its start.
@@ -123,18 +83,15 @@ class Incidents(Part):
         Raises:
             StorageError: When there is no such incident.
         """
-        known: Incident | None = self._unit.unlocked.get(("content", incident_id))
-        if known is None:
-            known = self._unit.unlocked["content", incident_id] = must_exist(
-                self._unit.content(incident_id), "incident", incident_id
-            )
-        return known
+        if ("content", incident_id) not in self._unit.unlocked:
+            self.load_contents([incident_id])
+        content: Incident | None = self._unit.unlocked.get(("content", incident_id))
+        return must_exist(content, "incident", incident_id)
 
     def load_contents(self, incident_ids: Collection[str]) -> None:
         """Read and keep the latest content of incidents; not locked."""
-        for row in self._unit.rows(_CONTENTS(sorted(incident_ids))):
-            incident_id = row.pop("id")
-            self._unit.unlocked["content", incident_id] = Incident(**row)
+        contents = self._unit.contents(incident_ids)
+        self._unit.unlocked.update({("content", incident_id): content for incident_id, content in contents.items()})
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""
@@ -143,7 +100,8 @@ class Incidents(Part):
 
     def lock_newest(self, *where: Expression) -> IncidentFacts | None:
         """Lock and read the incident that was opened last of those that meet conditions."""
-        return first(self._unit.incidents(self._unit.locked(_newest(*where))))
+        newest = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
+        return first(self._unit.read(IncidentFacts, self._unit.locked(newest)))
 
 
 class Contacts(Part):
@@ -151,20 +109,14 @@ class Contacts(Part):
 
     def of(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the contacts by recipient, in the order they were added."""
-        known: Mapping[str, Contact] | None = self._unit.unlocked.get(("contacts", incident_id))
-        if known is None:
+        if ("contacts", incident_id) not in self._unit.unlocked:
             self.load_all([incident_id])
-            known = self._unit.unlocked["contacts", incident_id]
-        return known
+        contacts: Mapping[str, Contact] = self._unit.unlocked["contacts", incident_id]
+        return contacts
 
     def load_all(self, incident_ids: Collection[str]) -> None:
         """Read and keep all contacts of incidents; not locked."""
-        found: dict[str, dict[str, Contact]] = {each: {} for each in incident_ids}
-        for row in self._unit.rows(_ALL_CONTACTS(sorted(incident_ids))):
-            incident_id = row.pop("incident_id")
-            contact = Contact(**row)
-            found[incident_id][contact.recipient_id] = contact
-        for incident_id, contacts in found.items():
+        for incident_id, contacts in self._unit.contacts(incident_ids).items():
             self._unit.unlocked["contacts", incident_id] = contacts
             self._unit.unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
 
@@ -185,9 +137,8 @@ class Contacts(Part):
     def load(self, escalation_ids: Collection[str]) -> None:
         """Read and keep the contacts of escalations' recipients; not locked."""
         for row in self._unit.rows(_CONTACTS_OF(sorted(escalation_ids))):
-            incident_id = row.pop("incident_id")
-            contact = Contact(**row)
-            self._unit.unlocked["contact", incident_id, contact.recipient_id] = contact
+            key = "contact", row.pop("incident_id"), row["recipient_id"]
+            self._unit.unlocked[key] = Contact(**row)
 
     def add(self, incident_id: str, contacts: Sequence[Contact]) -> None:
         """Store the contacts of a new incident, in order."""
@@ -218,8 +169,3 @@ def _rows_of(incident_id: str, contacts: Sequence[Contact], *, after: int) -> li
         | dict(zip(_VALUES, _values(each), strict=True))
         for position, each in enumerate(contacts, after + 1)
     ]
-
-
-def _newest(*where: Expression) -> Select:
-    """Select the incident that was opened last."""
-    return select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)

@@ -15,7 +15,7 @@ from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipien
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
-from notifyflow.storage.rows import CONTENT_FIELDS, Reader, select
+from notifyflow.storage.rows import BY_ID, CONTENT_FIELDS, Reader, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
@@ -113,8 +113,7 @@ class Listings(Reader):
         )
         whose = {row["id"]: row["recipient_id"] for row in self._source.rows(query)}
         pages: dict[str, dict[str, NotificationFacts]] = defaultdict(dict)
-        found = self._source.notifications(select(NotificationFacts, NotificationRow.id.in_(list(whose)))) if whose else ()
-        for page in found:
+        for page in self._source.read(NotificationFacts, BY_ID[NotificationFacts](sorted(whose))) if whose else ():
             pages[whose[page.id]][page.channel] = page
         return pages
 

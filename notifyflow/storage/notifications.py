@@ -12,14 +12,9 @@ from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import DeferralReason
 from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.models import EscalationRow, NotificationRow
-from notifyflow.storage.rows import first, must_exist, select
+from notifyflow.storage.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.unit import Part
-
-_NOTIFICATION = Statement(lambda param: select(NotificationFacts, NotificationRow.id == param(NotificationRow.id)))
-NOTIFICATIONS = Statement(
-    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
-)
+from notifyflow.storage.unit import MachinePart
 
 
 def _earlier(param: Places) -> Select:
@@ -62,8 +57,10 @@ _DUE_OF = Statement(
 )
 
 
-class Notifications(Part):
+class Notifications(MachinePart[NotificationFacts]):
     """Notifications with their attempts."""
+
+    facts = NotificationFacts
 
     def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id; not locked."""
@@ -73,32 +70,22 @@ class Notifications(Part):
     def load(self, escalation_ids: Collection[str]) -> None:
         """Read and keep all notifications of escalations with their attempts; not locked."""
         if new := sorted(each for each in escalation_ids if each not in self._unit.notifications_of):
-            self.note(new, self._unit.notifications(NOTIFICATIONS(new)))
+            self.note(new, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(new)))
 
     def of_earlier_rounds(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
         """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""
         found: dict[str, list[NotificationFacts]] = defaultdict(list)
         if ids := sorted(each.id for each in escalations if each.round > 1):
             later = {row["earlier_id"]: row["later_id"] for row in self._unit.rows(_EARLIER(ids))}
-            for row in self._unit.notifications(NOTIFICATIONS(sorted(later))):
+            for row in self._unit.read(NotificationFacts, NOTIFICATIONS_OF(sorted(later))):
                 found[later[row.escalation_id]].append(row)
         return found
 
     def lock_of(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
         """Lock and read all notifications of some escalations with their attempts, by id."""
         if not all(map(self._are_locked, escalation_ids)):
-            self.note(escalation_ids, self._unit.notifications(self._unit.locked(NOTIFICATIONS(escalation_ids))))
+            self.note(escalation_ids, self._unit.read(NotificationFacts, self._unit.locked(NOTIFICATIONS_OF(escalation_ids))))
         return self._kept(escalation_ids)
-
-    def lock(self, notification_id: str) -> NotificationFacts:
-        """Lock and read a notification that is known to exist, with its attempts.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        found = self._unit.known(NotificationFacts, notification_id, is_locked=True)
-        found = found or first(self._unit.notifications(self._unit.locked(_NOTIFICATION(notification_id))))
-        return must_exist(found, "notification", notification_id)
 
     def add(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Store new notifications and log their initial states.
@@ -134,7 +121,7 @@ class Notifications(Part):
 
     def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read those of some notifications that are due, skipping those that another transaction has locked."""
-        return self._unit.notifications(self._unit.locked(_DUE_OF(ids, now), skips_locked=True))
+        return tuple(self._unit.read(NotificationFacts, self._unit.locked(_DUE_OF(ids, now), skips_locked=True)))
 
     def bring_forward(
         self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None, limit: int | None = None
@@ -152,14 +139,14 @@ class Notifications(Part):
             is_deferred &= NotificationRow.channel == channel
         urgent_first = (URGENCY, NotificationRow.due_at, NotificationRow.id)
         deferred = select(NotificationFacts, is_deferred).order_by(*urgent_first).limit(limit)
-        for row in self._unit.notifications(self._unit.locked(deferred, skips_locked=True)):
+        for row in self._unit.read(NotificationFacts, self._unit.locked(deferred, skips_locked=True)):
             paused_until = now if DeferralReason.PAUSE in why else row.paused_until
             self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
         """Lock and read what of an incident is queued."""
         query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
-        return self._unit.notifications(self._unit.locked(query.order_by(NotificationRow.id)))
+        return tuple(self._unit.read(NotificationFacts, self._unit.locked(query.order_by(NotificationRow.id))))
 
     def note(self, escalation_ids: Sequence[str], found: Sequence[NotificationFacts]) -> None:
         """Note that all notifications of some escalations are kept."""

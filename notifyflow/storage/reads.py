@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from peewee import SQL, Database, fn
 
@@ -22,7 +21,7 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.pruning import Prunable
-from notifyflow.storage.rows import INCIDENT, Rows, batches, first, must_exist, select
+from notifyflow.storage.rows import BY_ID, Rows, first, select
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.stops import SWEPT_AT
 
@@ -40,6 +39,15 @@ _TRANSITIONS = Statement(
         TransitionRow.select(*(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__))
         .where(TransitionRow.incident_id == param(TransitionRow.incident_id))
         .order_by(TransitionRow.id)
+    )
+)
+_NOTES = Statement(
+    lambda param: (
+        ReceiptRow.select(
+            ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at
+        )
+        .where(param.among(ReceiptRow.matched_attempt_id), ReceiptRow.result.is_null())
+        .order_by(ReceiptRow.received_at)
     )
 )
 _OPERATIONS_KEY = Statement(
@@ -80,13 +88,13 @@ class Reads:
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
         """Return one incident with its escalations, notifications and log, or None."""
-        incident = first(self._source.incidents(INCIDENT(incident_id)))
+        incident = first(self._source.read(IncidentFacts, BY_ID[IncidentFacts]([incident_id])))
         return None if incident is None else self._status(incident)
 
     def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
         """List incidents, the most recently seen first."""
         query = select(IncidentFacts).order_by(IncidentRow.last_seen_at.desc(), IncidentRow.id.desc()).limit(limit)
-        return tuple(self._source.incidents(query))
+        return tuple(self._source.read(IncidentFacts, query))
 
     def is_settled(self, key: str, *, namespace: str | None = None) -> bool | None:
         """Return whether every escalation of the incident that a key names is settled; None if no incident has the key.
@@ -114,13 +122,13 @@ class Reads:
         return swept_at
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
-        rows = self._source.notifications(_NOTIFICATIONS(incident.id))
+        rows = self._source.read(NotificationFacts, _NOTIFICATIONS(incident.id))
         escalations = self._escalation_statuses(incident.id, rows)
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
         event_escalations = {row.escalation_id for row in events}
         return IncidentStatus(
             facts=incident,
-            content=must_exist(self._source.content(incident.id), "incident", incident.id),
+            content=self._source.contents([incident.id])[incident.id],
             escalations=escalations,
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
             incident_events=events,
@@ -130,9 +138,9 @@ class Reads:
         )
 
     def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:
-        contacts = {contact.recipient_id: contact for contact in self._source.contacts(incident_id)}
+        contacts = self._source.contacts([incident_id])[incident_id]
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
-        escalations = self._source.escalations(_ESCALATIONS(incident_id))
+        escalations = self._source.read(EscalationFacts, _ESCALATIONS(incident_id))
         notifications: dict[str, list[NotificationFacts]] = defaultdict(list)
         for each in rows:
             notifications[each.escalation_id].append(each)
@@ -145,12 +153,7 @@ class Reads:
         return tuple(Transition(**row) for row in self._source.rows(_TRANSITIONS(incident_id)))
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
-        columns = (ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at)
-        found: list[dict[str, Any]] = []
-        for some in batches(attempt_ids):
-            query = ReceiptRow.select(*columns).where(ReceiptRow.matched_attempt_id.in_(list(some)), ReceiptRow.result.is_null())
-            found += self._source.rows(query.order_by(ReceiptRow.received_at))
-        return tuple(Note(**row) for row in sorted(found, key=lambda row: row["received_at"]))
+        return tuple(Note(**row) for row in self._source.rows(_NOTES(attempt_ids))) if attempt_ids else ()
 
     def _operations_key(self, incident_id: str) -> str | None:
         return first([str(row["key"]) for row in self._source.rows(_OPERATIONS_KEY(incident_id))])

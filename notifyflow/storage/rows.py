@@ -4,13 +4,13 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from peewee import Database, Expression, Model, Query, Select
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage import policies
@@ -19,6 +19,7 @@ from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, Inc
 from notifyflow.storage.statements import Run, Statement
 
 F = TypeVar("F")
+M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
 
 MODELS: Mapping[type, type[Model]] = {
     IncidentFacts: IncidentRow,
@@ -30,10 +31,9 @@ MODELS: Mapping[type, type[Model]] = {
 _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
 }
-_ROWS_A_STATEMENT = 500  # times at most 24 columns: below SQLite's 32,766 variables and PostgreSQL's 65,535
 CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
-CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
+_CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
 _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
 
@@ -61,13 +61,12 @@ class Rows:
         self._catch_up(query)
         return query.scalar(self.db)
 
-    def incidents(self, query: Select | Run) -> list[IncidentFacts]:
-        """Read incidents."""
-        return [IncidentFacts(**row) for row in self.with_policies(self.rows(query))]
-
-    def escalations(self, query: Select | Run) -> list[EscalationFacts]:
-        """Read escalations."""
-        return [EscalationFacts(**row) for row in self.with_policies(self.rows(query))]
+    def read(self, facts: type[M], query: Select | Run) -> list[M]:
+        """Read rows of a machine; notifications with their attempts: two queries, however many there are."""
+        rows = self.rows(query)
+        if facts is NotificationFacts:
+            return self.with_attempts(rows)
+        return [cast(Any, facts)(**row) for row in self.with_policies(rows)]
 
     def with_policies(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Replace the digests of policies by the policies.
@@ -84,29 +83,25 @@ class Rows:
                 found[digest] = policies.parse(digest, must_exist(document, "policy", digest))
         return [row | {"policy": found[row["policy"]]} for row in rows]
 
-    def notifications(self, query: Select | Run) -> tuple[NotificationFacts, ...]:
-        """Read notifications with their attempts: two queries, however many there are."""
-        return self.with_attempts(self.rows(query))
-
-    def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> tuple[NotificationFacts, ...]:
+    def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> list[NotificationFacts]:
         """Read the attempts of notifications that were read."""
-        attempts = self._attempts([row["id"] for row in rows if row["version"] > 1])  # a claim, at the earliest, is version 2
-        return tuple(NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows)
+        attempts: dict[str, list[AttemptFacts]] = defaultdict(list)
+        attempted = [row["id"] for row in rows if row["version"] > 1]  # a claim, at the earliest, is version 2
+        for row in self.rows(_ATTEMPTS(attempted)) if attempted else ():
+            attempts[row["notification_id"]].append(AttemptFacts(**row))
+        return [NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows]
 
-    def _attempts(self, notification_ids: Sequence[str]) -> Mapping[str, list[AttemptFacts]]:
-        found: dict[str, list[AttemptFacts]] = defaultdict(list)
-        if notification_ids:
-            for row in self.rows(_ATTEMPTS(notification_ids)):
-                found[row["notification_id"]].append(AttemptFacts(**row))
+    def contacts(self, incident_ids: Collection[str]) -> dict[str, dict[str, Contact]]:
+        """Read the contacts of incidents by recipient, in the order they were added."""
+        found: dict[str, dict[str, Contact]] = {each: {} for each in incident_ids}
+        for row in self.rows(_CONTACTS(sorted(incident_ids))):
+            contacts = found[row.pop("incident_id")]
+            contacts[row["recipient_id"]] = Contact(**row)
         return found
 
-    def contacts(self, incident_id: str) -> list[Contact]:
-        """Read an incident's contacts, in the order they were added."""
-        return [Contact(**row) for row in self.rows(_CONTACTS(incident_id))]
-
-    def content(self, incident_id: str) -> Incident | None:
-        """Read an incident's latest content; None if there is no such incident."""
-        return first([Incident(**row) for row in self.rows(_CONTENT(incident_id))])
+    def contents(self, incident_ids: Collection[str]) -> dict[str, Incident]:
+        """Read the latest content of incidents."""
+        return {row.pop("id"): Incident(**row) for row in self.rows(_CONTENTS(sorted(incident_ids)))}
 
     def named(
         self, name: str, namespace: str | None, locked: Callable[[Select], Select] = lambda query: query
@@ -123,13 +118,13 @@ class Rows:
         """
         where = () if namespace is None else (IncidentRow.namespace == namespace,)
         of_key = select(IncidentFacts, IncidentRow.key == name, *where)
-        by_key = self.incidents(locked(of_key.where(IS_UNRESOLVED).order_by(IncidentRow.id)))
-        by_id = self.incidents(locked(select(IncidentFacts, IncidentRow.id == name, *where)))
+        by_key = self.read(IncidentFacts, locked(of_key.where(IS_UNRESOLVED).order_by(IncidentRow.id)))
+        by_id = self.read(IncidentFacts, locked(select(IncidentFacts, IncidentRow.id == name, *where)))
         meant = {each.id: each for each in (*by_key, *by_id) if each.state is not IncidentState.RESOLVED}
         if len(meant) > 1:
             raise AmbiguousKey(name, tuple((each.namespace, each.id) for _, each in sorted(meant.items())))
         newest = of_key.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return first([*meant.values()]) or first(by_id) or first(self.incidents(locked(newest)))
+        return first([*meant.values()]) or first(by_id) or first(self.read(IncidentFacts, locked(newest)))
 
 
 class Reader:
@@ -141,13 +136,17 @@ class Reader:
 
 _ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.notification_id)).order_by(AttemptRow.number))
 _POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow.document).where(param.among(PolicyRow.digest)))
-INCIDENT = Statement(lambda param: select(IncidentFacts, IncidentRow.id == param(IncidentRow.id)))
+NOTIFICATIONS_OF = Statement(
+    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
+)
 _CONTACTS = Statement(
     lambda param: (
-        ContactRow.select(*CONTACT).where(ContactRow.incident_id == param(ContactRow.incident_id)).order_by(ContactRow.position)
+        ContactRow.select(ContactRow.incident_id, *CONTACT)
+        .where(param.among(ContactRow.incident_id))
+        .order_by(ContactRow.incident_id, ContactRow.position)
     )
 )
-_CONTENT = Statement(lambda param: IncidentRow.select(*CONTENT).where(IncidentRow.id == param(IncidentRow.id)).limit(1))
+_CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *_CONTENT).where(param.among(IncidentRow.id)))
 
 
 def select(facts: type, *where: Expression) -> Select:
@@ -155,6 +154,14 @@ def select(facts: type, *where: Expression) -> Select:
     model = MODELS[facts]
     query = model.select(*(getattr(model, name) for name in _COLUMNS[facts]))
     return query.where(*where) if where else query
+
+
+def _by_id(facts: type) -> Statement:
+    row: Any = MODELS[facts]
+    return Statement(lambda param: select(facts, param.among(row.id)).order_by(row.id))
+
+
+BY_ID: Mapping[Any, Statement] = {facts: _by_id(facts) for facts in MACHINE_NAMES}
 
 
 def row_of(facts: Any) -> dict[str, Any]:
@@ -173,11 +180,6 @@ def content_columns(content: Incident) -> dict[str, Any]:
     values = {name: getattr(content, name) for name in CONTENT_FIELDS}
     values |= {name: values[name] or empty for name, empty in _EMPTY.items()}
     return {f"content_{name}": value for name, value in values.items()}
-
-
-def batches(rows: Sequence[F]) -> Iterable[Sequence[F]]:
-    """Cut a long list into pieces that one statement can carry."""
-    return (rows[start : start + _ROWS_A_STATEMENT] for start in range(0, len(rows), _ROWS_A_STATEMENT))
 
 
 def first(found: Sequence[F]) -> F | None:

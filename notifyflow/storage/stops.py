@@ -4,7 +4,7 @@ An outage is a period without sweeps. One row, the watch, is not over: it begins
 when it ends after a long time.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -114,19 +114,7 @@ class Stops(Part):
     def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
         """Store the quarantine of incidents as stops, up to now."""
         quarantined = self._unit.rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(incident_ids)))
-        self._store(
-            [
-                {
-                    "scope": _QUARANTINED,
-                    "name": row["incident_id"],
-                    "began_at": row["quarantined_at"],
-                    "ended_at": at,
-                    "is_for_critical": True,
-                }
-                for row in quarantined
-            ],
-            at=at,
-        )
+        self._store([(_QUARANTINED, row["incident_id"], row["quarantined_at"], at, True) for row in quarantined], at=at)
 
     def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
         """Read the outages that ended after an instant, and the current one, if any; not locked."""
@@ -177,23 +165,14 @@ class Stops(Part):
         found = [Pause(**row) for row in self._unit.rows(self._unit.locked(PauseRow.select().where(is_it)))]
         self._unit.execute(PauseRow.delete().where(is_it))
         self._unit.unlocked.clear()
-        self._store(
-            [
-                {
-                    "scope": each.scope.value,
-                    "name": each.name,
-                    "began_at": each.paused_at,
-                    "ended_at": max(each.paused_at, min(each.ends_at, at)),
-                    "is_for_critical": each.is_for_critical,
-                }
-                for each in found
-            ],
-            at=at,
-        )
+        ends = [max(each.paused_at, min(each.ends_at, at)) for each in found]
+        ended = zip(found, ends, strict=True)
+        self._store([(each.scope.value, each.name, each.paused_at, end, each.is_for_critical) for each, end in ended], at=at)
         return any(each.ends_at > at for each in found)
 
-    def _store(self, rows: Sequence[Mapping[str, Any]], *, at: datetime) -> None:
+    def _store(self, stops: Sequence[tuple[Any, ...]], *, at: datetime) -> None:
         """Store stops, for as long as any notification may wait."""
+        rows = [dict(zip((field.name for field in _STOP), each, strict=True)) for each in stops]
         self._unit.execute(StopRow.delete().where(StopRow.ended_at < at - _KEPT_FOR))
         self._unit.insert(StopRow, rows)
         self._unit.unlocked.clear()

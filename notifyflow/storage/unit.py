@@ -5,8 +5,7 @@ A row of a state machine that was read or added is kept as the transaction has m
 was read; if another transaction has changed a row since, nothing is written. Every version of a row has its line in the log.
 
 Two writes to these rows pass by what is kept. ``mark_rung`` marks as many rows as there are at once; they are read again then.
-And columns that are no facts are written by the parts: an incident's content, how often an attempt was polled, the mark of the
-quarantine.
+And columns that are no facts are written by the parts: how often an attempt was polled, the mark of the quarantine.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from peewee import SQL, Database, Query, Select, fn
 
@@ -32,10 +31,9 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.policies import snapshot
-from notifyflow.storage.rows import MODELS, Reader, Rows, changes, row_of
+from notifyflow.storage.rows import BY_ID, MODELS, M, Reader, Rows, changes, first, must_exist, row_of
 from notifyflow.storage.statements import Places, Run, Statement
 
-M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
 Q = TypeVar("Q", Select, Run)
 
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
@@ -239,22 +237,12 @@ class Unit(Rows):
         """Return kept rows, by id."""
         return tuple(self._kept[facts, each].now for each in sorted(row_ids))
 
-    def incidents(self, query: Select | Run) -> list[IncidentFacts]:
-        """Read incidents and keep them."""
+    def read(self, facts: type[M], query: Select | Run, *, locked: Collection[str] = ()) -> list[M]:
+        """Read rows of a machine and keep them; those that are ``locked`` already, as such."""
         is_locked = self._prepare_to_read(query)
-        return self.keep(super().incidents(query), is_locked=is_locked)
-
-    def escalations(self, query: Select | Run) -> list[EscalationFacts]:
-        """Read escalations and keep them."""
-        is_locked = self._prepare_to_read(query)
-        return self.keep(super().escalations(query), is_locked=is_locked)
-
-    def notifications(self, query: Select | Run, *, locked: Collection[str] = ()) -> tuple[NotificationFacts, ...]:
-        """Read notifications with their attempts, and keep them; those that are ``locked`` already, as such."""
-        is_locked = self._prepare_to_read(query)
-        found = tuple(self.keep(super().notifications(query), is_locked=is_locked))
+        found = self.keep(super().read(facts, query), is_locked=is_locked)
         for each in locked:
-            self._kept[NotificationFacts, each].is_locked = True
+            self._kept[facts, each].is_locked = True
         return found
 
     def _prepare_to_read(self, query: Select | Run) -> bool:
@@ -395,6 +383,45 @@ class Part(Reader):
     def __init__(self, unit: Unit) -> None:
         super().__init__(unit)
         self._unit = unit
+
+
+class MachinePart(Part, Generic[M]):
+    """A part that has the rows of a machine."""
+
+    facts: type[M]
+
+    def find(self, row_id: str, *, is_locked: bool = False) -> M | None:
+        """Read a row, and lock it if wanted; None if it does not exist."""
+        known = self._unit.known(self.facts, row_id, is_locked=is_locked)
+        if known is None:
+            query = BY_ID[self.facts]([row_id])
+            known = first(self._unit.read(self.facts, self._unit.locked(query) if is_locked else query))
+        return known
+
+    def get(self, row_id: str) -> M:
+        """Read a row that is known to exist; not locked.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        return must_exist(self.find(row_id), MACHINE_NAMES[self.facts], row_id)
+
+    def lock(self, row_id: str) -> M:
+        """Lock and read a row that is known to exist.
+
+        Raises:
+            StorageError: When it does not.
+        """
+        return must_exist(self.find(row_id, is_locked=True), MACHINE_NAMES[self.facts], row_id)
+
+    def lock_many(self, row_ids: Collection[str]) -> None:
+        """Lock and keep rows, by id."""
+        if row_ids:
+            self._unit.read(self.facts, self._unit.locked(BY_ID[self.facts](sorted(row_ids))))
+
+    def keep(self, row_ids: Collection[str]) -> None:
+        """Read and keep rows; not locked."""
+        self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
 
 
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}

@@ -1,6 +1,6 @@
 """The tables of incidents: the rows of the state machines, their log, receipts, and what operations is told."""
 
-from peewee import BigIntegerField, BooleanField, FloatField, IntegerField, Model
+from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
 
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
@@ -24,12 +24,13 @@ from notifyflow.storage.fields import (
     TextsField,
     ValueField,
 )
+from notifyflow.storage.models.table import Table
 
 FORGOTTEN = "forgotten"
 """What replaces the name of a person who is forgotten, and the title of an incident."""
 
 
-class IncidentRow(Model):
+class IncidentRow(Table):
     """One incident: its facts and its latest content."""
 
     id = PlainTextField(primary_key=True)
@@ -57,11 +58,8 @@ class IncidentRow(Model):
     content_labels = TextsField(forgotten_as={})
     content_occurred_at = InstantField(null=True)
 
-    class Meta:
-        table_name = "notifyflow_incident"
 
-
-class PolicyRow(Model):
+class PolicyRow(Table):
     """A policy that incidents and escalations refer to; kept a while after the last of them is deleted."""
 
     digest = PlainTextField(primary_key=True)
@@ -69,11 +67,8 @@ class PolicyRow(Model):
     created_at = InstantField()
     unused_since = InstantField(null=True)
 
-    class Meta:
-        table_name = "notifyflow_policy"
 
-
-class ContactRow(Model):
+class ContactRow(Table):
     """One recipient of one incident."""
 
     incident_id = PlainTextField()
@@ -83,12 +78,8 @@ class ContactRow(Model):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
 
-    class Meta:
-        table_name = "notifyflow_contact"
-        primary_key = False
 
-
-class EscalationRow(Model):
+class EscalationRow(Table):
     """One incident to one recipient in one round."""
 
     id = PlainTextField(primary_key=True)
@@ -110,11 +101,8 @@ class EscalationRow(Model):
     reason = PlainTextField()
     is_quarantined = BooleanField()  # false unless adoption sets it
 
-    class Meta:
-        table_name = "notifyflow_escalation"
 
-
-class NotificationRow(Model):
+class NotificationRow(Table):
     """One escalation over one channel."""
 
     id = PlainTextField(primary_key=True)
@@ -142,11 +130,8 @@ class NotificationRow(Model):
     incident_event = ValueField(IncidentEvent, null=True)
     is_quarantined = BooleanField()  # false unless adoption sets it
 
-    class Meta:
-        table_name = "notifyflow_notification"
 
-
-class AttemptRow(Model):
+class AttemptRow(Table):
     """One call to a provider."""
 
     id = PlainTextField(primary_key=True)
@@ -169,11 +154,8 @@ class AttemptRow(Model):
     receipt_due_at = InstantField(null=True)
     times_polled = IntegerField(default=0)
 
-    class Meta:
-        table_name = "notifyflow_attempt"
 
-
-class TransitionRow(Model):
+class TransitionRow(Table):
     """One line of the transition log, numbered by the database."""
 
     id = BigIntegerField()
@@ -187,12 +169,8 @@ class TransitionRow(Model):
     at = InstantField()
     detail = TextsField()
 
-    class Meta:
-        table_name = "notifyflow_transition"
-        primary_key = False
 
-
-class ReceiptRow(Model):
+class ReceiptRow(Table):
     """One event of a provider, in the inbox."""
 
     provider = PlainTextField()
@@ -213,12 +191,8 @@ class ReceiptRow(Model):
     matched_attempt_id = PlainTextField(null=True)
     body = PlainTextField(forgotten_as="")
 
-    class Meta:
-        table_name = "notifyflow_receipt"
-        primary_key = False
 
-
-class CriticalRow(Model):
+class CriticalRow(Table):
     """A critical failure, linked to its operations incident; one for each escalation."""
 
     escalation_id = PlainTextField(primary_key=True)
@@ -227,11 +201,8 @@ class CriticalRow(Model):
     at = InstantField()
     is_counted = BooleanField()
 
-    class Meta:
-        table_name = "notifyflow_critical"
 
-
-class NoticeRow(Model):
+class NoticeRow(Table):
     """Another problem that operations is told of, once a day for each reason and provider."""
 
     reason = PlainTextField()
@@ -239,7 +210,3 @@ class NoticeRow(Model):
     day = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
-
-    class Meta:
-        table_name = "notifyflow_notice"
-        primary_key = False

@@ -1,6 +1,6 @@
 """The tables beside incidents: provider health, pauses, outages, API keys, stored responses, the environment."""
 
-from peewee import BigIntegerField, BooleanField, IntegerField, Model
+from peewee import BigIntegerField, BooleanField, IntegerField
 
 from notifyflow.core.model import DeferralReason, Notified
 from notifyflow.core.pauses import Scope
@@ -15,9 +15,10 @@ from notifyflow.storage.fields import (
     SlicesField,
     ValueField,
 )
+from notifyflow.storage.models.table import Table
 
 
-class ProviderHealthRow(Model):
+class ProviderHealthRow(Table):
     """The health of one provider on one channel: its recent slots and its circuit."""
 
     channel = PlainTextField()
@@ -31,12 +32,8 @@ class ProviderHealthRow(Model):
     times_opened = IntegerField()
     probe_until = InstantField(null=True)
 
-    class Meta:
-        table_name = "notifyflow_provider_health"
-        primary_key = False
 
-
-class PauseRow(Model):
+class PauseRow(Table):
     """A pause: of what, until when, by whom."""
 
     scope = EnumField(Scope)
@@ -46,12 +43,8 @@ class PauseRow(Model):
     paused_by = PlainTextField()
     is_for_critical = BooleanField()
 
-    class Meta:
-        table_name = "notifyflow_pause"
-        primary_key = False
 
-
-class StopRow(Model):
+class StopRow(Table):
     """A past period in which an operator had stopped something: a pause, or the quarantine of an incident."""
 
     scope = PlainTextField()
@@ -60,34 +53,23 @@ class StopRow(Model):
     ended_at = InstantField()
     is_for_critical = BooleanField()
 
-    class Meta:
-        table_name = "notifyflow_stop"
-        primary_key = False
 
-
-class OutageRow(Model):
+class OutageRow(Table):
     """A period without sweeps; the one row that is not over begins at the last sweep."""
 
     began_at = InstantField()
     ended_at = InstantField(null=True)
     is_over = BooleanField()
 
-    class Meta:
-        table_name = "notifyflow_outage"
-        primary_key = False
 
-
-class HeartbeatRow(Model):
+class HeartbeatRow(Table):
     """When the last heartbeat was sent; one row."""
 
     name = PlainTextField(primary_key=True)
     at = InstantField()
 
-    class Meta:
-        table_name = "notifyflow_heartbeat"
 
-
-class ApiKeyRow(Model):
+class ApiKeyRow(Table):
     """One API key, without its secret."""
 
     id = PlainTextField(primary_key=True)
@@ -100,11 +82,8 @@ class ApiKeyRow(Model):
     revoked_at = InstantField(null=True)
     last_used_at = InstantField(null=True)
 
-    class Meta:
-        table_name = "notifyflow_api_key"
 
-
-class IdempotentResponseRow(Model):
+class IdempotentResponseRow(Table):
     """The response to a request with an idempotency key, until it expires."""
 
     api_key_id = PlainTextField()
@@ -113,12 +92,8 @@ class IdempotentResponseRow(Model):
     notified = ValueField(Notified, forgotten_as=OnForget.KEEP)  # the row expires within a day
     expires_at = InstantField()
 
-    class Meta:
-        table_name = "notifyflow_idempotent_response"
-        primary_key = False
 
-
-class ReplyCodeRow(Model):
+class ReplyCodeRow(Table):
     """The code by which a reply to a text message acknowledges an incident."""
 
     number = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
@@ -128,24 +103,16 @@ class ReplyCodeRow(Model):
     is_shown = BooleanField()
     issued_at = InstantField()
 
-    class Meta:
-        table_name = "notifyflow_reply_code"
-        primary_key = False
 
-
-class OptOutRow(Model):
+class OptOutRow(Table):
     """A number that may no longer be texted from one of our numbers."""
 
     our_number = PlainTextField()
     number = KeyTextField(forgotten_as=OnForget.KEEP)  # a number that said STOP is not texted again
     at = InstantField()
 
-    class Meta:
-        table_name = "notifyflow_opt_out"
-        primary_key = False
 
-
-class NumberRow(Model):
+class NumberRow(Table):
     """A number that was sent texts or responses."""
 
     number = KeyTextField(primary_key=True, forgotten_as=OnForget.DELETE_ROW)
@@ -153,32 +120,23 @@ class NumberRow(Model):
     texted_at = InstantField()
     responded_at = InstantsField()
 
-    class Meta:
-        table_name = "notifyflow_number"
 
-
-class EnvironmentRow(Model):
+class EnvironmentRow(Table):
     """The environment the database belongs to; no row until it is set."""
 
     one = IntegerField(primary_key=True)
     name = PlainTextField()
     since = InstantField()
 
-    class Meta:
-        table_name = "notifyflow_environment"
 
-
-class QuarantineRow(Model):
+class QuarantineRow(Table):
     """An incident that was unfinished when its database was adopted; none of its notifications is sent."""
 
     incident_id = PlainTextField(primary_key=True)
     quarantined_at = InstantField()
 
-    class Meta:
-        table_name = "notifyflow_quarantine"
 
-
-class TurnRow(Model):
+class TurnRow(Table):
     """The turns a namespace has had on a channel, counted separately for CRITICAL and everything else."""
 
     channel = PlainTextField()
@@ -186,19 +144,11 @@ class TurnRow(Model):
     namespace = PlainTextField()
     served = BigIntegerField()
 
-    class Meta:
-        table_name = "notifyflow_turn"
-        primary_key = False
 
-
-class SpentRow(Model):
+class SpentRow(Table):
     """The calls or texts to an address, or to a prefix of numbers, in one hour."""
 
     channel = PlainTextField()
     scope = PlainTextField()
     hour = InstantField()
     count = IntegerField()
-
-    class Meta:
-        table_name = "notifyflow_spent"
-        primary_key = False
