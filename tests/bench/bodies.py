@@ -125,10 +125,10 @@ def noise(size: int = SIZE) -> dict[str, Make]:
 
 def _incident(**fields: object) -> tuple[str, str]:
     """Return the text of an incident before and after one field."""
-    said = json.dumps(
+    document = json.dumps(
         {"key": "k", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}], "strict": True, **fields}
     )
-    before, _, after = said.partition('"#"')
+    before, _, after = document.partition('"#"')
     return before, after
 
 

@@ -11,5 +11,5 @@ from tests.servers.postgres import copy_installation
 @pytest.mark.parametrize("program", ["initdb", "postgres"])
 def test_a_copy_of_postgresql_runs_where_the_wheel_may_not_be_read(tmp_path: Path, program: str) -> None:
     copy = copy_installation(tmp_path)
-    said = subprocess.run([copy / "bin" / program, "--version"], check=True, capture_output=True, text=True).stdout
-    assert "PostgreSQL" in said
+    output = subprocess.run([copy / "bin" / program, "--version"], check=True, capture_output=True, text=True).stdout
+    assert "PostgreSQL" in output

@@ -188,7 +188,7 @@ def test_the_next_transaction_does_not_wait_for_the_report_of_the_last() -> None
         assert first.result(DEADLINE_S) == "first"
 
 
-def test_whoever_reports_is_told_of_an_error_in_it_and_the_others_of_their_results() -> None:
+def test_an_error_in_the_report_reaches_its_caller_and_the_others_get_their_results() -> None:
     def report(consequences: Consequences) -> None:
         raise RuntimeError
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ class _Connection(asyncio.Protocol):
             if len(self._unread) < end:
                 return
             self._unread = self._unread[end:]
-            self._transport.write(_ANSWER)
+            self._transport.write(_RESPONSE)
 
 
 async def _serve() -> None:

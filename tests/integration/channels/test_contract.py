@@ -82,7 +82,7 @@ def test_ses_reports_our_attempt_where_a_configuration_set_publishes_events(serv
         assert provider.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15)
 
 
-def test_push_services_hold_a_message_no_longer_than_it_is_valid(server: HttpServer) -> None:
+def test_push_services_keep_a_message_no_longer_than_it_is_valid(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "sns")
     server.respond(*bench.accepted)
     with bench.provider(server) as (provider, message):

@@ -161,7 +161,7 @@ def test_a_large_submission_does_not_wait_for_the_others(flow: NotifyFlow) -> No
     gathering._is_led = False
 
 
-def test_whoever_waits_for_others_all_the_time_is_told_and_nothing_is_stored(flow: NotifyFlow, store: CountingStore) -> None:
+def test_a_submission_that_only_waits_for_others_is_refused_and_not_stored(flow: NotifyFlow, store: CountingStore) -> None:
     flow._service._submissions._gathering._is_led = True
     with store.within(0.1) as deadline, pytest.raises(StorageUnavailable, match="submissions that came earlier"):
         flow.notify(_incident("db-1"), [ADA])

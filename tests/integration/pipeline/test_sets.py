@@ -420,7 +420,7 @@ def test_a_request_that_is_refused_harms_no_other_of_its_set(driver: Driver) -> 
     assert len(driver.claim("email")) == 3
 
 
-def test_one_set_opens_and_repeats_and_answers(driver: Driver) -> None:
+def test_one_set_opens_incidents_repeats_keys_and_returns_stored_responses(driver: Driver) -> None:
     (first,) = store_all(driver.deps, [_submitted("db-1", "ada", once=_once("k"))]).results
     settled = store_all(
         driver.deps,
@@ -432,8 +432,8 @@ def test_one_set_opens_and_repeats_and_answers(driver: Driver) -> None:
             _submitted("db-2", "ben", once=_once("l")),
         ],
     )
-    answered, raised, counted, new, same = settled.results
-    assert answered == first
+    repeated_request, raised, counted, new, same = settled.results
+    assert repeated_request == first
     assert isinstance(raised, Notified)
     assert isinstance(new, Notified)
     assert raised.added == ("ben",)

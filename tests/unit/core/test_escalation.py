@@ -501,8 +501,8 @@ def test_a_suspicion_is_not_enough_for_a_critical_failure() -> None:
 
 
 def test_a_pressed_key_is_no_critical_failure() -> None:
-    answered = page("voice", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.HUMAN), tier=3)
-    assert alerts(decide(context(failed("email"), failed("sms", tier=2), answered, tier=3))) == []
+    picked_up = page("voice", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.HUMAN), tier=3)
+    assert alerts(decide(context(failed("email"), failed("sms", tier=2), picked_up, tier=3))) == []
 
 
 def test_a_policy_without_critical_channels_knows_exhaustion_only() -> None:

@@ -153,7 +153,7 @@ def test_every_state_can_be_reached_and_only_the_ends_are_not_left(table: Table)
     assert {state for state in table.states if not any(source == state != target for source, target in arrows)} == set(table.ends)
 
 
-def test_a_machine_has_no_back_door_and_keeps_no_subject() -> None:
+def test_a_machine_has_no_other_moves_and_keeps_no_subject() -> None:
     for machine in MACHINES.values():
         assert set(machine._engine.events) == {event.name for event in machine.table.events}
         assert machine._engine.models == []
