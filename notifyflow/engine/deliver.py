@@ -215,6 +215,7 @@ class Deliverer:
             return done, goes_on and not self._precedence.takes_thread()
         finally:
             del self._hands[id(hand)]
+            self._recorder.release(list(_drain(hand)))  # something only if the thread was cut short
 
     def _attempt_all(self, hand: deque[Claimed], recordings: Recordings) -> bool:
         """Make claimed attempts one after the other; return False if the thread has to give way, or the process stops."""

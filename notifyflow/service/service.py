@@ -46,7 +46,7 @@ _log = structlog.get_logger("notifyflow.app")
 SUBMIT_WITHIN_S = 5.0
 """How long a sender waits for the database at most: connecting, the check of the schema and every statement included."""
 _RECENT = timedelta(days=30)
-_MOST_RECEIPTS = 100
+MOST_RECEIPTS = 100
 """How many receipts one transaction takes at most."""
 
 
@@ -74,7 +74,7 @@ class Service:
         self._integrations = Integrations(use_cases, policies, directory)
         self._directory = self._integrations.directory
         self._receipts: Gathering[Received, Fate] = Gathering(
-            partial(use_cases.commit, receive_all), use_cases.report, most=_MOST_RECEIPTS
+            partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)
         self._strangers = Strangers(

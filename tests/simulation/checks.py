@@ -218,7 +218,8 @@ class Checks:
         An attempt whose lease was over before is not its own any more; no sweep takes it back while its incident is quarantined.
         """
         for (attempt_id,) in self._database.look(_RUNNING, instant_text(process.now())):
-            is_its_own = self._claimed_by.get(attempt_id) is process and self._claimed_s[attempt_id] >= process.booted_s
+            since_s = max(process.booted_s, process.interrupted_s)  # the attempt that a thread was making is left in doubt
+            is_its_own = self._claimed_by.get(attempt_id) is process and self._claimed_s[attempt_id] >= since_s
             require(not is_its_own, f"{attempt_id[-4:]} runs still, and its worker has stopped")
 
     # -- at the end

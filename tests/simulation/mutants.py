@@ -4,7 +4,7 @@ A mutant wraps or replaces one thing from outside; the product has no switches. 
 (a row lock, the guard of an update, a constraint), a mutant that shows what the last one is for takes the ones before it away.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.attempts import Attempts, select_refs
 from notifyflow.storage.conditions import IS_UNRESOLVED
@@ -55,6 +55,16 @@ class NoDueSweep(Overriding, Work):
 class NoLeaseSweep(Overriding, Attempts):
     def expired_leases(self, **arguments: Any) -> Any:
         return ()
+
+
+class BlindToNeighbours(Overriding, Notifications):
+    """Shows a decision the notifications as they were read, without what earlier items of the set made of them."""
+
+    def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        now = super().of(escalation_id)
+        own = next(reversed(self._unit._changed), None)
+        kept = {each.id: self._unit._kept[NotificationFacts, each.id] for each in now}
+        return tuple(each if (NotificationFacts, each.id) == own else kept[each.id].stored or each for each in now)
 
 
 class NoReceiptSweep(Overriding, Inbox):
@@ -225,6 +235,23 @@ def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any], *, u
         gathering._report(gathering._commit([ticket.item for ticket in late]).consequences)
 
 
+def _fail_together(handling: SetUseCase[Any, Any, Any], items: Mapping[int, Any], tx: Transaction) -> Mapping[int, Any]:
+    """Let the error of one item be that of all."""
+    try:
+        return _handle_all(handling, items, tx)
+    except use_case._Refused as refused:
+        raise use_case._Refused(dict.fromkeys(items, next(iter(refused.errors.values())))) from None
+
+
+def _keep_the_lead(gathering: Gathering[Any, Any], tickets: Sequence[Any], until: Any) -> None:
+    """Lead for ever if interrupted."""
+    try:
+        _lead(gathering, tickets, until)
+    except BaseException:
+        gathering._is_led = True
+        raise
+
+
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, goes_on: bool) -> bool:
     del notification_ids
     while deliverer._deliver_batch(channel, (), limit=20)[0]:
@@ -293,6 +320,7 @@ def _severity_of_what_is_new(incident: IncidentFacts, current: Any, *, has_new_f
 _page_or_wait = operations._page_or_wait
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
 _inform = outages.inform
+_lead, _handle_all = Gathering._lead, SetUseCase._handle_all
 
 
 @contextmanager
@@ -342,7 +370,7 @@ class Mutant:
 MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=17),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=121),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
     Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=27),
     Mutant(
@@ -369,7 +397,7 @@ MUTANTS = (
     Mutant("a pause that no claim checks", Variant(parts=(NoPauses,)), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant(
-        "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "page_expires_at", _age_by_the_clock), known=3
+        "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "page_expires_at", _age_by_the_clock), known=24
     ),
     Mutant(
         "tiers that open by time through a pause", swap=lambda: swapped(tier_rules, "_opens_at", _open_by_the_clock), known=25
@@ -381,7 +409,12 @@ MUTANTS = (
         known=77,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
-    Mutant("outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=3),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=87),
+    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=10),
+    Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_lead", _keep_the_lead), known=3),
+    Mutant(
+        "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=14
+    ),
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
@@ -404,7 +437,7 @@ MUTANTS = (
     ),
     Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),
-    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=363),
+    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=151),
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),

@@ -1,6 +1,7 @@
 """A second namespace with the same incident keys and recipient ids: no ingest key moves another namespace's row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,7 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
@@ -43,12 +43,12 @@ class Namespaces:
         self._acting: dict[Task, str] = {}
         self._before: dict[str, list[Any]] = {}
 
-    def write_script(self, people: Callable[..., None], accepted: list[str], policy: Policy, *, until_s: float) -> None:
+    def write_script(self, people: Callable[..., None], notify: Callable[..., str], policy: Policy, *, until_s: float) -> None:
         """Plan the other namespace's requests.
 
         Args:
             people: Schedules an act: (delay in seconds, act).
-            accepted: The list to which accepted incidents are added.
+            notify: Submits (incident, recipients, policy, namespace), and returns the incident's id.
             policy: The policy of their incidents.
             until_s: When all faults end.
         """
@@ -56,7 +56,7 @@ class Namespaces:
             return
         chance = self._chance
         for _ in range(chance.choice((1, 2, 3))):
-            people(chance.choice((0.0, chance.uniform(0, until_s))), self.within(OTHER, partial(self._notify, accepted, policy)))
+            people(chance.choice((0.0, chance.uniform(0, until_s))), partial(self._notify, notify, policy))
         for act in (acknowledge, resolve):
             if chance.random() < 0.5:
                 people(chance.uniform(0, until_s), self.within(OTHER, partial(self._end, act)))
@@ -71,14 +71,21 @@ class Namespaces:
         def watched(deps: Dependencies) -> Consequences:
             if not self._is_shared or namespace is None:
                 return act(deps)
-            me = self._world.task
-            self._acting[me] = namespace
-            try:
+            with self.acting(namespace):
                 return act(deps)
-            finally:
-                self._acting.pop(me, None)
 
         return watched
+
+    @contextmanager
+    def acting(self, namespace: str | None) -> Iterator[None]:
+        """Let transactions in the block change rows of one namespace only; None lets them change any."""
+        me = self._world.task
+        if self._is_shared and namespace is not None:
+            self._acting[me] = namespace
+        try:
+            yield
+        finally:
+            self._acting.pop(me, None)
 
     def before_commit(self, session: Session) -> None:
         """Remember the rows that the transaction must not change."""
@@ -96,17 +103,17 @@ class Namespaces:
     def _rows(self, namespace: str) -> dict[str, list[Any]]:
         return {table: self._database.look(query, namespace) for table, query in _ROWS.items()}
 
-    def _notify(self, accepted: list[str], policy: Policy, deps: Dependencies) -> Consequences:
+    def _notify(self, notify: Callable[..., str], policy: Policy, deps: Dependencies) -> Consequences:
+        del deps
         chance = self._chance
         who = chance.choice(("ada", "eve"))
         addresses = {name: f"{chance.choice((who, 'eve'))}@{name}" for name in CHANNELS if chance.random() < 0.6} or {
             "email": "eve@email"
         }
         incident = Incident(key="db-1", title="all is well", severity=chance.choice(list(Severity)))
-        notified = notify(deps, incident, [Recipient(id=who, addresses=addresses)], policy=policy, namespace=OTHER)
-        accepted.append(notified.value.incident_id)
-        self._world.note(f"notified elsewhere: {notified.value.incident_id[-4:]} {incident.severity} {who}")
-        return notified.consequences
+        incident_id = notify(incident, [Recipient(id=who, addresses=addresses)], policy, OTHER)
+        self._world.note(f"notified elsewhere: {incident_id[-4:]} {incident.severity} {who}")
+        return NOTHING
 
     def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
         done = act(deps, ByKey("db-1", OTHER), by="eve", via=Via.LIBRARY)

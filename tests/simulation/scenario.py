@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from notifyflow.core.incident_events import Subscriber
+from notifyflow.core.intake import validation
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
@@ -21,9 +22,9 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.page_again import page_again
-from notifyflow.pipeline.ports import Consequences, Dependencies
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.storage.fields import instant_text
@@ -37,8 +38,8 @@ from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.rush import Rush
-from tests.simulation.submissions import WebSubmissions
-from tests.simulation.world import START, Monitor, Process, Task, Violation, World, require
+from tests.simulation.web import Web
+from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
 from tests.traits import TRAITS
 
 HEALS_WITHIN_S = 900.0
@@ -52,9 +53,13 @@ _THREADS = 3
 _FOLLOWED = 0.3
 _STALLING = 0.15
 _STALLS = 0.2
+_INTERRUPTING = 0.2
+_INTERRUPTS = 0.03
 _LEFT = 0.2
 _AGEING = 0.25
 _STORM = 6
+_BURSTING = 0.15
+_BURST = 6
 _CROWDED = 0.1
 _CROWD = 9
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
@@ -143,8 +148,7 @@ class Scenario:
         self._broker = Broker(world)
         self._skews_s = chance.choice((0.0, 0.0, 1.0, 30.0, 120.0))
         world.widest_skew_s = 2 * self._skews_s
-        self._submissions = WebSubmissions(world, self._database, self._broker)
-        self._web = self._process("web", lambda process: self._submissions.boot(self._deps(process)))
+        self._web_process = self._process("web", self._boot_web)
         self._outside = Outside(world, self._database, self._receive)
         self._workers = [self._process(f"worker-{n}", self._boot) for n in range(1, chance.choice((1, 2, 2, 3)) + 1)]
         self._ids = Ids(chance)
@@ -206,6 +210,8 @@ class Scenario:
             world.odds = {name: most * chance.random() for name, most in _FAULTS.items() if chance.random() < 0.5}
         if world.apart("stalls").random() < _STALLING:
             world.odds["stall"] = _STALLS
+        if world.apart("interrupts").random() < _INTERRUPTING:
+            world.odds["interrupt"] = _INTERRUPTS
         for _ in range(chance.choice((0, 0, 1, 2))):
             world.after(chance.uniform(0, self._heals_s), partial(self._lose_database, chance.expovariate(1 / 15)))
         for _ in range(chance.choice((0, 0, 1, 2))):
@@ -234,10 +240,10 @@ class Scenario:
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
+        self._write_burst(self.world.apart("burst"))
         self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
-        self._submissions.write_script(self._people, self._notify, until_s=self._heals_s)
-        self._namespaces.write_script(self._people, self._accepted, self._policy, until_s=self._heals_s)
+        self._namespaces.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
         """In some worlds, notify many recipients at once and stop a worker meanwhile."""
@@ -247,6 +253,15 @@ class Scenario:
             self._people(at_s, partial(self._notify, key="db-2"), chance.choice(list(Severity)), people)
             worker = chance.choice(self._workers)
             self._operators.stop(worker, at_s + chance.uniform(0.05, 15), on_stop=self._checks.on_stop)
+
+    def _write_burst(self, chance: Random) -> None:
+        """In some worlds, several systems report the same two incidents at once."""
+        if chance.random() < _BURSTING:
+            at_s = chance.uniform(0, self._heals_s)
+            for number in range(_BURST):
+                severity = chance.choice(list(Severity))
+                act = partial(self._notify, key=f"burst-{number % 2}")
+                self._people(at_s + chance.random() / 100, act, severity, [self._recipient(f"b{number}")])
 
     def _age(self, policy: Policy) -> Policy:
         """In some worlds, let pages expire within minutes."""
@@ -296,6 +311,11 @@ class Scenario:
         )
         return replace(deps, **self._variant.deps)
 
+    def _boot_web(self, process: Process) -> None:
+        """Start the web service, which has the threads of the requests that come."""
+        reporter = Reporter(self._broker, self._database)
+        self._web = Web(self.world, self._database, self._namespaces, self._deps(process), reporter)
+
     def _boot(self, process: Process) -> None:
         """Start the threads of one worker process: those that handle rings, and a sweeper."""
         deps = self._deps(process)
@@ -313,14 +333,15 @@ class Scenario:
         deliverer.share(_THREADS)
         self._operators.started(process, deliverer)
         for _ in range(_THREADS):
-            process.spawn(lambda: self._handle_rings(deliverer))
+            process.spawn(lambda: self._handle_rings(deliverer)).is_interruptible = True
         process.spawn(lambda: self._sweep(deps, reporter, deliverer))
 
     def _handle_rings(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
             ring = self._broker.receive()
             self._operators.note_ring(deliverer, ring.notification_ids)
-            self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
+            with suppress(Interrupted):
+                self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
 
     def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
@@ -399,9 +420,9 @@ class Scenario:
             self._start_act(act, tries)
 
     def _in_web(self, act: Callable[[Dependencies], Consequences]) -> Task | None:
-        if self._web.is_dead:
+        if self._web_process.is_dead:
             return None
-        deps = self._deps(self._web)
+        deps = self._deps(self._web_process)
         reporter = Reporter(self._broker, self._database)
 
         def body() -> None:
@@ -414,23 +435,32 @@ class Scenario:
             task.is_done = True
             reporter.report(consequences)
 
-        task = self._web.spawn(body)
+        task = self._web_process.spawn(body)
+        task.is_interruptible = True
         return task
 
     def _receive(self, receipt: Receipt) -> Task | None:
         self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.result}")
-        return self._in_web(lambda deps: receive(deps, receipt, raw="").consequences)
+
+        def act(deps: Dependencies) -> Consequences:
+            del deps
+            self._web.receive(receipt)
+            return NOTHING
+
+        return self._in_web(act)
 
     def _notify(self, severity: Severity, people: list[Recipient], deps: Dependencies, *, key: str = "db-1") -> Consequences:
-        return self._namespaces.within(SHARED, lambda deps: self._store(severity, people, deps, key))(deps)
-
-    def _store(self, severity: Severity, people: list[Recipient], deps: Dependencies, key: str) -> Consequences:
         del deps
-        incident = Incident(key=key, title="down", severity=severity)
-        accepted = self._submissions.submit(incident, people, self._policy)
-        self._accepted.append(accepted.incident_id)
-        self.world.note(f"notified: {accepted.incident_id[-4:]} {severity} {[each.id for each in people]}")
-        return Consequences()
+        incident_id = self._submit(Incident(key=key, title="down", severity=severity), people, self._policy, SHARED)
+        self.world.note(f"notified: {incident_id[-4:]} {severity} {[each.id for each in people]}")
+        return NOTHING
+
+    def _submit(self, incident: Incident, people: list[Recipient], policy: Policy, namespace: str) -> str:
+        deps = self._deps(self._web_process)
+        admitted = validation.admit(incident, people, deps.check_address, deps.channels)
+        incident_id = self._web.submit(Submitted(admitted=admitted, policy=policy, namespace=namespace))
+        self._accepted.append(incident_id)
+        return incident_id
 
     def _acknowledge(self, deps: Dependencies) -> Consequences:
         by = self._chance.choice(("ada", "ben", "eve"))

@@ -31,6 +31,10 @@ class Killed(BaseException):
     """Thrown into the greenlets of a process that dies."""
 
 
+class Interrupted(BaseException):
+    """Raised in a thread whose request or actor is cut short, while its process goes on."""
+
+
 class Process:
     """One process: its clock, its greenlets, and whether it runs, stands still or is dead."""
 
@@ -40,6 +44,7 @@ class Process:
         self.skew = timedelta(seconds=skew_s)
         self.tasks: list[Task] = []
         self.booted_s = 0.0
+        self.interrupted_s = 0.0
         self.paused_until_s = 0.0
         self.is_dead = True
         self._boot = boot
@@ -125,6 +130,7 @@ class Task:
         self.world = process.world
         self.session: object = None  # the transaction it is in, if any
         self.is_done = False  # whether its work is done
+        self.is_interruptible = False  # whether it is the thread of a request or an actor
         self.greenlet = greenlet(self._run, parent=self.world.hub)
         self._body = body
         self._awaited = 0  # the number of the wake-up that it waits for; older ones are void
@@ -148,7 +154,7 @@ class Task:
     def _run(self) -> None:
         try:
             self._body()
-        except Killed:
+        except (Killed, Interrupted):
             return
 
 
@@ -224,6 +230,9 @@ class World:
             self.die()
         if self.strikes("pause", where):
             process.paused_until_s = self.now_s + self.random.uniform(1, 150)
+        if self.task.is_interruptible and where.startswith("before") and self.strikes("interrupt", where):
+            process.interrupted_s = self.now_s
+            raise Interrupted
         self.sleep(self.random.expovariate(1000))
 
     def strikes(self, fault: str, where: str) -> bool:

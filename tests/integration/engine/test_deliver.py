@@ -230,6 +230,19 @@ def test_after_stop_what_runs_is_recorded_and_what_is_claimed_is_released(scene:
     assert scene.states("after") == [NotificationState.QUEUED]
 
 
+def test_a_thread_that_is_cut_short_gives_back_what_it_has_not_begun(scene: Scene) -> None:
+    def interrupt(_message: object) -> None:
+        raise KeyboardInterrupt
+
+    scene.deliverer.deliver("email", scene.notify("ada", key="before"))  # its latency is known, and several fit into a claim
+    scene.provider.script.append(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scene.deliverer.deliver("email", scene.notify("bob", "cyd", "dan"))
+    assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENDING"]
+    scene.deliverer.deliver("email", scene.notify("eve", key="after"))
+    assert scene.states("after") == [NotificationState.SENT]
+
+
 def test_what_others_overtook_is_rung_for_again_by_the_next_sweep(scene: Scene) -> None:
     (calm,) = scene.notify("ada", key="calm")
     (urgent,) = scene.notify("eve", key="urgent", severity=Severity.CRITICAL)
