@@ -3,12 +3,11 @@
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 import redis
 import structlog
 from dramatiq import Consumer, Message, MessageProxy
-from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer, _scripts
 from dramatiq.common import compute_backoff
 from dramatiq.errors import ConnectionClosed, DecodeError
 from dramatiq.middleware import Middleware
@@ -24,6 +23,13 @@ _OPTIONS = {"redis_message_id"}
 _PAUSE_S = 0.1
 _LONGEST_WAIT_S = 5.0
 """How long a consumer waits for a ring before it fetches anyway; dramatiq takes a process that is silent for 60 s for dead."""
+_ANNOUNCE = f"""
+if ARGV[1] == "enqueue" or ARGV[1] == "requeue" then
+    redis.pcall("publish", "{TOPIC}", ARGV[3])
+end
+""".encode()
+"""Wakes the consumers of a queue in every process; precedes dramatiq's script, which then changes the queue (ARGV: command, time,
+queue). Where Redis refuses it, consumers find the messages at their next fetch."""
 
 
 class RedisDoorbell(RedisBroker):
@@ -31,6 +37,7 @@ class RedisDoorbell(RedisBroker):
 
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(client=connect(url), namespace=NAMESPACE, middleware=list(middleware))  # type: ignore[no-untyped-call]
+        self.scripts["dispatch"] = self.client.register_script(_ANNOUNCE + _scripts["dispatch"])
         self.give_back: GiveBack | None = None
         self.listener = Listener(connect(url))
 
@@ -38,17 +45,6 @@ class RedisDoorbell(RedisBroker):
     def consumer_class(self) -> type[Consumer]:
         """The class that reads a queue."""
         return _PatientConsumer
-
-    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Put a message into its queue and announce it."""
-        stored: Message[Any] = super().enqueue(message, delay=delay)
-        self.announce(message.queue_name)
-        return stored
-
-    def announce(self, queue_name: str) -> None:
-        """Wake the consumers of a queue in every process; if that fails, they find its messages at their next fetch."""
-        with suppress(redis.RedisError):
-            self.client.publish(TOPIC, queue_name)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue without its queue of delayed messages, which would be polled in vain."""
@@ -159,4 +155,3 @@ class _PatientConsumer(_RedisConsumer):
             self.broker.give_back(rung_for(rings))
         with suppress(redis.RedisError):
             super().requeue(rings)  # type: ignore[no-untyped-call]
-            self.broker.announce(self.queue_name)

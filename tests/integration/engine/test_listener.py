@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 import pytest
 from dramatiq import MessageProxy
@@ -19,6 +19,8 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 60
+CONNECTING = {"CLIENT", "HELLO", "PING", "SELECT"}
+"""What connections and listeners send of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,21 @@ def test_a_ring_wakes_the_consumer_of_its_queue_and_no_other(redis: Redis, broke
     ring(redis, "of a plug-in that only others have")
     ring(redis)
     assert rung.wait(DEADLINE_S)
+
+
+def test_a_ring_is_stored_and_announced_in_one_round_trip(redis: Redis) -> None:
+    bell = BrokerBell(RedisDoorbell(redis.url))
+    bell.ring("email", Severity.ERROR, ["n1"])  # connects and loads the script
+    with connect(redis.url).monitor() as monitor:
+        bell.ring("email", Severity.ERROR, ["n2"])
+        bell.ring("sms", Severity.CRITICAL, ["n3"])
+        redis.execute("ECHO", "end")
+        seen = list(takewhile(lambda each: each["command"] != "ECHO end", monitor.listen()))
+    sent = [each["command"].split()[0] for each in seen if each["client_type"] != "lua"]
+    assert [command for command in sent if command not in CONNECTING] == ["EVALSHA", "EVALSHA"]
+    published = [each["command"].split()[-1] for each in seen if each["command"].startswith("publish")]
+    assert published == ["email", "sms.critical"]
+    bell.close()
 
 
 def test_one_connection_serves_all_queues_of_a_process(redis: Redis, broker: RedisDoorbell, rung: threading.Event) -> None:
