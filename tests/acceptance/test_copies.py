@@ -17,7 +17,7 @@ def run_confirmed(line: CommandLine, reply: str, *arguments: str, **variables: s
     ours, theirs = pty.openpty()
     try:
         os.write(ours, reply.encode())
-        return line.run(*arguments, refused=theirs, **variables)
+        return line.run(*arguments, stdin=theirs, **variables)
     finally:
         os.close(ours)
         os.close(theirs)

@@ -55,7 +55,7 @@ Medians of {rounds} rounds in turn. The ratio is {ratio:.2f} ({lowest:.2f} to {h
    :widths: 84 16
 
    * - Callbacks about {texts:,} texts, in disorder, {took_s:.0f} s long
-     - {told:,}
+     - {callbacks:,}
    * - Events among them; all the others are repetitions
      - {events:,}
    * - Events that are not in the inbox, or not with their attempt
