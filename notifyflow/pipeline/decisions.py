@@ -43,50 +43,42 @@ def decide_page(tx: Transaction, escalation: EscalationFacts, row: NotificationF
 
 def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> None:
     """Decide a locked escalation by its stored state; its incident and notifications are read after its lock."""
-    context = DecisionContext(
-        escalation=escalation,
-        incident=tx.ledger.incidents.get(escalation.incident_id),
-        notifications=tx.ledger.notifications.of(escalation.id),
-        addresses=frozenset(tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id).addresses),
-        calling=tx.deps.calling,
-    )
-    context = outages.inform(tx, context)
+    incident = tx.ledger.incidents.get(escalation.incident_id)
+    contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)
+    context = outages.inform(tx, _context(tx, escalation, incident, contact, tx.ledger.notifications.of(escalation.id)))
     callback_paths.look_into(tx, context)
     write(tx, context, escalations.decide(context, event=cause, now=tx.now))
 
 
 def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> tuple[DecisionContext, ...]:
-    """Lock an incident's current escalations, and their notifications.
-
-    Args:
-        tx: The transaction; it holds the incident's lock.
-        incident: As it is now.
-        only: Recipients; None means all.
-    """
+    """Lock the current escalations, and their notifications, of an incident that is locked: those of some recipients, or all."""
     locked = [each for each in tx.ledger.escalations.lock_current(incident.id) if only is None or each.recipient_id in only]
     rows = tx.ledger.notifications.lock_of([each.id for each in locked])
     contacts = tx.ledger.contacts.of(incident.id)
     own: dict[str, list[NotificationFacts]] = defaultdict(list)
     for row in rows:
         own[row.escalation_id].append(row)
-    return tuple(
-        DecisionContext(
-            escalation=each,
-            incident=incident,
-            notifications=tuple(own[each.id]),
-            addresses=frozenset(contacts[each.recipient_id].addresses),
-            calling=tx.deps.calling,
-        )
-        for each in locked
+    return tuple(_context(tx, each, incident, contacts[each.recipient_id], own[each.id]) for each in locked)
+
+
+def _context(
+    tx: Transaction,
+    escalation: EscalationFacts,
+    incident: IncidentFacts,
+    contact: Contact,
+    rows: Sequence[NotificationFacts] = (),
+) -> DecisionContext:
+    return DecisionContext(
+        escalation=escalation,
+        incident=incident,
+        notifications=tuple(rows),
+        addresses=frozenset(contact.addresses),
+        calling=tx.deps.calling,
     )
 
 
 def stopped(contexts: Collection[DecisionContext]) -> Stopped:
-    """Return the pages that the end of escalations stopped, and those that had left already.
-
-    Args:
-        contexts: The escalations as they were before.
-    """
+    """Return the pages that were stopped with escalations, which are given as they were before, and those that had left."""
     pages = [
         (row.state, Page(recipient_id=context.escalation.recipient_id, channel=row.channel, notification_id=row.id))
         for context in contexts
@@ -103,14 +95,9 @@ def stopped(contexts: Collection[DecisionContext]) -> Stopped:
 def start(
     tx: Transaction, incident: IncidentFacts, contact: Contact, *, last_round: int = 0, repetition: int = 1
 ) -> EscalationFacts:
-    """Start a recipient's next round.
+    """Start the round of a recipient that follows ``last_round``, 0 before the first; the incident is locked.
 
-    Args:
-        tx: The transaction; it holds the incident's lock.
-        incident: As it is now.
-        contact: Whose round.
-        last_round: The number of the recipient's newest round, or 0.
-        repetition: Which of the policy's rounds it is; 1 where the policy did not start it.
+    ``repetition`` is the number of the policy's round; 1 where the policy did not start it.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
@@ -122,9 +109,7 @@ def start(
         started_at=tx.now,
         repetition=repetition,
     )
-    context = DecisionContext(
-        escalation=new, incident=incident, notifications=(), addresses=frozenset(contact.addresses), calling=tx.deps.calling
-    )
+    context = _context(tx, new, incident, contact)
     decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.escalations.add(decided.after, event="started", detail=detail)
@@ -164,7 +149,7 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
 def _apply_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:
     match effect:
         case OpenTier():
-            tx.queue([_page(tx, escalation, effect.number, channel) for channel in effect.channels], event="queued")
+            tx.queue([tx.new_row(escalation, channel, tier=effect.number) for channel in effect.channels])
         case StopPages():
             for row in context.notifications:
                 if row.kind is Kind.PAGE:
@@ -177,16 +162,3 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
             start(tx, context.incident, contact, last_round=escalation.round, repetition=effect.repetition)
         case _:
             assert_never(effect)
-
-
-def _page(tx: Transaction, escalation: EscalationFacts, tier: int, channel: str) -> NotificationFacts:
-    return NotificationFacts(
-        id=tx.deps.ids.new(),
-        incident_id=escalation.incident_id,
-        escalation_id=escalation.id,
-        channel=channel,
-        severity=escalation.severity,
-        max_attempts=escalation.policy.retries.schedule(channel, escalation.severity).attempts,
-        created_at=tx.now,
-        tier=tier,
-    )

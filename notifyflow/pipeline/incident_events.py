@@ -1,6 +1,6 @@
 """Sends incident events to subscribers: one notification per subscriber, queued in the transaction of the event."""
 
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.incident_events import AMENDED, IncidentEvent
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.policy import INCIDENT_EVENTS
@@ -21,10 +21,8 @@ def settle(tx: Transaction) -> None:
     for incident, event, detail, names in events:
         escalation = known[incident.id] = known.get(incident.id) or _start(tx, incident)
         waiting = _waiting(tx, escalation, incident) if event == AMENDED else frozenset()
-        tx.queue(
-            [_row(tx, escalation, _event(tx, incident, event, name, **detail)) for name in names if name not in waiting],
-            event="queued",
-        )
+        own = [_event(tx, incident, event, name, **detail) for name in names if name not in waiting]
+        tx.queue([tx.new_row(escalation, CHANNEL, Kind.INCIDENT_EVENT, incident_event=each) for each in own])
 
 
 def contact_of(event: IncidentEvent) -> Contact:
@@ -59,15 +57,12 @@ def _waiting(tx: Transaction, escalation: EscalationFacts, incident: IncidentFac
 
     It must be their last event: they keep the highest version and drop older ones.
     """
-    versions = sorted(
-        (row.incident_event.version, row.id, row) for row in tx.ledger.notifications.of(escalation.id) if row.incident_event
-    )
-    last = {row.incident_event.subscriber: row for _, _, row in versions if row.incident_event}
+    known = [(row.incident_event, row) for row in tx.ledger.notifications.of(escalation.id) if row.incident_event]
+    last = {event.subscriber: (event, row) for event, row in sorted(known, key=lambda each: (each[0].version, each[1].id))}
     return frozenset(
         name
-        for name, row in last.items()
-        if row.incident_event
-        and (row.incident_event.event == AMENDED or row.incident_event.version == incident.version)
+        for name, (event, row) in last.items()
+        if (event.event == AMENDED or event.version == incident.version)
         and row.state is NotificationState.QUEUED
         and not row.attempts
     )
@@ -86,19 +81,4 @@ def _event(
         version=incident.version,
         by=by,
         via=via,
-    )
-
-
-def _row(tx: Transaction, escalation: EscalationFacts, event: IncidentEvent) -> NotificationFacts:
-    return NotificationFacts(
-        id=tx.deps.ids.new(),
-        incident_id=event.incident_id,
-        escalation_id=escalation.id,
-        channel=CHANNEL,
-        kind=Kind.INCIDENT_EVENT,
-        tier=None,
-        severity=escalation.severity,
-        max_attempts=escalation.policy.retries.schedule(CHANNEL, escalation.severity).attempts,
-        created_at=tx.now,
-        incident_event=event,
     )

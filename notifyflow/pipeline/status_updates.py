@@ -5,7 +5,7 @@ from itertools import chain
 
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Result, Severity
+from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Result
 from notifyflow.pipeline.transaction import Transaction
 
 _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERED})
@@ -14,25 +14,15 @@ _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERE
 def queue(tx: Transaction, contexts: Collection[DecisionContext], *, by: str) -> None:
     """Queue status updates for recipients whom a page of any round reached or may have reached.
 
-    The person who did it only gets messages edited in place.
-
-    Args:
-        tx: The transaction.
-        contexts: The escalations that ended.
-        by: Who acknowledged or resolved the incident.
+    The person who acknowledged or resolved the incident only gets messages edited in place.
     """
     earlier = tx.ledger.notifications.of_earlier_rounds([context.escalation for context in contexts])
     rows = (_rows(tx, context, earlier.get(context.escalation.id, ()), by) for context in contexts)
-    tx.queue(list(chain.from_iterable(rows)), event="queued")
+    tx.queue(list(chain.from_iterable(rows)))
 
 
 def wording(incident: IncidentFacts, acknowledger: Contact | None) -> str:
-    """Return the text of a status update.
-
-    Args:
-        incident: As it is now.
-        acknowledger: Who acknowledged it, if that is one of its recipients.
-    """
+    """Return the text of a status update; the acknowledger is known if it is one of the incident's recipients."""
     if incident.state is IncidentState.RESOLVED:
         return "resolved"
     return f"{acknowledger.name if acknowledger else incident.acknowledged_by} acknowledged it"
@@ -62,20 +52,7 @@ def _rows(tx: Transaction, context: DecisionContext, earlier: Sequence[Notificat
     used = {channel for channel in used if tx.deps.traits(channel).gets_status_updates}
     if context.escalation.recipient_id == by or not tx.deps.sends_status_updates:
         used = {channel for channel in used if replaced_attempt(tx, rows, channel)}
-    return [
-        NotificationFacts(
-            id=tx.deps.ids.new(),
-            incident_id=context.incident.id,
-            escalation_id=context.escalation.id,
-            channel=channel,
-            kind=Kind.STATUS_UPDATE,
-            tier=None,
-            severity=Severity.INFO,
-            max_attempts=1,
-            created_at=tx.now,
-        )
-        for channel in sorted(used)
-    ]
+    return [tx.new_row(context.escalation, channel, Kind.STATUS_UPDATE) for channel in sorted(used)]
 
 
 def _was_used(row: NotificationFacts) -> bool:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident import IncidentUpdate
+from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, NotificationState, Result
+from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
@@ -85,13 +86,35 @@ class Transaction:
                 self.notices.append((_UNDELIVERED, f"{after.channel} {after.incident_event.subscriber}"))
         return after
 
-    def queue(self, rows: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
+    def new_row(
+        self,
+        escalation: EscalationFacts,
+        channel: str,
+        kind: Kind = Kind.PAGE,
+        *,
+        tier: int | None = None,
+        incident_event: IncidentEvent | None = None,
+    ) -> NotificationFacts:
+        """Return a notification of an escalation, for ``queue``; a status update is never urgent, and attempted once."""
+        is_update = kind is Kind.STATUS_UPDATE
+        return NotificationFacts(
+            id=self.deps.ids.new(),
+            incident_id=escalation.incident_id,
+            escalation_id=escalation.id,
+            channel=channel,
+            kind=kind,
+            tier=tier,
+            severity=Severity.INFO if is_update else escalation.severity,
+            max_attempts=1 if is_update else escalation.policy.retries.schedule(channel, escalation.severity).attempts,
+            created_at=self.now,
+            incident_event=incident_event,
+        )
+
+    def queue(self, rows: Sequence[NotificationFacts]) -> None:
         """Add notifications that are due now; one that exists already stays as it is."""
         placed = [replace(row, due_at=self.now, rung_at=self.now, namespace=self._namespace(row.incident_id)) for row in rows]
-        added = self.ledger.notifications.add(placed, event=event)
-        for row in added:
+        for row in self.ledger.notifications.add(placed, event="queued"):
             self._note_due(row)
-        return added
 
     def _namespace(self, incident_id: str) -> str:
         if incident_id not in self._namespaces:
@@ -112,19 +135,10 @@ class Transaction:
         for attempt in after.attempts:
             is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
             is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
-            if (
-                is_on_its_way
-                and attempt.provider_ref
-                and (is_new or (is_just_accepted and self._is_acknowledged_or_resolved(after)))
-            ):
-                self._recalls.append(
-                    Recall(
-                        attempt_id=attempt.id,
-                        channel=after.channel,
-                        provider=attempt.provider,
-                        provider_ref=attempt.provider_ref,
-                    )
-                )
+            ref = attempt.provider_ref if is_on_its_way and (is_new or is_just_accepted) else None
+            if ref and (is_new or self._is_acknowledged_or_resolved(after)):
+                recall = Recall(attempt_id=attempt.id, channel=after.channel, provider=attempt.provider, provider_ref=ref)
+                self._recalls.append(recall)
 
     def _is_acknowledged_or_resolved(self, row: NotificationFacts) -> bool:
         """Return whether the incident of a row is acknowledged for it or resolved; a newer round is no reason to stop ringing."""
