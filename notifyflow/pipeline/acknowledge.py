@@ -16,13 +16,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
-    """Acknowledge an incident.
-
-    Args:
-        deps: The dependencies of the use cases.
-        ref: The incident.
-        by: Who acknowledges it: a recipient's id, or any other text.
-        via: How.
+    """Acknowledge an incident for a recipient, whose id is ``by``, or for anybody else, by any other text.
 
     Returns:
         The pages that are cancelled, and those that had left already; false if nothing changed.
@@ -35,14 +29,9 @@ def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> C
 
 
 def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
-    """Acknowledge an incident that is locked, as one step of a transaction; see ``acknowledge``.
+    """Acknowledge a locked incident, as one step of a transaction; ``via`` is a ``Via`` or the channel of a reply.
 
-    Args:
-        tx: The transaction.
-        incident: The incident as it is now.
-        by: Who acknowledges it.
-        via: How: a ``Via``, or the channel of a reply.
-        detail: More facts for the transition log.
+    The details are more facts for the transition log.
     """
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)

@@ -54,12 +54,7 @@ def survey(deps: Dependencies, *, is_forced: bool = False) -> Survey:
 
 
 def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = False) -> int:
-    """Set the database's environment and quarantine all unfinished incidents; return how many are quarantined.
-
-    Args:
-        deps: The dependencies of the use cases.
-        environment: The environment's name, or None.
-        is_forced: Whether to adopt a database that is in use.
+    """Set the database's environment, or None, and quarantine all unfinished incidents; return how many are quarantined.
 
     Raises:
         DatabaseInUse: When a process has swept it within the last minute, unless forced.

@@ -8,14 +8,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def forget(deps: Dependencies, recipient_id: str) -> int:
-    """Overwrite a recipient's name, addresses and messages.
-
-    Args:
-        deps: The dependencies of the use cases.
-        recipient_id: The recipient.
-
-    Returns:
-        How many incidents they were removed from.
+    """Overwrite a recipient's name, addresses and messages; return how many incidents they were removed from.
 
     Raises:
         RecipientInUse: When they are a recipient of an unresolved incident; nothing was changed.

@@ -117,10 +117,7 @@ class Gathering(Generic[Item, T]):
 
         If the caller is interrupted while the item waits, it is not committed.
 
-        Args:
-            item: The item.
-            is_urgent: Whether it goes before all that are not.
-            until: How long it may take: the time of its transaction is limited by the least that one of its set has left.
+        An urgent one goes before all that are not. A transaction has as much time as the item of its set that has the least left.
 
         Raises:
             TimeIsOver: When its time was over before its transaction began.

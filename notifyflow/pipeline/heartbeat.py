@@ -18,11 +18,7 @@ class Pulse(StrEnum):
 
 
 def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
-    """Claim the next heartbeat for this process, if it is due and all is well.
-
-    Args:
-        deps: The dependencies of the use cases.
-        every: The time between two heartbeats of all processes together.
+    """Claim the next heartbeat of all processes together for this one, if it is due and all is well.
 
     Returns:
         ``OURS``: the caller sends it now. ``EARLY``: it is not due, or another process sends it. Otherwise: why it is withheld.

@@ -37,17 +37,10 @@ class RoutedRequest:
 
 
 def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: Via, namespace: str) -> Committed[int]:
-    """Handle as many requests as fit into one transaction, in their order.
+    """Handle as many requests as fit into one transaction, in their order; return how many, at least one.
 
-    Args:
-        deps: The dependencies of the use cases.
-        requests: At least one; sorted by key, so that two transactions do not wait for each other.
-        by: The name of the sender's API key.
-        via: The integration that they came through.
-        namespace: The namespace of their keys. A request to acknowledge or resolve an unknown or resolved incident does nothing.
-
-    Returns:
-        How many were handled.
+    They are sorted by key, so that two transactions do not wait for each other. A request to acknowledge or resolve an unknown or
+    resolved incident does nothing. ``by`` is the name of the sender's API key.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.

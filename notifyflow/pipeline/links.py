@@ -9,14 +9,7 @@ _GOOD_FOR = timedelta(days=7)
 
 
 def link(deps: Dependencies, incident_id: str, recipient_id: str, *, now: datetime) -> str | None:
-    """Return the link by which a recipient acknowledges an incident; None without a public URL or a secret key.
-
-    Args:
-        deps: The dependencies of the use cases.
-        incident_id: The incident.
-        recipient_id: The recipient.
-        now: When it is sent; it is valid for a week.
-    """
+    """Return a recipient's link to acknowledge an incident, valid for a week; None without a public URL or a secret key."""
     if deps.public_url is None or not deps.secret_keys:
         return None
     token = links.sign(deps.secret_keys, incident_id, recipient_id, now + _GOOD_FOR)

@@ -5,11 +5,5 @@ from notifyflow.pipeline.ports import Committed, Dependencies
 
 
 def add_notice(deps: Dependencies, reason: str, provider: str) -> Committed[None]:
-    """Count a notice into the operations incident, once a day per reason and provider.
-
-    Args:
-        deps: The dependencies of the use cases.
-        reason: The problem, in few words; nothing personal.
-        provider: The provider, or another subject.
-    """
+    """Count a problem, in few words and nothing personal, into the operations incident, once a day per reason and provider."""
     return use_case.run(deps, lambda tx: tx.notices.append((reason, provider)))

@@ -83,10 +83,6 @@ class Submitted:
 def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Notified]:
     """Store validated submissions, in one transaction.
 
-    Args:
-        deps: The dependencies of the use cases.
-        submitted: The submissions.
-
     Returns:
         For each, what ``notify`` returns, or the error that concerns it alone: ``IdempotencyMismatch``, say.
 
@@ -98,37 +94,19 @@ def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Not
 
 
 class Unresolved:
-    """The unresolved incidents, locked, that submissions of one transaction repeat.
-
-    Args:
-        tx: The transaction.
-        names: The namespace and the key of each submission.
-    """
+    """The unresolved incidents, locked, that submissions of one transaction repeat: their ids by the submissions' names."""
 
     def __init__(self, tx: Transaction, names: Collection[Name]) -> None:
-        self._ids = {name: each.id for name, each in tx.ledger.incidents.lock_unresolved(names).items()}
-
-    @property
-    def ids(self) -> Collection[str]:
-        """The incidents' ids."""
-        return self._ids.values()
+        self.ids = {name: each.id for name, each in tx.ledger.incidents.lock_unresolved(names).items()}
 
     def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
-        """Store a validated incident, or count a repeated key, as one step of the transaction.
-
-        Args:
-            tx: The transaction.
-            admitted: The validated incident and its recipients.
-            policy: The policy of a new incident.
-            namespace: The namespace of the key.
-            times: How many times in a row it came.
-        """
+        """Store an incident that came some times in a row, or count a repeated key, as one step of the transaction."""
         name = (namespace, admitted.incident.key)
-        facts = tx.ledger.incidents.lock(self._ids[name]) if name in self._ids else None
+        facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
         if facts is not None and facts.state is not IncidentState.RESOLVED:
             return _repeat(tx, facts, admitted, times)
         notified = _open(tx, admitted, policy, namespace=namespace, times=times)
-        self._ids[name] = notified.incident_id
+        self.ids[name] = notified.incident_id
         return notified
 
 
@@ -194,39 +172,26 @@ def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset
     rounds.start(tx, incident, exhausted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What was locked and read for a set.
-
-    Attributes:
-        responses: The responses to its requests.
-        unresolved: The incidents that it repeats.
-    """
-
-    responses: Responses
-    unresolved: Unresolved
+_Loaded = tuple[Responses, Unresolved]
+"""What was locked and read for a set: the responses to its requests, and the incidents that it repeats."""
 
 
 def _load(tx: Transaction, submitted: Sequence[Submitted]) -> _Loaded:
     """Read the stored responses, then lock and read what new requests need: incidents, then their current escalations."""
     responses = Responses(tx, [each.once for each in submitted if each.once is not None])
     unresolved = Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
-    tx.ledger.escalations.load_repeated(unresolved.ids)
-    return _Loaded(responses, unresolved)
+    tx.ledger.escalations.load_repeated(unresolved.ids.values())
+    return responses, unresolved
 
 
 def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
-    once = submitted.once
-    if once is not None and (known := loaded.responses.to(once)) is not None:
+    (responses, unresolved), once = loaded, submitted.once
+    if once is not None and (known := responses.to(once)) is not None:
         return known
-    notified = loaded.unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace)
+    notified = unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace)
     if once is not None:
-        loaded.responses.add(once, notified)
+        responses.add(once, notified)
     return notified
 
 
-def _finish(tx: Transaction, loaded: _Loaded) -> None:
-    loaded.responses.store(tx)
-
-
-_STORE = SetUseCase(_load, _store, _finish)
+_STORE = SetUseCase(_load, _store, lambda tx, loaded: loaded[0].store(tx))

@@ -80,23 +80,9 @@ def say_again(tx: Transaction, incident_ids: Collection[str]) -> None:
 
 
 def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Contact, now: datetime) -> Incident:
-    """Render the content of an operations incident for a recipient, with links to acknowledge the failed incidents.
-
-    Args:
-        tx: The transaction.
-        incident_id: The operations incident's id.
-        content: The operations incident's content.
-        contact: The recipient.
-        now: The instant.
-    """
-
-    def make_link(failed_id: str) -> str | None:
-        return link(tx.deps, failed_id, contact.recipient_id, now=now)
-
-    failed, notices = (
-        _failures(tx, incident_id, make_link),
-        tx.ledger.operations.notices(since=tx.ledger.incidents.get(incident_id).opened_at),
-    )
+    """Render the content of an operations incident for a recipient, with links to acknowledge the failed incidents."""
+    failed = _failures(tx, incident_id, lambda failed_id: link(tx.deps, failed_id, contact.recipient_id, now=now))
+    notices = tx.ledger.operations.notices(since=tx.ledger.incidents.get(incident_id).opened_at)
     return replace(content, body=failures.body(failed, notices), url=failures.place(failed))
 
 

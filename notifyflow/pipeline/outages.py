@@ -17,11 +17,7 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
     """Note a sweep, and end an outage, exactly once if several processes begin to sweep at the same time.
 
     A period in which no timer ran is no outage: a process that runs now and then has many of these. Deadlines are computed from
-    the known outages when they seem to be due.
-
-    Args:
-        tx: The transaction.
-        swept_at: When the last noted sweep was, read without a lock; None before the first.
+    the known outages when they seem to be due. ``swept_at`` is when the last noted sweep was, read without a lock.
 
     Returns:
         The outage that this sweep ends; None if there was none, or another process has ended it.

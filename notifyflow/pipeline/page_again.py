@@ -16,13 +16,6 @@ from notifyflow.pipeline.transaction import Transaction
 def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: str, via: Via) -> Committed[None]:
     """Start a new round for one recipient of an incident, also after an acknowledgement.
 
-    Args:
-        deps: The dependencies of the use cases.
-        ref: The incident.
-        recipient_id: The recipient to page.
-        by: Who requests it.
-        via: How.
-
     Raises:
         NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.

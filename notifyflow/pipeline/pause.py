@@ -8,12 +8,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def pause(deps: Dependencies, wanted: Pause) -> None:
-    """Start a pause, which replaces an earlier one of the same.
-
-    Args:
-        deps: The dependencies of the use cases.
-        wanted: The pause, validated.
-    """
+    """Start a validated pause, which replaces an earlier one of the same."""
 
     def body(tx: Transaction) -> None:
         if tx.ledger.stops.put_pause(wanted):
@@ -23,11 +18,7 @@ def pause(deps: Dependencies, wanted: Pause) -> None:
 
 
 def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
-    """End a pause; notifications that another pause covers are deferred again.
-
-    Returns:
-        Whether it existed.
-    """
+    """End a pause, and return whether it existed; notifications that another pause covers are deferred again."""
 
     def body(tx: Transaction) -> bool:
         was_paused = tx.ledger.stops.drop_pause(scope, name, at=tx.now)

@@ -23,13 +23,7 @@ def is_urgent(row: NotificationFacts) -> bool:
 
 
 class SlotAllocation:
-    """Grants the slots of a channel's providers under the locks of their rows.
-
-    Args:
-        tx: The claim's transaction.
-        channel: The channel.
-        providers: The providers that can carry it, the preferred one first.
-    """
+    """Grants the slots of a channel's providers, the preferred one first, under the locks of their rows."""
 
     def __init__(self, tx: Transaction, channel: str, providers: Sequence[str]) -> None:
         self._tx = tx
@@ -48,13 +42,9 @@ class SlotAllocation:
         self._health = dict(self._before)
 
     def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
-        """Grant a slot of one of the providers and return its name; return the obstacle that ends first if none has room.
+        """Grant a slot of one of the providers that may carry a row, and return its name; ``lock`` comes before.
 
-        ``lock`` comes before.
-
-        Args:
-            row: The notification.
-            providers: Those that may carry it; not empty.
+        If none has room, return the obstacle that ends first.
         """
         obstacles = []
         for provider in _in_turn(providers, row):
@@ -85,12 +75,8 @@ class SlotAllocation:
 def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
     """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
 
-    The claim has left these rows untouched, since an escalation's lock comes before its notifications'.
-
-    Args:
-        deps: The dependencies of the use cases.
-        channel: The channel.
-        obstacles: The obstacle of CRITICAL notifications (True) and of the others (False).
+    The claim has left these rows untouched, since an escalation's lock comes before its notifications'. There is one obstacle for
+    those that are CRITICAL (True), and one for the others (False).
     """
 
     def body(tx: Transaction) -> None:
@@ -103,13 +89,7 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) 
 
 
 def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
-    """Defer one notification, whose obstacle may not be that of others.
-
-    Args:
-        deps: The dependencies of the use cases.
-        row: The notification, as the claim has left it.
-        obstacle: Its obstacle.
-    """
+    """Defer one notification, as the claim has left it, whose obstacle may not be that of others."""
 
     def body(tx: Transaction) -> None:
         if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
@@ -121,13 +101,8 @@ def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) ->
 def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
     """Record what an outcome says about its provider; what waits for its circuit is due as soon as it closes.
 
-    No more is brought forward than the provider's limit lets through before the circuit would have let the rest go.
-
-    Args:
-        tx: The recording transaction; it holds the notification's lock.
-        row: The notification as it was while the attempt ran.
-        provider: Who carried it.
-        outcome: The call's outcome.
+    No more is brought forward than the provider's limit lets through before the circuit would have let the rest go. The row is
+    locked, and given as it was while the attempt ran.
     """
     is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
 
@@ -136,9 +111,8 @@ def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outco
 
     seen = tx.ledger.providers.get(row.channel, provider)
     if seen is not None and seen.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
-        limit = tx.deps.limit_of(provider) * (
-            provider_health.OPEN_AT_MOST // timedelta(minutes=1)
-        )  # the rest is due before its turn
+        minutes = provider_health.OPEN_AT_MOST // timedelta(minutes=1)
+        limit = tx.deps.limit_of(provider) * minutes  # the rest is due before its turn
         tx.ledger.notifications.bring_forward([seen.circuit_opened_by], channel=row.channel, now=tx.now, limit=limit)
     _update(tx, seen, recorded)
 

@@ -35,10 +35,6 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate
 def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[Fate]:
     """Store and apply receipts, in one transaction.
 
-    Args:
-        deps: The dependencies of the use cases.
-        received: The receipts.
-
     Returns:
         For each, whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign; or the error that
         concerns it alone.
@@ -69,15 +65,7 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
 
 
 def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]) -> dict[str, list[Receipt]]:
-    """Match the receipts that waited for the provider's ids of attempts, before any lock is taken.
-
-    Args:
-        tx: The transaction.
-        told: The attempts, each with the provider's id as it is known now.
-
-    Returns:
-        The receipts of each attempt that has any.
-    """
+    """Match, before any lock is taken, receipts that waited for the provider's id of an attempt; return them by attempt."""
     new = {(ref.provider, provider_ref): ref for ref, provider_ref in told if provider_ref and not ref.provider_ref}
     waiting = tx.ledger.inbox.waiting(*zip(*new, strict=True)) if new else ()
     matched: dict[str, list[Receipt]] = defaultdict(list)

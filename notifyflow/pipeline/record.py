@@ -58,11 +58,7 @@ class Release:
 
 
 def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
-    """Record the outcomes of calls, in one transaction.
-
-    Args:
-        deps: The dependencies of the use cases.
-        recordings: The outcomes; of different attempts.
+    """Record the outcomes of calls of different attempts, in one transaction.
 
     Returns:
         For each, None or the error that concerns it alone: ``Fenced`` when its lease has expired, and the attempt is in doubt.
@@ -108,12 +104,7 @@ def _settle(settled: Settled[None]) -> Settled[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """What was locked and read for a set.
-
-    Attributes:
-        refs: The attempts.
-        waited: The receipts that waited for the provider's id of an attempt.
-    """
+    """What was locked and read for a set: the attempts, and the receipts that waited for a provider's id of one."""
 
     refs: Mapping[str, AttemptRef]
     waited: Mapping[str, Sequence[Receipt]]

@@ -108,8 +108,7 @@ def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> Handled
         if not codes and (last := tx.ledger.replies.last_code(reply.number, now=tx.now)):
             codes = [last]
     if len({each.incident_id for each in codes}) > 1:
-        choices = [_choice(tx, each) for each in codes]
-        return HandledReply(effect=Effect.AMBIGUOUS, choices=choices)
+        return HandledReply(effect=Effect.AMBIGUOUS, choices=[_choice(tx, each) for each in codes])
     return _acknowledge(tx, codes, via=channel)
 
 
@@ -127,16 +126,14 @@ def _acknowledge(tx: Transaction, codes: Sequence[ReplyCode], *, via: str, **det
         cancelled, on_their_way = cancelled + len(stopped.cancelled), on_their_way + len(stopped.on_their_way)
         incident = tx.ledger.incidents.get(incident.id)
     if not has_changed:
-        return HandledReply(
-            effect=Effect.LATE, choices=choices, by=status_updates.late_reply(tx, incident, codes[0].recipient_id)
-        )
+        late = status_updates.late_reply(tx, incident, codes[0].recipient_id)
+        return HandledReply(effect=Effect.LATE, choices=choices, by=late)
     return HandledReply(effect=Effect.ACKNOWLEDGED, choices=choices, cancelled=cancelled, on_their_way=on_their_way)
 
 
 def _choice(tx: Transaction, code: ReplyCode) -> Choice:
-    return Choice(
-        code=code.code, title=text.one_line(tx.ledger.incidents.content(code.incident_id).title), incident_id=code.incident_id
-    )
+    title = text.one_line(tx.ledger.incidents.content(code.incident_id).title)
+    return Choice(code=code.code, title=title, incident_id=code.incident_id)
 
 
 def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
@@ -144,11 +141,8 @@ def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
         all_ours = frozenset(tx.deps.senders.get(channel, {}).values())
-        return (
-            tx.ledger.replies.queued_for(number, channel, now=tx.now)
-            if tx.ledger.replies.opt_outs(number, all_ours) == all_ours
-            else ()
-        )
+        is_out = tx.ledger.replies.opt_outs(number, all_ours) == all_ours
+        return tx.ledger.replies.queued_for(number, channel, now=tx.now) if is_out else ()
 
     consequences = NOTHING
     for escalation_id, notification_id in use_case.run(deps, find)[0]:

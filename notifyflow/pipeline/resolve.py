@@ -12,21 +12,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
-    """Resolve an incident.
-
-    Args:
-        deps: The dependencies of the use cases.
-        ref: The incident.
-        by: Who resolves it: a recipient's id, or any other text.
-        via: How.
-
-    Returns:
-        The pages that are cancelled, and those that had left already; false if nothing changed.
-
-    Raises:
-        NotFound: When there is no such incident.
-        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
-    """
+    """Resolve an incident; its arguments, result and errors are those of ``acknowledge``."""
     return use_case.run_on(deps, ref, partial(resolve_locked, by=by, via=via))
 
 

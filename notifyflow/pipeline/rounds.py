@@ -11,13 +11,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> None:
-    """Start a round.
-
-    Args:
-        tx: The transaction; it holds the incident's lock.
-        incident: As it is now.
-        only: Recipients; None means everybody the incident has.
-    """
+    """Start a round of an incident that is locked, for some of its recipients or for all."""
     if only is not None and not only:
         return
     contexts = decisions.lock_contexts(tx, incident, only)

@@ -14,13 +14,7 @@ WAITS = (timedelta(minutes=5), timedelta(minutes=30))
 
 
 def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[AttemptToPoll, ...]:
-    """Find accepted attempts that still lack a decisive receipt.
-
-    Args:
-        deps: The dependencies of the use cases.
-        providers: The providers to poll.
-        limit: How many at most.
-    """
+    """Find accepted attempts of some providers that still lack a decisive receipt."""
     now = deps.clock.now()
     return deps.transactions.run(
         lambda ledger: ledger.attempts.to_poll(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit)

@@ -33,14 +33,7 @@ class _Done(Generic[T_co]):
 
 
 def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
-    """Run a use case.
-
-    Args:
-        deps: The dependencies of the use cases.
-        body: What it does; runs again from its start when the transaction lost a race.
-
-    Returns:
-        The body's value, and what the transaction led to.
+    """Run a use case; its body runs again from its start when the transaction lost a race.
 
     Raises:
         CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``led_to`` returns
@@ -105,10 +98,6 @@ class SetUseCase(Generic[Item, Loaded, T]):
         If items raise errors, the transaction is rolled back and runs again without them. If a row cannot be read, or the
         database refuses what the set wrote, the items run one by one, so that a bad row harms no other.
 
-        Args:
-            deps: The dependencies of the use cases.
-            items: The items.
-
         Raises:
             CommitUnknown: As ``run``.
             StorageUnavailable: When the database did not answer in time; nothing was stored.
@@ -172,9 +161,6 @@ def keep_apart(is_operations: Sequence[bool]) -> None:
 
     A transaction that locks the escalations of both would lock the operations incident, which comes before its escalations, after
     them.
-
-    Args:
-        is_operations: Whether each item is one of an operations incident.
     """
     if len(set(is_operations)) > 1:
         raise _Mixed(is_operations)
@@ -213,12 +199,7 @@ def _is_done(deps: Dependencies, unknown: CommitUnknown) -> bool:
 
 
 def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, IncidentFacts], T]) -> Committed[T]:
-    """Run a use case on one incident, which is locked for it.
-
-    Args:
-        deps: The dependencies of the use cases.
-        ref: The incident.
-        body: The use case; runs again from its start when the transaction lost a race.
+    """Run a use case, as ``run``, on one incident, which is locked for it.
 
     Raises:
         NotFound: When there is no such incident.
