@@ -81,6 +81,9 @@ def forget(
     """Overwrite a person's name, addresses and messages; the history stays, under their opaque id."""
     with notifyflow.NotifyFlow.from_env() as flow:
         count = flow.maintenance.forget(recipient)
+    if not count:
+        screen.warn(f"No incident names a recipient {recipient!r}.")
+        raise typer.Exit(Exit.FAILED)
     screen.out.print(f"Removed from {count} {'incident' if count == 1 else 'incidents'}.")
 
 

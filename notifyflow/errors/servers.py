@@ -19,7 +19,8 @@ class StorageUnavailable(StorageError):
         because = f" ({reason})" if reason else ""
         what = f"the database file {file} could not be used" if file else "the database did not answer"
         remedy = remedy or "Look at NOTIFYFLOW_DATABASE_URL and the server"
-        super().__init__(f"{what} within {waited_s:g} s{because}. {remedy}.")
+        in_time = f" within {waited_s:g} s" if waited_s else ""
+        super().__init__(f"{what}{in_time}{because}. {remedy}.")
         self.waited_s = waited_s
         self.reason = reason
 

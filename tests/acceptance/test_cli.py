@@ -1,5 +1,7 @@
 import json
 import sqlite3
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +147,19 @@ def test_an_unavailable_database_exits_with_3(line: CommandLine):
     assert ended.code == 3, ended
     assert "NOTIFYFLOW_DATABASE_URL" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_database_in_a_folder_that_does_not_exist_is_refused_at_once(line: CommandLine):
+    ended = line.run("status", "db-1", NOTIFYFLOW_DATABASE_URL="sqlite:///missing/notifyflow.db")
+    assert ended.code == 3, ended
+    assert f"the folder {line.folder}/missing does not exist" in ended.err
+    assert "within" not in ended.err
+
+
+def test_forgetting_somebody_who_is_not_known_exits_with_1(line: CommandLine):
+    ended = line.run("forget", "nobody")
+    assert (ended.code, ended.out) == (1, "")
+    assert "No incident names a recipient 'nobody'" in ended.err
 
 
 def test_an_incident_is_sent_watched_shown_acknowledged_and_resolved(sandboxed: CommandLine, sandbox: Sandbox):
@@ -361,7 +376,10 @@ def test_checking_the_settings_finds_an_unavailable_database_or_broker(line: Com
 
 def test_help_and_version_are_printed(line: CommandLine):
     assert "send" in line.run("--help").out
-    assert line.run("--version").out.startswith("notifyflow 0.")
+    version = line.run("--version").out
+    assert version.startswith("notifyflow 0.")
+    as_module = subprocess.run([sys.executable, "-m", "notifyflow", "--version"], check=True, capture_output=True, text=True)
+    assert as_module.stdout == version
     assert line.run("send").code == 2
 
 

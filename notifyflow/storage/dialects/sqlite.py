@@ -59,7 +59,15 @@ class Sqlite(Dialect):
         return None
 
     def connect(self, deadline: Deadline) -> peewee.Database:
-        """Open the file; a new one is readable by its owner only, and so are the files beside it."""
+        """Open the file; a new one is readable by its owner only, and so are the files beside it.
+
+        Raises:
+            StorageUnavailable: At once, when its folder does not exist.
+        """
+        folder = os.path.dirname(os.path.abspath(self._path))
+        if not os.path.isdir(folder):
+            remedy = "Create it, or set NOTIFYFLOW_DATABASE_URL to a file in another folder"
+            raise StorageUnavailable(0.0, f"the folder {folder} does not exist", file=os.path.abspath(self._path), remedy=remedy)
         self._make()
         db = peewee.SqliteDatabase(
             self._path,

@@ -159,8 +159,11 @@ class TestEmbedded:
 
     def test_a_folder_that_is_not_there_is_unavailable(self, tmp_path: Path) -> None:
         store = Store(f"sqlite:///{tmp_path}/missing/notifyflow.db")
-        with pytest.raises(StorageUnavailable, match="SQLITE_CANTOPEN"):
-            store.run(count, timeout_s=0.05)
+        with pytest.raises(StorageUnavailable, match=f"the folder {tmp_path}/missing does not exist") as raised:
+            store.run(count)
+        assert raised.value.waited_s == 0, "it is not tried again"
+        (tmp_path / "missing").mkdir()
+        assert store.upgrade()
         store.close()
 
     def test_a_file_that_is_no_database_is_an_error(self, tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""Runs the command line as ``python -m notifyflow``."""
+
+from notifyflow.cli import main
+
+main()
