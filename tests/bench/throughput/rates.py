@@ -142,7 +142,7 @@ def leave_traces(arena: Arena, *, incidents: int, recipients: int = 20) -> Measu
 
 
 def _traces(arena: Arena) -> Measured:
-    ((size, written),) = arena.ask(f"SELECT {_SIZE}, pg_current_wal_insert_lsn() - '0/0'")
+    ((size, written),) = arena.query(f"SELECT {_SIZE}, pg_current_wal_insert_lsn() - '0/0'")
     return {
         "kB of tables and indexes for each": float(size) / 1000,
         "kB of write-ahead log for each": float(written) / 1000,
