@@ -18,7 +18,7 @@ class Bulkheads:
     """Limits the threads that work for one provider at a time to two thirds of all; others are turned away at once.
 
     With an urgent ring a thread may enter until five sixths are inside. A thread that leaves takes over the work of one that was
-    turned away, since only the bulkhead knows of it.
+    turned away, since only the bulkhead knows of it, unless more than two thirds are inside.
 
     Args:
         threads: How many threads the process has.
@@ -55,7 +55,8 @@ class Bulkheads:
             what is due there, and call again. None if the caller has left.
         """
         with self._lock:
-            if turned_away := self._turned_away[bulkhead]:
+            is_extra = self._inside[bulkhead] > self._width  # let in for an urgent ring: its place stays free for the next
+            if not is_extra and (turned_away := self._turned_away[bulkhead]):
                 channel, waiting = next(iter(turned_away.items()))
                 rung, waiting.notification_ids = waiting.notification_ids, set()
                 waiting.count -= 1

@@ -35,8 +35,8 @@ from notifyflow.pipeline.rings import unring
 
 _log = structlog.get_logger("notifyflow.engine")
 
-_TURN = timedelta(milliseconds=100)
-"""How long the sends of one claim take together; more would keep rows from idle threads, and urgent ones waiting."""
+_TURN = timedelta(milliseconds=250)
+"""How long the sends of one claim take together; more would keep rows from idle threads."""
 _MOST_AT_ONCE = 20
 _NEWEST_WEIGHS = 0.3
 _WITHHELD = Outcome(result=Result.PERMANENT_FAILURE, code="withheld", reason="NOTIFYFLOW_DELIVERY does not let it leave")

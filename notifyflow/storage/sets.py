@@ -103,7 +103,8 @@ def _values(model: type[Model], columns: tuple[str, ...], is_server: bool, names
     pairs = zip(columns, aliases, strict=True)
     if is_server:
         each = [f"{_cast(_field(model, name), place)}{alias}" for place, (name, alias) in enumerate(pairs)]
-        return ", ".join(each) + " FROM jsonb_array_elements(%s::jsonb) AS j(r)"
+        # PostgreSQL takes an unnested array for ten rows, the function alone for a hundred, for which it would scan the table
+        return ", ".join(each) + " FROM unnest(ARRAY(SELECT jsonb_array_elements(%s::jsonb))) AS j(r)"
     each = [f"json_extract(value, '$[{place}]'){alias}" for place, alias in enumerate(aliases)]
     return ", ".join(each) + " FROM json_each(?)"
 

@@ -40,6 +40,16 @@ def test_as_many_threads_continue_as_were_turned_away_and_fit() -> None:
     assert [each and each[0] for each in [bulkheads.leave("smtp") for _ in range(4 + 4)]] == ["email"] * 4 + [None] * 4
 
 
+def test_a_thread_let_in_for_an_urgent_ring_leaves_its_place_to_the_next_one() -> None:
+    bulkheads = Bulkheads(6)
+    assert all(bulkheads.enter("smtp", "email", [f"in {number}"]) for number in range(4))
+    assert not bulkheads.enter("smtp", "email", ["out"])
+    for number in range(3):
+        assert bulkheads.enter("smtp", "email", [f"urgent {number}"], is_urgent=True)
+        assert bulkheads.leave("smtp") is None, "the four inside send for those turned away"
+    assert bulkheads.leave("smtp") == ("email", {"out"})
+
+
 def test_a_thread_that_drops_out_makes_room() -> None:
     bulkheads = Bulkheads(2)
     assert bulkheads.enter("twilio", "sms", ["n1"])

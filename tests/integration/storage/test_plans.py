@@ -10,9 +10,11 @@ from peewee import Database
 
 from notifyflow.core.model import DeferralReason, IncidentState
 from notifyflow.core.views import IncidentFilter
+from notifyflow.storage import sets
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.models import NotificationRow
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from notifyflow.storage.unit import Unit
@@ -151,6 +153,19 @@ def test_namespaces_take_turns_by_an_index_and_sort_nothing(store: Store, explai
 def test_reads_search_by_an_index(explained: _Explained, read: str) -> None:
     INDEXED_READS[read](Reads(explained._db))
     _assert_indexed(explained)
+
+
+def test_a_set_is_updated_by_an_index_though_the_table_is_not_large(store: Store, database_url: str) -> None:
+    begin(store, *(a_page(number) for number in range(1, 3_001)))
+    update = sets._update(NotificationRow, ("due_at",), ("id", "state", "version"), not store.is_embedded)
+    db = dialect_for(database_url).connect(Deadline(600))
+    if not store.is_embedded:
+        execute(db, "ANALYZE notifyflow_notification")
+    explain = "EXPLAIN QUERY PLAN" if store.is_embedded else "EXPLAIN"
+    plan = "\n".join(str(row[-1]) for row in execute(db, f"{explain} {update}", "[]").fetchall())
+    db.close()
+    assert "Seq Scan" not in plan, plan
+    assert "SCAN t" not in plan, plan
 
 
 def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _Explained) -> None:
