@@ -206,7 +206,7 @@ def _sqlite(name: str, arena: Arena, rounds: int) -> list[Series]:
             each.name: partial(embedded.carry, arena, each, incidents=incidents)
             for each, incidents in ((EMBEDDED, 40), (DRAMATIQ, 100))
         }
-        | {f"{EMBEDDED.name}, under load": partial(embedded.notify_under_load, arena, incidents=100, calls=150)},
+        | {f"{EMBEDDED.name}, under load": partial(embedded.notify_under_load, arena, incidents=300, calls=150)},
     )
 
 
