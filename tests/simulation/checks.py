@@ -1,7 +1,7 @@
 """Checks the invariants of the design against the committed rows and the providers' records."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -93,7 +93,7 @@ class Checks:
             else:
                 self._check_result(attempt_id)
         for row in session.pages:
-            self._check_page(row)
+            self._check_page(row, session.lines)
         self.alarms.after_commit(session)
         for line in session.lines:
             if (line["machine"], line["target"]) == ("notification", NotificationState.FAILED):
@@ -178,7 +178,8 @@ class Checks:
         )
         require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is recorded as unsent")
 
-    def _check_page(self, row: NotificationFacts) -> None:
+    def _check_page(self, row: NotificationFacts, lines: Sequence[dict[str, Any]]) -> None:
+        """Require that a new page is the only one of its tier and channel, and that its incident was open: so far, in its set."""
         if row.kind is not Kind.PAGE:
             return
         is_it = "escalation_id = ? AND tier = ? AND channel = ?"
@@ -186,6 +187,8 @@ class Checks:
         ((same,),) = self._database.look(f"SELECT COUNT(*) FROM notifyflow_notification WHERE {is_it}", *place)
         require(same == 1, f"3: tier {row.tier} of {row.escalation_id[-4:]} pages {row.channel} {same} times")
         ((state,),) = self._database.look("SELECT state FROM notifyflow_incident WHERE id = ?", row.incident_id)
+        queued = next(number for number, line in enumerate(lines) if line["row_id"] == row.id)
+        state = next((line["source"] for line in lines[queued:] if line["row_id"] == row.incident_id), state)
         require(state == IncidentState.OPEN, f"3: tier {row.tier} of {row.escalation_id[-4:]} opens; the incident is {state}")
 
     def _check_failure(self, line: dict[str, Any]) -> None:

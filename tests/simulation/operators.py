@@ -119,13 +119,16 @@ class Operators:
         self.covers.end(scope, name)
         pause(deps, new)
         self.pauses[new] = self._world.now_s
-        self.covers.begin(new, ends_s=at_s + span_s)
+        if new in self._database.read(lambda db: Stops(Unit(db)).pauses(now=now)):  # another act may have been faster
+            self.covers.end(scope, name)
+            self.covers.begin(new, ends_s=at_s + span_s)
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
     def _resume(self, scope: Scope, name: str, deps: Dependencies) -> Consequences:
         self.covers.end(scope, name)
         was_paused = resume(deps, scope, name)
+        self.covers.end(scope, name)  # what was paused meanwhile
         self._world.note(f"resumed: {scope} {name}: {was_paused}")
         if was_paused and not self._database.read(lambda db: Stops(Unit(db)).pauses(now=deps.clock.now())):
             later = instant_text(deps.clock.now() + timedelta(seconds=1 + 2 * self._world.widest_skew_s))
