@@ -182,10 +182,10 @@ class Deliverer:
 
     @contextmanager
     def _owing(self, notification_ids: Collection[str]) -> Iterator[None]:
-        """Remove handled rings; if the database became unavailable, owe them."""
+        """Remove handled rings; if the thread is cut short, or the database became unavailable, owe them."""
         try:
             yield
-        except StorageUnavailable:
+        except BaseException:
             self._pending_rings.owe(notification_ids)
             raise
         finally:

@@ -240,6 +240,8 @@ def test_a_thread_that_is_cut_short_gives_back_what_it_has_not_begun(scene: Scen
     with pytest.raises(KeyboardInterrupt):
         scene.deliverer.deliver("email", scene.notify("bob", "cyd", "dan"))
     assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENDING"]
+    scene.deliverer.finish()
+    assert {due.notification_id for due in sweep(scene.deps).due} == {row.id for row in scene.rows() if row.due_at is not None}
     scene.deliverer.deliver("email", scene.notify("eve", key="after"))
     assert scene.states("after") == [NotificationState.SENT]
 
