@@ -15,9 +15,9 @@ from notifyflow.storage.models import (
     NotificationRow,
     QuarantineRow,
 )
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Part
 
 
 def _marking(model: Any) -> Statement:

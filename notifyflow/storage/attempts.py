@@ -16,8 +16,8 @@ from notifyflow.core.namespaces import OPERATIONS
 from notifyflow.core.tier_rules import Silence
 from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Run, Statement
-from notifyflow.storage.unit import Part
 
 _IS_FREE = is_free(NotificationRow)
 _OLDEST = timedelta(days=1)

@@ -11,9 +11,10 @@ from notifyflow.storage.attempts import AttemptRef
 from notifyflow.storage.incidents import Contacts, Incidents
 from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.notifications import Notifications
+from notifyflow.storage.parts import MachinePart
 from notifyflow.storage.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import MachinePart, Unit
+from notifyflow.storage.unit import Unit
 
 _LOCKED = Statement(
     lambda param: NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id)).order_by(NotificationRow.id)

@@ -11,8 +11,8 @@ from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import MarkedField, OnForget
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
 from notifyflow.storage.models.incidents import FORGOTTEN
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
-from notifyflow.storage.unit import Part
 
 
 def marks(model: Any) -> dict[str, Any]:

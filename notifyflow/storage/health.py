@@ -7,7 +7,7 @@ from peewee import SQL, Expression, Model
 
 from notifyflow.core.model import REACHING, EscalationState, IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
-from notifyflow.storage.unit import Part
+from notifyflow.storage.parts import Part
 
 _NAME = "heartbeat"
 _QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt out, since the indexes begin with it

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from notifyflow.core.model import Notified
 from notifyflow.storage.models import IdempotentResponseRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

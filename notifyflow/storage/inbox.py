@@ -10,8 +10,8 @@ from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
 from notifyflow.core.model import Receipt
 from notifyflow.storage import sets
 from notifyflow.storage.models import AttemptRow, NotificationRow, ReceiptRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Places, Run, Statement
-from notifyflow.storage.unit import Part
 
 _MOST_WAITING = 1000
 _COLUMNS = tuple(Receipt.__dataclass_fields__)

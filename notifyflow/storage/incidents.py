@@ -10,6 +10,7 @@ from notifyflow.core.model import Contact, Incident
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
+from notifyflow.storage.parts import MachinePart, Part
 from notifyflow.storage.rows import (
     CONTACT,
     content_columns,
@@ -18,7 +19,6 @@ from notifyflow.storage.rows import (
     select,
 )
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import MachinePart, Part
 
 _UNRESOLVED = Statement(
     lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from notifyflow.core.keys import ApiKey
 from notifyflow.storage.models import ApiKeyRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import first
-from notifyflow.storage.unit import Part
 
 KEY_COLUMNS = tuple(ApiKey.__dataclass_fields__)
 

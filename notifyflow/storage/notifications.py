@@ -12,9 +12,9 @@ from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import DeferralReason
 from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.models import EscalationRow, NotificationRow
+from notifyflow.storage.parts import MachinePart
 from notifyflow.storage.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.unit import MachinePart
 
 
 def _earlier(param: Places) -> Select:

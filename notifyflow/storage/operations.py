@@ -11,8 +11,8 @@ from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Part
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")

@@ -9,9 +9,9 @@ from typing import Any
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import ProviderHealthRow, SpentRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import first
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.unit import Part
 
 _KEPT_FOR = timedelta(days=1)
 

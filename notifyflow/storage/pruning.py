@@ -21,8 +21,8 @@ from notifyflow.storage.models import (
     ReceiptRow,
     TransitionRow,
 )
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader
-from notifyflow.storage.unit import Part
 
 _UNUSED_FOR = timedelta(hours=1)
 _ROW_LOCK: Any = "FOR UPDATE"  # stronger than elsewhere: inserts of rows that refer to deleted ones must wait, too

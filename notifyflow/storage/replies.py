@@ -10,8 +10,8 @@ from peewee import Expression
 from notifyflow.core.model import EscalationState, IncidentState
 from notifyflow.storage.conditions import QUEUED
 from notifyflow.storage.models import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement
-from notifyflow.storage.unit import Part
 
 _UNUSED_FOR = timedelta(days=7)
 _FIRST = 10  # one digit alone is too easily meant otherwise

@@ -14,9 +14,9 @@ from peewee import SQL, Expression
 from notifyflow.core.deadlines import Outage, Stop, outage_since
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.storage.models import EscalationRow, OutageRow, PauseRow, QuarantineRow, StopRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import first
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.unit import Part
 
 _QUARANTINED = "incident"
 """The scope of a stop by the quarantine of an incident."""

@@ -7,8 +7,8 @@ from peewee import SQL, Case, Select
 
 from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED
 from notifyflow.storage.models import NotificationRow, TurnRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Places, Statement
-from notifyflow.storage.unit import Part
 
 
 class Turns(Part):

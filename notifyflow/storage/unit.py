@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from peewee import SQL, Database, Query, Select, fn
 
@@ -22,16 +22,9 @@ from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import QUEUED
-from notifyflow.storage.models import (
-    AttemptRow,
-    ContactRow,
-    IncidentRow,
-    NotificationRow,
-    PolicyRow,
-    TransitionRow,
-)
+from notifyflow.storage.models import AttemptRow, ContactRow, IncidentRow, NotificationRow, PolicyRow, TransitionRow
 from notifyflow.storage.policies import snapshot
-from notifyflow.storage.rows import BY_ID, MODELS, M, Reader, Rows, changes, first, must_exist, row_of
+from notifyflow.storage.rows import MODELS, M, Rows, changes, row_of
 from notifyflow.storage.statements import Places, Run, Statement
 
 Q = TypeVar("Q", Select, Run)
@@ -375,53 +368,6 @@ class Unit(Rows):
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()
         return bool(_inserting(model, tuple(row))(*row.values()).execute(self.db))
-
-
-class Part(Reader):
-    """A part of the ledger: the reads and writes of one subject, through the transaction's unit of work."""
-
-    def __init__(self, unit: Unit) -> None:
-        super().__init__(unit)
-        self._unit = unit
-
-
-class MachinePart(Part, Generic[M]):
-    """A part that has the rows of a machine."""
-
-    facts: type[M]
-
-    def find(self, row_id: str, *, is_locked: bool = False) -> M | None:
-        """Read a row, and lock it if wanted; None if it does not exist."""
-        known = self._unit.known(self.facts, row_id, is_locked=is_locked)
-        if known is None:
-            query = BY_ID[self.facts]([row_id])
-            known = first(self._unit.read(self.facts, self._unit.locked(query) if is_locked else query))
-        return known
-
-    def get(self, row_id: str) -> M:
-        """Read a row that is known to exist; not locked.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        return must_exist(self.find(row_id), MACHINE_NAMES[self.facts], row_id)
-
-    def lock(self, row_id: str) -> M:
-        """Lock and read a row that is known to exist.
-
-        Raises:
-            StorageError: When it does not.
-        """
-        return must_exist(self.find(row_id, is_locked=True), MACHINE_NAMES[self.facts], row_id)
-
-    def lock_many(self, row_ids: Collection[str]) -> None:
-        """Lock and keep rows, by id."""
-        if row_ids:
-            self._unit.read(self.facts, self._unit.locked(BY_ID[self.facts](sorted(row_ids))))
-
-    def keep(self, row_ids: Collection[str]) -> None:
-        """Read and keep rows; not locked."""
-        self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
 
 
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}

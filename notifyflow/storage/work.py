@@ -16,10 +16,11 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Severity
 from notifyflow.storage.conditions import IS_ANY, IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, RUNNING, URGENCY, is_free, is_listed
 from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
 from notifyflow.storage.statements import Places, Statement
 from notifyflow.storage.turns import Turns
-from notifyflow.storage.unit import Part, Unit
+from notifyflow.storage.unit import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,9 @@ from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, TransitionRow
+from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Run
-from notifyflow.storage.unit import Part, Unit
+from notifyflow.storage.unit import Unit
 from tests.simulation.world import Task, World
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.storage.fields import instant_text
-from notifyflow.storage.unit import Part
+from notifyflow.storage.parts import Part
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
