@@ -4,14 +4,13 @@ What the machines decide on stands in ``facts``; what a policy is made of in ``p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
+from typing import Any, Self
 
+from notifyflow.core.frozen import FrozenDict, freeze
 from notifyflow.errors import Fault
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Severity(StrEnum):
@@ -188,6 +187,26 @@ class Incident:
     labels: Mapping[str, str] | None = None
     occurred_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        freeze(self, "labels")
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, object]) -> Self:
+        """Read the fields of an incident file, as JSON has them.
+
+        Raises:
+            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
+        """
+        from notifyflow.core.intake.documents import read_fields  # it reads these values
+
+        return read_fields(cls, fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields of an incident file, as JSON can hold them; those that are not set are left out."""
+        from notifyflow.core.intake.documents import write_fields
+
+        return write_fields(self)
+
 
 DETAILS: tuple[str, ...] = ("source",)
 """Fields of an incident that hold one short line, which messages and pages show by the field's name, like a label."""
@@ -216,8 +235,28 @@ class Recipient:
     slack: str | None = None
     teams: str | None = None
     push: str | None = None
-    addresses: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    addresses: Mapping[str, str] = FrozenDict()
     timezone: str | None = None
+
+    def __post_init__(self) -> None:
+        freeze(self, "addresses")
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, object]) -> Self:
+        """Read a recipient of an incident file, as JSON has them.
+
+        Raises:
+            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
+        """
+        from notifyflow.core.intake.documents import read_fields
+
+        return read_fields(cls, fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as a recipient of an incident file, as JSON can hold it; fields that are not set are left out."""
+        from notifyflow.core.intake.documents import write_fields
+
+        return write_fields(self)
 
     @property
     def ways(self) -> Mapping[str, str]:

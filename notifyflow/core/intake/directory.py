@@ -6,11 +6,11 @@ The caller passes the text of the file, the channels, and a function that valida
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Any, TypeVar
 
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import TEXT, Codec, Node, Refused, add_new, either, listed, mapped, record, unknown
@@ -25,8 +25,6 @@ T = TypeVar("T")
 _INSISTENT = "pages on until somebody acknowledges"
 _BY_OUTCOME = "goes by the outcome only: an accepted message is the end of it, whether anybody has read it or not"
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -40,7 +38,7 @@ class Route:
     """
 
     to: tuple[str, ...]
-    match: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    match: Mapping[str, tuple[str, ...]] = FrozenDict()
     keys: tuple[str, ...] = ()
     policy: str = "insistent"
 
@@ -61,8 +59,8 @@ class Directory:
         default: The route of all other alerts.
     """
 
-    recipients: Mapping[str, Recipient] = field(default_factory=lambda: _NONE)
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NONE)
+    recipients: Mapping[str, Recipient] = FrozenDict()
+    groups: Mapping[str, tuple[str, ...]] = FrozenDict()
     routes: tuple[Route, ...] = ()
     default: Route
 
@@ -141,7 +139,7 @@ class Reach:
     ways: Mapping[str, tuple[str, ...]]
     faults: tuple[Fault, ...]
     is_usable: bool
-    paging: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    paging: Mapping[str, str] = FrozenDict()
     warnings: tuple[Fault, ...] = ()
 
 

@@ -31,6 +31,7 @@ from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 T = TypeVar("T")
+G = TypeVar("G", bound=Incident | Recipient)
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
@@ -136,6 +137,26 @@ def read_recipients(document: str) -> list[Recipient]:
     if faults:
         raise InvalidIncident(faults)
     return list(recipients)
+
+
+def read_fields(kind: type[G], fields: Mapping[str, object]) -> G:
+    """Read an incident or a recipient from the fields of an incident file.
+
+    Raises:
+        InvalidIncident: With all faults of its form.
+    """
+    faults = Faults()
+    with suppress(Refused):
+        given: G = _codec(kind).read(Node("", fields, faults))
+        if not faults:
+            return given
+    raise InvalidIncident(faults)
+
+
+def write_fields(given: Incident | Recipient) -> dict[str, Any]:
+    """Return the fields that ``read_fields`` reads."""
+    written: dict[str, Any] = _codec(type(given)).write(given)
+    return written
 
 
 def dump(value: object) -> str:

@@ -1,9 +1,20 @@
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from hypothesis import given
+
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import Contact, EscalationState, Incident, Recipient, Result, Severity
 from notifyflow.core.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, Schedule
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.errors import InvalidIncident
+from tests import strategies
 
 NOW = datetime(2026, 11, 25, 2, 14, tzinfo=UTC)
 
@@ -76,3 +87,57 @@ def test_an_incident_is_settled_when_every_escalation_is() -> None:
 
     assert status(EscalationState.REACHED, EscalationState.CANCELLED).is_settled
     assert not status(EscalationState.REACHED, EscalationState.ACTIVE).is_settled
+
+
+@given(value=strategies.incidents | strategies.recipients)
+def test_what_notify_takes_survives_pickling_copying_hashing_and_json(value: Incident | Recipient) -> None:
+    as_json = json.dumps(value.to_dict())
+    twins = [
+        pickle.loads(pickle.dumps(value)),
+        copy.copy(value),
+        copy.deepcopy(value),
+        replace(value),
+        type(value)(**asdict(value)),
+        type(value).from_dict(json.loads(as_json)),
+    ]
+    assert {value, *twins} == {value}
+    assert {type(twin) for twin in twins} == {type(value)}
+
+
+def test_what_notify_takes_keeps_a_copy_of_its_mapping_that_nobody_changes() -> None:
+    labels, addresses = {"team": "orders"}, {"pager": "42"}
+    incident = Incident(key="db-1", title="down", labels=labels)
+    recipient = Recipient(id="ada", addresses=addresses)
+    labels["team"] = addresses["pager"] = "changed"
+    assert incident.labels == {"team": "orders"}
+    assert recipient.addresses == {"pager": "42"}
+    assert json.dumps(asdict(recipient)["addresses"]) == '{"pager": "42"}'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mapping: mapping.update(b="2"),
+        lambda mapping: mapping.__setitem__("b", "2"),
+        lambda mapping: mapping.__delitem__("a"),
+        lambda mapping: mapping.__ior__({"b": "2"}),
+        lambda mapping: mapping.setdefault("b", "2"),
+        lambda mapping: mapping.pop("a"),
+        lambda mapping: mapping.popitem(),
+        lambda mapping: mapping.clear(),
+    ],
+)
+def test_no_method_changes_a_frozen_dictionary(change: Callable[[dict[str, str]], object]) -> None:
+    mapping = FrozenDict(a="1")
+    with pytest.raises(TypeError, match="cannot be changed"):
+        change(mapping)
+    assert mapping == {"a": "1"}
+
+
+def test_a_dictionary_is_read_like_an_incident_file_with_every_fault_at_once() -> None:
+    with pytest.raises(InvalidIncident) as refused:
+        Incident.from_dict({"key": "db-1", "titel": "down", "severity": "URGENT", "recipients": []})
+    assert [fault.where for fault in refused.value.faults] == ["titel", "recipients", "title", "severity"]
+    with pytest.raises(InvalidIncident) as refused:
+        Recipient.from_dict({"id": "ada", "email": 5})
+    assert [str(fault) for fault in refused.value.faults] == ["email: 5 is not text. Put it in quotes."]
