@@ -8,28 +8,121 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from notifyflow.app import NotifyFlow as NotifyFlow
+    from notifyflow.core.facts import AttemptFacts as AttemptFacts
+    from notifyflow.core.facts import EscalationFacts as EscalationFacts
+    from notifyflow.core.facts import IncidentFacts as IncidentFacts
+    from notifyflow.core.facts import NotificationFacts as NotificationFacts
+    from notifyflow.core.facts import Transition as Transition
+    from notifyflow.core.incident_events import IncidentEvent as IncidentEvent
+    from notifyflow.core.model import AttemptState as AttemptState
+    from notifyflow.core.model import Contact as Contact
+    from notifyflow.core.model import DeferralReason as DeferralReason
+    from notifyflow.core.model import Ended as Ended
+    from notifyflow.core.model import EscalationState as EscalationState
+    from notifyflow.core.model import Evidence as Evidence
     from notifyflow.core.model import Incident as Incident
+    from notifyflow.core.model import IncidentState as IncidentState
+    from notifyflow.core.model import Kind as Kind
+    from notifyflow.core.model import NotificationState as NotificationState
     from notifyflow.core.model import Notified as Notified
+    from notifyflow.core.model import Page as Page
     from notifyflow.core.model import Recipient as Recipient
+    from notifyflow.core.model import Result as Result
     from notifyflow.core.model import Severity as Severity
+    from notifyflow.core.model import Stopped as Stopped
+    from notifyflow.core.model import Via as Via
+    from notifyflow.core.pauses import Pause as Pause
+    from notifyflow.core.pauses import Scope as Scope
+    from notifyflow.core.policy import DEFAULT as DEFAULT
+    from notifyflow.core.policy import INSISTENT as INSISTENT
+    from notifyflow.core.policy import OPERATIONS as OPERATIONS
+    from notifyflow.core.policy import Acknowledgement as Acknowledgement
+    from notifyflow.core.policy import Failed as Failed
     from notifyflow.core.policy import Policy as Policy
+    from notifyflow.core.policy import Repeat as Repeat
+    from notifyflow.core.policy import Retries as Retries
+    from notifyflow.core.policy import Schedule as Schedule
+    from notifyflow.core.policy import Tier as Tier
+    from notifyflow.core.policy import Unacknowledged as Unacknowledged
+    from notifyflow.core.views import EscalationStatus as EscalationStatus
     from notifyflow.core.views import IncidentStatus as IncidentStatus
+    from notifyflow.core.views import Note as Note
+    from notifyflow.errors import AccessDenied as AccessDenied
+    from notifyflow.errors import AmbiguousKey as AmbiguousKey
+    from notifyflow.errors import ApiKeyNotFound as ApiKeyNotFound
+    from notifyflow.errors import ApiKeyRevoked as ApiKeyRevoked
+    from notifyflow.errors import BrokerUnavailable as BrokerUnavailable
+    from notifyflow.errors import CommitUnknown as CommitUnknown
+    from notifyflow.errors import DatabaseInUse as DatabaseInUse
+    from notifyflow.errors import Fault as Fault
+    from notifyflow.errors import Fenced as Fenced
+    from notifyflow.errors import IdempotencyMismatch as IdempotencyMismatch
+    from notifyflow.errors import IllegalMove as IllegalMove
+    from notifyflow.errors import IncidentResolved as IncidentResolved
+    from notifyflow.errors import InvalidAge as InvalidAge
+    from notifyflow.errors import InvalidApiKey as InvalidApiKey
+    from notifyflow.errors import InvalidDirectory as InvalidDirectory
+    from notifyflow.errors import InvalidIncident as InvalidIncident
+    from notifyflow.errors import InvalidInput as InvalidInput
+    from notifyflow.errors import InvalidLink as InvalidLink
+    from notifyflow.errors import InvalidNamespace as InvalidNamespace
+    from notifyflow.errors import InvalidPause as InvalidPause
+    from notifyflow.errors import InvalidPolicy as InvalidPolicy
+    from notifyflow.errors import InvalidRequest as InvalidRequest
+    from notifyflow.errors import InvalidScript as InvalidScript
+    from notifyflow.errors import InvalidSettings as InvalidSettings
+    from notifyflow.errors import MissingScope as MissingScope
+    from notifyflow.errors import NotConfirmed as NotConfirmed
+    from notifyflow.errors import NotFound as NotFound
     from notifyflow.errors import NotifyflowError as NotifyflowError
+    from notifyflow.errors import PermanentProviderError as PermanentProviderError
+    from notifyflow.errors import PortUnavailable as PortUnavailable
+    from notifyflow.errors import ProgramMissing as ProgramMissing
+    from notifyflow.errors import ProviderError as ProviderError
+    from notifyflow.errors import RecipientInUse as RecipientInUse
+    from notifyflow.errors import RecipientNotFound as RecipientNotFound
+    from notifyflow.errors import RefusedUsError as RefusedUsError
+    from notifyflow.errors import RejectedCallback as RejectedCallback
+    from notifyflow.errors import SchemaMismatch as SchemaMismatch
+    from notifyflow.errors import StaleRow as StaleRow
+    from notifyflow.errors import StorageError as StorageError
+    from notifyflow.errors import StorageUnavailable as StorageUnavailable
+    from notifyflow.errors import TemporaryProviderError as TemporaryProviderError
+    from notifyflow.errors import TooManyAddresses as TooManyAddresses
+    from notifyflow.errors import TooManyRequests as TooManyRequests
+    from notifyflow.errors import UnknownOutcomeError as UnknownOutcomeError
+    from notifyflow.errors import UnreadableIncident as UnreadableIncident
+    from notifyflow.errors import UnreleasedSchema as UnreleasedSchema
+    from notifyflow.errors import WrongEnvironment as WrongEnvironment
     from notifyflow.settings import Settings as Settings
 
 __version__ = "0.1.0.dev0"
 
-_MODULES = {
-    "Incident": "notifyflow.core.model",
-    "IncidentStatus": "notifyflow.core.views",
-    "Notified": "notifyflow.core.model",
-    "NotifyFlow": "notifyflow.app",
-    "NotifyflowError": "notifyflow.errors",
-    "Policy": "notifyflow.core.policy",
-    "Recipient": "notifyflow.core.model",
-    "Settings": "notifyflow.settings",
-    "Severity": "notifyflow.core.model",
+_NAMES = {
+    "notifyflow.app": "NotifyFlow",
+    "notifyflow.core.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts Transition",
+    "notifyflow.core.incident_events": "IncidentEvent",
+    "notifyflow.core.model": (
+        "AttemptState Contact DeferralReason Ended EscalationState Evidence Incident IncidentState Kind NotificationState "
+        "Notified Page Recipient Result Severity Stopped Via"
+    ),
+    "notifyflow.core.pauses": "Pause Scope",
+    "notifyflow.core.policy": (
+        "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
+    ),
+    "notifyflow.core.views": "EscalationStatus IncidentStatus Note",
+    "notifyflow.errors": (
+        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault Fenced "
+        "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidDirectory InvalidIncident "
+        "InvalidInput InvalidLink InvalidNamespace InvalidPause InvalidPolicy InvalidRequest InvalidScript InvalidSettings "
+        "MissingScope NotConfirmed NotFound NotifyflowError PermanentProviderError PortUnavailable ProgramMissing "
+        "ProviderError RecipientInUse RecipientNotFound RefusedUsError RejectedCallback SchemaMismatch StaleRow StorageError "
+        "StorageUnavailable TemporaryProviderError TooManyAddresses TooManyRequests UnknownOutcomeError UnreadableIncident "
+        "UnreleasedSchema WrongEnvironment"
+    ),
+    "notifyflow.settings": "Settings",
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = ["__version__", *_MODULES]
 

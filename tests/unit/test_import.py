@@ -1,5 +1,7 @@
 """Importing notifyflow is cheap and has no side effects."""
 
+import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import sys
 import pytest
 
 import notifyflow
+from notifyflow import errors
 
 HEAVY = ("twilio", "boto3", "botocore", "fastapi", "starlette", "slack_sdk", "dramatiq", "redis", "peewee", "psycopg", "requests")
 SCRIPT = """
@@ -55,6 +58,16 @@ def test_every_public_name_is_there_and_listed() -> None:
     for name in notifyflow.__all__:
         assert getattr(notifyflow, name) is not None
         assert name in dir(notifyflow)
+
+
+def test_every_error_is_a_public_name() -> None:
+    assert {name for name, value in vars(errors).items() if isinstance(value, type)} <= set(notifyflow.__all__)
+
+
+def test_type_checkers_see_the_names_that_are_loaded_when_they_are_used() -> None:
+    imports = [node for node in ast.walk(ast.parse(inspect.getsource(notifyflow))) if isinstance(node, ast.ImportFrom)]
+    seen = {name.asname: node.module for node in imports for name in node.names if name.asname}
+    assert seen == notifyflow._MODULES
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
