@@ -8,7 +8,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         InvalidSettings: When any setting is wrong, with every fault.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     database_url: Annotated[SecretStr, _be_url("sqlite", "postgresql")] = Field(
         default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
@@ -269,6 +269,10 @@ class Settings(BaseSettings):
         default=1_000, description="concurrent connections to the web service, 1 to 100000"
     )
 
+    def __init__(self, **values: Any) -> None:
+        """Take settings by name, and what is not given from the environment; secrets, paths and lists also as plain text."""
+        super().__init__(**values)
+
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:
         """Read ``NOTIFYFLOW_*`` from a mapping instead of the environment.
@@ -276,8 +280,7 @@ class Settings(BaseSettings):
         Raises:
             InvalidSettings: When any setting is wrong, with every fault.
         """
-        values: dict[str, Any] = {_VARIABLES: variables}
-        return cls(**values)
+        return cls(**{_VARIABLES: variables})
 
     @property
     def is_embedded(self) -> bool:
@@ -356,9 +359,15 @@ class _Variables(PydanticBaseSettingsSource):
         known = {name.upper() for name, _ in fields} | {name.upper() + "_FILE" for name, field in fields if _is_secret(field)}
         for name in sorted(self._variables):
             if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
-                near = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(known), n=1)
-                remedy = f"Did you mean {PREFIX}{near[0]}?" if near else "Remove it: nothing reads it"
-                self._faults.append(Fault(name, "is not a setting", remedy))
+                self._faults.append(_unknown(name.removeprefix(PREFIX), known, PREFIX))
+
+
+def _unknown(name: str, known: Iterable[str], prefix: str = "") -> Fault:
+    """Return the fault of a variable, or of an argument, that is no setting."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return Fault(
+        prefix + name, "is not a setting", f"Use {prefix}{near[0]}, if that was meant" if near else "Remove it: nothing reads it"
+    )
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -368,6 +377,8 @@ def _is_secret(field: FieldInfo) -> bool:
 def _fault(detail: ErrorDetails) -> Fault:
     """Return the fault of a pydantic error, with the value unless it is a secret or may contain one before an @."""
     name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        return _unknown(name, Settings.model_fields)
     field = Settings.model_fields[name]
     what = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else f"is refused: {detail['msg'].lower()}"
     value = repr(detail["input"])

@@ -31,6 +31,24 @@ def test_the_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> 
     assert Settings.from_variables({}).notice == ""
 
 
+def test_plain_text_is_taken_for_every_secret_path_and_list(tmp_path: Path) -> None:
+    settings = Settings(database_url="sqlite:///pages.db", secret_key=[KEY], templates=str(tmp_path), provider_limits="twilio=5")
+    assert settings.database_url == SecretStr("sqlite:///pages.db")
+    assert settings.secret_key == (SecretStr(KEY),)
+    assert settings.templates == tmp_path
+    assert settings.provider_limits == {"twilio": 5}
+    assert Settings(secret_key=KEY).secret_key == settings.secret_key
+
+
+def test_an_argument_that_is_no_setting_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings(databse_url="sqlite:///pages.db", colour="red")
+    assert sorted(map(str, refused.value.faults)) == [
+        "colour: is not a setting. Remove it: nothing reads it.",
+        "databse_url: is not a setting. Use database_url, if that was meant.",
+    ]
+
+
 @pytest.mark.parametrize("text", [f"{KEY},{KEY} 2", f" {KEY} , {KEY} 2 ,", f'["{KEY}", "{KEY} 2"]'])
 def test_a_list_is_read_from_commas_or_from_json(text: str) -> None:
     settings = Settings.from_variables({"NOTIFYFLOW_SECRET_KEY": text})
@@ -86,7 +104,7 @@ def test_all_faults_are_reported_at_once() -> None:
     ("given", "meant"), [("DATABSE_URL", "DATABASE_URL"), ("SECRET_KEYS", "SECRET_KEY"), ("SMTP", "SMTP_URL")]
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one(given: str, meant: str) -> None:
-    assert faults_of(**{given: "x"})[given].remedy == f"Did you mean NOTIFYFLOW_{meant}?"
+    assert faults_of(**{given: "x"})[given].remedy == f"Use NOTIFYFLOW_{meant}, if that was meant"
 
 
 def test_a_name_like_no_other_is_refused_without_a_guess() -> None:
