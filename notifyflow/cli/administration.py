@@ -14,10 +14,12 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import connections, screen
 from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
-from notifyflow.cli.options import AsJson
+from notifyflow.cli.options import AsJson, flag
 from notifyflow.core import diagram as diagrams
+from notifyflow.core.intake.forms import unknown
 from notifyflow.core.policy import Policy
 from notifyflow.core.schemas import FaultDocument
+from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
 
@@ -62,7 +64,7 @@ def _policy(name: str) -> Policy:
     settings = Settings()
     policies, *_ = configuration.read(settings, load(settings))
     if name not in policies:
-        raise InvalidPolicy((Fault("policy", f"{name!r} is not known", f"Choose one of {', '.join(policies)}"),))
+        raise InvalidPolicy((unknown("--policy", "policy", name, policies),))
     return policies[name]
 
 
@@ -92,12 +94,10 @@ def db_upgrade() -> None:
 
 @db.command("adopt")
 def db_adopt(
-    release: Annotated[bool, typer.Option("--release", help="Let the quarantined incidents continue.")] = False,
-    resolve: Annotated[
-        bool, typer.Option("--resolve", help="Resolve the quarantined incidents without notifying anyone.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Adopt it even if a running system delivers from it.")] = False,
+    release: Annotated[bool, flag("--release", help="Let the quarantined incidents continue.")] = False,
+    resolve: Annotated[bool, flag("--resolve", help="Resolve the quarantined incidents without notifying anyone.")] = False,
+    yes: Annotated[bool, flag("--yes", help="Do not ask for confirmation.")] = False,
+    force: Annotated[bool, flag("--force", help="Adopt it even if a running system delivers from it.")] = False,
 ) -> None:
     """Take over a restored or copied database: its unfinished incidents are quarantined until you release or resolve them."""
     if release and resolve:
@@ -134,11 +134,11 @@ def _resolve_quarantined(flow: "notifyflow.NotifyFlow", *, is_agreed: bool) -> s
 
 
 def _are(count: int) -> str:
-    return "1 incident is" if count == 1 else f"{count} incidents are"
+    return f"{quantity(count, 'incident')} {'is' if count == 1 else 'are'}"
 
 
 def _were(count: int) -> str:
-    return "1 incident was" if count == 1 else f"{count} incidents were"
+    return f"{quantity(count, 'incident')} {'was' if count == 1 else 'were'}"
 
 
 @config.command("check")

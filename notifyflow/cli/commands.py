@@ -9,19 +9,19 @@ import typer
 import notifyflow
 from notifyflow.cli import administration, directory, files, housekeeping, keys, log, pauses, screen, serve
 from notifyflow.cli.exits import Exit, code_of
-from notifyflow.cli.options import AsJson, By
+from notifyflow.cli.options import AsJson, By, as_options, flag
 from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording.text import quantity
 from notifyflow.errors import NotifyflowError
 
 app = typer.Typer(
     help="Durable incident notification: every recipient is reached, or operations is alerted.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -57,7 +57,7 @@ def _show_version(is_requested: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[bool, flag("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     del version
 
@@ -69,15 +69,16 @@ def send(
     ],
     recipients: Annotated[str | None, typer.Option(help="A second file with more recipients.", show_default=False)] = None,
     policy: Annotated[str, typer.Option(help="The policy: default, insistent, or one of your own.")] = "default",
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the incident if any recipient is faulty.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Watch until it is settled; always on with memory://.")] = False,
+    strict: Annotated[bool, flag("--strict", help="Refuse the incident if any recipient is faulty.")] = False,
+    wait: Annotated[bool, flag("--wait", help="Watch until it is settled; always on with memory://.")] = False,
     timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after this many seconds.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Deliver an incident file, with live progress per recipient and channel."""
     submission = files.read(file, recipients, policy=policy, strict=strict)
     with notifyflow.NotifyFlow.from_env() as flow:
-        notified = flow.submit(submission)
+        with as_options("policy", besides=submission.unread):
+            notified = flow.submit(submission)
         screen.warn(flow.notice)
         screen.show_faults(notified.faults, style="yellow")
         is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
@@ -88,9 +89,8 @@ def send(
         incident = None if status is None else IncidentDocument.of(status)
         screen.print_json({**NotifiedDocument.of(notified).as_json(), "is_quarantined": is_quarantined, "incident": incident})
     elif status is None:
-        screen.out.print(
-            f"Accepted: {len(notified.added)} paged, {len(notified.repeated)} already known. See `notifyflow status`."
-        )
+        paged, known = quantity(len(notified.added), "recipient"), len(notified.repeated)
+        screen.out.print(f"Accepted: {paged} to page{f', {known} known already' if known else ''}. See `notifyflow status`.")
     if is_quarantined or (status is not None and not _is_reached(status)):
         raise typer.Exit(Exit.FAILED)
 

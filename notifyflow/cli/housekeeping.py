@@ -13,9 +13,10 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
-from notifyflow.cli.options import AsJson, span_option
+from notifyflow.cli.options import AsJson, as_options, flag, span_option
 from notifyflow.core.audit import Finding
 from notifyflow.core.schemas import FindingDocument
+from notifyflow.core.wording.text import quantity
 
 app = typer.Typer()
 _QUARANTINED = (
@@ -36,11 +37,11 @@ def check(as_json: AsJson = False) -> None:
             else:
                 _show(checked.findings)
         quarantined = flow.maintenance.quarantined_count()
-    checked_count = f"{done} {'incident' if done == 1 else 'incidents'}"
+    checked_count = quantity(done, "incident")
     if as_json:
         screen.print_json({"incidents": done, "findings": findings, "quarantined": quarantined})
     elif count:
-        screen.out.print(Text(f"{checked_count} checked; {count} {'finding' if count == 1 else 'findings'}.", "bold red"))
+        screen.out.print(Text(f"{checked_count} checked; {quantity(count, 'finding')}.", "bold red"))
     elif not quarantined:
         screen.out.print(Text(f"{checked_count} checked; no findings.", "bold green"))
     if quarantined and not as_json:
@@ -55,14 +56,14 @@ def prune(
     older_than: Annotated[
         timedelta, span_option(help="Delete incidents resolved longer ago than this, as in 90d; at least one day.")
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; print what would be deleted.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", help="Delete nothing; print what would be deleted.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete incidents that were resolved long ago, in small steps that do not block delivery."""
     from notifyflow.storage.pruning import Pruned
 
     total = Pruned()
-    with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task):
+    with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task), as_options("older_than"):
         for pruned in flow.maintenance.prune(older_than, is_dry_run=dry_run):
             total += pruned
             bar.update(task, completed=total.incidents)
@@ -70,7 +71,7 @@ def prune(
     if as_json:
         screen.print_json({"is_dry_run": dry_run, **counts})
         return
-    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    listed = ", ".join(quantity(count, name.removesuffix("s")) for name, count in counts.items())
     screen.out.print(f"{'Would delete' if dry_run else 'Deleted'}: {listed}.", soft_wrap=True)
 
 
@@ -84,7 +85,7 @@ def forget(
     if not count:
         screen.warn(f"No incident names a recipient {recipient!r}.")
         raise typer.Exit(Exit.FAILED)
-    screen.out.print(f"Removed from {count} {'incident' if count == 1 else 'incidents'}.")
+    screen.out.print(f"Removed from {quantity(count, 'incident')}.")
 
 
 def _show(findings: tuple[Finding, ...]) -> None:

@@ -1,12 +1,16 @@
 """The options that several commands have."""
 
 import getpass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
 from notifyflow.core.intake.forms import read_duration
+from notifyflow.errors import Fault, InvalidInput
 
 
 def span(value: str) -> timedelta:
@@ -15,6 +19,11 @@ def span(value: str) -> timedelta:
     if duration is None:
         raise typer.BadParameter(f"{value!r} is not a duration: write a number and d, h, m or s, such as 90d or 30m")
     return duration
+
+
+def flag(*names: str, help: str, **more: Any) -> Any:
+    """Return an option without a value, shown without a type in the help."""
+    return typer.Option(*names, help=help, metavar="", **more)
 
 
 def span_option(*names: str, help: str, default: str | bool = False) -> Any:
@@ -29,5 +38,18 @@ def _or_login(name: str) -> str:
         return "someone"
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+@contextmanager
+def as_options(*names: str, besides: Collection[Fault] = ()) -> Iterator[None]:
+    """Name some options as they are typed in the faults of an error: ``--older-than``; faults ``besides`` stay as they are."""
+    try:
+        yield
+    except InvalidInput as error:
+        faults = [
+            replace(fault, where=f"--{fault.where.replace('_', '-')}") if fault.where in names and fault not in besides else fault
+            for fault in error.faults
+        ]
+        raise type(error)(faults) from None
+
+
+AsJson = Annotated[bool, flag("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option("--by", help="Who does it; by default, your login.", callback=_or_login, show_default=False)]

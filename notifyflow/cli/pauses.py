@@ -9,7 +9,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.cli import screen
-from notifyflow.cli.options import AsJson, By, span_option
+from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.errors import Fault, InvalidPause
@@ -18,7 +18,7 @@ app = typer.Typer()
 
 Channel = Annotated[str | None, typer.Option("--channel", help="One channel.", show_default=False)]
 Provider = Annotated[str | None, typer.Option("--provider", help="One provider.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="Everything.")]
+All = Annotated[bool, flag("--all", help="Everything.")]
 
 
 @app.command()
@@ -28,15 +28,15 @@ def pause(
     is_all: All = False,
     span: Annotated[timedelta | None, span_option("--for", help="How long, as in 30m; at most 24h.")] = None,
     by: By = "",
-    is_for_critical: Annotated[bool, typer.Option("--include-critical", help="Pause CRITICAL, too.")] = False,
+    is_for_critical: Annotated[bool, flag("--include-critical", help="Pause CRITICAL, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pause sending, or list the pauses; deferred notifications are sent when the pause ends."""
     is_requested = bool(channel or provider or is_all or span is not None)
     target = _choice(channel, provider, is_all=is_all) if is_requested else None
     if target and span is None:
-        raise InvalidPause((Fault("for", "is missing: every pause must end", "Give --for, as in --for 30m"),))
-    with notifyflow.NotifyFlow.from_env() as flow:
+        raise InvalidPause((Fault("--for", "is missing: every pause must end", "Give --for, as in --for 30m"),))
+    with notifyflow.NotifyFlow.from_env() as flow, as_options("for", "by", "channel", "provider"):
         if target and span is not None:
             flow.pauses.start(*target, span=span, by=by, is_for_critical=is_for_critical)
         pauses = flow.pauses.in_force()

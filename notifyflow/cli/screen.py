@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from notifyflow.core.schemas import Document
+from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
 QUARANTINED = (
@@ -28,8 +29,7 @@ def plain(text: str) -> str:
 def show_error(error: NotifyflowError) -> None:
     """Print an error on standard error, with a block for each fault."""
     if isinstance(error, InvalidInput):
-        count = error.count
-        err.print(Text(f"Nothing was done: {count:,} {'fault' if count == 1 else 'faults'}.", style="bold red"))
+        err.print(Text(f"Nothing was done: {quantity(error.count, 'fault')}.", style="bold red"))
         show_faults(error.faults, style="red")
         return
     for line in str(error).splitlines():

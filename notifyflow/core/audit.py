@@ -14,6 +14,7 @@ from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, 
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES, Table
 from notifyflow.core.model import IN_PROGRESS, LIVE, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.wording.text import quantity
 
 LONG = timedelta(minutes=5)
 """Anything due for longer than this counts as forgotten; sweepers run every second."""
@@ -198,12 +199,13 @@ def _check_notification(row: NotificationFacts, log: Sequence[Transition], now: 
 def _check_attempts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:
     count, running = len(counted(row)), sum(attempt.state is AttemptState.RUNNING for attempt in row.attempts)
     if count > row.max_attempts:
-        yield _finding(Rule.ATTEMPTS, row, f"has {count} attempts that count, and may have {row.max_attempts}")
+        yield _finding(Rule.ATTEMPTS, row, f"has {quantity(count, 'counted attempt')}, and may have {row.max_attempts}")
     if running > 1:
         yield _finding(Rule.ATTEMPTS, row, f"has {running} attempts that run at once")
     claims = sum(line.event == "claimed" for line in log)
     if claims != len(row.attempts):
-        yield _finding(Rule.ATTEMPTS, row, f"was claimed {claims} times, and has {len(row.attempts)} attempts")
+        what = f"was claimed {quantity(claims, 'time')}, and has {quantity(len(row.attempts), 'attempt')}"
+        yield _finding(Rule.ATTEMPTS, row, what)
 
 
 def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator[Finding]:

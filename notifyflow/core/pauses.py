@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from notifyflow.core.intake.forms import unknown
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidPause
 
@@ -54,7 +55,7 @@ def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Ite
     """
     faults = []
     if scope is not Scope.ALL and name not in (names := sorted(known)):
-        faults.append(Fault(scope.value, f"{name!r} is not known", f"Choose one of {', '.join(names)}"))
+        faults.append(unknown(scope.value, scope.value, name, names))
     if not timedelta(0) < span <= LONGEST:
         faults.append(
             Fault("for", f"{text.duration(span)} is not a valid length for a pause", "Give a time of up to 24 h, such as 30m")

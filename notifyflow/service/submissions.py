@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from notifyflow.core.intake import validation
+from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import Notified, Severity
 from notifyflow.core.policy import Policy
-from notifyflow.core.wording import text
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
 from notifyflow.pipeline.gathering import Deadline, Gathering, TimeIsOver
 from notifyflow.pipeline.notify import Submitted, store_all
@@ -46,7 +46,7 @@ def admit(
 def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
     if isinstance(policy, str):
         if policy not in policies:
-            raise InvalidPolicy((Fault("policy", f"{text.quoted(policy)} is not known", f"Choose one of {', '.join(policies)}"),))
+            raise InvalidPolicy((unknown("policy", "policy", policy, policies),))
         return policies[policy]
     if faults := validate_policy(policy, channels):
         raise InvalidPolicy(faults)

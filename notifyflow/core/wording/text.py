@@ -108,6 +108,11 @@ def quoted(value: object) -> str:
     return cut(_BRIEF.repr(value), _QUOTED)
 
 
+def quantity(count: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or plural: ``1 notification``, ``2,000 notifications``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(span: timedelta) -> str:
     """Return a duration in whole minutes, or in seconds below one minute: ``2 h 03 m``, ``7 m``, ``45 s``."""
     seconds = int(span.total_seconds())

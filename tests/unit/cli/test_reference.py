@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -13,11 +14,11 @@ from notifyflow.core.audit import Rule
 REFERENCE = (Path(__file__).parents[3] / "docs/reference/cli.rst").read_text(encoding="utf-8")
 
 
-def commands() -> Iterator[tuple[str, list[str]]]:
-    def walk(command, path: str) -> Iterator[tuple[str, list[str]]]:
+def commands() -> Iterator[tuple[str, list[Any]]]:
+    def walk(command, path: str) -> Iterator[tuple[str, list[Any]]]:
         below = getattr(command, "commands", None)
         if below is None:
-            yield path, [name for each in command.params for name in each.opts if name.startswith("--")]
+            yield path, command.params
             return
         for name, each in below.items():
             yield from walk(each, f"{path} {name}")
@@ -25,12 +26,19 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     yield from walk(typer.main.get_command(app), "notifyflow")
 
 
-@pytest.mark.parametrize(("name", "options"), list(commands()))
-def test_a_command_has_its_section_and_every_option_its_line(name: str, options: list[str]):
+@pytest.mark.parametrize(("name", "parameters"), list(commands()))
+def test_a_command_has_its_section_and_every_option_its_line(name: str, parameters: list[Any]):
+    options = [option for each in parameters for option in each.opts if option.startswith("--")]
     heading = f"\n{name}\n{'~' * len(name)}\n"
     assert heading in REFERENCE
     section = REFERENCE.split(heading)[1].split("\n~~~")[0]
     assert [each for each in options if f"``{each}" not in section and each != "--help"] == []
+
+
+@pytest.mark.parametrize(("name", "parameters"), list(commands()))
+def test_a_flag_is_shown_without_a_type_and_has_no_opposite(name: str, parameters: list[Any]):
+    flags = [each for each in parameters if getattr(each, "is_flag", False)]
+    assert [(each.opts, each.metavar, each.secondary_opts) for each in flags] == [(each.opts, "", []) for each in flags], name
 
 
 @pytest.mark.parametrize("code", Exit)

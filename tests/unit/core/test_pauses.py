@@ -44,7 +44,7 @@ def test_all_faults_of_a_pause_are_listed_at_once() -> None:
     with pytest.raises(InvalidPause) as refused:
         validate_pause(Scope.CHANNEL, "smss", timedelta(hours=25), " ", ["sms", "voice"])
     assert [fault.where for fault in refused.value.faults] == ["channel", "for", "by"]
-    assert "sms, voice" in refused.value.faults[0].remedy
+    assert refused.value.faults[0].remedy == "Use sms, if that was meant"
     assert refused.value.faults[1].what == "25 h 00 m is not a valid length for a pause"
 
 

@@ -104,6 +104,15 @@ def test_direction_marks_cannot_turn_a_line_around() -> None:
 _DIRECTIONS = {"AL", "L", "R", "LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
 
+def test_a_number_and_its_noun_agree() -> None:
+    assert [text.quantity(count, "notification") for count in (0, 1, 2, 2000)] == [
+        "0 notifications",
+        "1 notification",
+        "2 notifications",
+        "2,000 notifications",
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "whole"),
     [
