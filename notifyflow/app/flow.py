@@ -14,6 +14,7 @@ from notifyflow.app.database import Database
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
 from notifyflow.app.maintenance import Maintenance
+from notifyflow.app.overview import Overview
 from notifyflow.app.pauses import Pauses
 from notifyflow.app.runtime import POLL_EVERY_S, Runtime
 from notifyflow.channels.base import Channel
@@ -59,6 +60,7 @@ class NotifyFlow:
     Attributes:
         warnings: Faults of the settings that stop nothing: missing providers or operations recipients, trusted endpoints.
         maintenance: Checks, prunes and adopts the database, and forgets people.
+        overview: Lists what is unresolved, and finds the names that a mistyped one is like.
 
     Raises:
         InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
@@ -111,6 +113,7 @@ class NotifyFlow:
         )
         FORKED.add(self._service)
         self.maintenance = Maintenance(self._database, self._deps, settings.environment)
+        self.overview = Overview(self._database)
 
     @classmethod
     def from_env(cls) -> Self:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import notifyflow
-from notifyflow.cli import administration, directory, files, housekeeping, keys, log, pauses, screen, serve
+from notifyflow.cli import administration, directory, files, housekeeping, keys, log, overview, pauses, screen, serve
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.options import AsJson, By, as_options, flag
 from notifyflow.cli.picture import picture
@@ -17,7 +17,7 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording.text import quantity
-from notifyflow.errors import NotifyflowError
+from notifyflow.errors import NotFound, NotifyflowError
 
 app = typer.Typer(
     help="Durable incident notification: every recipient is reached, or operations is alerted.",
@@ -31,6 +31,8 @@ for part in (pauses.app, serve.app, administration.app, housekeeping.app):
     app.add_typer(part)
 for group in (directory.app, keys.app, administration.db, administration.config):
     app.add_typer(group)
+
+_MOST_SHOWN = 100
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]
 Namespace = Annotated[
@@ -120,17 +122,41 @@ def _is_reached(status: IncidentStatus) -> bool:
 
 
 @app.command()
-def status(key: Key, namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Show an incident with every recipient, channel and attempt."""
+def status(
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)] = None,
+    namespace: Namespace = None,
+    verbose: Annotated[bool, flag("--verbose", "-v", help="Show every attempt.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show an incident with every recipient and channel; without a key, list the unresolved incidents."""
     with notifyflow.NotifyFlow.from_env() as flow:
-        incident, paused, notice = flow.status(key, namespace=namespace), flow.pauses.in_force(), flow.notice
+        paused, notice = flow.pauses.in_force(), flow.notice
+        incident = None if key is None else _find(flow, key, namespace)
+        found = flow.overview.unresolved(namespace=namespace, limit=_MOST_SHOWN + 1) if incident is None else ()
+    unresolved = found[:_MOST_SHOWN]
     if as_json:
+        shown = {"incidents": overview.documents(unresolved)} if incident is None else IncidentDocument.of(incident).as_json()
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
-        screen.print_json({**IncidentDocument.of(incident).as_json(), **more})
+        screen.print_json({**shown, **more})
+        return
+    screen.warn(notice)
+    if incident is not None:
+        screen.out.print(picture(incident, has_attempts=verbose))
+    elif unresolved:
+        screen.out.print(overview.table(unresolved))
+        screen.warn(f"Only the newest {_MOST_SHOWN} are shown." if found != unresolved else "")
     else:
-        screen.warn(notice)
-        screen.out.print(picture(incident))
-        pauses.show(paused)
+        screen.out.print("No incident is unresolved.")
+    pauses.show(paused)
+
+
+def _find(flow: "notifyflow.NotifyFlow", key: str, namespace: str | None) -> IncidentStatus:
+    """Return an incident; the error of an unknown key suggests a similar one."""
+    try:
+        return flow.status(key, namespace=namespace)
+    except NotFound:
+        similar = flow.overview.similar_key(key, namespace=namespace)
+        raise NotFound(key, namespace, similar=similar) from None
 
 
 @app.command()
@@ -147,10 +173,10 @@ def resolve(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson 
 
 def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None, *, as_json: bool) -> None:
     with notifyflow.NotifyFlow.from_env() as flow:
-        namespace = flow.status(key, namespace=namespace).facts.namespace  # act on and show the same incident
+        namespace = _find(flow, key, namespace).facts.namespace  # act on and show the same incident
         stopped = act(flow, key, by=by, via=Via.CLI, namespace=namespace)
     _show_stopped(stopped, as_json=as_json)
-    status(key, namespace, as_json=as_json)
+    status(key, namespace, verbose=False, as_json=as_json)
 
 
 def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:

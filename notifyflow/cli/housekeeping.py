@@ -82,8 +82,9 @@ def forget(
     """Overwrite a person's name, addresses and messages; the history stays, under their opaque id."""
     with notifyflow.NotifyFlow.from_env() as flow:
         count = flow.maintenance.forget(recipient)
+        similar = None if count else flow.overview.similar_recipient(recipient)
     if not count:
-        screen.warn(f"No incident names a recipient {recipient!r}.")
+        screen.warn(f"No incident names a recipient {recipient!r}.{f' Did you mean {similar!r}?' if similar else ''}")
         raise typer.Exit(Exit.FAILED)
     screen.out.print(f"Removed from {quantity(count, 'incident')}.")
 

@@ -1,7 +1,8 @@
-"""How an incident looks on a terminal: a block for each recipient, a line for each channel."""
+"""How an incident looks on a terminal: a block for each recipient, a line for each channel and, if wanted, each attempt."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -29,7 +30,7 @@ SEVERITY = {
     Severity.WARNING: "bold yellow",
     Severity.INFO: "bold blue",
 }
-_INCIDENT = {IncidentState.OPEN: "bold red", IncidentState.ACKNOWLEDGED: "bold green", IncidentState.RESOLVED: "bold cyan"}
+INCIDENT = {IncidentState.OPEN: "bold red", IncidentState.ACKNOWLEDGED: "bold green", IncidentState.RESOLVED: "bold cyan"}
 _ESCALATION = {
     EscalationState.ACTIVE: ("◐", "yellow"),
     EscalationState.REACHED: ("●", "green"),
@@ -47,18 +48,63 @@ _NOTIFICATION = {
 }
 
 
-def picture(status: IncidentStatus) -> RenderableType:
-    """Draw an incident with its escalations and notifications."""
-    facts = status.facts
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Writes times in one zone, and the date only where it is another than that of an incident's beginning.
+
+    Attributes:
+        began_at: When the incident was opened.
+        zone: The zone; None for the local one.
+    """
+
+    began_at: datetime
+    zone: tzinfo | None = None
+
+    def full(self, at: datetime) -> str:
+        """Return a date and time with its zone, and the time in UTC if that is another one."""
+        text, here, utc = local(at, self.zone), at.astimezone(self.zone), at.astimezone(UTC)
+        if not here.utcoffset():
+            return text
+        return f"{text} ({utc:%H:%M:%S} UTC)" if utc.date() == here.date() else f"{text} ({utc:%Y-%m-%d %H:%M:%S} UTC)"
+
+    def brief(self, at: datetime) -> str:
+        """Return a time, after its date if that is not the date of the beginning."""
+        here, began_at = at.astimezone(self.zone), self.began_at.astimezone(self.zone)
+        return f"{here:%H:%M:%S}" if here.date() == began_at.date() else f"{here:%Y-%m-%d %H:%M:%S}"
+
+
+def local(at: datetime, zone: tzinfo | None = None) -> str:
+    """Return a date and time with its zone; that of this machine, where None."""
+    here = at.astimezone(zone)
+    name = here.tzname() or ""
+    return f"{here:%Y-%m-%d %H:%M:%S} {name if name[:1].isalpha() else f'UTC{name}'}"
+
+
+def picture(status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo | None = None) -> RenderableType:
+    """Draw an incident with its escalations and notifications.
+
+    Args:
+        status: The incident.
+        has_attempts: Whether each attempt has a line, too.
+        zone: The zone of its times; None for the local one.
+    """
+    facts, times = status.facts, Times(status.facts.opened_at, zone)
+
+    def lines(notifications: Iterable[NotificationFacts], *, is_reached: bool = False) -> Table:
+        return _lines(notifications, status.notes, times, is_reached=is_reached, has_attempts=has_attempts)
+
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
-    parts = [_head(status), *(_recipient(each, status) for each in status.escalations)]
+    parts: list[RenderableType] = [_head(status, times)]
+    for each in status.escalations:
+        is_reached = each.facts.state is EscalationState.REACHED
+        parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
     if status.incident_events:
-        parts += [Text("\nOther systems", "bold"), _lines(status.incident_events, status.notes, is_reached=False)]
+        parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
     return Panel(
         Group(*parts),
         title=title,
         title_align="left",
-        subtitle=Text(f" {facts.state} ", style=_INCIDENT[facts.state]),
+        subtitle=Text(f" {facts.state} ", style=INCIDENT[facts.state]),
         subtitle_align="right",
         box=box.ROUNDED,
         border_style=SEVERITY[facts.severity].removeprefix("bold "),
@@ -66,18 +112,18 @@ def picture(status: IncidentStatus) -> RenderableType:
     )
 
 
-def _head(status: IncidentStatus) -> Text:
+def _head(status: IncidentStatus, times: Times) -> Text:
     facts = status.facts
     namespace = [f"namespace {plain(facts.namespace)}"] if facts.namespace else []
-    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {clock_time(facts.opened_at)}"]
+    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {times.full(facts.opened_at)}"]
     if facts.times_seen > 1:
         parts.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:
         how = _way(facts.acknowledged_via)
-        parts.append(f"acknowledged by {plain(facts.acknowledged_by)}{how} at {clock_time(facts.acknowledged_at)}")
+        parts.append(f"acknowledged by {_name(status, facts.acknowledged_by)}{how} at {times.brief(facts.acknowledged_at)}")
     if facts.resolved_at is not None:
         how = _way(_logged(status, facts.id, "resolved").get("via", ""))
-        parts.append(f"resolved by {plain(facts.resolved_by)}{how} at {clock_time(facts.resolved_at)}")
+        parts.append(f"resolved by {_name(status, facts.resolved_by)}{how} at {times.brief(facts.resolved_at)}")
     if status.is_quarantined:
         parts.append("quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
@@ -91,16 +137,19 @@ def _logged(status: IncidentStatus, row_id: str, event: str) -> Mapping[str, str
     return next(lines, {})
 
 
+def _name(status: IncidentStatus, who: str) -> str:
+    """Return the name of a recipient; any other name as it is."""
+    return plain({each.contact.recipient_id: each.contact.name for each in status.escalations}.get(who, who))
+
+
 def _way(via: str) -> str:
     return f" via {plain(via)}" if via else ""
 
 
-def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> RenderableType:
+def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Text:
     facts = escalation.facts
     mark, style = _ESCALATION[facts.state]
-    acknowledged = _logged(status, facts.id, "acknowledged")
-    is_own = acknowledged.get("by") == facts.recipient_id
-    parts = [facts.state.lower() + (_way(acknowledged.get("via", "")) if is_own else "")]
+    parts = [_ending(escalation, status) if facts.state is EscalationState.ACKNOWLEDGED else facts.state.lower()]
     if facts.state is EscalationState.ACTIVE and facts.tier:
         parts.append(f"tier {facts.policy.tiers[facts.tier - 1].name}")
     if facts.round > 1:
@@ -109,8 +158,20 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Renderab
         parts.append("critical failure")
     if facts.reason:
         parts.append(plain(facts.reason))
-    head = Text.assemble("\n", (f"{mark} ", style), (plain(escalation.contact.name), "bold"), "  ", (" · ".join(parts), style))
-    return Group(head, _lines(escalation.notifications, status.notes, is_reached=facts.state is EscalationState.REACHED))
+    contact = escalation.contact
+    own_id = "" if contact.name == contact.recipient_id else f" ({plain(contact.recipient_id)})"
+    name = (plain(contact.name), "bold"), (own_id, "dim")
+    return Text.assemble("\n", (f"{mark} ", style), *name, "  ", (" · ".join(parts), style))
+
+
+def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
+    """Return who acknowledged the incident: this recipient, or somebody else, so that this one is no longer paged."""
+    facts = escalation.facts
+    acknowledged = _logged(status, facts.id, "acknowledged")
+    by = acknowledged.get("by", status.facts.acknowledged_by)
+    if by == facts.recipient_id:
+        return f"acknowledged it{_way(acknowledged.get('via', ''))}"
+    return f"no longer paged: {_name(status, by) or 'somebody'} acknowledged it"
 
 
 def _about(notification: NotificationFacts) -> str:
@@ -119,7 +180,9 @@ def _about(notification: NotificationFacts) -> str:
     return notification.channel if notification.kind is Kind.PAGE else f"{notification.channel} (status update)"
 
 
-def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *, is_reached: bool) -> Table:
+def _lines(
+    notifications: Iterable[NotificationFacts], notes: Sequence[Note], times: Times, *, is_reached: bool, has_attempts: bool
+) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(width=2)
     for width in (12, 11, 8):
@@ -129,12 +192,30 @@ def _lines(notifications: Iterable[NotificationFacts], notes: Sequence[Note], *,
         mark, style = _NOTIFICATION[each.state]
         ids = {attempt.id for attempt in each.attempts}
         noted = dict.fromkeys(f"noted: {plain(note.reason or note.code)}" for note in notes if note.attempt_id in ids)
-        explanation = Text(", ".join([explain(each, is_reached=is_reached), *noted]), style="dim")
-        table.add_row("", _about(each), Text(f"{mark} {each.state}", style=style), _last_moment(each), explanation)
+        explanation = Text(", ".join([explain(each, times, is_reached=is_reached), *noted]), style="dim")
+        table.add_row("", _about(each), Text(f"{mark} {each.state}", style=style), times.brief(_last_moment(each)), explanation)
+        for attempt in each.attempts if has_attempts else ():
+            label, moment = Text(f"  attempt {attempt.number}", "dim"), Text(times.brief(attempt.started_at), "dim")
+            table.add_row("", label, "", moment, Text(_attempt(attempt), "dim"))
     return table
 
 
-def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str:
+def _attempt(attempt: AttemptFacts) -> str:
+    """Return all that is known of an attempt, in a line."""
+    outcome = "not sent" if attempt.state is AttemptState.NOT_SENT else _result(attempt, is_reached=False)
+    parts = [attempt.provider, outcome]
+    if attempt.is_doubted and attempt.result is not Result.IN_DOUBT:
+        parts.append("was in doubt")
+    if attempt.is_our_fault:
+        parts.append("a fault of ours")
+    if attempt.ended_at is not None:
+        parts.append(f"took {(attempt.ended_at - attempt.started_at).total_seconds():.1f} s")
+    if attempt.provider_ref:
+        parts.append(f"id {attempt.provider_ref}")
+    return ", ".join(plain(each) for each in parts)
+
+
+def explain(notification: NotificationFacts, times: Times, *, is_reached: bool = False) -> str:
     """Return a short explanation of a notification's state; one whose escalation is REACHED no longer waits for a receipt."""
     counted = [each for each in notification.attempts if each.state is not AttemptState.NOT_SENT]
     if not counted:
@@ -147,7 +228,10 @@ def explain(notification: NotificationFacts, *, is_reached: bool = False) -> str
         parts.append("sent again after a doubt")
     parts.append(_result(last, is_reached=is_reached))
     if notification.state is NotificationState.QUEUED and notification.due_at is not None:
-        parts.append(f"next attempt at {clock_time(notification.due_at)}")
+        parts.append(f"next attempt at {times.brief(notification.due_at)}")
+    if last.ended_at is None:
+        end = "given up" if len(counted) >= notification.max_attempts or notification.is_stopped else "tried again"
+        parts.append(f"its worker has until {times.brief(last.lease_until)}, then it is {end}")
     return ", ".join(plain(each) for each in parts if each)
 
 
@@ -169,13 +253,8 @@ def _result(attempt: AttemptFacts, *, is_reached: bool) -> str:
             return because or attempt.result.replace("_", " ")
 
 
-def _last_moment(notification: NotificationFacts) -> str:
+def _last_moment(notification: NotificationFacts) -> datetime:
     moments = [notification.created_at]
     for attempt in notification.attempts:
         moments.append(attempt.ended_at or attempt.started_at)
-    return clock_time(max(moments))
-
-
-def clock_time(at: datetime) -> str:
-    """Return an instant as a local time of day."""
-    return f"{at.astimezone():%H:%M:%S}"
+    return max(moments)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from notifyflow.cli.picture import clock_time, picture
+from notifyflow.cli.picture import Times, picture
 from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
 
@@ -55,6 +55,7 @@ def _listing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
 
 
 def _lines(status: IncidentStatus) -> Iterator[tuple[Text, tuple[str, int]]]:
+    times = Times(status.facts.opened_at)
     names: dict[str, str] = {status.facts.id: "incident"}
     for escalation in status.escalations:
         name = plain(escalation.contact.name)
@@ -62,5 +63,5 @@ def _lines(status: IncidentStatus) -> Iterator[tuple[Text, tuple[str, int]]]:
         names |= {each.id: f"{name}: {each.channel}" for each in escalation.notifications}
     for move in status.transitions:
         if move.source != move.target:
-            text = f"{clock_time(move.at)} {names.get(move.row_id, move.machine)} {move.event} → {move.target}"
+            text = f"{times.brief(move.at)} {names.get(move.row_id, move.machine)} {move.event} → {move.target}"
             yield Text(text), (move.row_id, move.version)

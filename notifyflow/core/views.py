@@ -89,6 +89,21 @@ class IncidentSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many recipients of an incident were reached, by their newest rounds.
+
+    Attributes:
+        recipients: How many recipients it has.
+        reached: To how many a page was sent or delivered.
+        failed: How many could not be reached on any channel.
+    """
+
+    recipients: int
+    reached: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentFilter:
     """A filter for lists of incidents; all conditions must hold, and empty ones exclude nothing.
 

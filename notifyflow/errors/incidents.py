@@ -13,13 +13,16 @@ class NotFound(NotifyflowError):
     Attributes:
         key: The requested key or id.
         namespace: The requested namespace; None if all were searched.
+        similar: A key that may have been meant; None if unknown.
     """
 
-    def __init__(self, key: str, namespace: str | None = None) -> None:
+    def __init__(self, key: str, namespace: str | None = None, *, similar: str | None = None) -> None:
         where = "" if namespace is None else f" in {_namespace(namespace)}"
-        super().__init__(f"no incident has the key or id {key!r}{where}. Look at the key again: notifyflow never changes a key.")
+        remedy = f"Did you mean {similar!r}?" if similar else "Look at the key again: notifyflow never changes a key."
+        super().__init__(f"no incident has the key or id {key!r}{where}. {remedy}")
         self.key = key
         self.namespace = namespace
+        self.similar = similar
 
 
 class AmbiguousKey(NotifyflowError):

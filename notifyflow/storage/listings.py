@@ -1,4 +1,4 @@
-"""Reads for the API: its keys, and lists that are read page by page. Each asks a fixed number of queries."""
+"""Reads for the API and for operators: API keys, and lists that are read page by page. Each asks a fixed number of queries."""
 
 import json
 from collections import defaultdict
@@ -6,23 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression, Field, Select, fn
+from peewee import JOIN, Case, Expression, Field, Select, fn
 
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import AT_REST, Contact, Incident, IncidentState, Kind, NotificationState
-from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient
+from notifyflow.core.model import AT_REST, REACHING, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
+from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTENT_FIELDS, Reader, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
+_NOBODY = Tally(recipients=0, reached=0, failed=0)
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 
 
 class Listings(Reader):
-    """Questions that the API asks."""
+    """Questions that the API and operators ask."""
 
     def api_key(self, key_id: str) -> ApiKey | None:
         """Return an API key, or None."""
@@ -45,6 +46,23 @@ class Listings(Reader):
         where = _conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
         query = select(IncidentFacts, *where).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
         return tuple(_summary(row) for row in self._source.with_policies(self._source.rows(query)))
+
+    def tallied(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, Tally], ...]:
+        """List unresolved incidents, the newest first, each with its tally."""
+        found = self.incidents(wanted, before_id=None, limit=limit)
+        tallies = {row.pop("incident_id"): Tally(**row) for row in self._source.rows(_tallies([each.facts.id for each in found]))}
+        return tuple((each, tallies.get(each.facts.id, _NOBODY)) for each in found)
+
+    def keys(self, namespace: str | None, *, limit: int) -> list[str]:
+        """List the keys of the newest incidents of a namespace; None for all."""
+        query = IncidentRow.select(IncidentRow.key).order_by(IncidentRow.id.desc()).limit(limit)
+        query = query if namespace is None else query.where(IncidentRow.namespace == namespace)
+        return [row["key"] for row in self._source.rows(query)]
+
+    def recipient_ids(self, *, limit: int) -> list[str]:
+        """List the ids of the recipients of the newest incidents."""
+        query = ContactRow.select(ContactRow.recipient_id).order_by(ContactRow.incident_id.desc()).limit(limit)
+        return [row["recipient_id"] for row in self._source.rows(query)]
 
     def recipients(
         self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None
@@ -116,6 +134,28 @@ class Listings(Reader):
         for page in self._source.read(NotificationFacts, BY_ID[NotificationFacts](sorted(whose))) if whose else ():
             pages[whose[page.id]][page.channel] = page
         return pages
+
+
+def _tallies(incident_ids: Sequence[str]) -> Select:
+    """Count the recipients of unresolved incidents, and those of whose newest rounds a page arrived or all have failed."""
+    recipient = EscalationRow.recipient_id
+    has_arrived = (NotificationRow.kind == Kind.PAGE) & NotificationRow.state.in_(REACHING)
+    is_its = NotificationRow.escalation_id == EscalationRow.id
+
+    def count(*case: tuple[Expression, Field]) -> Any:
+        return fn.COUNT(fn.DISTINCT(Case(None, case) if case else recipient))
+
+    return (
+        EscalationRow.select(
+            EscalationRow.incident_id,
+            count().alias("recipients"),
+            count((has_arrived, recipient)).alias("reached"),
+            count((EscalationRow.state == EscalationState.EXHAUSTED, recipient)).alias("failed"),
+        )
+        .join(NotificationRow, JOIN.LEFT_OUTER, on=is_its)
+        .where(EscalationRow.incident_id.in_(incident_ids), EscalationRow.is_current, EscalationRow.round > 0)
+        .group_by(EscalationRow.incident_id)
+    )
 
 
 def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None) -> Select:

@@ -144,6 +144,32 @@ def test_an_unknown_key_is_refused(line: CommandLine, command: str):
     assert_refused(line.run(command, "db-1"), "db-1")
 
 
+def test_a_mistyped_key_or_recipient_gets_a_suggestion(sandboxed: CommandLine):
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT)).code == 0
+    for command in ("status", "ack", "resolve"):
+        assert_refused(sandboxed.run(command, "db1"), "no incident has the key or id 'db1'. Did you mean 'db-1'?")
+    assert "Did you mean 'ada'?" in sandboxed.run("forget", "adda").err
+
+
+def test_without_a_key_the_unresolved_incidents_are_listed(sandboxed: CommandLine, sandbox: Sandbox):
+    assert sandboxed.run("status").out == "No incident is unresolved.\n"
+    sandbox.script("email to ben: 550")
+    ben = {"id": "ben", "email": "ben@example.com"}
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT | {"recipients": [ADA, ben]})).code == 1
+    assert sandboxed.run("send", sandboxed.write("other.json", INCIDENT | {"key": "db-2"})).code == 0
+    assert sandboxed.run("resolve", "db-2").code == 0
+    head, operations, line = (each.split() for each in sandboxed.run("status").out.splitlines())
+    assert head == ["Key", "Namespace", "Severity", "Title", "State", "Since", "Reached", "Failed"]
+    assert (line[:2], line[-4:]) == (["db-1", "CRITICAL"], ["1", "of", "2", "1"])
+    assert sandboxed.run("status", "--namespace", "").out.split()[:2] == ["Key", "Severity"]
+    newest = sandboxed.run("status", "--json").document["incidents"]
+    assert [(each["key"], each["is_operations"], each["reached"], each["failed"]) for each in newest] == [
+        (operations[0], True, 1, 0),
+        ("db-1", False, 1, 1),
+    ]
+    assert sandboxed.run("status", "--namespace", "prometheus").out == "No incident is unresolved.\n"
+
+
 def test_an_unavailable_database_exits_with_3(line: CommandLine):
     ended = line.run(
         "status", "db-1", NOTIFYFLOW_DATABASE_URL="postgresql://127.0.0.1:1/none", NOTIFYFLOW_BROKER_URL="redis://127.0.0.1:1"
@@ -176,6 +202,8 @@ def test_an_incident_is_sent_watched_shown_acknowledged_and_resolved(sandboxed: 
     assert shown.code == 0
     for expected in ("CRITICAL", "orders db is down", "OPEN", "reached", "email", "SENT"):
         assert expected in shown.out
+    assert "attempt 1" not in shown.out
+    assert "attempt 1" in sandboxed.run("status", "db-1", "-v").out
 
     acknowledged = sandboxed.run("ack", "db-1", "--by", "ada", "--json").document
     assert (acknowledged["state"], acknowledged["acknowledged_by"], acknowledged["acknowledged_via"]) == (

@@ -54,7 +54,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
                 assert "You acknowledged it." in page.read().decode()
             shown = line.run(*status)
             assert "ACKNOWLEDGED" in shown.out
-            assert "acknowledged by ada" in shown.out
+            assert "acknowledged by Ada" in shown.out
             assert line.run(*resolve).code == 0
 
     with CommandLine(tmp_path, {}).running(*failing, "--port", "0", until="push ") as printed:
@@ -65,4 +65,4 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             assert "Ada: email refused_for_good → FAILED" in sent.out
             assert "Ada: sms accepted → SENT" in sent.out
             acknowledged = line.run(*ack)
-            assert "acknowledged by ada" in acknowledged.out
+            assert "acknowledged by Ada" in acknowledged.out

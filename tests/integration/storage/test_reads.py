@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from notifyflow.core.model import DETAILS, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
+from notifyflow.core.views import IncidentFilter
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.ledger import Ledger
@@ -129,3 +130,29 @@ def test_a_read_sees_one_state_whatever_is_written_meanwhile(store: Store) -> No
 
     assert store.read(read_twice) == (1, 1)
     assert len(store.read(lambda reads: reads.incidents(10))) == 2
+
+
+def test_unresolved_incidents_are_listed_with_whom_their_newest_rounds_reached(store: Store) -> None:
+    def body(ledger: Ledger) -> None:
+        _crowd(ledger, 2, 2)
+        exhausted = escalation(id="e3", recipient_id="p2", state=EscalationState.EXHAUSTED)
+        ledger.escalations.add(exhausted, event="started", detail={})
+        ledger.notifications.add(
+            [replace(a_page(3, "a", escalation_id="e3"), state=NotificationState.FAILED, due_at=None)], event="queued"
+        )
+        ledger.incidents.add(incident(id="j", key="db-2", state=IncidentState.RESOLVED), Incident(key="db-2", title="t"))
+
+    store.run(body)
+    wanted = IncidentFilter(states=frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED}))
+    ((found, tally),) = store.read(lambda reads: reads.listings.tallied(wanted, limit=10))
+    assert found.facts.id == "i"
+    assert (tally.recipients, tally.reached, tally.failed) == (3, 2, 1)
+    assert store.read(lambda reads: reads.listings.tallied(IncidentFilter(key="none"), limit=10)) == ()
+
+
+def test_names_are_read_from_the_newest_incidents(store: Store) -> None:
+    store.run(lambda ledger: _crowd(ledger, 2, 0))
+    store.run(lambda ledger: ledger.incidents.add(incident(id="j", key="db-2", namespace="web"), Incident(key="db-2", title="t")))
+    assert store.read(lambda reads: reads.listings.keys(None, limit=10)) == ["db-2", "db-1"]
+    assert store.read(lambda reads: reads.listings.keys("web", limit=10)) == ["db-2"]
+    assert sorted(store.read(lambda reads: reads.listings.recipient_ids(limit=10))) == ["p0", "p1"]

@@ -1,21 +1,25 @@
 import io
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
 
-from notifyflow.cli.picture import explain, picture
+from notifyflow.cli.picture import Times, explain, picture
 from notifyflow.core.facts import Transition
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.model import AttemptState, EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.views import IncidentStatus, Note
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification
 
+BERLIN = ZoneInfo("Europe/Berlin")
+TIMES = Times(AT, BERLIN)
 
-def drawn(status: IncidentStatus) -> str:
-    console = Console(file=io.StringIO(), width=140, force_terminal=False)
-    console.print(picture(status))
+
+def drawn(status: IncidentStatus, *, zone: tzinfo = BERLIN, has_attempts: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=180, force_terminal=False)
+    console.print(picture(status, zone=zone, has_attempts=has_attempts))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -43,10 +47,10 @@ def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:
 
 
 def test_who_acknowledged_and_resolved_it_and_how_is_shown():
-    assert "acknowledged by ada via link at" in drawn(ACKNOWLEDGED)
-    assert "resolved by ben at" in drawn(RESOLVED)
+    assert "acknowledged by Ada via link at 03:14:03" in drawn(ACKNOWLEDGED)
+    assert "resolved by Ben at 03:14:03" in drawn(RESOLVED)
     ended = line("incident", RESOLVED.facts.id, "resolved", by="ben", via="cli")
-    assert "resolved by ben via cli at" in drawn(replace(RESOLVED, transitions=(ended,)))
+    assert "resolved by Ben via cli at" in drawn(replace(RESOLVED, transitions=(ended,)))
 
 
 def test_what_is_quarantined_says_how_that_ends():
@@ -55,12 +59,47 @@ def test_what_is_quarantined_says_how_that_ends():
     )
 
 
-def test_who_acknowledged_only_for_themselves_is_shown():
+def test_only_who_acknowledged_it_is_said_to_have_done_so():
     ada, ben = (escalation(who, state=EscalationState.ACKNOWLEDGED) for who in ("ada", "ben"))
     lines = tuple(line("escalation", each.facts.id, "acknowledged", by="ada", via="sms") for each in (ada, ben))
     text = drawn(replace(OPEN, escalations=(ada, ben), transitions=lines))
-    assert "Ada  acknowledged via sms" in text
-    assert "Ben  acknowledged\n" in re.sub(" *│", "", text)
+    assert "Ada (ada)  acknowledged it via sms" in text
+    assert "Ben (ben)  no longer paged: Ada acknowledged it" in text
+    by_a_stranger = replace(ACKNOWLEDGED, escalations=(ben,), facts=replace(ACKNOWLEDGED.facts, acknowledged_by="root"))
+    assert "Ben (ben)  no longer paged: root acknowledged it" in drawn(by_a_stranger)
+
+
+def test_the_date_is_shown_once_with_its_zone_and_utc_and_again_where_it_is_another():
+    text = drawn(ACKNOWLEDGED)
+    assert "opened 2026-11-25 03:14:03 CET (02:14:03 UTC)" in text
+    assert text.count("2026-11-25") == 1
+    late = replace(ACKNOWLEDGED, facts=replace(ACKNOWLEDGED.facts, acknowledged_at=AT + timedelta(days=1)))
+    assert "acknowledged by Ada via link at 2026-11-26 03:14:03" in drawn(late)
+    assert "opened 2026-11-25 02:14:03 UTC ·" in drawn(ACKNOWLEDGED, zone=UTC)
+    west = timezone(timedelta(hours=-3))
+    assert "opened 2026-11-24 23:14:03 UTC-03:00 (2026-11-25 02:14:03 UTC)" in drawn(ACKNOWLEDGED, zone=west)
+
+
+@pytest.mark.parametrize(("number", "end"), [(1, "tried again"), (5, "given up")])
+def test_a_running_attempt_says_how_long_its_worker_has(number: int, end: str):
+    attempts = [attempt(each, Result.TEMPORARY_FAILURE, "busy") for each in range(1, number)]
+    running = notification("sms", NotificationState.SENDING, *attempts, attempt(number, None))
+    assert explain(running, TIMES).endswith(f"sending, its worker has until 03:15:0{3 + number}, then it is {end}")
+
+
+def test_every_attempt_has_a_line_if_it_is_wanted():
+    doubted = replace(attempt(2, Result.DELIVERED), is_doubted=True, evidence=Evidence.CARRIER, provider_ref="SM1")
+    released = replace(attempt(3, None), state=AttemptState.NOT_SENT)
+    refused = replace(attempt(1, Result.TEMPORARY_FAILURE, "busy", "503"), is_our_fault=True)
+    row = notification("sms", NotificationState.DELIVERED, refused, doubted, released)
+    status = replace(OPEN, escalations=(escalation("ada", row),))
+    assert "attempt 1 " not in drawn(status)
+    lines = [re.sub(" {2,}", " ", each) for each in drawn(status, has_attempts=True).splitlines() if "attempt" in each]
+    assert [each.strip("│ ") for each in lines[1:]] == [
+        "attempt 1 03:14:04 slack, busy (503), a fault of ours, took 0.3 s",
+        "attempt 2 03:14:05 slack, confirmed by carrier, was in doubt, took 0.3 s, id SM1",
+        "attempt 3 03:14:06 slack, not sent",
+    ]
 
 
 def test_a_critical_failure_a_second_round_and_a_reason_are_shown():
@@ -92,7 +131,7 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
 @pytest.mark.parametrize(
     ("result", "reason", "code", "shown"),
     [
-        (None, "", "", "sending"),
+        (None, "", "", "sending, its worker has until 03:15:04, then it is tried again"),
         (Result.ACCEPTED, "", "", "slack, accepted"),
         (Result.DELIVERED, "", "", "slack, confirmed"),
         (Result.IN_DOUBT, "", "", "in doubt"),
@@ -103,7 +142,7 @@ def test_every_state_of_an_incident_can_be_drawn(state: IncidentState):
     ],
 )
 def test_a_result_is_described_in_few_words(result: Result | None, reason: str, code: str, shown: str):
-    assert explain(notification("slack", NotificationState.SENT, attempt(1, result, reason, code))).endswith(shown)
+    assert explain(notification("slack", NotificationState.SENT, attempt(1, result, reason, code)), TIMES).endswith(shown)
 
 
 def test_a_retry_says_when():
@@ -111,7 +150,7 @@ def test_a_retry_says_when():
         notification("slack", NotificationState.QUEUED, attempt(1, Result.TEMPORARY_FAILURE, "busy")),
         due_at=AT + timedelta(minutes=1),
     )
-    assert ", next attempt at " in explain(waiting)
+    assert ", next attempt at 03:15:03" in explain(waiting, TIMES)
 
 
 def test_a_status_update_is_marked_as_one():
@@ -137,8 +176,8 @@ def test_escape_sequences_reach_no_terminal():
 
 def test_a_receipt_that_is_waited_for_no_more_is_missing():
     silent = replace(attempt(1, Result.ACCEPTED), receipt_due_at=AT)
-    assert explain(notification("sms", NotificationState.SENT, silent)).endswith("accepted, waiting for a receipt")
-    assert explain(notification("sms", NotificationState.SENT, silent), is_reached=True).endswith("accepted, unconfirmed")
+    assert explain(notification("sms", NotificationState.SENT, silent), TIMES).endswith("accepted, waiting for a receipt")
+    assert explain(notification("sms", NotificationState.SENT, silent), TIMES, is_reached=True).endswith("accepted, unconfirmed")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +191,9 @@ def test_a_receipt_that_is_waited_for_no_more_is_missing():
     ],
 )
 def test_who_vouches_for_it_is_shown(result: Result, evidence: Evidence, shown: str):
-    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, result), evidence=evidence))).endswith(shown)
+    assert explain(notification("sms", NotificationState.SENT, replace(attempt(1, result), evidence=evidence)), TIMES).endswith(
+        shown
+    )
 
 
 def test_what_decides_nothing_is_shown_once_beside_what_it_is_about():

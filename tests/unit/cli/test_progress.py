@@ -47,7 +47,7 @@ def test_without_a_terminal_each_transition_is_one_line():
 
 def test_on_a_terminal_the_last_picture_stays():
     _, text = watched(BEGUN, ENDED, is_terminal=True)
-    assert "acknowledged by ada" in text
+    assert "acknowledged by Ada" in text
 
 
 def test_it_stops_watching_when_the_time_is_up():
