@@ -6,9 +6,8 @@ fails in between, the lease of the attempt expires.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,6 +18,7 @@ from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Result, Severity
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
+from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.engine.outcomes import outcome_of, with_condition
 from notifyflow.engine.pending_rings import PendingRings
 from notifyflow.engine.precedence import Precedence
@@ -29,8 +29,7 @@ from notifyflow.errors import (
     StorageError,
     StorageUnavailable,
 )
-from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.ports import Claimed, Claims, Consequences, Dependencies
+from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
 from notifyflow.pipeline.rings import unring
 
 _log = structlog.get_logger("notifyflow.engine")
@@ -75,13 +74,14 @@ class Deliverer:
         self._send_budget = send_budget
         self._most = places
         self._recorder = Recorder(deps, self._report, is_stopping=self._stops, pause=pause, monitor=monitor)
+        self._claimer = Claimer(deps, channels, report=self._report, release=self._recorder.release, monitor=monitor)
         self._places = threading.BoundedSemaphore(places)
         self._bulkheads = Bulkheads(places)
         self._precedence = Precedence(urgent_rings)
         self._is_stopping = threading.Event()
         self._pending_rings = PendingRings()
         self._latencies: dict[str, timedelta] = {}
-        self._hands: dict[int, deque[Claimed]] = {}  # claimed and not begun, for each claim
+        self._hands: set[Hand] = set()
 
     def stop(self, unheard: Collection[str] = ()) -> None:
         """Begin no further send: all rings and claimed attempts are given back at once, running sends are recorded.
@@ -92,8 +92,8 @@ class Deliverer:
         left = self._pending_rings.close()  # first, so that rings which the threads drop from now on are given back here
         self._is_stopping.set()
         self.give_back({*left, *unheard, *self._pending_rings.pop_owed()})
-        for hand in list(self._hands.values()):
-            self._recorder.release(list(_drain(hand)))
+        for hand in list(self._hands):
+            self._recorder.release(list(hand.drain()))
 
     def _stops(self) -> bool:
         return self._is_stopping.is_set()
@@ -199,45 +199,32 @@ class Deliverer:
             self._pending_rings.owe(owed)
             raise
 
-    def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> tuple[set[str], bool]:
+    def _deliver_batch(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> tuple[frozenset[str], bool]:
         """Claim as many due notifications as fit and send them; release the rest if an urgent ring needs the thread.
 
         Returns:
             The ids of those handled or released, and whether the thread may go on.
         """
-        claims = self._claim(channel, notification_ids, limit=min(limit, self._fitting(channel)))
-        done = {each.message.notification_id for each in claims.claimed} | {each.id for each in claims.consequences.failed}
-        hand = deque(claims.claimed)
-        self._hands[id(hand)] = hand
+        hand = Hand(notification_ids, min(limit, self._fitting(channel)))
+        self._hands.add(hand)
         try:
+            done = self._claimer.fill(channel, hand)
             with self._recorder.open() as recordings:
                 goes_on = self._attempt_all(hand, recordings)
             return done, goes_on and not self._precedence.takes_thread()
         finally:
-            del self._hands[id(hand)]
-            self._recorder.release(list(_drain(hand)))  # something only if the thread was cut short
+            self._hands.discard(hand)
+            hand.is_given_up = True
+            self._recorder.release(list(hand.drain()))  # something only if the thread was cut short
 
-    def _attempt_all(self, hand: deque[Claimed], recordings: Recordings) -> bool:
+    def _attempt_all(self, hand: Hand, recordings: Recordings) -> bool:
         """Make claimed attempts one after the other; return False if the thread has to give way, or the process stops."""
-        for claimed in _drain(hand):  # which stop() empties, too
+        for claimed in hand.drain():  # which stop() empties, too
             if self._stops() or (claimed.severity is not Severity.CRITICAL and self._precedence.takes_thread()):
-                self._recorder.release([claimed, *_drain(hand)])
+                self._recorder.release([claimed, *hand.drain()])
                 return False
             self._attempt(claimed, recordings)
         return not self._stops()
-
-    def _claim(self, channel: str, notification_ids: Sequence[str], *, limit: int) -> Claims:
-        providers = self._providers(channel)
-        claims = claim(
-            self._deps,
-            channel,
-            notification_ids,
-            limit=limit,
-            providers=[provider.name for provider in providers],
-            reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
-        )
-        self._report(claims.consequences)
-        return claims
 
     def _providers(self, channel: str) -> Sequence[Provider]:
         return self._channels[channel].providers if channel in self._channels else ()
@@ -319,9 +306,3 @@ def _redirected(claimed: Claimed, address: str) -> Claimed:
     """Return the attempt, and the one in doubt, with another address; no message at the first address is edited."""
     doubt = claimed.doubt and replace(claimed.doubt, message=replace(claimed.doubt.message, address=address))
     return replace(claimed, message=replace(claimed.message, address=address, replaces=""), doubt=doubt)
-
-
-def _drain(hand: deque[Claimed]) -> Iterator[Claimed]:
-    with suppress(IndexError):
-        while True:
-            yield hand.popleft()

@@ -1,0 +1,128 @@
+"""Claims for all threads of a process: those that want work on a channel at the same time share one transaction."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from notifyflow.channels.base import Channel
+from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.gathering import Gathering
+from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.use_case import Settled
+
+_MOST_TOGETHER = 100
+
+
+@dataclass(slots=True, eq=False)
+class Hand:
+    """What a thread wants, and the attempts that it was dealt and has not begun.
+
+    Attributes:
+        requested_ids: The notifications that its ring named.
+        limit: How many attempts it takes at most.
+        is_given_up: Whether the thread was cut short, and whoever finds attempts in the hand releases them.
+    """
+
+    requested_ids: Sequence[str]
+    limit: int
+    is_given_up: bool = False
+    _attempts: deque[Claimed] = field(default_factory=deque)
+
+    @property
+    def room(self) -> int:
+        """How many attempts more it takes."""
+        return self.limit - len(self._attempts)
+
+    def deal(self, claimed: Claimed) -> None:
+        """Add an attempt."""
+        self._attempts.append(claimed)
+
+    def drain(self) -> Iterator[Claimed]:
+        """Take the attempts one by one; several threads may do so, and each attempt is taken once."""
+        with suppress(IndexError):
+            while True:
+                yield self._attempts.popleft()
+
+
+class Claimer:
+    """Claims for the threads of a process.
+
+    Args:
+        deps: The dependencies of the use cases.
+        channels: Name to channel.
+        report: Reports what a transaction led to.
+        release: Gives attempts back.
+        monitor: On what the threads wait for each other.
+    """
+
+    def __init__(
+        self,
+        deps: Dependencies,
+        channels: Mapping[str, Channel],
+        *,
+        report: Callable[[Consequences], None],
+        release: Callable[[Sequence[Claimed]], None],
+        monitor: Callable[[], AbstractContextManager[bool]],
+    ) -> None:
+        self._deps = deps
+        self._channels = channels
+        self._report = report
+        self._release = release
+        self._monitor = monitor
+        self._gatherings: dict[str, Gathering[Hand, frozenset[str]]] = {}
+
+    def fill(self, channel: str, hand: Hand) -> frozenset[str]:
+        """Deal a hand due notifications of a channel, the most urgent first.
+
+        Returns:
+            The notifications that were dealt, or ended since they can no longer be sent.
+
+        Raises:
+            StorageUnavailable: When the database did not answer in time.
+        """
+        return self._gathering(channel).commit(hand)
+
+    def _gathering(self, channel: str) -> Gathering[Hand, frozenset[str]]:
+        if channel not in self._gatherings:
+            new = Gathering(
+                partial(self._claim, channel),
+                self._report,
+                most=_MOST_TOGETHER,
+                size=lambda hand: hand.limit,
+                monitor=self._monitor,
+            )
+            self._gatherings.setdefault(channel, new)
+        return self._gatherings[channel]
+
+    def _claim(self, channel: str, hands: Sequence[Hand]) -> Settled[frozenset[str]]:
+        providers = self._channels[channel].providers if channel in self._channels else ()
+        claims = claim(
+            self._deps,
+            channel,
+            [each for hand in hands for each in hand.requested_ids],
+            limit=sum(hand.limit for hand in hands),
+            providers=[provider.name for provider in providers],
+            reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
+        )
+        ended = {each.id for each in claims.consequences.failed}
+        dealt = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
+        for hand in hands:
+            if hand.is_given_up:
+                self._release(list(hand.drain()))
+        return Settled(tuple(dealt), claims.consequences)
+
+
+def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
+    """Deal attempts in their order: each to the hand whose ring named it, if it has room, or else to the one with the fewest."""
+    named = {each: hand for hand in reversed(hands) for each in hand.requested_ids}
+    dealt: dict[Hand, set[str]] = {hand: set() for hand in hands}
+    for each in attempts:
+        notification_id = each.message.notification_id
+        hand = named.get(notification_id)
+        if hand is None or not hand.room:
+            hand = min((some for some in hands if some.room), key=lambda some: len(dealt[some]))
+        hand.deal(each)
+        dealt[hand].add(notification_id)
+    return list(dealt.values())

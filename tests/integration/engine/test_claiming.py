@@ -1,0 +1,141 @@
+"""What threads of a process claim at the same time is claimed together, and each thread gets its own attempts."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from notifyflow.core.model import NotificationState, Severity
+from notifyflow.engine.claiming import Claimer, Hand
+from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.ports import Claimed
+from notifyflow.pipeline.record import Lease, Release, release
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.builders import a_recipient, an_incident
+from tests.driver import Driver
+from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.waiting import wait_until
+
+T = TypeVar("T")
+
+NAMES = ("ada", "ben", "cy", "dan", "eve")
+
+
+class HeldStore(Store):
+    """A store whose transactions begin only while it is not held; it counts them, and is away if told so."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(database_url)
+        self.transactions = 0
+        self.is_away = False
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        self.transactions += 1
+        assert self.goes_on.wait(60)
+        if self.is_away:
+            raise StorageUnavailable(0.0)
+        return super().run(use_case, timeout_s=timeout_s)
+
+
+class Scene:
+    """Five people to page, and a claimer whose first transaction waits until all hands have come."""
+
+    def __init__(self, store: HeldStore) -> None:
+        self.store = store
+        self.driver = Driver(store)
+        self.released: list[Claimed] = []
+        self.claimer = Claimer(
+            self.driver.deps,
+            channels(ScriptedProvider()),
+            report=lambda consequences: None,
+            release=self._release,
+            monitor=threading.Condition,
+        )
+
+    def page(self, name: str, severity: Severity = Severity.ERROR) -> str:
+        self.driver.notify(an_incident(f"db-{name}", severity=severity), a_recipient(name, "email"))
+        (row,) = self.driver.status(f"db-{name}").escalations[0].notifications
+        return row.id
+
+    def state(self, name: str) -> NotificationState:
+        return self.driver.status(f"db-{name}").escalations[0].notifications[0].state
+
+    def fill(self, *hands: Hand, meanwhile: Callable[[], None] = lambda: None) -> list[Future[frozenset[str]]]:
+        """Fill the first hand, and the others together while its transaction waits."""
+        self.store.transactions = 0
+        self.store.goes_on.clear()
+        with ThreadPoolExecutor(len(hands)) as pool:
+            try:
+                futures = [pool.submit(self.claimer.fill, "email", hands[0])]
+                wait_until(lambda: self.store.transactions == 1)
+                gathering = self.claimer._gathering("email")
+                for number, hand in enumerate(hands[1:], start=1):
+                    futures.append(pool.submit(self.claimer.fill, "email", hand))
+                    wait_until(lambda number=number: len(gathering._waiting) == number)
+                meanwhile()
+            finally:
+                self.store.goes_on.set()
+        return futures
+
+    def _release(self, unsent: Sequence[Claimed]) -> None:
+        self.released += unsent
+        leases = [Lease(attempt_id=each.message.attempt_id, token=each.token) for each in unsent]
+        release(self.driver.deps, [Release(lease=each) for each in leases])
+
+
+@pytest.fixture
+def scene(database_url: str) -> Iterator[Scene]:
+    store = HeldStore(database_url)
+    yield Scene(store)
+    store.close()
+
+
+def _ids(hand: Hand) -> list[str]:
+    return [each.message.notification_id for each in hand.drain()]
+
+
+def test_hands_that_come_during_a_claim_are_filled_by_one_transaction_each_with_what_its_ring_named(scene: Scene) -> None:
+    named = [scene.page(name) for name in NAMES]
+    hands = [Hand([each], 1) for each in named]
+    futures = scene.fill(*hands)
+    assert scene.store.transactions == 2
+    assert [future.result() for future in futures] == [frozenset({each}) for each in named]
+    assert [_ids(hand) for hand in hands] == [[each] for each in named]
+
+
+def test_what_nobody_named_goes_to_the_hand_with_the_fewest_and_critical_ones_are_begun_first(scene: Scene) -> None:
+    calm = [scene.page(name) for name in NAMES[:3]]
+    urgent = [scene.page(name, Severity.CRITICAL) for name in NAMES[3:]]
+    first, second, third = Hand(urgent[:1], 1), Hand([], 2), Hand([], 2)
+    scene.fill(first, second, third)
+    assert _ids(first) == urgent[:1]
+    assert _ids(second) == [urgent[1], calm[1]]
+    assert _ids(third) == [calm[0], calm[2]]
+
+
+def test_what_is_dealt_to_a_thread_that_was_cut_short_is_released_and_its_neighbours_keep_theirs(scene: Scene) -> None:
+    named = [scene.page(name) for name in NAMES[:3]]
+    hands = [Hand([each], 1) for each in named]
+
+    def cut_short() -> None:
+        hands[0].is_given_up = True
+
+    scene.fill(*hands, meanwhile=cut_short)
+    assert [each.message.notification_id for each in scene.released] == named[:1]
+    assert [scene.state(name) for name in NAMES[:3]] == [NotificationState.QUEUED, *[NotificationState.SENDING] * 2]
+    assert [_ids(hand) for hand in hands] == [[], named[1:2], named[2:]]
+
+
+def test_every_thread_learns_that_the_database_is_away(scene: Scene) -> None:
+    hands = [Hand([scene.page(name)], 1) for name in NAMES[:3]]
+
+    def go_away() -> None:
+        scene.store.is_away = True
+
+    futures = scene.fill(*hands, meanwhile=go_away)
+    assert [type(future.exception()) for future in futures] == [StorageUnavailable] * 3
