@@ -92,14 +92,18 @@ class EnumField(Field):
     def __init__(self, enum: type[StrEnum], **options: Any) -> None:
         super().__init__(**options)
         self.enum = enum
+        self._members: Mapping[str, StrEnum] = {member.value: member for member in enum}
 
     def db_value(self, value: StrEnum | None) -> str | None:
         """Write the member's text."""
-        return None if value is None else self.enum(value).value
+        return None if value is None else self._member(value).value
 
     def python_value(self, value: str | None) -> StrEnum | None:
         """Read the member."""
-        return None if value is None else self.enum(value)
+        return None if value is None else self._member(value)
+
+    def _member(self, value: str) -> StrEnum:
+        return self._members.get(value) or self.enum(value)
 
 
 class DocumentField(MarkedField):
@@ -166,6 +170,8 @@ class ValueField(DocumentField):
 
 def storable(text: str) -> str:
     """Replace NUL (for PostgreSQL) and lone surrogates (for UTF-8), so that no text from a provider prevents its receipt."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
