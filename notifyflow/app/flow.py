@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from notifyflow import __version__
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds, new_secret
 from notifyflow.app.configuration import read, read_way_out
 from notifyflow.app.database import Database
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
 from notifyflow.app.maintenance import Maintenance
+from notifyflow.app.others import Others
 from notifyflow.app.overview import Overview
 from notifyflow.app.pauses import Pauses
 from notifyflow.app.runtime import POLL_EVERY_S, Runtime
@@ -130,6 +132,16 @@ class NotifyFlow:
         """The mark that every message, page and response shows; empty without one while delivery is live."""
         return self._deps.notice
 
+    @property
+    def others(self) -> Others | None:
+        """What other processes did with the database until this one started to deliver; None before."""
+        return self._runtime.others
+
+    @property
+    def unrung(self) -> int:
+        """How many notifications no worker was told of, since the broker was unavailable; their next sweep finds them."""
+        return self._runtime.unrung
+
     def notify(
         self, incident: Incident, recipients: Sequence[Recipient], *, policy: str | Policy = "default", strict: bool = False
     ) -> Notified:
@@ -233,6 +245,7 @@ class NotifyFlow:
                 sns=SnsReceiver.from_settings(self._settings, self._deps.clock),
                 new_id=self._deps.ids.new,
                 most_recipients=self._settings.incident_recipients,
+                version=__version__,
                 notice=self.notice,
             )
         )

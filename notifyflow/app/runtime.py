@@ -10,6 +10,7 @@ import structlog
 
 from notifyflow.app.database import Database
 from notifyflow.app.forks import FORKED
+from notifyflow.app.others import Others, observe
 from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
@@ -39,12 +40,18 @@ class Runtime:
         owns_store: Whether it closes the database.
         bell: Rings for due notifications, and this process delivers nothing; None for the broker's.
         warnings: Faults of the settings that stop nothing; logged at a start.
+
+    Attributes:
+        others: What other processes did until this one started to deliver; None before, or if that is unknown.
+        unrung: How many notifications could not be rung for, because the broker was unavailable.
     """
 
     _lock: threading.RLock
     _engine: EmbeddedEngine | None
     _reporter: Reporter | None
     _own_bell: BrokerBell | None
+    others: Others | None
+    unrung: int
 
     def __init__(
         self,
@@ -83,6 +90,7 @@ class Runtime:
                 return
             pinning.prove()
             self._log_warnings()
+            self.others = self._observe_others()
             self._engine = EmbeddedEngine(
                 self._deps,
                 self.channels,
@@ -100,6 +108,7 @@ class Runtime:
         broker = make_broker(self._settings.broker_url.get_secret_value())
         self._database.prepare()
         self._log_warnings()
+        self.others = self._observe_others()
         engine = EngineMiddleware(
             broker,
             self._deps,
@@ -122,7 +131,7 @@ class Runtime:
             if reporter is None:
                 recaller = Recaller(self.channels, self._deps.delivery)
                 reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
-        reporter.report(consequences)
+        self.unrung += len(reporter.report(consequences))
 
     def close(self) -> None:
         """Stop: deliver due notifications for up to ``drain_s``, record running sends, log how many are left."""
@@ -151,6 +160,8 @@ class Runtime:
         self._engine = None
         self._reporter = None
         self._own_bell = None
+        self.others = None
+        self.unrung = 0
 
     def begin_anew(self) -> None:
         """Begin anew in a forked child: threads, locks and connections stayed with the parent."""
@@ -176,6 +187,15 @@ class Runtime:
                 time.sleep(POLL_EVERY_S)
         except StorageUnavailable:
             return
+
+    def _observe_others(self) -> Others | None:
+        try:
+            others = observe(self._store, self._deps.clock.now())
+        except StorageUnavailable:
+            return None
+        if others.sends:
+            _log.info("app.sends_unfinished", sends=others.sends, leases_end_in_s=others.leases_end_in_s)
+        return others
 
     def _log_rest(self) -> None:
         try:

@@ -82,6 +82,8 @@ def send(
         with as_options("policy", besides=submission.unread):
             notified = flow.submit(submission)
         screen.warn(flow.notice)
+        screen.show_unfinished(flow.others)
+        _warn_of_broker(flow)
         screen.show_faults(notified.faults, style="yellow")
         is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
         is_watched = (wait or flow.is_embedded) and not is_quarantined
@@ -95,6 +97,12 @@ def send(
         screen.out.print(f"Accepted: {paged} to page{f', {known} known already' if known else ''}. See `notifyflow status`.")
     if is_quarantined or (status is not None and not _is_reached(status)):
         raise typer.Exit(Exit.FAILED)
+
+
+def _warn_of_broker(flow: "notifyflow.NotifyFlow") -> None:
+    if flow.unrung:
+        waits = f"{quantity(flow.unrung, 'notification')} {'waits' if flow.unrung == 1 else 'wait'}"
+        screen.warn(f"The broker is unavailable (NOTIFYFLOW_BROKER_URL). {waits} in the database for the next sweep of a worker.")
 
 
 def _watch(flow: "notifyflow.NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
@@ -175,6 +183,7 @@ def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None,
     with notifyflow.NotifyFlow.from_env() as flow:
         namespace = _find(flow, key, namespace).facts.namespace  # act on and show the same incident
         stopped = act(flow, key, by=by, via=Via.CLI, namespace=namespace)
+        _warn_of_broker(flow)
     _show_stopped(stopped, as_json=as_json)
     status(key, namespace, verbose=False, as_json=as_json)
 

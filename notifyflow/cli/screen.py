@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.text import Text
 from notifyflow.core.schemas import Document
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
+
+if TYPE_CHECKING:
+    from notifyflow.app.others import Others
 
 QUARANTINED = (
     "This incident is quarantined since the database was adopted: nothing is sent for it until you run `notifyflow db adopt` "
@@ -47,6 +50,17 @@ def warn(text: str) -> None:
     """Print a warning on standard error, unless it is empty."""
     if text:
         err.print(Text.assemble(("! ", "bold yellow"), plain(text)), soft_wrap=True)
+
+
+def show_unfinished(others: "Others | None") -> None:
+    """Print on standard error which sends of other processes have no outcome, and when they are tried again."""
+    if others is None or not others.sends:
+        return
+    who, unless = ("another", ", unless that process still runs") if others.is_recent else ("an earlier", "")
+    warn(
+        f"{quantity(others.sends, 'send')} of {who} process without an outcome: tried again when the lease ends, "
+        f"in at most {others.leases_end_in_s} s{unless}."
+    )
 
 
 def agree(question: str) -> None:

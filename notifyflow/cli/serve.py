@@ -28,13 +28,20 @@ def demo() -> None:
 @app.command()
 def up(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Run everything in one process: the web service, delivery and the sweeper."""
-    _serve(host, port, lambda flow: flow.start())
+    _serve(host, port, _deliver)
 
 
 @app.command()
 def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Run the web service alone: callbacks, acknowledgements and the API; workers deliver."""
     _serve(host, port, lambda flow: None)
+
+
+def _deliver(flow: "notifyflow.NotifyFlow") -> None:
+    flow.start()
+    if flow.others is not None and flow.others.is_recent:
+        screen.warn("Another process delivers from this database, or did within the last ten seconds. Several may at once.")
+    screen.show_unfinished(flow.others)
 
 
 def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None]) -> None:
@@ -50,8 +57,9 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
         application = flow.asgi()
         serving.freeze()
         with serving.served(application, listening, bounds):
+            is_over = serving.expect_signal()
             screen.out.print(f"Listening on {serving.url_of(listening)}")
-            serving.wait_for_signal()
+            is_over.wait()
 
 
 @app.command()
@@ -71,6 +79,7 @@ def sandbox(
     stand_ins.script("\n".join(script or ()))
     _bind(port, stand_ins.start)
     try:
+        is_over = serving.expect_signal()
         for name, value in stand_ins.settings().items():
             screen.out.print(f"export {name}={value}", soft_wrap=True, markup=False)
         screen.out.print(f"# The inbox is at {stand_ins.url}. Addresses for a recipient named ada:", soft_wrap=True)
@@ -78,7 +87,7 @@ def sandbox(
         screen.out.print(f"#   push  {stand_ins.push_arn('ada')}", soft_wrap=True)
         screen.out.print("# To receive incident events in the inbox, also set:", soft_wrap=True)
         screen.out.print(f"#   export NOTIFYFLOW_WEBHOOKS='{stand_ins.webhooks('status-page')}'", soft_wrap=True, markup=False)
-        serving.wait_for_signal()
+        is_over.wait()
     finally:
         stand_ins.stop()
 

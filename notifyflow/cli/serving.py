@@ -37,12 +37,12 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def wait_for_signal() -> None:
-    """Wait for SIGINT or SIGTERM; unlike uvicorn, which raises them again, this lets everything close in order."""
+def expect_signal() -> threading.Event:
+    """Return what is set by SIGINT or SIGTERM; unlike uvicorn, which raises them again, this lets everything close in order."""
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
-    is_over.wait()
+    return is_over
 
 
 def raise_file_limit() -> int:

@@ -10,6 +10,7 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFa
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.audit import Audits
+from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.models import (
     AttemptRow,
@@ -120,6 +121,13 @@ class Reads:
         """Return when the last noted sweep was, or None before the first."""
         swept_at: datetime | None = self._source.scalar(SWEPT_AT())
         return swept_at
+
+    def running(self) -> tuple[int, datetime | None]:
+        """Count the attempts that run, and return when the last of their leases ends; None without any."""
+        attempts = AttemptRow.select(fn.COUNT(AttemptRow.id).alias("count"), fn.MAX(AttemptRow.lease_until).alias("until"))
+        running = attempts.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id)).where(RUNNING)
+        (row,) = self._source.rows(running.where(is_free(NotificationRow)))
+        return row["count"], row["until"]
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
         rows = self._source.read(NotificationFacts, _NOTIFICATIONS(incident.id))

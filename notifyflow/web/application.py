@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, NotFound, RejectedCallback, StorageError
-from notifyflow.web import acknowledge, api, callbacks, health, integrations, openapi, pages, problems
+from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 
@@ -29,6 +29,7 @@ def build(context: Context) -> FastAPI:
     application.include_router(callbacks.router(context, bulkhead), include_in_schema=False)
     application.include_router(callbacks.replies(context), include_in_schema=False)
     application.include_router(acknowledge.router(context), include_in_schema=False)
+    application.include_router(home.router(context), include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))
     application.include_router(api.router(context, bulkhead))
     application.include_router(health.router(context))

@@ -20,6 +20,7 @@ class Context:
         sns: Verifies and reads the messages of SNS; None if no topic is configured.
         new_id: Returns a new id.
         most_recipients: How many recipients one request may name.
+        version: The version of notifyflow.
         notice: A mark that every page about an incident shows.
     """
 
@@ -29,4 +30,5 @@ class Context:
     sns: SnsReceiver | None
     new_id: Callable[[], str]
     most_recipients: int
+    version: str
     notice: str = ""

@@ -55,10 +55,20 @@ class CommandLine:
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
-    def running(self, *arguments: str, until: str, code: int = 0, **variables: str) -> Iterator[list[str]]:
-        """Run a command that keeps running, until a line matches ``until``; then end it with SIGINT, and check its exit code."""
+    def running(
+        self, *arguments: str, until: str, code: int = 0, by: signal.Signals = signal.SIGINT, **variables: str
+    ) -> Iterator[list[str]]:
+        """Run a command that keeps running, until a line of its output matches; then end it by a signal, and check its exit code.
+
+        The output is both standard output and standard error.
+        """
         process = subprocess.Popen(
-            [PROGRAM, *arguments], cwd=self.folder, env=self._environment(variables), stdout=subprocess.PIPE, text=True
+            [PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self._environment(variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         with process:
             assert process.stdout is not None
@@ -71,7 +81,7 @@ class CommandLine:
                 else:
                     raise AssertionError(f"it exited with {process.wait()} and printed {lines}")
                 yield lines
-                process.send_signal(signal.SIGINT)
+                process.send_signal(by)
                 assert process.wait(60) == code
             finally:
                 process.kill()

@@ -1,16 +1,20 @@
 import json
+import re
+import signal
 import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.migrations import WANTED
 from tests.acceptance.commands import CommandLine, Ended
+from tests.waiting import wait_until
 
 ADA = {"id": "ada", "email": "ada@example.com", "phone": "+15005550011"}
 INCIDENT = {"key": "db-1", "title": "orders db is down", "severity": "CRITICAL", "recipients": [ADA]}
@@ -45,6 +49,13 @@ def incidents_in(folder: Path) -> int:
 def fetched(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=30) as response:
         return bytes(response.read())
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return bool(fetched(f"{url}/readyz"))
+    except HTTPError:
+        return False
 
 
 def assert_refused(ended: Ended, *expected: str) -> None:
@@ -179,6 +190,15 @@ def test_an_unavailable_database_exits_with_3(line: CommandLine):
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("broker", ["redis://127.0.0.1:1", "amqp://127.0.0.1:1"])
+def test_an_unavailable_broker_is_a_warning_since_a_sweep_finds_what_is_stored(sandboxed: CommandLine, broker: str):
+    sent = sandboxed.run("send", sandboxed.write("incident.json", INCIDENT), NOTIFYFLOW_BROKER_URL=broker)
+    assert sent.code == 0, sent
+    assert "1 notification waits in the database for the next sweep of a worker." in sent.err
+    assert sent.out == "Accepted: 1 recipient to page. See `notifyflow status`.\n"
+    assert incidents_in(sandboxed.folder) == 1
+
+
 def test_a_database_in_a_folder_that_does_not_exist_is_refused_at_once(line: CommandLine):
     ended = line.run("status", "db-1", NOTIFYFLOW_DATABASE_URL="sqlite:///missing/notifyflow.db")
     assert ended.code == 3, ended
@@ -264,6 +284,38 @@ def test_a_server_runs_until_it_is_interrupted(line: CommandLine, command: str):
     with line.running(command, "--port", "0", until="Listening on") as output:
         url = output[-1].removeprefix("Listening on ")
         assert fetched(f"{url}/livez") == b"ok\n"
+
+
+def test_after_a_kill_the_next_start_says_what_it_waits_for(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email: slow 30 s")
+    incident = sandboxed.write("incident.json", INCIDENT)
+    with sandboxed.running("send", incident, until="claimed → SENDING", code=-signal.SIGKILL, by=signal.SIGKILL):
+        pass
+    sandbox.script("email: ok")
+    found = r"^! 1 send of another process without an outcome: tried again when the lease ends, in at most [1-9]\d* s, unless"
+    with sandboxed.running("up", "--port", "0", until="Listening on", NOTIFYFLOW_DRAIN_S="0") as output:
+        assert len([line for line in output if re.search(found, line)]) == 1
+        assert len([line for line in output if "app.sends_unfinished" in line]) == 1
+        assert [line for line in output if line.startswith("! Another process delivers from this database")]
+        other = sandboxed.write("other.json", INCIDENT | {"key": "db-2", "severity": "WARNING"})
+        assert re.search(found, sandboxed.run("send", other, NOTIFYFLOW_DRAIN_S="0").err, re.MULTILINE)
+
+
+def test_up_says_that_another_process_delivers_from_the_same_database(line: CommandLine):
+    with line.running("up", "--port", "0", until="Listening on") as output:
+        assert not [each for each in output if "Another process" in each]
+        url = output[-1].removeprefix("Listening on ")
+        wait_until(lambda: is_ready(url))
+        with line.running("up", "--port", "0", until="Listening on") as second:
+            assert [each for each in second if each.startswith("! Another process delivers from this database")]
+
+
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_the_start_page_says_what_runs(line: CommandLine, command: str):
+    with line.running(command, "--port", "0", until="Listening on") as output:
+        page = fetched(f"{output[-1].removeprefix('Listening on ')}/").decode()
+    assert line.run("--version").out.split()[1] in page
+    assert 'href="readyz"' in page
 
 
 def test_an_unavailable_port_exits_with_3(line: CommandLine, sandbox: Sandbox):

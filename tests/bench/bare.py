@@ -51,4 +51,4 @@ if __name__ == "__main__":
     with serving.listen("127.0.0.1", 0) as listening, serving.served(build(sys.argv[1]), listening):
         sys.stdout.write(f"Listening on {serving.url_of(listening)}\n")
         sys.stdout.flush()
-        serving.wait_for_signal()
+        serving.expect_signal().wait()

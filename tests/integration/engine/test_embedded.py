@@ -174,7 +174,7 @@ def test_waiting_ends_at_its_timeout(open_flow: Callable[..., NotifyFlow], provi
 
 def test_a_policy_that_is_unknown_or_contradicts_itself_is_refused(open_flow: Callable[..., NotifyFlow]) -> None:
     flow = open_flow()
-    with pytest.raises(InvalidPolicy, match="Use one of default, insistent"):
+    with pytest.raises(InvalidPolicy, match="Use default, if that was meant"):
         flow.notify(INCIDENT, [ADA], policy="defualt")
     with pytest.raises(InvalidPolicy):
         flow.notify(INCIDENT, [ADA], policy=Policy(name="empty", tiers=()))

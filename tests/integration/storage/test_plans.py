@@ -89,6 +89,7 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "status_in_a_namespace": lambda reads: reads.status("db-1", namespace=""),
     "is_settled": lambda reads: reads.is_settled("db-1"),
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
+    "running": lambda reads: reads.running(),
     "incidents": lambda reads: reads.incidents(10),
     "incident_page": lambda reads: reads.listings.incidents(IncidentFilter(), before_id="i", limit=10),
     "incident_page_of_key": lambda reads: reads.listings.incidents(IncidentFilter(key="db-1"), before_id=None, limit=10),

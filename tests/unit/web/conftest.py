@@ -148,6 +148,7 @@ def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
         sns=None,
         new_id=lambda: "new-id",
         most_recipients=100,
+        version="1.2.3",
         notice=notice,
     )
     return build(context)

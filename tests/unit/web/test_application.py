@@ -9,6 +9,7 @@ from tests.unit.web.conftest import Backend, link
 
 REQUESTS = {
     "a page": ("GET", link(), 200),
+    "the start page": ("GET", "/", 200),
     "a redirect": ("POST", link(), 303),
     "a refusal": ("GET", "/a/nonsense", 404),
     "no such page": ("GET", "/nothing/here", 404),
@@ -29,8 +30,9 @@ def test_every_response_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: 
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
 
 
-def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: Client):
-    page = client.get(link())
+@pytest.mark.parametrize("path", [link(), "/"])
+def test_a_page_loads_nothing_and_its_policy_lets_in_its_own_style_only(client: Client, path: str):
+    page = client.get(path)
     (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
     assert f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in page.headers["content-security-policy"]
     assert not re.search(r"\ssrc=|<link|<script|url\(|@import|\son\w+=|\sstyle=", page.text)

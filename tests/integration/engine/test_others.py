@@ -1,0 +1,62 @@
+"""What a process finds of others when it starts."""
+
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.app.others import Others, observe
+from notifyflow.cli import screen
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import LEASE, NOW
+from tests.integration.storage.samples import a_page, begin, claim
+
+SOON = NOW + timedelta(seconds=9)
+
+
+def test_an_empty_database_has_no_others(store: Store) -> None:
+    assert observe(store, NOW) == Others(is_recent=False, sends=0, leases_end_in_s=0)
+
+
+def test_sends_without_an_outcome_are_counted_until_the_last_lease_ends(store: Store) -> None:
+    begin(store, *(a_page(number) for number in (1, 2, 3)))
+
+    def body(ledger: Ledger) -> None:
+        first, second, _ = ledger.work.claim("email", (), now=NOW, limit=10)
+        claim(ledger, first, lease_until=NOW + LEASE)
+        claim(ledger, second, lease_until=NOW + LEASE / 2)
+
+    store.run(body)
+    in_s = int(LEASE.total_seconds())
+    assert observe(store, NOW) == Others(is_recent=False, sends=2, leases_end_in_s=in_s)
+    assert observe(store, SOON) == Others(is_recent=False, sends=2, leases_end_in_s=in_s - 9)
+    assert observe(store, NOW + LEASE * 2) == Others(is_recent=False, sends=2, leases_end_in_s=0)
+    store.run(lambda ledger: ledger.adoption.quarantine_unfinished(at=NOW))
+    assert observe(store, NOW).sends == 0
+
+
+def test_a_process_that_swept_within_the_last_ten_seconds_may_still_run(store: Store) -> None:
+    store.run(lambda ledger: ledger.stops.begin_watch(at=NOW))
+    assert observe(store, SOON).is_recent
+    assert not observe(store, SOON + timedelta(seconds=1)).is_recent
+
+
+@pytest.mark.parametrize(
+    ("others", "shown"),
+    [
+        (None, ""),
+        (Others(is_recent=True, sends=0, leases_end_in_s=0), ""),
+        (
+            Others(is_recent=False, sends=3, leases_end_in_s=41),
+            "! 3 sends of an earlier process without an outcome: tried again when the lease ends, in at most 41 s.\n",
+        ),
+        (
+            Others(is_recent=True, sends=1, leases_end_in_s=7),
+            "! 1 send of another process without an outcome: tried again when the lease ends, in at most 7 s, "
+            "unless that process still runs.\n",
+        ),
+    ],
+)
+def test_it_is_said_what_is_waited_for(others: Others | None, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    screen.show_unfinished(others)
+    assert capsys.readouterr().err == shown
