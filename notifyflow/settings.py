@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     directory: File | None = Field(default=None, description="a TOML file of recipients, groups and routes")
     templates: Folder | None = Field(default=None, description="a folder with your own message templates")
     ops_recipients: str | None = Field(default=None, description="a JSON list of recipients, or a file that holds one")
+    ops_contact: Annotated[str, Field(max_length=100)] = Field(
+        default="", description="whom to ask in order to get no more messages: a name, a mail address or a web address"
+    )
     https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
         default=None, description="the http(s) URL of the proxy through which providers are reached"
     )

@@ -40,6 +40,7 @@ def make_dependencies(
         public_url=settings.public_url,
         secret_keys=tuple(key.get_secret_value() for key in settings.secret_key),
         notice=", ".join(filter(None, (settings.notice, delivery.notice))),
+        ops_contact=settings.ops_contact,
         lease=timedelta(seconds=settings.lease_s),
         limits=settings.provider_limits,
         doubt_resolution_times={

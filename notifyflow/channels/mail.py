@@ -68,7 +68,8 @@ class MailWriter:
         """Return a message as it is transmitted: ASCII, with lines that end in CR LF.
 
         All mail about one incident refers to one id, which no mail has itself, and keeps its subject, so that mail programs show
-        it as one thread with any provider.
+        it as one thread with any provider: RFC 5322, section 3.6.4; for Gmail, Google Workspace Updates, "Threading changes in
+        Gmail conversation view" (references "that consistently refer to the same message ID"). SES keeps both headers.
         """
         content = message.content
         mail = EmailMessage(policy=SMTP)
@@ -78,7 +79,7 @@ class MailWriter:
         mail["Date"] = formatdate()  # the time of this call; no decision depends on it
         mail["Message-ID"] = f"<{message.attempt_id}@{self.sender.domain}>"
         if message.incident_id:
-            mail["References"] = f"<{message.incident_id}@incidents.notifyflow.invalid>"
+            mail["In-Reply-To"] = mail["References"] = f"<{message.incident_id}@incidents.notifyflow.invalid>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
         mail[HEADER] = message.attempt_id
         mail.set_content(self._templates.render("email/body.txt.jinja", content), cte="quoted-printable")

@@ -6,7 +6,7 @@ button that acknowledges in place, otherwise it opens the link. They are edited 
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Kind
 from notifyflow.core.replies import Reply
 from notifyflow.core.traits import Traits
+from notifyflow.core.wording import links
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import find_character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
@@ -91,7 +92,8 @@ class Slack(Provider):
         """Replace a page's text with the status update, and remove its buttons."""
         channel, _, ts = message.replaces.partition(":")
         payload = self.payload(replace(message.content, url=None))
-        self._connected().chat_update(channel=channel, ts=ts, text=payload["text"], blocks=payload["blocks"])
+        shown = {name: payload[name] for name in ("text", "blocks", "attachments")}  # what is not given, Slack keeps
+        self._connected().chat_update(channel=channel, ts=ts, **shown)
         return Accepted(provider_ref=message.replaces)
 
     def _connected(self) -> Any:
@@ -105,20 +107,42 @@ class Slack(Provider):
             return self._bot
 
     def payload(self, content: Content, *, acts_in_place: bool = False) -> dict[str, Any]:
-        """Return the payload: text in sections, and a button for each link; the acknowledge button may act in place.
+        """Return the payload: the title, then a part in the severity's colour that begins with the buttons.
 
-        Markup in the content, such as ``<!channel>``, stays text: the templates escape values, and ``verbatim`` keeps Slack from
-        turning names into links (docs.slack.dev, "Formatting message text").
+        Text is sent as rich text, where nothing is parsed: markup and mentions in an incident stay text, and only addresses that
+        we link are links (docs.slack.dev, "Rich text block"). Colour is a property of attachments only ("Secondary message
+        attachments"). ``text`` is not shown beside blocks; it is the notification's.
         """
-        text = self._templates.render("slack/text.mrkdwn.jinja", content)
-        blocks: list[dict[str, Any]] = [
-            {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}} for part in split(text)
-        ]
-        if buttons := list(_buttons(content, acts_in_place=acts_in_place)):
-            blocks.append({"type": "actions", "elements": buttons})
         summary = self._templates.render("slack/summary.mrkdwn.jinja", content)
         short = next(split(summary, limit=_SUMMARY_LIMIT), "notifyflow")
-        return {"text": short, "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
+        title, text = self._blocks(content)
+        buttons = list(_buttons(content, acts_in_place=acts_in_place))
+        actions = [{"type": "actions", "elements": buttons}] if buttons else []
+        attachment = {"color": content.look.colour, "fallback": short, "blocks": [*actions, *text]}
+        return {"text": short, "blocks": title, "attachments": [attachment], "unfurl_links": False, "unfurl_media": False}
+
+    def _blocks(self, content: Content) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the blocks of the title, and of the text; if the operator has a template in mrkdwn, it writes both.
+
+        There, values are escaped, and ``verbatim`` keeps Slack from turning plain names and URLs into links; links that the
+        template writes as ``<url|text>`` are links all the same (docs.slack.dev, "Text object", "Formatting message text").
+        """
+        own = self._templates.render_own("slack/text.mrkdwn.jinja", content)
+        if own:
+            return [], [{"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}} for part in split(own)]
+        title = next(split(self._templates.render("slack/title.txt.jinja", content)))
+        text = self._templates.render("slack/text.txt.jinja", content)
+        addresses = content.web_addresses
+        return [_rich(title, bold=True)], [_rich(part, addresses) for part in split(text)]
+
+
+def _rich(text: str, addresses: Collection[str] = (), *, bold: bool = False) -> dict[str, Any]:
+    style = {"style": {"bold": True}} if bold else {}
+    elements = [
+        {"type": "link", "url": part} if is_link else {"type": "text", "text": part, **style}
+        for part, is_link in links.split(text, addresses)
+    ]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
 
 
 def split(text: str, *, limit: int = _TEXT_LIMIT) -> Iterator[str]:
@@ -155,7 +179,8 @@ def _buttons(content: Content, *, acts_in_place: bool) -> Iterator[dict[str, Any
         token = url.rpartition("/")[2]
         acts = acts_in_place and name == ACKNOWLEDGE and len(token) <= VALUE_LIMIT
         does = {"value": token} if acts else {"url": url}
-        yield {"type": "button", "action_id": name, "text": {"type": "plain_text", "text": words}, **does}
+        style = {"style": "primary"} if name == ACKNOWLEDGE else {}
+        yield {"type": "button", "action_id": name, "text": {"type": "plain_text", "text": words}, **style, **does}
 
 
 class SlackChannel(Channel):

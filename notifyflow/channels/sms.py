@@ -74,7 +74,7 @@ class TwilioSms(TwilioProvider):
 
     def text(self, content: Content) -> str:
         """Write the text: two segments at most, the link whole at its end."""
-        return _write(self._templates, content)
+        return _write(self._templates, content, stops_texts=True)
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
         """Read a message's status; see ``ReadsCallbacks``."""
@@ -134,12 +134,20 @@ class SnsSms(Provider):
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish one text; see ``Provider.send``."""
-        text = _write(self._templates, message.content)
-        return self._client.submit("publish", PhoneNumber=message.address, Message=text, MessageAttributes=self._attributes)
+        return self._client.submit(
+            "publish", PhoneNumber=message.address, Message=self.text(message.content), MessageAttributes=self._attributes
+        )
+
+    def text(self, content: Content) -> str:
+        """Write the text; see ``TwilioSms.text``."""
+        return _write(self._templates, content, stops_texts=False)
 
 
-def _write(templates: Templates, content: Content) -> str:
-    return fit(templates.render("sms/text.txt.jinja", content), content.link, segments=_SEGMENTS)
+def _write(templates: Templates, content: Content, *, stops_texts: bool) -> str:
+    """Return the text; it says STOP if the provider honours it, as Twilio does for a number (Twilio docs, "Advanced Opt-Out")."""
+    text = templates.render("sms/text.txt.jinja", content)
+    more = templates.render("sms/more.txt.jinja", content, stops_texts=stops_texts).splitlines()
+    return fit(text, content.link, segments=_SEGMENTS, more=more)
 
 
 def _is_same(body: str | None, text: str, link: str | None) -> bool:
@@ -167,4 +175,6 @@ class SmsChannel(PhoneChannel):
         of_twilio, faults = accounts(TwilioSms, settings, templates, "SMS_FROM", is_required=not settings.sns_sms)
         wrong = tuple(aws_faults(settings, "SNS")) if settings.sns_sms else ()
         of_sns = (SnsSms(settings, templates),) if settings.sns_sms and not wrong else ()
-        return cls((*of_twilio, *of_sns), (*faults, *wrong, *templates.faults("sms", text="")), settings.costly_numbers)
+        return cls(
+            (*of_twilio, *of_sns), (*faults, *wrong, *templates.faults("sms", text="", stops_texts=True)), settings.costly_numbers
+        )

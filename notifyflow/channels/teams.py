@@ -6,7 +6,7 @@ spoken.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Channel, Provider
@@ -15,8 +15,8 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Severity
 from notifyflow.core.traits import Traits
+from notifyflow.core.wording import links
 from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import cut
 from notifyflow.settings import Settings
@@ -26,7 +26,15 @@ _HOSTS = (".logic.azure.com", ".api.powerplatform.com", ".logic.azure.us", ".api
 _TEXT_BYTES = 20_000
 _TITLE_LIMIT = 400
 _URL_LIMIT = 2048
-_COLOURS = {Severity.CRITICAL: "Attention", Severity.ERROR: "Attention", Severity.WARNING: "Warning", Severity.INFO: "Accent"}
+# adaptivecards.io, Schema Explorer: ContainerStyle since 1.2; the colours are Teams' own, in its light, dark and contrast themes
+_STYLES = {
+    "critical": "attention",
+    "error": "attention",
+    "warning": "warning",
+    "info": "accent",
+    "acknowledged": "emphasis",
+    "resolved": "good",
+}
 
 # The URL, with its key, belongs to one recipient, so its refusals do not affect others.
 TEAMS: Table = table(
@@ -63,36 +71,55 @@ class Teams(Provider):
         return Accepted(provider_ref=response.headers.get("x-ms-workflow-run-id", ""))
 
     def card(self, content: Content) -> dict[str, Any]:
-        """Return the card, of at most 28 KB, with its text in text runs, where Teams interprets no Markdown and no mentions."""
+        """Return the card, of at most 28 KB: the title in the severity's colour, the buttons, then the text.
+
+        Text is in text runs, where Teams interprets no Markdown and no mentions; only addresses that we link are links.
+        """
         title = cut(self._templates.render("teams/title.txt.jinja", content), _TITLE_LIMIT)
         text = self._templates.render("teams/text.txt.jinja", content)
-        body = [_line(title, size="Large", weight="Bolder", color=_COLOURS[content.severity]), *map(_line, _lines(text))]
-        links = (("Acknowledge", content.link), ("Look at it", content.url))
+        head = {
+            "type": "Container",
+            "style": _STYLES[content.look.name],
+            "bleed": True,
+            "items": [_line([_run(title, size="Large", weight="Bolder")])],
+        }
         actions = [
-            {"type": "Action.OpenUrl", "title": words, "url": url} for words, url in links if url and len(url) <= _URL_LIMIT
+            {"type": "Action.OpenUrl", "title": words, "url": url}
+            for words, url in (("Acknowledge", content.link), ("Look at it", content.url))
+            if url and len(url) <= _URL_LIMIT
         ]
+        buttons = [{"type": "ActionSet", "actions": actions}] if actions else []
         return {
             "type": "AdaptiveCard",
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "version": "1.4",
-            "body": body,
-            "actions": actions,
+            "body": [head, *buttons, *_lines(text, content.web_addresses)],
         }
 
 
-def _lines(text: str) -> Iterator[str]:
+def _lines(text: str, addresses: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield the lines that are not empty, until the card is full."""
     room = _TEXT_BYTES
     for line in filter(str.strip, text.splitlines()):
-        room -= len(json.dumps(_line(line), ensure_ascii=False).encode("utf-8", "replace"))
+        block = _line([_link(part) if is_link else _run(part) for part, is_link in links.split(line, addresses)])
+        room -= len(json.dumps(block, ensure_ascii=False).encode("utf-8", "replace"))
         if room < 0:
-            yield "…"
+            yield _line([_run("…")])
             return
-        yield line
+        yield block
 
 
-def _line(text: str, **look: str) -> dict[str, Any]:
-    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **look}]}
+def _line(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": runs}
+
+
+def _run(text: str, **look: str) -> dict[str, Any]:
+    return {"type": "TextRun", "text": text, **look}
+
+
+def _link(url: str) -> dict[str, Any]:
+    """Return a link (adaptivecards.io, Schema Explorer, TextRun: ``selectAction``, since 1.2)."""
+    return {**_run(url, color="Accent"), "selectAction": {"type": "Action.OpenUrl", "url": url}}
 
 
 class TeamsChannel(Channel):

@@ -1,6 +1,6 @@
 """Renders messages from Jinja2 templates: package data, which templates in an operator's folder may replace.
 
-A template can use the fields of ``core.wording.content.Content`` and the values that its channel adds. Its extension decides how
+A template can use ``FIELDS`` and the values that its channel adds. Its extension decides how
 values are escaped: ``.html.jinja`` and ``.xml.jinja`` escape markup, ``.mrkdwn.jinja`` escapes Slack's control characters,
 ``.txt.jinja`` escapes nothing.
 
@@ -22,6 +22,9 @@ from notifyflow.errors import Fault
 
 _MARKUP = (".html.jinja", ".xml.jinja")
 _MRKDWN = ".mrkdwn.jinja"
+FIELDS = (*(field.name for field in fields(Content)), "details", "links", "other_labels", "look", "web_addresses")
+OPTIONAL = ("slack/text.mrkdwn.jinja",)
+"""Templates that operators may have, and that are not shipped."""
 _log = structlog.get_logger(__name__)
 
 SAMPLE = Content(
@@ -30,12 +33,13 @@ SAMPLE = Content(
     title="orders db is down",
     key="db-1",
     recipient_name="Ada",
-    occurred="Wed 25 Nov 2026, 03:14 CET",
-    occurred_utc="Wed 25 Nov 2026, 02:14 UTC",
+    occurred="Wed 25 Nov 03:14 CET",
+    occurred_utc="02:14 UTC",
     body="No answer for 30 s.",
     url="https://example.com/db-1",
     link="https://example.com/a/token",
-    labels={"team": "orders"},
+    labels={"team": "orders", "runbook_url": "https://example.com/runbooks/db"},
+    also_paged="Ben",
 )
 
 
@@ -54,26 +58,31 @@ class Templates:
 
     def render(self, name: str, content: Content | None, **more: object) -> str:
         """Render a template, by its path below the folder, with a message's content, if any, and the channel's values."""
-        values = _values(content, more)
+        own = self.render_own(name, content, **more)
+        return self._shipped.render(name, _values(content, more)) if own is None else own
+
+    def render_own(self, name: str, content: Content | None, **more: object) -> str | None:
+        """Render the operator's template of that name; None if there is none, or if it fails."""
         if self._own and name in self._own:
             try:
-                return self._own.render(name, values)
+                return self._own.render(name, _values(content, more))
             except Exception as error:  # noqa: BLE001 - the page goes out even if the template fails
                 _log.error("channels.template_failed", template=name, error=type(error).__name__)
-        return self._shipped.render(name, values)
+        return None
 
     def faults(self, channel: str, **more: object) -> tuple[Fault, ...]:
         """Try the operator's own templates of one channel, a folder, on a sample with the values that the channel adds."""
         values = _values(SAMPLE, more)
         own = self._own
         names = [name for name in own.names if name.startswith(f"{channel}/")] if own else []
-        return tuple(fault for name in names if own and (fault := _fault(own, name, values, name in self._shipped)))
+        known = {*self._shipped.names, *OPTIONAL}
+        return tuple(fault for name in names if own and (fault := _fault(own, name, values, name in known)))
 
 
 def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str, object]:
     if content is None:
         return more
-    return {**{field.name: getattr(content, field.name) for field in fields(content)}, "details": content.details, **more}
+    return {**{name: getattr(content, name) for name in FIELDS}, **more}
 
 
 class _Set:
@@ -110,7 +119,7 @@ def _escape(value: object) -> object:
 def _fault(own: _Set, name: str, values: Mapping[str, object], is_known: bool) -> Fault | None:
     where = f"NOTIFYFLOW_TEMPLATES/{name}"
     if not is_known:
-        return Fault(where, "replaces no template of ours", "Look at its name; docs/reference/channels.rst lists the templates")
+        return Fault(where, "replaces no template of ours", "Look at its name; docs/reference/templates.rst lists the templates")
     try:
         own.render(name, values)
     except Exception as error:  # noqa: BLE001 - a template may do anything

@@ -16,7 +16,7 @@ from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import HandledReply
 from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.speech import sentences, write_key_response
+from notifyflow.core.wording.speech import sentences, stop_hint, write_key_response
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
@@ -65,7 +65,8 @@ class TwilioVoice(TwilioProvider):
     def twiml(self, content: Content, action_url: str | None) -> str:
         """Return the call's TwiML: it says the incident twice, and gathers a key if there is a URL to report it to."""
         speech = cut(" ".join(sentences(content)), _SPEECH_LIMIT)
-        return self._templates.render("voice/call.xml.jinja", content, speech=speech, action_url=action_url)
+        hint = stop_hint(content)
+        return self._templates.render("voice/call.xml.jinja", content, speech=speech, stop_hint=hint, action_url=action_url)
 
     def _read_key(self, callback: Callback, sid: str, digits: str) -> CallbackResponse:
         if not digits:
@@ -103,5 +104,5 @@ class VoiceChannel(PhoneChannel):
         """Build it; see ``Channel.from_settings``."""
         templates = Templates(settings.templates)
         providers, faults = accounts(TwilioVoice, settings, templates, "VOICE_FROM")
-        faults = (*faults, *templates.faults("voice", speech="", action_url=None))
+        faults = (*faults, *templates.faults("voice", speech="", stop_hint="", action_url=None))
         return cls(providers, faults, settings.costly_numbers)

@@ -3,27 +3,16 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from notifyflow.core import lifecycle, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Ended, IncidentState, Kind, NotificationState
+from notifyflow.core.model import Contact, Ended, Kind, NotificationState
 from notifyflow.core.provider_health import Obstacle
-from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import StaleRow, StorageUnavailable
-from notifyflow.pipeline import (
-    decisions,
-    eligibility,
-    incident_events,
-    operations,
-    outages,
-    reply_codes,
-    status_updates,
-    use_case,
-)
-from notifyflow.pipeline.links import link
+from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, is_urgent
 from notifyflow.pipeline.transaction import Transaction
@@ -249,40 +238,9 @@ def _message(
         notification_id=row.id,
         incident_id=row.incident_id,
         address=contact.addresses[row.channel],
-        content=_content(tx, row, escalation, contact, attempt.started_at, attempt.provider),
+        content=contents.write(tx, row, escalation, contact, now=attempt.started_at, provider=attempt.provider),
         at=attempt.started_at,
     )
-
-
-def _content(
-    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, now: datetime, provider: str
-) -> Content:
-    content = tx.ledger.incidents.content(row.incident_id)
-    if row.kind is Kind.PAGE and content.key == operations.KEY:
-        content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
-    return compose(
-        content,
-        contact,
-        severity=row.incident_event.severity if row.incident_event else escalation.severity,
-        now=now,
-        round_started_at=escalation.started_at,
-        due_at=row.created_at,
-        delayed_after=escalation.policy.delayed_after,
-        link=link(tx.deps, row.incident_id, contact.recipient_id, now=now),
-        kind=row.kind,
-        notice=tx.deps.notice,
-        status_update=_status_update(tx, row, contact) if row.kind is Kind.STATUS_UPDATE else "",
-        reply=reply_codes.reply_hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
-        incident_event=row.incident_event,
-        namespace=tx.ledger.incidents.get(row.incident_id).namespace if row.channel == incident_events.CHANNEL else "",
-    )
-
-
-def _status_update(tx: Transaction, row: NotificationFacts, contact: Contact) -> str:
-    incident = tx.ledger.incidents.get(row.incident_id)
-    if incident.state is IncidentState.OPEN:  # every recipient acknowledges for themselves, and this one has
-        return status_updates.wording(incident, contact)
-    return status_updates.wording(incident, tx.ledger.contacts.of(incident.id).get(incident.acknowledged_by))
 
 
 def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import namespaces
@@ -83,7 +84,8 @@ def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Cont
     """Render the content of an operations incident for a recipient, with links to acknowledge the failed incidents."""
     failed = _failures(tx, incident_id, lambda failed_id: link(tx.deps, failed_id, contact.recipient_id, now=now))
     notices = tx.ledger.operations.notices(since=tx.ledger.incidents.get(incident_id).opened_at)
-    return replace(content, body=failures.body(failed, notices), url=failures.place(failed))
+    body = failures.body(failed, notices, ZoneInfo(contact.timezone))
+    return replace(content, body=body, url=failures.place(failed), labels=failures.links(failed))
 
 
 def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:

@@ -51,6 +51,7 @@ class Dependencies:
         public_url: The URL of the web service; None means messages carry no link.
         secret_keys: Keys for links, of which the first signs; empty means messages carry no link.
         notice: A mark that every message shows.
+        ops_contact: Whom to ask in order to get no more messages, as every message says; empty for the operations team.
         lease: How long a claimed row belongs to its claimer.
         limits: How many each provider accepts a minute, on each of its channels; those not named accept ``DEFAULT_LIMIT``.
         doubt_resolution_times: How soon a provider's own events resolve a doubt, where they do.
@@ -72,6 +73,7 @@ class Dependencies:
     public_url: str | None = None
     secret_keys: tuple[str, ...] = ()
     notice: str = ""
+    ops_contact: str = ""
     lease: timedelta = timedelta(seconds=60)
     limits: Mapping[str, int] = field(default_factory=dict)
     doubt_resolution_times: Mapping[str, timedelta] = field(default_factory=dict)

@@ -34,7 +34,7 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
         return "It is over"
     if incident.state is IncidentState.OPEN or incident.acknowledged_by == recipient_id:
         return "You acknowledged it already"
-    return wording(incident, tx.ledger.contacts.of(incident.id).get(incident.acknowledged_by))
+    return wording(incident, tx.ledger.contacts.find(incident.id, incident.acknowledged_by))
 
 
 def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:

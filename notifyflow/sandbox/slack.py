@@ -160,8 +160,9 @@ def _new_ts() -> str:
 
 
 def _arrival(post: Mapping[str, object], to: str, ts: str = "") -> Arrival | None:
-    blocks = post.get("blocks")
-    pieces = tuple(read_blocks(blocks)) if isinstance(blocks, list) else ()
+    attachments = post.get("attachments")
+    parts: list[Any] = [post, *attachments] if isinstance(attachments, list) else [post]
+    pieces = tuple(piece for part in parts for piece in read_blocks(part.get("blocks") or []))
     summary = str(post.get("text", ""))
     if not summary and not pieces:
         return None
@@ -180,12 +181,23 @@ def read_blocks(blocks: list[Any]) -> Iterator[Piece]:
                 yield Piece(kind="heading", text=text)
             case {"type": "divider"}:
                 yield Piece(kind="divider")
+            case {"type": "rich_text", "elements": list(elements)}:
+                yield from (_read_rich(element) for element in elements)
             case {"type": "section"}:
                 yield from _read_section(block)
             case {"type": "context", "elements": list(elements)}:
                 yield Piece(kind="note", text=" · ".join(read_mrkdwn(str(element.get("text", ""))) for element in elements))
             case {"type": "actions", "elements": list(elements)}:
                 yield from (_read_button(element) for element in elements)
+
+
+def _read_rich(section: Mapping[str, Any]) -> Piece:
+    elements = section.get("elements", ())
+    is_bold = all(element.get("style", {}).get("bold") for element in elements)
+    return Piece(
+        kind="heading" if is_bold else "text",
+        text="".join(str(element.get("text") or element.get("url", "")) for element in elements),
+    )
 
 
 def _read_section(block: Mapping[str, Any]) -> Iterator[Piece]:

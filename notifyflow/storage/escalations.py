@@ -83,7 +83,9 @@ class Escalations(MachinePart[EscalationFacts]):
         if ids:
             self.keep(ids)
             self._contacts.load(ids)
-            self._incidents.load_contents({row.incident_id for row in rows})
+            incident_ids = {row.incident_id for row in rows}
+            self._incidents.load_contents(incident_ids)
+            self._contacts.load_first(incident_ids)
 
     def last_rounds(self, incident_id: str) -> Mapping[str, int]:
         """Return the number of each recipient's newest round, without those who have had none."""

@@ -1,15 +1,16 @@
 """Stores incidents, their content and their contacts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from peewee import Expression
+from peewee import SQL, Expression
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import IS_UNRESOLVED
-from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow
+from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow, TransitionRow
 from notifyflow.storage.parts import MachinePart, Part
 from notifyflow.storage.rows import (
     CONTACT,
@@ -20,6 +21,9 @@ from notifyflow.storage.rows import (
 )
 from notifyflow.storage.statements import Statement
 
+_MOST_CONTACTS = 6
+"""How many contacts of an incident a message to one of them needs: it names four others, and says whether there are more."""
+
 _UNRESOLVED = Statement(
     lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(
         IncidentRow.id
@@ -28,6 +32,25 @@ _UNRESOLVED = Statement(
 _CONTACT = Statement(
     lambda param: ContactRow.select(*CONTACT).where(
         ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
+    )
+)
+_FIRST_CONTACTS = Statement(
+    lambda param: (
+        ContactRow.select(ContactRow.incident_id, *CONTACT)
+        .where(param.among(ContactRow.incident_id), ContactRow.position <= SQL(str(_MOST_CONTACTS)))
+        .order_by(ContactRow.incident_id, ContactRow.position)
+    )
+)
+_ACKNOWLEDGEMENT = Statement(
+    lambda param: (
+        TransitionRow.select(TransitionRow.detail, TransitionRow.at)
+        .where(
+            TransitionRow.incident_id == param(TransitionRow.incident_id),
+            TransitionRow.machine == SQL("'incident'"),
+            TransitionRow.event == SQL("'acknowledged'"),
+        )
+        .order_by(TransitionRow.id.desc())
+        .limit(1)
     )
 )
 _CONTACTS_OF = Statement(
@@ -93,6 +116,13 @@ class Incidents(MachinePart[IncidentFacts]):
         contents = self._unit.contents(incident_ids)
         self._unit.unlocked.update({("content", incident_id): content for incident_id, content in contents.items()})
 
+    def last_acknowledgement(self, incident: IncidentFacts) -> tuple[str, datetime] | None:
+        """Return who acknowledged an incident last, and when, also if a later round has reopened it; None if nobody has."""
+        if incident.acknowledged_at is not None:
+            return incident.acknowledged_by, incident.acknowledged_at
+        row = first(self._unit.rows(_ACKNOWLEDGEMENT(incident.id)))
+        return None if row is None else (row["detail"].get("by", ""), row["at"])
+
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""
         self._unit.new_content[incident_id] = content_columns(content)
@@ -126,13 +156,28 @@ class Contacts(Part):
         Raises:
             StorageError: When it has no such recipient.
         """
+        return must_exist(self.find(incident_id, recipient_id), "contact of incident", incident_id)
+
+    def find(self, incident_id: str, recipient_id: str) -> Contact | None:
+        """Read the contact of a recipient; None if the incident has no such recipient."""
         known: Contact | None = self._unit.unlocked.get(("contact", incident_id, recipient_id))
-        if known is None:
-            found = [Contact(**row) for row in self._unit.rows(_CONTACT(incident_id, recipient_id))]
-            known = self._unit.unlocked["contact", incident_id, recipient_id] = must_exist(
-                first(found), "contact of incident", incident_id
-            )
+        if known is None and (row := first(self._unit.rows(_CONTACT(incident_id, recipient_id)))):
+            known = self._unit.unlocked["contact", incident_id, recipient_id] = Contact(**row)
         return known
+
+    def load_first(self, incident_ids: Collection[str]) -> None:
+        """Read and keep the first few contacts of incidents; not locked."""
+        found: dict[str, list[Contact]] = {each: [] for each in incident_ids}
+        for row in self._unit.rows(_FIRST_CONTACTS(sorted(incident_ids))):
+            found[row.pop("incident_id")].append(Contact(**row))
+        self._unit.unlocked.update({("first contacts", each): contacts for each, contacts in found.items()})
+
+    def first_of(self, incident_id: str) -> Sequence[Contact]:
+        """Return the first few contacts of an incident, in the order they were added."""
+        if ("first contacts", incident_id) not in self._unit.unlocked:
+            self.load_first([incident_id])
+        contacts: Sequence[Contact] = self._unit.unlocked["first contacts", incident_id]
+        return contacts
 
     def load(self, escalation_ids: Collection[str]) -> None:
         """Read and keep the contacts of escalations' recipients; not locked."""

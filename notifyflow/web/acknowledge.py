@@ -15,7 +15,9 @@ from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, Incide
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.references import ById
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.wording import looks, text
 from notifyflow.core.wording.content import compose
+from notifyflow.core.wording.looks import Look
 from notifyflow.web import pages
 from notifyflow.web.context import Context
 
@@ -29,10 +31,11 @@ _HOW: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The text that the page shows in place of its button."""
+    """The text that the page shows in place of its button, and its look."""
 
     headline: str
     detail: str
+    look: Look = looks.ACKNOWLEDGED
 
 
 def router(context: Context) -> APIRouter:
@@ -83,10 +86,13 @@ def _page(context: Context, status: IncidentStatus, recipient_id: str) -> str:
         link=None,
         kind=Kind.PAGE,
         notice=context.notice,
+        others=_others(status, recipient_id),
     )
+    outcome = _outcome(context, status, viewer)
     values = {
         "content": content,
-        "outcome": _outcome(context, status, viewer),
+        "outcome": outcome,
+        "tone": (outcome.look if outcome else content.look).name,
         "is_each": viewer.mine is not None and policy.acknowledgement is Acknowledgement.EACH,
     }
     return pages.render("incident.html", values)
@@ -109,6 +115,7 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
         return Outcome(
             headline="This incident is resolved.",
             detail=f"Resolved{by}{_at(facts.resolved_at, contact)}. There is nothing left to do.",
+            look=looks.RESOLVED,
         )
     if facts.state is IncidentState.ACKNOWLEDGED:
         is_mine = facts.acknowledged_by == contact.recipient_id
@@ -117,7 +124,7 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
         acknowledged = " ".join(filter(None, ("Acknowledged", how))) + _at(facts.acknowledged_at, contact)
         return Outcome(headline=who, detail=f"{acknowledged}. No more pages are sent{_stopped(status, contact)}.")
     if viewer.mine and viewer.mine.facts.state is EscalationState.ACKNOWLEDGED:
-        return Outcome(headline="You have read it.", detail="You get no more pages for it; others still do.")
+        return Outcome(headline="You acknowledged it.", detail="You get no more pages for it; others still do.")
     return None
 
 
@@ -143,10 +150,15 @@ def _stopped(status: IncidentStatus, viewer: Contact) -> str:
     return f": {', '.join(parts)}" if parts else ""
 
 
+def _others(status: IncidentStatus, recipient_id: str) -> list[str]:
+    contacts = {each.contact.recipient_id: each.contact for each in status.escalations if each.contact.addresses}
+    return [contact.name for each, contact in contacts.items() if each != recipient_id]
+
+
 def _name(status: IncidentStatus, recipient_id: str) -> str:
     names = {each.contact.recipient_id: each.contact.name for each in status.escalations}
     return names.get(recipient_id) or recipient_id or "Someone"
 
 
 def _at(at: datetime | None, contact: Contact) -> str:
-    return "" if at is None else f" on {at.astimezone(ZoneInfo(contact.timezone)):%a %d %b, %H:%M %Z}"
+    return "" if at is None else f" on {text.moment(at, ZoneInfo(contact.timezone))}"

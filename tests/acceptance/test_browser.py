@@ -1,16 +1,19 @@
 """A scanner opens the link fifty times; then a person reads the message on a phone, opens the link, and acknowledges."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
 from notifyflow.app import NotifyFlow
+from notifyflow.channels.templating import SAMPLE
 from notifyflow.cli import serving
 from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
-from tests.browser import browser
+from tests.browser import Browser, browser
+from tests.renderers import mail_of
 
 INCIDENT = Incident(
     key="db-1",
@@ -18,6 +21,60 @@ INCIDENT = Incident(
     body="No primary.\n<script>document.title = 'hacked'</script>",
     severity=Severity.CRITICAL,
 )
+
+
+WORD = "x" * 200
+LABELS = {f"label-{number}-{WORD[:80]}": WORD for number in range(12)} | {"runbook_url": f"https://example.com/{WORD}"}
+WIDTH, HEIGHT = 390, 844
+
+
+def fits(page: Browser) -> bool:
+    """Return whether the page is no wider than the phone."""
+    return bool(page.evaluate(f"innerWidth === {WIDTH} && document.documentElement.scrollWidth === {WIDTH}"))
+
+
+INCIDENTS = (
+    replace(INCIDENT, key="labels", labels={f"label_{number}": f"value {number}" for number in range(12)}),
+    replace(INCIDENT, key="words", labels=LABELS, title=f"{WORD} is down", body=f"{WORD}\n" * 40),
+    replace(INCIDENT, key="title", labels=LABELS, title="orders db is down, and nobody knows why. " * 24),
+)
+
+
+def test_the_button_is_on_the_first_screen_of_a_phone_whatever_the_incident_says(tmp_path: Path):
+    with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(tmp_path / "browser") as page:
+        variables = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+            "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web),
+        }
+        page.emulate(WIDTH, HEIGHT, scheme="dark")
+        with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
+            for incident in INCIDENTS:
+                address = f"{incident.key}@example.com"
+                flow.notify(incident, [Recipient(id="ada", name="Ada", email=address)])
+                mail = sandbox.inbox.wait_for(lambda message, to=address: message.to == to and message.is_accepted)
+                page.open(next(link for link in mail.links if "/a/" in link))
+                box = "(({top, bottom}) => [top, bottom])(document.querySelector('button').getBoundingClientRect())"
+                top, bottom = page.evaluate(box)
+                assert 0 < top < bottom <= HEIGHT
+                assert fits(page)
+                page.click("button")
+                assert "You acknowledged it." in page.text
+
+
+def test_a_mail_of_long_words_never_scrolls_sideways_on_a_phone_in_the_dark_or_not(tmp_path: Path):
+    content = replace(
+        SAMPLE,
+        **dict.fromkeys(("title", "body", "key", "source", "notice", "also_paged", "acknowledged", "ops_contact"), WORD),
+        labels=LABELS,
+        url=f"https://example.com/{WORD}",
+    )
+    (tmp_path / "mail.html").write_text(mail_of(content)[1])
+    with browser(tmp_path / "browser") as page:
+        for scheme, ground in {"dark": "rgb(14, 17, 22)", "light": "rgb(244, 245, 247)"}.items():
+            page.emulate(WIDTH, HEIGHT, scheme=scheme)
+            page.open(f"file://{tmp_path / 'mail.html'}")
+            assert fits(page)
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -6,13 +6,12 @@ from datetime import datetime
 from functools import cache, partial
 from types import UnionType
 from typing import get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import add_new, either, unknown
 from notifyflow.core.model import DETAILS, Contact, Incident, Recipient, Severity
-from notifyflow.core.wording import text
+from notifyflow.core.wording import links, text
 from notifyflow.core.wording.content import clean
 from notifyflow.errors import Fault, InvalidIncident
 
@@ -88,7 +87,7 @@ def validate_incident(incident: Incident) -> tuple[Fault, ...]:
 
 def is_web_address(url: str) -> bool:
     """Return whether an incident may have this URL."""
-    return len(url) <= MAX_URL and _is_address(url)
+    return len(url) <= MAX_URL and links.is_web_address(url)
 
 
 def admit_recipients(
@@ -234,18 +233,10 @@ def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[F
 
 def _url(url: str) -> Iterator[Fault]:
     yield from length_faults("url", url, MAX_URL, "Shorten it")
-    if not _is_address(url):
+    if not links.is_web_address(url):
         yield Fault(
             "url", f"{text.masked(url)} is not a web address", "Give one that begins with https:// or http://, or leave it out"
         )
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable() and " " not in url
-    except ValueError:
-        return False
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:

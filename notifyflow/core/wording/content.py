@@ -1,14 +1,18 @@
 """The content of messages, the same for all channels; each channel renders it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import DETAILS, Contact, Incident, Kind, Severity
-from notifyflow.core.wording import text
+from notifyflow.core.wording import looks, text
+from notifyflow.core.wording.links import is_web_address
+from notifyflow.core.wording.looks import Look
+
+_OPERATIONS = "your operations team"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +25,17 @@ class Content(Incident):
         kind: Page, status update or incident event.
         namespace: The incident's namespace; for other systems only.
         recipient_name: Who is spoken to.
-        occurred: When it happened, in the recipient's zone ("Wed 25 Nov 2026, 03:14 CET").
-        occurred_utc: The same in UTC; empty where the zone is UTC.
+        occurred: When it happened, in the recipient's zone ("Wed 25 Nov 03:14 CET").
+        occurred_utc: The same in UTC ("02:14 UTC"); empty where the zone is UTC.
         delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
         link: The signed link to acknowledge; None without a public URL or secret key.
         reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
         notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
         status_update: What became of the incident ("Ada acknowledged it", "resolved"); for status updates only.
+        is_resolved: Whether that is that it is resolved.
+        also_paged: Who else is paged ("Ben and Cleo"); empty if nobody else is.
+        acknowledged: Who has acknowledged the incident, and when ("Ada, Wed 25 Nov 03:20 CET"); empty until somebody has.
+        ops_contact: Whom to ask in order to get no more messages like this.
         incident_event: What another system is told; None for people.
     """
 
@@ -43,12 +51,39 @@ class Content(Incident):
     namespace: str = ""
     notice: str = ""
     status_update: str = ""
+    is_resolved: bool = False
+    also_paged: str = ""
+    acknowledged: str = ""
+    ops_contact: str = _OPERATIONS
     incident_event: IncidentEvent | None = None
 
     @property
     def details(self) -> Mapping[str, str]:
         """The details of the incident that are set, each under the name that is shown."""
         return {name.capitalize(): value for name in DETAILS if (value := getattr(self, name))}
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """The labels whose value is a web address."""
+        return {name: value for name, value in self.labels.items() if is_web_address(value)}
+
+    @property
+    def other_labels(self) -> Mapping[str, str]:
+        """The other labels."""
+        return {name: value for name, value in self.labels.items() if not is_web_address(value)}
+
+    @property
+    def look(self) -> Look:
+        """The sign and the colour: those of the severity, or of what became of the incident."""
+        if not self.status_update:
+            return looks.SEVERITIES[self.severity]
+        return looks.RESOLVED if self.is_resolved else looks.ACKNOWLEDGED
+
+    @property
+    def web_addresses(self) -> frozenset[str]:
+        """The addresses that are links in every message; a URL within other text is none."""
+        single = (each for each in (self.url, self.link, self.ops_contact) if each and is_web_address(each))
+        return frozenset((*single, *self.links.values()))
 
 
 def clean(incident: Incident) -> Incident:
@@ -78,6 +113,11 @@ def compose(
     kind: Kind = Kind.PAGE,
     notice: str = "",
     status_update: str = "",
+    is_resolved: bool = False,
+    others: Sequence[str] = (),
+    acknowledged_by: str = "",
+    acknowledged_at: datetime | None = None,
+    ops_contact: str = "",
     reply: str = "",
     incident_event: IncidentEvent | None = None,
     namespace: str = "",
@@ -86,25 +126,31 @@ def compose(
 
     An incident that does not say when it happened gets the start of the round. A page that leaves more than ``delayed_after``
     after it was due for the first time says so. Link and reply are for pages only, ``status_update`` for status updates only,
-    ``incident_event`` and ``namespace`` for other systems only.
+    ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other recipients.
     """
     occurred_at = incident.occurred_at or round_started_at
-    local = occurred_at.astimezone(ZoneInfo(contact.timezone))
+    zone = ZoneInfo(contact.timezone)
+    local = occurred_at.astimezone(zone)
     held_up = now - due_at
     is_page = kind is Kind.PAGE
     told = clean(incident)
+    acknowledger = text.one_line(acknowledged_by) or "somebody"
     changed = {"key": text.one_line(told.key), "severity": severity, "body": told.body or "", "labels": told.labels or {}}
     return Content(
         **{each.name: getattr(told, each.name) for each in fields(told)} | changed,
         kind=kind,
         recipient_name=text.one_line(contact.name),
-        occurred=text.instant(local),
-        occurred_utc=text.instant(occurred_at.astimezone(UTC)) if local.utcoffset() else "",
+        occurred=text.instant(local, now=now),
+        occurred_utc=text.in_utc(local),
         delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
         link=link if is_page else None,
         reply=reply if is_page else "",
         notice=text.one_line(notice),
         status_update="" if is_page else text.one_line(status_update),
+        is_resolved=is_resolved,
+        also_paged=text.listed(others),
+        acknowledged=f"{acknowledger}, {text.instant(acknowledged_at.astimezone(zone), now=now)}" if acknowledged_at else "",
+        ops_contact=text.one_line(ops_contact) or _OPERATIONS,
         incident_event=incident_event,
         namespace=namespace,
     )

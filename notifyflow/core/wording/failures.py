@@ -5,7 +5,7 @@ Titles and names are personal: they appear in messages, never in a log.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import chain
 
 from notifyflow.core.facts import NotificationFacts
@@ -126,14 +126,27 @@ def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: 
     return f"{count} {kind}, the newest: {newest}" if count > 1 else newest
 
 
-def body(failures: Sequence[Failure], notices: Sequence[Notice]) -> str:
-    """Return the body: the newest failures in full, the others and the notices in one line each, the newest first."""
-    full = ["\n".join(_in_full(failure)) for failure in failures[:IN_FULL]]
-    before = [f"{_instant(failure.at)}: {_not_reached(failure)}" for failure in failures[IN_FULL:]]
-    others = [f"{_instant(notice.at)}: {_noticed(notice)}" for notice in notices]
+def body(failures: Sequence[Failure], notices: Sequence[Notice], zone: tzinfo = UTC) -> str:
+    """Return the body: the newest failures in full, the others and the notices in one line each, the newest first.
+
+    Times are in the reader's zone, and in UTC.
+    """
+    full = ["\n".join(_in_full(failure, zone)) for failure in failures[:IN_FULL]]
+    before = [f"{text.moment(failure.at, zone)}: {_not_reached(failure)}" for failure in failures[IN_FULL:]]
+    others = [f"{text.moment(notice.at, zone)}: {_noticed(notice)}" for notice in notices]
     earlier = ["\n".join(("Earlier:", *before))] if before else []
     also = ["\n".join((*(("Also:",) if failures else ()), *others))] if others else []
     return "\n\n".join(chain(full, earlier, also))
+
+
+def links(failures: Sequence[Failure]) -> Mapping[str, str]:
+    """Return the links of the failures that are described in full, as labels, which every message shows as links."""
+    found: dict[str, str] = {}
+    for failure in failures[:IN_FULL]:
+        for what, url in (("Acknowledge", failure.link), ("Look at", failure.url)):
+            if url:
+                found.setdefault(text.cut(f"{what} {failure.key}", _NAME_LIMIT), url)
+    return found
 
 
 def place(failures: Sequence[Failure]) -> str | None:
@@ -141,16 +154,12 @@ def place(failures: Sequence[Failure]) -> str | None:
     return (failures[0].link or failures[0].url) if failures else None
 
 
-def _in_full(failure: Failure) -> Iterator[str]:
+def _in_full(failure: Failure, zone: tzinfo) -> Iterator[str]:
     yield f"{_not_reached(failure)}."
     yield _EXPLAINED.get(failure.reason, "The outcome on each channel:")
     if failure.reason != "unreachable":
         yield from (f"- {way.channel}: {way.what}" for way in failure.ways)
-    yield f"Since {_instant(failure.at)}. Key: {failure.key}"
-    if failure.url:
-        yield f"Link: {failure.url}"
-    if failure.link:
-        yield f"Acknowledge: {failure.link}"
+    yield f"Since {text.moment(failure.at, zone)}. Key: {failure.key}"
 
 
 def _not_reached(failure: Failure) -> str:
@@ -167,7 +176,3 @@ def _what(row: NotificationFacts) -> str:
     tries = len(counted(row))
     said = f"failed: {row.reason or 'the reason is unknown'}" if row.state is NotificationState.FAILED else _STANDS[row.state]
     return f"{said} ({tries} attempts)" if tries > 1 else said
-
-
-def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

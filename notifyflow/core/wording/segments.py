@@ -48,11 +48,12 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
-def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
+def fit(text: str, link: str | None = None, *, segments: int = 2, more: Sequence[str] = ()) -> str:
     """Return a message of a text, and a link on a line of its own, that has at most ``segments`` segments.
 
     A text that is too long is cut at the end of a word or character, and ends in ``...``. The link is never cut, and left out
-    only if there would be no room for any text.
+    only if there would be no room for any text. Each line of ``more`` is added, before the link, if it is free: if the text stays
+    whole, and the message has no more segments than without the line.
     """
     said = plain(text).strip()
     tail = f"\n{link}" if link else ""
@@ -60,7 +61,11 @@ def fit(text: str, link: str | None = None, *, segments: int = 2) -> str:
     def is_too_long(end: int) -> bool:
         return count(f"{said[:end]}...{tail}") > segments
 
-    if count(said + tail) <= segments:
+    room = count(said + tail)
+    if room <= segments:
+        for line in map(plain, more):
+            longer = f"{said}\n{line}"
+            said = longer if count(longer + tail) <= room else said
         return said + tail
     fitting = bisect_left(range(1, min(len(said), segments * _GSM_7_ROOM[0])), True, key=is_too_long)
     if fitting:

@@ -9,6 +9,7 @@ from notifyflow.core.wording.content import Content
 from notifyflow.core.wording.text import DAYS, MONTHS, cut
 
 MAX_TITLE = 300
+MAX_CONTACT = 100
 
 _DAYS = {day[:3]: day for day in DAYS}
 _MONTHS = {month[:3]: month for month in MONTHS}
@@ -43,7 +44,7 @@ _BLANK_BEFORE_MARK = re.compile(r"\s+(?=[.,:;!?)])")
 
 
 def sentences(content: Content) -> tuple[str, ...]:
-    """Return a page as sentences: whom it is for, its severity, what happened, where and when.
+    """Return a page as sentences: whom it is for, its severity, what happened, where and when, and who else is paged.
 
     The title is cut to 300 characters, and the body is left out. If the content has a notice, it is the first sentence. Only
     letters, digits and plain punctuation are left.
@@ -55,8 +56,15 @@ def sentences(content: Content) -> tuple[str, ...]:
         aloud(f"Reported by {content.source}") if content.source else "",
         aloud(f"It happened on {content.occurred}"),
         aloud(f"This call was {content.delayed}") if content.delayed else "",
+        aloud(f"Acknowledged before by {content.acknowledged}") if content.acknowledged else "",
+        aloud(f"Also paged: {content.also_paged}") if content.also_paged else "",
     )
     return tuple(f"{sentence}." for sentence in said if sentence)
+
+
+def stop_hint(content: Content) -> str:
+    """Return whom to ask in order to get no more calls, as a sentence."""
+    return f"{aloud(f'To get no more calls like this, ask {cut(content.ops_contact, MAX_CONTACT)}')}."
 
 
 def write_key_response(handled: HandledReply | None) -> str:

@@ -2,7 +2,8 @@
 
 import re
 import reprlib
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,8 @@ _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]")
 # No character that people write is longer; the tables of flags and families in emoji-test.txt end below it.
 _LONGEST_CHARACTER = 64
 
+_MOST_NAMES = 4
+_NAME_LIMIT = 60
 _QUOTED = 80
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = _QUOTED
@@ -122,8 +125,30 @@ def duration(span: timedelta) -> str:
     return f"{hours} h {minutes:02} m" if hours else f"{minutes} m"
 
 
-def instant(at: datetime) -> str:
-    """Return a date and time in the zone of ``at``: ``Wed 25 Nov 2026, 03:14 CET``."""
+def instant(at: datetime, *, now: datetime) -> str:
+    """Return a date and time in the zone of ``at``: ``Sat 28 Nov 03:12 CET``; with the year unless it is that of ``now``."""
     zone = at.tzname() or ""
     named = zone if zone[:1].isalpha() else f"UTC{zone}"
-    return f"{DAYS[at.weekday()][:3]} {at.day} {MONTHS[at.month - 1][:3]} {at.year}, {at:%H:%M} {named}"
+    year = "" if at.year == now.astimezone(at.tzinfo).year else f" {at.year}"
+    return f"{DAYS[at.weekday()][:3]} {at.day} {MONTHS[at.month - 1][:3]}{year} {at:%H:%M} {named}"
+
+
+def in_utc(at: datetime) -> str:
+    """Return the same time in UTC, short: ``02:12 UTC``, or ``Fri 23:12 UTC`` on another day; empty in UTC."""
+    utc = at.astimezone(UTC)
+    day = "" if utc.date() == at.date() else f"{DAYS[utc.weekday()][:3]} "
+    return f"{day}{utc:%H:%M} UTC" if at.utcoffset() else ""
+
+
+def moment(at: datetime, zone: tzinfo) -> str:
+    """Return a recent time in a zone, and in UTC: ``Sat 28 Nov 03:12 CET (02:12 UTC)``."""
+    local = at.astimezone(zone)
+    utc = in_utc(local)
+    return f"{instant(local, now=at)} ({utc})" if utc else instant(local, now=at)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a row: ``Ben``, ``Ben and Cleo``; of more than four the first four ``and others``."""
+    shown = [cut(one_line(name), _NAME_LIMIT) for name in names[:_MOST_NAMES]]
+    last = "others" if len(names) > _MOST_NAMES else shown.pop() if shown else ""
+    return f"{', '.join(shown)} and {last}" if shown else last

@@ -105,6 +105,42 @@ def test_recipients_of_an_earlier_round_get_the_status_update_too_and_their_mess
     assert (update.message.content.status_update, update.message.replaces) == ("Ada acknowledged it", "of ben@slack")
 
 
+def test_a_message_names_those_who_are_also_paged_but_nobody_without_an_address(driver: Driver) -> None:
+    driver.notify(None, ADA, a_recipient("nobody"), BEN)
+    others = {each.message.address: each.message.content.also_paged for each in driver.claim("email")}
+    assert others == {"ada@email": "Ben", "ben@email": "Ada"}
+
+
+def test_of_a_crowd_a_message_names_the_first_four_others(driver: Driver) -> None:
+    driver.notify(None, *(a_recipient(f"r{number}", "email") for number in range(12)))
+    others = {each.message.address: each.message.content.also_paged for each in driver.claim("email")}
+    assert others["r0@email"] == "R1, R2, R3, R4 and others"
+    assert others["r11@email"] == "R0, R1, R2, R3 and others"
+
+
+def test_once_it_is_acknowledged_status_updates_say_who_has_it_and_since_when(driver: Driver) -> None:
+    driver.notify(None, ADA, BEN)
+    driver.deliver()
+    driver.acknowledge(by="ada")
+    driver.deliver()
+    driver.resolve()
+    driver.deliver()
+    updates = [each.message.content for each in driver.sent("slack")[1:]]
+    assert [(each.status_update, each.is_resolved) for each in updates] == [("Ada acknowledged it", False), ("resolved", True)]
+    assert {each.acknowledged for each in updates} == {"Ada, Wed 25 Nov 03:00 UTC"}
+
+
+@pytest.mark.parametrize(("by", "name"), [("ada", "Ada"), ("the duty officer", "the duty officer")])
+def test_a_page_of_a_later_round_says_who_acknowledged_the_incident_before(driver: Driver, by: str, name: str) -> None:
+    driver.notify(None, ADA, BEN)
+    driver.deliver()
+    driver.acknowledge(by=by)
+    driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    driver.deliver()
+    pages = [each.message.content for each in driver.sent("slack") if each.message.content.kind is Kind.PAGE]
+    assert [each.acknowledged for each in pages] == ["", f"{name}, Wed 25 Nov 03:00 UTC"]
+
+
 def test_a_status_update_is_one_attempt_and_never_escalates(driver: Driver) -> None:
     driver.notify(None, ADA, BEN)
     driver.deliver()

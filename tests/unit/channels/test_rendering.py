@@ -5,7 +5,7 @@ import email.policy
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.header import decode_header, make_header
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,43 +17,30 @@ from hypothesis import settings as hypothesis_settings
 
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
-from notifyflow.channels.push import Sns
 from notifyflow.channels.slack import Slack, split
-from notifyflow.channels.sms import TwilioSms
-from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
-from notifyflow.channels.voice import TwilioVoice
-from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Incident, Kind
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.core.wording.segments import count
-from notifyflow.settings import Settings
+from tests.renderers import (
+    AT,
+    MAIL,
+    PUSH,
+    SETTINGS,
+    SLACK,
+    SMS,
+    TEAMS,
+    TEMPLATES,
+    VOICE,
+    a_message,
+    blocks_of,
+    elements_of,
+    title_of,
+)
 from tests.strategies import any_text, graphemes, hostile_contents
 
-SETTINGS = Settings.from_variables(
-    {
-        "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC0",
-        "NOTIFYFLOW_TWILIO_AUTH_TOKEN": "t",
-        "NOTIFYFLOW_AWS_REGION": "eu-central-1",
-        "NOTIFYFLOW_PUBLIC_URL": "https://page.example.com/x?y=1&z=2",
-    }
-)
-TEMPLATES = Templates()
-MAIL = MailWriter(TEMPLATES, parse_sender("Pager, the loud <pager@example.com>"))
-SMS = TwilioSms(SETTINGS, TEMPLATES, "+15005550006")
-VOICE = TwilioVoice(SETTINGS, TEMPLATES, "+15005550006")
-SLACK = Slack(SETTINGS, TEMPLATES, Guard(), None)
-TEAMS = Teams(SETTINGS, TEMPLATES, Guard())
-PUSH = Sns(SETTINGS, TEMPLATES)
 SPECIAL = re.compile(r"<[!@#]")
-AT = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 few = hypothesis_settings(max_examples=60)
-
-
-def a_message(content: Content) -> OutboundMessage:
-    return OutboundMessage(
-        attempt_id="a1", notification_id="n1", incident_id="i1", address="ada@example.com", content=content, at=AT
-    )
 
 
 @few
@@ -62,8 +49,8 @@ def test_mail_headers_and_parts_survive_any_text(content: Content) -> None:
     raw = MAIL.write(a_message(content))
     message = email.message_from_bytes(raw, policy=email.policy.default)
     assert message.keys() == [
-        "Subject", "From", "To", "Date", "Message-ID", "References", "Auto-Submitted", "X-Notifyflow-Attempt", "MIME-Version",
-        "Content-Type",
+        "Subject", "From", "To", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "X-Notifyflow-Attempt",
+        "MIME-Version", "Content-Type",
     ]  # fmt: skip
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
     assert message["To"] == "ada@example.com"
@@ -85,7 +72,7 @@ def test_all_mail_of_one_incident_is_one_thread_whoever_carries_it() -> None:
         email.message_from_bytes(writer.write(each), policy=email.policy.default)
         for writer, each in zip(writers, (page, late, update, update), strict=True)
     ]
-    assert {mail["References"] for mail in mails} == {"<i1@incidents.notifyflow.invalid>"}
+    assert {mail[name] for mail in mails for name in ("References", "In-Reply-To")} == {"<i1@incidents.notifyflow.invalid>"}
     assert len({mail["Message-ID"] for mail in mails}) == 4
     assert [mail["Subject"] for mail in mails] == [
         "[CRITICAL] orders db is down",
@@ -156,22 +143,30 @@ def test_slack_blocks_keep_to_their_limits_and_mention_nobody(content: Content) 
     payload = SLACK.payload(content)
     assert json.loads(json.dumps(payload)) == payload
     assert 1 <= len(payload["text"]) <= 1000
-    assert 1 <= len(payload["blocks"]) <= 50
-    texts = [block["text"]["text"] for block in payload["blocks"] if block["type"] == "section"]
-    assert all(1 <= len(text) <= 3000 for text in texts)
-    for text in (*texts, payload["text"]):
-        assert "<" not in text
-        assert not re.search(r"&(?!(amp|lt|gt);)", text)
-    for button in (element for block in payload["blocks"] if block["type"] == "actions" for element in block["elements"]):
+    assert "<" not in payload["text"]
+    assert not re.search(r"&(?!(amp|lt|gt);)", payload["text"])
+    blocks = blocks_of(payload)
+    assert 1 <= len(blocks) <= 50
+    assert {block["type"] for block in blocks} <= {"rich_text", "actions"}
+    for element in elements_of(payload):
+        assert set(element) <= {"type", "text", "style"} or set(element) == {"type", "url"}
+        assert element["type"] == ("link" if "url" in element else "text")
+        assert "url" not in element or element["url"] in content.web_addresses
+        assert 1 <= len(element.get("text", "-")) <= 3000
+    for button in (element for block in blocks if block["type"] == "actions" for element in block["elements"]):
         assert len(button["text"]["text"]) <= 75
         assert len(button["url"]) <= 3000
 
 
-@pytest.mark.parametrize("text", ["<!channel> wake up", "<@U012>", "<https://evil.example|click>", "&lt;!here&gt;"])
-def test_a_mention_in_an_incident_is_inert_at_slack(text: str) -> None:
-    payload = json.dumps(SLACK.payload(hostile(text)))
-    assert not SPECIAL.search(payload)
-    assert "<http" not in payload
+@pytest.mark.parametrize(
+    "text",
+    ["<!channel> wake up", "<@U012>", "<https://evil.example|click>", "&lt;!here&gt;", "*bold* _it_ ~no~ `code`", ":fire:"],
+)
+def test_markup_and_mentions_in_an_incident_stay_text_at_slack(text: str) -> None:
+    payload = SLACK.payload(hostile(text))
+    assert not SPECIAL.search(payload["text"])
+    assert text in "".join(element.get("text", "") for element in elements_of(payload))  # rich text is not parsed
+    assert {element["type"] for element in elements_of(payload)} == {"text"}
 
 
 @pytest.mark.parametrize("sign", ["😀", "<", "'", '"', "a", "a ", "\n", "&\n"])
@@ -184,7 +179,7 @@ def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
     )
     assert count(SMS.text(content)) <= 2
     assert len(VOICE.twiml(content, "https://page.example.com/" + "x" * 100)) <= 4000
-    assert all(len(block["text"]["text"]) <= 3000 for block in SLACK.payload(content)["blocks"] if "text" in block)
+    assert all(len(element.get("text", "")) <= 3000 for element in elements_of(SLACK.payload(content)))
     assert len(json.dumps(TEAMS.card(content), ensure_ascii=False).encode()) <= 28 * 1024
     for platform in ("GCM", "APNS"):
         assert len(json.loads(PUSH.payload(a_message(content)))[platform].encode()) <= 4096
@@ -208,7 +203,7 @@ def test_a_title_without_blanks_is_shown_as_far_as_it_fits_and_nothing_is_torn(t
     mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
     heads = {
         "subject": (mail["Subject"], 190),
-        "card": (TEAMS.card(content)["body"][0]["inlines"][0]["text"], 390),
+        "card": (title_of(TEAMS.card(content)).removeprefix("🔴 "), 390),
         "push": (push, 140),
         "text": (SMS.text(content).partition("...")[0], 30),
     }
@@ -266,9 +261,15 @@ def test_an_adaptive_card_is_small_enough_and_made_of_text_runs(content: Content
     card = TEAMS.card(content)
     assert len(json.dumps(card, ensure_ascii=False).encode("utf-8", "replace")) <= 28 * 1024
     assert card["type"] == "AdaptiveCard"
-    assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
-    assert all(run["type"] == "TextRun" and run["text"] for block in card["body"] for run in block["inlines"])
-    assert {action["type"] for action in card["actions"]} <= {"Action.OpenUrl"}
+    head, *rest = card["body"]
+    actions = [action for block in rest if block["type"] == "ActionSet" for action in block["actions"]]
+    lines = [block for block in (*head["items"], *rest) if block["type"] != "ActionSet"]
+    assert {block["type"] for block in lines} == {"RichTextBlock"}
+    runs = [run for block in lines for run in block["inlines"]]
+    assert all(run["type"] == "TextRun" and run["text"] for run in runs)
+    actions += [run["selectAction"] for run in runs if "selectAction" in run]
+    assert {action["type"] for action in actions} <= {"Action.OpenUrl"}
+    assert {action["url"] for action in actions} <= content.web_addresses
 
 
 @few
@@ -295,6 +296,7 @@ def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
         "call": VOICE.twiml(content, None),
         "summary at slack": slack["text"],
         "slack": json.dumps(slack["blocks"]),
+        "fallback at slack": slack["attachments"][0]["fallback"],
         "card": json.dumps(TEAMS.card(content)),
         **push,
     }
@@ -307,9 +309,12 @@ def hostile(text: str) -> Content:
 
 def test_a_template_of_the_operators_replaces_ours_and_is_escaped_alike(tmp_path: Path) -> None:
     (tmp_path / "slack").mkdir()
-    (tmp_path / "slack" / "text.mrkdwn.jinja").write_text("Look: {{ title }}")
+    (tmp_path / "slack" / "text.mrkdwn.jinja").write_text("Look: {{ title }} <{{ url }}|here>")
     templates = Templates(tmp_path)
-    assert templates.render("slack/text.mrkdwn.jinja", hostile("<!channel>")) == "Look: &lt;!channel&gt;"
+    blocks = blocks_of(Slack(SETTINGS, templates, Guard(), None).payload(hostile("<!channel>")))
+    assert [block["type"] for block in blocks] == ["actions", "section"]
+    expected = "Look: &lt;!channel&gt; <https://example.com/db-1|here>"
+    assert blocks[1]["text"] == {"type": "mrkdwn", "text": expected, "verbatim": True}
     assert templates.render("sms/text.txt.jinja", SAMPLE).startswith("CRITICAL: orders db is down")
     assert not templates.faults("slack")
 

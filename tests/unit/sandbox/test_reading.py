@@ -30,6 +30,11 @@ def test_slack_blocks_become_pieces() -> None:
             "accessory": {"type": "button", "text": {"text": "Open"}, "url": "https://e.com"},
         },
         {"type": "rich_text", "elements": []},
+        {"type": "rich_text", "elements": [{"elements": [{"type": "text", "text": "db", "style": {"bold": True}}]}]},
+        {
+            "type": "rich_text",
+            "elements": [{"elements": [{"type": "text", "text": "at "}, {"type": "link", "url": "https://e.com"}]}],
+        },
     ]
     assert list(read_blocks(blocks)) == [
         Piece(kind="heading", text="orders db is down"),
@@ -40,6 +45,8 @@ def test_slack_blocks_become_pieces() -> None:
         Piece(kind="button", text="Acknowledge", url="https://example.com/a/t"),
         Piece(kind="text", text="more"),
         Piece(kind="button", text="Open", url="https://e.com"),
+        Piece(kind="heading", text="db"),
+        Piece(kind="text", text="at https://e.com"),
     ]
 
 

@@ -44,7 +44,7 @@ def test_the_others_see_who_has_it(client: Client, backend: Backend):
     backend.incidents[INCIDENT_ID] = ACKNOWLEDGED
     page = client.get(link("ben"))
     assert "Ada acknowledged it." in page.text
-    assert "Acknowledged with the link on Wed 25 Nov, 03:14 CET" in page.text
+    assert "Acknowledged with the link on Wed 25 Nov 03:14 CET (02:14 UTC)" in page.text
 
 
 def test_the_page_counts_the_pages_that_were_cancelled_and_already_sent(client: Client, backend: Backend):
@@ -70,16 +70,16 @@ def test_a_resolved_incident_says_that_it_is_over(client: Client, backend: Backe
     assert "This incident is resolved." in client.get(link()).text
 
 
-def test_an_announcement_is_read_and_not_acknowledged(client: Client, backend: Backend):
+def test_an_announcement_is_acknowledged_by_each_reader(client: Client, backend: Backend):
     mine, other = OPEN.escalations
     policy = replace(mine.facts.policy, acknowledgement=Acknowledgement.EACH)
     unread = replace(mine, facts=replace(mine.facts, policy=policy))
     backend.incidents[INCIDENT_ID] = replace(OPEN, escalations=(unread, other))
-    assert "I have read it" in client.get(link()).text
+    assert "You get no more pages for it." in client.get(link()).text
     read = replace(unread, facts=replace(unread.facts, state=EscalationState.ACKNOWLEDGED))
     backend.incidents[INCIDENT_ID] = replace(OPEN, escalations=(read, other))
     page = client.get(link())
-    assert "You have read it." in page.text
+    assert "You acknowledged it." in page.text
     assert "<button" not in page.text
 
 

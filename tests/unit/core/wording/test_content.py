@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ def composed(
     late_by: timedelta = timedelta(0),
     planned_after: timedelta = timedelta(0),
     kind: Kind = Kind.PAGE,
+    **given: Any,
 ) -> Content:
     return compose(
         incident,
@@ -32,13 +34,14 @@ def composed(
         link="https://notify.example.com/a/token",
         kind=kind,
         status_update="Ada acknowledged it",
+        **given,
     )
 
 
 def test_a_page_has_the_severity_of_its_round_and_both_times() -> None:
     content = composed()
     assert (content.severity, content.title, content.recipient_name) == (Severity.CRITICAL, "orders db is down", "Ada")
-    assert (content.occurred, content.occurred_utc) == ("Wed 25 Nov 2026, 03:14 CET", "Wed 25 Nov 2026, 02:14 UTC")
+    assert (content.occurred, content.occurred_utc) == ("Wed 25 Nov 03:14 CET", "02:14 UTC")
     assert content.link == "https://notify.example.com/a/token"
     assert content.status_update == ""
 
@@ -49,7 +52,7 @@ def test_the_time_in_utc_is_not_shown_twice(zone: str) -> None:
 
 
 def test_without_a_time_of_its_own_an_incident_happened_when_the_round_started() -> None:
-    assert composed(replace(INCIDENT, occurred_at=None)).occurred_utc == "Wed 25 Nov 2026, 02:14 UTC"
+    assert composed(replace(INCIDENT, occurred_at=None)).occurred_utc == "02:14 UTC"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,36 @@ def test_a_page_that_leaves_late_says_so(late_by: timedelta, expected: str) -> N
 def test_a_status_update_shows_the_state_and_has_no_button() -> None:
     content = composed(late_by=timedelta(hours=1), kind=Kind.STATUS_UPDATE)
     assert (content.status_update, content.link, content.delayed) == ("Ada acknowledged it", None, "")
+
+
+def test_a_message_says_who_else_is_paged_and_who_has_acknowledged_in_the_readers_time() -> None:
+    content = composed(others=["Ben", "Cleo"], acknowledged_by="Ben", acknowledged_at=STARTED + timedelta(minutes=6))
+    assert content.also_paged == "Ben and Cleo"
+    assert content.acknowledged == "Ben, Wed 25 Nov 03:20 CET"
+    assert (composed().also_paged, composed().acknowledged) == ("", "")
+
+
+@pytest.mark.parametrize(("given", "asked"), [("", "your operations team"), ("ops@example.com", "ops@example.com")])
+def test_a_message_says_whom_to_ask_in_order_to_get_no_more(given: str, asked: str) -> None:
+    assert composed(ops_contact=given).ops_contact == asked
+
+
+def test_what_became_of_an_incident_has_a_look_of_its_own() -> None:
+    looks = [composed().look, composed(kind=Kind.STATUS_UPDATE).look, composed(kind=Kind.STATUS_UPDATE, is_resolved=True).look]
+    assert [look.name for look in looks] == ["critical", "acknowledged", "resolved"]
+
+
+def test_labels_that_are_web_addresses_are_links_and_text_with_a_url_in_it_is_not() -> None:
+    labels = {
+        "runbook_url": "https://example.com/r?a=1&b",
+        "note": "see https://example.com",
+        "js": "javascript:alert(1)",
+        "a": "http://",
+    }
+    content = composed(replace(INCIDENT, labels=labels, url="https://example.com/d"))
+    assert content.links == {"runbook_url": "https://example.com/r?a=1&b"}
+    assert list(content.other_labels) == ["note", "js", "a"]
+    assert content.web_addresses == {content.url, content.link, "https://example.com/r?a=1&b"}
 
 
 @given(strategies.contents)

@@ -1,13 +1,14 @@
 """The text for operations, written for somebody who was woken up."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.model import Kind, NotificationState, Result, Severity
-from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted, Way, body, headline, place, ways
+from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted, Way, body, headline, links, place, ways
 from tests.facts import NOW, attempt, minutes, page
 
 
@@ -54,17 +55,16 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
         url="https://grafana.example/d",
         link="https://notify.example/a/1",
     )
-    assert body([shown], []) == "\n".join(
+    assert body([shown], [], ZoneInfo("Europe/Berlin")) == "\n".join(
         (
             f"{ADA}.",
             "Every channel failed:",
             "- email: failed: there is no such mailbox",
             "- sms: sent",
-            "Since 2026-11-25 03:00 UTC. Key: db-1",
-            "Link: https://grafana.example/d",
-            "Acknowledge: https://notify.example/a/1",
+            "Since Wed 25 Nov 04:00 CET (03:00 UTC). Key: db-1",
         )
     )
+    assert links([shown]) == {"Acknowledge db-1": "https://notify.example/a/1", "Look at db-1": "https://grafana.example/d"}
     assert (place([shown]), place([failure(url="u")]), place([failure()]), place([])) == (shown.link, "u", None, None)
 
 
@@ -87,13 +87,13 @@ def test_three_are_described_in_full_and_the_others_in_a_line() -> None:
     assert [f"Key: db-{number}" in shown for number in range(3)] == [True] * 3
     assert shown.splitlines()[-6:] == [
         "Earlier:",
-        f"2026-11-25 03:00 UTC: {BEN}",
+        f"Wed 25 Nov 03:00 UTC: {BEN}",
         "",
         "Also:",
-        "2026-11-25 03:01 UTC: ses: its callbacks are late",
-        "2026-11-25 03:00 UTC: twilio: its cap is reached",
+        "Wed 25 Nov 03:01 UTC: ses: its callbacks are late",
+        "Wed 25 Nov 03:00 UTC: twilio: its cap is reached",
     ]
-    assert body([], [CAP]) == "2026-11-25 03:00 UTC: twilio: its cap is reached"
+    assert body([], [CAP]) == "Wed 25 Nov 03:00 UTC: twilio: its cap is reached"
 
 
 @given(st.text(), st.text())

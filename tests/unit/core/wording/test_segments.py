@@ -105,6 +105,17 @@ def test_a_link_that_leaves_no_room_is_left_out_rather_than_what_happened() -> N
     assert fit("ж" * 200, "https://example.com/" + "x" * 400).endswith("ж...")
 
 
+def test_more_lines_are_added_where_they_are_free() -> None:
+    assert fit("disk full", LINK, more=["Also paged: Ben", "Reply STOP to end texts."]) == (
+        f"disk full\nAlso paged: Ben\nReply STOP to end texts.\n{LINK}"
+    )
+    almost = "x" * (160 - len(f"\nSTOP ends\n{LINK}"))
+    assert fit(almost, LINK, more=["Also paged: Ben", "STOP ends"]) == f"{almost}\nSTOP ends\n{LINK}"
+    assert fit("x" * 500, LINK, more=["STOP ends"]) == fit("x" * 500, LINK)
+    assert fit("disk full", more=["Also paged: Zoë"]) == "disk full\nAlso paged: Zoë"
+    assert fit("x" * 70, more=["Also paged: Zoë"]) == "x" * 70
+
+
 def test_typography_does_not_double_the_price() -> None:
     assert plain("“disk” — full…\u00a0it’s 5\u200b×") == '"disk" - full... it\'s 5x'
     assert count(fit("“disk” — full… " * 10)) == 2

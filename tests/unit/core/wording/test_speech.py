@@ -7,7 +7,7 @@ from hypothesis import given
 from notifyflow.core.model import Kind, Severity
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.speech import aloud, sentences, write_key_response
+from notifyflow.core.wording.speech import aloud, sentences, stop_hint, write_key_response
 from tests import strategies
 
 PAGE = Content(
@@ -16,7 +16,7 @@ PAGE = Content(
     title="orders-db_1: CPU 97% on 10.0.0.5",
     key="db-1",
     recipient_name="Ada",
-    occurred="Wed 25 Nov 2026, 03:14 CET",
+    occurred="Wed 25 Nov 03:14 CET",
     source="prometheus",
     delayed="delayed 2 h 03 m",
     notice="sandbox",
@@ -29,13 +29,22 @@ def test_a_call_says_for_whom_and_how_bad_then_what_where_and_when() -> None:
         "Critical alert for Ada.",
         "orders db 1: CPU 97 percent on 10 dot 0 dot 0 dot 5.",
         "Reported by prometheus.",
-        "It happened on Wednesday 25 November 2026, 03:14 CET.",
+        "It happened on Wednesday 25 November 03:14 CET.",
         "This call was delayed 2 hours 3 minutes.",
     )
 
 
 def test_missing_parts_are_not_spoken() -> None:
     assert len(sentences(replace(PAGE, notice="", source="", delayed=""))) == 3
+
+
+def test_a_call_says_who_else_is_paged_and_at_its_end_how_to_get_no_more() -> None:
+    content = replace(PAGE, also_paged="Ben and Cleo", acknowledged="Ben, Wed 25 Nov 03:20 CET", ops_contact="ops@example.com")
+    assert sentences(content)[-2:] == (
+        "Acknowledged before by Ben, Wednesday 25 November 03:20 CET.",
+        "Also paged: Ben and Cleo.",
+    )
+    assert stop_hint(content) == "To get no more calls like this, ask ops at example dot com."
 
 
 @pytest.mark.parametrize(

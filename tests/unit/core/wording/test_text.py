@@ -132,13 +132,32 @@ def test_a_duration_is_written_in_whole_minutes(seconds: float, whole: str) -> N
 @pytest.mark.parametrize(
     ("zone", "whole"),
     [
-        ("UTC", "Wed 25 Nov 2026, 02:14 UTC"),
-        ("Europe/Berlin", "Wed 25 Nov 2026, 03:14 CET"),
-        ("America/Sao_Paulo", "Tue 24 Nov 2026, 23:14 UTC-03"),
+        ("UTC", "Wed 25 Nov 02:14 UTC"),
+        ("Europe/Berlin", "Wed 25 Nov 03:14 CET (02:14 UTC)"),
+        ("America/Sao_Paulo", "Tue 24 Nov 23:14 UTC-03 (Wed 02:14 UTC)"),
     ],
 )
-def test_an_instant_is_written_with_its_zone(zone: str, whole: str) -> None:
-    assert text.instant(datetime(2026, 11, 25, 2, 14, tzinfo=UTC).astimezone(ZoneInfo(zone))) == whole
+def test_a_moment_is_local_first_then_in_utc_with_the_date_once(zone: str, whole: str) -> None:
+    assert text.moment(datetime(2026, 11, 25, 2, 14, tzinfo=UTC), ZoneInfo(zone)) == whole
+
+
+@pytest.mark.parametrize(("year", "shown"), [(2025, "Wed 31 Dec 2025 23:30 UTC"), (2026, "Thu 31 Dec 23:30 UTC")])
+def test_an_instant_names_its_year_unless_it_is_the_present_one(year: int, shown: str) -> None:
+    assert text.instant(datetime(year, 12, 31, 23, 30, tzinfo=UTC), now=datetime(2026, 11, 25, tzinfo=UTC)) == shown
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [
+        ([], ""),
+        (["Ben"], "Ben"),
+        (["Ben", "Cleo"], "Ben and Cleo"),
+        (["Ben", "Cleo", "Dan", "Eve"], "Ben, Cleo, Dan and Eve"),
+        (["Ben", "Cleo", "Dan", "Eve", "Finn", "Gus"], "Ben, Cleo, Dan, Eve and others"),
+    ],
+)
+def test_of_many_names_the_first_are_listed(names: list[str], listed: str) -> None:
+    assert text.listed(names) == listed
 
 
 def test_something_personal_is_shown_by_its_beginning_and_length() -> None:

@@ -1,0 +1,24 @@
+"""Web addresses in messages: which texts are one, and where those that we link stand in a text; pure."""
+
+import re
+from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
+
+
+def is_web_address(text: str) -> bool:
+    """Return whether a text is an http or https URL, as a whole."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        return False
+
+
+def split(text: str, addresses: Collection[str]) -> Iterator[tuple[str, bool]]:
+    """Split a text at some addresses; return each part, and whether it is one of them. No other URL becomes a link."""
+    if addresses:
+        known = "|".join(re.escape(address) for address in sorted(addresses, key=len, reverse=True))
+        parts = re.split(rf"(?<!\S)({known})(?!\S)", text)
+    else:
+        parts = [text]
+    return ((part, number % 2 == 1) for number, part in enumerate(parts) if part)
