@@ -8,6 +8,7 @@ Source: Prometheus documentation, "Configuration", section ``<webhook_config>``,
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from json.encoder import encode_basestring_ascii as _quote
 
 from notifyflow.core.intake.integrations.inbound import (
@@ -22,6 +23,7 @@ from notifyflow.core.intake.integrations.inbound import (
     refusal,
     say,
     table,
+    web_addresses,
 )
 from notifyflow.core.model import Via
 from notifyflow.errors import Fault
@@ -79,7 +81,10 @@ def _read(alert: object, group: _Group) -> InboundRequest:
     if not isinstance(alert, dict):
         raise refusal("", "it is not an alert", _REMEDY)
     labels = table(alert.get("labels"))
-    title, body = _texts(notes) if (notes := table(alert.get("annotations"))) else (None, ())
+    notes = table(alert.get("annotations"))
+    urls = {name: alert[name] for name in _LINKS if name in alert}
+    links = {} if alert.get("labels") is None else _links(notes, urls, labels)
+    title, body = _texts({name: note for name, note in notes.items() if name not in links}) if notes else (None, ())
     made = incident(
         NAME,
         key=say(alert.get("fingerprint")) or digest(_canonical(labels)),
@@ -87,8 +92,9 @@ def _read(alert: object, group: _Group) -> InboundRequest:
         body=body if group.left_out is None else (*body, group.left_out),
         severity=labels.get("severity"),
         source=group.source,
-        urls=[alert[name] for name in _LINKS if name in alert] + group.links,
+        urls=[*urls.values(), *group.links],
         labels=None if alert.get("labels") is None else labels,
+        links=links,
         occurred_at=alert.get("startsAt"),
     )
     is_over = (alert.get("status") or group.status) == _OVER
@@ -97,8 +103,17 @@ def _read(alert: object, group: _Group) -> InboundRequest:
 
 def _texts(notes: Mapping[str, object]) -> tuple[str | None, tuple[str | None, ...]]:
     """Return the title, or None, and the paragraphs of the body from an alert's annotations."""
-    others = {name: value for name, value in notes.items() if name not in (*_TITLES, *_BODIES)}
+    others = _others(notes)
     return first(notes, _TITLES), (first(notes, _BODIES), lines(others) if others else None)
+
+
+def _links(notes: Mapping[str, object], urls: Mapping[str, object], labels: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the web addresses among the annotations, and among the links but the first, which is the incident's URL."""
+    return web_addresses(_others(notes) | dict(islice(web_addresses(urls, {}).items(), 1, None)), labels)
+
+
+def _others(notes: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in notes.items() if name not in (*_TITLES, *_BODIES)}
 
 
 def _default_title(labels: Mapping[str, object]) -> str:

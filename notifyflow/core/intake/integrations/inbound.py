@@ -26,6 +26,7 @@ _SEVERITIES: Mapping[str, Severity] = {
 
 _LONGEST_WORD = 100
 _NAMELESS = "An alert without a title"
+_NOTHING: Mapping[str, object] = {}
 
 
 class Action(StrEnum):
@@ -165,6 +166,7 @@ def incident(
     source: object = None,
     urls: Sequence[object] = (),
     labels: Mapping[str, object] | None,
+    links: Mapping[str, object] = _NOTHING,
     occurred_at: object = None,
 ) -> Incident:
     """Return a valid incident made of any values; fields that were not sent are None, as in the rest of the intake.
@@ -178,8 +180,11 @@ def incident(
         source: The system that reported it.
         urls: Links for the reader; the first valid web address is used, and None means not set.
         labels: Labels; those beyond the limit are left out and counted in the body. None means not set.
+        links: Web addresses that become labels, too, as ``web_addresses`` returns them.
         occurred_at: When it happened, as ISO 8601.
     """
+    if links:
+        labels = {**(labels or {}), **links}
     kept = clean(labels) if labels else {}
     if len(kept) > validation.MAX_LABELS:
         kept = dict(islice(kept.items(), validation.MAX_LABELS))
@@ -213,6 +218,16 @@ def clean(labels: Mapping[str, object]) -> dict[str, str]:
         if short := text.short_line(name, validation.MAX_LABEL_NAME):
             made.setdefault(short, text.short_line(say(value), validation.MAX_LABEL_VALUE))
     return made
+
+
+def web_addresses(values: Mapping[str, object], labels: Mapping[str, object]) -> dict[str, str]:
+    """Return the values that are web addresses and can become labels besides the given ones; messages show them as links."""
+    limit = validation.MAX_LABEL_VALUE
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in labels and isinstance(value, str) and len(value) <= limit and validation.is_web_address(value)
+    }
 
 
 def digest(value: str) -> str:

@@ -16,6 +16,7 @@ from notifyflow.core.intake.integrations.inbound import (
     refusal,
     say,
     table,
+    web_addresses,
 )
 from notifyflow.core.model import Incident, Via
 
@@ -75,22 +76,36 @@ def _action(event: Mapping[str, object], payload: Mapping[str, object]) -> Actio
 
 def _incident(event: Mapping[str, object], payload: Mapping[str, object], key: str, labels: Mapping[str, object]) -> Incident:
     details = payload.get("custom_details")
-    links = event.get("links")
-    hrefs = [table(link).get("href") for link in links] if isinstance(links, list) else []
+    listed = event.get("links")
+    hrefs = [table(link).get("href") for link in listed] if isinstance(listed, list) else []
+    links = web_addresses(_links(listed) | dict(table(details)), labels)
     return incident(
         NAME,
         key=key,
         title=payload.get("summary"),
-        body=(_details(details), "\n".join(map(say, hrefs)) if isinstance(links, list) else None),
+        body=(
+            _details(details, links),
+            "\n".join(say(href) for href in hrefs if href not in links.values()) if isinstance(listed, list) else None,
+        ),
         severity=payload.get("severity"),
         source=payload.get("source"),
         urls=(event.get("client_url"), *hrefs),
         labels=labels or None,
+        links=links,
         occurred_at=payload.get("timestamp"),
     )
 
 
-def _details(details: object) -> str | None:
+def _links(listed: object) -> dict[str, object]:
+    links = [table(link) for link in listed] if isinstance(listed, list) else []
+    return {say(link.get("text")) or "link": link.get("href") for link in reversed(links)}
+
+
+def _details(details: object, links: Mapping[str, object]) -> str | None:
     if details is None:
         return None
-    return lines(details) if isinstance(details, dict) else say(details)
+    return (
+        lines({name: value for name, value in details.items() if name not in links})
+        if isinstance(details, dict)
+        else say(details)
+    )

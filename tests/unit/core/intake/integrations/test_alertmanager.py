@@ -51,11 +51,16 @@ def test_a_firing_alert_is_an_incident():
     assert request.incident == Incident(
         key="alertmanager/1a30ba71cca2921f",
         title="Probe failure: db.example.org",
-        body="It has been down for over 5m.\n\nrunbook_url: https://runbooks.example.org/probe",
+        body="It has been down for over 5m.",
         severity=Severity.CRITICAL,
         source="http://alertmanager.example.org:9093",
         url="http://prometheus.example.org:9090/graph?g0.expr=probe_success+%3D%3D+0&g0.tab=1",
-        labels={"alertname": "ProbeFailure", "instance": "db.example.org", "severity": "critical"},
+        labels={
+            "alertname": "ProbeFailure",
+            "instance": "db.example.org",
+            "severity": "critical",
+            "runbook_url": "https://runbooks.example.org/probe",
+        },
         occurred_at=datetime(2023, 2, 6, 13, 8, 45, 828_000, UTC),
     )
 
@@ -97,6 +102,25 @@ def test_an_alert_has_a_title_whatever_it_says(alert: dict[str, Any], title: str
     assert request.incident.title == title
 
 
+def test_annotations_and_links_that_are_web_addresses_are_labels_so_that_messages_show_links():
+    links = {"panelURL": "https://g.example/p", "dashboardURL": "https://g.example/d", "generatorURL": "https://g.example/g"}
+    notes = {
+        "dashboard": "https://d.example",
+        "note": "see https://n.example",
+        "team": "https://not.example",
+        "long": "https://l.example/" + "x" * 1000,
+    }
+    (request,) = read({"alerts": [{"annotations": notes, "labels": {"team": "orders"}, **links}]})
+    assert request.incident.url == "https://g.example/p"
+    assert request.incident.labels == {
+        "team": "orders",
+        "dashboard": "https://d.example",
+        "dashboardURL": "https://g.example/d",
+        "generatorURL": "https://g.example/g",
+    }
+    assert request.incident.body == f"note: see https://n.example\nteam: https://not.example\nlong: {notes['long']}"
+
+
 def test_alerts_that_the_sender_left_out_are_spoken_of():
     (request,) = read({"alerts": [{}], "truncatedAlerts": 7})
     assert request.incident.body == "(7 more alerts of its group were left out: max_alerts is set.)"
@@ -131,6 +155,7 @@ def test_no_alert_is_turned_away_for_its_content(group: dict[str, Any]):
         ({"annotations": {"summary": "s"}, "labels": {}}, None, {}),
         ({"annotations": {"description": ""}, "labels": {"a": "b"}}, "", {"a": "b"}),
         ({"annotations": {"runbook_url": "r"}}, "runbook_url: r", None),
+        ({"annotations": {"runbook_url": "https://r.example"}}, "runbook_url: https://r.example", None),
     ],
 )
 def test_a_missing_field_of_an_alert_differs_from_an_empty_one(

@@ -44,7 +44,7 @@ def test_a_trigger_is_an_incident():
     assert incident == Incident(
         key="pagerduty/samplededup",
         title="Example alert on host1.example.com",
-        body="ping time: 1500ms\nload avg: 0.75\n\nhttps://example.com/",
+        body="ping time: 1500ms\nload avg: 0.75",
         severity=Severity.INFO,
         source="monitoringtool:cluster/api-stats-prod-003",
         url="https://monitoring.example.com",
@@ -55,6 +55,7 @@ def test_a_trigger_is_an_incident():
             "class": "deploy",
             "severity": "info",
             "client": "Sample Monitoring Service",
+            "Link text": "https://example.com/",
         },
         occurred_at=datetime(2015, 7, 17, 8, 42, 58, 315_000, UTC),
     )
