@@ -62,6 +62,7 @@ def make_dependencies(
         caps=_caps(settings, channels),
         delivery=delivery,
         subscribers=_subscribers(channels),
+        set_size=10 if store.is_embedded else 100,
     )
 
 

@@ -12,8 +12,6 @@ from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
 from notifyflow.pipeline.use_case import Settled
 
-_MOST_TOGETHER = 100
-
 
 @dataclass(slots=True, eq=False)
 class Hand:
@@ -89,7 +87,7 @@ class Claimer:
             new = Gathering(
                 partial(self._claim, channel),
                 self._report,
-                most=_MOST_TOGETHER,
+                most=self._deps.set_size,
                 size=lambda hand: hand.limit,
                 monitor=self._monitor,
             )

@@ -238,7 +238,7 @@ class Deliverer:
         if latency is None:
             return 1
         budget = min(self._deps.lease / 2, self._deps.lease - self._send_budget, _TURN)
-        return max(1, min(_MOST_AT_ONCE, budget // max(latency, timedelta(milliseconds=1))))
+        return max(1, min(_MOST_AT_ONCE, self._deps.set_size, budget // max(latency, timedelta(milliseconds=1))))
 
     def _attempt(self, claimed: Claimed, recordings: Recordings) -> None:
         with self._places:

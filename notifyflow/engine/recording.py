@@ -23,7 +23,6 @@ from notifyflow.pipeline.use_case import Settled, led_to
 
 _log = structlog.get_logger("notifyflow.engine")
 
-_MOST_TOGETHER = 200
 _MOST_OPEN = 20
 _LONGEST_OPEN = timedelta(milliseconds=50)
 _FIRST_PAUSE_S = 0.05
@@ -71,7 +70,7 @@ class Recorder:
         self._report = report
         self._is_stopping = is_stopping
         self._pause = pause
-        self._gathering = Gathering(self._commit, report, most=_MOST_TOGETHER, monitor=monitor)
+        self._gathering = Gathering(self._commit, report, most=deps.set_size, monitor=monitor)
 
     @contextmanager
     def open(self) -> Iterator["Recordings"]:

@@ -61,6 +61,8 @@ class Dependencies:
         replying: The providers, as (channel, provider), at whose numbers replies come in.
         sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
         subscribers: The systems that are sent incident events.
+        set_size: How many attempts one transaction claims or records at most. More cost less each, but where only one transaction
+            writes at a time, a submission waits for all of them.
     """
 
     transactions: Transactions
@@ -83,6 +85,7 @@ class Dependencies:
     replying: frozenset[tuple[str, str]] = frozenset()
     sends_status_updates: bool = True
     subscribers: tuple[Subscriber, ...] = ()
+    set_size: int = 100
 
     def traits(self, channel: str) -> Traits:
         """Return a channel's traits; the defaults where it is not registered (any more)."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -45,12 +46,12 @@ class HeldStore(Store):
 class Scene:
     """Five people to page, and a claimer whose first transaction waits until all hands have come."""
 
-    def __init__(self, store: HeldStore) -> None:
+    def __init__(self, store: HeldStore, set_size: int = 100) -> None:
         self.store = store
         self.driver = Driver(store)
         self.released: list[Claimed] = []
         self.claimer = Claimer(
-            self.driver.deps,
+            replace(self.driver.deps, set_size=set_size),
             channels(ScriptedProvider()),
             report=lambda consequences: None,
             release=self._release,
@@ -129,6 +130,13 @@ def test_what_is_dealt_to_a_thread_that_was_cut_short_is_released_and_its_neighb
     assert [each.message.notification_id for each in scene.released] == named[:1]
     assert [scene.state(name) for name in NAMES[:3]] == [NotificationState.QUEUED, *[NotificationState.SENDING] * 2]
     assert [_ids(hand) for hand in hands] == [[], named[1:2], named[2:]]
+
+
+@pytest.mark.parametrize(("set_size", "transactions"), [(2, 3), (4, 2)])
+def test_a_transaction_claims_no_more_than_the_size_of_a_set(scene: Scene, set_size: int, transactions: int) -> None:
+    hands = [Hand([scene.page(name)], 1) for name in NAMES]
+    Scene(scene.store, set_size).fill(*hands)
+    assert scene.store.transactions == transactions
 
 
 def test_every_thread_learns_that_the_database_is_away(scene: Scene) -> None:
