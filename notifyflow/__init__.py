@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import UnknownOutcomeError as UnknownOutcomeError
     from notifyflow.errors import UnreadableIncident as UnreadableIncident
     from notifyflow.errors import UnreleasedSchema as UnreleasedSchema
+    from notifyflow.errors import UnsuitableConnection as UnsuitableConnection
     from notifyflow.errors import WrongEnvironment as WrongEnvironment
     from notifyflow.settings import Settings as Settings
 
@@ -118,7 +119,7 @@ _NAMES = {
         "MissingScope NotConfirmed NotFound NotifyflowError PermanentProviderError PortUnavailable ProgramMissing "
         "ProviderError RecipientInUse RecipientNotFound RefusedUsError RejectedCallback SchemaMismatch StaleRow StorageError "
         "StorageUnavailable TemporaryProviderError TooManyAddresses TooManyRequests UnknownOutcomeError UnreadableIncident "
-        "UnreleasedSchema WrongEnvironment"
+        "UnreleasedSchema UnsuitableConnection WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
 }

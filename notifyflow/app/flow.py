@@ -6,7 +6,7 @@ It puts the parts together and passes calls on; it decides nothing itself.
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from notifyflow import __version__
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds, new_secret
@@ -38,6 +38,8 @@ from notifyflow.storage.store import Store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from notifyflow.storage.joined import Connection
 
 _SPARE_CONNECTIONS = 4
 
@@ -143,15 +145,26 @@ class NotifyFlow:
         return self._runtime.unrung
 
     def notify(
-        self, incident: Incident, recipients: Sequence[Recipient], *, policy: str | Policy = "default", strict: bool = False
+        self,
+        incident: Incident,
+        recipients: Sequence[Recipient],
+        *,
+        policy: str | Policy = "default",
+        strict: bool = False,
+        connection: "Connection[Any] | None" = None,
     ) -> Notified:
         """Accept an incident; on return it is stored, and will be delivered even if this process ends.
+
+        With a connection it is stored in a transaction of your own: nothing is left of it if you roll back, and the first sweep
+        after your commit pages.
 
         Args:
             incident: What happened.
             recipients: Whom to page.
             policy: The policy, by name or as a value.
             strict: Whether a fault of one recipient refuses the whole.
+            connection: A synchronous psycopg connection to notifyflow's own PostgreSQL database, in an open transaction at READ
+                COMMITTED. If the database refuses a statement there, psycopg's error reaches you.
 
         Returns:
             The incident's id, the recipients added and repeated, and the faults of single recipients.
@@ -161,12 +174,14 @@ class NotifyFlow:
             InvalidPolicy: When only the policy is wrong: unknown, or it contradicts itself.
             StorageUnavailable: When the database does not answer within 5 s, in all: connecting, the check of the schema and all
                 statements.
+            UnsuitableConnection: When the connection or its transaction is of another kind; nothing is stored.
         """
-        return self.submit(Submission(incident=incident, recipients=tuple(recipients), policy=policy, strict=strict))
+        submission = Submission(incident=incident, recipients=tuple(recipients), policy=policy, strict=strict)
+        return self.submit(submission, connection=connection)
 
-    def submit(self, submission: Submission) -> Notified:
+    def submit(self, submission: Submission, *, connection: "Connection[Any] | None" = None) -> Notified:
         """Store the incident of a document, as ``notify`` does, or refuse it with every fault of both."""
-        notified = self._service.submit(submission)
+        notified = self._service.submit(submission, connection=connection)
         if self.is_embedded:
             self.start()
         return notified

@@ -53,4 +53,5 @@ from notifyflow.errors.servers import StaleRow as StaleRow
 from notifyflow.errors.servers import StorageError as StorageError
 from notifyflow.errors.servers import StorageUnavailable as StorageUnavailable
 from notifyflow.errors.servers import UnreleasedSchema as UnreleasedSchema
+from notifyflow.errors.servers import UnsuitableConnection as UnsuitableConnection
 from notifyflow.errors.servers import WrongEnvironment as WrongEnvironment

@@ -98,6 +98,18 @@ class DatabaseInUse(StorageError):
         self.swept_s = swept_s
 
 
+class UnsuitableConnection(StorageError):
+    """Raised when ``notify()`` cannot store an incident in the transaction of a connection it was given; nothing was stored.
+
+    Attributes:
+        reason: What is wrong with the connection or its transaction.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"notify() cannot join the transaction of this connection: {reason}. {remedy}.")
+        self.reason = reason
+
+
 class StaleRow(StorageError):
     """Raised when a guarded update matched no row, since another process moved it first; the use case is repeated."""
 

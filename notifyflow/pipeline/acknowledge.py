@@ -10,7 +10,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped, Via
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
-from notifyflow.pipeline import decisions, status_updates, use_case
+from notifyflow.pipeline import decisions, outbox, status_updates, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -35,6 +35,7 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
     """
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)
+    outbox.begin_now(tx, incident)
     contexts = decisions.lock_contexts(tx, incident)
     ended = _unacknowledged(_covered(incident, contexts, by))
     if contexts and not ended:

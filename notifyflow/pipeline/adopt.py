@@ -105,6 +105,7 @@ def _resolve(deps: Dependencies, incident_id: str) -> None:
         tx.incident_events.clear()
         for row in tx.ledger.notifications.lock_queued(incident_id):  # its final status updates
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
+        tx.ledger.outbox.remove_of(incident_id)
         tx.ledger.adoption.release([incident_id])
 
     use_case.run(deps, body)

@@ -110,12 +110,18 @@ class Unresolved:
         return notified
 
 
-def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int) -> Notified:
+def store_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> IncidentFacts:
+    """Store a new incident and its recipients; it pages nobody yet."""
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times)
     tx.ledger.incidents.add(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
-    tx.incident_events.append((incident, OPENED, {}))
     tx.ledger.contacts.add(incident.id, admitted.contacts)
+    return incident
+
+
+def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int) -> Notified:
+    incident = store_new(tx, admitted, policy, namespace=namespace, times=times)
+    tx.incident_events.append((incident, OPENED, {}))
     for contact in admitted.contacts:
         decisions.start(tx, incident, contact)
     added = tuple(contact.recipient_id for contact in admitted.contacts)

@@ -35,6 +35,14 @@ class Transactions(Protocol):
         """
         ...
 
+    def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
+        """Run a use case in the open transaction of a connection of the application.
+
+        Raises:
+            UnsuitableConnection: When that cannot be done on this connection.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:

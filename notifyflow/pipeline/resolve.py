@@ -25,4 +25,5 @@ def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Vi
     for context in contexts:
         decisions.close(tx, context, event="resolved")
     status_updates.queue(tx, contexts, by=by)
+    tx.ledger.outbox.remove_of(incident.id)
     return decisions.stopped(contexts)

@@ -1,4 +1,4 @@
-"""Handles what time alone makes due: expired leases, timers of escalations, rounds, and rings without an effect."""
+"""Handles what time alone makes due: expired leases, timers of escalations, rounds, rings without an effect, and the outbox."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, outages, receive, rounds, use_case
+from notifyflow.pipeline import claim, decisions, operations, outages, outbox, receive, rounds, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import SetUseCase
@@ -80,6 +80,8 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(_start_operations_round, deps, incident_id)
     for incident_id in run(lambda ledger: ledger.work.rounds_due(now=now, limit=limit)):
         yield partial(_pass_rounds, deps, incident_id)
+    for entry in run(lambda ledger: ledger.outbox.waiting(limit=limit)):
+        yield partial(outbox.carry_out, deps, entry)
 
 
 def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

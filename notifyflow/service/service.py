@@ -26,6 +26,7 @@ from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import Submitted
+from notifyflow.pipeline.outbox import join
 from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
@@ -88,7 +89,14 @@ class Service:
         self._receipts.begin_anew()
         self._submissions.begin_anew()
 
-    def submit(self, submission: Submission, *, caller: ApiKey | None = None, once: Once | None = None) -> Notified:
+    def submit(
+        self,
+        submission: Submission,
+        *,
+        caller: ApiKey | None = None,
+        once: Once | None = None,
+        connection: object | None = None,
+    ) -> Notified:
         """Store an incident and page its recipients, or count a repeated key.
 
         Args:
@@ -96,6 +104,7 @@ class Service:
             caller: The API key that it came with; None for the library and the command line, which open incidents in the shared
                 namespace and may bring any number of unknown addresses.
             once: Makes a request that comes again do nothing and get the same response.
+            connection: The application's, in whose open transaction it is stored; None for a transaction of ours.
 
         Raises:
             InvalidIncident: When it has a wrong form, or no recipient can be reached; nothing is stored.
@@ -103,6 +112,7 @@ class Service:
             TooManyAddresses: When it brings too many addresses that the directory does not know.
             IdempotencyMismatch: When another request came under its idempotency key.
             StorageUnavailable: When the database does not answer within 5 s, all statements included.
+            UnsuitableConnection: When it cannot be stored in the transaction of this connection.
         """
         with self._store.within(SUBMIT_WITHIN_S) as deadline:
             admitted, policy = admit(self._deps, submission, self._policies, most_faults=None if caller is None else NAMED)
@@ -111,6 +121,8 @@ class Service:
                 namespace = caller.namespace
                 self._strangers.admit(namespace, admitted.contacts)
         submitted = Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)
+        if connection is not None:
+            return self._use_cases.run(join, submitted, connection)
         return self._submissions.store(submitted, deadline)
 
     def acknowledge(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 
 from notifyflow.core.intake import validation
@@ -21,6 +22,8 @@ from notifyflow.storage.deadline import LONGEST_PAUSE_S
 
 _MOST_ROWS = 500
 """How many rows one transaction of several submissions writes at most; a submission of more runs beside the others."""
+_ALONE_S = 2.0
+"""How much of its time a submission has for itself at the end: one of its set may wait for a transaction of the application."""
 
 
 def admit(
@@ -102,15 +105,18 @@ class Submissions:
 
         Args:
             submitted: The submission.
-            deadline: When its time is over. If that of its set is over sooner, it is stored with another set.
+            deadline: When its time is over. If that of its set is over sooner, it is stored with another set, or by itself.
         """
-        gathering = self._gathering if _rows(submitted) <= _MOST_ROWS else self._new_gathering()
+        together = _Sooner(deadline, _ALONE_S)
+        may_share = _rows(submitted) <= _MOST_ROWS
         is_urgent = submitted.admitted.incident.severity is Severity.CRITICAL
         while True:
+            gathering, until = (self._gathering, together) if may_share and together.left_s else (self._new_gathering(), deadline)
             try:
-                return gathering.commit(submitted, is_urgent=is_urgent, until=deadline)
+                return gathering.commit(submitted, is_urgent=is_urgent, until=until)
             except TimeIsOver:
-                raise StorageUnavailable(deadline.waited_s, "submissions that came earlier took all the time") from None
+                if not deadline.left_s:
+                    raise StorageUnavailable(deadline.waited_s, "submissions that came earlier took all the time") from None
             except CommitUnknown:
                 raise
             except StorageUnavailable:
@@ -127,6 +133,22 @@ class Submissions:
             within=self._within,
             monitor=self._monitor,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sooner:
+    """A deadline some seconds before another."""
+
+    deadline: Deadline
+    by_s: float
+
+    @property
+    def waited_s(self) -> float:
+        return self.deadline.waited_s
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self.deadline.left_s - self.by_s)
 
 
 def _rows(submitted: Submitted) -> int:

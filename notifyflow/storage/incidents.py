@@ -1,6 +1,6 @@
 """Stores incidents, their content and their contacts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from peewee import SQL, Expression
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
+from notifyflow.core.policy import Policy
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow, TransitionRow
@@ -19,7 +20,7 @@ from notifyflow.storage.rows import (
     must_exist,
     select,
 )
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.statements import Run, Statement
 
 _MOST_CONTACTS = 6
 """How many contacts of an incident a message to one of them needs: it names four others, and says whether there are more."""
@@ -72,11 +73,11 @@ class Incidents(MachinePart[IncidentFacts]):
 
     def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
         """Lock and read, by id, the unresolved incidents that names have: pairs of a namespace and a key."""
-        if not names:
-            return {}
-        namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
-        found = self._unit.read(IncidentFacts, self._unit.locked(_UNRESOLVED(namespaces, keys)))
-        return {name: each for each in found if (name := (each.namespace, each.key)) in names}
+        return self._unresolved(names, self._unit.locked)
+
+    def unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
+        """Read the unresolved incidents that names have; not locked."""
+        return self._unresolved(names, lambda query: query)
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
         """Lock and read the incident that a key or id names: the unresolved one, else the newest.
@@ -99,6 +100,10 @@ class Incidents(MachinePart[IncidentFacts]):
         self._unit.add([facts])
         self._unit.new_content[facts.id] = content_columns(content)
         self._unit.log([facts], event="opened", at=facts.opened_at)
+
+    def keep_policy(self, policy: Policy, *, at: datetime) -> None:
+        """Store a policy that an incident is to have, unless it is stored."""
+        self._unit.keep_policy(policy, at=at)
 
     def content(self, incident_id: str) -> Incident:
         """Read the latest content.
@@ -127,6 +132,15 @@ class Incidents(MachinePart[IncidentFacts]):
         """Store new content."""
         self._unit.new_content[incident_id] = content_columns(content)
         self._unit.unlocked["content", incident_id] = content
+
+    def _unresolved(
+        self, names: Collection[tuple[str, str]], locked: Callable[[Run], Run]
+    ) -> Mapping[tuple[str, str], IncidentFacts]:
+        if not names:
+            return {}
+        namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
+        found = self._unit.read(IncidentFacts, locked(_UNRESOLVED(namespaces, keys)))
+        return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
     def lock_newest(self, *where: Expression) -> IncidentFacts | None:
         """Lock and read the incident that was opened last of those that meet conditions."""

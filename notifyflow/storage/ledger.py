@@ -19,6 +19,7 @@ from notifyflow.storage.incidents import Contacts, Incidents
 from notifyflow.storage.keys import Keys
 from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.operations import Operations
+from notifyflow.storage.outbox import Entry, Outbox
 from notifyflow.storage.providers import Providers
 from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
@@ -28,7 +29,7 @@ from notifyflow.storage.work import Due, Work
 
 T = TypeVar("T")
 
-__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Ledger", "Line", "ReplyCode"]
+__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "ReplyCode"]
 
 
 class Ledger:
@@ -47,6 +48,7 @@ class Ledger:
         self.keys = Keys(unit)
         self.notifications = Notifications(unit)
         self.operations = Operations(unit)
+        self.outbox = Outbox(unit)
         self.providers = Providers(unit)
         self.pruning = Pruning(unit)
         self.recipients = Recipients(unit)

@@ -18,6 +18,7 @@ from notifyflow.storage.models import (
     EscalationRow,
     IncidentRow,
     NotificationRow,
+    OutboxRow,
     ReceiptRow,
     TransitionRow,
 )
@@ -107,15 +108,20 @@ class Reads:
         if incident is None:
             return None
         active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
-        return int(self._source.scalar(active)) == 0
+        in_outbox = OutboxRow.select(fn.COUNT(1)).where(OutboxRow.incident_id == incident.id)
+        return int(self._source.scalar(active)) + int(self._source.scalar(in_outbox)) == 0
 
     def pending_count(self, *, due_by: datetime | None = None) -> int:
-        """Count the notifications that are being sent or queued; with ``due_by``, only those queued that are due by then."""
+        """Count the notifications that are being sent or queued; with ``due_by``, only those queued that are due by then.
+
+        A submission that no sweep has carried out since the application's commit counts as one.
+        """
         queued = NotificationRow.select(fn.COUNT(1)).where(NotificationRow.state == SQL("'QUEUED'"))
         if due_by is not None:
             queued = queued.where(NotificationRow.due_at <= due_by)
         sending = AttemptRow.select(fn.COUNT(1)).where(AttemptRow.state == SQL("'RUNNING'"))
-        return int(self._source.scalar(queued)) + int(self._source.scalar(sending))
+        in_outbox = OutboxRow.select(fn.COUNT(1))
+        return sum(int(self._source.scalar(query)) for query in (queued, sending, in_outbox))
 
     def swept_at(self) -> datetime | None:
         """Return when the last noted sweep was, or None before the first."""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from peewee import Database, PeeweeException
 
-from notifyflow.errors import CommitUnknown, StaleRow, StorageError, StorageUnavailable
+from notifyflow.errors import CommitUnknown, StaleRow, StorageError, StorageUnavailable, UnsuitableConnection
 from notifyflow.storage import migrations
 from notifyflow.storage.deadline import Deadline, Pauses
 from notifyflow.storage.dialects import Access, Trouble, dialect_for
@@ -20,6 +20,9 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.pool import ForkedInside, Pool
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.unit import Unit
+
+if TYPE_CHECKING:
+    from notifyflow.storage.joined import Place
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ class Store:
         """
         self._dialect = dialect_for(database_url)
         self._pool = Pool(self._dialect, pool_size)
+        self._place: Place | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -74,6 +78,32 @@ class Store:
             StorageError: When the database refuses a statement: a bug, or tables that are not ours.
         """
         return self._repeat(lambda db: Ledger(Unit(db)).run(use_case), self._deadline(timeout_s), Access.WRITE)
+
+    def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
+        """Run a use case in the open transaction of a connection of the application, which commits it or rolls it back.
+
+        Args:
+            connection: A synchronous connection of psycopg 3 to this database, in a transaction at READ COMMITTED.
+            use_case: Takes the transaction's ledger; an exception rolls back what it wrote, and nothing else.
+
+        Raises:
+            UnsuitableConnection: When the connection is none of these.
+            StorageUnavailable: When the database does not answer within 5 s on a connection of ours.
+            psycopg.Error: When the database refuses a statement, or the connection is lost.
+        """
+        if self.is_embedded:
+            remedy = "Use PostgreSQL for both, or call notify() without a connection after your commit"
+            raise UnsuitableConnection("the database of notifyflow is an SQLite file", remedy)
+        from notifyflow.storage.joined import Joined, place_of
+
+        joined = Joined(connection)
+        place = self._place
+        if place is None or not joined.is_at(place):  # the server may have been started again
+            place = self._place = self._repeat(place_of, self._deadline(_TIMEOUT_S), Access.READ)
+            if not joined.is_at(place):
+                remedy = "Connect to the server and database that NOTIFYFLOW_DATABASE_URL names"
+                raise UnsuitableConnection("it is one to another database than that of notifyflow", remedy)
+        return joined.run(lambda db: Ledger(Unit(db)).run(use_case), place.schema)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.

@@ -293,6 +293,23 @@ class SimulatedDatabase:
                 raise StorageUnavailable(timeout_s, "simulated")
             world.sleep(min(0.25, max(0.0, ends_s - world.now_s)))
 
+    def join(self, open_for_s: object, use_case: Callable[[Ledger], T]) -> T:
+        """Run a use case in a transaction of the application, which stays open for some seconds and repeats nothing."""
+        assert isinstance(open_for_s, float)
+        session = Session(self, self.world.task)
+        try:
+            if self.world.now_s < self.up_at_s:
+                raise Gone
+            self.world.task.session = session
+            result = with_parts(Ledger(self._unit(session)), self._parts).run(use_case)
+            self.world.sleep(open_for_s)
+            return self._commit(session, result)
+        except (StaleRow, Collided, Gone, peewee.IntegrityError) as error:
+            raise StorageUnavailable(0, f"simulated: {error or type(error).__name__}") from None
+        finally:
+            session.end()
+            session.task.session = None
+
     def _commit(self, session: Session, result: T) -> T:
         world = self.world
         if self.is_server:

@@ -36,6 +36,7 @@ from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
 from notifyflow.storage.notifications import Notifications
+from notifyflow.storage.outbox import Outbox
 from notifyflow.storage.rows import MODELS
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Work
@@ -49,6 +50,11 @@ _NO_TIER = ("UNIQUE (escalation_id, tier, channel),", "")
 
 class NoDueSweep(Overriding, Work):
     def ring(self, **arguments: Any) -> Any:
+        return ()
+
+
+class NoOutboxSweep(Overriding, Outbox):
+    def waiting(self, **arguments: Any) -> Any:
         return ()
 
 
@@ -369,6 +375,7 @@ class Mutant:
 
 MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
+    Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,))),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
     Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=121),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),

@@ -21,6 +21,7 @@ from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
+from notifyflow.pipeline import outbox
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.page_again import page_again
@@ -61,6 +62,7 @@ _STORM = 6
 _BURSTING = 0.15
 _BURST = 6
 _CROWDED = 0.1
+_JOINING = 0.2
 _CROWD = 9
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNMATCHED = """
@@ -79,7 +81,8 @@ _FIRST_TIMER = f"""
         UNION ALL SELECT MIN(next_round_at) FROM notifyflow_escalation
             WHERE next_round_at IS NOT NULL AND is_current AND {freed("incident_id")}
         UNION ALL SELECT MIN(round_at) FROM notifyflow_incident
-            WHERE round_at IS NOT NULL AND state <> 'RESOLVED' AND {freed("id")})
+            WHERE round_at IS NOT NULL AND state <> 'RESOLVED' AND {freed("id")}
+        UNION ALL SELECT '{START}' WHERE EXISTS (SELECT 1 FROM notifyflow_outbox WHERE {freed("incident_id")}))
 """
 _RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
 _FAULTS = {
@@ -241,6 +244,7 @@ class Scenario:
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
         self._write_burst(self.world.apart("burst"))
+        self._write_late_commits(self.world.apart("late commits"), people)
         self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
@@ -262,6 +266,13 @@ class Scenario:
                 severity = chance.choice(list(Severity))
                 act = partial(self._notify, key=f"burst-{number % 2}")
                 self._people(at_s + chance.random() / 100, act, severity, [self._recipient(f"b{number}")])
+
+    def _write_late_commits(self, chance: Random, people: list[Recipient]) -> None:
+        """In some worlds, submit in transactions of an application, which are committed late."""
+        if self._database.is_server and chance.random() < _JOINING:
+            for key in ("db-1", "late", "late"):
+                act = partial(self._notify_late, chance.uniform(0, 30), key)
+                self._people(chance.uniform(0, self._heals_s), act, chance.choice(list(Severity)), people)
 
     def _age(self, policy: Policy) -> Policy:
         """In some worlds, let pages expire within minutes."""
@@ -455,6 +466,15 @@ class Scenario:
         self.world.note(f"notified: {incident_id[-4:]} {severity} {[each.id for each in people]}")
         return NOTHING
 
+    def _notify_late(
+        self, open_for_s: float, key: str, severity: Severity, people: list[Recipient], deps: Dependencies
+    ) -> Consequences:
+        admitted = validation.admit(Incident(key=key, title="down", severity=severity), people, deps.check_address, deps.channels)
+        committed = outbox.join(deps, Submitted(admitted=admitted, policy=self._policy), open_for_s)
+        self._accepted.append(committed.value.incident_id)
+        self.world.note(f"notified late: {committed.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
+        return committed.consequences
+
     def _submit(self, incident: Incident, people: list[Recipient], policy: Policy, namespace: str) -> str:
         deps = self._deps(self._web_process)
         admitted = validation.admit(incident, people, deps.check_address, deps.channels)
@@ -507,6 +527,7 @@ class Scenario:
             "unmatched": _UNMATCHED,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
             "rounds": "notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current",
+            "outbox": "notifyflow_outbox",
             "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
         found = {name: [each[-4:] for (each,) in self._database.look(f"SELECT id FROM {what}")] for name, what in left.items()}

@@ -26,6 +26,10 @@ FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in int
             errors.UnreleasedSchema(),
             "the database was made by an unreleased version of notifyflow and cannot be upgraded. Start ",
         ),
+        (
+            errors.UnsuitableConnection("it is asynchronous", "Give a synchronous one"),
+            "notify() cannot join the transaction of this connection: it is asynchronous. Give a synchronous one.",
+        ),
         (errors.StaleRow("notification", "n1"), "notification n1 was moved by another process"),
         (errors.Fenced("a1"), "the lease of attempt a1 has expired; "),
         (errors.ProgramMissing("dot", "Install Graphviz"), "the program 'dot' is not installed. Install Graphviz."),

@@ -13,9 +13,9 @@ STORES = ("store", "transactions")
 
 
 def transactions_begun(tree: ast.AST) -> Iterator[int]:
-    """Find where ``run`` of a store is named, whether it is called there or passed on."""
+    """Find where ``run`` or ``join`` of a store is named, whether it is called there or passed on."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr == "run":
+        if isinstance(node, ast.Attribute) and node.attr in ("run", "join"):
             receiver = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
             if receiver.lstrip("_") in STORES:
                 yield node.lineno
@@ -32,7 +32,11 @@ def test_only_the_pipeline_begins_a_transaction_that_writes() -> None:
 
 
 def test_a_transaction_is_found_whether_it_is_run_at_once_or_passed_on() -> None:
-    assert sorted(transactions_begun(ast.parse("self._store.run(body)\nrun = deps.transactions.run\nstore.read(body)"))) == [1, 2]
+    assert sorted(
+        transactions_begun(
+            ast.parse("self._store.run(body)\nrun = deps.transactions.run\nstore.read(body)\nstore.join(mine, body)")
+        )
+    ) == [1, 2, 4]
 
 
 def facts_updated(tree: ast.AST) -> Iterator[str]:

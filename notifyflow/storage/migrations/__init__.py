@@ -11,9 +11,9 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch, UnreleasedSchema
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial, v0002_quarantined, v0003_policies, v0004_alerted
+from notifyflow.storage.migrations import v0001_initial, v0002_quarantined, v0003_policies, v0004_alerted, v0005_outbox
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_quarantined, v0003_policies, v0004_alerted)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_quarantined, v0003_policies, v0004_alerted, v0005_outbox)
 WANTED = len(MIGRATIONS)
 
 _TABLE = "notifyflow_schema_version"

@@ -3,6 +3,7 @@
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
 
 from notifyflow.core.incident_events import IncidentEvent
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import (
     AttemptState,
     DeferralReason,
@@ -19,6 +20,7 @@ from notifyflow.storage.fields import (
     EnumField,
     InstantField,
     KeyTextField,
+    OnForget,
     PlainTextField,
     PolicyField,
     TextsField,
@@ -210,3 +212,15 @@ class NoticeRow(Table):
     day = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
+
+
+class OutboxRow(Table):
+    """A submission that was stored in a transaction of the application, until the first sweep after its commit.
+
+    Either its incident is new and stored, and nobody is paged yet; or the submission repeats the key of an unresolved incident.
+    """
+
+    id = PlainTextField(primary_key=True)
+    incident_id = PlainTextField()
+    policy = PlainTextField()
+    submission = ValueField(Admitted, null=True, forgotten_as=OnForget.KEEP)  # for a second, as a rule
