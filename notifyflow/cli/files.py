@@ -35,7 +35,7 @@ def _add(submission: Submission, recipients_file: str) -> Submission:
     try:
         return add_recipients(submission, _text(recipients_file))
     except InvalidIncident as error:
-        lost = tuple(Fault("recipients", f"{recipients_file}: {fault.what}", fault.remedy) for fault in error.faults)
+        lost = tuple(Fault("--recipients", f"{recipients_file}: {fault.what}", fault.remedy) for fault in error.faults)
         return replace(submission, unread=(*submission.unread, *lost))
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
+from notifyflow.cli.picture import local_and_utc
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.errors import Fault, InvalidPause
@@ -62,7 +63,7 @@ def show(pauses: Iterable[Pause]) -> None:
     for each in pauses:
         what = "everything" if each.scope is Scope.ALL else f"{each.scope} {each.name}"
         passes = "CRITICAL, too" if each.is_for_critical else "CRITICAL passes"
-        line = f"{what} is paused until {each.ends_at:%Y-%m-%d %H:%M:%S} UTC by {screen.plain(each.paused_by)} ({passes})"
+        line = f"{what} is paused until {local_and_utc(each.ends_at)} by {screen.plain(each.paused_by)} ({passes})"
         screen.out.print(Text.assemble(("‖ ", "bold yellow"), line), soft_wrap=True)
 
 

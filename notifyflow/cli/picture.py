@@ -60,13 +60,6 @@ class Times:
     began_at: datetime
     zone: tzinfo | None = None
 
-    def full(self, at: datetime) -> str:
-        """Return a date and time with its zone, and the time in UTC if that is another one."""
-        text, here, utc = local(at, self.zone), at.astimezone(self.zone), at.astimezone(UTC)
-        if not here.utcoffset():
-            return text
-        return f"{text} ({utc:%H:%M:%S} UTC)" if utc.date() == here.date() else f"{text} ({utc:%Y-%m-%d %H:%M:%S} UTC)"
-
     def brief(self, at: datetime) -> str:
         """Return a time, after its date if that is not the date of the beginning."""
         here, began_at = at.astimezone(self.zone), self.began_at.astimezone(self.zone)
@@ -78,6 +71,14 @@ def local(at: datetime, zone: tzinfo | None = None) -> str:
     here = at.astimezone(zone)
     name = here.tzname() or ""
     return f"{here:%Y-%m-%d %H:%M:%S} {name if name[:1].isalpha() else f'UTC{name}'}"
+
+
+def local_and_utc(at: datetime, zone: tzinfo | None = None) -> str:
+    """Return a date and time with its zone, and in UTC if that is another one."""
+    text, here, utc = local(at, zone), at.astimezone(zone), at.astimezone(UTC)
+    if not here.utcoffset():
+        return text
+    return f"{text} ({utc:%H:%M:%S} UTC)" if utc.date() == here.date() else f"{text} ({utc:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def picture(status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo | None = None) -> RenderableType:
@@ -115,7 +116,7 @@ def picture(status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo 
 def _head(status: IncidentStatus, times: Times) -> Text:
     facts = status.facts
     namespace = [f"namespace {plain(facts.namespace)}"] if facts.namespace else []
-    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {times.full(facts.opened_at)}"]
+    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {local_and_utc(facts.opened_at, times.zone)}"]
     if facts.times_seen > 1:
         parts.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:

@@ -3,11 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
+from notifyflow import NotifyFlow, Settings
 from notifyflow.app.others import Others, observe
 from notifyflow.cli import screen
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
+from tests.builders import HandClock
 from tests.facts import LEASE, NOW
 from tests.integration.storage.samples import a_page, begin, claim
 
@@ -39,6 +43,16 @@ def test_a_process_that_swept_within_the_last_ten_seconds_may_still_run(store: S
     store.run(lambda ledger: ledger.stops.begin_watch(at=NOW))
     assert observe(store, SOON).is_recent
     assert not observe(store, SOON + timedelta(seconds=1)).is_recent
+
+
+def test_a_worker_logs_at_its_start_what_an_earlier_one_has_left(store: Store, database_url: str) -> None:
+    begin(store, a_page())
+    store.run(lambda ledger: claim(ledger, ledger.work.claim("email", (), now=NOW, limit=1)[0]))
+    settings = Settings(database_url=SecretStr(database_url), broker_url=SecretStr("redis://127.0.0.1:1"))
+    with NotifyFlow(settings, clock=HandClock(NOW)) as flow, capture_logs() as lines:
+        flow.make_worker()
+    found = {"event": "app.sends_unfinished", "sends": 1, "leases_end_in_s": int(LEASE.total_seconds()), "log_level": "info"}
+    assert found in lines
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_a_second_file_that_cannot_be_read_is_one_fault_beside_the_others(write,
     name = write("people.json", further) if isinstance(further, bytes) else further
     submission = files.read(write("incident.json", INCIDENT | {"severity": "BAD"}), name)
     severity, recipients = submission.unread
-    assert (severity.where, recipients.where) == ("severity", "recipients")
+    assert (severity.where, recipients.where) == ("severity", "--recipients")
     assert recipients.what.startswith(f"{name}: ")
 
 
