@@ -1,47 +1,32 @@
-"""NotifyFlow: the composition root, and what library users call.
+"""NotifyFlow: what library users call. It passes calls on to the parts, and decides nothing itself.
 
-It puts the parts together and passes calls on; it decides nothing itself.
+Importing it loads values only, since many programs import it long before they use it, if they do; ``composition`` loads the rest.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from notifyflow import __version__
-from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds, new_secret
-from notifyflow.app.configuration import read, read_way_out
-from notifyflow.app.database import Database
-from notifyflow.app.dependencies import make_dependencies
-from notifyflow.app.forks import FORKED
-from notifyflow.app.maintenance import Maintenance
-from notifyflow.app.others import Others
-from notifyflow.app.overview import Overview
-from notifyflow.app.pauses import Pauses
-from notifyflow.app.runtime import POLL_EVERY_S, Runtime
-from notifyflow.channels.base import Channel
-from notifyflow.channels.registry import load
-from notifyflow.channels.sns_messages import SnsReceiver
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.model import Incident, Notified, Recipient, Stopped, Via
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
-from notifyflow.engine.broker import Doorbell
 from notifyflow.errors import NotFound
-from notifyflow.service.access import Access
-from notifyflow.service.service import Service
-from notifyflow.service.use_cases import UseCases
-from notifyflow.settings import Settings
-from notifyflow.storage.store import Store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from notifyflow.app.others import Others
+    from notifyflow.app.pauses import Pauses
+    from notifyflow.channels.base import Channel
+    from notifyflow.engine.broker import Doorbell
+    from notifyflow.service.access import Access
+    from notifyflow.settings import Settings
     from notifyflow.storage.joined import Connection
-
-_SPARE_CONNECTIONS = 4
+    from notifyflow.storage.store import Store
 
 
 class NotifyFlow:
@@ -72,56 +57,32 @@ class NotifyFlow:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: "Settings",
         *,
         clock: Clock | None = None,
         ids: Ids | None = None,
-        store: Store | None = None,
+        store: "Store | None" = None,
         bell: Bell | None = None,
-        channels: Mapping[str, Channel] | None = None,
+        channels: "Mapping[str, Channel] | None" = None,
     ) -> None:
+        from notifyflow.app.composition import compose
+
+        parts = compose(settings, clock=clock, ids=ids, store=store, bell=bell, channels=channels)
         self._settings = settings
-        self._store = store or Store(
-            settings.database_url.get_secret_value(), pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS
-        )
-        loaded = load(settings) if channels is None else channels
-        policies, operations, self.warnings = read(settings, loaded)
-        clock = clock or DatabaseClock(self._store)
-        self._deps = make_dependencies(
-            settings,
-            self._store,
-            clock,
-            ids or RandomIds(clock),
-            channels=loaded,
-            delivery=read_way_out(settings, loaded),
-            operations=operations,
-            operations_policy=policies["operations"],
-        )
-        self._database = Database(self._store, clock, settings.environment)
-        self._runtime = Runtime(
-            settings,
-            self._deps,
-            self._database,
-            channels=loaded,
-            owns_channels=channels is None,
-            owns_store=store is None,
-            bell=bell,
-            warnings=self.warnings,
-        )
-        self._service = Service(
-            self._store,
-            UseCases(self._deps, self._runtime.report, prepare=self._database.prepare),
-            policies=policies,
-            directory=settings.directory,
-            unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
-        )
-        FORKED.add(self._service)
-        self.maintenance = Maintenance(self._database, self._deps, settings.environment)
-        self.overview = Overview(self._database)
+        self._store = parts.store
+        self._deps = parts.deps
+        self._database = parts.database
+        self._runtime = parts.runtime
+        self._service = parts.service
+        self.maintenance = parts.maintenance
+        self.overview = parts.overview
+        self.warnings = parts.warnings
 
     @classmethod
     def from_env(cls) -> Self:
         """Make it from ``NOTIFYFLOW_*``."""
+        from notifyflow.settings import Settings
+
         return cls(Settings())
 
     @property
@@ -135,7 +96,7 @@ class NotifyFlow:
         return self._deps.notice
 
     @property
-    def others(self) -> Others | None:
+    def others(self) -> "Others | None":
         """What other processes did with the database until this one started to deliver; None before."""
         return self._runtime.others
 
@@ -191,13 +152,7 @@ class NotifyFlow:
         if self.is_embedded:
             self.start()
         ref = ByKey(key, namespace)
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._service.is_settled(ref):
-            left_s = POLL_EVERY_S if until is None else until - time.monotonic()
-            if left_s <= 0:
-                return False
-            time.sleep(min(left_s, POLL_EVERY_S))
-        return True
+        return self._runtime.wait_until(lambda: self._service.is_settled(ref), timeout_s)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus:
         """Return an incident with its escalations, notifications, attempts and log."""
@@ -235,23 +190,30 @@ class NotifyFlow:
         """
         self._service.page_again(ByKey(key, namespace), recipient_id, by=by, via=via)
 
-    def access(self) -> Access:
+    def access(self) -> "Access":
         """Return the API keys: create, rotate, list and revoke them, and admit their holders."""
+        from notifyflow.app.clock_and_ids import new_secret
+        from notifyflow.service.access import Access
+
         self._database.prepare()
         limit = self._settings.api_requests_a_minute
         return Access(self._store, self._deps.clock, self._deps.ids, new_secret=new_secret, requests_a_minute=limit)
 
     @property
-    def pauses(self) -> Pauses:
+    def pauses(self) -> "Pauses":
         """The pauses of sending, to start, list and end them."""
+        from notifyflow.app.pauses import Pauses
+
         self._database.prepare()
         return Pauses(self._deps, self._runtime.channels)
 
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, integrations, API."""
+        from notifyflow.channels.sns_messages import SnsReceiver
         from notifyflow.web.application import build
         from notifyflow.web.context import Context
 
+        self._runtime.prepare_for_requests()
         return build(
             Context(
                 service=self._service,
@@ -273,7 +235,7 @@ class NotifyFlow:
         """
         self._runtime.start()
 
-    def make_worker(self) -> Doorbell:
+    def make_worker(self) -> "Doorbell":
         """Make the broker that ``dramatiq notifyflow.worker`` runs, with the actors and the sweeper on it.
 
         Raises:

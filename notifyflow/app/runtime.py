@@ -3,8 +3,12 @@
 import atexit
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from importlib import import_module
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,8 +21,6 @@ from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.registry import load
 from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.ports import Bell
-from notifyflow.engine.broker import BrokerBell, Doorbell, make_broker
-from notifyflow.engine.engine import EmbeddedEngine, EngineMiddleware
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
@@ -26,10 +28,15 @@ from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.settings import Settings
 
+if TYPE_CHECKING:
+    from notifyflow.engine.broker import BrokerBell, Doorbell
+    from notifyflow.engine.engine import EmbeddedEngine
+
 _log = structlog.get_logger("notifyflow.app")
 
-POLL_EVERY_S = 0.05
+_POLL_EVERY_S = 0.05
 """How often a caller that waits for the database's rows to change reads them."""
+_LIBRARIES = ("regex",)  # core.wording.text imports it where a text is cut
 
 
 class Runtime:
@@ -47,9 +54,9 @@ class Runtime:
     """
 
     _lock: threading.RLock
-    _engine: EmbeddedEngine | None
+    _engine: "EmbeddedEngine | None"
     _reporter: Reporter | None
-    _own_bell: BrokerBell | None
+    _own_bell: "BrokerBell | None"
     others: Others | None
     unrung: int
 
@@ -84,11 +91,14 @@ class Runtime:
 
     def start(self) -> None:
         """Start to deliver in this process, once; see ``NotifyFlow.start``."""
+        from notifyflow.engine.engine import EmbeddedEngine  # with dramatiq, which a process that delivers nothing does not need
+
         self._database.prepare()
         with self._lock:
             if self._engine is not None:
                 return
             pinning.prove()
+            self._import_libraries()
             self._log_warnings()
             self.others = self._observe_others()
             self._engine = EmbeddedEngine(
@@ -102,9 +112,13 @@ class Runtime:
             self._engine.start()
             atexit.register(self.close)
 
-    def make_worker(self) -> Doorbell:
+    def make_worker(self) -> "Doorbell":
         """Make a worker's broker, with the actors and the sweeper on it; see ``NotifyFlow.make_worker``."""
+        from notifyflow.engine.broker import make_broker
+        from notifyflow.engine.engine import EngineMiddleware
+
         pinning.prove()
+        self._import_libraries()
         broker = make_broker(self._settings.broker_url.get_secret_value())
         self._database.prepare()
         self._log_warnings()
@@ -126,12 +140,24 @@ class Runtime:
         """Log consequences, and ring for due notifications; an embedded process starts to deliver if it has not yet."""
         if self.is_embedded:
             self.start()
-        with self._lock:
-            reporter = self._engine.reporter if self._engine else self._reporter
-            if reporter is None:
-                recaller = Recaller(self.channels, self._deps.delivery)
-                reporter = self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
-        self.unrung += len(reporter.report(consequences))
+        self.unrung += len(self._find_reporter().report(consequences))
+
+    def prepare_for_requests(self) -> None:
+        """Import what a request would otherwise wait for: the libraries of providers, and of the broker."""
+        self._import_libraries()
+        if not self.is_embedded:
+            self._find_reporter()
+
+    @staticmethod
+    def wait_until(is_over: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Ask again and again whether it is over, or for ``timeout_s`` seconds; return whether it is."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while not is_over():
+            left_s = _POLL_EVERY_S if until is None else until - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(left_s, _POLL_EVERY_S))
+        return True
 
     def close(self) -> None:
         """Stop: deliver due notifications for up to ``drain_s``, record running sends, log how many are left."""
@@ -169,7 +195,26 @@ class Runtime:
         if self._owns_channels:
             self.channels = load(self._settings)
 
+    def _import_libraries(self) -> None:
+        """Import the libraries that load slowly and are first used in a send, so that no send waits for them."""
+        providers = chain.from_iterable(channel.providers for channel in self.channels.values())
+        for module in chain(_LIBRARIES, *(provider.libraries for provider in providers)):
+            with suppress(ImportError):  # the sends of this provider fail, and say so; those of the others do not
+                import_module(module)
+
+    def _find_reporter(self) -> Reporter:
+        """Return the engine's reporter, or that of a process that delivers nothing."""
+        with self._lock:
+            if self._engine is not None:
+                return self._engine.reporter
+            if self._reporter is None:
+                recaller = Recaller(self.channels, self._deps.delivery)
+                self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
+            return self._reporter
+
     def _make_bell(self) -> Bell:
+        from notifyflow.engine.broker import BrokerBell, make_broker  # with the broker's client
+
         self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
         return self._own_bell
 
@@ -180,13 +225,14 @@ class Runtime:
         return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))
 
     def _drain(self) -> None:
-        until = time.monotonic() + self._settings.drain_s
         horizon = self._deps.clock.now() + timedelta(seconds=self._settings.drain_s)
         try:
-            while time.monotonic() < until and self._store.read(lambda reads: reads.pending_count(due_by=horizon)):
-                time.sleep(POLL_EVERY_S)
+            self.wait_until(lambda: self._pending_count(horizon) == 0, self._settings.drain_s)
         except StorageUnavailable:
             return
+
+    def _pending_count(self, due_by: datetime | None = None) -> int:
+        return self._store.read(lambda reads: reads.pending_count(due_by=due_by))
 
     def _observe_others(self) -> Others | None:
         try:
@@ -199,7 +245,7 @@ class Runtime:
 
     def _log_rest(self) -> None:
         try:
-            count = self._store.read(lambda reads: reads.pending_count())
+            count = self._pending_count()
         except StorageUnavailable:
             return
         if count:

@@ -1,6 +1,6 @@
 """AWS over boto3: one client per service, without boto3's own retries, with its errors classified.
 
-boto3 loads slowly, so it is imported when the first message is sent.
+boto3 loads slowly, so only a process that sends imports it (``Provider.libraries``).
 """
 
 import re
@@ -14,6 +14,8 @@ from notifyflow.channels.http import refusal, retry_after_s
 from notifyflow.channels.tables import Table
 from notifyflow.errors import Fault, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
+
+LIBRARIES = ("boto3", "botocore.parsers")
 
 # SNS's wording: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
 _BLAMED = re.compile(r"Invalid parameter: (\w{1,64}) Reason:")

@@ -95,6 +95,8 @@ class Provider(ABC):
         is_bound_to_address: Whether its limits and refusals concern the address only (a webhook).
         has_server_per_address: Whether each address is a server of its own, so that a failure at one says nothing about others.
         clients: Its connections, which are closed with it.
+        libraries: Modules that load slowly, and that it imports where it needs them: a process that sends, or that serves
+            requests, imports them when it starts.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Provider(ABC):
     is_bound_to_address: bool = False
     has_server_per_address: bool = False
     clients: Sequence[Closable] = ()
+    libraries: Sequence[str] = ()
 
     @property
     def capabilities(self) -> Capabilities:

@@ -7,8 +7,6 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
 
-from email_validator import EmailNotValidError, validate_email
-
 from notifyflow.channels.aws_events import HEADER
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import OutboundMessage
@@ -27,6 +25,8 @@ def check_mail_address(address: str) -> str:
     Raises:
         ValueError: With what is wrong as a sentence, without the address.
     """
+    from email_validator import EmailNotValidError, validate_email  # it loads slowly, and a worker validates no address
+
     if len(address) > _LONGEST:  # parsing a very long text would be slow
         raise ValueError(f"is not a mail address: it is longer than {_LONGEST} characters")
     try:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.aws import AwsClient, aws_faults
+from notifyflow.channels.aws import LIBRARIES, AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.aws_events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
@@ -30,6 +30,7 @@ class Sns(Provider):
     """Publishes to devices."""
 
     name = "sns"
+    libraries = LIBRARIES
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates

@@ -4,7 +4,7 @@ SES puts a ``Message-ID`` and a ``Date`` of its own in the place of ours (SES De
 Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into our queue; without either, its mail stays SENT.
 """
 
-from notifyflow.channels.aws import AwsClient
+from notifyflow.channels.aws import LIBRARIES, AwsClient
 from notifyflow.channels.aws_codes import SES
 from notifyflow.channels.aws_events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Provider
@@ -20,6 +20,7 @@ class Ses(Provider):
     """Hands mail to SES."""
 
     name = "ses"
+    libraries = LIBRARIES
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
         self._client = AwsClient("sesv2", settings, SES)

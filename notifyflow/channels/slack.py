@@ -50,6 +50,8 @@ class Slack(Provider):
         self._api = Http(settings)
         self.clients = (self._webhooks, self._api)
         self._token = token
+        if token:
+            self.libraries = ("notifyflow.channels.slack_client", "slack_sdk.signature")
         self._signing_secrets = settings.slack_signing_secret if token else ()
         self._base_url = settings.slack_base_url.rstrip("/") + "/"
         self._lock = threading.Lock()

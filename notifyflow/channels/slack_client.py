@@ -1,4 +1,4 @@
-"""Slack's SDK over our own HTTP; only the bot imports this, when it sends its first message."""
+"""Slack's SDK over our own HTTP. Imported only where the bot sends."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.aws import AwsClient, aws_faults
+from notifyflow.channels.aws import LIBRARIES, AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS_TEXTS
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Provider
 from notifyflow.channels.phone import PhoneChannel
@@ -122,6 +122,7 @@ class SnsSms(Provider):
     """
 
     name = "sns"
+    libraries = LIBRARIES
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates

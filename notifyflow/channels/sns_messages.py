@@ -60,7 +60,11 @@ class SnsReceiver:
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self | None:
         """Return a receiver, or None if no topic is allowed."""
-        return cls(settings, clock) if settings.sns_topics else None
+        if not settings.sns_topics:
+            return None
+        import cryptography.x509  # noqa: F401 - it loads slowly: where messages can come, and before the first one
+
+        return cls(settings, clock)
 
     def read(self, body: bytes) -> tuple[Receipt, ...]:
         """Verify a message, then read it; a subscription is confirmed.

@@ -25,6 +25,8 @@ _UNKNOWN_STATUS = Status(None, None, "a status that is not in our table", "")
 class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
+    libraries = ("notifyflow.channels.twilio_client", "twilio.rest.api", "twilio.request_validator")
+
     def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
         self.name = name
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Twilio's SDK over our own HTTP. Imported only with the first message that a Twilio provider sends: the SDK loads slowly."""
+"""Twilio's SDK over our own HTTP. Imported only where a Twilio provider sends: the SDK loads slowly."""
 
 import logging
 from typing import Any

@@ -6,10 +6,9 @@ in the rows.
 
 from collections.abc import Sequence
 from queue import Queue
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-import redis
 from dramatiq import Broker, Message
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import iter_queue
@@ -17,27 +16,33 @@ from dramatiq.errors import DramatiqError
 from dramatiq.middleware import TimeLimit
 
 from notifyflow.core.model import Severity
-from notifyflow.engine.rabbitmq import RabbitmqDoorbell
-from notifyflow.engine.redis import RedisDoorbell
 from notifyflow.engine.ring import GiveBack, make_ring, queue_name, rung_for
 from notifyflow.errors import BrokerUnavailable, Fault, InvalidSettings
 
-Doorbell: TypeAlias = RedisDoorbell | RabbitmqDoorbell
-"""A broker that processes share."""
+if TYPE_CHECKING:
+    from notifyflow.engine.rabbitmq import RabbitmqDoorbell
+    from notifyflow.engine.redis import RedisDoorbell
+
+    Doorbell: TypeAlias = RedisDoorbell | RabbitmqDoorbell
+    """A broker that processes share."""
 
 _TIME_LIMIT_MS = 600_000  # far above any lease, since it interrupts at any bytecode
 
 
-def make_broker(url: str) -> Doorbell:
-    """Return the broker of a URL; it connects when it is first used.
+def make_broker(url: str) -> "Doorbell":
+    """Return the broker of a URL; it connects when it is first used. The client of another kind of broker is not loaded.
 
     Raises:
         InvalidSettings: When it is not a broker that processes can share.
     """
     match urlsplit(url).scheme:
         case "redis" | "rediss":
+            from notifyflow.engine.redis import RedisDoorbell
+
             return RedisDoorbell(url, TimeLimit(time_limit=_TIME_LIMIT_MS))
         case "amqp" | "amqps":
+            from notifyflow.engine.rabbitmq import RabbitmqDoorbell
+
             return RabbitmqDoorbell(url, TimeLimit(time_limit=_TIME_LIMIT_MS))
         case "memory":
             what = "is memory://, whose rings reach no other process, so a worker has nothing to do"
@@ -61,8 +66,8 @@ class BrokerBell:
         """
         try:
             self._broker.enqueue(make_ring(queue_name(channel, severity), notification_ids))
-        except (redis.RedisError, DramatiqError, OSError) as error:
-            raise BrokerUnavailable("the broker cannot be rung; the sweeper rings again") from error
+        except (DramatiqError, OSError) as error:
+            raise BrokerUnavailable("the broker cannot be rung; the sweeper rings again") from error.__cause__ or error
 
     def close(self) -> None:
         """Close the broker's connections."""

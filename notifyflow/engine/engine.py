@@ -12,7 +12,7 @@ from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
-from notifyflow.engine.broker import BrokerBell, Doorbell, EmbeddedBroker
+from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.heartbeat import Heartbeat
@@ -26,6 +26,8 @@ from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 
 if TYPE_CHECKING:
     from dramatiq.worker import _WorkQueueItem
+
+    from notifyflow.engine.broker import Doorbell
 
 _POLL_MS = 200
 
@@ -47,7 +49,7 @@ class Engine:
 
     def __init__(
         self,
-        broker: Doorbell | EmbeddedBroker,
+        broker: "Doorbell | EmbeddedBroker",
         deps: Dependencies,
         channels: Mapping[str, Channel],
         *,
@@ -189,7 +191,7 @@ class EngineMiddleware(Middleware):
 
     def __init__(
         self,
-        broker: Doorbell | EmbeddedBroker,
+        broker: "Doorbell | EmbeddedBroker",
         deps: Dependencies,
         channels: Mapping[str, Channel],
         *,

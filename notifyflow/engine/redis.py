@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 import redis
 import structlog
@@ -52,6 +53,17 @@ class RedisDoorbell(RedisBroker):
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Put a message into its queue.
+
+        Raises:
+            ConnectionClosed: When Redis is unavailable, out of memory, or read-only.
+        """
+        try:
+            return super().enqueue(message, delay=delay)
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from error
 
     def stop_reading(self, give_back: GiveBack) -> None:
         """Read no further ring; give back those that were fetched and that no thread has begun to handle."""

@@ -252,6 +252,7 @@ import structlog
 from structlog import _output
 from notifyflow import NotifyFlow
 
+flow = NotifyFlow.from_env()
 log = structlog.get_logger()
 log.info("parent")
 (lock,) = _output.WRITE_LOCKS.values()

@@ -1,0 +1,102 @@
+"""The composition root: makes the parts of one NotifyFlow and puts them together.
+
+It imports almost all of notifyflow, and so ``NotifyFlow`` loads it when one is made and not when the class is imported.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
+from notifyflow.app.configuration import read, read_way_out
+from notifyflow.app.database import Database
+from notifyflow.app.dependencies import make_dependencies
+from notifyflow.app.forks import FORKED
+from notifyflow.app.maintenance import Maintenance
+from notifyflow.app.overview import Overview
+from notifyflow.app.runtime import Runtime
+from notifyflow.channels.base import Channel
+from notifyflow.channels.registry import load
+from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.errors import Fault
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.service.service import Service
+from notifyflow.service.use_cases import UseCases
+from notifyflow.settings import Settings
+from notifyflow.storage.store import Store
+
+_SPARE_CONNECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of one NotifyFlow; ``NotifyFlow`` describes the arguments they are made from."""
+
+    store: Store
+    database: Database
+    deps: Dependencies
+    runtime: Runtime
+    service: Service
+    maintenance: Maintenance
+    overview: Overview
+    warnings: tuple[Fault, ...]
+
+
+def compose(
+    settings: Settings,
+    *,
+    clock: Clock | None,
+    ids: Ids | None,
+    store: Store | None,
+    bell: Bell | None,
+    channels: Mapping[str, Channel] | None,
+) -> Parts:
+    """Make the parts; those that are given are used instead of new ones.
+
+    Raises:
+        InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
+    """
+    used_store = store or Store(
+        settings.database_url.get_secret_value(), pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS
+    )
+    loaded = load(settings) if channels is None else channels
+    policies, operations, warnings = read(settings, loaded)
+    clock = clock or DatabaseClock(used_store)
+    deps = make_dependencies(
+        settings,
+        used_store,
+        clock,
+        ids or RandomIds(clock),
+        channels=loaded,
+        delivery=read_way_out(settings, loaded),
+        operations=operations,
+        operations_policy=policies["operations"],
+    )
+    database = Database(used_store, clock, settings.environment)
+    runtime = Runtime(
+        settings,
+        deps,
+        database,
+        channels=loaded,
+        owns_channels=channels is None,
+        owns_store=store is None,
+        bell=bell,
+        warnings=warnings,
+    )
+    service = Service(
+        used_store,
+        UseCases(deps, runtime.report, prepare=database.prepare),
+        policies=policies,
+        directory=settings.directory,
+        unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
+    )
+    FORKED.add(service)
+    return Parts(
+        store=used_store,
+        database=database,
+        deps=deps,
+        runtime=runtime,
+        service=service,
+        maintenance=Maintenance(database, deps, settings.environment),
+        overview=Overview(database),
+        warnings=warnings,
+    )
