@@ -39,6 +39,10 @@ class Places:
         values = self._next(lambda some: json.dumps(list(map(write, some))))
         return field.in_(NodeList((SQL("(SELECT value FROM json_each("), values, SQL("))"))))
 
+    def among_found(self, field: Field, query: Query) -> Any:
+        """Return the condition that a query has found a column's value; PostgreSQL expects few, and takes an index for them."""
+        return NodeList((field, SQL("= ANY(ARRAY"), query, SQL(")"))) if self._is_server else field.in_(query)
+
     def _next(self, write: Callable[[Any], Any]) -> Value:
         place = _Place(self._count, write)
         self._count += 1

@@ -65,11 +65,9 @@ class Work(Part):
             this order.
         """
         rows = self._claim_all(channel, requested_ids, now=now, limit=limit)
-        if rows is None:
-            rows = []
-            for is_urgent in (True, False):
-                if len(rows) < limit:
-                    rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
+        for is_urgent in (True, False) if not rows else ():
+            if len(rows) < limit:
+                rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
         return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
 
     def ring(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
@@ -115,12 +113,10 @@ class Work(Part):
         instants = [instant for earliest in _EARLIEST if (instant := self._unit.scalar(earliest())) is not None]
         return min(instants, default=None)
 
-    def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row] | None:
+    def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row]:
         """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
-        due = self._unit.rows(_ALL_DUE(channel, now, limit + 1, channel, now, limit + 1))
-        if len(due) > limit or len({row["namespace"] for row in due}) > 1:
-            return None
-        found = self._unit.rows(self._unit.locked(_THESE([row["id"] for row in due], now), skips_locked=True)) if due else []
+        all_due = _ALL_DUE(channel, now, limit + 1, channel, now, limit + 1, limit, now)
+        found = self._unit.rows(self._unit.locked(all_due, skips_locked=True))
         return sorted(found, key=partial(_place, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
 
     def _claim_by_turns(
@@ -218,7 +214,7 @@ def _picking(*, is_urgent: bool, has_namespace: bool, group: str, age: str) -> S
 
 
 def _all_due(param: Places) -> Any:
-    """Search for what is due on a channel, CRITICAL and other: an index finds either."""
+    """Search for all that is due on a channel, CRITICAL and other: an index finds either; nothing if it is too much."""
 
     def some(urgency: Expression) -> Select:
         is_its = NotificationRow.channel == param(NotificationRow.channel)
@@ -226,7 +222,11 @@ def _all_due(param: Places) -> Any:
         return NotificationRow.select(NotificationRow.id, NotificationRow.namespace).where(*wanted).limit(param(IntegerField()))
 
     urgent, calm = (Select(from_list=[some(each).alias("due")], columns=[SQL("*")]) for each in (IS_URGENT, IS_CALM))
-    return urgent.union_all(calm)
+    due = urgent.union_all(calm).cte("due", columns=("id", "namespace"))
+    are_few_of_one = (fn.COUNT(due.c.id) <= param(IntegerField())) & (fn.MIN(due.c.namespace) == fn.MAX(due.c.namespace))
+    is_due = param.among_found(NotificationRow.id, Select(from_list=[due], columns=[due.c.id]))
+    still = (QUEUED, _IS_FREE, NotificationRow.due_at <= param(NotificationRow.due_at))
+    return select(NotificationFacts, is_due, *still).where(Select(from_list=[due], columns=[are_few_of_one])).with_cte(due)
 
 
 def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
@@ -248,12 +248,7 @@ def _earliest(timer: Field, *where: Expression | Field) -> Statement:
     return Statement(lambda param: query.where(*where).order_by(timer).limit(1))
 
 
-_ALL_DUE = Statement(_all_due, columns=(NotificationRow.id, NotificationRow.namespace))
-_THESE = Statement(
-    lambda param: select(NotificationFacts, param.among(NotificationRow.id), QUEUED, _IS_FREE).where(
-        NotificationRow.due_at <= param(NotificationRow.due_at)
-    )
-)
+_ALL_DUE = Statement(_all_due)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(
     lambda param: (

@@ -114,7 +114,7 @@ class _Explained:
         db.execute_sql = self._explain  # type: ignore[method-assign]
 
     def _explain(self, sql: str, params: Any = None) -> Any:
-        if sql.lstrip("(").startswith("SELECT"):
+        if sql.lstrip("(").startswith(("SELECT", "WITH")):
             word = "EXPLAIN QUERY PLAN " if isinstance(self._db, peewee.SqliteDatabase) else "EXPLAIN "
             self.plans.append(sql + "\n" + "\n".join(str(row[-1]) for row in self._run(word + sql, params).fetchall()))
         return self._run(sql, params)
@@ -201,7 +201,7 @@ def test_an_idle_sweep_reads_the_first_row_of_an_index(explained: _Explained, se
 @pytest.mark.parametrize("search", ["claim_due", "ring_due"])
 def test_the_most_urgent_are_found_without_sorting_the_backlog(explained: _Explained, search: str) -> None:
     INDEXED[search](Ledger(Unit(explained._db)))
-    by_index = [plan for plan in explained.plans if "notifyflow_attempt" not in plan and '"id" IN' not in plan]
+    by_index = [plan for plan in explained.plans if "notifyflow_attempt" not in plan]
     assert by_index
     for plan in by_index:
         assert "TEMP B-TREE" not in plan, plan
