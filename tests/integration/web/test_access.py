@@ -206,7 +206,11 @@ SIGNED: Mapping[Route, tuple[Send, Mapping[str, int]]] = {
     ),
     ("POST", "/callbacks/sns"): (with_message, {"none": 403, "wrong": 403, "of somebody else": 403, "right": 200}),
 }
-OPEN: set[Route] = {(method.upper(), path) for method, path in OPEN_TO_ALL} | {("GET", "/v1/openapi.json")}
+OPEN: set[Route] = {(method.upper(), path) for method, path in OPEN_TO_ALL} | {
+    ("GET", "/v1/openapi.json"),
+    ("GET", "/"),
+    ("HEAD", "/"),
+}
 
 
 def routes_of(routes: Iterable[BaseRoute]) -> Iterator[Route]:
