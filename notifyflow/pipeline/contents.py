@@ -6,7 +6,8 @@ from datetime import datetime
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, IncidentState, Kind
 from notifyflow.core.wording.content import Content, compose
-from notifyflow.pipeline import operations, reply_codes, status_updates
+from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline import operations, reply_codes, status_updates, use_case
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.transaction import Transaction
 
@@ -19,7 +20,6 @@ def write(
     if row.kind is Kind.PAGE and content.key == operations.KEY:
         content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
     standing = _standing(tx, row, escalation, contact)
-    others = [each for each in tx.ledger.contacts.first_of(row.incident_id) if each.recipient_id != contact.recipient_id]
     return compose(
         content,
         contact,
@@ -33,7 +33,7 @@ def write(
         notice=tx.deps.notice,
         status_update=standing.status_update,
         is_resolved=standing.is_resolved,
-        others=[each.name for each in others if each.addresses],
+        others=_others(tx, row.incident_id, contact),
         acknowledged_by=standing.acknowledged_by,
         acknowledged_at=standing.acknowledged_at,
         ops_contact=tx.deps.ops_contact,
@@ -41,6 +41,17 @@ def write(
         incident_event=row.incident_event,
         namespace=standing.namespace,
     )
+
+
+def _others(tx: Transaction, incident_id: str, contact: Contact) -> list[str]:
+    """Return the names of the first other recipients who have an address; none if one is damaged, which delays no page."""
+    try:
+        first = tx.ledger.contacts.first_of(incident_id)
+    except StorageUnavailable:
+        raise
+    except use_case.DAMAGE:
+        return []
+    return [each.name for each in first if each.addresses and each.recipient_id != contact.recipient_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,10 +82,10 @@ class Escalations(MachinePart[EscalationFacts]):
         ids = sorted({row.escalation_id for row in rows})
         if ids:
             self.keep(ids)
-            self._contacts.load(ids)
             incident_ids = {row.incident_id for row in rows}
             self._incidents.load_contents(incident_ids)
-            self._contacts.load_first(incident_ids)
+            known = (self._unit.known(EscalationFacts, each, is_locked=False) for each in ids)
+            self._contacts.load_first(incident_ids, {each.recipient_id for each in known if each is not None})
 
     def last_rounds(self, incident_id: str) -> Mapping[str, int]:
         """Return the number of each recipient's newest round, without those who have had none."""

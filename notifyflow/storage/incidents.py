@@ -35,12 +35,13 @@ _CONTACT = Statement(
         ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
     )
 )
-_FIRST_CONTACTS = Statement(
+_PLACED = (ContactRow.incident_id, ContactRow.position, *CONTACT)
+_FIRST_CONTACTS = Statement(  # a union, of which each part has an index
     lambda param: (
-        ContactRow.select(ContactRow.incident_id, *CONTACT)
-        .where(param.among(ContactRow.incident_id), ContactRow.position <= SQL(str(_MOST_CONTACTS)))
-        .order_by(ContactRow.incident_id, ContactRow.position)
-    )
+        ContactRow.select(*_PLACED).where(param.among(ContactRow.incident_id), param.among(ContactRow.recipient_id))
+        | ContactRow.select(*_PLACED).where(param.among(ContactRow.incident_id), ContactRow.position <= SQL(str(_MOST_CONTACTS)))
+    ),
+    columns=_PLACED,
 )
 _ACKNOWLEDGEMENT = Statement(
     lambda param: (
@@ -179,17 +180,22 @@ class Contacts(Part):
             known = self._unit.unlocked["contact", incident_id, recipient_id] = Contact(**row)
         return known
 
-    def load_first(self, incident_ids: Collection[str]) -> None:
-        """Read and keep the first few contacts of incidents; not locked."""
+    def load_first(self, incident_ids: Collection[str], recipient_ids: Collection[str]) -> None:
+        """Read and keep the first few contacts of incidents, and those of some recipients; not locked."""
         found: dict[str, list[Contact]] = {each: [] for each in incident_ids}
-        for row in self._unit.rows(_FIRST_CONTACTS(sorted(incident_ids))):
-            found[row.pop("incident_id")].append(Contact(**row))
+        incidents = sorted(incident_ids)
+        rows = self._unit.rows(_FIRST_CONTACTS(incidents, sorted(recipient_ids), incidents))
+        for row in sorted(rows, key=lambda row: row["position"]):
+            incident_id, position = row.pop("incident_id"), row.pop("position")
+            contact = self._unit.unlocked["contact", incident_id, row["recipient_id"]] = Contact(**row)
+            if position <= _MOST_CONTACTS:
+                found[incident_id].append(contact)
         self._unit.unlocked.update({("first contacts", each): contacts for each, contacts in found.items()})
 
     def first_of(self, incident_id: str) -> Sequence[Contact]:
         """Return the first few contacts of an incident, in the order they were added."""
         if ("first contacts", incident_id) not in self._unit.unlocked:
-            self.load_first([incident_id])
+            self.load_first([incident_id], ())
         contacts: Sequence[Contact] = self._unit.unlocked["first contacts", incident_id]
         return contacts
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from peewee import Value
 
 from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
@@ -12,6 +13,7 @@ from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
+from notifyflow.storage.models import ContactRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -116,6 +118,19 @@ def test_of_a_crowd_a_message_names_the_first_four_others(driver: Driver) -> Non
     others = {each.message.address: each.message.content.also_paged for each in driver.claim("email")}
     assert others["r0@email"] == "R1, R2, R3, R4 and others"
     assert others["r11@email"] == "R0, R1, R2, R3 and others"
+
+
+def test_a_recipient_whose_row_is_damaged_is_not_named_and_delays_nobody_elses_page(driver: Driver) -> None:
+    driver.notify(None, ADA, BEN)
+
+    def set_addresses(addresses: object) -> None:
+        update = ContactRow.update(addresses=addresses).where(ContactRow.recipient_id == "ben")
+        driver.store.run(lambda ledger: update.execute(ledger._unit.db))
+
+    set_addresses(Value("{", converter=False))
+    (page,) = driver.claim("email")
+    assert (page.message.address, page.message.content.also_paged) == ("ada@email", "")
+    set_addresses(BEN.addresses)
 
 
 def test_once_it_is_acknowledged_status_updates_say_who_has_it_and_since_when(driver: Driver) -> None:
