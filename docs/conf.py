@@ -35,6 +35,7 @@ nitpick_ignore = [
         "datetime.datetime",
         "datetime.timedelta",
         "enum.StrEnum",
+        "Connection",
         "FastAPI",
         "ssl.SSLContext",
     )
