@@ -14,6 +14,7 @@ from notifyflow.app.forks import FORKED
 from notifyflow.app.maintenance import Maintenance
 from notifyflow.app.overview import Overview
 from notifyflow.app.runtime import Runtime
+from notifyflow.app.threads import Threads
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.core.ports import Bell, Clock, Ids
@@ -36,6 +37,7 @@ class Parts:
     deps: Dependencies
     runtime: Runtime
     service: Service
+    threads: Threads
     maintenance: Maintenance
     overview: Overview
     warnings: tuple[Fault, ...]
@@ -96,6 +98,7 @@ def compose(
         deps=deps,
         runtime=runtime,
         service=service,
+        threads=Threads(used_store),
         maintenance=Maintenance(database, deps, settings.environment),
         overview=Overview(database),
         warnings=warnings,

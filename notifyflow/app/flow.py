@@ -4,10 +4,12 @@ Importing it loads values only, since many programs import it long before they u
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from notifyflow import __version__
+from notifyflow.app.awaiting import awaitable
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.model import Incident, Notified, Recipient, Stopped, Via
 from notifyflow.core.policy import Policy
@@ -74,6 +76,7 @@ class NotifyFlow:
         self._database = parts.database
         self._runtime = parts.runtime
         self._service = parts.service
+        self._threads = parts.threads
         self.maintenance = parts.maintenance
         self.overview = parts.overview
         self.warnings = parts.warnings
@@ -190,6 +193,17 @@ class NotifyFlow:
         """
         self._service.page_again(ByKey(key, namespace), recipient_id, by=by, via=via)
 
+    anotify = awaitable(notify)
+    astatus = awaitable(status)
+    afind = awaitable(find)
+    aacknowledge = awaitable(acknowledge)
+    aresolve = awaitable(resolve)
+    apage_again = awaitable(page_again)
+
+    async def await_settled(self, key: str, *, namespace: str | None = None, timeout_s: float | None = None) -> bool:
+        """Do the same as ``wait``, without blocking the event loop."""
+        return await self._threads.wait_until(partial(self.wait, key, namespace=namespace, timeout_s=0), timeout_s)
+
     def access(self) -> "Access":
         """Return the API keys: create, rotate, list and revoke them, and admit their holders."""
         from notifyflow.app.clock_and_ids import new_secret
@@ -246,7 +260,28 @@ class NotifyFlow:
 
     def close(self) -> None:
         """Stop: deliver due notifications for up to ``drain_s``, record running sends, log how many are left."""
+        self._threads.close()
         self._runtime.close()
+
+    async def astart(self) -> None:
+        """Do the same as ``start``, without blocking the event loop."""
+        import asyncio
+
+        await asyncio.to_thread(self.start)
+
+    async def aclose(self) -> None:
+        """Do the same as ``close``, without blocking the event loop."""
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None, /
+    ) -> None:
+        await self.aclose()
 
     def __enter__(self) -> Self:
         return self

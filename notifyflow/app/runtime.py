@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("notifyflow.app")
 
-_POLL_EVERY_S = 0.05
+POLL_EVERY_S = 0.05
 """How often a caller that waits for the database's rows to change reads them."""
 _LIBRARIES = ("regex",)  # core.wording.text imports it where a text is cut
 
@@ -153,10 +153,10 @@ class Runtime:
         """Ask again and again whether it is over, or for ``timeout_s`` seconds; return whether it is."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while not is_over():
-            left_s = _POLL_EVERY_S if until is None else until - time.monotonic()
+            left_s = POLL_EVERY_S if until is None else until - time.monotonic()
             if left_s <= 0:
                 return False
-            time.sleep(min(left_s, _POLL_EVERY_S))
+            time.sleep(min(left_s, POLL_EVERY_S))
         return True
 
     def close(self) -> None:
