@@ -1,6 +1,7 @@
 """Mail over SES v2 (SES API v2 Reference, SendEmail): the message as it is written, with our attempt in a tag.
 
 SES puts a ``Message-ID`` and a ``Date`` of its own in the place of ours (SES Developer Guide, "Amazon SES header fields").
+It keeps ``References`` and ``In-Reply-To``, which make the thread.
 Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into our queue; without either, its mail stays SENT.
 """
 

@@ -113,26 +113,28 @@ class Slack(Provider):
 
         Text is sent as rich text, where nothing is parsed: markup and mentions in an incident stay text, and only addresses that
         we link are links (docs.slack.dev, "Rich text block"). Colour is a property of attachments only ("Secondary message
-        attachments"). ``text`` is not shown beside blocks; it is the notification's.
+        attachments"), which have no other field beside blocks: Slack refuses some of them (slackapi/bolt-js#717). ``text`` is not
+        shown beside blocks; it is the notification's.
         """
         summary = self._templates.render("slack/summary.mrkdwn.jinja", content)
         short = next(split(summary, limit=_SUMMARY_LIMIT), "notifyflow")
         title, text = self._blocks(content)
         buttons = list(_buttons(content, acts_in_place=acts_in_place))
         actions = [{"type": "actions", "elements": buttons}] if buttons else []
-        attachment = {"color": content.look.colour, "fallback": short, "blocks": [*actions, *text]}
-        return {"text": short, "blocks": title, "attachments": [attachment], "unfurl_links": False, "unfurl_media": False}
+        coloured = [*actions, *text]
+        attachments = [{"color": content.look.colour, "blocks": coloured}] if coloured else []  # empty ones are refused
+        return {"text": short, "blocks": title, "attachments": attachments, "unfurl_links": False, "unfurl_media": False}
 
     def _blocks(self, content: Content) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the blocks of the title, and of the text; if the operator has a template in mrkdwn, it writes both.
+        """Return the blocks of the title, and of the text; an operator's template in mrkdwn takes the place of both.
 
         There, values are escaped, and ``verbatim`` keeps Slack from turning plain names and URLs into links; links that the
         template writes as ``<url|text>`` are links all the same (docs.slack.dev, "Text object", "Formatting message text").
         """
         own = self._templates.render_own("slack/text.mrkdwn.jinja", content)
         if own:
-            return [], [{"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}} for part in split(own)]
-        title = next(split(self._templates.render("slack/title.txt.jinja", content)))
+            return [{"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}} for part in split(own)], []
+        title = next(split(self._templates.render("slack/title.txt.jinja", content)), content.title)
         text = self._templates.render("slack/text.txt.jinja", content)
         addresses = content.web_addresses
         return [_rich(title, bold=True)], [_rich(part, addresses) for part in split(text)]

@@ -148,6 +148,7 @@ def test_slack_blocks_keep_to_their_limits_and_mention_nobody(content: Content) 
     blocks = blocks_of(payload)
     assert 1 <= len(blocks) <= 50
     assert {block["type"] for block in blocks} <= {"rich_text", "actions"}
+    assert [set(each) for each in payload["attachments"]] == [{"color", "blocks"}]
     for element in elements_of(payload):
         assert set(element) <= {"type", "text", "style"} or set(element) == {"type", "url"}
         assert element["type"] == ("link" if "url" in element else "text")
@@ -296,7 +297,6 @@ def test_every_message_shows_the_mark_that_not_all_is_live(kind: Kind) -> None:
         "call": VOICE.twiml(content, None),
         "summary at slack": slack["text"],
         "slack": json.dumps(slack["blocks"]),
-        "fallback at slack": slack["attachments"][0]["fallback"],
         "card": json.dumps(TEAMS.card(content)),
         **push,
     }
@@ -312,11 +312,21 @@ def test_a_template_of_the_operators_replaces_ours_and_is_escaped_alike(tmp_path
     (tmp_path / "slack" / "text.mrkdwn.jinja").write_text("Look: {{ title }} <{{ url }}|here>")
     templates = Templates(tmp_path)
     blocks = blocks_of(Slack(SETTINGS, templates, Guard(), None).payload(hostile("<!channel>")))
-    assert [block["type"] for block in blocks] == ["actions", "section"]
+    assert [block["type"] for block in blocks] == ["section", "actions"]
     expected = "Look: &lt;!channel&gt; <https://example.com/db-1|here>"
-    assert blocks[1]["text"] == {"type": "mrkdwn", "text": expected, "verbatim": True}
+    assert blocks[0]["text"] == {"type": "mrkdwn", "text": expected, "verbatim": True}
     assert templates.render("sms/text.txt.jinja", SAMPLE).startswith("CRITICAL: orders db is down")
     assert not templates.faults("slack")
+
+
+def test_a_template_of_the_operators_that_says_nothing_leaves_no_empty_part_which_slack_would_refuse(tmp_path: Path) -> None:
+    (tmp_path / "slack").mkdir()
+    for name in ("title.txt.jinja", "text.txt.jinja", "text.mrkdwn.jinja"):
+        (tmp_path / "slack" / name).write_text("{% if False %}x{% endif %}")
+    payload = Slack(SETTINGS, Templates(tmp_path), Guard(), None).payload(replace(SAMPLE, link=None, url=None))
+    (block,) = payload["blocks"]
+    assert block["elements"][0]["elements"][0]["text"] == SAMPLE.title
+    assert payload["attachments"] == []
 
 
 @pytest.mark.parametrize("text", ["{{ titel }}", "{% if %}", "{{ 1 / 0 }}", "{{ title.x.y }}"])
