@@ -23,6 +23,11 @@ class StorageUnavailable(StorageError):
         super().__init__(f"{what}{in_time}{because}. {remedy}.")
         self.waited_s = waited_s
         self.reason = reason
+        self._where = {"file": file, "remedy": remedy}
+
+    def after(self, waited_s: float) -> "StorageUnavailable":
+        """Return the error of a call that waited longer than the last of its tries."""
+        return StorageUnavailable(waited_s, self.reason, **self._where)
 
 
 class CommitUnknown(StorageUnavailable):

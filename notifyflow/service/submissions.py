@@ -119,9 +119,9 @@ class Submissions:
                     raise StorageUnavailable(deadline.waited_s, "submissions that came earlier took all the time") from None
             except CommitUnknown:
                 raise
-            except StorageUnavailable:
+            except StorageUnavailable as error:
                 if deadline.left_s <= LONGEST_PAUSE_S:
-                    raise
+                    raise error.after(deadline.waited_s) from None
 
     def _new_gathering(self) -> Gathering[Submitted, Notified]:
         return Gathering(

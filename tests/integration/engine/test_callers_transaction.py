@@ -12,6 +12,7 @@ import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.errors import InvalidIncident, NotFound, StorageUnavailable, UnsuitableConnection
+from notifyflow.service.submissions import _ALONE_S
 from tests.integration.engine.scripted import ScriptedProvider, channels
 
 DEADLINE_S = 60
@@ -73,8 +74,9 @@ def test_only_the_same_key_waits_for_the_transaction(flow: NotifyFlow, postgres_
         same = [pool.submit(flow.notify, _incident(), [ADA]) for _ in range(2)]
         others = [pool.submit(flow.notify, _incident(f"db-{number}"), [ADA]) for number in range(2, 20)]
         assert all(each.result(DEADLINE_S).is_new for each in others)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable) as late:
             same[0].result(DEADLINE_S)
+        assert late.value.waited_s > _ALONE_S  # in all, and not only in its last try
         with pytest.raises(StorageUnavailable):
             same[1].result(DEADLINE_S)
     assert not flow.notify(_incident(), [ADA]).is_new
