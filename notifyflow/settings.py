@@ -33,6 +33,7 @@ from notifyflow.errors import Fault, InvalidSettings
 PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
 _FAULTS = "faults"
+_TOLERATED = "tolerated"
 LONGEST_SEND_S = 60.0
 """How long a send may take at most: a ring is handled by at most eight, and dramatiq interrupts it after ten minutes."""
 _MARGIN_S = 1.0  # of a lease, to commit the claim before the send and to record its outcome after it
@@ -76,10 +77,14 @@ def _be_url(*schemes: str) -> BeforeValidator:
 
 
 def _require(is_good: Callable[[Any], object], otherwise: str) -> AfterValidator:
-    """Return a validator that refuses values which fail a test."""
+    """Return a validator that refuses values which fail a test, or break it: a path that may not be looked at."""
 
     def check(value: object) -> object:
-        if not is_good(value):
+        try:
+            is_met = is_good(value)
+        except OSError:
+            is_met = False
+        if not is_met:
             raise ValueError(otherwise)
         return value
 
@@ -213,7 +218,7 @@ class Settings(BaseSettings):
         default=None, description="an AWS access key; the default AWS credential chain if unset"
     )
     aws_secret_access_key: SecretStr | None = Field(default=None, description="the secret of that access key")
-    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES, SNS and SQS")
+    aws_endpoint_url: WebUrl | None = Field(default=None, description="another base URL of SES, SNS, SQS and STS")
     ses_from: str | None = Field(default=None, description="the sender of mail over SES")
     ses_configuration_set: str | None = Field(default=None, description="the SES configuration set that publishes events")
     sns_is_configured: bool = Field(default=False, description="true to send push messages over SNS")
@@ -285,6 +290,16 @@ class Settings(BaseSettings):
         """
         return cls(**{_VARIABLES: variables})
 
+    @classmethod
+    def tolerant(cls) -> tuple[Self, tuple[Fault, ...]]:
+        """Read the environment, with the defaults of settings that are wrong; only to look for more that is wrong.
+
+        Returns:
+            The settings, and every fault of theirs.
+        """
+        faults: list[Fault] = []
+        return cls(**{_TOLERATED: faults}), tuple(faults)
+
     @property
     def is_embedded(self) -> bool:
         """Whether each process delivers by itself, without a shared broker."""
@@ -308,19 +323,26 @@ class Settings(BaseSettings):
         del env_settings, dotenv_settings, file_secret_settings
         assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - pydantic-settings says so
         variables = init_settings.init_kwargs.pop(_VARIABLES, os.environ)  # noqa: TID251 - the one place
-        return init_settings, _Variables(settings_cls, variables)
+        tolerated = init_settings.init_kwargs.pop(_TOLERATED, None)
+        return init_settings, _Variables(settings_cls, variables, tolerated)
 
     @model_validator(mode="wrap")
     @classmethod
     def _validate(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
         faults: list[Fault] = values.pop(_FAULTS, [])
+        tolerated: list[Fault] | None = values.pop(_TOLERATED, None)
         try:
             settings = handler(values)
         except ValidationError as error:
-            faults += [_fault(detail) for detail in error.errors(include_url=False)]
-        else:
-            faults += _contradictions(settings)
-        if faults:
+            details = error.errors(include_url=False)
+            faults += [_fault(detail) for detail in details]
+            wrong = {str(detail["loc"][0]) for detail in details}
+            settings = handler({name: value for name, value in values.items() if name not in wrong})
+        named = {fault.where for fault in faults}
+        faults += [fault for fault in _contradictions(settings) if fault.where not in named]
+        if tolerated is not None:
+            tolerated += faults
+        elif faults:
             raise InvalidSettings(tuple(faults)) from None
         return settings
 
@@ -328,10 +350,13 @@ class Settings(BaseSettings):
 class _Variables(PydanticBaseSettingsSource):
     """Reads the fields from ``NOTIFYFLOW_*``, secrets also from files, and collects unknown names as faults."""
 
-    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings_cls: type[BaseSettings], variables: Mapping[str, str], tolerated: list[Fault] | None = None
+    ) -> None:
         super().__init__(settings_cls)
         self._variables = variables
         self._faults: list[Fault] = []
+        self._tolerated = tolerated
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
         """Return the text of one field; an empty text counts as unset."""
@@ -346,7 +371,8 @@ class _Variables(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         self._find_unknown()
-        return {_FAULTS: self._faults, **{name: text for name, text in found.items() if text is not None}}
+        collected = {_FAULTS: self._faults, _TOLERATED: self._tolerated}
+        return {**collected, **{name: text for name, text in found.items() if text is not None}}
 
     def _read(self, name: str, path: str) -> str | None:
         try:

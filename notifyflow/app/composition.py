@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
-from notifyflow.app.configuration import read, read_way_out
+from notifyflow.app.configuration import read
 from notifyflow.app.database import Database
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
@@ -61,7 +61,8 @@ def compose(
         settings.database_url.get_secret_value(), pool_size=settings.concurrent_sends + _SPARE_CONNECTIONS
     )
     loaded = load(settings) if channels is None else channels
-    policies, operations, warnings = read(settings, loaded)
+    configuration = read(settings, loaded)
+    warnings = (*configuration.faults, *configuration.warnings)
     clock = clock or DatabaseClock(used_store)
     deps = make_dependencies(
         settings,
@@ -69,9 +70,9 @@ def compose(
         clock,
         ids or RandomIds(clock),
         channels=loaded,
-        delivery=read_way_out(settings, loaded),
-        operations=operations,
-        operations_policy=policies["operations"],
+        delivery=configuration.delivery,
+        operations=configuration.operations,
+        operations_policy=configuration.policies["operations"],
     )
     database = Database(used_store, clock, settings.environment)
     runtime = Runtime(
@@ -87,7 +88,7 @@ def compose(
     service = Service(
         used_store,
         UseCases(deps, runtime.report, prepare=database.prepare),
-        policies=policies,
+        policies=configuration.policies,
         directory=settings.directory,
         unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
     )

@@ -1,7 +1,7 @@
 """Reads what the settings name: policies, operations recipients, the directory; finds faults that are worth a warning."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from notifyflow.channels.base import Channel
@@ -18,46 +18,83 @@ from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
 
 
-def read(
-    settings: Settings, channels: Mapping[str, Channel]
-) -> tuple[Mapping[str, Policy], tuple[Contact, ...], tuple[Fault, ...]]:
-    """Read the files that the settings name, and find faults that do not stop a start.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What the settings name, as far as it can be used, and everything that was found about it.
 
-    Returns:
-        The policies by name, the reachable operations recipients, and the warnings.
+    Attributes:
+        policies: The policies by name.
+        operations: The reachable operations recipients.
+        delivery: The delivery mode.
+        preventing: The faults that prevent a start.
+        faults: The other faults, and what is not set.
+        warnings: What is allowed, and risky or incomplete.
+    """
+
+    policies: Mapping[str, Policy]
+    operations: tuple[Contact, ...]
+    delivery: Delivery
+    preventing: tuple[Fault, ...]
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+
+
+def read(settings: Settings, channels: Mapping[str, Channel]) -> Configuration:
+    """Read the files that the settings name, for a start.
 
     Raises:
-        InvalidSettings: When the policies or the operations recipients are invalid, with every fault.
+        InvalidSettings: When the policies, the operations recipients or the delivery mode are invalid, with every fault.
     """
-    faults: list[Fault] = []
+    found = examine(settings, channels)
+    if found.preventing:
+        raise InvalidSettings(found.preventing)
+    return found
+
+
+def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuration:
+    """Read the files that the settings name, and find everything that is wrong; what is wrong in one hides nothing in another."""
+    preventing: list[Fault] = []
     if all(channel.is_loaded for channel in channels.values()):  # a plug-in that did not load may bring the name
-        faults = _unknown_providers(settings, channels) + _uncapped_channels(settings, channels)
-    policies: Mapping[str, Policy] = {}
-    recipients: Sequence[Recipient] = ()
-    try:
-        if settings.policies:
-            policies = read_policies(_text_of(str(settings.policies)), channels)
-    except InvalidInput as error:
-        faults += _within("NOTIFYFLOW_POLICIES", error.faults)
-    try:
-        text = (settings.ops_recipients or "").strip()
-        if text:
-            recipients = read_recipients(text if text[0] in "[{" else _text_of(text))
-    except InvalidInput as error:
-        faults += _within("NOTIFYFLOW_OPS_RECIPIENTS", error.faults)
-    if faults:
-        raise InvalidSettings(tuple(faults))
+        preventing += _unknown_providers(settings, channels) + _uncapped_channels(settings, channels)
+    own, wrong_policies = _read_policies(settings, channels)
+    recipients, wrong_recipients = _read_operations(settings)
+    delivery, misdirected = _read_way_out(settings, channels)
     contacts, unusable = validation.admit_recipients(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
-    warnings = _warnings(settings, channels, operations) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
-    warnings += _within(
-        "NOTIFYFLOW_POLICIES", [fault for policy in policies.values() for fault in policy_validation.warnings(policy)]
-    )
-    policies = {**SHIPPED, **policies}
+    policies = {**SHIPPED, **own}
+    faults = [fault for channel in channels.values() for fault in channel.faults]
+    faults += _outgoing_faults(settings) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
+    in_directory = _directory_faults(settings, policies)
+    if wrong_policies:  # they may be what a route names
+        in_directory = [fault for fault in in_directory if not fault.where.endswith(".policy")]
+    warnings = _warnings(settings, is_paged=bool(operations))
+    warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in own.values() for fault in policy_validation.warnings(policy)])
     warnings += _unnoticed(operations, policies[OPERATIONS.name])
-    return policies, operations, (*warnings, *_directory_faults(settings, policies))
+    return Configuration(
+        policies=policies,
+        operations=operations,
+        delivery=delivery,
+        preventing=(*preventing, *wrong_policies, *wrong_recipients, *misdirected),
+        faults=tuple(dict.fromkeys((*faults, *in_directory))),
+        warnings=tuple(warnings),
+    )
+
+
+def _read_policies(settings: Settings, channels: Mapping[str, Channel]) -> tuple[Mapping[str, Policy], list[Fault]]:
+    try:
+        return (read_policies(_text_of(settings.policies), channels) if settings.policies else {}), []
+    except InvalidInput as error:
+        return {}, _within("NOTIFYFLOW_POLICIES", error.faults)
+
+
+def _read_operations(settings: Settings) -> tuple[Sequence[Recipient], list[Fault]]:
+    text = (settings.ops_recipients or "").strip()
+    try:
+        return (read_recipients(text if text[0] in "[{" else _text_of(Path(text))) if text else ()), []
+    except InvalidInput as error:
+        return (), _within("NOTIFYFLOW_OPS_RECIPIENTS", error.faults)
 
 
 def read_paging(settings: Settings, policies: Mapping[str, Policy]) -> Mapping[str, str]:
@@ -70,12 +107,8 @@ def read_paging(settings: Settings, policies: Mapping[str, Policy]) -> Mapping[s
         return {}
 
 
-def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Delivery:
-    """Read the delivery mode, and validate the addresses that messages are redirected to.
-
-    Raises:
-        InvalidSettings: When an address is invalid, with every fault.
-    """
+def _read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> tuple[Delivery, list[Fault]]:
+    """Read the delivery mode, and validate the addresses that messages are redirected to."""
     delivery = read_delivery(settings.delivery.get_secret_value())
     addresses, faults = {}, []
     for channel, address in delivery.addresses.items():
@@ -85,9 +118,7 @@ def read_way_out(settings: Settings, channels: Mapping[str, Channel]) -> Deliver
             faults.append(_misdirected(f"there is no channel {channel!r}", f"Name some of {', '.join(sorted(channels))}"))
         except ValueError as error:
             faults.append(_misdirected(f"the address of {channel} {error}", "Correct the address"))
-    if faults:
-        raise InvalidSettings(tuple(faults))
-    return replace(delivery, addresses=addresses)
+    return replace(delivery, addresses=addresses), faults
 
 
 def _misdirected(what: str, remedy: str) -> Fault:
@@ -141,23 +172,26 @@ def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:
     return [Fault(f"{name} {fault.where}", fault.what, fault.remedy) for fault in faults]
 
 
-def _text_of(path: str) -> str:
+def _text_of(path: Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(
-            (Fault(path, f"it cannot be read ({type(error).__name__})", "Give a readable text file"),)
+            (Fault(str(path), f"it cannot be read ({type(error).__name__})", "Give a readable text file"),)
         ) from None
 
 
-def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: Sequence[Contact]) -> list[Fault]:
-    faults = [fault for channel in channels.values() for fault in channel.faults]
-    if not operations:
+def _outgoing_faults(settings: Settings) -> list[Fault]:
+    """Return what is wrong with the monitor and the queue."""
+    monitor = Monitor.from_settings(settings)
+    return [*(() if monitor is None else monitor.faults), *queue_faults(settings)]
+
+
+def _warnings(settings: Settings, *, is_paged: bool) -> list[Fault]:
+    faults: list[Fault] = []
+    if not is_paged:
         what = "has no recipient to page when another cannot be reached"
         faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
-    monitor = Monitor.from_settings(settings)
-    faults += () if monitor is None else monitor.faults
-    faults += queue_faults(settings)
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Unset it in production"))
@@ -165,6 +199,7 @@ def _warnings(settings: Settings, channels: Mapping[str, Channel], operations: S
     if delivery.mode is not Mode.LIVE:
         what = f"is {delivery.mode.value}: not every message goes to its recipient's own address"
         faults.append(Fault("NOTIFYFLOW_DELIVERY", what, "Unset it in production"))
-    if not (settings.public_url and settings.secret_key):
-        faults.append(Fault("NOTIFYFLOW_PUBLIC_URL", "or NOTIFYFLOW_SECRET_KEY is not set: messages carry no link", "Set both"))
+    for name in ("public_url", "secret_key"):
+        if not getattr(settings, name):
+            faults.append(Fault(f"NOTIFYFLOW_{name.upper()}", "is not set: messages carry no link", "Set it"))
     return faults

@@ -74,6 +74,21 @@ class FindsSentMessages(Protocol):
 
 
 @runtime_checkable
+class LogsIn(Protocol):
+    """A provider whose account can be tried without sending anything."""
+
+    def try_login(self) -> str:
+        """Connect and log in as before a send; nothing is sent.
+
+        Returns:
+            What it accepted, in words and without personal data; empty if there is nothing to log in to.
+
+        Raises:
+            ProviderError: When it refuses us, or could not be reached.
+        """
+
+
+@runtime_checkable
 class Recalls(Protocol):
     """A provider that can stop a message on its way, such as a call that rings."""
 

@@ -3,11 +3,13 @@
 boto3 loads slowly, so only a process that sends imports it (``Provider.libraries``).
 """
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from notifyflow.channels.aws_codes import STS
 from notifyflow.channels.base import Accepted
 from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import refusal, retry_after_s
@@ -16,6 +18,7 @@ from notifyflow.errors import Fault, ProviderError, RefusedUsError, TemporaryPro
 from notifyflow.settings import Settings
 
 LIBRARIES = ("boto3", "botocore.parsers")
+PREFIXES = ("AWS_", "SES_", "SNS_")
 
 # SNS's wording: "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
 _BLAMED = re.compile(r"Invalid parameter: (\w{1,64}) Reason:")
@@ -67,6 +70,12 @@ class AwsClient:
         if not response.get("MessageId"):
             raise UnknownOutcomeError("answered without an id of the message", code="garbage")
         return Accepted(provider_ref=str(response["MessageId"]))
+
+    def try_login(self) -> str:
+        """Ask STS who we are, for which no permission is needed (STS API Reference, GetCallerIdentity); see ``LogsIn``."""
+        with contextlib.closing(AwsClient("sts", self._settings, STS)) as identity:
+            identity.call("get_caller_identity")
+        return "AWS accepts the key"
 
     def close(self) -> None:
         """Close the connections."""

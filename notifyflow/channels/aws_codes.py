@@ -28,6 +28,8 @@ _COMMON_ROWS = (
     Row("UnrecognizedClientException", Verdict.OURS, "our key does not exist", _COMMON, is_general=True),
 )
 
+STS: Table = table(*_COMMON_ROWS)
+
 SES: Table = table(
     *_COMMON_ROWS,
     Row("AccountSuspendedException", Verdict.OURS, "our account may not send mail any more", _SES, is_general=True),

@@ -97,6 +97,7 @@ class Provider(ABC):
         clients: Its connections, which are closed with it.
         libraries: Modules that load slowly, and that it imports where it needs them: a process that sends, or that serves
             requests, imports them when it starts.
+        setting_prefixes: What its settings' names begin with, without ``NOTIFYFLOW_``; while one is invalid, no login is tried.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Provider(ABC):
     has_server_per_address: bool = False
     clients: Sequence[Closable] = ()
     libraries: Sequence[str] = ()
+    setting_prefixes: Sequence[str] = ()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -137,7 +139,8 @@ class Channel(ABC):
         provider_names: The names of its providers that settings may mention, configured or not.
         codes: The tables of its providers' codes and reported statuses, each with its title in the reference.
         providers: The configured providers, the preferred one first; each can carry every message. Empty if none is configured.
-        faults: What is missing or wrong in the settings. A channel that is not configured has a fault that says so.
+        faults: What is missing or wrong in the settings. A channel that is not configured has a fault that says so, and that
+            ``is_unset``.
         is_loaded: False for the stand-in of a channel that could not be loaded.
     """
 

@@ -35,7 +35,8 @@ class EmailChannel(Channel):
             except InvalidSettings as error:
                 faults += error.faults
         if not providers and not faults:
-            faults.append(Fault("NOTIFYFLOW_SMTP_URL", "is not set, and no SES_FROM either", "Set one of them to send mail"))
+            remedy = "Set one of them to send mail"
+            faults.append(Fault("NOTIFYFLOW_SMTP_URL", "is not set, and no SES_FROM either", remedy, is_unset=True))
         return cls(providers, faults)
 
     def check_address(self, address: str) -> str:

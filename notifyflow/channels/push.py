@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.aws import LIBRARIES, AwsClient, aws_faults
+from notifyflow.channels.aws import LIBRARIES, PREFIXES, AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.aws_events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
@@ -31,11 +31,16 @@ class Sns(Provider):
 
     name = "sns"
     libraries = LIBRARIES
+    setting_prefixes = PREFIXES
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates
         self._client = AwsClient("sns", settings, SNS)
         self.clients = (self._client,)
+
+    def try_login(self) -> str:
+        """Try the key; see ``LogsIn``."""
+        return self._client.try_login()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish to one endpoint; see ``Provider.send``."""
@@ -101,5 +106,9 @@ class PushChannel(Channel):
 
 def _faults(settings: Settings) -> tuple[Fault, ...]:
     if not settings.sns_is_configured:
-        return (Fault("NOTIFYFLOW_SNS_IS_CONFIGURED", "is not true", "Set it to true, and AWS_REGION, to push over SNS"),)
+        return (
+            Fault(
+                "NOTIFYFLOW_SNS_IS_CONFIGURED", "is not true", "Set it to true, and AWS_REGION, to push over SNS", is_unset=True
+            ),
+        )
     return tuple(aws_faults(settings, "SNS"))

@@ -5,7 +5,7 @@ It keeps ``References`` and ``In-Reply-To``, which make the thread.
 Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into our queue; without either, its mail stays SENT.
 """
 
-from notifyflow.channels.aws import LIBRARIES, AwsClient
+from notifyflow.channels.aws import LIBRARIES, PREFIXES, AwsClient
 from notifyflow.channels.aws_codes import SES
 from notifyflow.channels.aws_events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Provider
@@ -22,6 +22,7 @@ class Ses(Provider):
 
     name = "ses"
     libraries = LIBRARIES
+    setting_prefixes = PREFIXES
 
     def __init__(self, settings: Settings, writer: MailWriter) -> None:
         self._client = AwsClient("sesv2", settings, SES)
@@ -38,6 +39,10 @@ class Ses(Provider):
         """
         has_receipts = bool(self._set) and self._has_callback_path
         return Capabilities(has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
+
+    def try_login(self) -> str:
+        """Try the key; see ``LogsIn``."""
+        return self._client.try_login()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""

@@ -43,6 +43,7 @@ class Slack(Provider):
 
     name = "slack"
     is_bound_to_address = True
+    setting_prefixes = ("SLACK_",)
 
     def __init__(self, settings: Settings, templates: Templates, guard: Guard, token: str | None) -> None:
         self._templates = templates
@@ -69,6 +70,13 @@ class Slack(Provider):
         if _ID.fullmatch(message.address):
             return self._post_as_bot(message, self.payload(message.content, acts_in_place=bool(self._signing_secrets)))
         return self._post_to_webhook(message, self.payload(message.content))
+
+    def try_login(self) -> str:
+        """Ask who the bot is (docs.slack.dev, auth.test); a webhook's URL has no login; see ``LogsIn``."""
+        if not self._token:
+            return ""
+        self._connected().auth_test()
+        return "the bot is logged in"
 
     def read_reply(self, callback: Callback) -> Reply | None:
         """Read a press of a button; see ``ReadsReplies``."""

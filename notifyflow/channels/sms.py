@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.aws import LIBRARIES, AwsClient, aws_faults
+from notifyflow.channels.aws import LIBRARIES, PREFIXES, AwsClient, aws_faults
 from notifyflow.channels.aws_codes import SNS_TEXTS
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Provider
 from notifyflow.channels.phone import PhoneChannel
@@ -123,6 +123,7 @@ class SnsSms(Provider):
 
     name = "sns"
     libraries = LIBRARIES
+    setting_prefixes = PREFIXES
 
     def __init__(self, settings: Settings, templates: Templates) -> None:
         self._templates = templates
@@ -132,6 +133,10 @@ class SnsSms(Provider):
         self._attributes = {
             f"AWS.SNS.SMS.{name}": {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
+
+    def try_login(self) -> str:
+        """Try the key; see ``LogsIn``."""
+        return self._client.try_login()
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Publish one text; see ``Provider.send``."""

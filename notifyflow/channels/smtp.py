@@ -83,6 +83,7 @@ class Smtp(Provider):
     """Sends each mail over its own connection."""
 
     name = "smtp"
+    setting_prefixes = ("SMTP_", "MAIL_")
 
     def __init__(self, settings: Settings, server: SmtpServer, writer: MailWriter) -> None:
         self._server = server
@@ -90,6 +91,18 @@ class Smtp(Provider):
         self._connect_s = settings.connect_timeout_s
         self._total_s = settings.connect_timeout_s + settings.read_timeout_s
         self._ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+
+    def try_login(self) -> str:
+        """Greet, encrypt and authenticate as before a mail; see ``LogsIn``."""
+        try:
+            with contextlib.closing(self._connect()) as session:
+                self._introduce(session)
+                session.leave()
+        except smtplib.SMTPResponseException as error:
+            raise _refusal(error, _Stage.INTRODUCTION) from error
+        except OSError as error:
+            raise _failure(error, _Stage.INTRODUCTION) from error
+        return "logged in" if self._server.user else "connected; no user is set to log in as"
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Hand one mail in; see ``Provider.send``."""
@@ -103,9 +116,7 @@ class Smtp(Provider):
                 _expect(session.rcpt(message.address), 250, 251)
                 stage = _Stage.MESSAGE
                 _expect(session.data(mail), 250)
-                with contextlib.suppress(OSError):
-                    session.until = time.monotonic() + _FAREWELL_S
-                    session.quit()
+                session.leave()
         except smtplib.SMTPResponseException as error:
             raise _refusal(error, stage) from error
         except OSError as error:
@@ -157,6 +168,12 @@ class _Session(smtplib.SMTP):
             return super().getreply()
         except smtplib.SMTPResponseException:  # smtplib raises this for an overlong line; it is no reply of the server
             return -1, b""
+
+    def leave(self) -> None:
+        """Say goodbye; what the server says to that does not matter."""
+        with contextlib.suppress(OSError):
+            self.until = time.monotonic() + _FAREWELL_S
+            self.quit()
 
 
 class _TlsSession(_Session, smtplib.SMTP_SSL):

@@ -13,7 +13,7 @@ from notifyflow.channels.tables import Status, Verdict
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio_codes import TWILIO
 from notifyflow.core.model import Receipt, Result
-from notifyflow.errors import Fault, RejectedCallback
+from notifyflow.errors import Fault, RefusedUsError, RejectedCallback
 from notifyflow.settings import Settings
 
 # Retry a callback up to five times, after any failure; the default is once, and on connection failures only (Twilio docs,
@@ -26,6 +26,7 @@ class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
     libraries = ("notifyflow.channels.twilio_client", "twilio.rest.api", "twilio.request_validator")
+    setting_prefixes = ("TWILIO_",)
 
     def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
         self.name = name
@@ -47,6 +48,13 @@ class TwilioProvider(Provider):
     @abstractmethod
     def _channel(self) -> str:
         """The channel's name in callback paths."""
+
+    def try_login(self) -> str:
+        """Fetch the account (Twilio docs, "REST API: Accounts"); see ``LogsIn``."""
+        status = self._connected().api.v2010.accounts(self._settings.twilio_account_sid).fetch().status
+        if status != "active":
+            raise RefusedUsError("the account is not active", code=str(status))
+        return "the account is active"
 
     def _connected(self) -> Any:
         from notifyflow.channels.twilio_client import connect
@@ -142,7 +150,10 @@ def _account_faults(settings: Settings, prefix: str, sender_setting: str, sender
     """Yield the missing or wrong settings of one Twilio account, or a single fault if none of them is set."""
     if not (settings.twilio_account_sid or settings.twilio_auth_token or sender):
         remedy = f"Set it, {prefix}_AUTH_TOKEN and {prefix}_{sender_setting} to use Twilio"
-        yield Fault(f"NOTIFYFLOW_{prefix}_ACCOUNT_SID", "is not set", remedy)
+        yield Fault(f"NOTIFYFLOW_{prefix}_ACCOUNT_SID", "is not set", remedy, is_unset=True)
+        return
+    if not sender and (settings.twilio_sms_from or settings.twilio_voice_from):  # the account carries the other channel only
+        yield Fault(f"NOTIFYFLOW_{prefix}_{sender_setting}", "is not set", "Give a number of the account", is_unset=True)
         return
     if not (settings.twilio_account_sid or "").startswith("AC"):
         yield Fault(f"NOTIFYFLOW_{prefix}_ACCOUNT_SID", "is not an account SID", "Give the one that begins with AC")

@@ -1,31 +1,25 @@
-"""The commands for administrators: diagrams, schema migrations, and checks of the settings."""
+"""The commands for administrators: diagrams and schema migrations."""
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 import notifyflow
 from notifyflow.channels.registry import load
-from notifyflow.cli import connections, screen
-from notifyflow.cli.directory import show_paging
-from notifyflow.cli.exits import Exit
-from notifyflow.cli.options import AsJson, flag
+from notifyflow.cli import screen
+from notifyflow.cli.options import flag
 from notifyflow.core import diagram as diagrams
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.policy import Policy
-from notifyflow.core.schemas import FaultDocument
 from notifyflow.core.wording.text import quantity
-from notifyflow.errors import Fault, InvalidPolicy, ProgramMissing
+from notifyflow.errors import InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
 
 app = typer.Typer()
 db = typer.Typer(name="db", help="Manage the database.", no_args_is_help=True)
-config = typer.Typer(name="config", help="Check the settings.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -62,7 +56,7 @@ def _policy(name: str) -> Policy:
     from notifyflow.app import configuration
 
     settings = Settings()
-    policies, *_ = configuration.read(settings, load(settings))
+    policies = configuration.read(settings, load(settings)).policies
     if name not in policies:
         raise InvalidPolicy((unknown("--policy", "policy", name, policies),))
     return policies[name]
@@ -139,48 +133,3 @@ def _are(count: int) -> str:
 
 def _were(count: int) -> str:
     return f"{quantity(count, 'incident')} {'was' if count == 1 else 'were'}"
-
-
-@config.command("check")
-def config_check(as_json: AsJson = False) -> None:
-    """Check all settings, the database and the broker; list everything that is wrong; exit 0 if they allow a start."""
-    from notifyflow.app import configuration
-
-    settings = Settings()
-    channels = load(settings)
-    with notifyflow.NotifyFlow(settings, channels=channels) as flow:
-        warnings = flow.warnings
-    policies, *_ = configuration.read(settings, channels)
-    paging = configuration.read_paging(settings, policies)
-    tried = connections.try_all(settings)
-    providers_of = {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
-    if as_json:
-        results = {each.name: {"is_good": each.is_good, "detail": each.detail} for each in tried}
-        faults = [FaultDocument.of(each) for each in warnings]
-        screen.print_json({**results, "channels": providers_of, "routes": dict(paging), "warnings": faults})
-    else:
-        _show_settings(providers_of, paging, warnings, tried)
-    if not all(each.is_good for each in tried):
-        raise typer.Exit(Exit.UNAVAILABLE)
-
-
-def _show_settings(
-    providers_of: Mapping[str, Sequence[str]],
-    paging: Mapping[str, str],
-    warnings: Sequence[Fault],
-    tried: Sequence[connections.Connection],
-) -> None:
-    for each in tried:
-        mark = ("✔ ", "green") if each.is_good else ("✘ ", "bold red")
-        screen.out.print(Text.assemble(mark, (each.name, "bold"), f": {screen.plain(each.detail)}"), soft_wrap=True)
-    for name, providers in providers_of.items():
-        line = (
-            Text.assemble(("✔ ", "green"), (name, "bold"), f" over {', '.join(providers)}")
-            if providers
-            else f"· {name}: no provider"
-        )
-        screen.out.print(line)
-    show_paging(paging)
-    screen.show_faults(warnings, style="yellow")
-    if all(each.is_good for each in tried):
-        screen.out.print(Text("The settings allow a start.", "bold green"))

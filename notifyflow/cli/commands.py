@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 import notifyflow
-from notifyflow.cli import administration, directory, files, housekeeping, keys, log, overview, pauses, screen, serve
+from notifyflow.cli import (
+    administration,
+    configuration,
+    directory,
+    files,
+    housekeeping,
+    keys,
+    log,
+    overview,
+    pauses,
+    screen,
+    serve,
+)
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.options import AsJson, By, as_options, flag
 from notifyflow.cli.picture import picture
@@ -29,7 +41,7 @@ _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or
 
 for part in (pauses.app, serve.app, administration.app, housekeeping.app):
     app.add_typer(part)
-for group in (directory.app, keys.app, administration.db, administration.config):
+for group in (directory.app, keys.app, administration.db, configuration.app):
     app.add_typer(group)
 
 _MOST_SHOWN = 100

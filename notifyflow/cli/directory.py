@@ -44,7 +44,7 @@ def _reach(file: Path | None) -> Reach:
 
     settings = Settings()
     channels = load(settings)
-    policies, *_ = configuration.read(settings, channels)
+    policies = configuration.read(settings, channels).policies
     path = file or settings.directory
     if path is None:
         raise InvalidDirectory((_UNSET,))

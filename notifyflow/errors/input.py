@@ -18,12 +18,14 @@ class Fault:
         what: What is wrong with it, as a sentence without its full stop.
         remedy: What to do about it, as a sentence without its full stop.
         count: How many faults it stands for; more than 1 where it only counts them.
+        is_unset: Whether it only says that something optional is not set, so that a part is not used.
     """
 
     where: str
     what: str
     remedy: str
     count: int = 1
+    is_unset: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.remedy}."

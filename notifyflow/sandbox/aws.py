@@ -1,7 +1,8 @@
-"""Amazon: SES v2 SendEmail (raw and simple) and SNS Publish to a platform endpoint or to a phone number.
+"""Amazon: SES v2 SendEmail (raw and simple), SNS Publish to a platform endpoint or a phone number, and STS GetCallerIdentity.
 
-Sources: Amazon SES API v2 reference, "SendEmail"; Amazon SNS API reference, "Publish", "Common Errors"; botocore's service models
-for the protocols (SES v2: rest-json, SNS: query) and the status of each error.
+Sources: Amazon SES API v2 reference, "SendEmail"; Amazon SNS API reference, "Publish", "Common Errors"; AWS STS API
+reference, "GetCallerIdentity"; botocore's service models for the protocols (SES v2: rest-json, SNS and STS: query) and the
+status of each error.
 """
 
 import base64
@@ -17,7 +18,7 @@ from notifyflow.sandbox.script import Kind, Reaction, short_name
 from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
-_REGION = "eu-central-1"
+_REGION, _ACCOUNT = "eu-central-1", "000000000000"
 _MAILS = "/v2/email/outbound-emails"
 # All others are a 400; the exceptions of SES end in "Exception", those of SNS do not.
 _STATUSES = {
@@ -38,12 +39,17 @@ _STATUSES = {
     "UnrecognizedClientException": 403,
 }
 _CODES = {401: "InvalidClientTokenId", 403: "SignatureDoesNotMatch", 429: "Throttled", 503: "ServiceUnavailable"}
+_IDENTITY = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    f"<Arn>arn:aws:iam::{_ACCOUNT}:user/sandbox</Arn><UserId>AIDASANDBOX0000000000</UserId><Account>{_ACCOUNT}</Account>"
+    "</GetCallerIdentityResult><ResponseMetadata><RequestId>sandbox</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
+)
 _MOST_ATTRIBUTES = 10
 _PLATFORMS = ("APNS", "APNS_SANDBOX", "GCM", "ADM", "default")
 
 
 class AmazonStandIn(StandIn):
-    """Accepts mails at SES, push messages and texts at SNS."""
+    """Accepts mails at SES, push messages and texts at SNS, and says at STS whose key it is."""
 
     name = "aws"
     channels = ("push",)
@@ -59,12 +65,14 @@ class AmazonStandIn(StandIn):
         }
 
     def read(self, request: Request) -> Arrival | HttpResponse:
-        """Read a request to either service; check the key's id, but not the signature."""
+        """Read a request to any of the services; check the key's id, but not the signature."""
         is_mail = request.path == _MAILS
         if f"Credential={ACCESS_KEY_ID}/" not in request.headers.get("authorization", ""):
             return _no(
                 403, "UnrecognizedClientException" if is_mail else "InvalidClientTokenId", "The key is unknown.", is_mail=is_mail
             )
+        if not is_mail and request.form().last("Action") == "GetCallerIdentity":
+            return _xml(200, _IDENTITY)
         found = _read_mail(request) if is_mail else _read_publish(request)
         return found or _no(
             400, "BadRequestException" if is_mail else "InvalidParameter", "The request is not understood.", is_mail=is_mail
@@ -94,7 +102,7 @@ class AmazonStandIn(StandIn):
 
 def endpoint_arn(name: str) -> str:
     """Return the ARN of the endpoint of a person's phone."""
-    return f"arn:aws:sns:{_REGION}:000000000000:endpoint/GCM/sandbox/{name}"
+    return f"arn:aws:sns:{_REGION}:{_ACCOUNT}:endpoint/GCM/sandbox/{name}"
 
 
 def _no(status: int, code: str, message: str, *, is_mail: bool) -> HttpResponse:

@@ -1,6 +1,6 @@
-"""Slack: incoming webhooks, chat.postMessage and chat.update, and buttons that are pressed.
+"""Slack: incoming webhooks, auth.test, chat.postMessage and chat.update, and buttons that are pressed.
 
-Sources: Slack docs, "Sending messages using incoming webhooks", "chat.postMessage", "chat.update", "Rate limits",
+Sources: Slack docs, "Sending messages using incoming webhooks", "auth.test", "chat.postMessage", "chat.update", "Rate limits",
 "block_actions payload", "Verifying requests from Slack",
 "Changes to errors for incoming webhooks" (2016-05-17).
 """
@@ -41,7 +41,7 @@ _HOOK_WORDS = {403: "action_prohibited", 404: "no_service", 410: "channel_is_arc
 
 
 class SlackStandIn(StandIn):
-    """Accepts incoming webhooks, and the bot's chat.postMessage and chat.update."""
+    """Accepts incoming webhooks, and the bot's auth.test, chat.postMessage and chat.update."""
 
     name = "slack"
     channels = ("slack",)
@@ -58,27 +58,16 @@ class SlackStandIn(StandIn):
         """Read a post; a webhook's name is the last part of its path, a bot's address the ``channel``."""
         if request.method == "POST" and request.path.startswith(HOOKS):
             return _read_hook(request)
-        if request.method == "POST" and request.path == f"{_API}chat.postMessage":
-            return self._read_api(request)
-        if request.method == "POST" and request.path == f"{_API}chat.update":
-            return self._update(request)
+        methods = {"auth.test": _introduce, "chat.postMessage": _read_post, "chat.update": self._update}
+        method = methods.get(request.path.removeprefix(_API))
+        if request.method == "POST" and request.path.startswith(_API) and method is not None:
+            if request.headers.get("authorization") != f"Bearer {BOT_TOKEN}":
+                return _no("invalid_auth" if "authorization" in request.headers else "not_authed")
+            return method(request)
         return HttpResponse(status=404, body="no_service") if not request.path.startswith(_API) else _no("unknown_method")
-
-    def _read_api(self, request: Request) -> Arrival | HttpResponse:
-        if request.headers.get("authorization") != f"Bearer {BOT_TOKEN}":
-            return _no("invalid_auth" if "authorization" in request.headers else "not_authed")
-        post = read_object(request.body)
-        if post is None:
-            return _no("invalid_json")
-        to = str(post.get("channel", ""))
-        if not to:
-            return _no("channel_not_found")
-        return _arrival(post, to, _new_ts()) or _no("no_text")
 
     def _update(self, request: Request) -> HttpResponse:
         """Edit a message that the bot posted."""
-        if request.headers.get("authorization") != f"Bearer {BOT_TOKEN}":
-            return _no("invalid_auth")
         post = read_object(request.body) or {}
         to, ts = str(post.get("channel", "")), str(post.get("ts", ""))
         arrival = _arrival(post, to, ts)
@@ -136,6 +125,23 @@ class SlackStandIn(StandIn):
             return HttpResponse(status=status, body=word)
         status = status if reaction.kind is Kind.STATUS or word == "ratelimited" else 200
         return as_json(status, {"ok": False, "error": word})
+
+
+def _introduce(request: Request) -> HttpResponse:
+    """Say who the bot is."""
+    del request
+    who = {"url": "https://sandbox.slack.com/", "team": "sandbox", "user": "notifyflow"}
+    return as_json(200, {"ok": True, **who, "team_id": "T00000000", "user_id": "U00000000", "bot_id": "B00000000"})
+
+
+def _read_post(request: Request) -> Arrival | HttpResponse:
+    post = read_object(request.body)
+    if post is None:
+        return _no("invalid_json")
+    to = str(post.get("channel", ""))
+    if not to:
+        return _no("channel_not_found")
+    return _arrival(post, to, _new_ts()) or _no("no_text")
 
 
 def _no(word: str) -> HttpResponse:

@@ -38,7 +38,6 @@ class MailServer:
             tls_context=self._tls,
             require_starttls=self._tls is not None,
             authenticator=self._check if self._login else None,
-            auth_required=self._login is not None,
             auth_require_tls=self._tls is not None,
             enable_SMTPUTF8=True,
         )
@@ -47,6 +46,17 @@ class MailServer:
         del server, session, envelope, mechanism
         is_known = isinstance(auth_data, LoginPassword) and self._login == (auth_data.login.decode(), auth_data.password.decode())
         return AuthResult(success=is_known, handled=is_known)
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Accept a sender who has logged in; aiosmtpd's own switch for that warns where there is no TLS."""
+        del server
+        if self._login and not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

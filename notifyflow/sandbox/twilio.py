@@ -1,6 +1,7 @@
 """Twilio: Messages and Calls, with signed status callbacks a moment later.
 
-Sources: Twilio docs, "Messages resource", "Outbound Message Status in Status Callbacks", "Call resource" (StatusCallbackEvent),
+Sources: Twilio docs, "REST API: Accounts", "Messages resource", "Outbound Message Status in Status Callbacks",
+"Call resource" (StatusCallbackEvent),
 "TwiML Voice: <Gather>", "REST API: Error and Warning Dictionary", "Twilio's response" (the JSON of an exception).
 """
 
@@ -61,8 +62,11 @@ class TwilioStandIn(StandIn):
         """Read a request to create or look up messages or calls."""
         if request.headers.get("authorization") != self._authorization:
             return _no(401, 20003, "Authenticate")
-        resource = request.path.removeprefix(f"/{_VERSION}/Accounts/{ACCOUNT_SID}/").removesuffix(".json")
-        match request.method, resource.split("/"):
+        path = request.path.removesuffix(".json")
+        account = f"/{_VERSION}/Accounts/{ACCOUNT_SID}"
+        if (request.method, path) == ("GET", account):
+            return as_json(200, {"sid": ACCOUNT_SID, "friendly_name": "sandbox", "status": "active", "type": "Full"})
+        match request.method, path.removeprefix(account + "/").split("/"):
             case "POST", ["Messages"]:
                 return self._read_text(request)
             case "POST", ["Calls"]:

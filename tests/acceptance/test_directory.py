@@ -53,8 +53,8 @@ def test_an_invalid_file_exits_with_2_and_all_its_faults(line: CommandLine):
     assert "NOTIFYFLOW_DIRECTORY" in line.run("directory", "check").err
 
 
-def test_a_broken_directory_is_a_warning_of_the_settings(line: CommandLine):
+def test_a_broken_directory_is_a_fault_of_the_settings(line: CommandLine):
     line.write("directory.toml", "[default")
     ended = line.run("config", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
-    assert ended.code == 0
-    assert "NOTIFYFLOW_DIRECTORY document" in ended.err
+    assert ended.code == 2
+    assert "✘ NOTIFYFLOW_DIRECTORY document" in ended.out

@@ -40,7 +40,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
         line = CommandLine(tmp_path, shared | exported(printed))
         checked = line.run(*check)
         assert checked.code == 0, checked
-        assert "NOTIFYFLOW_TRUSTED_ENDPOINTS" in checked.err
+        assert re.findall("^! ([A-Z_]+)", checked.out, re.MULTILINE) == ["NOTIFYFLOW_TRUSTED_ENDPOINTS"]
         with line.running(*up, "--port", str(port), until="Listening on"):
             sent = line.run(*send)
             assert sent.code == 0, sent

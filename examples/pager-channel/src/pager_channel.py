@@ -159,7 +159,9 @@ class PagerChannel(Channel):
     def from_settings(cls, settings: Settings) -> "PagerChannel":
         """Build it from ``PAGER_URL`` and ``PAGER_SECRET``; what is missing is a fault."""
         values = {name: os.environ.get(name, "") for name in ("PAGER_URL", "PAGER_SECRET")}
-        faults = [Fault(name, "is not set", f"Set {name} to page pagers") for name, value in values.items() if not value]
+        is_unused = not any(values.values())
+        missing = [name for name, value in values.items() if not value]
+        faults = [Fault(name, "is not set", f"Set {name} to page pagers", is_unset=is_unused) for name in missing]
         return cls((), faults) if faults else cls([Pagers(settings, values["PAGER_URL"], values["PAGER_SECRET"])])
 
     def check_address(self, address: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.cli.connections import try_all
+from notifyflow.cli.connections import try_database
 from notifyflow.core.delivery import read_delivery
 from notifyflow.core.model import NotificationState, Result
 from notifyflow.engine.deliver import Deliverer
@@ -148,9 +148,10 @@ def test_config_check_reports_a_database_of_another_environment(sqlite_url: str)
     with open_flow(sqlite_url, ENVIRONMENT="production") as flow:
         flow.access()
     for ours, is_good in ({"production": True, "staging": False, "": False}).items():
-        database, _ = try_all(Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": sqlite_url, "NOTIFYFLOW_ENVIRONMENT": ours}))
-        assert database.is_good is is_good
-        assert ("db adopt" in database.detail) is not is_good
+        variables = {"NOTIFYFLOW_DATABASE_URL": sqlite_url, "NOTIFYFLOW_ENVIRONMENT": ours}
+        found, detail = try_database(Settings.from_variables(variables))
+        assert found is is_good
+        assert ("db adopt" in detail) is not is_good
 
 
 def test_a_database_without_a_name_gets_that_of_the_first_process(database_url: str) -> None:

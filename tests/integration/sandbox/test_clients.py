@@ -131,6 +131,16 @@ def test_smtplib_starts_tls_and_logs_in(certificate: Path) -> None:
         assert len(sandbox.inbox.messages(is_accepted=True)) == 1
 
 
+def test_smtplib_logs_in_without_tls_where_there_is_no_certificate() -> None:
+    with Sandbox(login=("ada", "sesame")) as sandbox:
+        with smtplib.SMTP("127.0.0.1", urlsplit(setting(sandbox, "SMTP_URL")).port or 0, timeout=10) as client:
+            with pytest.raises(smtplib.SMTPSenderRefused, match="Authentication required"):
+                client.send_message(mail())
+            client.login("ada", "sesame")
+            client.send_message(mail())
+        assert len(sandbox.inbox.messages(is_accepted=True)) == 1
+
+
 # -- Amazon -------------------------------------------------------------------------------------------------------------------
 
 
