@@ -27,6 +27,7 @@ nitpick_ignore = [
     ("py:class", name)
     for name in (
         "collections.abc.Callable",
+        "collections.abc.Callable[[]",
         "collections.abc.Collection",
         "collections.abc.Iterable",
         "collections.abc.Iterator",
@@ -35,6 +36,7 @@ nitpick_ignore = [
         "datetime.datetime",
         "datetime.timedelta",
         "enum.StrEnum",
+        "pathlib.Path",
         "Connection",
         "FastAPI",
         "ssl.SSLContext",

@@ -140,13 +140,23 @@ class Runtime:
         """Log consequences, and ring for due notifications; an embedded process starts to deliver if it has not yet."""
         if self.is_embedded:
             self.start()
-        self.unrung += len(self._find_reporter().report(consequences))
+        self.unrung += len(self.find_reporter().report(consequences))
+
+    def find_reporter(self) -> Reporter:
+        """Return the engine's reporter, or that of a process that delivers nothing."""
+        with self._lock:
+            if self._engine is not None:
+                return self._engine.reporter
+            if self._reporter is None:
+                recaller = Recaller(self.channels, self._deps.delivery)
+                self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
+            return self._reporter
 
     def prepare_for_requests(self) -> None:
         """Import what a request would otherwise wait for: the libraries of providers, and of the broker."""
         self._import_libraries()
         if not self.is_embedded:
-            self._find_reporter()
+            self.find_reporter()
 
     @staticmethod
     def wait_until(is_over: Callable[[], bool], timeout_s: float | None) -> bool:
@@ -201,16 +211,6 @@ class Runtime:
         for module in chain(_LIBRARIES, *(provider.libraries for provider in providers)):
             with suppress(ImportError):  # the sends of this provider fail, and say so; those of the others do not
                 import_module(module)
-
-    def _find_reporter(self) -> Reporter:
-        """Return the engine's reporter, or that of a process that delivers nothing."""
-        with self._lock:
-            if self._engine is not None:
-                return self._engine.reporter
-            if self._reporter is None:
-                recaller = Recaller(self.channels, self._deps.delivery)
-                self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
-            return self._reporter
 
     def _make_bell(self) -> Bell:
         from notifyflow.engine.broker import BrokerBell, make_broker  # with the broker's client

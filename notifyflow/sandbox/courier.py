@@ -6,7 +6,7 @@ Sources: Twilio docs, "Webhooks (HTTP callbacks): Connection Overrides" (``#rc=5
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urldefrag, urlencode, urlsplit
 
@@ -14,6 +14,9 @@ from twilio.request_validator import RequestValidator
 
 _FIRST_PAUSE_S = 0.2
 _TOTAL_S = 15.0
+
+Post = Callable[[str, str, Mapping[str, str]], Awaitable[tuple[int | None, str]]]
+"""Posts a body with headers to a URL once, and returns the status, None without a response, and the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +52,9 @@ def read_overrides(url: str) -> ConnectionOverrides:
 class Courier:
     """Posts signed forms, on the sandbox's own event loop."""
 
-    def __init__(self, auth_token: str) -> None:
+    def __init__(self, auth_token: str, post: Post) -> None:
         self._validator = RequestValidator(auth_token)
+        self._post = post
 
     async def post(self, url: str, form: Mapping[str, str]) -> str | None:
         """Call back at a URL until it is accepted, or its fragment wants no more retries; return the body of a 2xx."""
@@ -59,7 +63,7 @@ class Courier:
         try:
             async with asyncio.timeout(_TOTAL_S):
                 for number in range(overrides.retries + 1):
-                    status, body = await post_form(overrides.url, urlencode(form), headers)
+                    status, body = await self._post(overrides.url, urlencode(form), headers)
                     if status is not None and 200 <= status < 300:
                         return body
                     if not overrides.wants_retry(status):

@@ -143,17 +143,19 @@ class Count:
 class Inbox:
     """All messages since the sandbox started; safe for many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float] = time.monotonic, date: Callable[[], str] = formatdate) -> None:
         self._changed = threading.Condition()
         self._messages: dict[int, Message] = {}
-        self._started_at = time.monotonic()
+        self._now_s = now_s
+        self._date = date
+        self._started_s = now_s()
 
     def add(self, message: Message) -> Message:
         """Add a message under the next number."""
         with self._changed:
             number = len(self._messages) + 1
-            after_s = round(time.monotonic() - self._started_at, 3)
-            kept = replace(message, number=number, after_s=after_s, date=formatdate())
+            after_s = round(self._now_s() - self._started_s, 3)
+            kept = replace(message, number=number, after_s=after_s, date=self._date())
             self._messages[number] = kept
             self._changed.notify_all()
         return kept

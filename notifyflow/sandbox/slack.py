@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from slack_sdk.signature import SignatureVerifier
 
-from notifyflow.sandbox.courier import post_form
+from notifyflow.sandbox.courier import Post
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
@@ -46,9 +46,10 @@ class SlackStandIn(StandIn):
     name = "slack"
     channels = ("slack",)
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, post: Post) -> None:
         self._signer = SignatureVerifier(SIGNING_SECRET)
         self._inbox = inbox
+        self._post = post
 
     def settings(self, url: str) -> Mapping[str, str]:
         """Return the bot and its URL."""
@@ -98,7 +99,7 @@ class SlackStandIn(StandIn):
             "actions": [action],
         }
         body = urlencode({"payload": json.dumps(payload)})
-        status, _ = await post_form(url, body, self.sign(body))
+        status, _ = await self._post(url, body, self.sign(body))
         return status or 0
 
     def sign(self, body: str) -> Mapping[str, str]:

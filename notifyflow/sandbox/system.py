@@ -24,6 +24,7 @@ from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.slack import HOOKS, SlackStandIn
 from notifyflow.sandbox.smtp import MailServer
 from notifyflow.sandbox.stand_in import StandIn
+from notifyflow.sandbox.surroundings import Surroundings
 from notifyflow.sandbox.teams import TeamsStandIn, workflow_path
 from notifyflow.sandbox.twilio import TwilioStandIn
 from notifyflow.sandbox.webhook import PATH, SECRET, SubscriberStandIn
@@ -87,8 +88,9 @@ class _Listener:
 class _Running:
     """The thread with the event loop, from its first moment to its last."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.SelectorEventLoop()
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._loop = surroundings.new_loop()
         self._thread = threading.Thread(target=self._run, name="notifyflow-sandbox", daemon=True)
         self._thread.start()
 
@@ -102,7 +104,7 @@ class _Running:
 
     def wait_for(self, work: Coroutine[None, None, T]) -> T:
         """Run something on the loop and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self._surroundings.wait_for(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def end(self) -> None:
         """Stop the loop, which cancels its tasks, and join its thread."""
@@ -138,6 +140,7 @@ class Sandbox:
         mail_over: Literal["smtp", "ses"] = "smtp",
         login: tuple[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         """Configure the sandbox; nothing is opened yet.
 
@@ -148,13 +151,15 @@ class Sandbox:
             mail_over: What carries mail, as ``settings`` says it.
             login: User and password that the mail server asks for; none lets everybody in.
             tls: The mail server's certificate; it asks for STARTTLS then.
+            surroundings: Its event loop, time and network; those of the machine, where None.
         """
-        self.inbox = Inbox()
+        self._surroundings = surroundings or Surroundings()
+        self.inbox = Inbox(self._surroundings.now_s, self._surroundings.date)
         self._host = host
         self._mail_over = mail_over
         self._login = login
-        self._twilio = TwilioStandIn(self.inbox, receipts_after_s)
-        self._slack = SlackStandIn(self.inbox)
+        self._twilio = TwilioStandIn(self.inbox, receipts_after_s, self._surroundings.post)
+        self._slack = SlackStandIn(self.inbox, self._surroundings.post)
         self._stand_ins: tuple[StandIn, ...] = (
             self._twilio,
             self._slack,
@@ -190,7 +195,7 @@ class Sandbox:
             OSError: When a port cannot be had.
         """
         if self._running is None:
-            self._running = _Running()
+            self._running = _Running(self._surroundings)
             try:
                 self._running.call(self._settle_listeners)
             except OSError:
@@ -289,7 +294,7 @@ class Sandbox:
         return f"http://{self._endpoint(listener)}"
 
     def _play(self, channel: str, to: str) -> Reaction:
-        reaction = self._playbook.play(channel, to)
+        reaction = self._surroundings.carry_out(self._playbook.play(channel, to))
         self._settle_listeners()
         return reaction
 

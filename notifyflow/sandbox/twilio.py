@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from notifyflow.sandbox.courier import Courier, Reports
+from notifyflow.sandbox.courier import Courier, Post, Reports
 from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
 from notifyflow.sandbox.phone import Callee, read_twiml
@@ -38,10 +38,10 @@ class TwilioStandIn(StandIn):
     name = "twilio"
     channels = ("sms", "voice")
 
-    def __init__(self, inbox: Inbox, receipts_after_s: float) -> None:
-        """Set the inbox, and the seconds between two statuses."""
+    def __init__(self, inbox: Inbox, receipts_after_s: float, post: Post) -> None:
+        """Set the inbox, the seconds between two statuses, and what posts them."""
         self._authorization = "Basic " + base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
-        self._courier = Courier(AUTH_TOKEN)
+        self._courier = Courier(AUTH_TOKEN, post)
         self._inbox = inbox
         self._pause_s = receipts_after_s
         self._texts: dict[str, Form] = {}

@@ -46,7 +46,12 @@ def loaded(statement: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import notifyflow", "from notifyflow import Incident, Recipient, Severity", "from notifyflow import NotifyFlow"],
+    [
+        "import notifyflow",
+        "from notifyflow import Incident, Recipient, Severity",
+        "from notifyflow import NotifyFlow",
+        "import notifyflow.testing.plugin",
+    ],
 )
 def test_importing_loads_nothing_heavy_opens_nothing_and_reads_no_environment(statement: str) -> None:
     seen = loaded(statement)

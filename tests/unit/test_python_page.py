@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import notifyflow
-from notifyflow import errors
+from notifyflow import errors, testing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "python.rst").read_text(encoding="utf-8")
 SHOWN = set(re.findall(r"^\.\. (?:autoclass|autoexception|py:data):: ([\w.]+)", PAGE, re.MULTILINE))
@@ -12,7 +12,8 @@ SHOWN = set(re.findall(r"^\.\. (?:autoclass|autoexception|py:data):: ([\w.]+)", 
 
 def test_every_public_name_of_the_package_is_on_the_page() -> None:
     names = {name for name in notifyflow.__all__ if not hasattr(errors, name)} | {"Fault", "NotifyflowError"}
-    assert {f"notifyflow.{name}" for name in names} | {"notifyflow.sandbox.Sandbox"} <= SHOWN
+    tools = {f"notifyflow.testing.{name}" for name in testing.__all__} | {"notifyflow.sandbox.Sandbox"}
+    assert {f"notifyflow.{name}" for name in names} | tools <= SHOWN
 
 
 def test_every_class_on_the_page_that_is_part_of_a_policy_or_a_status_is_in_the_package() -> None:

@@ -1,0 +1,25 @@
+"""The pytest plugin: a driver for each test that asks for one. It imports nothing heavy before the first does."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from notifyflow.testing.driver import Driver
+
+
+@pytest.fixture
+def notifyflow_settings() -> Mapping[str, str]:
+    """Return ``NOTIFYFLOW_*`` settings of ``notifyflow_driver``, beside those of the sandbox; override it in your own tests."""
+    return {}
+
+
+@pytest.fixture
+def notifyflow_driver(notifyflow_settings: Mapping[str, str], tmp_path: Path) -> "Iterator[Driver]":
+    """Make a flow over the sandbox that the test drives on a clock of its own (``notifyflow.testing.Driver``)."""
+    from notifyflow.testing.driver import Driver
+
+    with Driver(notifyflow_settings, folder=tmp_path) as driver:
+        yield driver
