@@ -12,11 +12,16 @@ author = "The notifyflow authors"
 copyright = "2026, the notifyflow authors"  # Sphinx's name for it
 release = version = notifyflow.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.graphviz", "sphinx.ext.viewcode"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "diagrams/*.rst", "figures/*.rst"]
 html_theme = "furo"
+html_theme_options = {"top_of_page_buttons": []}
 html_title = "notifyflow"
-graphviz_output_format = "svg"
+html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+templates_path = ["_templates"]
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True
@@ -42,8 +47,8 @@ nitpick_ignore = [
         "ssl.SSLContext",
     )
 ]
-pygments_style = "friendly"
-pygments_dark_style = "native"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
 
 
 def _show_factories(*event: object) -> tuple[str, object] | None:

@@ -41,8 +41,10 @@ class Browser:
         self._until("Page.loadEventFired")
 
     def evaluate(self, expression: str) -> Any:
-        """Evaluate an expression in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """Evaluate an expression in the page; a promise is awaited."""
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
 
     @property
     def text(self) -> str:

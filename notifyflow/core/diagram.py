@@ -113,7 +113,7 @@ def dot(drawn: Sequence[Drawing] | None = None) -> str:
     drawn = drawings() if drawn is None else drawn
     lines = [
         "digraph notifyflow {",
-        '    graph [rankdir=TB, fontname="Helvetica", nodesep=0.6, ranksep=0.7];',
+        '    graph [rankdir=TB, bgcolor=white, fontname="Helvetica", nodesep=0.6, ranksep=0.7];',
         '    node [shape=box, style=rounded, fontname="Helvetica"];',
         '    edge [fontname="Helvetica", fontsize=10];',
     ]

@@ -13,17 +13,21 @@ from notifyflow.core import diagram
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
+from tests.overview import overview
 from tests.strategies import policies
 
 FOLDER = Path(__file__).parents[3] / "docs" / "diagrams"
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
 
 
+DRAWINGS = (*diagram.drawings(), diagram.unroll(INSISTENT))
+
+
 def files() -> dict[str, str]:
     """Make the text of every file in docs/diagrams that is drawn from here."""
-    drawings = (*diagram.drawings(), diagram.unroll(INSISTENT))
-    texts = {f"{drawing.name}.mmd": diagram.mermaid([drawing]) for drawing in drawings}
-    texts |= {f"{drawing.name}.dot": diagram.dot([drawing]) for drawing in drawings}
+    texts = {f"{drawing.name}.mmd": diagram.mermaid([drawing]) for drawing in DRAWINGS}
+    texts |= {f"{drawing.name}.dot": diagram.dot([drawing]) for drawing in DRAWINGS}
+    texts["overview.svg"] = overview(DEFAULT)
     return texts | {f"{table.name}.rst": diagram.rst([table]) for table in TABLES}
 
 
@@ -32,16 +36,16 @@ def test_a_diagram_in_the_docs_is_not_stale(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == files()[name], f"{name} is stale: run scripts/diagrams"
 
 
-def test_the_picture_in_the_readme_says_what_the_machine_does() -> None:
-    picture = (FOLDER / "notification.svg").read_text(encoding="utf-8")
-    drawing = diagram.draw(NOTIFICATION)
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
+def test_a_picture_in_the_docs_says_what_the_machine_does(drawing: diagram.Drawing) -> None:
+    picture = (FOLDER / f"{drawing.name}.svg").read_text(encoding="utf-8")
     labels = [label for arrow in drawing.arrows for label in arrow.labels]
     written = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
     assert sorted(written) == sorted([drawing.title, *drawing.states.values(), *labels]), "run scripts/diagrams"
 
 
 def test_nothing_else_is_in_the_folder() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {*files(), "notification.svg"}
+    assert {path.name for path in FOLDER.iterdir()} == {*files(), *(f"{drawing.name}.svg" for drawing in DRAWINGS)}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
