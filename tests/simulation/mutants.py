@@ -18,12 +18,13 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, 
 from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.tier_rules import DecisionContext
-from notifyflow.engine import deliver, recording
+from notifyflow.engine import claiming, deliver, recording
+from notifyflow.engine.claiming import Hand
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.ports import Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled, SetUseCase
@@ -265,6 +266,13 @@ def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, 
     return goes_on
 
 
+def _deal_to_all(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
+    for hand in hands:
+        for each in attempts:
+            hand.deal(each)
+    return [{each.message.notification_id for each in attempts}] * len(hands)
+
+
 def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
     return attempt if result is None else replace(attempt, result=result, code=code, reason=reason)
 
@@ -377,16 +385,16 @@ MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=121),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=17),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=27),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=3),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
-        known=27,
+        known=2,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=7),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=92),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -416,12 +424,10 @@ MUTANTS = (
         known=77,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
-    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=87),
-    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=10),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=3),
+    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_lead", _keep_the_lead), known=3),
-    Mutant(
-        "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=14
-    ),
+    Mutant("outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=3),
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
@@ -444,16 +450,17 @@ MUTANTS = (
     ),
     Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),
-    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=151),
+    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=217),
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
-        known=27,
+        known=82,
     ),
+    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=27),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
-        known=27,
+        known=40,
     ),
     Mutant(
         "a failure that waits for a round of notices",
@@ -468,7 +475,7 @@ MUTANTS = (
     Mutant(
         "a round of notices that replaces one of failures",
         swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
-        known=59,
+        known=70,
     ),
     Mutant(
         "notices alone that ring the phone",

@@ -1,5 +1,8 @@
 """Two hundred worlds full of faults, and the faulty variants of the product that they have to catch."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from notifyflow.core import lifecycle
@@ -27,6 +30,12 @@ def test_the_same_seed_tells_the_same_story() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_wrong_product_is_caught(mutant: Mutant) -> None:
     assert mutant.catch(range(SEEDS)), f"no seed below {SEEDS} catches: {mutant.name}"
+
+
+def test_the_page_names_every_mutant_and_the_seed_that_catches_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "simulation.rst").read_text()
+    rows = re.findall(r"^   \* - (.+)\n     - (\d+)$", page, re.MULTILINE)
+    assert sorted(rows) == sorted((mutant.name, str(mutant.known)) for mutant in MUTANTS)
 
 
 def test_the_constraint_alone_keeps_a_tier_from_opening_twice() -> None:
