@@ -1,0 +1,85 @@
+"""The examples for other people's frameworks run as they are, in real servers, and their pages arrive."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
+from notifyflow.sandbox import Sandbox
+from tests.servers.ports import reserve_port
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BIN = Path(sys.executable).parent
+ADA = Recipient(id="ada", name="Ada", email="ada@example.com")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def variables(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
+    return {**sandbox.settings(), "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path / 'notifyflow.db'}"}
+
+
+@contextmanager
+def serving(command: Sequence[object], folder: Path, variables: Mapping[str, str], *, until: str) -> Iterator[None]:
+    """Run a server, once it has printed a text, and terminate it; its exit must be clean."""
+    log = folder / "server.log"
+    environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
+    with log.open("w+") as output, log.open() as lines:
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, env=environment, stdout=output, stderr=output)
+        try:
+            while until not in (line := lines.readline()):
+                assert line or process.poll() is None, log.read_text()
+            yield
+            process.terminate()
+            assert process.wait(60) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+
+def post(url: str) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=30) as response:
+        return json.load(response)
+
+
+class Silent:
+    """Rings for nobody, like a process that dies before it delivers."""
+
+    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+        pass
+
+
+def leave(variables: Mapping[str, str], key: str) -> None:
+    """Accept an incident that this process does not deliver."""
+    with NotifyFlow(Settings.from_variables(variables), bell=Silent()) as flow:
+        flow.notify(Incident(key=key, title=f"{key} was left"), [ADA])
+
+
+def test_gunicorns_workers_page_and_deliver_what_an_earlier_process_left(
+    sandbox: Sandbox, variables: dict[str, str], tmp_path: Path
+) -> None:
+    leave(variables, "cellar")
+    port = reserve_port()
+    config = EXAMPLES / "gunicorn.conf.py"
+    gunicorn = [BIN / "gunicorn", "--pythonpath", EXAMPLES, "--config", config, "--bind", f"127.0.0.1:{port}"]
+    with serving([*gunicorn, "flask_application:app"], tmp_path, variables, until="Listening at"):
+        sandbox.inbox.wait_for(lambda message: "cellar was left" in message.text)
+        assert post(f"http://127.0.0.1:{port}/orders/7/stuck")["is_new"] is True
+        sandbox.inbox.wait_for(lambda message: "order 7 is stuck" in message.text)
+        assert post(f"http://127.0.0.1:{port}/orders/7/stuck")["is_new"] is False
+        assert post(f"http://127.0.0.1:{port}/orders/7/done") == {"cancelled": 0}
+        sandbox.inbox.wait_for(lambda message: "resolved" in message.text)
+    assert len(sandbox.inbox.messages()) == 3
