@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -33,8 +34,15 @@ def variables(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(command: Sequence[object], folder: Path, variables: Mapping[str, str], *, until: str) -> Iterator[None]:
-    """Run a server, once it has printed a text, and terminate it; its exit must be clean."""
+def serving(
+    command: Sequence[object],
+    folder: Path,
+    variables: Mapping[str, str],
+    *,
+    until: str,
+    by: signal.Signals = signal.SIGTERM,
+) -> Iterator[None]:
+    """Run a server, once it has printed a text, and end it by a signal; its exit must be clean."""
     log = folder / "server.log"
     environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
     with log.open("w+") as output, log.open() as lines:
@@ -43,7 +51,7 @@ def serving(command: Sequence[object], folder: Path, variables: Mapping[str, str
             while until not in (line := lines.readline()):
                 assert line or process.poll() is None, log.read_text()
             yield
-            process.terminate()
+            process.send_signal(by)
             assert process.wait(60) == 0, log.read_text()
         finally:
             process.kill()
@@ -83,3 +91,22 @@ def test_gunicorns_workers_page_and_deliver_what_an_earlier_process_left(
         assert post(f"http://127.0.0.1:{port}/orders/7/done") == {"cancelled": 0}
         sandbox.inbox.wait_for(lambda message: "resolved" in message.text)
     assert len(sandbox.inbox.messages()) == 3
+
+
+def test_djangos_server_pages_and_so_does_a_command_beside_it(
+    sandbox: Sandbox, variables: dict[str, str], tmp_path: Path
+) -> None:
+    leave(variables, "cellar")
+    port = reserve_port()
+    manage = [sys.executable, EXAMPLES / "django_shop" / "manage.py"]
+    server = [*manage, "runserver", "--noreload", port]
+    with serving(server, tmp_path, variables, until="Quit the server", by=signal.SIGINT):
+        assert post(f"http://127.0.0.1:{port}/orders/7/stuck")["is_new"] is True
+        sandbox.inbox.wait_for(lambda message: "cellar was left" in message.text)
+        sandbox.inbox.wait_for(lambda message: "order 7 is stuck" in message.text)
+        command = [*map(str, manage), "page", "orders cannot be placed"]
+        environment = {"PATH": os.environ["PATH"], **variables}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "paged: orders cannot be placed"
+        sandbox.inbox.wait_for(lambda message: "orders cannot be placed" in message.text)
