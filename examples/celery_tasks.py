@@ -24,21 +24,18 @@ def close(**_: object) -> None:
 
 
 class Paging(Task):
-    """Pages when a task has failed for good, and once while that incident is unresolved."""
+    """A task whose failures are one incident, until that is resolved."""
 
-    def on_failure(self, exc: Exception, task_id: str, args: tuple[object, ...], kwargs: dict[str, object], einfo: object) -> None:
+    def on_failure(
+        self, exc: Exception, task_id: str, args: tuple[object, ...], kwargs: dict[str, object], einfo: object
+    ) -> None:
         """Page; Celery calls this after the last retry."""
         title = f"{self.name} failed: {type(exc).__name__}"
         body = f"Task {task_id}, called with {args} {kwargs}"
         flow.notify(Incident(key=f"celery/{self.name}", title=title, body=body, severity=Severity.ERROR), ON_CALL)
 
-    def on_success(self, retval: object, task_id: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        """Resolve: the same key pages again."""
-        if flow.find(f"celery/{self.name}"):
-            flow.resolve(f"celery/{self.name}", by="celery")
 
-
-@app.task(base=Paging, name="charge", autoretry_for=(ConnectionError,), max_retries=1, default_retry_delay=0)
+@app.task(base=Paging, name="charge", autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 1})
 def charge(order: int) -> None:
     if order == 7:
         raise ConnectionError("the bank does not answer")

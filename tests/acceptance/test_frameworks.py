@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.sandbox import Sandbox
 from tests.servers.ports import reserve_port
+from tests.servers.redis import redis_server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BIN = Path(sys.executable).parent
@@ -110,3 +112,20 @@ def test_djangos_server_pages_and_so_does_a_command_beside_it(
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "paged: orders cannot be placed"
         sandbox.inbox.wait_for(lambda message: "orders cannot be placed" in message.text)
+
+
+def test_a_task_that_has_used_up_its_retries_pages_from_celerys_worker(
+    sandbox: Sandbox, variables: dict[str, str], tmp_path: Path
+) -> None:
+    leave(variables, "cellar")
+    with redis_server() as redis:
+        variables |= {"CELERY_BROKER_URL": redis.url}
+        celery = [BIN / "celery", "--workdir", EXAMPLES, "--app", "celery_tasks", "worker", "--concurrency", "1"]
+        with serving([*celery, "--loglevel", "INFO"], tmp_path, variables, until=" ready."):
+            sandbox.inbox.wait_for(lambda message: "cellar was left" in message.text)
+            with Celery(broker=redis.url) as app:
+                for order in (6, 7, 7):
+                    app.send_task("charge", [order])
+            page = sandbox.inbox.wait_for(lambda message: "charge failed: ConnectionError" in message.text)
+            assert "called with [7]" in page.text
+    assert len(sandbox.inbox.messages()) == 2
