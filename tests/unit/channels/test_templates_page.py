@@ -15,5 +15,11 @@ def test_every_template_is_listed() -> None:
     assert {name for name in NAMES if "/" in name} == shipped | set(templating.OPTIONAL)
 
 
+def test_every_field_has_a_meaning_and_an_example() -> None:
+    table = PAGE.partition("\nFields\n")[2]
+    rows = re.findall(r"^   \* - ``\w+``\n     - \S[^*]*?\n     - \S", table, flags=re.MULTILINE)
+    assert len(rows) == len(templating.FIELDS)
+
+
 def test_every_field_is_listed_once() -> None:
     assert sorted(name for name in NAMES if "/" not in name) == sorted(templating.FIELDS)
