@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
+from notifyflow import Incident, IncidentState, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.sandbox import Sandbox
 from tests.servers.ports import reserve_port
 from tests.servers.redis import redis_server
@@ -129,3 +129,23 @@ def test_a_task_that_has_used_up_its_retries_pages_from_celerys_worker(
             page = sandbox.inbox.wait_for(lambda message: "charge failed: ConnectionError" in message.text)
             assert "called with [7]" in page.text
     assert len(sandbox.inbox.messages()) == 2
+
+
+def test_a_job_of_cron_pages_when_it_fails_and_resolves_when_it_succeeds(
+    sandbox: Sandbox, variables: dict[str, str], tmp_path: Path
+) -> None:
+    def run(job: str, recipients: Path = EXAMPLES / "recipients.json") -> "subprocess.CompletedProcess[str]":
+        command = [EXAMPLES / "page-on-failure.sh", recipients, "orders-backup", "sh", "-c", job]
+        environment = {"PATH": f"{BIN}:{os.environ['PATH']}", **variables}
+        return subprocess.run(list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+
+    failed = run("echo disk full >&2; exit 28")
+    assert failed.returncode == 28
+    assert "disk full" in failed.stderr
+    assert "orders-backup ended with 28 on " in sandbox.inbox.messages(channel="email")[0].text
+    assert run("true").returncode == 0
+    with NotifyFlow(Settings.from_variables(variables)) as flow:
+        assert flow.status("cron/orders-backup").facts.state is IncidentState.RESOLVED
+    sandbox.script("email: 550; sms: 21610; voice: 21211")
+    assert "somebody was not reached" in run("exit 1").stderr
+    assert "nobody was paged" in run("exit 1", tmp_path / "nowhere.json").stderr
