@@ -16,9 +16,9 @@ ON_CALL = [Recipient(id="ada", name="Ada", email="ada@example.com", phone="+1500
 
 @asynccontextmanager
 async def delivering(_: FastAPI) -> AsyncIterator[None]:
-    flow.start()
-    yield
-    flow.close()
+    async with flow:
+        await flow.astart()
+        yield
 
 
 app = FastAPI(lifespan=delivering)
@@ -26,12 +26,12 @@ app.mount("/notify", flow.asgi())
 
 
 @app.post("/orders/{number}/stuck")
-def report_stuck_order(number: int) -> dict[str, object]:
+async def report_stuck_order(number: int) -> dict[str, object]:
     incident = Incident(key=f"orders/{number}", title=f"order {number} is stuck", severity=Severity.ERROR)
-    done = flow.notify(incident, ON_CALL)
+    done = await flow.anotify(incident, ON_CALL)
     return {"incident": done.incident_id, "is_new": done.is_new}
 
 
 @app.post("/orders/{number}/done")
-def report_order_done(number: int) -> None:
-    flow.resolve(f"orders/{number}", by="shop")
+async def report_order_done(number: int) -> None:
+    await flow.aresolve(f"orders/{number}", by="shop")
