@@ -4,6 +4,7 @@ It starts no engine. What the engine's threads do side by side, the driver does 
 order that never changes.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -199,7 +200,9 @@ class Driver:
         return self.flow.asgi()
 
     async def _ask(self, method: str, url: str, body: str, headers: Mapping[str, str]) -> Response:
-        return await request(self._web, method, url, body=body, headers=headers)
+        response = await request(self._web, method, url, body=body, headers=headers)
+        await asyncio.to_thread(self.flow.reporter.finish)
+        return response
 
     def _drive(self, condition: Callable[[], bool], limit: timedelta | None) -> bool:
         until = self.clock.now() + (_LONGEST_RUN if limit is None else limit)

@@ -48,6 +48,7 @@ class VirtualSurroundings(Surroundings):
         self._is_open = asyncio.Event()
         self._turn = asyncio.Lock()
         self._callbacks = 0
+        self._rested = asyncio.Event()
         self._settling: list[Event] = []
         self._next_at: datetime | None = None
 
@@ -90,6 +91,7 @@ class VirtualSurroundings(Surroundings):
         try:
             async with self._turn:
                 response = await self._ask("POST", url, body, headers)
+                await self._rest()
         finally:
             self._callbacks -= 1
         return response.status, response.text
@@ -109,8 +111,15 @@ class VirtualSurroundings(Surroundings):
         yield
         self._loop.call_soon_threadsafe(self._is_open.clear)
 
+    async def _rest(self) -> None:
+        """Wait until a callback has had its effects, such as the end of a call: they precede the next callback."""
+        self._rested.clear()
+        await self._rested.wait()
+
     def _note_idle(self, timeout_s: float | None) -> None:
         """Note, on the loop's thread, that nothing is left to do for some seconds; None if no timer runs."""
+        if not self._rested.is_set():
+            self._loop.call_soon_threadsafe(self._rested.set)
         if self._callbacks:
             return
         self._next_at = None if timeout_s is None else self._clock.now() + timedelta(microseconds=ceil(timeout_s * 1e6))
