@@ -1,11 +1,14 @@
-"""What operators ask first: what is unresolved, and which name a mistyped one is like."""
+"""What operators ask first: what is unresolved, what comes next, and which name a mistyped one is like."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from notifyflow.app.database import Database
 from notifyflow.core.model import IncidentState
-from notifyflow.core.views import IncidentFilter, IncidentSummary, Tally
+from notifyflow.core.outlook import Outlook
+from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, Tally
+from notifyflow.pipeline import outlook
+from notifyflow.pipeline.ports import Dependencies
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
 _MOST_NAMES = 5_000
@@ -14,8 +17,9 @@ _MOST_NAMES = 5_000
 class Overview:
     """Reads across all incidents."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deps: Dependencies) -> None:
         self._database = database
+        self._deps = deps
 
     def unresolved(self, *, namespace: str | None = None, limit: int = 100) -> tuple[tuple[IncidentSummary, Tally], ...]:
         """List unresolved incidents, the newest first, with how many recipients each has reached.
@@ -27,6 +31,11 @@ class Overview:
         wanted = IncidentFilter(states=_UNRESOLVED, namespaces=None if namespace is None else frozenset({namespace}))
         self._database.prepare()
         return self._database.store.read(lambda reads: reads.listings.tallied(wanted, limit=limit))
+
+    def outlook(self, status: IncidentStatus) -> Outlook:
+        """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
+        self._database.prepare()
+        return outlook.read(self._deps, status)
 
     def similar_key(self, key: str, *, namespace: str | None = None) -> str | None:
         """Return the incident's key that is most like this one, of the newest; None if none is."""

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ from notifyflow.cli.picture import picture
 from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.schemas import IncidentDocument, NotifiedDocument, PauseDocument
+from notifyflow.core.schemas import ComingDocument, IncidentDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import NotFound, NotifyflowError
@@ -152,16 +152,19 @@ def status(
     with notifyflow.NotifyFlow.from_env() as flow:
         paused, notice = flow.pauses.in_force(), flow.notice
         incident = None if key is None else _find(flow, key, namespace)
+        outlook = None if incident is None else flow.overview.outlook(incident)
         found = flow.overview.unresolved(namespace=namespace, limit=_MOST_SHOWN + 1) if incident is None else ()
     unresolved = found[:_MOST_SHOWN]
     if as_json:
-        shown = {"incidents": overview.documents(unresolved)} if incident is None else IncidentDocument.of(incident).as_json()
+        shown: dict[str, Any] = {"incidents": overview.documents(unresolved)}
+        if incident is not None and outlook is not None:
+            shown = {**IncidentDocument.of(incident).as_json(), "next": ComingDocument.all_of(incident, outlook)}
         more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
         screen.print_json({**shown, **more})
         return
     screen.warn(notice)
     if incident is not None:
-        screen.out.print(picture(incident, has_attempts=verbose))
+        screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook))
     elif unresolved:
         screen.out.print(overview.table(unresolved))
         screen.warn(f"Only the newest {_MOST_SHOWN} are shown." if found != unresolved else "")

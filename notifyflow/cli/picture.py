@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from notifyflow.cli.screen import plain
-from notifyflow.core.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
     EscalationState,
@@ -22,7 +22,9 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
+from notifyflow.core.outlook import Outlook
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.wording.outlook import sentences
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -81,13 +83,16 @@ def local_and_utc(at: datetime, zone: tzinfo | None = None) -> str:
     return f"{text} ({utc:%H:%M:%S} UTC)" if utc.date() == here.date() else f"{text} ({utc:%Y-%m-%d %H:%M:%S} UTC)"
 
 
-def picture(status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo | None = None) -> RenderableType:
+def picture(
+    status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo | None = None, outlook: Outlook | None = None
+) -> RenderableType:
     """Draw an incident with its escalations and notifications.
 
     Args:
         status: The incident.
         has_attempts: Whether each attempt has a line, too.
         zone: The zone of its times; None for the local one.
+        outlook: What comes next; None shows nothing of it.
     """
     facts, times = status.facts, Times(status.facts.opened_at, zone)
 
@@ -99,6 +104,7 @@ def picture(status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo 
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
         parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
+        parts += [] if outlook is None else _next(each.facts, outlook, times)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
     return Panel(
@@ -173,6 +179,12 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
     if by == facts.recipient_id:
         return f"acknowledged it{_way(acknowledged.get('via', ''))}"
     return f"no longer paged: {_name(status, by) or 'somebody'} acknowledged it"
+
+
+def _next(facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:
+    """Return what comes next for an escalation, in a line for each event."""
+    found = sentences(outlook.escalations.get(facts.id, ()), facts, now=outlook.now, brief=times.brief)
+    return [Text.assemble("    ", ("next: " if not place else "      ", "dim"), plain(each)) for place, each in enumerate(found)]
 
 
 def _about(notification: NotificationFacts) -> str:

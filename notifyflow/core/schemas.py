@@ -25,9 +25,11 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
+from notifyflow.core.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.policy import Policy
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
 from notifyflow.core.wording import text
+from notifyflow.core.wording.outlook import sentence
 
 Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 """A text, or null where it is not known."""
@@ -240,6 +242,40 @@ class PauseDocument(Document):
     paused_at: datetime
     paused_by: str
     is_for_critical: bool
+
+
+class ComingDocument(Document):
+    """One event that comes next if no result, receipt or reply comes in."""
+
+    recipient: str = Field(description="The recipient's id.")
+    round: int = Field(description="The recipient's round that it belongs to.")
+    what: What
+    at: datetime | None = Field(description="When it comes; null if a person decides when.")
+    channels: list[str] = Field(description="The channels that it concerns.")
+    provider: Text = Field(description="The provider of the latest attempt.")
+    attempt: int | None = Field(description="The number of the attempt.")
+    tier: int | None = Field(description="The number of the tier that opens.")
+    repetition: int | None = Field(description="The number of the policy's round that starts.")
+    state: EscalationState | None = Field(description="The state in which the escalation settles.")
+    wait: Wait | None = Field(description="What an attempt waits for.")
+    premise: Premise | None = Field(description="The condition on which it comes.")
+    text: str = Field(description="The event in words, with times in UTC.")
+
+    @classmethod
+    def all_of(cls, status: IncidentStatus, outlook: Outlook) -> list[Self]:
+        """Build the events of all escalations of an incident."""
+        return [
+            cls.model_validate(
+                {
+                    **_values(coming),
+                    "recipient": each.facts.recipient_id,
+                    "round": each.facts.round,
+                    "text": sentence(coming, now=outlook.now, brief=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC"),
+                }
+            )
+            for each in status.escalations
+            for coming in outlook.escalations.get(each.facts.id, ())
+        ]
 
 
 class FindingDocument(Document):

@@ -177,7 +177,21 @@ def seems_broken(silence: Silence) -> bool:
 
 def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Interval] = ()) -> bool:
     """Return whether a SENT row has waited for its receipt for so long that it is no longer waited for."""
-    return _awaits_receipt(row) and now >= _unconfirmed_at(row, policy, outages)
+    return _awaits_receipt(row) and now >= unconfirmed_at(row, policy, outages)
+
+
+def receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
+    """Return when the deciding receipt of a SENT row becomes overdue; None if none is awaited."""
+    if row.state is not NotificationState.SENT:
+        return None
+    latest = counted(row)[-1]
+    return latest.receipt_due_at and moved(latest.receipt_due_at, context.outages, since=latest.started_at)
+
+
+def unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
+    """Return when the receipt of a SENT row is no longer waited for."""
+    latest = counted(row)[-1]
+    return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
 
 
 def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
@@ -287,20 +301,8 @@ def _awaits_receipt(row: NotificationFacts) -> bool:
 
 def _is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Return whether the deciding receipt of a SENT row is overdue."""
-    due_at = _receipt_due_at(context, row)
+    due_at = receipt_due_at(context, row)
     return due_at is not None and now >= due_at
-
-
-def _receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
-    if row.state is not NotificationState.SENT:
-        return None
-    latest = counted(row)[-1]
-    return latest.receipt_due_at and moved(latest.receipt_due_at, context.outages, since=latest.started_at)
-
-
-def _unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
-    latest = counted(row)[-1]
-    return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
 
 
 def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
@@ -324,10 +326,10 @@ def _tier_timers(context: DecisionContext) -> Iterator[datetime]:
 
 
 def _row_timers(context: DecisionContext, row: NotificationFacts) -> Iterator[datetime]:
-    receipt_due_at = _receipt_due_at(context, row)
-    if receipt_due_at is not None:
-        yield receipt_due_at
-        yield _unconfirmed_at(row, context.escalation.policy, context.outages)
+    overdue_at = receipt_due_at(context, row)
+    if overdue_at is not None:
+        yield overdue_at
+        yield unconfirmed_at(row, context.escalation.policy, context.outages)
     suspected_at = _suspected_at(context, row)
     if suspected_at is not None:
         yield suspected_at

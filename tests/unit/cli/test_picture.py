@@ -10,6 +10,8 @@ from rich.console import Console
 from notifyflow.cli.picture import Times, explain, picture
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import AttemptState, EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.outlook import Coming, Outlook, Premise, Wait, What
+from notifyflow.core.schemas import ComingDocument
 from notifyflow.core.views import IncidentStatus, Note
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification
 
@@ -17,9 +19,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
 TIMES = Times(AT, BERLIN)
 
 
-def drawn(status: IncidentStatus, *, zone: tzinfo = BERLIN, has_attempts: bool = False) -> str:
+def drawn(status: IncidentStatus, *, zone: tzinfo = BERLIN, has_attempts: bool = False, outlook: Outlook | None = None) -> str:
     console = Console(file=io.StringIO(), width=180, force_terminal=False)
-    console.print(picture(status, zone=zone, has_attempts=has_attempts))
+    console.print(picture(status, zone=zone, has_attempts=has_attempts, outlook=outlook))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -40,6 +42,43 @@ def test_an_incident_shows_every_recipient_channel_and_why():
     ):
         assert shown in text
     assert "slack, attempt 1 of 5, no such channel (404)" in text
+
+
+NEXT = Outlook(
+    now=AT,
+    escalations={
+        "e-ben": (
+            Coming(
+                what=What.ATTEMPT,
+                at=AT + timedelta(seconds=9),
+                channels=("slack",),
+                attempt=2,
+                wait=Wait.CIRCUIT,
+                provider="slack",
+            ),
+            Coming(what=What.TIER, at=AT + timedelta(minutes=5), channels=("sms",), tier=2, premise=Premise.NOBODY_ACKNOWLEDGES),
+        )
+    },
+)
+
+
+def test_what_comes_next_is_shown_for_each_recipient():
+    shown = drawn(OPEN, outlook=NEXT)
+    assert "next: slack in 9 s (attempt 2: deferred by an open circuit)" in shown
+    assert "sms at 03:19:03 unless somebody acknowledges" in shown
+    assert "next: nothing more: a page was sent" in shown
+    assert "next:" not in drawn(OPEN)
+
+
+def test_what_comes_next_is_one_document_an_event():
+    first, second = ComingDocument.all_of(OPEN, NEXT)
+    assert (first.recipient, first.round, first.wait, first.text) == (
+        "ben",
+        1,
+        Wait.CIRCUIT,
+        "slack in 9 s (attempt 2: deferred by an open circuit)",
+    )
+    assert (second.tier, second.text) == (2, "sms at 2026-11-25 02:19:03 UTC unless somebody acknowledges")
 
 
 def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:

@@ -1,0 +1,85 @@
+"""Says what comes next, in a line for each event."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from notifyflow.core.facts import EscalationFacts
+from notifyflow.core.model import EscalationState
+from notifyflow.core.outlook import Coming, Premise, Wait, What
+
+_SOON = timedelta(minutes=1)
+_WAITS: Mapping[Wait, str] = {
+    Wait.TURN: "due, waiting for a worker",
+    Wait.RETRY: "the wait before the next attempt",
+    Wait.DOUBT: "in doubt; the provider may still report on it",
+    Wait.LIMIT: "deferred by a limit",
+    Wait.RETRY_AFTER: "deferred, since the provider asked to wait",
+    Wait.CIRCUIT: "deferred by an open circuit",
+    Wait.SUSPENSION: "deferred, since the provider refuses us",
+    Wait.PAUSE: "paused",
+}
+_PREMISES: Mapping[Premise, str] = {
+    Premise.NOBODY_ACKNOWLEDGES: "unless somebody acknowledges",
+    Premise.NOTHING_ARRIVES: "unless an earlier page arrives",
+    Premise.NO_RESULT: "unless its result is recorded",
+    Premise.NO_RECEIPT: "unless it comes",
+    Premise.NO_RELEASE: "",
+}
+
+
+def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str]) -> str:
+    """Return one event that comes, with its time and condition: ``sms in 22 s unless an earlier page arrives``."""
+    premise = "" if coming.premise is None else _PREMISES[coming.premise]
+    wait = "" if coming.wait is None else f"(attempt {coming.attempt}: {_WAITS[coming.wait]})"
+    return " ".join(part for part in (_subject(coming), _when(coming.at, now, brief), premise, wait) if part)
+
+
+def last_word(escalation: EscalationFacts, *, brief: Callable[[datetime], str]) -> str:
+    """Return why nothing more comes for the current escalation, if it has settled by itself; otherwise an empty text."""
+    if not escalation.is_current:
+        return ""
+    match escalation.state:
+        case EscalationState.REACHED:
+            how = "a page was sent"
+        case EscalationState.EXHAUSTED:
+            how = "all ways have failed"
+        case _:
+            return ""
+    alerted = "" if escalation.alerted_at is None else f", operations was told at {brief(escalation.alerted_at)}"
+    return f"nothing more: {how}{alerted}"
+
+
+def sentences(
+    coming: Sequence[Coming], escalation: EscalationFacts, *, now: datetime, brief: Callable[[datetime], str]
+) -> tuple[str, ...]:
+    """Return what comes next for an escalation, or why nothing more does; empty if a person has ended it."""
+    found = tuple(sentence(each, now=now, brief=brief) for each in coming)
+    last = last_word(escalation, brief=brief)
+    return found or ((last,) if last else ())
+
+
+def _subject(coming: Coming) -> str:
+    channels = ", ".join(coming.channels)
+    via = f" ({coming.provider})" if coming.provider else ""
+    subjects = {
+        What.ATTEMPT: channels,
+        What.TIER: channels,
+        What.DOUBT: f"{channels}{via} counts as in doubt",
+        What.OVERDUE: f"the receipt of {channels}{via} is overdue",
+        What.UNCONFIRMED: f"the receipt of {channels}{via} is no longer waited for",
+        What.EXPIRY: f"{channels} expires",
+        What.ROUND: f"round {coming.repetition}",
+        What.OPERATIONS: "operations is told",
+        What.END: "nothing more" if coming.state is EscalationState.REACHED else "all ways have failed",
+        What.DECISION: "the next decision",
+        What.RELEASE: "nothing until the quarantine ends",
+    }
+    return subjects[coming.what]
+
+
+def _when(at: datetime | None, now: datetime, brief: Callable[[datetime], str]) -> str:
+    if at is None:
+        return ""
+    if at <= now:
+        return "now"
+    return f"in {-(-(at - now) // timedelta(seconds=1))} s" if at - now < _SOON else f"at {brief(at)}"
