@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -125,6 +125,8 @@ WebUrl = Annotated[
 ]
 File = Annotated[Path, _require(Path.is_file, "is not a file")]
 Folder = Annotated[Path, _require(Path.is_dir, "is not a folder")]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["console", "json", "logfmt"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Keys = Annotated[
@@ -185,6 +187,13 @@ class Settings(BaseSettings):
         default=None, description="the http(s) URL of a monitor that alerts when heartbeats stop"
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
+    log_level: LogLevel | None = Field(
+        default=None,
+        description="debug, info, warning or error; by default info for up, web and worker, error for other commands",
+    )
+    log_format: LogFormat | None = Field(
+        default=None, description="console, json or logfmt; by default console on a terminal and json elsewhere"
+    )
     status_updates: bool = Field(
         default=True, description="false to send no status updates about who acknowledged or resolved an incident"
     )

@@ -1,11 +1,11 @@
 """Shared by all tests: Hypothesis profiles, the order of tests, and an unconfigured log."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,5 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _unconfigured_logs() -> Iterator[None]:
     """Reset the logging that a command configured in this process, which would filter the next test's log lines."""
+    before = logging.root.level, logging.root.handlers[:]
     yield
-    structlog.reset_defaults()
+    logging.root.setLevel(before[0])
+    logging.root.handlers[:] = before[1]

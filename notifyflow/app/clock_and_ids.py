@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import structlog
-
 from notifyflow.app.forks import FORKED
 from notifyflow.core.ports import Clock
 from notifyflow.errors import StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.storage.store import Store
 
-_log = structlog.get_logger("notifyflow.app")
+_log = get_logger("notifyflow.app")
 
 _MEASURE_EVERY_S = 60.0
 _MEASURE_AGAIN_AFTER_S = 1.0

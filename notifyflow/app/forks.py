@@ -4,8 +4,6 @@ import os
 import weakref
 from typing import Protocol
 
-from structlog import _output as printing  # the default logger; its locks have no public name
-
 
 class Forked(Protocol):
     """An object that a forked child cannot use as it is."""
@@ -19,8 +17,6 @@ FORKED: "weakref.WeakSet[Forked]" = weakref.WeakSet()
 
 
 def _begin_anew() -> None:
-    for lock in list(printing.WRITE_LOCKS.values()):  # held for ever where another thread was writing a line
-        lock._at_fork_reinit()  # type: ignore[attr-defined]  # as CPython's logging and threading do
     for each in list(FORKED):
         each.begin_anew()
 

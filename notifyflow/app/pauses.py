@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-import structlog
-
 from notifyflow.channels.base import Channel
 from notifyflow.core.pauses import Pause, Scope, validate_pause
+from notifyflow.log import get_logger
 from notifyflow.pipeline.pause import pause, pauses, resume
 from notifyflow.pipeline.ports import Dependencies
 
-_log = structlog.get_logger("notifyflow.app")
+_log = get_logger("notifyflow.app")
 
 
 class Pauses:
@@ -44,7 +43,7 @@ class Pauses:
         )
         pause(self._deps, new_pause)
         until = new_pause.ends_at.isoformat()
-        _log.warning("app.paused", scope=scope.value, name=name, by=by, until=until, is_for_critical=is_for_critical)
+        _log.warning("app.paused", scope=scope.value, target=name, by=by, until=until, is_for_critical=is_for_critical)
         return new_pause
 
     def end(self, scope: Scope, name: str = "", *, by: str) -> bool:
@@ -55,7 +54,7 @@ class Pauses:
         """
         was_paused = resume(self._deps, scope, name)
         if was_paused:
-            _log.warning("app.resumed", scope=scope.value, name=name, by=by)
+            _log.warning("app.resumed", scope=scope.value, target=name, by=by)
         return was_paused
 
     def in_force(self) -> tuple[Pause, ...]:

@@ -10,8 +10,6 @@ from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import structlog
-
 from notifyflow.app.database import Database
 from notifyflow.app.forks import FORKED
 from notifyflow.app.others import Others, observe
@@ -25,6 +23,7 @@ from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.settings import Settings
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from notifyflow.engine.broker import BrokerBell, Doorbell
     from notifyflow.engine.engine import EmbeddedEngine
 
-_log = structlog.get_logger("notifyflow.app")
+_log = get_logger("notifyflow.app")
 
 POLL_EVERY_S = 0.05
 """How often a caller that waits for the database's rows to change reads them."""

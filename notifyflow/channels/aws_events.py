@@ -10,13 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
 from notifyflow.channels.http import read_object
 from notifyflow.channels.tables import Status
 from notifyflow.core.model import Evidence, Receipt, Result
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 TAG = "notifyflow_attempt"
 HEADER = "X-Notifyflow-Attempt"

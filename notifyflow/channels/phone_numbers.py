@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import phonenumbers
-import structlog
 from phonenumbers import PhoneNumberType
 
-_log = structlog.get_logger("notifyflow.channels.phone")
+from notifyflow.log import get_logger
+
+_log = get_logger("notifyflow.channels.phone")
 
 _PREMIUM, _SHARED, _SATELLITE = "premium-rate", "shared-cost", "satellite"
 # ITU-T E.164, "List of ITU-T Recommendation E.164 assigned country codes": codes that belong to no country.

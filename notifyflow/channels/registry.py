@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
-import structlog
-
 from notifyflow.channels.base import Channel
 from notifyflow.errors import Fault
+from notifyflow.log import get_logger
 from notifyflow.settings import Settings
 
 GROUP = "notifyflow.channels"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def load(settings: Settings) -> Mapping[str, Channel]:

@@ -12,20 +12,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import structlog
 from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError, Undefined
 
 from notifyflow.core.model import Kind, Severity
 from notifyflow.core.wording import text
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault
+from notifyflow.log import get_logger
 
 _MARKUP = (".html.jinja", ".xml.jinja")
 _MRKDWN = ".mrkdwn.jinja"
 FIELDS = (*(field.name for field in fields(Content)), "details", "links", "other_labels", "look", "web_addresses")
 OPTIONAL = ("slack/text.mrkdwn.jinja",)
 """Templates that operators may have, and that are not shipped."""
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 SAMPLE = Content(
     kind=Kind.PAGE,

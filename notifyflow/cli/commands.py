@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import notifyflow
+from notifyflow.app import log_output
 from notifyflow.cli import (
     administration,
     configuration,
@@ -14,7 +15,6 @@ from notifyflow.cli import (
     files,
     housekeeping,
     keys,
-    log,
     overview,
     pauses,
     screen,
@@ -55,7 +55,7 @@ Namespace = Annotated[
 
 def main() -> None:
     """Run the command line; errors of notifyflow are shown without a traceback."""
-    log.to_stderr()
+    log_output.to_stderr(default="error")
     try:
         app()
     except NotifyflowError as error:

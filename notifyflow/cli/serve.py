@@ -1,13 +1,13 @@
 """The commands that keep running: everything in one process, the web service, the sandbox; and the demo."""
 
-import logging
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import typer
 
 import notifyflow
-from notifyflow.cli import log, screen
+from notifyflow.app import log_output
+from notifyflow.cli import screen
 from notifyflow.errors import PortUnavailable
 from notifyflow.settings import Settings
 
@@ -52,7 +52,7 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
     files = serving.raise_file_limit()
     bounds = Bounds(connections=serving.connections_within(files, settings.web_connections))
     with notifyflow.NotifyFlow(settings) as flow, _bind(port, lambda: serving.listen(host, port)) as listening:
-        log.to_stderr(logging.INFO)
+        log_output.to_stderr(default="info")
         begin(flow)
         application = flow.asgi()
         serving.freeze()

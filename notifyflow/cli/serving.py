@@ -1,7 +1,6 @@
 """Serves an ASGI application on a socket, in a thread of its own."""
 
 import gc
-import logging
 import resource
 import signal
 import socket
@@ -14,12 +13,10 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from notifyflow.cli.log import SameLineOnce
 from notifyflow.cli.timed_http import Bounds, Hall, TimedProtocol
 
 _BURST = 128
 _RESERVED = 256
-_SAME_LINE_ONCE = SameLineOnce()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,11 +73,10 @@ def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None
         ws="none",
         access_log=False,  # the path of a magic link is a secret
         server_header=False,
+        log_config=None,  # its lines look like ours
         log_level="warning",
         backlog=_BURST,  # so many may be accepted before any is counted
     )
-    for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addFilter(_SAME_LINE_ONCE)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="notifyflow-web", daemon=True)
     thread.start()

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import dramatiq
-import structlog
 
 from notifyflow.core.model import Severity
 from notifyflow.engine.reporter import RING_SIZE, place
 from notifyflow.engine.ring import queue_name
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 URGENT = 1
 """The priority of rings for CRITICAL notifications among those that wait for a thread."""

@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-import structlog
-
 from notifyflow.channels.base import Channel, Provider
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Result, Severity
@@ -29,10 +27,11 @@ from notifyflow.errors import (
     StorageError,
     StorageUnavailable,
 )
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
 from notifyflow.pipeline.rings import unring
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _TURN = timedelta(milliseconds=250)
 """How long the sends of one claim take together; more would keep rows from idle threads."""

@@ -6,18 +6,17 @@ A message that is found is not sent again. If none is found, or the provider doe
 from collections.abc import Sequence
 from dataclasses import replace
 
-import structlog
-
 from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import NotifyflowError
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Claimed, Dependencies
 from notifyflow.pipeline.receive import receive
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 
 def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Result | None:

@@ -6,17 +6,16 @@ When the queue or the database is unavailable, it waits and goes on; messages it
 import threading
 from collections.abc import Callable
 
-import structlog
-
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
 from notifyflow.core.model import Receipt
 from notifyflow.core.retry import pause_s
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 

@@ -7,15 +7,14 @@ import threading
 import time
 from datetime import timedelta
 
-import structlog
-
 from notifyflow.channels.monitor import Monitor
 from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError, StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.pipeline.heartbeat import Pulse, beat
 from notifyflow.pipeline.ports import Dependencies
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _LOOKS_A_BEAT = 10
 _VOUCHES_FOR_S = 60.0  # a sweep without a broker sends due notifications itself, which takes time

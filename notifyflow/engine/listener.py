@@ -7,11 +7,11 @@ import threading
 from collections import defaultdict
 
 import redis
-import structlog
 
 from notifyflow.engine.ring import NAMESPACE
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 TOPIC = f"{NAMESPACE}:rings"
 """The topic to which the name of a queue is published when a ring is stored in it."""

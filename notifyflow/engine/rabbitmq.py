@@ -12,18 +12,18 @@ from copy import copy
 from typing import Any
 
 import pika
-import structlog
 from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker, _RabbitmqConsumer, _RabbitmqMessage
 from dramatiq.errors import ConnectionClosed, DecodeError
-from dramatiq.logging import get_logger
+from dramatiq.logging import get_logger as get_dramatiq_logger
 from dramatiq.middleware import Middleware
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 
 from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _LOST = (AMQPError, AMQPConnectorException, OSError)
 _PATIENCE_S = 2.0
@@ -148,7 +148,7 @@ class _RingConsumer(_RabbitmqConsumer):
 
     def __init__(self, broker: RabbitmqDoorbell, queue_name: str, prefetch: int, timeout: int) -> None:
         self.broker, self.queue_name = broker, queue_name
-        self.logger = get_logger(__name__, type(self))
+        self.logger = get_dramatiq_logger(__name__, type(self))
         self.known_tags: set[int] = set()
         self._is_reading = True
         address = copy(broker.address)

@@ -6,16 +6,15 @@ Each batch has a thread of its own, so that no acknowledgement waits for a provi
 import threading
 from collections.abc import Mapping, Sequence
 
-import structlog
-
 from notifyflow.channels.abilities import Recalls
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import LIVE, Delivery, Mode
 from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Recall
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 
 class Recaller:

@@ -9,19 +9,18 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import structlog
-
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Severity
 from notifyflow.core.retry import pause_s
 from notifyflow.engine.reporter import place
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.pipeline.gathering import Gathering, Ticket
 from notifyflow.pipeline.ports import NOTHING, Claimed, Consequences, Dependencies
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.use_case import Settled, led_to
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _MOST_OPEN = 20
 _LONGEST_OPEN = timedelta(milliseconds=50)

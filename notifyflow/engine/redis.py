@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import redis
-import structlog
 from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer, _scripts
 from dramatiq.common import compute_backoff
@@ -17,8 +16,9 @@ from redis.retry import Retry
 
 from notifyflow.engine.listener import TOPIC, Listener
 from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring, rung_for
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _OPTIONS = {"redis_message_id"}
 _PAUSE_S = 0.1

@@ -7,17 +7,16 @@ from itertools import groupby
 from math import ceil
 from typing import Protocol
 
-import structlog
-
 from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Consequences, Recall, Transactions
 from notifyflow.pipeline.rings import unring
 from notifyflow.storage.work import Due
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 RING_SIZE = 8
 """The most notifications in one ring: few enough that workers share a crowd, and a ring does not hold a thread for long."""

@@ -9,19 +9,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-import structlog
-
 from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import Mode
 from notifyflow.engine.reporter import Reporter, place
 from notifyflow.errors import ProviderError, StorageUnavailable
+from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.status_polling import claim_poll, find_attempts_to_poll
 from notifyflow.storage.attempts import AttemptToPoll
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 POLL_EVERY = timedelta(seconds=5)
 _MOST_A_POLL = 50

@@ -4,14 +4,13 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-import structlog
-
 from notifyflow.core.ports import Clock
 from notifyflow.core.retry import pause_s
 from notifyflow.engine.reporter import place
 from notifyflow.errors import StorageUnavailable
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger("notifyflow.engine")
+_log = get_logger("notifyflow.engine")
 
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0

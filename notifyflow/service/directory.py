@@ -5,14 +5,13 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import structlog
-
 from notifyflow.core.intake.directory import NOBODY, Directory, read_directory
 from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, InvalidDirectory
+from notifyflow.log import get_logger
 
-_log = structlog.get_logger("notifyflow.app")
+_log = get_logger("notifyflow.app")
 
 _BROKEN = "its file was changed and cannot be used; the version before stays in force (see `notifyflow directory check`)"
 _AT_REST_AFTER = timedelta(seconds=1)

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from notifyflow.core import links
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
@@ -21,6 +19,7 @@ from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
 from notifyflow.errors import NAMED, Fault, NotFound
+from notifyflow.log import get_logger
 from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
@@ -42,7 +41,7 @@ from notifyflow.storage.store import Store
 
 T = TypeVar("T")
 
-_log = structlog.get_logger("notifyflow.app")
+_log = get_logger("notifyflow.app")
 
 SUBMIT_WITHIN_S = 5.0
 """How long a sender waits for the database at most: connecting, the check of the schema and every statement included."""

@@ -3,7 +3,6 @@
 import traceback
 from functools import lru_cache
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -14,11 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, NotFound, RejectedCallback, StorageError
+from notifyflow.log import get_logger
 from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 
-_log = structlog.get_logger("notifyflow.web")
+_log = get_logger("notifyflow.web")
 
 
 def build(context: Context) -> FastAPI:

@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from notifyflow.channels.abilities import ReadsCallbacks, ReadsReplies, Responds
 from notifyflow.channels.base import Callback, Provider
 from notifyflow.errors import ProviderError, RejectedCallback
+from notifyflow.log import get_logger
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.paths import target_below
 
-_log = structlog.get_logger("notifyflow.web")
+_log = get_logger("notifyflow.web")
 
 BODY_LIMIT_BYTES = 64 * 1024
 _SNS_LIMIT_BYTES = 512 * 1024  # a message has up to 256 KiB (SNS API Reference, Publish), and more when escaped

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -23,12 +22,13 @@ from notifyflow.core.model import Via
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.core.wording import text
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
+from notifyflow.log import get_logger
 from notifyflow.web.auth import Gate
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 
-_log = structlog.get_logger("notifyflow.web")
+_log = get_logger("notifyflow.web")
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; senders do not retry after a 413
 

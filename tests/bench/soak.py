@@ -16,7 +16,8 @@ import redis
 from psycopg import sql
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
-from notifyflow.cli import log, serving
+from notifyflow.app import log_output
+from notifyflow.cli import serving
 from notifyflow.core.model import Kind, NotificationState
 from notifyflow.core.policy import Retries, Schedule, Tier
 from notifyflow.storage.store import Store
@@ -169,7 +170,7 @@ def _rows(samples: Sequence[Sample]) -> str:
 
 def main() -> int:
     """Soak, write the figures, and return whether all of them are flat."""
-    log.to_stderr()
+    log_output.to_stderr(default="error")
     with (
         tempfile.TemporaryDirectory(prefix="soak-") as folder,
         postgres() as server,

@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from notifyflow.sandbox.system import Sandbox
 from tests.chaos import recovery, scenarios
 from tests.chaos.field import ROOT, EarlierClock, Field, Verdict, until
@@ -208,7 +206,7 @@ def main(wanted: Sequence[str]) -> int:
     if unknown := set(wanted) - SECTIONS.keys():
         sys.stderr.write(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}\n")
         return 2
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.basicConfig(level=logging.ERROR)
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         servers = (stack.enter_context(server()) for server in (postgres, redis_server, rabbitmq_server))

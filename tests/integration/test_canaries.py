@@ -13,7 +13,6 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
-import structlog
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
@@ -57,18 +56,14 @@ def lines() -> Iterator[io.StringIO]:
     handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
     handler.addFilter(lambda record: record.name not in ("mail.log", "httpx"))  # the stand-in, the test's own client
     logging.root.addHandler(handler)
-    before = logging.root.level, structlog.get_config()
+    ours = logging.getLogger("notifyflow")
+    before = logging.root.level, ours.level
     logging.root.setLevel(logging.INFO)
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(bool_as_flag=False)],
-        logger_factory=structlog.PrintLoggerFactory(written),
-        wrapper_class=structlog.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
+    ours.setLevel(logging.DEBUG)
     yield written
-    structlog.configure(**before[1])
     logging.root.removeHandler(handler)
     logging.root.setLevel(before[0])
+    ours.setLevel(before[1])
 
 
 def an_incident(key: str) -> Incident:

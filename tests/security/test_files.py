@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.store import Store
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
+from tests.log_lines import capture_logs
 
 PHONE = "+15005550123"
 MARKS = (PHONE, "Ada-mark", "ada-mark@example.com", "body-mark")

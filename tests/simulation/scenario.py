@@ -1,16 +1,14 @@
 """One scenario: the people, workers and sweepers of a world drawn from one seed, and the result of its run."""
 
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
-
-import structlog
 
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.intake import validation
@@ -30,6 +28,7 @@ from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.parts import Part
+from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
@@ -178,7 +177,7 @@ class Scenario:
         """Run the world with its faults, heal it, let it settle, and check the invariants."""
         world, violation = self.world, ""
         try:
-            with _silent_log(self._on_log):
+            with heard(lambda _, event, facts: self._on_log(event, facts)):
                 self._draw_faults()
                 self._write_script()
                 world.run(self._is_settled, until_s=self._heals_s, steps=STEPS)
@@ -550,20 +549,3 @@ class Scenario:
 def simulate(seed: int, variant: Variant = Variant()) -> RunResult:
     """Run one seed and return its result."""
     return Scenario(seed, variant).run()
-
-
-@contextmanager
-def _silent_log(hear: Callable[[str, dict[str, Any]], None]) -> Iterator[None]:
-    """Pass the product's log lines to the scenario."""
-
-    def pass_on(logger: Any, method: str, facts: Any) -> Any:
-        del logger, method
-        hear(facts.pop("event"), dict(facts))
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(processors=[pass_on], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
-    try:
-        yield
-    finally:
-        structlog.configure(**before)

@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from notifyflow.app import NotifyFlow
-from notifyflow.cli import log, serving
+from notifyflow.app import NotifyFlow, log_output
+from notifyflow.cli import serving
 from notifyflow.cli.demo import story
 from notifyflow.cli.demo.claims import Witness
 from notifyflow.core.model import AT_REST, EscalationState, IncidentState, NotificationState
@@ -44,8 +44,7 @@ def stage() -> Iterator[Stage]:
             "NOTIFYFLOW_OPS_RECIPIENTS": '[{"id": "operations", "email": "operations@example.com"}]',
         }
         lines = StringIO()
-        log.to_file(lines)
-        with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
+        with log_output.into(lines), NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
             yield Stage(flow, sandbox, lines)
 
 

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
@@ -24,6 +23,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
 from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.log_lines import capture_logs
 
 T = TypeVar("T")
 DEADLINE_S = 30

@@ -10,7 +10,6 @@ import pytest
 from dramatiq import Broker, Worker
 from dramatiq.middleware import TimeLimit
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.messages import OutboundMessage
@@ -23,6 +22,7 @@ from notifyflow.errors import BrokerUnavailable, InvalidSettings
 from notifyflow.settings import LONGEST_SEND_S
 from tests.integration.engine.brokers import QUEUES, RabbitmqBroker, RedisBroker, SharedBroker, poisons
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider, channels
+from tests.log_lines import capture_logs
 from tests.servers.rabbitmq import rabbitmq_server
 from tests.servers.redis import redis_server
 from tests.waiting import wait_until

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from structlog.testing import capture_logs
-
 from notifyflow import NotifyFlow, Settings
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Ledger
@@ -13,6 +11,7 @@ from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 
 T = TypeVar("T")

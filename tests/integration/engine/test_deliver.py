@@ -7,7 +7,6 @@ from threading import Barrier, Event
 from typing import TypeVar
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.core.deadlines import Outage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
@@ -33,6 +32,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
+from tests.log_lines import capture_logs
 from tests.traits import TRAITS
 
 T = TypeVar("T")

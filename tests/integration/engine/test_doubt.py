@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sms import SmsChannel
@@ -23,6 +22,7 @@ from tests.builders import a_recipient
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
+from tests.log_lines import capture_logs
 
 PHONE = "+15005550007"
 ADA = a_recipient("ada", sms=PHONE)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState
 from notifyflow.core.policy import DEFAULT, Policy, Retries, Schedule, Tier
 from notifyflow.errors import InvalidIncident, InvalidPolicy, NotFound, PermanentProviderError, TemporaryProviderError
 from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.log_lines import capture_logs
 
 DEADLINE_S = 30
 INCIDENT = Incident(key="db-1", title="orders db is down")
@@ -244,35 +244,6 @@ def test_a_forked_child_starts_an_engine_of_its_own(sqlite_url: str) -> None:
         env=os.environ | {"PYTHONPATH": str(root)},
     )
     assert done.returncode == 0, done.stderr
-
-
-FORK_WHILE_PRINTING = """
-import os, signal, sys
-import structlog
-from structlog import _output
-from notifyflow import NotifyFlow
-
-flow = NotifyFlow.from_env()
-log = structlog.get_logger()
-log.info("parent")
-(lock,) = _output.WRITE_LOCKS.values()
-lock.acquire()  # as a thread does that is writing a line
-child = os.fork()
-if not child:
-    signal.alarm(20)
-    log.info("child")
-    os._exit(0)
-lock.release()
-_, status = os.waitpid(child, 0)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-def test_a_child_that_was_forked_while_a_line_was_printed_can_log() -> None:
-    root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", FORK_WHILE_PRINTING], capture_output=True, text=True, timeout=120, cwd=root)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "child" in done.stdout
 
 
 def test_a_script_that_never_closes_still_delivers_due_notifications(sqlite_url: str) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from structlog.testing import capture_logs
-
 from notifyflow.core.caps import Caps
 from notifyflow.core.model import NotificationState, Severity
 from notifyflow.core.policy import DEFAULT
@@ -17,6 +15,7 @@ from notifyflow.storage.store import Store
 from tests.builders import CountingIds, HandClock, a_contact, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
+from tests.log_lines import capture_logs
 from tests.traits import TRAITS
 
 CHANNELS = ("email", "slack", "sms", "voice")

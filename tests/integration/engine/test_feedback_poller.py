@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.sqs import FeedbackQueue
@@ -25,6 +24,7 @@ from tests.driver import Driver
 from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
+from tests.log_lines import capture_logs
 from tests.servers.moto import Moto, moto
 from tests.waiting import wait_until
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from structlog.testing import capture_logs
-from structlog.types import EventDict
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.channels.monitor import Monitor
@@ -15,6 +14,7 @@ from notifyflow.storage.store import Store
 from tests.driver import Driver
 from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 
 BEAT = timedelta(milliseconds=100)
@@ -39,7 +39,7 @@ def settings_for(server: HttpServer, **given: object) -> Settings:
 
 
 @pytest.fixture
-def lines() -> Iterator[list[EventDict]]:
+def lines() -> Iterator[list[dict[str, Any]]]:
     """What is logged, from before a heartbeat begins: it says a reason once."""
     with capture_logs() as captured:
         yield captured
@@ -65,7 +65,7 @@ def test_a_process_that_delivers_pings_the_monitor_again_and_again(sqlite_url: s
 
 
 def test_without_a_clean_sweep_the_monitor_is_not_pinged_and_the_log_says_why(
-    lines: list[EventDict], beating: Heartbeat, server: HttpServer
+    lines: list[dict[str, Any]], beating: Heartbeat, server: HttpServer
 ) -> None:
     wait_until(lambda: bool(lines))
     beating.note_sweep(is_clean=False)

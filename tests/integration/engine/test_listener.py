@@ -7,13 +7,13 @@ from itertools import islice, takewhile
 
 import pytest
 from dramatiq import MessageProxy
-from structlog.testing import capture_logs
 
 from notifyflow.core.model import Severity
 from notifyflow.engine.broker import BrokerBell
 from notifyflow.engine.listener import TOPIC, Listener
 from notifyflow.engine.redis import RedisDoorbell, connect
 from notifyflow.engine.ring import rung_for
+from tests.log_lines import capture_logs
 from tests.servers.redis import Redis, redis_server
 from tests.waiting import wait_until
 

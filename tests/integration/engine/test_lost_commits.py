@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.messages import OutboundMessage
@@ -20,6 +19,7 @@ from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.integration.engine.test_deliver import Scene
 from tests.integration.storage.samples import begin, count
+from tests.log_lines import capture_logs
 from tests.servers.postgres import Postgres
 from tests.servers.relay import Deaf
 

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.app.others import Others, observe
@@ -14,6 +13,7 @@ from notifyflow.storage.store import Store
 from tests.builders import HandClock
 from tests.facts import LEASE, NOW
 from tests.integration.storage.samples import a_page, begin, claim
+from tests.log_lines import capture_logs
 
 SOON = NOW + timedelta(seconds=9)
 

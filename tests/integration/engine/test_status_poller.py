@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.channels.base import Accepted, Channel
 from notifyflow.channels.sms import SmsChannel
@@ -28,6 +27,7 @@ from tests.builders import REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
+from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 
 PHONE = "+15005550007"

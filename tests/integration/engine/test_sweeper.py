@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.errors import StorageUnavailable
 from tests.builders import HandClock
+from tests.log_lines import capture_logs
 
 DEADLINE_S = 30
 CLOCK = HandClock()

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import requests
 from slack_sdk.signature import SignatureVerifier
-from structlog.testing import capture_logs
-from structlog.typing import EventDict
 from twilio.request_validator import RequestValidator
 from typer.testing import CliRunner
 
@@ -28,6 +27,7 @@ from notifyflow.sandbox.inbox import Card, Message
 from notifyflow.sandbox.slack import SIGNING_SECRET
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.sandbox.twilio import AUTH_TOKEN, SMS_FROM
+from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 
 DEADLINE_S = 30
@@ -410,7 +410,7 @@ def test_two_signing_secrets_are_valid_at_the_same_time(system: System) -> None:
 # -- what follows
 
 
-def recalls(lines: list[EventDict]) -> list[str]:
+def recalls(lines: list[dict[str, Any]]) -> list[str]:
     return [line["event"] for line in lines if "recall" in line["event"]]
 
 

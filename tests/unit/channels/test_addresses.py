@@ -3,7 +3,6 @@
 import traceback
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.email import EmailChannel
@@ -14,6 +13,7 @@ from notifyflow.channels.sms import SmsChannel
 from notifyflow.channels.teams import TeamsChannel
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.settings import Settings
+from tests.log_lines import capture_logs
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:endpoint/APNS/app/5e3e9847-3183-3f18-a7e8-671c3a57d4b3"
 BOT = {"NOTIFYFLOW_SLACK_BOT_TOKEN": "xoxb-1"}

@@ -3,13 +3,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from notifyflow.core.intake.directory import NOBODY
 from notifyflow.core.policy import SHIPPED
 from notifyflow.errors import StorageUnavailable
 from notifyflow.service.directory import DirectoryFile
 from tests.facts import NOW
+from tests.log_lines import capture_logs
 
 LONG_AGO = NOW - timedelta(hours=1)
 

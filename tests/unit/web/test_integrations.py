@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from notifyflow.core.intake.integrations.inbound import Action
 from notifyflow.core.intake.validation import validate_incident
 from notifyflow.errors import MissingScope, StorageUnavailable, TooManyRequests
 from tests import strategies
 from tests.asgi import Client
+from tests.log_lines import capture_logs
 from tests.unit.web.conftest import API_KEY, Backend, client_of
 
 GROUP = {"alerts": [{"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "f"}]}

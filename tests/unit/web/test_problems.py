@@ -2,11 +2,11 @@
 
 import pytest
 from fastapi import FastAPI
-from structlog.testing import capture_logs
 
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.web.problems import MEDIA_TYPE
 from tests.asgi import Client
+from tests.log_lines import capture_logs
 from tests.unit.web.conftest import Backend
 
 

@@ -1,0 +1,129 @@
+"""The log of a process of ours: where lines go, from which level on, and their shape; our lines and those of libraries alike."""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TextIO
+
+import structlog
+
+from notifyflow.log import Line
+from notifyflow.settings import LogFormat, LogLevel, Settings
+
+_SAME_LINE_EVERY_S = 1.0
+_MOST_LINES = 1_000
+# What libraries may log at most. Below INFO some log statements with their parameters, secret URLs and whole requests;
+# transitions logs five lines for every transition, pika a screenful for every lost connection, aiosmtpd the addresses of a mail.
+_AT_MOST = {
+    **dict.fromkeys(("peewee", "urllib3", "requests", "botocore", "boto3", "slack_sdk", "twilio"), logging.INFO),
+    **dict.fromkeys(("transitions", "mail.log"), logging.WARNING),
+    "pika": logging.CRITICAL,
+}
+
+
+def to_stderr(*, default: LogLevel) -> None:
+    """Log to standard error from the level on that is set, or the default, so that standard output holds only results."""
+    settings, _ = Settings.tolerant()
+    handler = _StandardError()
+    handler.addFilter(SameLineOnce())
+    handler.setFormatter(LineFormatter(settings.log_format or ("console" if os.isatty(2) else "json")))
+    handler.setLevel((settings.log_level or default).upper())
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(handler.level)
+    for name, level in _AT_MOST.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def into(file: TextIO) -> Iterator[None]:
+    """Log all of our lines into a file, as JSON, and nowhere else."""
+    ours, handler = logging.getLogger("notifyflow"), logging.StreamHandler(file)
+    handler.setFormatter(LineFormatter("json"))
+    before = ours.level, ours.propagate
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.level, ours.propagate = before
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Looks standard error up for each line: Rich replaces it while it draws a live picture, and dramatiq in its workers."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # as in logging's own handler of last resort
+        return sys.stderr
+
+
+class LineFormatter(logging.Formatter):
+    """Writes a record in one of the formats: our event and its facts, or the message of a library."""
+
+    def __init__(self, name: LogFormat) -> None:
+        super().__init__()
+        self._render = _renderer(name)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line = record.msg if isinstance(record.msg, Line) else Line(record.getMessage(), {})
+        level = record.levelname.lower()
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        facts = {"timestamp": at, "level": level, "logger": record.name, "event": line.event, **line.facts}
+        if record.exc_info:
+            facts["exception"] = self.formatException(record.exc_info)
+        return str(self._render(None, level, facts))
+
+
+def _renderer(name: LogFormat) -> structlog.typing.Processor:
+    match name:
+        case "console":
+            return structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback)
+        case "json":
+            return structlog.processors.JSONRenderer(ensure_ascii=False)
+        case "logfmt":
+            return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "logger", "event"], bool_as_flag=False)
+
+
+class SameLineOnce(logging.Filter):
+    """Logs the same line at most once a second, so that a client cannot fill the disk.
+
+    The next line that is logged says how many were left out (``left_out``).
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._seen: dict[object, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether ``logging`` logs the record."""
+        left_out = self._left_out((record.name, record.levelno, record.getMessage()))
+        if left_out and isinstance(record.msg, Line):
+            record.msg = Line(record.msg.event, {**record.msg.facts, "left_out": left_out})
+        elif left_out:
+            record.msg, record.args = f"{record.getMessage()} (left_out={left_out})", ()
+        return left_out is not None
+
+    def _left_out(self, line: object) -> int | None:
+        """Return how many equal lines were left out since the last one; None if this one is left out, too."""
+        now = self._monotonic()
+        with self._lock:
+            last, left_out = self._seen.get(line, (-_SAME_LINE_EVERY_S, 0))
+            if now - last < _SAME_LINE_EVERY_S:
+                self._seen[line] = (last, left_out + 1)
+                return None
+            if len(self._seen) >= _MOST_LINES:
+                self._seen = {seen: entry for seen, entry in self._seen.items() if now - entry[0] < _SAME_LINE_EVERY_S}
+            self._seen[line] = (now, 0)
+            return left_out
