@@ -78,6 +78,7 @@ class Checks:
         self._claimed_by: dict[str, Process] = {}
         self._claimed_late: Counter[tuple[Process, str]] = Counter()
         self._owed: dict[str, tuple[Process, float, float]] = {}  # unlogged failures: process, its start, time
+        self._unconfirmed: set[str] = set()  # those of them whose commit was not answered
         self._loosest_skew_s = 2.0
         self.alarms = Alarms(world, database, operators.covers)
 
@@ -105,6 +106,8 @@ class Checks:
         process = self._world.task.process
         if not session.is_unsure or line["event"] in _RECORDED:
             self._owed[line["row_id"]] = (process, process.booted_s, self._world.now_s)
+            if session.is_unsure:
+                self._unconfirmed.add(line["row_id"])
 
     def on_log(self, event: str, facts: dict[str, Any]) -> None:
         """Strike logged failures off the list, and require that a fenced-off worker has lost its lease."""
@@ -239,7 +242,8 @@ class Checks:
         require(set(accepted) <= set(stored), "1: an incident that was accepted is not stored")
         for row_id, (process, booted_s, at_s) in self._owed.items():
             has_gone_on = max(at_s, process.paused_until_s) < self._world.now_s - _LOGS_WITHIN_S
-            is_excused = process.is_dead or process.booted_s != booted_s or not has_gone_on
+            is_cut_short = row_id in self._unconfirmed and process.interrupted_s >= at_s  # while it read the commit back
+            is_excused = process.is_dead or process.booted_s != booted_s or not has_gone_on or is_cut_short
             require(is_excused, f"the failure of {row_id[-4:]} was logged by nobody")
         now = START + timedelta(seconds=self._world.now_s)
         found = read(lambda db: Reads(db).audits.page("", now=now)).findings + read(lambda db: Reads(db).audits.operations())
