@@ -15,6 +15,7 @@ from notifyflow.core.model import (
     AT_REST,
     LIVE,
     AttemptState,
+    Ended,
     EscalationState,
     IncidentState,
     Kind,
@@ -272,7 +273,8 @@ class Checks:
     ) -> None:
         """Require that the next tier is open if its rule is met.
 
-        A suspicion comes and goes, and is left out, until all is at rest: then what is overdue has been so for long.
+        A suspicion comes and goes, and is left out, until all is at rest: then what is overdue has been so for long. Where clocks
+        differ, a round is over once pages have expired by the clock of a worker.
         """
         facts = escalation.facts
         if not is_at_rest:
@@ -287,7 +289,8 @@ class Checks:
             outages=outages,
             stops=stops,
         )
-        is_live = facts.is_current and facts.state in LIVE
+        is_over = self._world.widest_skew_s > 0 and any(row.ended is Ended.EXPIRED for row in escalation.notifications)
+        is_live = facts.is_current and facts.state in LIVE and not is_over
         require(not (is_live and opens(context, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
