@@ -87,8 +87,8 @@ async def serve(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.
                 await reader.read()
             case Silence.CUT:
                 writer.transport.abort()
-    except (ConnectionError, asyncio.IncompleteReadError):
-        pass  # the client has left
+    except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        pass  # the client has left, or the server stops (of a task that was cancelled, Python 3.11 prints a traceback)
     finally:
         writer.close()
 

@@ -11,7 +11,7 @@ from notifyflow.sandbox.inbox import Message, Text
 from notifyflow.sandbox.system import Sandbox
 
 
-def test_it_leaves_no_thread_and_no_connection_behind() -> None:
+def test_it_leaves_no_thread_no_connection_and_no_traceback_behind(caplog: pytest.LogCaptureFixture) -> None:
     before = set(threading.enumerate())
     with Sandbox() as sandbox:
         sandbox.script("slack: hang")
@@ -26,6 +26,7 @@ def test_it_leaves_no_thread_and_no_connection_behind() -> None:
             assert waiting.recv(1) == b""
             waiting.close()
     assert set(threading.enumerate()) == before
+    assert not caplog.records
 
 
 def test_it_starts_again_where_it_was_and_keeps_its_inbox_and_script() -> None:
