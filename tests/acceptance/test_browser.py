@@ -12,6 +12,7 @@ from notifyflow.cli import serving
 from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
+from tests import axe
 from tests.browser import Browser, browser
 from tests.renderers import mail_of
 
@@ -91,9 +92,11 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
             for _ in range(50):
                 assert requests.get(link, timeout=30).status_code == 200
             page.emulate(390, 844, scheme=scheme)
+            axe.prepare(page)
 
             page.open(sandbox.url)
             assert "orders db <b>is</b> down" in page.text
+            assert axe.faults(page) == []
 
             page.open(link)
             assert "orders db <b>is</b> down" in page.text
@@ -102,12 +105,14 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
             assert page.evaluate("document.querySelector('button').getBoundingClientRect().height") >= 44
             assert page.requests == []
             assert page.evaluate("document.scripts.length") == 0
+            assert axe.faults(page) == []
             status = flow.status("db-1")
             assert status.facts.state is IncidentState.OPEN
 
             page.click("button")
             assert "You acknowledged it." in page.text
             assert page.evaluate("document.querySelector('button')") is None
+            assert axe.faults(page) == []
             status = flow.status("db-1")
             assert (status.facts.state, status.facts.acknowledged_by, status.facts.acknowledged_via) == (
                 IncidentState.ACKNOWLEDGED,
@@ -117,3 +122,7 @@ def test_scanners_acknowledge_nothing_and_a_person_follows_the_link_looks_and_ac
 
             page.open(link + "x")
             assert "This link is invalid" in page.text
+            assert axe.faults(page) == []
+
+            page.open(serving.url_of(web))
+            assert axe.faults(page) == []

@@ -98,6 +98,7 @@ def test_a_link_that_we_never_signed_is_refused(client: Client, backend: Backend
     page = client.request(method, f"/a/{token}")
     assert page.status_code == 404
     assert "This link is invalid." in page.text
+    assert "or run <code>notifyflow ack KEY</code>." in page.text
     assert backend.acknowledged == []
 
 
