@@ -1,13 +1,19 @@
-"""Takes the pictures of the documentation: the demo's output, the sandbox's inbox, and the page behind the link."""
+"""Takes a gallery of all messages and pages, for whoever changes them, and the ten pictures of the documentation."""
 
 import base64
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from jinja2 import Environment, FileSystemLoader
+from messages import INCIDENTS, messages
 from rich.console import Console
 
-from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings, Severity
+from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
 from notifyflow.cli import log, serving
 from notifyflow.cli.demo import show
 from notifyflow.cli.exits import Exit
@@ -15,49 +21,88 @@ from notifyflow.core.policy import Tier
 from notifyflow.sandbox.system import Sandbox
 from tests.browser import Browser, browser
 
-FOLDER = Path("docs/pictures")
-INCIDENT = Incident(
-    key="db-1",
-    title="orders db is down",
-    body="No primary since 02:13 UTC. Orders are refused.",
-    severity=Severity.CRITICAL,
-    source="grafana",
-    url="https://grafana.example.com/d/orders",
-    labels={"team": "orders"},
-)
+DOCS = Path("docs/pictures")
+GALLERY = Path("docs/_build/gallery")
+PHONE, DESKTOP = 390, 1100
+IN_DOCS = {
+    **{f"{channel} page CRITICAL": channel for channel in ("email", "slack", "teams", "push", "sms", "voice")},
+    "web acknowledge": "acknowledge",
+    "web acknowledged": "acknowledged",
+}
 EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email", "slack", "teams", "push", "sms", "voice")),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One picture of the gallery."""
+
+    group: str
+    name: str
+    file: str
 
 
 def main() -> None:
     """Take all pictures."""
-    FOLDER.mkdir(exist_ok=True)
+    for folder in (DOCS, GALLERY):
+        folder.mkdir(parents=True, exist_ok=True)
     log.to_file(StringIO())
     picture_the_demo()
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web:
-        variables = sandbox.settings() | {
-            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/pictures.db",
-            "NOTIFYFLOW_PUBLIC_URL": serving.url_of(web),
-        }
-        with (
-            NotifyFlow(Settings.from_variables(variables)) as flow,
-            serving.served(flow.asgi(), web),
-            browser(Path(folder)) as page,
-        ):
-            link = fill_the_inbox(flow, sandbox)
-            shoot(page, link, "acknowledge", width=390, height=620, scale=2)
-            shoot(page, sandbox.url, "inbox", width=860, height=1560, scale=1)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as page:
+        page.call("Emulation.setScrollbarsHidden", hidden=True)
+        shots = [*shoot_messages(page), *shoot_pages(page, folder)]
+    template = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("gallery.html")
+    groups = {name: [shot for shot in shots if shot.group == name] for name in dict.fromkeys(shot.group for shot in shots)}
+    (GALLERY / "index.html").write_text(template.render(groups=groups))
+    print(GALLERY / "index.html")
 
 
 def picture_the_demo() -> None:
-    """Run the demo and return the end of its output."""
+    """Run the demo and picture the end of its output."""
     console = Console(record=True, width=110, file=StringIO())
     if show.run(console) is not Exit.OK:
         raise SystemExit("The demo told something that is not true.")
-    console.save_svg(str(FOLDER / "demo.svg"), title="notifyflow demo")
+    console.save_svg(str(DOCS / "demo.svg"), title="notifyflow demo")
 
 
-def fill_the_inbox(flow: NotifyFlow, sandbox: Sandbox) -> str:
-    """Page one person on every channel; return the link in her email."""
+def shoot_messages(page: Browser) -> Iterator[Shot]:
+    """Picture every message; those of a small screen only as on one."""
+    for channel, occasion, severity, html in messages():
+        source = GALLERY / f"{channel}-{occasion}-{severity}.html".replace(" ", "-").replace(",", "")
+        source.write_text(html)
+        widths = (PHONE, DESKTOP) if channel in ("email", "slack", "teams") else (PHONE,)
+        group = f"{channel}: {occasion}"
+        yield from shoot(page, source.absolute().as_uri(), group, f"{channel} {occasion} {severity}", widths)
+
+
+def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
+    """Picture every page of the web service and of the sandbox."""
+    with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web:
+        url = serving.url_of(web)
+        variables = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder}/pictures.db",
+            "NOTIFYFLOW_PUBLIC_URL": url,
+        }
+        with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
+            pages = {"acknowledge": page_ada(flow, sandbox, INCIDENTS[0])}
+            (DOCS / "inbox.png").write_bytes(picture(page, sandbox.url, 720, "light", height=1180))
+            pages |= {f"acknowledge, {each.severity}": page_ada(flow, sandbox, each) for each in INCIDENTS[1:]}
+            pages |= {"unknown link": f"{url}/a/unknown", "start": url, "sandbox inbox": sandbox.url}
+            for name, link in pages.items():
+                yield from shoot(page, link, "web", f"web {name}", (PHONE, DESKTOP))
+            flow.acknowledge(INCIDENTS[0].key, by="ada")
+            flow.acknowledge(INCIDENTS[1].key, by="ben")
+            flow.resolve(INCIDENTS[2].key, by="ben")
+            later = {
+                "acknowledged": "acknowledge",
+                "acknowledged by Ben": "acknowledge, ERROR",
+                "resolved": "acknowledge, WARNING",
+            }
+            for name, before in later.items():
+                yield from shoot(page, pages[before], "web", f"web {name}", (PHONE, DESKTOP))
+
+
+def page_ada(flow: NotifyFlow, sandbox: Sandbox, incident: Incident) -> str:
+    """Page one person on every channel, and another in Slack; return the link in the first one's email."""
     ada = Recipient(
         id="ada",
         name="Ada",
@@ -68,21 +113,53 @@ def fill_the_inbox(flow: NotifyFlow, sandbox: Sandbox) -> str:
         phone="+15005550011",
         timezone="Europe/Berlin",
     )
-    flow.notify(INCIDENT, [ada], policy=EVERYWHERE)
+    seen = max((message.number for message in sandbox.inbox.messages()), default=0)
+    flow.notify(incident, [ada, Recipient(id="ben", name="Ben", slack=sandbox.slack_url("ben"))], policy=EVERYWHERE)
     for channel in EVERYWHERE.tiers[0].channels:
         done = "completed" if channel == "voice" else "delivered" if channel == "sms" else "sent"
-        sandbox.inbox.wait_for(lambda message, channel=channel, done=done: (message.channel, message.status) == (channel, done))
-    return next(link for link in sandbox.inbox.messages(channel="email")[0].links if "/a/" in link)
+        wanted = (channel, done)
+        sandbox.inbox.wait_for(
+            lambda message, wanted=wanted: message.number > seen and (message.channel, message.status) == wanted
+        )
+    mail = sandbox.inbox.wait_for(lambda message: message.number > seen and message.to == "ada@example.com")
+    return next(link for link in mail.links if "/a/" in link)
 
 
-def shoot(page: Browser, url: str, name: str, *, width: int, height: int, scale: int) -> None:
-    """Take a picture of a page."""
-    page.call("Emulation.setScrollbarsHidden", hidden=True)
-    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
-    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
-    page.open(url)
-    picture = page.call("Page.captureScreenshot", format="png")["data"]
-    (FOLDER / f"{name}.png").write_bytes(base64.b64decode(picture))
+def shoot(page: Browser, url: str, group: str, name: str, widths: tuple[int, ...]) -> Iterator[Shot]:
+    """Picture a page in all its forms for the gallery, and as the documentation shows it."""
+    for width in widths:
+        for scheme in ("light", "dark"):
+            file = f"{name} {width} {scheme}.png".replace(" ", "-").replace(",", "")
+            (GALLERY / file).write_bytes(picture(page, url, width, scheme))
+            yield Shot(group=group, name=f"{name}, {width} px, {scheme}", file=file)
+    if name in IN_DOCS:
+        (DOCS / f"{IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", scale=1.5))
+
+
+def picture(page: Browser, url: str, width: int, scheme: str, *, scale: float = 1, height: int = 0) -> bytes:
+    """Return a picture of a page, by default as high as the page."""
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    for tall in (height or 100, height):
+        shown = tall or page.evaluate("document.documentElement.scrollHeight")
+        page.call("Emulation.setDeviceMetricsOverride", width=width, height=shown, deviceScaleFactor=scale, mobile=False)
+        if tall:
+            page.open(url)
+    return smaller(base64.b64decode(page.call("Page.captureScreenshot", format="png")["data"]))
+
+
+def smaller(png: bytes) -> bytes:
+    """Return the same picture, compressed as well as zlib can (PNG specification, clauses 5.3 and 10)."""
+    head, data, at = png[:8], b"", 8
+    kept = []
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        kind, content = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        data += content if kind == b"IDAT" else b""
+        kept += [] if kind == b"IDAT" else [(kind, content)]
+        at += length + 12
+    kept.insert(-1, (b"IDAT", zlib.compress(zlib.decompress(data), 9)))
+    chunks = (struct.pack(">I", len(each)) + kind + each + struct.pack(">I", zlib.crc32(kind + each)) for kind, each in kept)
+    return head + b"".join(chunks)
 
 
 if __name__ == "__main__":

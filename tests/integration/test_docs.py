@@ -80,3 +80,12 @@ def test_every_command_of_a_page_exists(page: Path) -> None:
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     for target in re.findall(r"`[^`<]+ <((?!https?://)[^>`]+)>`_", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_picture_is_small_and_shown_with_words_for_those_who_do_not_see_it() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    shown = re.findall(r"^\.\. (?:image|figure):: (\S+)\n   :alt: \w+", text, re.MULTILINE)
+    assert len(shown) == len(re.findall(r"^\.\. (?:image|figure)::", text, re.MULTILINE))
+    for picture in (ROOT / "docs" / "pictures").iterdir():
+        assert f"/pictures/{picture.name}" in shown
+        assert picture.stat().st_size < 120_000, picture

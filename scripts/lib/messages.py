@@ -1,0 +1,118 @@
+"""Every message on every channel, for each severity and occasion on which there is one, as HTML."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader
+
+from notifyflow import Incident, Severity
+from notifyflow.core.model import Contact, Kind
+from notifyflow.core.wording import failures
+from notifyflow.core.wording.content import Content, compose
+from notifyflow.core.wording.segments import count
+from tests.renderers import PUSH, SLACK, SMS, TEAMS, VOICE, a_message, mail_of
+
+AT = datetime(2026, 11, 25, 2, 14, 3, tzinfo=UTC)
+ADA = Contact(recipient_id="ada", name="Ada", addresses={}, timezone="Europe/Berlin")
+LINK = "https://page.example.com/a/AZrX4kq1b7yT0mWc9Q2LfG"
+INCIDENTS = (
+    Incident(
+        key="orders-db",
+        title="orders db is down",
+        body="No primary since 02:13 UTC. Orders are refused.",
+        severity=Severity.CRITICAL,
+        source="grafana",
+        url="https://grafana.example.com/d/orders",
+        labels={"runbook_url": "https://runbooks.example.com/orders-db", "team": "orders"},
+    ),
+    Incident(
+        key="checkout-500",
+        title="checkout answers 500 to one request in five",
+        body="Began with release 418.",
+        severity=Severity.ERROR,
+        source="alertmanager",
+        url="https://alerts.example.com/checkout",
+        labels={"service": "checkout", "zone": "eu-1"},
+    ),
+    Incident(key="disk", title="the disk of orders-db-2 is 85 % full", severity=Severity.WARNING, labels={"host": "orders-db-2"}),
+    Incident(key="backup", title="the backup took 4 hours", body="It usually takes one.", severity=Severity.INFO, source="cron"),
+)
+CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
+UPDATED = ("email", "slack", "teams")
+_template = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("message.html")
+
+
+def messages() -> Iterator[tuple[str, str, str, str]]:
+    """Yield channel, occasion, severity and HTML of each message; not all channels carry status updates."""
+    for channel in CHANNELS:
+        for occasion, content in _contents(reply="ACK 7" if channel == "sms" else ""):
+            if content.kind is Kind.PAGE or channel in UPDATED:
+                yield channel, occasion, str(content.severity), _draw(channel, content)
+
+
+def _contents(reply: str) -> Iterator[tuple[str, Content]]:
+    page = {"link": LINK, "reply": reply, "others": ["Ben", "Cleo"]}
+    update = {"kind": Kind.STATUS_UPDATE, "link": None}
+    for incident in INCIDENTS:
+        yield "page", _compose(incident, **page)
+        yield "delayed page", _compose(incident, now=AT + timedelta(hours=2, minutes=3), **page)
+        yield "status update, acknowledged", _compose(incident, status_update="Ben acknowledged it", **update)
+        yield "status update, resolved", _compose(incident, status_update="resolved", is_resolved=True, **update)
+    for severity in (Severity.CRITICAL, Severity.WARNING):
+        yield "operations", _compose(_operations(severity), **page)
+
+
+def _compose(incident: Incident, *, now: datetime = AT, **more: object) -> Content:
+    times = {"now": now, "round_started_at": AT, "due_at": AT, "delayed_after": timedelta(minutes=5)}
+    return compose(incident, ADA, severity=incident.severity, ops_contact="ops@example.com", **times, **more)
+
+
+def _operations(severity: Severity) -> Incident:
+    """Return what operations is told: a recipient who was not reached, or a notice alone."""
+    first, notice = INCIDENTS[0], failures.Notice(at=AT, provider="twilio", reason="it refuses our account (20003)")
+    ways = (failures.Way(channel="email", what="failed: unknown address"), failures.Way(channel="sms", what="failed: landline"))
+    failure = failures.Failure(
+        escalation_id="e",
+        incident_id="i",
+        at=AT,
+        reason="critical_channels_failed",
+        who="Ben",
+        title=first.title,
+        severity=first.severity,
+        key=first.key,
+        url=first.url,
+        ways=ways,
+        link=LINK,
+    )
+    failed, notices = ([failure], []) if severity is Severity.CRITICAL else ([], [notice])
+    return Incident(
+        key="notifyflow-operations",
+        title=failures.headline(failed, notices, failures.Uncounted(failures=len(failed), notices=len(notices))),
+        body=failures.body(failed, notices, ZoneInfo(ADA.timezone)),
+        severity=severity,
+        source="notifyflow",
+        url=failures.place(failed),
+        labels=failures.links(failed),
+    )
+
+
+def _draw(channel: str, content: Content) -> str:
+    match channel:
+        case "email":
+            return mail_of(content)[1]
+        case "slack":
+            values = {"slack": SLACK.payload(content)}
+        case "teams":
+            values = {"teams": TEAMS.card(content)}
+        case "push":
+            values = {"push": json.loads(json.loads(PUSH.payload(a_message(content)))["APNS"])["aps"]["alert"]}
+        case "sms":
+            values = {"sms": SMS.text(content), "segments": count(SMS.text(content))}
+        case _:
+            twiml = ElementTree.fromstring(VOICE.twiml(content, "https://page.example.com"))
+            values = {"said": [each.text for each in twiml.iter("Say")]}
+    return _template.render(name=f"{channel}: {content.title}", **values)
