@@ -108,8 +108,10 @@ class VirtualSurroundings(Surroundings):
     @contextmanager
     def _opened(self) -> Iterator[None]:
         self._loop.call_soon_threadsafe(self._is_open.set)
-        yield
-        self._loop.call_soon_threadsafe(self._is_open.clear)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._is_open.clear)
 
     async def _rest(self) -> None:
         """Wait until a callback has had its effects, such as the end of a call: they precede the next callback."""
