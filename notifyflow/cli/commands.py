@@ -41,7 +41,7 @@ _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or
 
 for part in (pauses.app, serve.app, administration.app, housekeeping.app):
     app.add_typer(part)
-for group in (directory.app, keys.app, administration.db, configuration.app):
+for group in (serve.sandbox_app, directory.app, keys.app, administration.db, configuration.app):
     app.add_typer(group)
 
 _MOST_SHOWN = 100

@@ -1,6 +1,7 @@
 """The commands that keep running: everything in one process, the web service, the sandbox; and the demo."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -8,10 +9,12 @@ import typer
 import notifyflow
 from notifyflow.app import log_output
 from notifyflow.cli import screen
+from notifyflow.cli.exits import Exit
 from notifyflow.errors import PortUnavailable
 from notifyflow.settings import Settings
 
 app = typer.Typer()
+sandbox_app = typer.Typer(name="sandbox", invoke_without_command=True)
 T = TypeVar("T")
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")]
@@ -62,8 +65,9 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
             is_over.wait()
 
 
-@app.command()
+@sandbox_app.callback()
 def sandbox(
+    context: typer.Context,
     script: Annotated[list[str] | None, typer.Option(help="Faults, as in 'slack: 500 twice, then ok'; can be repeated.")] = None,
     host: Host = "127.0.0.1",
     port: Annotated[
@@ -72,6 +76,8 @@ def sandbox(
     ] = 8025,
 ) -> None:
     """Run stand-ins for Twilio, Slack, Teams, SES, SNS and SMTP, with scripted faults and an inbox page."""
+    if context.invoked_subcommand is not None:
+        return
     from notifyflow.cli import serving
     from notifyflow.sandbox.system import Sandbox
 
@@ -90,6 +96,23 @@ def sandbox(
         is_over.wait()
     finally:
         stand_ins.stop()
+
+
+@sandbox_app.command("script")
+def sandbox_script(
+    script: Annotated[str, typer.Argument(metavar="FILE|TEXT", help="A file with a script, or a script.", show_default=False)],
+    url: Annotated[str, typer.Option(help="The inbox page of the sandbox.")] = "http://127.0.0.1:8025",
+) -> None:
+    """Replace the script of a sandbox that is running; an empty text accepts everything again."""
+    from notifyflow.sandbox.remote import replace_script
+
+    is_file = "\n" not in script and Path(script).is_file()
+    try:
+        replace_script(url, Path(script).read_text("utf-8") if is_file else script)
+    except (OSError, ValueError) as error:
+        screen.warn(f"No sandbox responds at {url}: {error}. Start `notifyflow sandbox`, or give its inbox page with --url.")
+        raise typer.Exit(Exit.UNAVAILABLE) from None
+    screen.out.print("The script is in force.")
 
 
 def _bind(port: int, listen: Callable[[], T]) -> T:

@@ -189,6 +189,12 @@ class Inbox:
             and is_accepted in {None, message.is_accepted}
         )
 
+    def search(self, *, channel: str = "", to: str = "", text: str = "") -> tuple[Message, ...]:
+        """Return the messages of a channel whose address and text hold these words, in either case; empty words fit all."""
+        wanted, words = to.casefold(), text.casefold()
+        found = self.messages(channel=channel)
+        return tuple(each for each in found if wanted in each.to.casefold() and words in each.text.casefold())
+
     def counts(self) -> Mapping[str, Count]:
         """Return how many messages each channel's stand-in received and accepted."""
         counts: dict[str, Count] = {}

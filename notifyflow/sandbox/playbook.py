@@ -15,19 +15,29 @@ class Playbook:
         self._rules: dict[tuple[str, str], Rule] = {}
         self._counts: dict[tuple[str, str], int] = {}
 
-    def load(self, script: str) -> None:
+    def load(self, script: str, *, is_whole: bool = False) -> None:
         """Load a script: a line restarts its target, and one about ``all`` replaces every earlier line it covers.
+
+        A whole script replaces all earlier lines.
 
         Raises:
             InvalidScript: When it cannot be parsed; the rules in force stay.
         """
         rules = read_script(script, self._channels)
         with self._lock:
+            if is_whole:
+                self._rules.clear()
             for rule in rules:
                 if rule.channel == ALL:
                     self._rules = {key: old for key, old in self._rules.items() if rule.address and key[1] != rule.address}
                 self._rules[rule.channel, rule.address] = rule
                 self._counts[rule.channel, rule.address] = 0
+
+    @property
+    def script(self) -> str:
+        """The rules in force, as a script; it does not say how many requests they have answered."""
+        with self._lock:
+            return "\n".join(map(str, self._rules.values()))
 
     def play(self, channel: str, to: str) -> Reaction:
         """Return the reaction to the next request; a line for the address precedes one for the channel, that one ``all``."""

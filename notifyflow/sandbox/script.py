@@ -78,6 +78,11 @@ class Rule:
     address: str
     steps: tuple[Step, ...]
 
+    def __str__(self) -> str:
+        """Return the line that reads as this rule."""
+        steps = [f"{step.reaction.words}{'' if step.times is None else f' {step.times} times'}" for step in self.steps]
+        return f"{self.channel}{f' to {self.address}' if self.address else ''}: {', then '.join(steps)}"
+
     def reaction(self, number: int) -> Reaction:
         """Return the reaction to a request by its number, counted from 0; ok after the last step."""
         for step in self.steps:

@@ -8,13 +8,14 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
+from notifyflow.errors import Fault, InvalidScript
 from notifyflow.sandbox import page
 from notifyflow.sandbox.aws import AmazonStandIn, endpoint_arn
 from notifyflow.sandbox.http import Handler, HttpResponse, Request, Silence, as_json, serve
@@ -335,15 +336,38 @@ class Sandbox:
         return stand_in.accept(arrival)
 
     async def _show(self, request: Request) -> HttpResponse:
-        """Show the inbox."""
-        if request.method != "GET":
-            return HttpResponse(status=405, body="Only GET is allowed here.", headers={"Allow": "GET"})
-        match request.path:
-            case "/":
-                return HttpResponse(content_type="text/html; charset=utf-8", body=page.render(self.inbox), headers=page.HEADERS)
-            case "/inbox.json":
-                return as_json(200, page.as_values(self.inbox))
-        return HttpResponse(status=404, body="There is only / and /inbox.json.")
+        """Show the inbox, or replace the script."""
+        match request.method, request.path:
+            case "GET", "/":
+                return self._page(request.query)
+            case "GET", "/inbox.json":
+                return as_json(200, page.as_values(page.find(self.inbox, request.query)))
+            case "GET", "/script":
+                return HttpResponse(body=self._playbook.script, headers=page.HEADERS)
+            case "POST", "/script":
+                return self._replace_script(request)
+            case _, "/" | "/inbox.json" | "/script":
+                allowed = "GET, POST" if request.path == "/script" else "GET"
+                return HttpResponse(status=405, body=f"Only {allowed} is allowed here.", headers={"Allow": allowed})
+        return HttpResponse(status=404, body="There is only /, /inbox.json and /script.")
+
+    def _replace_script(self, request: Request) -> HttpResponse:
+        if not page.is_same_origin(request):
+            return HttpResponse(status=403, body="Only this sandbox's own page may send this form.")
+        script = request.form().last("script")
+        try:
+            self._playbook.load(script, is_whole=True)
+        except InvalidScript as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                return as_json(400, {"faults": [asdict(fault) for fault in error.faults]})
+            return replace(self._page({}, script, error.faults), status=400)
+        self._settle_listeners()
+        return HttpResponse(status=303, headers={"Location": "/"})
+
+    def _page(self, query: Mapping[str, str], script: str | None = None, faults: Sequence[Fault] = ()) -> HttpResponse:
+        script = self._playbook.script if script is None else script
+        body = page.render(self.inbox, query, script, faults)
+        return HttpResponse(content_type="text/html; charset=utf-8", body=body, headers=page.HEADERS)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run a task beside the response, and keep it until it is done, since the loop holds tasks only weakly."""

@@ -64,7 +64,7 @@ def test_every_command_of_a_page_exists(page: Path) -> None:
             command = tree
             for word in words[1:]:
                 commands = getattr(command, "commands", None)
-                if commands is None:
+                if commands is None or (command.invoke_without_command and word not in commands):
                     break
                 if word.startswith("-"):
                     continue

@@ -17,8 +17,9 @@ REFERENCE = (Path(__file__).parents[3] / "docs/reference/cli.rst").read_text(enc
 def commands() -> Iterator[tuple[str, list[Any]]]:
     def walk(command, path: str) -> Iterator[tuple[str, list[Any]]]:
         below = getattr(command, "commands", None)
-        if below is None:
+        if below is None or command.invoke_without_command:
             yield path, command.params
+        if below is None:
             return
         for name, each in below.items():
             yield from walk(each, f"{path} {name}")
@@ -53,5 +54,5 @@ def test_a_rule_of_the_checker_has_its_row(rule: Rule):
 
 def test_the_commands_are_these():
     alone = "send status ack resolve pause resume demo up web sandbox diagram check prune forget"
-    grouped = "directory check|keys create|keys rotate|keys list|keys revoke|db upgrade|db adopt|config check"
+    grouped = "directory check|keys create|keys rotate|keys list|keys revoke|db upgrade|db adopt|config check|sandbox script"
     assert {name.removeprefix("notifyflow ") for name, _ in commands()} == {*alone.split(), *grouped.split("|")}

@@ -73,3 +73,11 @@ def test_channels_are_refusing_from_the_moment_their_step_comes() -> None:
     assert running.refusing() == {"email", "slack", "teams", "push", "sms", "voice", "webhook"}
     running.load("sms: ok")
     assert "sms" not in running.refusing()
+
+
+def test_the_script_in_force_reads_as_the_same_rules() -> None:
+    playbook, again = Playbook(CHANNELS), Playbook(CHANNELS)
+    playbook.load("slack: 500 twice, then hang once, then ok; sms to +4930901820: 21610; email: accept, then hang; voice: key 1")
+    again.load(playbook.script, is_whole=True)
+    assert again.script == playbook.script
+    assert again._rules == playbook._rules

@@ -153,7 +153,7 @@ def test_what_was_posted_is_shown_as_it_is_indented() -> None:
     inbox = Inbox()
     content = Card(summary="incident.opened", pieces=(Piece(kind="source", text='{\n  "a": 1\n}'),))
     inbox.add(Message(channel="webhook", provider="webhook", to="status", content=content))
-    assert "<pre>{\n  &#34;a&#34;: 1\n}</pre>" in page.render(inbox)
+    assert "<pre>{\n  &#34;a&#34;: 1\n}</pre>" in page.render(inbox, {}, "")
 
 
 class _Tags(HTMLParser):
