@@ -1,5 +1,6 @@
 """The commands that keep running: everything in one process, the web service, the sandbox; and the demo."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -106,7 +107,7 @@ def sandbox_script(
     """Replace the script of a sandbox that is running; an empty text accepts everything again."""
     from notifyflow.sandbox.remote import replace_script
 
-    is_file = "\n" not in script and Path(script).is_file()
+    is_file = os.path.isfile(script)  # unlike Path's, it is False for a text that is too long for a name
     try:
         replace_script(url, Path(script).read_text("utf-8") if is_file else script)
     except (OSError, ValueError) as error:

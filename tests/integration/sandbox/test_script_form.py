@@ -17,6 +17,8 @@ from tests.browser import browser
 from tests.servers.ports import reserve_port
 from tests.waiting import wait_until
 
+LONG = f"slack: {', then '.join(['500 1 times'] * 50)}"
+
 
 def post_script(sandbox: Sandbox, script: str, **headers: str) -> requests.Response:
     return requests.post(f"{sandbox.url}/script", data={"script": script}, headers=headers, timeout=10, allow_redirects=False)
@@ -103,7 +105,7 @@ def test_in_a_browser_the_form_works_and_a_search_stays_while_messages_come(sand
 def test_the_command_replaces_the_script_by_a_text_or_a_file(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "faults.txt"
     file.write_text("# a night\nslack: 503\nteams: 404\n")
-    for script, expected in (("slack: hang", "slack: hang"), (str(file), "slack: 503\nteams: 404"), ("", "")):
+    for script, expected in (("slack: hang", "slack: hang"), (LONG, LONG), (str(file), "slack: 503\nteams: 404"), ("", "")):
         ended = CliRunner().invoke(app, ["sandbox", "script", script, "--url", sandbox.url])
         assert ended.exit_code == 0, ended
         assert in_force(sandbox) == expected
