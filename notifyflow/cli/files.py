@@ -21,7 +21,7 @@ def read(incident_file: str, recipients_file: str | None, *, policy: str = "defa
     faults: tuple[Fault, ...] = ()
     submission = _NOTHING
     try:
-        submission = read_incident(_text(incident_file))
+        submission = read_incident(text(incident_file))
     except InvalidIncident as error:
         faults = error.faults
     if recipients_file is not None:
@@ -33,13 +33,14 @@ def read(incident_file: str, recipients_file: str | None, *, policy: str = "defa
 
 def _add(submission: Submission, recipients_file: str) -> Submission:
     try:
-        return add_recipients(submission, _text(recipients_file))
+        return add_recipients(submission, text(recipients_file))
     except InvalidIncident as error:
         lost = tuple(Fault("--recipients", f"{recipients_file}: {fault.what}", fault.remedy) for fault in error.faults)
         return replace(submission, unread=(*submission.unread, *lost))
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """Return the text of a file; ``-`` is standard input."""
     try:
         if name == "-":
             raw = sys.stdin.buffer.read(LIMIT_BYTES + 1)

@@ -1,0 +1,239 @@
+"""What an escalation would do: its tiers and alerts, each with the time range for every way in which providers may answer; pure.
+
+Each way is played to its end by the machines themselves (``lifecycle`` and ``outlook.step``); nothing here restates a rule.
+The ranges hold while nothing defers a page: no limit, Retry-After, open circuit, pause or outage.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from notifyflow.core import escalation as escalations
+from notifyflow.core import lifecycle, rounds
+from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import IN_PROGRESS, Ended, NotificationState, Receipt, Result
+from notifyflow.core.outlook import Coming, What, come, step, timers, written
+from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
+
+LONGEST_CALL = timedelta(seconds=13)
+"""The longest that a call to a provider takes: 3 s to connect and 10 s to answer."""
+
+
+class Answers(StrEnum):
+    """How providers answer, the worst first."""
+
+    REFUSED = "refused"
+    FAILING = "failing"
+    SILENT = "silent"
+    ACCEPTED = "accepted"
+
+
+_RESULTS: Mapping[Answers, Result] = {
+    Answers.REFUSED: Result.PERMANENT_FAILURE,
+    Answers.FAILING: Result.TEMPORARY_FAILURE,
+    Answers.SILENT: Result.ACCEPTED,
+    Answers.ACCEPTED: Result.ACCEPTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """Who carries a channel.
+
+    Attributes:
+        providers: The configured providers, the preferred one first; empty if there is none.
+        has_receipts: Whether the preferred one reports what became of a message.
+    """
+
+    providers: tuple[str, ...] = ()
+    has_receipts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """An event with the range of times in which it comes if providers answer in one way.
+
+    Attributes:
+        event: The event, at its earliest.
+        answers: How the providers answer.
+        earliest: The time from the start of the round, if calls take no time and waits are as short as their jitter allows.
+        latest: The same with the longest calls and waits.
+    """
+
+    event: Coming
+    answers: Answers
+    earliest: timedelta
+    latest: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What an escalation would do.
+
+    Attributes:
+        first: The channels on which it pages at once.
+        first_tier: The number of their tier; None if it pages nobody at once.
+        expected: The later tiers and alerts, by the answers, then by time.
+        rounds_at: When further rounds start unless somebody acknowledges, from the start of the first.
+        ends_after: When operations is told that nobody has acknowledged the last round; None if the policy does not repeat.
+        called_after: The time at the latest until a phone rings, for each way in which providers answer; None if it does not.
+        expires_after: When no page is sent any more.
+    """
+
+    first: tuple[str, ...]
+    first_tier: int | None
+    expected: tuple[Expected, ...]
+    rounds_at: tuple[timedelta, ...]
+    ends_after: timedelta | None
+    called_after: Mapping[Answers, timedelta | None]
+    expires_after: timedelta
+
+    @property
+    def later(self) -> tuple[Expected, ...]:
+        """What is expected after the first tier has opened."""
+        return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier != self.first_tier)
+
+
+def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
+    """Return what a fresh escalation (ACTIVE, tier 0, without notifications) does if nobody acknowledges."""
+    start = fresh.escalation.started_at
+    expected: list[Expected] = []
+    called: dict[Answers, timedelta | None] = {}
+    for answers in Answers:
+        soon = Play(fresh, carriers, answers, takes=timedelta(), fraction=0.0).events()
+        late = Play(fresh, carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
+        found = list(_ranges(soon, late, answers, start))
+        expected += found
+        called[answers] = next((each.latest for each in found if fresh.calling.intersection(each.event.channels)), None)
+    first = next((each.event for each in expected if each.event.what is What.TIER and not each.latest), None)
+    repeat, due_at = fresh.escalation.policy.repeat, rounds.due_at(fresh)
+    is_repeated = repeat is not None and due_at is not None
+    return Forecast(
+        first=first.channels if first else (),
+        first_tier=first.tier if first else None,
+        expected=tuple(expected),
+        rounds_at=tuple(number * repeat.every for number in range(1, repeat.rounds)) if repeat and is_repeated else (),
+        ends_after=repeat.every * repeat.rounds if repeat and is_repeated else None,
+        called_after=called,
+        expires_after=expires_at(fresh.escalation, ()) - start,
+    )
+
+
+def warnings(fresh: DecisionContext, carriers: Mapping[str, Carrier], found: Forecast, *, has_links: bool) -> Iterator[str]:
+    """Yield in words what cannot happen: tiers that page nobody or never open, channels without a provider, a missing link."""
+    facts = fresh.escalation
+    opened = {each.event.tier for each in found.expected}
+    for number, tier in enumerate(facts.policy.tiers, start=1):
+        named = f"tier {tier.name}"
+        if facts.severity in tier.shut_for:
+            yield f"{named} is shut for {facts.severity}"
+        elif not ways(fresh, tier):
+            yield f"{named} pages nobody: no address for {' or '.join(tier.channels)}"
+        elif number not in opened:
+            yield f"{named} never opens: no way in which providers answer meets its rules before the round ends"
+        for channel in ways(fresh, tier):
+            if not carriers.get(channel, Carrier()).providers:
+                yield f"{channel} has no provider: its page fails at once"
+    if not has_links:
+        yield "nobody can acknowledge by a link: NOTIFYFLOW_PUBLIC_URL or NOTIFYFLOW_SECRET_KEY is not set"
+
+
+def _ranges(soon: Iterable[Coming], late: Iterable[Coming], answers: Answers, start: datetime) -> Iterator[Expected]:
+    """Pair the events of the fastest and the slowest course; what one lacks comes before its next round, if at all."""
+    courses = [{(each.what, each.tier): each for each in course} for course in (soon, late)]
+    for key in dict.fromkeys(key for course in courses for key in course if key[0] in (What.TIER, What.OPERATIONS)):
+        found = [each for course in courses if (each := course.get(key) or course.get((What.ROUND, None)))]
+        times = [each.at - start for each in found if each.at is not None]
+        event = next(course[key] for course in courses if key in course)
+        yield Expected(event=event, answers=answers, earliest=min(times), latest=max(times))
+
+
+class Play:
+    """Plays one escalation up to its next round, in virtual time.
+
+    Args:
+        fresh: The escalation: ACTIVE, in tier 0, without notifications.
+        carriers: Who carries each channel.
+        answers: How all providers answer.
+        takes: How long each call takes.
+        fraction: The random share of each wait's jitter, 0 to 1.
+
+    Attributes:
+        context: The escalation with its notifications, so far.
+    """
+
+    def __init__(
+        self, fresh: DecisionContext, carriers: Mapping[str, Carrier], answers: Answers, *, takes: timedelta, fraction: float
+    ) -> None:
+        self.context = fresh
+        self._carriers = carriers
+        self._answers = answers
+        self._takes = takes
+        self._fraction = fraction
+
+    def events(self) -> Iterator[Coming]:
+        """Yield what comes, in order of time."""
+        now = self.context.escalation.started_at
+        decided = escalations.start(self.context, now=now)
+        yield from come(self.context, decided, now=now)
+        self.context = written(self.context, decided, now=now)
+        while True:
+            moves = [(at, row) for row in self.context.pages if (at := self._moves_at(row)) is not None]
+            waiting = timers(self.context)
+            if not moves and not waiting:
+                return
+            if moves and (not waiting or min(at for at, _ in moves) <= min(at for at, _ in waiting)):
+                now, row = min(moves, key=lambda each: each[0])
+                self._replace(self._moved(row, now))
+                self.context, came = step(self.context, event="recorded", now=now)
+            else:
+                now, event = min(waiting, key=lambda each: each[0])
+                self.context, came = step(self.context, event=event, now=now)
+            yield from came
+            if any(each.what is What.ROUND for each in came):
+                return
+
+    def _moves_at(self, row: NotificationFacts) -> datetime | None:
+        """Return when a page moves by itself or by its provider; None if it does not."""
+        if row.state is NotificationState.QUEUED:
+            return row.due_at
+        latest = counted(row)[-1] if counted(row) else None
+        if row.state is NotificationState.SENDING and latest:
+            return latest.started_at + self._takes
+        is_reported = self._answers is Answers.ACCEPTED and row.state is NotificationState.SENT
+        return latest.ended_at if latest and is_reported and latest.receipt_due_at is not None else None
+
+    def _moved(self, row: NotificationFacts, now: datetime) -> NotificationFacts:
+        carrier = self._carriers.get(row.channel, Carrier())
+        policy = self.context.escalation.policy
+        schedule = policy.retries.schedule(row.channel, row.severity)
+        if row.state is NotificationState.QUEUED and not carrier.providers:
+            return lifecycle.end(row, Ended.NO_PROVIDER, reason="", now=now).after
+        if row.state is NotificationState.QUEUED:
+            return lifecycle.claim(row, self._attempt(row, carrier, now), now=now).after
+        attempt = counted(row)[-1]
+        if row.state in IN_PROGRESS:
+            outcome = Outcome(result=_RESULTS[self._answers])
+            return lifecycle.record(row, attempt.id, outcome, schedule=schedule, now=now, fraction=self._fraction).after
+        receipt = Receipt(provider=attempt.provider, event_id="", attempt_id=attempt.id, result=Result.DELIVERED)
+        return lifecycle.receive(row, attempt.id, receipt, schedule=schedule, now=now, fraction=self._fraction).after
+
+    def _attempt(self, row: NotificationFacts, carrier: Carrier, now: datetime) -> AttemptFacts:
+        number = len(row.attempts) + 1
+        overdue_after = self.context.escalation.policy.overdue_after.get(row.channel, timedelta(minutes=5))
+        return AttemptFacts(
+            id=f"{row.id}.{number}",
+            notification_id=row.id,
+            number=number,
+            provider=carrier.providers[0],
+            token="",
+            started_at=now,
+            lease_until=now + timedelta(minutes=1),
+            receipt_due_at=now + overdue_after if carrier.has_receipts else None,
+        )
+
+    def _replace(self, moved: NotificationFacts) -> None:
+        rows = tuple(moved if each.id == moved.id else each for each in self.context.notifications)
+        self.context = replace(self.context, notifications=rows)

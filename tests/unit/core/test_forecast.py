@@ -1,0 +1,188 @@
+"""What `explain` says contains what the machines do, however long calls take and wherever the jitter falls."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core.escalation import DecisionContext
+from notifyflow.core.forecast import LONGEST_CALL, Answers, Carrier, Forecast, Play, forecast, warnings
+from notifyflow.core.forecast_document import ForecastDocument, between, span
+from notifyflow.core.model import Contact, Severity
+from notifyflow.core.outlook import What
+from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Tier, Unacknowledged
+from tests.facts import NOW, context, minutes, seconds
+from tests.strategies import CHANNELS, lively_policies, policies, severities
+from tests.traits import CALLING
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "policies.rst"
+CARRIERS = {
+    "email": Carrier(providers=("smtp",)),
+    "slack": Carrier(providers=("slack",)),
+    "sms": Carrier(providers=("twilio", "twilio-b"), has_receipts=True),
+    "voice": Carrier(providers=("twilio",), has_receipts=True),
+}
+DAYS = timedelta(days=366)
+ADA = Contact(
+    recipient_id="ada",
+    name="Ada",
+    addresses={"email": "ada@example.com", "slack": "https://hooks.slack.com/x", "sms": "+1", "voice": "+1"},
+    timezone="UTC",
+)
+
+
+def fresh(
+    policy: Policy = DEFAULT, severity: Severity = Severity.CRITICAL, ways: str = "email slack sms voice"
+) -> DecisionContext:
+    return context(addresses=ways, policy=policy, severity=severity, tier=0)
+
+
+def told(policy: Policy, contact: Contact = ADA, *, has_links: bool = True) -> ForecastDocument:
+    return ForecastDocument.of_recipient(contact, policy, Severity.CRITICAL, CARRIERS, calling=CALLING, has_links=has_links)
+
+
+def ranges(found: Forecast, what: What, tier: int | None) -> dict[Answers, tuple[timedelta, timedelta]]:
+    return {
+        each.answers: (each.earliest, each.latest)
+        for each in found.expected
+        if (each.event.what, each.event.tier) == (what, tier)
+    }
+
+
+carriers = st.fixed_dictionaries(
+    {}, optional={each: st.builds(Carrier, providers=st.just(("one",)), has_receipts=st.booleans()) for each in CHANNELS}
+)
+
+
+@given(st.data())
+def test_what_happens_lies_within_the_ranges(data: st.DataObject) -> None:
+    policy = data.draw(policies() | lively_policies() | st.sampled_from((DEFAULT, INSISTENT)))
+    policy = replace(policy, fresh_for=DAYS, fresh_for_critical=DAYS, escalate_within=DAYS)  # much longer than any call
+    ways = " ".join(sorted(data.draw(st.sets(st.sampled_from(CHANNELS)))))
+    facts = fresh(policy, data.draw(severities), ways)
+    carried = data.draw(carriers)
+    answers = data.draw(st.sampled_from(Answers))
+    takes = data.draw(st.timedeltas(timedelta(), LONGEST_CALL))
+    found = forecast(facts, carried)
+    for each in Play(facts, carried, answers, takes=takes, fraction=data.draw(st.floats(0, 1))).events():
+        if each.what in (What.TIER, What.OPERATIONS):
+            earliest, latest = ranges(found, each.what, each.tier)[answers]
+            assert each.at is not None
+            assert earliest <= each.at - NOW <= latest
+
+
+def test_by_default_a_text_follows_two_failures_and_a_call_the_text() -> None:
+    found = forecast(fresh(severity=Severity.ERROR), CARRIERS)
+    assert (found.first, found.first_tier) == (("email", "slack"), 1)
+    assert ranges(found, What.TIER, 2) == {
+        Answers.REFUSED: (timedelta(), LONGEST_CALL),
+        Answers.FAILING: (seconds(450 * 0.9), seconds(450 * 1.1) + 5 * LONGEST_CALL),
+    }
+    assert set(ranges(found, What.TIER, 3)) == {Answers.REFUSED, Answers.FAILING}
+    assert found.called_after[Answers.ACCEPTED] is None
+    assert (found.rounds_at, found.ends_after, found.expires_after) == ((), None, timedelta(hours=24))
+
+
+def test_insistent_calls_after_ten_minutes_though_everything_arrives_and_tells_operations_at_the_end() -> None:
+    found = forecast(fresh(INSISTENT), CARRIERS)
+    assert ranges(found, What.TIER, 3)[Answers.ACCEPTED] == (minutes(10), minutes(10))
+    assert found.called_after[Answers.ACCEPTED] == minutes(10)
+    assert (found.rounds_at, found.ends_after) == ((minutes(15), minutes(30)), minutes(45))
+
+
+def test_a_tier_that_may_come_only_after_the_next_round_has_started_is_said_to_come_before_it() -> None:
+    policy = replace(DEFAULT, repeat=Repeat(every=minutes(8), rounds=2))
+    late = ranges(forecast(fresh(policy, Severity.ERROR), CARRIERS), What.TIER, 2)[Answers.FAILING]
+    assert late == (seconds(405), minutes(8))
+
+
+def warned(
+    policy: Policy, severity: Severity = Severity.CRITICAL, ways: str = "email sms", *, has_links: bool = True
+) -> list[str]:
+    facts = fresh(policy, severity, ways)
+    return list(warnings(facts, CARRIERS, forecast(facts, CARRIERS), has_links=has_links))
+
+
+NEVER = replace(
+    DEFAULT,
+    tiers=(DEFAULT.tiers[0], Tier(name="phone", channels=("sms",), rules=(Unacknowledged(after=minutes(20)),))),
+    repeat=Repeat(every=minutes(15), rounds=2),
+)
+PUSHED = replace(
+    DEFAULT, tiers=(Tier(name="app", channels=("push",)), Tier(name="sms", channels=("sms",), rules=(Failed(at_least=1),)))
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (warned(DEFAULT), ["tier fallback pages nobody: no address for voice"]),
+        (
+            warned(DEFAULT, Severity.INFO),
+            ["tier secondary is shut for INFO", "tier fallback is shut for INFO"],
+        ),
+        (warned(NEVER), ["tier phone never opens: no way in which providers answer meets its rules before the round ends"]),
+        (warned(PUSHED, ways="push sms"), ["push has no provider: its page fails at once"]),
+        (
+            warned(NEVER, ways="email", has_links=False),
+            [
+                "tier phone pages nobody: no address for sms",
+                "nobody can acknowledge by a link: NOTIFYFLOW_PUBLIC_URL or NOTIFYFLOW_SECRET_KEY is not set",
+            ],
+        ),
+    ],
+)
+def test_what_cannot_happen_is_warned_of(found: list[str], expected: list[str]) -> None:
+    assert found == expected
+
+
+def test_the_policies_page_shows_what_is_printed() -> None:
+    assert indent("\n".join(told(INSISTENT).lines()), "   ") in PAGE.read_text(encoding="utf-8")
+
+
+def test_a_recipient_without_an_address_is_told_of_at_once() -> None:
+    found = list(told(DEFAULT, replace(ADA, addresses={}), has_links=False).lines())
+    assert found[:4] == [
+        "Ada (ada): CRITICAL, policy default",
+        "  at once: nobody is paged",
+        "  operations is told",
+        "    at once",
+    ]
+
+
+def test_a_policy_of_one_round_pages_nobody_again() -> None:
+    found = list(told(replace(DEFAULT, repeat=Repeat(every=minutes(15), rounds=1))).lines())
+    assert "  operations is told 15 m after the start that nobody has acknowledged" in found
+    assert not any(each.startswith("  again") for each in found)
+
+
+def test_the_worst_case_until_a_phone_rings_names_the_answers_after_which_none_does() -> None:
+    (found,) = (each for each in told(DEFAULT).lines() if "a phone rings" in each)
+    assert found.endswith(", but not if no receipt comes or if every message arrives")
+    mail = told(DEFAULT, replace(ADA, addresses={"email": "ada@example.com"}))
+    assert "  no phone ever rings" in list(mail.lines())
+
+
+def test_the_document_has_every_duration_in_seconds() -> None:
+    found = told(INSISTENT).as_json()
+    assert found["at_once"] == {"email": ["smtp"], "slack": ["slack"]}
+    assert found["rounds_after_s"] == [900.0, 1800.0]
+    assert found["unanswered_after_s"] == 2700.0
+    assert found["expected"][0].keys() == {"what", "tier", "channels", "answers", "premise", "earliest_s", "latest_s"}
+
+
+@pytest.mark.parametrize(("number", "words"), [(22, "22 s"), (60, "1 m"), (450, "7 m 30 s"), (3600, "1 h"), (3900, "1 h 05 m")])
+def test_a_duration_is_said_to_the_second(number: float, words: str) -> None:
+    assert span(number) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [(0, 0, "at once"), (0, 26, "within 26 s"), (300, 300, "after 5 m"), (22, 120, "after 22 s to 2 m")],
+)
+def test_a_range_is_said_in_few_words(first: float, last: float, words: str) -> None:
+    assert between(first, last) == words
