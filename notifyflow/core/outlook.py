@@ -169,21 +169,24 @@ def written(context: DecisionContext, decided: Decided, *, now: datetime) -> Dec
 
 def come(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterator[Coming]:
     """Yield what comes with a decision that is made on a context."""
-    why = {step.detail["tier"]: step.detail["why"] for step in decided.steps if step.event == "tier_opened"}
+    reasons = [step.detail["why"] for step in decided.steps if step.event == "tier_opened"]
+    is_timed = "unacknowledged" in reasons
     for effect in decided.effects:
         if isinstance(effect, OpenTier):
-            is_timed = why.get(str(effect.number)) == "unacknowledged"
-            premise = Premise.NOBODY_ACKNOWLEDGES if is_timed else Premise.NOTHING_ARRIVES
-            yield Coming(what=What.TIER, at=now, tier=effect.number, channels=effect.channels, premise=premise)
+            yield Coming(
+                what=What.TIER, at=now, tier=effect.number, channels=effect.channels, premise=_premise(is_timed=is_timed)
+            )
         elif isinstance(effect, StartRound):
             yield Coming(what=What.ROUND, at=now, repetition=effect.repetition, premise=Premise.NOBODY_ACKNOWLEDGES)
         elif isinstance(effect, AlertOperations) and effect.is_paging:
-            is_timed = effect.reason == "unanswered"
-            premise = Premise.NOBODY_ACKNOWLEDGES if is_timed else Premise.NOTHING_ARRIVES
-            yield Coming(what=What.OPERATIONS, at=now, premise=premise)
+            yield Coming(what=What.OPERATIONS, at=now, premise=_premise(is_timed=effect.reason == "unanswered"))
     state = decided.after.state
     if state in LIVE - {EscalationState.ACTIVE, context.escalation.state}:
         yield Coming(what=What.END, at=now, state=state)
+
+
+def _premise(*, is_timed: bool) -> Premise:
+    return Premise.NOBODY_ACKNOWLEDGES if is_timed else Premise.NOTHING_ARRIVES
 
 
 def _of_rows(context: DecisionContext, now: datetime) -> Iterator[Coming]:

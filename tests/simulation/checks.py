@@ -13,6 +13,7 @@ from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import (
     AT_REST,
+    IN_PROGRESS,
     LIVE,
     AttemptState,
     Ended,
@@ -23,6 +24,7 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
+from notifyflow.core.outlook import outlook
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.reads import Reads
@@ -41,6 +43,7 @@ from tests.traits import CALLING
 
 _MINUTE = timedelta(minutes=1)
 _LOGS_WITHIN_S = 30.0
+_FORETOLD_WITHIN = timedelta(seconds=2)
 _THREADS = 4  # a worker's: three that answer rings, and the sweeper
 _CLAIMS = """
     SELECT n.kind, n.max_attempts, n.id, e.state, e.is_current, i.state,
@@ -80,6 +83,7 @@ class Checks:
         self._claimed_late: Counter[tuple[Process, str]] = Counter()
         self._owed: dict[str, tuple[Process, float, float]] = {}  # unlogged failures: process, its start, time
         self._unconfirmed: set[str] = set()  # those of them whose commit was not answered
+        self._foretold: dict[tuple[str, int], datetime] = {}  # escalation and tier: when it was said to open
         self._loosest_skew_s = 2.0
         self.alarms = Alarms(world, database, operators.covers)
 
@@ -101,6 +105,8 @@ class Checks:
             if (line["machine"], line["target"]) == ("notification", NotificationState.FAILED):
                 self._check_failure(line)
                 self._owe_line(line, session)
+            if line["machine"] == "escalation":
+                self._check_outlook(line)
 
     def _owe_line(self, line: dict[str, Any], session: Session) -> None:
         """Expect the process to log the failure it wrote; after an unanswered commit only records can be read back."""
@@ -202,6 +208,29 @@ class Checks:
             if any(row.id == line["row_id"] for row in escalation.notifications):
                 self._check_tier(status, escalation, line["at"])
 
+    def _check_outlook(self, line: dict[str, Any]) -> None:
+        """Require that it is known what comes next while anything is due, and that no timed tier opens before it was said to.
+
+        A pause that ends early brings forward what was said.
+        """
+        row_id, now = line["row_id"], line["at"]
+        if line["event"] == "tier_opened" and line["detail"]["why"] == "unacknowledged":
+            tier = int(line["detail"]["tier"])  # or a later one, if it has no address
+            said_at = min(
+                (at for (each, number), at in self._foretold.items() if each == row_id and number >= tier), default=None
+            )
+            skew = timedelta(seconds=self._world.widest_skew_s)
+            is_in_time = said_at is not None and said_at <= now + skew + _FORETOLD_WITHIN
+            require(is_in_time or self._operators.pauses, f"outlook: {row_id[-4:]} opens a tier; it was said to at {said_at}")
+        status = self._status(line["incident_id"])
+        for escalation in (each for each in status.escalations if each.facts.id == row_id):
+            facts = escalation.facts
+            coming = outlook(self._context(status, escalation, facts, now), now)
+            is_due = bool(facts.next_decision_at or facts.next_round_at)
+            is_due = is_due or any(row.state in IN_PROGRESS for row in escalation.notifications)
+            require(coming or not is_due, f"outlook: something is due for {row_id[-4:]} ({facts.state}), and nothing comes next")
+            self._foretold |= {(row_id, each.tier): each.at for each in coming if each.tier is not None and each.at is not None}
+
     # -- at every send
 
     def on_begin(self, attempt_id: str) -> None:
@@ -279,8 +308,16 @@ class Checks:
         facts = escalation.facts
         if not is_at_rest:
             facts = replace(facts, policy=replace(facts.policy, is_suspicion_on=False))
+        context = self._context(status, escalation, facts, now)
+        is_over = self._world.widest_skew_s > 0 and any(row.ended is Ended.EXPIRED for row in escalation.notifications)
+        is_live = facts.is_current and facts.state in LIVE and not is_over
+        require(not (is_live and opens(context, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
+
+    def _context(
+        self, status: IncidentStatus, escalation: EscalationStatus, facts: EscalationFacts, now: datetime
+    ) -> DecisionContext:
         stops, outages = self._idle_times(facts, now)
-        context = DecisionContext(
+        return DecisionContext(
             escalation=facts,
             incident=status.facts,
             notifications=escalation.notifications,
@@ -289,9 +326,6 @@ class Checks:
             outages=outages,
             stops=stops,
         )
-        is_over = self._world.widest_skew_s > 0 and any(row.ended is Ended.EXPIRED for row in escalation.notifications)
-        is_live = facts.is_current and facts.state in LIVE and not is_over
-        require(not (is_live and opens(context, now)), f"3: {facts.id[-4:]} should open tier {facts.tier + 1}")
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
         """Return the pauses, quarantines and outages that stopped the clocks of an escalation."""

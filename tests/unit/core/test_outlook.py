@@ -145,6 +145,14 @@ def test_insistent_texts_calls_and_pages_again_until_the_last_round_tells_operat
     assert only(What.OPERATIONS, outlook(last, NOW)).at == NOW + minutes(15)
 
 
+def test_a_timed_tier_without_an_address_hands_its_condition_on_to_the_next() -> None:
+    sent = page("email", state=NotificationState.SENT, attempts=(attempt(1, Result.ACCEPTED),))
+    facts = context(sent, tier=1, policy=INSISTENT, addresses="email voice")
+    facts = replace(facts, escalation=escalations.decide(facts, event="recorded", now=NOW).after)
+    coming = only(What.TIER, outlook(facts, NOW))
+    assert (coming.tier, coming.at, coming.premise) == (3, NOW + minutes(5), Premise.NOBODY_ACKNOWLEDGES)
+
+
 def test_a_quarantined_incident_waits_for_its_release() -> None:
     row = page("email", due_at=NOW)
     held = replace(context(row, tier=1), stops=(Stop(began_at=NOW, ended_at=NOW, is_quarantined=True),))
