@@ -64,13 +64,11 @@ def claim(
         return claiming
 
     claiming, consequences = _run(deps, body)
-    with suppress(StorageUnavailable):  # the claimed attempts are made anyway, and the other rows are still due
-        if claiming.obstacles:
-            consequences += defer(deps, channel, claiming.obstacles)
-        for row, obstacle in claiming.deferred:
-            consequences += defer_one(deps, row, obstacle)
-        for row, why in claiming.unsendable:
-            consequences += _end(deps, row, why)
+    consequences += _put_off(deps, channel, claiming)
+    if not claiming.claimed and claiming.obstacles.keys() == {True}:  # CRITICAL rows alone went first, in vain
+        with suppress(StorageUnavailable):
+            claiming, more = _run(deps, body)
+            consequences += more + _put_off(deps, channel, claiming)
     return Claims(claimed=tuple(claiming.claimed), consequences=consequences)
 
 
@@ -112,6 +110,19 @@ def _claim_row(
     else:
         eligibility.spend(tx, row, escalation)
         claiming.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+
+
+def _put_off(deps: Dependencies, channel: str, claiming: _Claiming) -> Consequences:
+    """Defer the rows that got no slot, and end those that can no longer be sent; if the database is away, they are still due."""
+    consequences = NOTHING
+    with suppress(StorageUnavailable):
+        if claiming.obstacles:
+            consequences += defer(deps, channel, claiming.obstacles)
+        for row, obstacle in claiming.deferred:
+            consequences += defer_one(deps, row, obstacle)
+        for row, why in claiming.unsendable:
+            consequences += _end(deps, row, why)
+    return consequences
 
 
 class _BrokenRow(Exception):

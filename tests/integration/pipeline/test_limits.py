@@ -130,6 +130,17 @@ def test_critical_finds_its_fifth_though_the_others_wait(driver: Driver) -> None
     assert driver.pages(key="urgent")["email"].state is SENT
 
 
+def test_a_critical_page_without_a_slot_does_not_use_up_the_ring_of_another(driver: Driver) -> None:
+    limited(driver, email=5)
+    for number in range(12):
+        page(driver, f"k{number}", severity=Severity.CRITICAL)
+    driver.deliver()
+    page(driver, "urgent", severity=Severity.CRITICAL)
+    calm = page(driver, "calm")
+    assert driver.claim("email", calm.id, limit=1) == ()
+    assert driver.pages(key="calm")["email"].deferred_by is DeferralReason.LIMIT
+
+
 def test_what_a_limit_defers_too_long_is_suspected_and_passed_over(driver: Driver) -> None:
     limited(driver, email=1)
     page(driver, "first", severity=Severity.CRITICAL)
