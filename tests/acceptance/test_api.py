@@ -159,7 +159,7 @@ def test_the_command_line_the_api_and_the_webhook_show_the_same_incident(tmp_pat
             by_api = api.request("GET", f"/v1/incidents/{incident_id}", key).json()
             by_command = line.run("status", incident_id, "--json").document
             (listed,) = api.request("GET", "/v1/incidents", key).json()["incidents"]
-    beside = {"pauses": [], "notice": by_command["notice"]}
+    beside = {"pauses": [], "next": [], "notice": by_command["notice"]}
     assert by_command == by_api | beside
     assert listed.items() <= by_api.items()
     of_the_event = ("state", "version", "by", "via", "notice")
