@@ -22,13 +22,14 @@ def test_every_example_is_listed():
     assert listed == {path.name for path in EXAMPLES.iterdir()} - {"README.rst", "__pycache__"}
 
 
-def test_a_failed_backup_pages_and_ends_as_the_backup_did(tmp_path: Path):
+def test_a_backup_that_fails_twice_pages_and_ends_as_the_backup_did(tmp_path: Path):
     with Sandbox() as sandbox:
         backup = [sys.executable, str(EXAMPLES / "backup.py"), sys.executable, "-c", "exit('disk full')"]
         environment = {"PATH": os.environ["PATH"], **sandbox.settings()}
-        done = subprocess.run(backup, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 1
-        assert "ada: REACHED" in done.stderr
+        for _ in range(2):
+            done = subprocess.run(backup, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 1
+            assert "ada: REACHED" in done.stderr
         assert "disk full" in sandbox.inbox.messages(channel="email")[0].text
 
 
@@ -56,26 +57,28 @@ def test_the_application_pages_and_resolves(tmp_path: Path):
                 process.terminate()
 
 
-def test_the_incident_file_the_directory_and_the_requests_are_accepted(tmp_path: Path):
+def test_the_incident_file_the_directory_and_the_requests_are_accepted_twice(tmp_path: Path):
     with Sandbox() as sandbox:
         port = reserve_port()
         url = f"http://127.0.0.1:{port}"
         line = CommandLine(tmp_path, {**sandbox.settings(), "NOTIFYFLOW_PUBLIC_URL": url})
         checked = line.run("directory", "check", str(EXAMPLES / "directory.toml"))
         assert checked.code == 0, checked
-        sent = line.run("send", str(EXAMPLES / "incident.json"))
-        assert sent.code == 0, sent
-        assert line.run("resolve", "db-1").code == 0
+        for _ in range(2):
+            sent = line.run("send", str(EXAMPLES / "incident.json"))
+            assert sent.code == 0, sent
+            assert line.run("resolve", "db-1").code == 0
         made = line.run("keys", "create", "--name", "trial", *("--scope", "ingest", "--scope", "read", "--scope", "operate"))
         (key,) = re.findall(r"nf_\S+", made.out)
         with line.running("up", "--port", str(port), until="Listening on"):
             environment = {"PATH": os.environ["PATH"], "URL": url, "KEY": key}
-            done = subprocess.run([EXAMPLES / "curl.sh"], env=environment, capture_output=True, text=True, timeout=60)
-            assert done.returncode == 0, done
-            opened, shown, acknowledged, resolved = done.stdout.splitlines()
-            assert json.loads(shown)["id"] == opened.removeprefix("opened ")
-            assert json.loads(acknowledged)["incident"]["state"] == "ACKNOWLEDGED"
-            assert json.loads(resolved)["incident"]["state"] == "RESOLVED"
+            for _ in range(2):
+                done = subprocess.run([EXAMPLES / "curl.sh"], env=environment, capture_output=True, text=True, timeout=60)
+                assert done.returncode == 0, done
+                opened, shown, acknowledged, resolved = done.stdout.splitlines()
+                assert json.loads(shown)["id"] == opened.removeprefix("opened ")
+                assert json.loads(acknowledged)["incident"]["state"] == "ACKNOWLEDGED"
+                assert json.loads(resolved)["incident"]["state"] == "RESOLVED"
 
 
 def test_the_policies_are_valid():
