@@ -387,11 +387,11 @@ MUTANTS = (
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
     Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=17),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=3),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=30),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
-        known=2,
+        known=7,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
     Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=92),
@@ -456,7 +456,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=82,
     ),
-    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=27),
+    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=108),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
@@ -475,7 +475,7 @@ MUTANTS = (
     Mutant(
         "a round of notices that replaces one of failures",
         swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
-        known=70,
+        known=41,
     ),
     Mutant(
         "notices alone that ring the phone",
