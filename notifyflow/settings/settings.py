@@ -4,148 +4,43 @@ All settings are validated at once. Each channel checks by itself whether its pr
 provider does not stop the others.
 """
 
-import difflib
-import json
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ModelWrapValidatorHandler,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from notifyflow.core.delivery import read_delivery
 from notifyflow.core.incident_events import read_subscribers
 from notifyflow.errors import Fault, InvalidSettings
+from notifyflow.settings.kinds import (
+    PHONE_PREFIX,
+    SHORTEST_KEY,
+    Endpoints,
+    File,
+    Folder,
+    Keys,
+    Limits,
+    LogFormat,
+    LogLevel,
+    Names,
+    Prefixes,
+    Seconds,
+    Secrets,
+    Topics,
+    WebUrl,
+    be_readable,
+    be_url,
+    require,
+)
+from notifyflow.settings.variables import FAULTS, PREFIX, TOLERATED, Variables, is_secret, unknown
 
-PREFIX = "NOTIFYFLOW_"
 _VARIABLES = "variables"
-_FAULTS = "faults"
-_TOLERATED = "tolerated"
 LONGEST_SEND_S = 60.0
 """How long a send may take at most: a ring is handled by at most eight, and dramatiq interrupts it after ten minutes."""
 _MARGIN_S = 1.0  # of a lease, to commit the claim before the send and to record its outcome after it
-_SHORTEST_KEY = 16
-_PREFIX = re.compile(r"\+\d{0,15}", re.ASCII)
-_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z]{2}[a-z0-9-]{1,30}:\d{12}:[\w-]{1,256}(\.fifo)?", re.ASCII)
-
-
-def _split(value: object) -> object:
-    """Read a list from JSON or from comma-separated text."""
-    if not isinstance(value, str):
-        return value
-    return _parse_json(value) if value.lstrip().startswith("[") else [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _parse_json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        raise ValueError("begins like JSON, but is not valid JSON") from None
-
-
-def _be_url(*schemes: str) -> BeforeValidator:
-    """Return a validator for a URL of one of the schemes, with a host where the scheme needs one."""
-    prefixes = ", ".join(f"{scheme}://" for scheme in schemes)
-
-    def check(value: object) -> object:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        try:
-            parts = urlsplit(text)
-            parts.port  # noqa: B018 - raises if it is not a number
-        except ValueError:
-            raise ValueError("is not a URL") from None
-        if parts.scheme not in schemes:
-            raise ValueError(f"does not begin with {prefixes}")
-        if parts.scheme not in ("sqlite", "memory") and not parts.hostname:
-            raise ValueError("has no host")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _require(is_good: Callable[[Any], object], otherwise: str) -> AfterValidator:
-    """Return a validator that refuses values which fail a test, or break it: a path that may not be looked at."""
-
-    def check(value: object) -> object:
-        try:
-            is_met = is_good(value)
-        except OSError:
-            is_met = False
-        if not is_met:
-            raise ValueError(otherwise)
-        return value
-
-    return AfterValidator(check)
-
-
-def _is_endpoint(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal()
-
-
-def _be_readable(read: Callable[[str], object]) -> AfterValidator:
-    """Return a validator for secrets that a function reads without a ValueError."""
-
-    def check(text: SecretStr) -> SecretStr:
-        read(text.get_secret_value())
-        return text
-
-    return AfterValidator(check)
-
-
-def _read_limits(value: object) -> object:
-    """Read ``twilio=100,smtp=300``, or a JSON object."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("{"):
-        return _parse_json(value)
-    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-    if not all(is_pair and number.strip().isdecimal() for _, is_pair, number in pairs):
-        raise ValueError("is not a list of PROVIDER=NUMBER")
-    return {name.strip(): int(number) for name, _, number in pairs}
-
-
-WebUrl = Annotated[
-    str,
-    _be_url("http", "https"),
-    _require(lambda url: "@" not in urlsplit(url).netloc, "contains a user name or password, but is not a secret setting"),
-]
-File = Annotated[Path, _require(Path.is_file, "is not a file")]
-Folder = Annotated[Path, _require(Path.is_dir, "is not a folder")]
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["console", "json", "logfmt"]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
-Keys = Annotated[
-    tuple[
-        Annotated[
-            SecretStr,
-            _require(lambda key: len(key.get_secret_value()) >= _SHORTEST_KEY, f"is shorter than {_SHORTEST_KEY} characters"),
-        ],
-        ...,
-    ],
-    BeforeValidator(_split),
-]
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
-Topics = Annotated[
-    tuple[Annotated[str, _require(_TOPIC.fullmatch, "is not the ARN of an SNS topic")], ...], BeforeValidator(_split)
-]
-Prefixes = Annotated[tuple[Annotated[str, _require(_PREFIX.fullmatch, "is not + and digits")], ...], BeforeValidator(_split)]
-Endpoints = Annotated[tuple[Annotated[str, _require(_is_endpoint, "is not host:port")], ...], BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -157,17 +52,17 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    database_url: Annotated[SecretStr, _be_url("sqlite", "postgresql")] = Field(
+    database_url: Annotated[SecretStr, be_url("sqlite", "postgresql")] = Field(
         default=SecretStr("sqlite:///notifyflow.db"), description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
-    broker_url: Annotated[SecretStr, _be_url("memory", "redis", "rediss", "amqp", "amqps")] = Field(
+    broker_url: Annotated[SecretStr, be_url("memory", "redis", "rediss", "amqp", "amqps")] = Field(
         default=SecretStr("memory://"),
         description="memory:// (this process delivers), redis://HOST:PORT/NUMBER, amqp://USER:PASSWORD@HOST/VHOST, rediss:// or amqps://",
     )
     public_url: WebUrl | None = Field(default=None, description="the http(s) URL of the web service, as seen from the internet")
     secret_key: Keys = Field(
         default=(),
-        description=f"one or more texts of {_SHORTEST_KEY} characters or more; the first signs links, all are accepted",
+        description=f"one or more texts of {SHORTEST_KEY} characters or more; the first signs links, all are accepted",
     )
     policies: File | None = Field(default=None, description="a TOML file of named policies")
     directory: File | None = Field(default=None, description="a TOML file of recipients, groups and routes")
@@ -176,14 +71,14 @@ class Settings(BaseSettings):
     ops_contact: Annotated[str, Field(max_length=100)] = Field(
         default="", description="whom to ask in order to get no more messages: a name, a mail address or a web address"
     )
-    https_proxy: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
+    https_proxy: Annotated[SecretStr, be_url("http", "https")] | None = Field(
         default=None, description="the http(s) URL of the proxy through which providers are reached"
     )
     ca_bundle: File | None = Field(default=None, description="a PEM file of the authorities to trust instead of the usual ones")
     trusted_endpoints: Endpoints = Field(
         default=(), description="host:port of endpoints that may be http, private or on other hosts"
     )
-    heartbeat_url: Annotated[SecretStr, _be_url("http", "https")] | None = Field(
+    heartbeat_url: Annotated[SecretStr, be_url("http", "https")] | None = Field(
         default=None, description="the http(s) URL of a monitor that alerts when heartbeats stop"
     )
     heartbeat_s: Seconds = Field(default=60.0, description="seconds between two heartbeats")
@@ -199,11 +94,11 @@ class Settings(BaseSettings):
     )
     notice: str = Field(default="", description="a short text that every message shows")
 
-    webhooks: Annotated[SecretStr, _be_readable(read_subscribers)] | None = Field(
+    webhooks: Annotated[SecretStr, be_readable(read_subscribers)] | None = Field(
         default=None,
         description='JSON: {"NAME": {"url": "https://…", "secrets": ["whsec_…"]}}, the systems that receive every incident event',
     )
-    delivery: Annotated[SecretStr, _be_readable(read_delivery)] = Field(
+    delivery: Annotated[SecretStr, be_readable(read_delivery)] = Field(
         default=SecretStr("live"), description="live, redirect:CHANNEL=ADDRESS,…, allow:PATTERN,… or dry-run"
     )
     environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
@@ -214,7 +109,7 @@ class Settings(BaseSettings):
         description="CHANNEL=NUMBER pairs: messages an hour from one namespace to one address; by default sms=60,voice=30",
     )
     prefix_caps: Annotated[
-        Limits, _require(lambda caps: all(map(_PREFIX.fullmatch, caps)), "is not a list of +DIGITS=NUMBER")
+        Limits, require(lambda caps: all(map(PHONE_PREFIX.fullmatch, caps)), "is not a list of +DIGITS=NUMBER")
     ] = Field(default={}, description="+DIGITS=NUMBER pairs: texts, and calls, an hour to all numbers with the prefix")
     costly_numbers: Prefixes = Field(
         default=(), description="+DIGITS prefixes of premium-rate, shared-cost and satellite numbers that may be paged"
@@ -307,7 +202,7 @@ class Settings(BaseSettings):
             The settings, and every fault of theirs.
         """
         faults: list[Fault] = []
-        return cls(**{_TOLERATED: faults}), tuple(faults)
+        return cls(**{TOLERATED: faults}), tuple(faults)
 
     @property
     def is_embedded(self) -> bool:
@@ -332,14 +227,14 @@ class Settings(BaseSettings):
         del env_settings, dotenv_settings, file_secret_settings
         assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - pydantic-settings says so
         variables = init_settings.init_kwargs.pop(_VARIABLES, os.environ)  # noqa: TID251 - the one place
-        tolerated = init_settings.init_kwargs.pop(_TOLERATED, None)
-        return init_settings, _Variables(settings_cls, variables, tolerated)
+        tolerated = init_settings.init_kwargs.pop(TOLERATED, None)
+        return init_settings, Variables(settings_cls, variables, tolerated)
 
     @model_validator(mode="wrap")
     @classmethod
     def _validate(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
-        faults: list[Fault] = values.pop(_FAULTS, [])
-        tolerated: list[Fault] | None = values.pop(_TOLERATED, None)
+        faults: list[Fault] = values.pop(FAULTS, [])
+        tolerated: list[Fault] | None = values.pop(TOLERATED, None)
         try:
             settings = handler(values)
         except ValidationError as error:
@@ -356,71 +251,15 @@ class Settings(BaseSettings):
         return settings
 
 
-class _Variables(PydanticBaseSettingsSource):
-    """Reads the fields from ``NOTIFYFLOW_*``, secrets also from files, and collects unknown names as faults."""
-
-    def __init__(
-        self, settings_cls: type[BaseSettings], variables: Mapping[str, str], tolerated: list[Fault] | None = None
-    ) -> None:
-        super().__init__(settings_cls)
-        self._variables = variables
-        self._faults: list[Fault] = []
-        self._tolerated = tolerated
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        """Return the text of one field; an empty text counts as unset."""
-        name = PREFIX + field_name.upper()
-        text = self._variables.get(name) or None
-        if _is_secret(field) and (path := self._variables.get(name + "_FILE")):
-            if text is not None:
-                self._faults.append(Fault(name, f"is set, and so is {name}_FILE", "Set only one of them"))
-            return self._read(name + "_FILE", path), field_name, False
-        return text, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        self._find_unknown()
-        collected = {_FAULTS: self._faults, _TOLERATED: self._tolerated}
-        return {**collected, **{name: text for name, text in found.items() if text is not None}}
-
-    def _read(self, name: str, path: str) -> str | None:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            self._faults.append(
-                Fault(name, f"{path!r} cannot be read ({type(error).__name__})", "Give a text file that notifyflow may read")
-            )
-            return None
-
-    def _find_unknown(self) -> None:
-        fields = self.settings_cls.model_fields.items()
-        known = {name.upper() for name, _ in fields} | {name.upper() + "_FILE" for name, field in fields if _is_secret(field)}
-        for name in sorted(self._variables):
-            if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
-                self._faults.append(_unknown(name.removeprefix(PREFIX), known, PREFIX))
-
-
-def _unknown(name: str, known: Iterable[str], prefix: str = "") -> Fault:
-    """Return the fault of a variable, or of an argument, that is no setting."""
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return Fault(
-        prefix + name, "is not a setting", f"Use {prefix}{near[0]}, if that was meant" if near else "Remove it: nothing reads it"
-    )
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return "SecretStr" in str(field.annotation)
-
-
 def _fault(detail: ErrorDetails) -> Fault:
     """Return the fault of a pydantic error, with the value unless it is a secret or may contain one before an @."""
     name = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
-        return _unknown(name, Settings.model_fields)
+        return unknown(name, Settings.model_fields)
     field = Settings.model_fields[name]
     what = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else f"is refused: {detail['msg'].lower()}"
     value = repr(detail["input"])
-    shown = "the value" if _is_secret(field) or "@" in value else value[:100]
+    shown = "the value" if is_secret(field) or "@" in value else value[:100]
     return Fault(PREFIX + name.upper(), f"{shown} {what}", f"Give {field.description}")
 
 
