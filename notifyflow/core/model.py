@@ -160,8 +160,31 @@ class Condition(StrEnum):
     REFUSING = "refusing"
 
 
+class FileValue:
+    """A value that incident files hold."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, object]) -> Self:
+        """Read it from the fields that it has in an incident file, as JSON has them.
+
+        Raises:
+            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
+        """
+        from notifyflow.core.intake.documents import read_fields  # it reads these values
+
+        return read_fields(cls, fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that it has in an incident file, as JSON can hold them; those that are not set are left out."""
+        from notifyflow.core.intake.documents import write_fields
+
+        return write_fields(self)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Incident(FileValue):
     """An incident as the caller passes it to ``notify()``.
 
     Notifying again under the key of an unresolved incident replaces the fields that are set and keeps the others. None means not
@@ -190,30 +213,13 @@ class Incident:
     def __post_init__(self) -> None:
         freeze(self, "labels")
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, object]) -> Self:
-        """Read the fields of an incident file, as JSON has them.
-
-        Raises:
-            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
-        """
-        from notifyflow.core.intake.documents import read_fields  # it reads these values
-
-        return read_fields(cls, fields)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields of an incident file, as JSON can hold them; those that are not set are left out."""
-        from notifyflow.core.intake.documents import write_fields
-
-        return write_fields(self)
-
 
 DETAILS: tuple[str, ...] = ("source",)
 """Fields of an incident that hold one short line, which messages and pages show by the field's name, like a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(FileValue):
     """A person to notify, with at most one address for each channel; ``notify()`` validates the fields.
 
     Attributes:
@@ -240,23 +246,6 @@ class Recipient:
 
     def __post_init__(self) -> None:
         freeze(self, "addresses")
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, object]) -> Self:
-        """Read a recipient of an incident file, as JSON has them.
-
-        Raises:
-            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
-        """
-        from notifyflow.core.intake.documents import read_fields
-
-        return read_fields(cls, fields)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return them as a recipient of an incident file, as JSON can hold it; fields that are not set are left out."""
-        from notifyflow.core.intake.documents import write_fields
-
-        return write_fields(self)
 
     @property
     def ways(self) -> Mapping[str, str]:

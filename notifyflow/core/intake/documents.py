@@ -26,12 +26,12 @@ from notifyflow.core.intake.forms import (
     unknown,
 )
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.model import FileValue, Incident, Recipient
 from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 T = TypeVar("T")
-G = TypeVar("G", bound=Incident | Recipient)
+G = TypeVar("G", bound=FileValue)
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
@@ -153,7 +153,7 @@ def read_fields(kind: type[G], fields: Mapping[str, object]) -> G:
     raise InvalidIncident(faults)
 
 
-def write_fields(given: Incident | Recipient) -> dict[str, Any]:
+def write_fields(given: FileValue) -> dict[str, Any]:
     """Return the fields that ``read_fields`` reads."""
     written: dict[str, Any] = _codec(type(given)).write(given)
     return written
