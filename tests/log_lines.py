@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from notifyflow.app.log_output import only_to
 from notifyflow.log import Line
 
 
@@ -20,20 +21,9 @@ class _Ear(logging.Handler):
             self._hear(record.levelname.lower(), record.msg.event, dict(record.msg.facts))
 
 
-@contextmanager
-def heard(hear: Callable[[str, str, dict[str, Any]], None]) -> Iterator[None]:
+def heard(hear: Callable[[str, str, dict[str, Any]], None]) -> AbstractContextManager[None]:
     """Pass on every line of ours, of every level, and let nobody else read it, until the block ends."""
-    ours, ear = logging.getLogger("notifyflow"), _Ear(hear)
-    before = ours.level, ours.propagate
-    ours.addHandler(ear)
-    ours.setLevel(logging.DEBUG)
-    ours.propagate = False
-    try:
-        yield
-    finally:
-        ours.removeHandler(ear)
-        ours.setLevel(before[0])
-        ours.propagate = before[1]
+    return only_to(_Ear(hear))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -40,11 +40,10 @@ def to_stderr(*, default: LogLevel) -> None:
 
 
 @contextmanager
-def into(file: TextIO) -> Iterator[None]:
-    """Log all of our lines into a file, as JSON, and nowhere else."""
-    ours, handler = logging.getLogger("notifyflow"), logging.StreamHandler(file)
-    handler.setFormatter(LineFormatter("json"))
-    before = ours.level, ours.propagate
+def only_to(handler: logging.Handler) -> Iterator[None]:
+    """Pass all of our lines, of every level, to a handler and to nobody else, until the block ends."""
+    ours = logging.getLogger("notifyflow")
+    level, propagate = ours.level, ours.propagate
     ours.addHandler(handler)
     ours.setLevel(logging.DEBUG)
     ours.propagate = False
@@ -52,7 +51,15 @@ def into(file: TextIO) -> Iterator[None]:
         yield
     finally:
         ours.removeHandler(handler)
-        ours.level, ours.propagate = before
+        ours.setLevel(level)
+        ours.propagate = propagate
+
+
+def into(file: TextIO) -> AbstractContextManager[None]:
+    """Log all of our lines into a file, as JSON, and nowhere else."""
+    handler = logging.StreamHandler(file)
+    handler.setFormatter(LineFormatter("json"))
+    return only_to(handler)
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
