@@ -20,7 +20,7 @@ class Hand:
     Attributes:
         requested_ids: The notifications that its ring named.
         limit: How many attempts it takes at most.
-        is_given_up: Whether the thread was cut short, and whoever finds attempts in the hand releases them.
+        is_given_up: Whether the thread is done with it: attempts that are dealt to it later are released.
     """
 
     requested_ids: Sequence[str]

@@ -8,7 +8,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from notifyflow.storage.store import Store
@@ -101,3 +103,10 @@ def _upgrade(url: str) -> None:
     store = Store(url)
     store.upgrade()
     store.close()
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """An application's own connection to the PostgreSQL database."""
+    with psycopg.connect(postgres_url) as opened:
+        yield opened

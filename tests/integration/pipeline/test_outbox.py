@@ -1,6 +1,5 @@
 """A submission in a transaction of the application: stored with it, lost with it, and paged for by the first sweep after it."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -29,13 +28,6 @@ ADA, BOB = a_recipient("ada", "email"), a_recipient("bob", "email", "sms")
 def database_url(postgres_url: str) -> str:
     """PostgreSQL only: an SQLite file has one writer."""
     return postgres_url
-
-
-@pytest.fixture
-def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """The application's connection."""
-    with psycopg.connect(postgres_url) as opened:
-        yield opened
 
 
 def _notify(

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -32,12 +32,6 @@ SHOW = "SELECT current_setting('search_path'), current_setting('DateStyle'), cur
 def database_url(postgres_url: str) -> str:
     """PostgreSQL only."""
     return postgres_url
-
-
-@pytest.fixture
-def connection(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(postgres_url) as opened:
-        yield opened
 
 
 def _put(ledger: Ledger) -> tuple[Any, ...]:
