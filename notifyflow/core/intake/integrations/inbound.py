@@ -259,8 +259,6 @@ def _url(urls: Sequence[str]) -> str | None:
 
 
 def _instant(value: str) -> datetime | None:
-    if not value:
-        return None
     try:
         at = datetime.fromisoformat(value)
     except ValueError:

@@ -110,6 +110,7 @@ def test_an_integration_reaches_no_incidents_of_others_and_none_of_ours():
         ("0001-01-01T00:00:00Z", None),
         ("2018-08-03T09:52:26", None),
         ("yesterday", None),
+        ("", None),
         (5, None),
     ],
 )
