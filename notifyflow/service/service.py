@@ -12,6 +12,7 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.links import LinkClaim
+from notifyflow.core.message_log import MessageFilter, MessagePage
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
@@ -195,6 +196,19 @@ class Service:
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """Return a page of incidents, the newest first."""
         return self._read(lambda reads: reads.listings.incidents(wanted, before_id=before_id, limit=limit))
+
+    def messages(self, wanted: MessageFilter, *, before: str | None, limit: int) -> MessagePage:
+        """Return a page of the message log, the newest first.
+
+        Args:
+            wanted: Which messages.
+            before: Where it begins: ``older`` of the page before it; None begins with the newest.
+            limit: How many messages at most.
+
+        Raises:
+            InvalidRequest: When ``before`` is from a page with another filter.
+        """
+        return self._read(lambda reads: reads.messages.page(wanted, before=before, limit=limit))
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """Return a page of the recipients that some namespaces know, or any where None, by id."""

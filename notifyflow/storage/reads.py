@@ -12,6 +12,7 @@ from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.listings import Listings
+from notifyflow.storage.messages import Messages
 from notifyflow.storage.models import (
     AttemptRow,
     CriticalRow,
@@ -73,6 +74,7 @@ class Reads:
         self.adoption = Adopted(source)
         self.audits = Audits(source)
         self.listings = Listings(source)
+        self.messages = Messages(source)
         self.prunable = Prunable(source)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:

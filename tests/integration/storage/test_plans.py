@@ -8,7 +8,8 @@ import peewee
 import pytest
 from peewee import Database
 
-from notifyflow.core.model import DeferralReason, IncidentState
+from notifyflow.core.message_log import MessageFilter
+from notifyflow.core.model import DeferralReason, Evidence, IncidentState, NotificationState
 from notifyflow.core.views import IncidentFilter
 from notifyflow.storage import sets
 from notifyflow.storage.deadline import Deadline
@@ -22,6 +23,7 @@ from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim
 
 SECOND = timedelta(seconds=1)
+FAILED = MessageFilter(states=frozenset({NotificationState.FAILED}), text="landline", evidence=frozenset({Evidence.CARRIER}))
 RESOLVED = """
     INSERT INTO notifyflow_incident
         SELECT (jsonb_populate_record(one, jsonb_build_object('id', 'a' || number, 'key', number, 'state', 'RESOLVED'))).*
@@ -98,6 +100,11 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "recipient_ids": lambda reads: reads.listings.recipient_ids(limit=10),
     "recipient_page": lambda reads: reads.listings.recipients(after_id="", limit=10, since=NOW),
     "recipient": lambda reads: reads.listings.recipient("ada", since=NOW),
+    "messages": lambda reads: reads.messages.page(MessageFilter(), before='["n3"]', limit=10),
+    "failed_messages": lambda reads: reads.messages.page(FAILED, before=None, limit=10, searched=2),
+    "messages_of_a_recipient": lambda reads: reads.messages.page(MessageFilter(recipient_id="ada"), before=None, limit=10),
+    "messages_of_a_key": lambda reads: reads.messages.page(MessageFilter(key="db-1"), before=None, limit=10),
+    "message_of_a_reference": lambda reads: reads.messages.page(MessageFilter(provider_ref="r"), before=None, limit=10),
     "api_key": lambda reads: reads.listings.api_key("k"),
     "audit": lambda reads: reads.audits.page("", now=NOW),
     "prunable_incidents": lambda reads: reads.prunable.incidents((NOW, ""), before=NOW, limit=10),

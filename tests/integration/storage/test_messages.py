@@ -1,0 +1,239 @@
+"""The message log: every filter against a plain model of it, and pages while messages are added."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from notifyflow.core.message_log import MessageFilter, MessagePage
+from notifyflow.core.model import Contact, EscalationState, Evidence, Incident, IncidentState, Kind, NotificationState, Result
+from notifyflow.errors import InvalidRequest
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.store import Store
+from tests.facts import NOW, attempt, escalation, incident, page
+from tests.integration.storage.samples import a_page, begin
+from tests.statuses import EVENT
+
+MINUTE = timedelta(minutes=1)
+STATES = {
+    NotificationState.SENT: Result.ACCEPTED,
+    NotificationState.DELIVERED: Result.DELIVERED,
+    NotificationState.FAILED: Result.PERMANENT_FAILURE,
+}
+
+
+def an_id(at: datetime, number: int) -> str:
+    """Return an id as they are drawn: it sorts by time, and here then by number."""
+    return f"{int(at.timestamp() * 1000) << 80 | number:032x}"
+
+
+class Log:
+    """A stored log, of resolved incidents with one recipient each."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.count = 0
+
+    def add(
+        self,
+        key: str = "db-1",
+        who: str = "ada",
+        state: NotificationState = NotificationState.SENT,
+        *,
+        channels: Sequence[str] = ("email",),
+        at: datetime | None = None,
+        namespace: str = "",
+        **call: Any,
+    ) -> list[str]:
+        """Store an incident; return the ids of its pages, the newest first."""
+        self.count += 1
+        when = NOW + self.count * MINUTE if at is None else at
+        incident_id, escalation_id, *ids = (an_id(when, self.count * 100 + each) for each in range(2 + len(channels)))
+        rows = [
+            page(
+                *(channel, state, attempt(1, STATES[state], id=f"a-{id_}", notification_id=id_, **call)),
+                id=id_,
+                incident_id=incident_id,
+                escalation_id=escalation_id,
+                created_at=when,
+                namespace=namespace,
+                version=3,
+            )
+            for id_, channel in zip(ids, channels, strict=True)
+        ]
+
+        def body(ledger: Ledger) -> None:
+            facts = incident(id=incident_id, key=key, namespace=namespace, state=IncidentState.RESOLVED, opened_at=when)
+            ledger.incidents.add(facts, Incident(key=key, title=f"{key} is down"))
+            addresses = {channel: f"{who}@{channel}" for channel in channels}
+            ledger.contacts.put(incident_id, [Contact(recipient_id=who, name=who.title(), addresses=addresses)])
+            facts_of_round = escalation(id=escalation_id, incident_id=incident_id, recipient_id=who, started_at=when)
+            ledger.escalations.add(facts_of_round, event="started", detail={})
+            ledger.notifications.add(rows, event="queued")
+            ledger.providers.lock("email", [call.get("provider", "p")])
+
+        self.store.run(body)
+        return ids[::-1]
+
+    def page(self, before: str | None = None, *, limit: int = 50, searched: int = 1000, **wanted: Any) -> MessagePage:
+        filter_ = MessageFilter(**wanted)
+        return self.store.read(lambda reads: reads.messages.page(filter_, before=before, limit=limit, searched=searched))
+
+    def ids(self, **wanted: Any) -> list[str]:
+        return [each.facts.id for each in self.page(**wanted).messages]
+
+
+@pytest.fixture
+def log(store: Store) -> Log:
+    return Log(store)
+
+
+def test_an_empty_log_has_one_empty_page(log: Log) -> None:
+    assert log.page() == MessagePage(messages=(), older=None)
+    assert log.page(channels=frozenset({"sms"})) == MessagePage(messages=(), older=None)
+
+
+def test_a_message_is_shown_with_its_attempts_its_recipient_and_its_incident(log: Log) -> None:
+    (id_,) = log.add("db-1", "ada", provider="smtp", provider_ref="r1", code="250", evidence=Evidence.ACCEPTED)
+    (shown,) = log.page().messages
+    assert (shown.recipient_id, shown.name, shown.address) == ("ada", "Ada", "ada@email")
+    assert (shown.key, shown.title) == ("db-1", "db-1 is down")
+    assert shown.facts.id == id_
+    assert [(each.provider, each.provider_ref, each.code) for each in shown.facts.attempts] == [("smtp", "r1", "250")]
+
+
+def test_an_incident_event_is_shown_with_its_subscriber(log: Log) -> None:
+    begin(log.store)
+
+    def body(ledger: Ledger) -> None:
+        facts = escalation(id="e0", recipient_id="", round=0, state=EscalationState.EXHAUSTED, is_current=False)
+        ledger.escalations.add(facts, event="started", detail={})
+        row = a_page(id="n0", escalation_id="e0", kind=Kind.INCIDENT_EVENT, tier=None, incident_event=EVENT)
+        ledger.notifications.add([replace(row, channel="webhook")], event="queued")
+
+    log.store.run(body)
+    (shown,) = log.page(channels=frozenset({"webhook"})).messages
+    assert (shown.recipient_id, shown.name, shown.address) == ("status", "status", "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, "dcba"),
+        ({"states": {NotificationState.FAILED}}, "b"),
+        ({"channels": {"sms", "voice"}}, "cb"),
+        ({"providers": {"twilio"}}, "cb"),
+        ({"evidence": {Evidence.CARRIER, Evidence.HUMAN}}, "c"),
+        ({"providers": {"smtp"}, "evidence": {Evidence.CARRIER}}, ""),
+        ({"provider_ref": "SM1"}, "b"),
+        ({"provider_ref": "SM1", "recipient_id": "ben", "key": "db-2"}, "b"),
+        ({"provider_ref": "SM1", "recipient_id": "ada"}, ""),
+        ({"provider_ref": "SM1", "key": "db-1"}, ""),
+        ({"provider_ref": "unknown"}, ""),
+        ({"recipient_id": "ben"}, "cb"),
+        ({"recipient_id": "o'clée %"}, "d"),
+        ({"recipient_id": "ben", "key": "db-1"}, "c"),
+        ({"key": "db-1"}, "ca"),
+        ({"text": "LANDLINE"}, "b"),
+        ({"text": "30006"}, "b"),
+        ({"text": "3000"}, ""),
+        ({"text": "%"}, ""),
+        ({"namespaces": {"web"}}, "d"),
+        ({"namespaces": set()}, ""),
+        ({"namespaces": {""}, "recipient_id": "ben"}, "cb"),
+        ({"since": NOW + 2 * MINUTE}, "dcb"),
+        ({"until": NOW + 2 * MINUTE}, "a"),
+        ({"since": NOW + 2 * MINUTE, "until": NOW + 3 * MINUTE}, "b"),
+        ({"since": NOW + 3 * MINUTE, "recipient_id": "ben"}, "c"),
+        ({"until": NOW + 3 * MINUTE, "key": "db-1"}, "a"),
+    ],
+    ids=str,
+)
+def test_each_filter_finds_what_it_names(log: Log, wanted: dict[str, Any], found: str) -> None:
+    (a,) = log.add("db-1", "ada", provider="smtp", provider_ref="<1@host>", evidence=Evidence.ACCEPTED)
+    said = {"code": "30006", "reason": "a landline, cannot receive texts"}
+    (b,) = log.add("db-2", "ben", NotificationState.FAILED, channels=["sms"], provider="twilio", provider_ref="SM1", **said)
+    (c,) = log.add("db-1", "ben", NotificationState.DELIVERED, channels=["voice"], provider="twilio", evidence=Evidence.HUMAN)
+    (d,) = log.add("web", "o'clée %", namespace="web")
+    names = {a: "a", b: "b", c: "c", d: "d"}
+    given = {name: frozenset(value) if isinstance(value, set) else value for name, value in wanted.items()}
+    assert "".join(names[each] for each in log.ids(**given)) == found
+
+
+def test_a_search_ends_after_a_while_and_says_where(log: Log) -> None:
+    (old,) = log.add(state=NotificationState.FAILED)
+    for _ in range(5):
+        log.add()
+    first = log.page(searched=3, states=frozenset({NotificationState.FAILED}))
+    assert first.messages == ()
+    assert first.searched_to == NOW + 4 * MINUTE
+    second = log.page(first.older, searched=3, states=frozenset({NotificationState.FAILED}))
+    assert [each.facts.id for each in second.messages] == [old]
+    last = log.page(second.older, searched=3, states=frozenset({NotificationState.FAILED}))
+    assert (last.messages, last.older, last.searched_to) == ((), None, None)
+
+
+@pytest.mark.parametrize("before", ["", "[", "1", '["a", "b"]', "[1]", '{"a": 1}'])
+def test_a_place_of_another_list_is_refused(log: Log, before: str) -> None:
+    with pytest.raises(InvalidRequest):
+        log.page(before)
+    with pytest.raises(InvalidRequest):
+        log.page(before, recipient_id="ada")
+
+
+# -- pages while messages are added
+
+_seconds = st.integers(0, 5)
+_added = st.lists(st.tuples(_seconds, st.integers(0, 3), st.sampled_from(sorted(STATES))), max_size=6)
+_WALKS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "all": lambda number: {},
+    "recipient": lambda number: {"recipient_id": f"person {number}"},
+    "key": lambda number: {"key": f"key {number}"},
+}
+
+
+@pytest.mark.parametrize("walk", _WALKS)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=_added,
+    meanwhile=st.lists(_added, min_size=1, max_size=6),
+    limit=st.integers(1, 3),
+    searched=st.integers(1, 4),
+    is_filtered=st.booleans(),
+)
+def test_pages_show_each_message_once_and_in_order_while_others_are_added(
+    log: Log, walk: str, before: list, meanwhile: list, limit: int, searched: int, is_filtered: bool
+) -> None:
+    """The days of the examples lie apart, and so do their people and keys."""
+    log.count += 1
+    number, day = log.count, NOW + log.count * timedelta(days=1)
+    wanted = _WALKS[walk](number)
+    wanted |= {} if wanted and not is_filtered else {"since": day, "until": day + timedelta(hours=1)}
+    wanted |= {"states": frozenset({NotificationState.FAILED})} if is_filtered else {}
+    stored: list[str] = []
+
+    def add(messages: list) -> None:
+        for second, pages, state in messages:
+            at = day + timedelta(seconds=second)
+            channels = ("email", "sms", "voice")[:pages]
+            ids = log.add(f"key {number}", f"person {number}", state, channels=channels, at=at)
+            stored.extend(ids if not is_filtered or state is NotificationState.FAILED else [])
+
+    add(before)
+    first, shown, place = set(stored), [], None
+    for batch in [*meanwhile, *[[]] * 1000]:
+        found = log.page(place, limit=limit, searched=searched, **wanted)
+        shown += [each.facts for each in found.messages]
+        if found.older is None:
+            break
+        place = found.older
+        add(batch)
+    ids = [each.id for each in shown]
+    assert len(ids) == len(set(ids))
+    assert first <= set(ids) <= set(stored)
+    parents = [(each.created_at, each.escalation_id if walk != "all" else "", each.id) for each in shown]
+    assert parents == sorted(parents, reverse=True)
