@@ -8,7 +8,7 @@ import sys
 
 import dramatiq
 
-from notifyflow.app import NotifyFlow, log_output
+from notifyflow.app import NotifyFlow, log_output, memory
 from notifyflow.errors import NotifyflowError
 
 
@@ -16,6 +16,7 @@ def _start() -> None:
     log_output.to_stderr(default="debug" if logging.root.level == logging.DEBUG else "info")  # as dramatiq's -v says
     try:
         dramatiq.set_broker(NotifyFlow.from_env().make_worker())
+        memory.freeze()
     except NotifyflowError as error:
         sys.exit(f"notifyflow.worker cannot start.\n{error}")
 

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 import notifyflow
-from notifyflow.app import log_output
+from notifyflow.app import log_output, memory
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.errors import PortUnavailable
@@ -59,7 +59,7 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
         log_output.to_stderr(default="info")
         begin(flow)
         application = flow.asgi()
-        serving.freeze()
+        memory.freeze()
         with serving.served(application, listening, bounds):
             is_over = serving.expect_signal()
             screen.out.print(f"Listening on {serving.url_of(listening)}")

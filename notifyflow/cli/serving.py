@@ -1,6 +1,5 @@
 """Serves an ASGI application on a socket, in a thread of its own."""
 
-import gc
 import resource
 import signal
 import socket
@@ -55,12 +54,6 @@ def connections_within(files: int, limit: int) -> int:
     reserved = min(_RESERVED, files // 2)
     bursts = 2 * min(_BURST, files // 8)  # accepted but not yet counted
     return max(1, min(limit, files - reserved - bursts))
-
-
-def freeze() -> None:
-    """Exempt all present objects from garbage collection, which a body of a million parts would start again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from notifyflow import NotifyFlow, Settings
+from notifyflow.app import memory
 from notifyflow.cli import serving
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
@@ -156,7 +157,7 @@ def measure() -> list[Cost]:
         key = flow.access().create("attacker", list(Scope), valid_for=None)[1]
         whole = stack.enter_context(_listening(flow.asgi()))
         reading = stack.enter_context(_listening(application_of(Backend())))
-        serving.freeze()
+        memory.freeze()
         for endpoint in bodies.ENDPOINTS:
             for name, make in endpoint.bodies.items():
                 is_read_only = name in endpoint.stored
