@@ -84,6 +84,7 @@ class Checks:
         self._owed: dict[str, tuple[Process, float, float]] = {}  # unlogged failures: process, its start, time
         self._unconfirmed: set[str] = set()  # those of them whose commit was not answered
         self._foretold: dict[tuple[str, int], datetime] = {}  # escalation and tier: when it was said to open
+        self._surprised: dict[str, datetime] = {}  # escalation: when a failure last opened a tier
         self._loosest_skew_s = 2.0
         self.alarms = Alarms(world, database, operators.covers)
 
@@ -211,10 +212,13 @@ class Checks:
     def _check_outlook(self, line: dict[str, Any]) -> None:
         """Require that it is known what comes next while anything is due, and that no timed tier opens before it was said to.
 
-        A pause that ends early brings forward what was said.
+        A pause that ends early brings forward what was said. Nothing can be said of a tier whose time is over when a failure opens
+        the one before it.
         """
         row_id, now = line["row_id"], line["at"]
-        if line["event"] == "tier_opened" and line["detail"]["why"] == "unacknowledged":
+        if line["event"] == "tier_opened" and line["detail"]["why"] != "unacknowledged":
+            self._surprised[row_id] = now
+        elif line["event"] == "tier_opened" and self._surprised.get(row_id) != now:
             tier = int(line["detail"]["tier"])  # or a later one, if it has no address
             said_at = min(
                 (at for (each, number), at in self._foretold.items() if each == row_id and number >= tier), default=None
