@@ -6,12 +6,15 @@ from itertools import pairwise
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity
+from notifyflow.core.timeline import timeline
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.wording.timeline import sentence
 
 
 def check(status: IncidentStatus) -> None:
     """Check one incident with its escalations and notifications."""
     _check_log(status)
+    _check_timeline(status)
     for escalation in status.escalations:
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
         opened = Counter((row.tier, row.channel) for row in pages)
@@ -77,3 +80,14 @@ def _check_log(status: IncidentStatus) -> None:
             assert (line.source, line.version > before.version) == (before.target, True)
             assert line.target in table.targets(line.source, line.event), f"{machine}: {line.source} {line.event} {line.target}"
         assert log[-1].target == states[machine, row_id]
+
+
+def _check_timeline(status: IncidentStatus) -> None:
+    """Say every moment: each line of the log has a sentence, and none names an address or a lease's token."""
+    moments = timeline(status, explain=lambda channel, code: "")
+    assert len(moments) >= len(status.transitions)
+    sentences = [sentence(each, name=str, brief=str) for each in moments]
+    rows = [row for each in status.escalations for row in each.notifications]
+    secrets = {attempt.token for row in (*rows, *status.incident_events) for attempt in row.attempts if attempt.token}
+    secrets |= {address for each in status.escalations for address in each.contact.addresses.values()}
+    assert not [text for text in sentences if not text or any(secret in text for secret in secrets)]

@@ -127,10 +127,12 @@ def _head(status: IncidentStatus, times: Times) -> Text:
         parts.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:
         how = _way(facts.acknowledged_via)
-        parts.append(f"acknowledged by {_name(status, facts.acknowledged_by)}{how} at {times.brief(facts.acknowledged_at)}")
+        parts.append(
+            f"acknowledged by {plain(status.name_of(facts.acknowledged_by))}{how} at {times.brief(facts.acknowledged_at)}"
+        )
     if facts.resolved_at is not None:
         how = _way(_logged(status, facts.id, "resolved").get("via", ""))
-        parts.append(f"resolved by {_name(status, facts.resolved_by)}{how} at {times.brief(facts.resolved_at)}")
+        parts.append(f"resolved by {plain(status.name_of(facts.resolved_by))}{how} at {times.brief(facts.resolved_at)}")
     if status.is_quarantined:
         parts.append("quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
@@ -142,11 +144,6 @@ def _logged(status: IncidentStatus, row_id: str, event: str) -> Mapping[str, str
     """Return the details of a row's last such event in the log; empty without one."""
     lines = (line.detail for line in reversed(status.transitions) if (line.row_id, line.event) == (row_id, event))
     return next(lines, {})
-
-
-def _name(status: IncidentStatus, who: str) -> str:
-    """Return the name of a recipient; any other name as it is."""
-    return plain({each.contact.recipient_id: each.contact.name for each in status.escalations}.get(who, who))
 
 
 def _way(via: str) -> str:
@@ -178,7 +175,7 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
     by = acknowledged.get("by", status.facts.acknowledged_by)
     if by == facts.recipient_id:
         return f"acknowledged it{_way(acknowledged.get('via', ''))}"
-    return f"no longer paged: {_name(status, by) or 'somebody'} acknowledged it"
+    return f"no longer paged: {plain(status.name_of(by)) or 'somebody'} acknowledged it"
 
 
 def _next(facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:

@@ -74,6 +74,10 @@ class IncidentStatus:
         """Whether every escalation is settled."""
         return all(escalation.is_settled for escalation in self.escalations)
 
+    def name_of(self, who: str) -> str:
+        """Return the name of a recipient's id; any other text as it is."""
+        return next((each.contact.name for each in self.escalations if each.contact.recipient_id == who), who)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentSummary:

@@ -3,7 +3,6 @@
 Mail scanners open every link, and some run its scripts: therefore a GET never acts, and no page submits itself.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -18,15 +17,9 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording import looks, text
 from notifyflow.core.wording.content import compose
 from notifyflow.core.wording.looks import Look
+from notifyflow.core.wording.timeline import HOW
 from notifyflow.web import pages
 from notifyflow.web.context import Context
-
-_HOW: Mapping[str, str] = {
-    Via.LINK: "with the link",
-    Via.KEY: "by phone",
-    Via.CLI: "on the command line",
-    Via.API: "over the API",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +124,7 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
 def _how(context: Context, via: str) -> str:
     """Return how an incident was acknowledged, in words; empty if unknown."""
     channel = context.channels.get(via)
-    return _HOW.get(via) or (channel.traits.how if channel else "")
+    return HOW.get(via) or (channel.traits.how if channel else "")
 
 
 def _stopped(status: IncidentStatus, viewer: Contact) -> str:

@@ -1,0 +1,21 @@
+"""The meaning of a provider's code, from the tables of its channel."""
+
+from collections.abc import Mapping
+
+from notifyflow.channels.base import Channel
+from notifyflow.channels.http import STATUSES
+from notifyflow.core.timeline import Explain
+
+
+def meanings(channels: Mapping[str, Channel]) -> Explain:
+    """Return the function that returns the meaning of a channel's code; empty if neither its tables nor those of HTTP have it."""
+    tables = {
+        name: {code: row.meaning for _, codes in reversed(channel.codes) for code, row in codes.items()}
+        for name, channel in channels.items()
+    }
+    general = {code: row.meaning for code, row in STATUSES.items()}
+
+    def meaning(channel: str, code: str) -> str:
+        return tables.get(channel, {}).get(code) or general.get(code, "")
+
+    return meaning

@@ -1,0 +1,184 @@
+"""Says what happened to an incident, in a sentence for each moment, in the words of the people who were paged."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, Via
+from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, Moment
+from notifyflow.core.wording.text import listed
+
+_MESSAGES: Mapping[str, str] = {
+    "email": "mail",
+    "sms": "text",
+    "voice": "call",
+    "push": "push message",
+    "slack": "Slack message",
+    "teams": "Teams message",
+}
+HOW: Mapping[str, str] = {
+    Via.LINK: "with the link",
+    Via.KEY: "by phone",
+    Via.CLI: "on the command line",
+    Via.API: "over the API",
+    Via.LIBRARY: "from the application",
+    Via.ALERTMANAGER: "through Alertmanager",
+    Via.PAGERDUTY: "through PagerDuty's API",
+    Via.CLOUDEVENTS: "through CloudEvents",
+    "sms": "by text message",
+    "slack": "in Slack",
+}
+"""How an incident was acknowledged, resolved or paged again, in words."""
+_DEFERRED: Mapping[DeferralReason, str] = {
+    DeferralReason.LIMIT: "by a limit",
+    DeferralReason.RETRY_AFTER: "since the provider asked to wait",
+    DeferralReason.CIRCUIT: "by an open circuit",
+    DeferralReason.SUSPENSION: "since the provider refuses us",
+    DeferralReason.PAUSE: "by a pause",
+}
+_NO_LONGER_PAGED = "{who} is no longer paged"
+_REACHED = "{who} counts as reached"
+_EXHAUSTED = "all ways to {who} have failed"
+_RESUMED = "{who} is paged further"
+_IN_DOUBT = "{message} in doubt{provider}"
+_FAILED = "{message} failed{provider}{because}{follows}"
+_GIVEN_UP = "{message} given up{because}"
+_CANCELLED = "{message} cancelled"
+_DECISIONS: Mapping[str, str] = {
+    EscalationState.ACTIVE: _RESUMED,
+    EscalationState.REACHED: _REACHED,
+    EscalationState.EXHAUSTED: _EXHAUSTED,
+}
+_SENTENCES: Mapping[tuple[str, ...], str] = {
+    ("incident", "opened"): "opened as {severity}",
+    ("incident", "repeated"): "it came again",
+    ("incident", "severity_raised"): "severity raised to {severity}: everybody is paged anew",
+    ("incident", "paged_again"): "{by} paged {who} again{via}",
+    ("incident", "acknowledged"): "{by} acknowledged{via}",
+    ("incident", "acknowledged", IncidentState.OPEN): "{by} acknowledged{via}, for themselves only",
+    ("incident", "resolved"): "{by} resolved it{via}",
+    ("escalation", "started"): "{round}{who} is paged: {messages}",
+    ("escalation", "started", EscalationState.EXHAUSTED): "{round}{who} cannot be paged{because}",
+    ("escalation", "tier_opened"): "tier {tier} opened for {who}: {messages}, since {why}",
+    **{
+        ("escalation", event, state): text
+        for event in ("recorded", "received", "timer_due", "address_added")
+        for state, text in _DECISIONS.items()
+    },
+    ("escalation", "round_due"): "{round}nobody has acknowledged in time",
+    ("escalation", "acknowledged"): _NO_LONGER_PAGED,
+    ("escalation", "resolved"): _NO_LONGER_PAGED,
+    ("escalation", "replaced"): "a new round for {who} replaces this one",
+    ("escalation", CRITICAL): "critical failure for {who}",
+    ("escalation", ALERTED): "operations was told about {who}",
+    ("notification", "queued"): "{message} queued",
+    ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
+    ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",
+    ("notification", "accepted"): "{message} accepted{provider}{follows}",
+    ("notification", "refused"): "{message} refused for now{provider}{because}{follows}",
+    ("notification", "refused", NotificationState.FAILED): _FAILED,
+    ("notification", "refused_for_good"): "{message} refused{provider}{because}{follows}",
+    ("notification", "doubted"): f"{_IN_DOUBT}{{because}}{{follows}}",
+    ("notification", "lease_expired"): f"{_IN_DOUBT}: its worker gave no result in time{{follows}}",
+    ("notification", "released"): "{message} was not sent yet{provider}{because}",
+    ("notification", NOTED): "{message}, a report{provider}{because}",
+    ("notification", "acceptance_reported"): "{message} accepted after all{provider}",
+    ("notification", "temporary_failure_reported"): "{message} did not arrive{provider}{because}{follows}",
+    ("notification", "delivery_reported"): "{message} delivered{provider}{because}",
+    ("notification", "permanent_failure_reported"): "{message} did not arrive{provider}{because}{follows}",
+    ("notification", "expired"): _GIVEN_UP,
+    ("notification", "beyond_retry_window"): _GIVEN_UP,
+    ("notification", "no_provider"): _GIVEN_UP,
+    ("notification", "capped"): _GIVEN_UP,
+    ("notification", "opted_out"): _GIVEN_UP,
+    ("notification", "acknowledged"): _CANCELLED,
+    ("notification", "resolved"): _CANCELLED,
+    ("notification", "replaced"): _CANCELLED,
+}
+
+
+def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[datetime], str]) -> str:
+    """Return what happened: ``text to Ada refused (twilio): the number is a landline (30006); the call went out instead``.
+
+    Args:
+        moment: What happened.
+        name: Returns the name of a recipient's id; any other text as it is.
+        brief: Writes a time.
+    """
+    place = moment.machine, moment.event
+    template = _SENTENCES.get((*place, moment.state)) or _SENTENCES[place]
+    who = "everybody" if moment.recipient_id is None else name(moment.recipient_id)
+    return template.format(
+        who=who,
+        by=name(moment.by) or "notifyflow",
+        via=f" {HOW.get(moment.via, f'through {moment.via}')}" if moment.via else "",
+        severity=moment.severity,
+        round=f"round {moment.round}: " if moment.round and (moment.round > 1 or moment.event == "round_due") else "",
+        tier=moment.tier,
+        messages=_messages(moment) or "nothing yet",
+        why=_why(moment),
+        message=_message(moment, who),
+        provider=f" ({moment.provider})" if moment.provider else "",
+        attempt=moment.attempt,
+        again=", after a doubt: it may arrive twice" if moment.is_repeated else "",
+        because=_because(moment),
+        follows=_follows(moment),
+        deferral="" if moment.deferred_by is None else _DEFERRED[moment.deferred_by],
+        until="" if moment.until is None else brief(moment.until),
+    )
+
+
+def _messages(moment: Moment) -> str:
+    return listed([_MESSAGES.get(channel, channel) for channel in moment.channels])
+
+
+def _message(moment: Moment, who: str) -> str:
+    message = _MESSAGES.get(moment.channel, f"{moment.channel} message")
+    match moment.kind:
+        case Kind.STATUS_UPDATE:
+            return f"status update to {who} ({message})"
+        case Kind.INCIDENT_EVENT:
+            return f"{moment.incident_event} for {moment.subscriber}"
+        case _:
+            return f"{message} to {who}"
+
+
+def _why(moment: Moment) -> str:
+    match moment.why:
+        case "unacknowledged":
+            return "nobody has acknowledged"
+        case "no_address":
+            return "the tier before has no address"
+        case "shut":
+            return "the tier before is not used for this severity"
+        case _:
+            return _failures(moment.failed, moment.suspected, moment.pages)
+
+
+def _failures(failed: int, suspected: int, pages: int) -> str:
+    """Return how many ways have failed: ``2 of 3 ways failed``."""
+    if failed == pages:
+        return "the only way failed" if pages == 1 else f"all {pages} ways failed"
+    if not failed:
+        return "the only way counts as failed" if pages == 1 else f"{suspected} of {pages} ways count as failed"
+    return f"{failed} of {pages} ways failed" + (f", and {suspected} more counted as failed" if suspected else "")
+
+
+def _because(moment: Moment) -> str:
+    reason = moment.reason or moment.code
+    if not reason:
+        return ""
+    fault = "a fault of ours, " if moment.is_our_fault else ""
+    return f": {fault}{reason}{f' ({moment.code})' if moment.code and moment.reason else ''}"
+
+
+def _follows(moment: Moment) -> str:
+    """Return what follows from the end of an attempt."""
+    match moment.state:
+        case NotificationState.QUEUED:
+            return "; it is tried again"
+        case NotificationState.CANCELLED:
+            return "; it is not tried again"
+        case NotificationState.FAILED if moment.channels:
+            return f"; the {_messages(moment)} went out instead"
+        case _:
+            return ""
