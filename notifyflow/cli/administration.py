@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.options import flag
 from notifyflow.core import diagram as diagrams
+from notifyflow.core import diagram_svg, policy_picture
+from notifyflow.core.diagram import Drawing, View
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.policy import Policy
 from notifyflow.core.wording.text import quantity
@@ -37,19 +40,30 @@ def diagram(
     policy: Annotated[
         str | None, typer.Option(help="Draw only the escalation, unrolled for this policy.", show_default=False)
     ] = None,
+    view: Annotated[
+        View, typer.Option(help="What a newcomer reads in ten seconds (simple), or every move with its events (full).")
+    ] = View.SIMPLE,
 ) -> None:
     """Print the state machines as diagrams."""
-    drawings = None if policy is None else [diagrams.unroll(_policy(policy))]
+    unrolled = None if policy is None else _policy(policy)
     match format_:
         case Format.MERMAID:
-            text = diagrams.mermaid(drawings)
+            text = diagrams.mermaid(_drawings(view, unrolled))
         case Format.DOT:
-            text = diagrams.dot(drawings)
+            text = diagrams.dot(_drawings(view, unrolled))
         case Format.RST:
-            text = diagrams.rst()
+            text = diagrams.rst(view=view)
+        case Format.SVG if view is View.FULL:
+            text = _svg(diagrams.dot(_drawings(view, unrolled)))
         case Format.SVG:
-            text = _svg(diagrams.dot(drawings))
+            text = policy_picture.overview(unrolled) if unrolled else diagram_svg.picture(diagrams.TABLES)
     typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _drawings(view: View, policy: Policy | None) -> Sequence[Drawing]:
+    if policy is None:
+        return diagrams.drawings(view)
+    return [policy_picture.outline(policy) if view is View.SIMPLE else diagrams.unroll(policy)]
 
 
 def _policy(name: str) -> Policy:
@@ -65,7 +79,7 @@ def _policy(name: str) -> Policy:
 def _svg(dot: str) -> str:
     program = shutil.which("dot")
     if program is None:
-        raise ProgramMissing("dot", "Install Graphviz (Debian: apt install graphviz), or use --format dot")
+        raise ProgramMissing("dot", "Install Graphviz (Debian: apt install graphviz), or use --view simple or --format dot")
     done = subprocess.run([program, "-Tsvg"], input=dot, capture_output=True, text=True, check=True)  # noqa: S603 - no shell, our own text
     return done.stdout
 

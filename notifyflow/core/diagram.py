@@ -1,24 +1,34 @@
 """Writes the machines as diagrams (Mermaid, Graphviz) and as reST tables, from the tables that run; pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 from itertools import pairwise
 
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
 from notifyflow.core.model import EscalationState
 from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier
+from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Tone, Track
 
-_TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+
+
+class View(StrEnum):
+    """How much a diagram shows: what a newcomer reads in ten seconds, or every move with its events."""
+
+    SIMPLE = "simple"
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrow:
-    """An arrow from one state to another, with all events that lead along it."""
+    """An arrow from one state to another, with the words or all the events that lead along it."""
 
     source: str
     target: str
     labels: tuple[str, ...]
+    track: Track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +42,8 @@ class Drawing:
         initial_states: The states to which arrows lead from the start.
         ends: The final states.
         arrows: The arrows, at most one for each pair of states.
+        tones: The colours of states.
+        is_wide: Whether it is read from left to right, not from top to bottom.
     """
 
     name: str
@@ -40,23 +52,45 @@ class Drawing:
     initial_states: tuple[str, ...]
     ends: tuple[str, ...]
     arrows: tuple[Arrow, ...]
+    tones: Mapping[str, Tone] = field(default_factory=dict)
+    is_wide: bool = False
 
 
 def draw(table: Table) -> Drawing:
-    """Return the diagram of a machine; moves that keep the state are drawn only if the table says so."""
+    """Return the full diagram of a machine; moves that keep the state are drawn only if the table says so."""
+    moves = (
+        (str(source), str(target), event.name)
+        for event in table.events
+        for source, targets in event.moves.items()
+        for target in targets
+        if source != target or event.is_loop_drawn
+    )
+    tracks = OUTLINES[table.name]
+    return replace(
+        outline(table),
+        initial_states=table.initial_states,
+        ends=table.ends,
+        arrows=_merge(moves, lambda source, target: tracks.line(source, target).track),
+        is_wide=False,
+    )
+
+
+def outline(table: Table) -> Drawing:
+    """Return the simple diagram of a machine: the usual way, retries, failures and stops."""
+    found = OUTLINES[table.name]
     return Drawing(
         name=table.name,
         title=table.name.capitalize(),
         states={str(state): str(state) for state in table.states},
-        initial_states=table.initial_states,
-        ends=table.ends,
-        arrows=_merge(
-            (str(source), str(target), event.name)
-            for event in table.events
-            for source, targets in event.moves.items()
-            for target in targets
-            if source != target or event.is_loop_drawn
+        initial_states=(table.initial_states[0],),
+        ends=(),
+        arrows=tuple(
+            Arrow(source=str(line.source), target=str(line.target), labels=(line.words,), track=line.track)
+            for line in found.lines
+            if line.is_simple
         ),
+        tones={str(state): tone for state, tone in found.tones.items()},
+        is_wide=True,
     )
 
 
@@ -79,42 +113,50 @@ def unroll(policy: Policy) -> Drawing:
         for label in _ways_out(arrow)
     ]
     others = {state: text for state, text in machine.states.items() if state != active}
+
+    def track(source: str, target: str) -> Track:
+        usual = steps[-1] if target == EscalationState.REACHED else source
+        way_out = OUTLINES[ESCALATION.name].line(active, target).track if source == usual else Track.STOP
+        return Track.USUAL if target in steps else way_out
+
     return Drawing(
-        name=_id(f"policy {policy.name}"),
+        name=identifier(f"policy {policy.name}"),
         title=f"Escalation under the policy {policy.name}",
         states={step: f"{active} {number}: {', '.join(tier.channels)}" for number, (step, tier) in enumerate(numbers.items(), 1)}
         | others,
         initial_states=(steps[0],),
         ends=machine.ends,
-        arrows=_merge(opened + ways_out),
+        arrows=_merge(opened + ways_out, track),
+        tones={**machine.tones, **dict.fromkeys(steps, machine.tones[active])},
     )
 
 
-def drawings() -> tuple[Drawing, ...]:
-    """Return all diagrams: the three machines, and the escalation under the policy ``default``."""
-    return (*map(draw, _TABLES), unroll(DEFAULT))
+def drawings(view: View = View.FULL) -> tuple[Drawing, ...]:
+    """Return all diagrams of a view: the three machines; of the full one also the escalation under the policy ``default``."""
+    return tuple(map(outline, TABLES)) if view is View.SIMPLE else (*map(draw, TABLES), unroll(DEFAULT))
 
 
 def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
-    """Return diagrams as one Mermaid state diagram, side by side; by default all of them."""
+    """Return diagrams as one Mermaid flowchart, side by side; by default all full ones."""
     drawn = drawings() if drawn is None else drawn
-    lines = ["stateDiagram-v2"]
+    lines = [f"flowchart {_direction(drawn)}"]
     for drawing in drawn:
         if len(drawn) == 1:
             lines += _mermaid(drawing, "")
         else:
             inner = (f"    {line}" for line in _mermaid(drawing, f"{drawing.name}_"))
-            lines += [f"    state {_quoted(drawing.title)} as {drawing.name} {{", *inner, "    }"]
+            lines += [f"    subgraph {drawing.name} [{_quoted(drawing.title)}]", *inner, "    end"]
+    lines += [f"    classDef {tone} fill:{PALETTE['sheet']},stroke:{colour},color:{colour}" for tone, colour in COLOURS.items()]
     return "\n".join(lines) + "\n"
 
 
 def dot(drawn: Sequence[Drawing] | None = None) -> str:
-    """Return diagrams as one Graphviz graph; by default all of them."""
+    """Return diagrams as one Graphviz graph; by default all full ones."""
     drawn = drawings() if drawn is None else drawn
     lines = [
         "digraph notifyflow {",
-        '    graph [rankdir=TB, bgcolor=white, fontname="Helvetica", nodesep=0.6, ranksep=0.7];',
-        '    node [shape=box, style=rounded, fontname="Helvetica"];',
+        f'    graph [rankdir={_direction(drawn)}, bgcolor=white, fontname="Helvetica", nodesep=0.6, ranksep=0.7];',
+        '    node [shape=box, style=rounded, penwidth=1.5, fontname="Helvetica"];',
         '    edge [fontname="Helvetica", fontsize=10];',
     ]
     for drawing in drawn:
@@ -122,17 +164,22 @@ def dot(drawn: Sequence[Drawing] | None = None) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def rst(tables: Iterable[Table] = _TABLES) -> str:
-    """Return machines as reST tables: every state and every event, with its meaning and all its moves."""
-    return "\n".join(line for table in tables for line in _rst(table)) + "\n"
+def rst(tables: Iterable[Table] = TABLES, view: View = View.FULL) -> str:
+    """Return machines as reST tables: every state; and every event with its meaning and all its moves, or the simple moves."""
+    moves = _rst_moves if view is View.SIMPLE else _rst_events
+    return "\n".join(line for table in tables for line in (*_rst_states(table), *moves(table))) + "\n"
 
 
-def _merge(moves: Iterable[tuple[str, str, str]]) -> tuple[Arrow, ...]:
+def _direction(drawn: Sequence[Drawing]) -> str:
+    return "LR" if all(drawing.is_wide for drawing in drawn) else "TB"
+
+
+def _merge(moves: Iterable[tuple[str, str, str]], track: Callable[[str, str], Track]) -> tuple[Arrow, ...]:
     """Merge the moves from one state to another into one arrow."""
     labels: dict[tuple[str, str], list[str]] = {}
     for source, target, label in moves:
         labels.setdefault((source, target), []).append(label)
-    return tuple(Arrow(source=source, target=target, labels=tuple(each)) for (source, target), each in labels.items())
+    return tuple(Arrow(source=a, target=b, labels=tuple(each), track=track(a, b)) for (a, b), each in labels.items())
 
 
 def _ways_out(arrow: Arrow) -> tuple[str, ...]:
@@ -159,7 +206,8 @@ def _span(span: timedelta) -> str:
     return f"{minutes:g} min" if not seconds else f"{span.total_seconds():g} s"
 
 
-def _id(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return a name with every character replaced that an identifier must not have."""
     return "".join(char if char.isalnum() and char.isascii() else "_" for char in name)
 
 
@@ -167,36 +215,72 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', "'") + '"'
 
 
+_MERMAID: Mapping[Track, str] = {
+    Track.USUAL: "==>",
+    Track.RETRY: "-->",
+    Track.FAILURE: "-->",
+    Track.STOP: "-->",
+    Track.LATE: "-.->",
+}
+_DOT: Mapping[Track, str] = {
+    Track.USUAL: "penwidth=2.5, weight=9",
+    Track.RETRY: "constraint=false",
+    Track.FAILURE: f'color="{PALETTE["soft"]}"',
+    Track.STOP: f'color="{PALETTE["soft"]}"',
+    Track.LATE: f'style=dashed, penwidth=0.7, color="{PALETTE["soft"]}", fontcolor="{PALETTE["soft"]}"',
+}
+
+
 def _mermaid(drawing: Drawing, prefix: str) -> Iterator[str]:
     for state, text in drawing.states.items():
-        yield f"    state {_quoted(text)} as {prefix}{state}"
-    for state in drawing.initial_states:
-        yield f"    [*] --> {prefix}{state}"
+        box = f"([{_quoted(text)}])" if state in drawing.ends else f"[{_quoted(text)}]"
+        tone = f":::{drawing.tones[state]}" if state in drawing.tones else ""
+        yield f"    {prefix}{state}{box}{tone}"
+    for number, state in enumerate(drawing.initial_states):
+        yield f'    {prefix}start_{number}((" ")) --> {prefix}{state}'
     for arrow in drawing.arrows:
-        yield f"    {prefix}{arrow.source} --> {prefix}{arrow.target}: {'<br/>'.join(arrow.labels)}"
-    for state in drawing.ends:
-        yield f"    {prefix}{state} --> [*]"
+        label = f"|{_quoted('<br/>'.join(arrow.labels))}|" if arrow.labels else ""
+        yield f"    {prefix}{arrow.source} {_MERMAID[arrow.track]}{label} {prefix}{arrow.target}"
 
 
 def _dot(drawing: Drawing) -> Iterator[str]:
     prefix = drawing.name
-    yield f'        {prefix} [shape=point, width=0.15, label=""];'
+    if drawing.initial_states:
+        yield f'        {prefix} [shape=point, width=0.15, label="", group={prefix}];'
+    spine = {state for arrow in drawing.arrows if arrow.track is Track.USUAL for state in (arrow.source, arrow.target)}
     for state, text in drawing.states.items():
+        colour = f', color="{COLOURS[drawing.tones[state]]}"' if state in drawing.tones else ""
         border = ", peripheries=2" if state in drawing.ends else ""
-        yield f"        {prefix}_{state} [label={_quoted(text)}{border}];"
+        place = f", group={prefix}" if state in spine else ""
+        yield f"        {prefix}_{state} [label={_quoted(text)}{colour}{border}{place}];"
     for state in drawing.initial_states:
         yield f"        {prefix} -> {prefix}_{state};"
     for arrow in drawing.arrows:
         label = _quoted("\\n".join(arrow.labels))
-        yield f"        {prefix}_{arrow.source} -> {prefix}_{arrow.target} [label={label}];"
+        yield f"        {prefix}_{arrow.source} -> {prefix}_{arrow.target} [label={label}, {_DOT[arrow.track]}];"
 
 
-def _rst(table: Table) -> Iterator[str]:
+def _rst_states(table: Table) -> Iterator[str]:
     yield from _list_table(
         f"States of the {table.name} machine",
         ("State", "Meaning"),
         ((f"``{state}``", f"{meaning}.") for state, meaning in table.states.items()),
     )
+
+
+def _rst_moves(table: Table) -> Iterator[str]:
+    yield from _list_table(
+        f"The usual moves of the {table.name} machine",
+        ("From", "To", "When", "What it is"),
+        (
+            (f"``{line.source}``", f"``{line.target}``", line.words, str(line.track))
+            for line in OUTLINES[table.name].lines
+            if line.is_simple
+        ),
+    )
+
+
+def _rst_events(table: Table) -> Iterator[str]:
     yield from _list_table(
         f"Events of the {table.name} machine",
         ("Event", "Meaning", "Moves", "Late in"),

@@ -344,23 +344,32 @@ def test_an_invalid_script_is_refused(line: CommandLine):
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("mermaid", "stateDiagram"), ("dot", "digraph"), ("rst", "QUEUED"), ("svg", "<svg")]
+    ("name", "view", "begins"),
+    [
+        ("mermaid", "simple", "flowchart"),
+        ("svg", "simple", "<svg"),
+        ("rst", "full", "QUEUED"),
+        ("dot", "full", "digraph"),
+        ("svg", "full", "<svg"),
+    ],
 )
-def test_the_machines_are_drawn(line: CommandLine, name: str, begins: str):
-    drawn = line.run("diagram", "--format", name)
+def test_the_machines_are_drawn(line: CommandLine, name: str, view: str, begins: str):
+    drawn = line.run("diagram", "--format", name, "--view", view)
     assert drawn.code == 0, drawn
     assert begins in drawn.out
+    assert ("refused_for_good" in drawn.out) is (view == "full")
 
 
 def test_a_policy_is_unrolled(line: CommandLine):
-    drawn = line.run("diagram", "--policy", "insistent")
-    assert drawn.code == 0, drawn
-    assert "unacknowledged after 5 min" in drawn.out
+    simple, full = (line.run("diagram", "--policy", "insistent", "--view", view) for view in ("simple", "full"))
+    assert (simple.code, full.code) == (0, 0), (simple, full)
+    assert "nobody acknowledges in 5 min" in simple.out
+    assert "unacknowledged after 5 min" in full.out
     assert_refused(line.run("diagram", "--policy", "nightly"), "nightly", "insistent")
 
 
 def test_without_graphviz_the_error_says_what_to_install(line: CommandLine):
-    ended = line.run("diagram", "--format", "svg", PATH=str(line.folder))
+    ended = line.run("diagram", "--format", "svg", "--view", "full", PATH=str(line.folder))
     assert ended.code == 3, ended
     assert "graphviz" in ended.err
 

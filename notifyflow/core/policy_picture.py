@@ -1,16 +1,46 @@
-"""Draws a policy for somebody who sees it for the first time: an incident, tier by tier, reaches a person."""
+"""Draws a policy for somebody who sees it for the first time: an incident, tier by tier, reaches a person; pure."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from notifyflow.core.policy import Failed, Policy, Rule
+from notifyflow.core.diagram import Arrow, Drawing, identifier
+from notifyflow.core.policy import Failed, Policy, Rule, Tier
+from notifyflow.core.tracks import Tone, Track
 
 WIDTH = 640
 _LEFT, _MIDDLE, _RIGHT = 70, 312, 570
 _BOX, _TIER, _STEP = 46, 272, 88
+_PAGED = "operations is paged"
 _WORDS = {"slack": "Slack", "teams": "Teams", "sms": "text message", "voice": "phone call"}
 _INK, _QUIET, _RED, _BLUE, _GREEN = "#1f2328", "#57606a", "#b42318", "#1f5fbf", "#1a7f37"
+
+
+def outline(policy: Policy) -> Drawing:
+    """Return the picture as a diagram."""
+    tiers = {f"tier_{number}": tier for number, tier in enumerate(policy.tiers, start=1)}
+    steps = ["incident", *tiers, "operations"]
+    conditions = ["", *_conditions(policy)]
+    return Drawing(
+        name=identifier(f"policy {policy.name}"),
+        title=f"An incident under the policy {policy.name}",
+        states={
+            "incident": "incident",
+            **{step: _channels(tier) for step, tier in tiers.items()},
+            "operations": _PAGED,
+            "person": "a person acknowledges",
+        },
+        initial_states=(),
+        ends=(),
+        arrows=(
+            *(
+                Arrow(source=source, target=target, labels=tuple(filter(None, [condition])), track=Track.USUAL)
+                for (source, target), condition in zip(pairwise(steps), conditions, strict=True)
+            ),
+            *(Arrow(source=step, target="person", labels=(), track=Track.STOP) for step in tiers),
+        ),
+        tones={"incident": Tone.BAD, "operations": Tone.BAD, "person": Tone.GOOD, **dict.fromkeys(tiers, Tone.WAITING)},
+    )
 
 
 def overview(policy: Policy) -> str:
@@ -29,18 +59,24 @@ def overview(policy: Policy) -> str:
         _arrow(_LEFT + 55, tops[0] + _BOX / 2, _MIDDLE - _TIER / 2 - 3, tops[0] + _BOX / 2),
     ]
     for tier, top in zip(policy.tiers, tops, strict=False):
-        words = ", ".join(_WORDS.get(channel, channel) for channel in tier.channels)
-        parts += _box(_MIDDLE, top, _TIER, words, _BLUE)
+        parts += _box(_MIDDLE, top, _TIER, _channels(tier), _BLUE)
         parts.append(_arrow(_MIDDLE + _TIER / 2, top + _BOX / 2, _RIGHT - 42, centre + (top + _BOX / 2 - centre) / 4))
-    opened = [" or ".join(map(_condition, tier.rules)) for tier in policy.tiers[1:]]
-    for (above, below), condition in zip(pairwise(tops), [*opened, "nobody is reached"], strict=True):
+    for (above, below), condition in zip(pairwise(tops), _conditions(policy), strict=True):
         parts.append(_arrow(_MIDDLE, above + _BOX, _MIDDLE, below - 2))
-        parts.append(
-            _text(_MIDDLE + 14, (above + _BOX + below) / 2 + 5, f"if {condition}", _QUIET, 'font-size="15" text-anchor="start"')
-        )
-    parts += _box(_MIDDLE, tops[-1], _TIER, "operations is paged", _RED)
+        parts.append(_text(_MIDDLE + 14, (above + _BOX + below) / 2 + 5, condition, _QUIET, 'font-size="15" text-anchor="start"'))
+    parts += _box(_MIDDLE, tops[-1], _TIER, _PAGED, _RED)
     parts += _person(_RIGHT, centre)
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _channels(tier: Tier) -> str:
+    return ", ".join(_WORDS.get(channel, channel) for channel in tier.channels)
+
+
+def _conditions(policy: Policy) -> Iterator[str]:
+    """Yield what opens each tier but the first, and when operations is paged."""
+    yield from (f"if {' or '.join(map(_condition, tier.rules))}" for tier in policy.tiers[1:])
+    yield "if nobody is reached"
 
 
 def _condition(rule: Rule) -> str:
