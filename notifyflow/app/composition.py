@@ -101,6 +101,6 @@ def compose(
         service=service,
         threads=Threads(used_store),
         maintenance=Maintenance(database, deps, settings.environment),
-        overview=Overview(database, deps),
+        overview=Overview(database, service),
         warnings=warnings,
     )

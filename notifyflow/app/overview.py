@@ -7,8 +7,7 @@ from notifyflow.app.database import Database
 from notifyflow.core.model import IncidentState
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, Tally
-from notifyflow.pipeline import outlook
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.service.service import Service
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
 _MOST_NAMES = 5_000
@@ -17,9 +16,9 @@ _MOST_NAMES = 5_000
 class Overview:
     """Reads across all incidents."""
 
-    def __init__(self, database: Database, deps: Dependencies) -> None:
+    def __init__(self, database: Database, service: Service) -> None:
         self._database = database
-        self._deps = deps
+        self._service = service
 
     def unresolved(self, *, namespace: str | None = None, limit: int = 100) -> tuple[tuple[IncidentSummary, Tally], ...]:
         """List unresolved incidents, the newest first, with how many recipients each has reached.
@@ -34,8 +33,7 @@ class Overview:
 
     def outlook(self, status: IncidentStatus) -> Outlook:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
-        self._database.prepare()
-        return outlook.read(self._deps, status)
+        return self._service.outlook(status)
 
     def similar_key(self, key: str, *, namespace: str | None = None) -> str | None:
         """Return the incident's key that is most like this one, of the newest; None if none is."""

@@ -68,6 +68,7 @@ class Via(StrEnum):
     CLI = "cli"
     API = "api"
     LIBRARY = "library"
+    DASHBOARD = "dashboard"
     ALERTMANAGER = "alertmanager"
     PAGERDUTY = "pagerduty"
     CLOUDEVENTS = "cloudevents"

@@ -100,11 +100,15 @@ class Tally:
         recipients: How many recipients it has.
         reached: To how many a page was sent or delivered.
         failed: How many could not be reached on any channel.
+        critical: How many are a critical failure.
+        failed_pages: How many pages are FAILED.
     """
 
-    recipients: int
-    reached: int
-    failed: int
+    recipients: int = 0
+    reached: int = 0
+    failed: int = 0
+    critical: int = 0
+    failed_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,10 @@ class IncidentFilter:
         key: It has this key.
         namespaces: It is in one of these namespaces; None for all.
         labels: It has all of these labels.
+        recipient_id: It has this recipient.
+        since: It was opened at this time or later.
+        until: It was opened before this time.
+        text: Its title, key or source contains this text, in capitals or not, or it has this id.
     """
 
     states: frozenset[IncidentState] = frozenset()
@@ -124,6 +132,70 @@ class IncidentFilter:
     key: str | None = None
     namespaces: frozenset[str] | None = None
     labels: frozenset[tuple[str, str]] = frozenset()
+    recipient_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentLine:
+    """An incident as one line of a list.
+
+    Attributes:
+        facts: The incident.
+        title: Its latest title.
+        labels: Its latest labels.
+        tally: Whom it has reached.
+    """
+
+    facts: IncidentFacts
+    title: str
+    labels: Mapping[str, str]
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPlace:
+    """A place in the list of incidents: first the OPEN ones, then the ACKNOWLEDGED, then the RESOLVED, each the newest first.
+
+    Attributes:
+        state: The state of the incident at this place.
+        incident_id: Its id.
+    """
+
+    state: IncidentState
+    incident_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentPage:
+    """A page of the list of incidents.
+
+    Attributes:
+        lines: Its incidents.
+        following: The place after which the next page begins; None if this one is the last.
+        is_cut: Whether the next page only searches further back: this one has searched as much of the history as one page does.
+    """
+
+    lines: tuple[IncidentLine, ...]
+    following: ListPlace | None = None
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What shows that an incident has changed.
+
+    Attributes:
+        namespace: The incident's namespace.
+        figures: Figures of its rows; each change to a row changes at least one.
+        soonest_at: The soonest time at which something of it is due; None if nothing is.
+    """
+
+    namespace: str
+    figures: tuple[str, ...]
+    soonest_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,14 @@ from notifyflow.core.links import LinkClaim
 from notifyflow.core.message_log import MessageFilter, MessagePage
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.namespaces import SHARED
+from notifyflow.core.outlook import Outlook
 from notifyflow.core.policy import Policy
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.replies import HandledReply, Reply
-from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, KnownRecipient
+from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, KnownRecipient, ListPlace, Stamp
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
-from notifyflow.pipeline import operations, use_case
+from notifyflow.pipeline import operations, outlook, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
@@ -209,6 +210,22 @@ class Service:
             InvalidRequest: When ``before`` is from a page with another filter.
         """
         return self._read(lambda reads: reads.messages.page(wanted, before=before, limit=limit))
+
+    def incident_list(self, wanted: IncidentFilter, *, after: ListPlace | None, limit: int) -> IncidentPage:
+        """Return a page of the list of incidents, what is open first."""
+        return self._read(lambda reads: reads.incident_list.page(wanted, after=after, limit=limit))
+
+    def stamp(self, incident_id: str) -> Stamp:
+        """Return what shows that an incident has changed; raise ``NotFound``."""
+        stamp = self._read(lambda reads: reads.stamps.of(incident_id))
+        if stamp is None:
+            raise NotFound(incident_id)
+        return stamp
+
+    def outlook(self, status: IncidentStatus) -> Outlook:
+        """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
+        self._use_cases.prepare()
+        return outlook.read(self._deps, status)
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """Return a page of the recipients that some namespaces know, or any where None, by id."""

@@ -3,11 +3,12 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import JOIN, Case, Expression, Field, Select, fn
 
+from notifyflow.core import ids
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import AT_REST, REACHING, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
@@ -18,8 +19,11 @@ from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, Inci
 from notifyflow.storage.rows import BY_ID, CONTENT_FIELDS, Reader, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
-_NOBODY = Tally(recipients=0, reached=0, failed=0)
+NOBODY = Tally()
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
+_SKEW = timedelta(minutes=1)
+"""How far the clock that made an incident's id may be from the one that says when it was opened."""
+_Newer: Any = EscalationRow.alias("newer")
 
 
 class Listings(Reader):
@@ -43,15 +47,21 @@ class Listings(Reader):
             limit: How many at most.
         """
         content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
-        where = _conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
-        query = select(IncidentFacts, *where).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
+        where = conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
+        query = of_recipient(select(IncidentFacts, *where).select_extend(*content), wanted.recipient_id)
+        query = query.order_by(IncidentRow.id.desc()).limit(limit)
         return tuple(_summary(row) for row in self._source.with_policies(self._source.rows(query)))
 
     def tallied(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, Tally], ...]:
         """List unresolved incidents, the newest first, each with its tally."""
         found = self.incidents(wanted, before_id=None, limit=limit)
-        tallies = {row.pop("incident_id"): Tally(**row) for row in self._source.rows(_tallies([each.facts.id for each in found]))}
-        return tuple((each, tallies.get(each.facts.id, _NOBODY)) for each in found)
+        tallies = self.tallies([each.facts.id for each in found])
+        return tuple((each, tallies.get(each.facts.id, NOBODY)) for each in found)
+
+    def tallies(self, incident_ids: Sequence[str]) -> Mapping[str, Tally]:
+        """Count by incident whom the newest rounds of its recipients have reached."""
+        rows = self._source.rows(_tallies(incident_ids)) if incident_ids else []
+        return {row.pop("incident_id"): Tally(**row) for row in rows}
 
     def keys(self, namespace: str | None, *, limit: int) -> list[str]:
         """List the keys of the newest incidents of a namespace; None for all."""
@@ -137,10 +147,13 @@ class Listings(Reader):
 
 
 def _tallies(incident_ids: Sequence[str]) -> Select:
-    """Count the recipients of unresolved incidents, and those of whose newest rounds a page arrived or all have failed."""
+    """Count the recipients of incidents, and those of whose newest rounds a page arrived, or failed, or all have failed."""
     recipient = EscalationRow.recipient_id
     has_arrived = (NotificationRow.kind == Kind.PAGE) & NotificationRow.state.in_(REACHING)
+    has_failed = (NotificationRow.kind == Kind.PAGE) & (NotificationRow.state == NotificationState.FAILED)
     is_its = NotificationRow.escalation_id == EscalationRow.id
+    of_it = (_Newer.incident_id == EscalationRow.incident_id) & (_Newer.recipient_id == recipient)
+    is_replaced = fn.EXISTS(_Newer.select(_Newer.id).where(of_it, _Newer.round > EscalationRow.round))
 
     def count(*case: tuple[Expression, Field]) -> Any:
         return fn.COUNT(fn.DISTINCT(Case(None, case) if case else recipient))
@@ -151,9 +164,11 @@ def _tallies(incident_ids: Sequence[str]) -> Select:
             count().alias("recipients"),
             count((has_arrived, recipient)).alias("reached"),
             count((EscalationRow.state == EscalationState.EXHAUSTED, recipient)).alias("failed"),
+            count((EscalationRow.critical_at.is_null(False), recipient)).alias("critical"),
+            count((has_failed, NotificationRow.id)).alias("failed_pages"),
         )
         .join(NotificationRow, JOIN.LEFT_OUTER, on=is_its)
-        .where(EscalationRow.incident_id.in_(incident_ids), EscalationRow.is_current, EscalationRow.round > 0)
+        .where(EscalationRow.incident_id.in_(incident_ids), EscalationRow.round > 0, ~is_replaced)
         .group_by(EscalationRow.incident_id)
     )
 
@@ -165,19 +180,53 @@ def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None
     return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace.in_(sorted(namespaces)))
 
 
-def _conditions(wanted: IncidentFilter) -> list[Expression]:
-    conditions = [_has_label(name, value) for name, value in sorted(wanted.labels)]
+def conditions(wanted: IncidentFilter) -> list[Expression]:
+    """Return the conditions of a filter; incidents with a recipient are found by ``of_recipient``."""
+    found = [_has_label(name, value) for name, value in sorted(wanted.labels)]
     if wanted.states:
-        conditions.append(IncidentRow.state.in_(sorted(wanted.states)))
+        found.append(IncidentRow.state.in_(sorted(wanted.states)))
         if IncidentState.RESOLVED not in wanted.states:
-            conditions.append(IS_UNRESOLVED)
+            found.append(IS_UNRESOLVED)
     if wanted.severities:
-        conditions.append(IncidentRow.severity.in_(sorted(wanted.severities)))
+        found.append(IncidentRow.severity.in_(sorted(wanted.severities)))
     if wanted.namespaces is not None:
-        conditions.append(IncidentRow.namespace.in_(sorted(wanted.namespaces)))
+        found.append(IncidentRow.namespace.in_(sorted(wanted.namespaces)))
     if wanted.key is not None:
-        conditions.append(IncidentRow.key == wanted.key)
-    return conditions
+        found.append(IncidentRow.key == wanted.key)
+    if wanted.text:
+        found.append(_contains(wanted.text))
+    return [*found, *_opened_within(wanted)]
+
+
+def of_recipient(query: Select, recipient_id: str | None, *where: Expression) -> Select:
+    """Leave out incidents that do not have a recipient; none where it is None.
+
+    Args:
+        query: Selects incidents.
+        recipient_id: The recipient.
+        where: Conditions on the contacts: those on an incident's id, once more, since no database carries them over.
+    """
+    if recipient_id is None:
+        return query
+    of_it = query.join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
+    return of_it.where(ContactRow.recipient_id == recipient_id, *where)
+
+
+def _contains(text: str) -> Expression:
+    found: Expression = IncidentRow.id == text
+    for column in (IncidentRow.content_title, IncidentRow.key, IncidentRow.content_source):
+        found |= column.contains(text)
+    return found
+
+
+def _opened_within(wanted: IncidentFilter) -> list[Expression]:
+    """Return the conditions of the time, which the ids repeat: by these an index finds it."""
+    found = []
+    if wanted.since is not None:
+        found += [IncidentRow.opened_at >= wanted.since, IncidentRow.id >= ids.lowest(wanted.since - _SKEW)]
+    if wanted.until is not None:
+        found += [IncidentRow.opened_at < wanted.until, IncidentRow.id < ids.lowest(wanted.until + _SKEW)]
+    return found
 
 
 def _has_label(name: str, value: str) -> Expression:

@@ -11,6 +11,7 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.conditions import RUNNING, is_free
+from notifyflow.storage.incident_list import IncidentList
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.messages import Messages
 from notifyflow.storage.models import (
@@ -25,6 +26,7 @@ from notifyflow.storage.models import (
 )
 from notifyflow.storage.pruning import Prunable
 from notifyflow.storage.rows import BY_ID, Rows, first, select
+from notifyflow.storage.stamps import Stamps
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.stops import SWEPT_AT
 
@@ -73,9 +75,11 @@ class Reads:
         self._source = source = Rows(db)
         self.adoption = Adopted(source)
         self.audits = Audits(source)
+        self.incident_list = IncidentList(source)
         self.listings = Listings(source)
         self.messages = Messages(source)
         self.prunable = Prunable(source)
+        self.stamps = Stamps(source)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
         """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.

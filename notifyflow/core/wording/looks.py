@@ -1,12 +1,13 @@
-"""The look of a message: one sign and one colour for each severity, and for what became of an incident.
+"""The look of a message and of a state: one sign and one colour for each severity, and for what became of an incident.
 
-The severity or the update is always said in words, too: no reader depends on seeing a colour.
+The severity, the update or the state is always said in words, too: no reader depends on seeing a colour.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from notifyflow.core.model import Severity
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, NotificationState, Severity
+from notifyflow.core.timeline import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +35,47 @@ SEVERITIES: Mapping[Severity, Look] = {
 }
 ACKNOWLEDGED = Look(name="acknowledged", sign="👀", colour="#5b6472", dark="#9aa4b2")
 RESOLVED = Look(name="resolved", sign="✅", colour="#14713d", dark="#5fd38d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateLook:
+    """A sign, a word and a tone.
+
+    Attributes:
+        sign: One character.
+        word: The state in a word or two.
+        tone: The tone.
+    """
+
+    sign: str
+    word: str
+    tone: Tone
+
+
+INCIDENTS: Mapping[IncidentState, StateLook] = {
+    IncidentState.OPEN: StateLook(sign="●", word="open", tone=Tone.BAD),
+    IncidentState.ACKNOWLEDGED: StateLook(sign="◉", word="acknowledged", tone=Tone.UNSURE),
+    IncidentState.RESOLVED: StateLook(sign="✔", word="resolved", tone=Tone.GOOD),
+}
+ESCALATIONS: Mapping[EscalationState, StateLook] = {
+    EscalationState.ACTIVE: StateLook(sign="◐", word="being paged", tone=Tone.UNSURE),
+    EscalationState.REACHED: StateLook(sign="✔", word="reached", tone=Tone.GOOD),
+    EscalationState.EXHAUSTED: StateLook(sign="✘", word="not reached", tone=Tone.BAD),
+    EscalationState.ACKNOWLEDGED: StateLook(sign="✔", word="acknowledged", tone=Tone.GOOD),
+    EscalationState.CANCELLED: StateLook(sign="○", word="ended", tone=Tone.PLAIN),
+}
+NOTIFICATIONS: Mapping[NotificationState, StateLook] = {
+    NotificationState.QUEUED: StateLook(sign="◔", word="queued", tone=Tone.UNSURE),
+    NotificationState.SENDING: StateLook(sign="→", word="sending", tone=Tone.UNSURE),
+    NotificationState.SENT: StateLook(sign="✓", word="sent", tone=Tone.GOOD),
+    NotificationState.DELIVERED: StateLook(sign="✔", word="delivered", tone=Tone.GOOD),
+    NotificationState.FAILED: StateLook(sign="✘", word="failed", tone=Tone.BAD),
+    NotificationState.CANCELLED: StateLook(sign="○", word="cancelled", tone=Tone.PLAIN),
+}
+EVIDENCE: Mapping[Evidence, str] = {
+    Evidence.ACCEPTED: "accepted by the provider",
+    Evidence.CARRIER: "confirmed by the carrier",
+    Evidence.DEVICE: "confirmed by the device",
+    Evidence.HUMAN: "confirmed by a person",
+}
+"""Who vouches for a result, in words."""

@@ -20,6 +20,7 @@ HOW: Mapping[str, str] = {
     Via.KEY: "by phone",
     Via.CLI: "on the command line",
     Via.API: "over the API",
+    Via.DASHBOARD: "on the dashboard",
     Via.LIBRARY: "from the application",
     Via.ALERTMANAGER: "through Alertmanager",
     Via.PAGERDUTY: "through PagerDuty's API",

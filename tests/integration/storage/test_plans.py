@@ -9,7 +9,7 @@ import pytest
 from peewee import Database
 
 from notifyflow.core.message_log import MessageFilter
-from notifyflow.core.model import DeferralReason, Evidence, IncidentState, NotificationState
+from notifyflow.core.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
 from notifyflow.core.views import IncidentFilter
 from notifyflow.storage import sets
 from notifyflow.storage.deadline import Deadline
@@ -97,6 +97,17 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "incident_page_of_key": lambda reads: reads.listings.incidents(IncidentFilter(key="db-1"), before_id=None, limit=10),
     "unresolved": lambda reads: reads.listings.tallied(IncidentFilter(states=frozenset({IncidentState.OPEN})), limit=10),
     "keys": lambda reads: reads.listings.keys(None, limit=10),
+    "incident_list": lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=10),
+    "incident_list_of_a_namespace": lambda reads: reads.incident_list.page(
+        IncidentFilter(namespaces=frozenset({""})), after=None, limit=10
+    ),
+    "incident_list_of_a_recipient": lambda reads: reads.incident_list.page(
+        IncidentFilter(recipient_id="ada", severities=frozenset({Severity.ERROR})), after=None, limit=10
+    ),
+    "incident_list_of_a_time": lambda reads: reads.incident_list.page(
+        IncidentFilter(since=NOW, until=NOW, text="orders"), after=None, limit=10
+    ),
+    "stamp": lambda reads: reads.stamps.of("i"),
     "recipient_ids": lambda reads: reads.listings.recipient_ids(limit=10),
     "recipient_page": lambda reads: reads.listings.recipients(after_id="", limit=10, since=NOW),
     "recipient": lambda reads: reads.listings.recipient("ada", since=NOW),

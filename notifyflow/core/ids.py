@@ -1,0 +1,10 @@
+"""Ids sort by time, so that a time is a place among them; pure."""
+
+from datetime import datetime
+
+_RANDOM = "0" * 20
+
+
+def lowest(at: datetime) -> str:
+    """Return the lowest id that may be made at an instant (UUIDv7: RFC 9562, section 5.7), to the millisecond."""
+    return f"{max(0, int(at.timestamp() * 1000)):012x}{_RANDOM}"

@@ -1,0 +1,109 @@
+"""Reads the list of incidents page by page: what is open first, then what is acknowledged, then what is resolved.
+
+No page counts the history. Conditions without an index search what is unresolved, and of the history a window at a time.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from peewee import Expression, Field, Select
+
+from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.model import IncidentState
+from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage, ListPlace
+from notifyflow.storage.conditions import IS_UNRESOLVED
+from notifyflow.storage.listings import NOBODY, Listings, conditions, of_recipient
+from notifyflow.storage.models import ContactRow, IncidentRow
+from notifyflow.storage.rows import Reader, select
+
+WINDOW = 10_000
+"""How many incidents of the history one page searches where no index helps."""
+
+_ORDER = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED)
+_SHOWN = (IncidentRow.content_title, IncidentRow.content_labels)
+
+
+class IncidentList(Reader):
+    """The list of incidents."""
+
+    def page(self, wanted: IncidentFilter, *, after: ListPlace | None, limit: int, window: int = WINDOW) -> IncidentPage:
+        """Return a page of incidents.
+
+        Args:
+            wanted: Which.
+            after: Where the page before ended; None for the first.
+            limit: How many at most.
+            window: How many incidents of the history it searches at most where no index helps.
+        """
+        found: list[dict[str, Any]] = []
+        edge = ""
+        for state in _ORDER[_ORDER.index(after.state) if after else 0 :]:
+            if len(found) > limit or (wanted.states and state not in wanted.states):
+                continue
+            before_id = after.incident_id if after and after.state is state else ""
+            if state is IncidentState.RESOLVED and _needs_window(wanted):
+                edge = self._edge(wanted, before_id, window)
+            found += self._of(state, wanted, before_id, edge, limit + 1 - len(found))
+        lines = self._lines(found[:limit])
+        if len(found) > limit:
+            last = lines[-1].facts
+            return IncidentPage(lines=lines, following=ListPlace(state=last.state, incident_id=last.id))
+        following = ListPlace(state=IncidentState.RESOLVED, incident_id=edge) if edge else None
+        return IncidentPage(lines=lines, following=following, is_cut=bool(edge))
+
+    def _of(self, state: IncidentState, wanted: IncidentFilter, before_id: str, edge: str, limit: int) -> list[dict[str, Any]]:
+        """List incidents in one state, the newest first; each namespace is found by its own part of an index."""
+        rows: list[dict[str, Any]] = []
+        for scope in _scopes(wanted):
+            query = select(IncidentFacts, IncidentRow.state == state, *scope).select_extend(*_SHOWN)
+            if state is not IncidentState.RESOLVED:
+                query = query.where(IS_UNRESOLVED)
+            query = of_recipient(query, wanted.recipient_id, *_between(ContactRow.incident_id, before_id, edge))
+            where = (*conditions(wanted), *_between(IncidentRow.id, before_id, edge))
+            rows += self._source.rows(query.where(*where).order_by(IncidentRow.id.desc()).limit(limit))
+        return sorted(rows, key=lambda row: str(row["id"]), reverse=True)[:limit]
+
+    def _edge(self, wanted: IncidentFilter, before_id: str, window: int) -> str:
+        """Return the id with which a window of the history ends; empty if it holds all that is left."""
+        edges = []
+        for scope in _scopes(wanted):
+            column: Field = IncidentRow.id
+            query: Select = IncidentRow.select(column).where(*scope) if scope else IncidentRow.select(column)
+            if wanted.recipient_id is not None:
+                column = ContactRow.incident_id
+                query = ContactRow.select(column).where(ContactRow.recipient_id == wanted.recipient_id)
+            where = _between(column, before_id, "")
+            query = query.where(*where) if where else query
+            edges += [
+                str(row[column.name]) for row in self._source.rows(query.order_by(column.desc()).offset(window - 1).limit(1))
+            ]
+        return max(edges, default="")
+
+    def _lines(self, rows: list[dict[str, Any]]) -> tuple[IncidentLine, ...]:
+        tallies = Listings(self._source).tallies([row["id"] for row in rows])
+        return tuple(
+            IncidentLine(
+                title=row.pop("content_title"),
+                labels=row.pop("content_labels"),
+                tally=tallies.get(row["id"], NOBODY),
+                facts=IncidentFacts(**row),
+            )
+            for row in self._source.with_policies(rows)
+        )
+
+
+def _scopes(wanted: IncidentFilter) -> Sequence[tuple[Expression, ...]]:
+    """Return a condition for each namespace; one that is empty for all."""
+    if wanted.namespaces is None:
+        return ((),)
+    return [(IncidentRow.namespace == name,) for name in sorted(wanted.namespaces)]
+
+
+def _needs_window(wanted: IncidentFilter) -> bool:
+    """Return whether an index alone does not find incidents of the history, the newest first."""
+    is_narrowed = wanted.recipient_id is not None and wanted.namespaces is not None
+    return bool(wanted.severities or wanted.labels or wanted.text or is_narrowed)
+
+
+def _between(column: Field, before_id: str, edge: str) -> list[Expression]:
+    return [*([column < before_id] if before_id else ()), *([column >= edge] if edge else ())]

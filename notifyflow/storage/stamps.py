@@ -1,0 +1,69 @@
+"""Reads what shows that an incident has changed, without reading the incident."""
+
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN, Case, Select, fn
+
+from notifyflow.core.model import Evidence, Result
+from notifyflow.core.views import Stamp
+from notifyflow.storage.conditions import QUEUED, RUNNING
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
+from notifyflow.storage.rows import Reader
+
+_RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
+_EVIDENCE = Case(AttemptRow.evidence, [(evidence.value, rank) for rank, evidence in enumerate(Evidence, start=1)], 0)
+
+
+class Stamps(Reader):
+    """Stamps of incidents."""
+
+    def of(self, incident_id: str) -> Stamp | None:
+        """Return the stamp of an incident, or None."""
+        incident = self._source.first(
+            IncidentRow.select(IncidentRow.namespace, IncidentRow.version).where(IncidentRow.id == incident_id)
+        )
+        if incident is None:
+            return None
+        figures: list[Any] = [incident["version"]]
+        times: list[datetime] = []
+        for query in (_escalations(incident_id), _notifications(incident_id), _reports(incident_id)):
+            (row,) = self._source.rows(query)
+            times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
+            figures += row.values()
+        return Stamp(namespace=incident["namespace"], figures=tuple(map(str, figures)), soonest_at=min(times, default=None))
+
+
+def _escalations(incident_id: str) -> Select:
+    return EscalationRow.select(
+        fn.COUNT(EscalationRow.id).alias("count"),
+        fn.SUM(EscalationRow.version).alias("versions"),
+        fn.MIN(EscalationRow.next_decision_at).filter(EscalationRow.is_current).alias("decision_at"),
+        fn.MIN(EscalationRow.next_round_at).filter(EscalationRow.is_current).alias("round_at"),
+    ).where(EscalationRow.incident_id == incident_id)
+
+
+def _notifications(incident_id: str) -> Select:
+    """Select the versions of notifications, and what changes of their attempts, which have none: results only grow stronger."""
+    return (
+        NotificationRow.select(
+            fn.COUNT(1).alias("rows"),
+            fn.SUM(NotificationRow.version).alias("versions"),
+            fn.COUNT(AttemptRow.ended_at).alias("ended"),
+            fn.COUNT(AttemptRow.receipt_due_at).alias("awaited"),
+            fn.SUM(_RESULT + _EVIDENCE).alias("strength"),
+            fn.MIN(NotificationRow.due_at).filter(QUEUED).alias("due_at"),
+            fn.MIN(AttemptRow.lease_until).filter(RUNNING).alias("lease_at"),
+        )
+        .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
+        .where(NotificationRow.incident_id == incident_id)
+    )
+
+
+def _reports(incident_id: str) -> Select:
+    return (
+        ReceiptRow.select(fn.COUNT(1).alias("reports"))
+        .join(AttemptRow, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .where(NotificationRow.incident_id == incident_id, ReceiptRow.result.is_null())
+    )

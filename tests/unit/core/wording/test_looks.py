@@ -1,0 +1,21 @@
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, NotificationState
+from notifyflow.core.wording import looks
+
+
+def test_every_state_is_told_from_the_others_by_its_word():
+    for kind, states in (
+        (IncidentState, looks.INCIDENTS),
+        (EscalationState, looks.ESCALATIONS),
+        (NotificationState, looks.NOTIFICATIONS),
+    ):
+        assert set(states) == set(kind)
+        assert len({look.word for look in states.values()}) == len(states)
+
+
+def test_no_sign_stands_for_two_tones():
+    every = [*looks.INCIDENTS.values(), *looks.ESCALATIONS.values(), *looks.NOTIFICATIONS.values()]
+    assert len({look.sign for look in every}) == len({(look.sign, look.tone) for look in every})
+
+
+def test_all_evidence_has_words():
+    assert set(looks.EVIDENCE) == set(Evidence)
