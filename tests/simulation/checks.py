@@ -84,7 +84,7 @@ class Checks:
         self._owed: dict[str, tuple[Process, float, float]] = {}  # unlogged failures: process, its start, time
         self._unconfirmed: set[str] = set()  # those of them whose commit was not answered
         self._foretold: dict[tuple[str, int], datetime] = {}  # escalation and tier: when it was said to open
-        self._is_unreleased: dict[str, bool] = {}  # escalation: whether nothing was said to come until a release
+        self._open_to: dict[str, Collection[str] | None] = {}  # the channels it was said for; None: nothing before a release
         self._surprised: dict[str, datetime] = {}  # escalation: when a failure last opened a tier
         self._loosest_skew_s = 2.0
         self.alarms = Alarms(world, database, operators.covers)
@@ -214,12 +214,12 @@ class Checks:
         """Require that it is known what comes next while anything is due, and that no timed tier opens before it was said to.
 
         A pause that ends early brings forward what was said. Nothing can be said of a tier whose time is over when a failure
-        opens the one before it, nor before a quarantine ends by the clock of who looks.
+        opens the one before it, nor before a quarantine ends by the clock of who looks, nor of an address that comes later.
         """
         row_id, now = line["row_id"], line["at"]
         if line["event"] == "tier_opened" and line["detail"]["why"] != "unacknowledged":
             self._surprised[row_id] = now
-        elif line["event"] == "tier_opened" and self._surprised.get(row_id) != now and not self._is_unreleased.get(row_id):
+        elif line["event"] == "tier_opened" and self._surprised.get(row_id) != now and self._is_as_foretold(line):
             tier = int(line["detail"]["tier"])  # or a later one, if it has no address
             said_at = min(
                 (at for (each, number), at in self._foretold.items() if each == row_id and number >= tier), default=None
@@ -234,8 +234,14 @@ class Checks:
             is_due = bool(facts.next_decision_at or facts.next_round_at)
             is_due = is_due or any(row.state in IN_PROGRESS for row in escalation.notifications)
             require(coming or not is_due, f"outlook: something is due for {row_id[-4:]} ({facts.state}), and nothing comes next")
-            self._is_unreleased[row_id] = any(each.what is What.RELEASE for each in coming)
+            is_held = any(each.what is What.RELEASE for each in coming)
+            self._open_to[row_id] = None if is_held else frozenset(escalation.contact.addresses)
             self._foretold |= {(row_id, each.tier): each.at for each in coming if each.tier is not None and each.at is not None}
+
+    def _is_as_foretold(self, line: dict[str, Any]) -> bool:
+        """Return whether the recipient's addresses are those for which it was said what comes next."""
+        found = next(each for each in self._status(line["incident_id"]).escalations if each.facts.id == line["row_id"])
+        return self._open_to.get(line["row_id"]) == frozenset(found.contact.addresses)
 
     # -- at every send
 
