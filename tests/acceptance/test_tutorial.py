@@ -3,12 +3,20 @@
 import json
 import re
 import urllib.request
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow.cli.serving import listen, served, url_of
+from notifyflow.sandbox import Sandbox
 from tests.acceptance.commands import CommandLine
 from tests.servers.ports import reserve_port
 
-TUTORIAL = (Path(__file__).parents[2] / "docs/tutorial/first-incident.rst").read_text(encoding="utf-8")
+FOLDER = Path(__file__).parents[2] / "docs/tutorial"
+TUTORIAL = (FOLDER / "first-incident.rst").read_text(encoding="utf-8")
+PROVIDERS = (FOLDER / "real-providers.rst").read_text(encoding="utf-8")
+QUEUE = {"NOTIFYFLOW_SES_CONFIGURATION_SET", "NOTIFYFLOW_SQS_QUEUE_URL"}
 
 
 def commands() -> list[list[str]]:
@@ -66,3 +74,44 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             assert "Ada: sms accepted → SENT" in sent.out
             acknowledged = line.run(*ack)
             assert "acknowledged by Ada" in acknowledged.out
+
+
+def files(page: str) -> dict[str, dict[str, Any]]:
+    """The JSON files that a page tells the reader to save, by name."""
+    found = re.findall(r"Save this\s+as ``([\w.]+)``[^`]*:\n\n\.\. code-block:: json\n\n((?:   .*\n)+)", page)
+    return {name: json.loads(block) for name, block in found}
+
+
+def test_the_part_with_real_providers_leads_to_a_phone_that_rings(tmp_path: Path):
+    """Its settings and files are used as they are, but for the addresses of the providers; the sandbox has no queue."""
+    variables = dict(re.findall(r"^   export (\w+)='?([^'\n]*)'?$", PROVIDERS, re.MULTILINE))
+    Settings.from_variables(variables)
+    states = {}
+    with Sandbox(mail_over="ses") as sandbox, closing(listen("127.0.0.1", 0)) as listening:
+        sandbox.script("voice: key 1")
+        urls = {"slack": sandbox.slack_url("ada"), "teams": sandbox.teams_url("ada")}
+        here = {"NOTIFYFLOW_PUBLIC_URL": url_of(listening), "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{tmp_path}/notifyflow.db"}
+        used = {name: value for name, value in variables.items() if name not in QUEUE}
+        settings = Settings.from_variables(used | sandbox.settings() | here)
+        with NotifyFlow(settings) as flow, served(flow.asgi(), listening):
+            for name, document in files(PROVIDERS).items():
+                people = document.pop("recipients")
+                people = [
+                    each | {channel: url for channel, url in urls.items() if "://" in each.get(channel, "")} for each in people
+                ]
+                policy = "insistent" if name == "night.json" else "default"
+                done = flow.notify(Incident.from_dict(document), [Recipient.from_dict(each) for each in people], policy=policy)
+                assert done.faults == ()
+                if name != "night.json":
+                    assert flow.wait(document["key"], timeout_s=60)
+                    (notification,) = flow.status(document["key"]).escalations[0].notifications
+                    states[name] = (notification.channel, notification.state)
+            flow.acknowledge("night-1", by="ada")
+            assert flow.status("call-1").facts.state == "ACKNOWLEDGED"
+    assert states == {
+        "chat.json": ("slack", "SENT"),
+        "teams.json": ("teams", "SENT"),
+        "mail.json": ("email", "SENT"),
+        "text.json": ("sms", "DELIVERED"),
+        "call.json": ("voice", "DELIVERED"),
+    }
