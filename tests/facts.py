@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from notifyflow.core import lifecycle
+from notifyflow.core.arrivals import Arrival, Did
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import Moved, Stop
-from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity
+from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.policy import DEFAULT, Policy, Schedule
 from tests.traits import CALLING
 
@@ -87,6 +88,20 @@ def incident(**fields: Any) -> IncidentFacts:
         "last_seen_at": NOW,
     }
     return IncidentFacts(**(facts | fields))
+
+
+def arrival(**fields: Any) -> Arrival:
+    """Make the arrival of a request that opened an incident."""
+    facts: dict[str, Any] = {
+        "incident_id": "i",
+        "integration": Via.ALERTMANAGER,
+        "api_key": "prometheus",
+        "route": "routes[0]",
+        "did": Did.OPENED,
+        "first_at": NOW,
+        "last_at": NOW,
+    }
+    return Arrival(**(facts | fields))
 
 
 def context(

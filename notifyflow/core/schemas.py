@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from notifyflow.core.arrivals import Arrival, Did
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
@@ -24,11 +25,12 @@ from notifyflow.core.model import (
     Notified,
     Result,
     Severity,
+    Via,
 )
 from notifyflow.core.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.policy import Policy
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
-from notifyflow.core.wording import text
+from notifyflow.core.wording import arrivals, text
 from notifyflow.core.wording.outlook import sentence
 
 Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
@@ -181,6 +183,26 @@ class IncidentEventDocument(Document):
         return value
 
 
+class ArrivalDocument(Document):
+    """Requests of one kind that came in through an integration."""
+
+    integration: Via
+    api_key: str = Field(description="The name of the API key that they came with.")
+    route: Text = Field(description="The directory's route that matched; null for an acknowledgement or resolve.")
+    did: Did = Field(description="What they did.")
+    why: Text = Field(description="Why they paged nobody: acknowledged, resolved or no_route; null if `did` says it.")
+    left_out: Text = Field(description="The recipients of the route who cannot be paged.")
+    first_at: datetime
+    last_at: datetime
+    times: int
+    text: str = Field(description="The same in words, with times in UTC.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say(cls, value: object) -> object:
+        return _values(value) | {"text": arrivals.sentence(value, brief=_in_utc)} if isinstance(value, Arrival) else value
+
+
 class IncidentTexts(Document):
     """The fields that every document about an incident has, webhooks included."""
 
@@ -231,6 +253,7 @@ class IncidentDocument(IncidentSummaryDocument):
     transitions: list[TransitionDocument] = Field(description="The log of all its rows, by time.")
     notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
+    arrivals: list[ArrivalDocument] = Field(description="What came in about it through integrations, the earliest first.")
 
 
 class PauseDocument(Document):
@@ -270,7 +293,7 @@ class ComingDocument(Document):
                     **_values(coming),
                     "recipient": each.facts.recipient_id,
                     "round": each.facts.round,
-                    "text": sentence(coming, now=outlook.now, brief=lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC"),
+                    "text": sentence(coming, now=outlook.now, brief=_in_utc),
                 }
             )
             for each in status.escalations
@@ -299,6 +322,10 @@ class ApiKeyDocument(Document):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+
+
+def _in_utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _values(*parts: Any) -> dict[str, Any]:

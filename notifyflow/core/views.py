@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from notifyflow.core.arrivals import Arrival
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
 
@@ -57,6 +58,7 @@ class IncidentStatus:
         operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
         notes: Reports of providers that decide nothing, in the order they were received.
         incident_events: The events for subscribers, in the order they happened.
+        arrivals: What came in about it through integrations, the earliest first.
         is_quarantined: Whether it is in quarantine, since its database was adopted; nothing of it is sent.
     """
 
@@ -67,6 +69,7 @@ class IncidentStatus:
     operations_key: str | None = None
     notes: tuple[Note, ...] = ()
     incident_events: tuple[NotificationFacts, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
     is_quarantined: bool = False
 
     @property

@@ -1,12 +1,14 @@
 """Handles the requests of an integration in batches: many in one transaction, each as if it had come alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from notifyflow.core.arrivals import Arrival, Did, Why
+from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, Via
+from notifyflow.core.model import Contact, IncidentState, Via
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import acknowledge, resolve, use_case
 from notifyflow.pipeline.notify import Unresolved
@@ -29,47 +31,97 @@ class RoutedRequest:
         request: The request; its incident is valid.
         contacts: Its recipients, validated already.
         policy: The policy of a new incident.
+        route: The route that matched; empty without a directory.
+        left_out: The recipients of the route who cannot be paged, by id, as a list in words.
     """
 
     request: InboundRequest
     contacts: tuple[Contact, ...]
     policy: Policy
+    route: str = ""
+    left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sender:
+    """Who sent requests: the name of the API key, the integration, and the namespace of the incidents."""
+
+    by: str
+    via: Via
+    namespace: str
 
 
 def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: Via, namespace: str) -> Committed[int]:
     """Handle as many requests as fit into one transaction, in their order; return how many, at least one.
 
     They are sorted by key, so that two transactions do not wait for each other. A request to acknowledge or resolve an unknown or
-    resolved incident does nothing. ``by`` is the name of the sender's API key.
+    resolved incident does nothing. ``by`` is the name of the sender's API key. What each did is counted with its incident.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
     """
+    sender = _Sender(by=by, via=via, namespace=namespace)
 
     def body(tx: Transaction) -> int:
-        done = 0
+        done, arrivals = 0, list[Arrival]()
         some = requests[:BATCH_LIMIT]
         unresolved = Unresolved(tx, {(namespace, routed.request.incident.key) for routed in some})
         for routed in some:
             if done and deps.clock.now() - tx.now >= _TIME_LIMIT:
                 break
-            _handle(tx, unresolved, routed, by=by, via=via, namespace=namespace)
+            arrivals += _handle(tx, unresolved, routed, sender)
             done += 1
+        tx.ledger.arrivals.count(arrivals)
         return done
 
     return use_case.run(deps, body)
 
 
-def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, *, by: str, via: Via, namespace: str) -> None:
+def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:
+    """Handle one request; yield what it did, unless there is no incident."""
     request = routed.request
     if request.action is Action.NOTIFY:
-        admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())
-        unresolved.store(tx, admitted, routed.policy, namespace=namespace, times=request.times)
+        yield from _notify(tx, unresolved, routed, sender)
         return
-    incident = tx.ledger.incidents.lock_named(request.incident.key, namespace=namespace)
+    incident = tx.ledger.incidents.lock_named(request.incident.key, namespace=sender.namespace)
     if incident is None:
         return
-    if request.action is Action.ACKNOWLEDGE:
-        acknowledge.acknowledge_locked(tx, incident, by=by, via=via)
+    is_acknowledging = request.action is Action.ACKNOWLEDGE
+    act = acknowledge.acknowledge_locked if is_acknowledging else resolve.resolve_locked
+    if act(tx, incident, by=sender.by, via=sender.via):
+        did, why = Did.ACKNOWLEDGED if is_acknowledging else Did.RESOLVED, ""
     else:
-        resolve.resolve_locked(tx, incident, by=by, via=via)
+        did, why = Did.IGNORED, _why_nobody(incident)
+    yield replace(_arrival(tx.now, incident.id, routed, sender, did), why=why, route="", left_out="", times=request.times)
+
+
+def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:
+    request = routed.request
+    admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())
+    stored = unresolved.store(tx, admitted, routed.policy, namespace=sender.namespace, times=request.times)
+    arrival = _arrival(tx.now, stored.notified.incident_id, routed, sender, stored.did)
+    if stored.did is Did.OPENED:
+        yield replace(arrival, why="" if routed.route else Why.NO_ROUTE)
+    else:
+        yield replace(arrival, why=_why_nobody(tx.ledger.incidents.get(arrival.incident_id)))
+    if request.times > 1:
+        yield replace(arrival, did=Did.MERGED, times=request.times - 1)
+
+
+def _why_nobody(incident: IncidentFacts) -> str:
+    """Return why a request about an incident pages nobody; empty while it is OPEN."""
+    reasons = {IncidentState.ACKNOWLEDGED: Why.ACKNOWLEDGED, IncidentState.RESOLVED: Why.RESOLVED}
+    return reasons.get(incident.state, "")
+
+
+def _arrival(at: datetime, incident_id: str, routed: RoutedRequest, sender: _Sender, did: Did) -> Arrival:
+    return Arrival(
+        incident_id=incident_id,
+        integration=sender.via,
+        api_key=sender.by,
+        route=routed.route,
+        did=did,
+        left_out=routed.left_out,
+        first_at=at,
+        last_at=at,
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import namespaces, repeated_key
+from notifyflow.core.arrivals import Did
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
@@ -93,13 +94,21 @@ def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Not
     return _STORE.run(deps, submitted)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a submission returns, and what it did to its incident."""
+
+    notified: Notified
+    did: Did
+
+
 class Unresolved:
     """The unresolved incidents, locked, that submissions of one transaction repeat: their ids by the submissions' names."""
 
     def __init__(self, tx: Transaction, names: Collection[Name]) -> None:
         self.ids = {name: each.id for name, each in tx.ledger.incidents.lock_unresolved(names).items()}
 
-    def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Notified:
+    def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
         """Store an incident that came some times in a row, or count a repeated key, as one step of the transaction."""
         name = (namespace, admitted.incident.key)
         facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
@@ -107,7 +116,7 @@ class Unresolved:
             return _repeat(tx, facts, admitted, times)
         notified = _open(tx, admitted, policy, namespace=namespace, times=times)
         self.ids[name] = notified.incident_id
-        return notified
+        return Stored(notified, Did.OPENED)
 
 
 def store_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> IncidentFacts:
@@ -128,14 +137,15 @@ def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
     return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
 
 
-def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Notified:
+def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Stored:
     update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
     incident = tx.update_incident(facts, update)
     content = tx.ledger.incidents.content(incident.id)
     amended = repeated_key.amend(content, admitted.incident)
     if amended != content:
         tx.ledger.incidents.set_content(incident.id, amended)
-    if repeated_key.is_amended(content, amended):
+    has_new_words = repeated_key.is_amended(content, amended)
+    if has_new_words:
         tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     moved = _update_contacts(tx, incident, admitted.contacts)
@@ -146,7 +156,16 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
         _follow_addresses(tx, incident, moved & paged)
         rounds.start(tx, incident, added)
     repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
-    return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
+    notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
+    return Stored(notified, _did(is_raised=update.needs_round, has_added=bool(added), has_new_words=has_new_words))
+
+
+def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
+    if is_raised:
+        return Did.RAISED
+    if has_added:
+        return Did.ADDED
+    return Did.AMENDED if has_new_words else Did.MERGED
 
 
 def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
@@ -194,7 +213,7 @@ def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
     (responses, unresolved), once = loaded, submitted.once
     if once is not None and (known := responses.to(once)) is not None:
         return known
-    notified = unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace)
+    notified = unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace).notified
     if once is not None:
         responses.add(once, notified)
     return notified

@@ -1,14 +1,16 @@
 """Handles inbound requests of integrations: the directory finds the recipients, and each request is done."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from notifyflow.core.intake.directory import Directory, Route
+from notifyflow.core.intake.directory import NOBODY, Directory, Route
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import Contact, Via
+from notifyflow.core.model import Via
 from notifyflow.core.policy import Policy
+from notifyflow.core.wording import text
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import RoutedRequest
@@ -74,15 +76,23 @@ class Integrations:
 
     def _route(self, requests: Sequence[InboundRequest], caller: ApiKey) -> Sequence[RoutedRequest]:
         directory = self.directory.current()
-        contacts: dict[tuple[str, ...], tuple[Contact, ...]] = {}
+        found: dict[int, RoutedRequest] = {}
         routed = []
         for request in sorted(requests, key=lambda request: request.incident.key):
             route = directory.route(request.labels, caller.name)
-            if route.to not in contacts:
-                contacts[route.to] = self._contacts(directory, route)
-            routed.append(RoutedRequest(request=request, contacts=contacts[route.to], policy=self._policies[route.policy]))
+            if id(route) not in found:
+                found[id(route)] = self._routed(request, directory, route)
+            routed.append(replace(found[id(route)], request=request))
         return routed
 
-    def _contacts(self, directory: Directory, route: Route) -> tuple[Contact, ...]:
-        contacts, _ = admit_recipients(directory.at(route), self._deps.check_address, self._deps.channels)
-        return contacts
+    def _routed(self, request: InboundRequest, directory: Directory, route: Route) -> RoutedRequest:
+        recipients = directory.at(route)
+        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        reached = {each.recipient_id for each in contacts if each.addresses}
+        return RoutedRequest(
+            request=request,
+            contacts=contacts,
+            policy=self._policies[route.policy],
+            route="" if directory is NOBODY else directory.place(route),
+            left_out="" if directory is NOBODY else text.listed([each.id for each in recipients if each.id not in reached]),
+        )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from notifyflow.storage.adoption import Adoption
+from notifyflow.storage.arrivals import Arrivals
 from notifyflow.storage.attempts import AttemptRef, Attempts, AttemptToPoll
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.forgetting import Recipients
@@ -39,6 +40,7 @@ class Ledger:
         self._unit = unit
         self.move, self.save, self.flush, self.has_written = unit.move, unit.save, unit.flush, unit.has_written
         self.adoption = Adoption(unit)
+        self.arrivals = Arrivals(unit)
         self.attempts = Attempts(unit)
         self.contacts = Contacts(unit)
         self.escalations = Escalations(unit)

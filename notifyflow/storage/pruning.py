@@ -9,6 +9,7 @@ from peewee import SQL, Expression, Model, Select, Tuple, fn
 
 from notifyflow.core.model import IN_PROGRESS
 from notifyflow.storage.models import (
+    ArrivalRow,
     AttemptRow,
     ContactRow,
     CriticalRow,
@@ -130,6 +131,7 @@ class Pruning(Part):
         kept = {row["incident_id"] for row in self._unit.rows(query)}
         emptied = [each for each in ids if each not in kept]
         self._delete(ContactRow, ContactRow.incident_id.in_(emptied))
+        self._delete(ArrivalRow, ArrivalRow.incident_id.in_(emptied))
         return Pruned(
             transitions=self._delete(TransitionRow, TransitionRow.incident_id.in_(emptied)),
             incidents=self._delete(IncidentRow, IncidentRow.id.in_(emptied)),

@@ -9,6 +9,7 @@ from peewee import SQL, Database, fn
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.storage.adoption import Adopted
+from notifyflow.storage.arrivals import Arrived
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.incident_list import IncidentList
@@ -74,6 +75,7 @@ class Reads:
     def __init__(self, db: Database) -> None:
         self._source = source = Rows(db)
         self.adoption = Adopted(source)
+        self.arrivals = Arrived(source)
         self.audits = Audits(source)
         self.incident_list = IncidentList(source)
         self.listings = Listings(source)
@@ -154,6 +156,7 @@ class Reads:
             incident_events=events,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
             operations_key=self._operations_key(incident.id),
+            arrivals=self.arrivals.of(incident.id),
             is_quarantined=self.adoption.is_quarantined(incident.id),
         )
 

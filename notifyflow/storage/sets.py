@@ -45,6 +45,32 @@ def insert_new(
     return {tuple(row) for row in execute(db, text, _json(model, columns, rows)).fetchall()}
 
 
+def count(
+    db: Database,
+    model: type[Model],
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    counter: str,
+    replaced: tuple[str, ...],
+    rows: Sequence[Row],
+) -> None:
+    """Insert rows, or add to those that have their keys; no two of the rows have the same one.
+
+    Args:
+        db: The connection.
+        model: The table.
+        columns: Its columns that the rows give values for.
+        key: The columns of its unique key.
+        counter: The column that is added to.
+        replaced: The columns that get the new values.
+        rows: The values, in the order of the columns.
+    """
+    added = f'"{counter}" = {_table(model)}."{counter}" + excluded."{counter}"'
+    changes = [added, *(f'"{name}" = excluded."{name}"' for name in replaced)]
+    text = f"{_insertion(model, columns, bool(db.for_update))} WHERE TRUE ON CONFLICT ({_names(model, key)})"
+    execute(db, f"{text} DO UPDATE SET {', '.join(changes)}", _json(model, columns, rows))
+
+
 def update(db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], rows: Sequence[Row]) -> int:
     """Update the rows that still have the values that were read; return how many these are.
 

@@ -357,6 +357,19 @@ class Unit(Rows):
         self._catch_up()
         return sets.insert_new(self.db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
 
+    def count(
+        self,
+        model: Any,
+        columns: tuple[str, ...],
+        key: tuple[str, ...],
+        counter: str,
+        replaced: tuple[str, ...],
+        rows: Sequence[sets.Row],
+    ) -> None:
+        """Insert rows of a table that is no machine's and refers to none, at once, or add to those that have their keys."""
+        if rows:
+            sets.count(self.db, model, columns, key, counter, replaced, rows)
+
     def update_those(
         self, model: Any, columns: tuple[str, ...], guards: tuple[str, ...], key: tuple[str, ...], rows: Sequence[sets.Row]
     ) -> set[tuple[Any, ...]]:

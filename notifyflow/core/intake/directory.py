@@ -68,6 +68,10 @@ class Directory:
         """Return the route of an alert with these labels, sent with the API key of this name."""
         return next((route for route in self.routes if route.fits(labels, key)), self.default)
 
+    def place(self, route: Route) -> str:
+        """Return where one of its routes stands: ``routes[0]``, or ``default``."""
+        return next(where for where, each in _routes(self) if each is route)
+
     def at(self, route: Route) -> tuple[Recipient, ...]:
         """Return the recipients of a route, each once; an empty group becomes a recipient without an address."""
         ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))

@@ -11,9 +11,23 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch, UnreleasedSchema
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import v0001_initial, v0002_quarantined, v0003_policies, v0004_alerted, v0005_outbox
+from notifyflow.storage.migrations import (
+    v0001_initial,
+    v0002_quarantined,
+    v0003_policies,
+    v0004_alerted,
+    v0005_outbox,
+    v0006_arrivals,
+)
 
-MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial, v0002_quarantined, v0003_policies, v0004_alerted, v0005_outbox)
+MIGRATIONS: tuple[ModuleType, ...] = (
+    v0001_initial,
+    v0002_quarantined,
+    v0003_policies,
+    v0004_alerted,
+    v0005_outbox,
+    v0006_arrivals,
+)
 WANTED = len(MIGRATIONS)
 
 _TABLE = "notifyflow_schema_version"

@@ -5,6 +5,7 @@ compares them with the models. Personal data has columns of its own, which are m
 """
 
 from notifyflow.storage.models.incidents import (
+    ArrivalRow,
     AttemptRow,
     ContactRow,
     CriticalRow,
@@ -36,6 +37,7 @@ from notifyflow.storage.models.service import (
 
 __all__ = [
     "ApiKeyRow",
+    "ArrivalRow",
     "AttemptRow",
     "ContactRow",
     "CriticalRow",

@@ -2,6 +2,7 @@
 
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
 
+from notifyflow.core.arrivals import Did
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import (
@@ -15,6 +16,7 @@ from notifyflow.core.model import (
     NotificationState,
     Result,
     Severity,
+    Via,
 )
 from notifyflow.storage.fields import (
     EnumField,
@@ -192,6 +194,21 @@ class ReceiptRow(Table):
     state = PlainTextField()
     matched_attempt_id = PlainTextField(null=True)
     body = PlainTextField(forgotten_as="")
+
+
+class ArrivalRow(Table):
+    """Requests of one kind that came through an integration about one incident."""
+
+    incident_id = PlainTextField()
+    integration = EnumField(Via)
+    api_key = PlainTextField()
+    route = PlainTextField()
+    did = EnumField(Did)
+    why = PlainTextField()
+    left_out = PlainTextField()
+    first_at = InstantField()
+    last_at = InstantField()
+    times = IntegerField()
 
 
 class CriticalRow(Table):

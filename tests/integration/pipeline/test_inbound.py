@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -133,3 +134,52 @@ def test_two_groups_that_open_the_same_incidents_at_once_open_each_once(system: 
         list(threads.map(lambda _: system.handle(*map(request, keys)), range(4)))
     found = [system.flow.status(key, namespace="sender") for key in keys]
     assert [status.facts.times_seen for status in found] == [4] * 60
+
+
+def came_in(system: System, key: str) -> list[tuple[str, str, str, int]]:
+    status = system.flow.status(key, namespace="sender")
+    assert {(each.integration, each.api_key) for each in status.arrivals} <= {("alertmanager", "sender")}
+    return [(each.did.value, each.why, each.route, each.times) for each in status.arrivals]
+
+
+def test_what_each_request_did_is_stored_with_its_incident_and_its_route(system: System) -> None:
+    system.handle(request("a", times=3))
+    assert came_in(system, "a") == [("opened", "", "default", 1), ("merged", "", "default", 2)]
+    system.handle(request("a"))
+    opened, merged = system.flow.status("a", namespace="sender").arrivals
+    assert merged.times == 3
+    assert opened.last_at == merged.first_at < merged.last_at
+    system.handle(request("a", team="ben"))
+    assert came_in(system, "a")[2:] == [("added", "", "routes[0]", 1)]
+    system.handle(replace(request("a"), incident=Incident(key="a", title="down", severity=Severity.CRITICAL, labels={})))
+    system.handle(replace(request("a"), incident=Incident(key="a", title="still down", labels={})))
+    assert came_in(system, "a")[3:] == [("raised", "", "default", 1), ("amended", "", "default", 1)]
+
+
+def test_what_pages_nobody_says_why(system: System) -> None:
+    system.handle(request("a"), request("a", Action.ACKNOWLEDGE), request("a"), request("a", Action.ACKNOWLEDGE))
+    found = set(came_in(system, "a"))
+    assert found == {
+        ("opened", "", "default", 1),
+        ("acknowledged", "", "", 1),
+        ("merged", "acknowledged", "default", 1),
+        ("ignored", "acknowledged", "", 1),
+    }
+    system.handle(request("a", Action.RESOLVE), request("a", Action.RESOLVE))
+    assert set(came_in(system, "a")) - found == {("resolved", "", "", 1), ("ignored", "resolved", "", 1)}
+
+
+def test_recipients_who_cannot_be_paged_are_named_and_so_is_a_missing_directory(system: System, tmp_path: Path) -> None:
+    (tmp_path / "faulty.toml").write_text(DIRECTORY.replace("ada@example.com", "no address"))
+    for name in ("faulty.toml", None):
+        use_cases = UseCases(system.flow._deps, system.reports.append, prepare=system.flow._database.prepare)
+        system.integrations = Integrations(use_cases, SHIPPED, tmp_path / name if name else None)
+        system.handle(request(str(name)))
+    assert [each.left_out for each in system.flow.status("faulty.toml", namespace="sender").arrivals] == ["ada"]
+    assert came_in(system, "None") == [("opened", "no_route", "", 1)]
+
+
+def test_a_storm_about_one_incident_is_a_row_for_each_kind(system: System) -> None:
+    for _ in range(3):
+        system.handle(*(request("a", number=str(number)) for number in range(50)))
+    assert [(did, times) for did, _, _, times in came_in(system, "a")] == [("opened", 1), ("amended", 149)]

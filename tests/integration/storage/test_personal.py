@@ -21,6 +21,7 @@ OPAQUE: Mapping[type[Model], str] = {
     models.AttemptRow: "id notification_id provider token code reason provider_ref",
     models.TransitionRow: "incident_id machine row_id event source target detail",
     models.ReceiptRow: "provider event_id attempt_id provider_ref code reason state matched_attempt_id",
+    models.ArrivalRow: "incident_id api_key route why left_out",
     models.OutboxRow: "id incident_id policy",
     models.CriticalRow: "escalation_id operations_incident_id reason",
     models.NoticeRow: "reason provider day",

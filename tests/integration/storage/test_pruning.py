@@ -1,7 +1,7 @@
 """What was resolved long ago goes, whole, in small steps; what is needed stays."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,10 +16,22 @@ from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.storage.samples import found_in
+from tests.unit.core.test_arrivals import OPENED
 
 BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), "")
 DAY = timedelta(days=1)
-TABLES = ("incident", "contact", "escalation", "notification", "attempt", "transition", "receipt", "critical", "notice")
+TABLES = (
+    "incident",
+    "contact",
+    "escalation",
+    "notification",
+    "attempt",
+    "transition",
+    "receipt",
+    "arrival",
+    "critical",
+    "notice",
+)
 
 
 @pytest.fixture
@@ -106,13 +118,15 @@ def test_what_was_resolved_long_ago_goes_with_all_that_belongs_to_it(driver: Dri
         driver.report(driver.seen[-1].message.attempt_id, Result.DELIVERED)
         driver.resolve(key=key)
         driver.deliver()
+        arrival = replace(OPENED, incident_id=driver.status(key).facts.id)
+        driver.store.run(lambda ledger, arrival=arrival: ledger.arrivals.count([arrival]))
     kept = rows_in(database_url)
     assert prune(driver, limit) == count(driver, limit) == Pruned()
     driver.clock.pass_time(2 * DAY)
     foreseen = count(driver, limit)
     assert prune(driver, limit) == foreseen
     assert rows_in(database_url) == dict.fromkeys(TABLES, 0)
-    assert asdict(foreseen) == {f"{table}s": kept[table] for table in TABLES if table not in ("contact", "critical")}
+    assert asdict(foreseen) == {f"{table}s": kept[table] for table in TABLES if table not in ("contact", "arrival", "critical")}
 
 
 def test_what_is_not_resolved_stays(driver: Driver) -> None:
