@@ -10,6 +10,7 @@ from notifyflow.core.audit import Finding
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
+from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
@@ -121,7 +122,7 @@ class Maintenance:
         """Delete incidents that were resolved long ago, in small transactions with pauses, so that delivery goes on.
 
         Unresolved incidents stay. So do incidents that an unresolved operations incident lists, and operations incidents that
-        list an incident which stays.
+        list an incident which stays, and what transactions that run still keep from being counted in the figures.
 
         Args:
             older_than: How long ago they were resolved, at least; a day or more.
@@ -137,6 +138,8 @@ class Maintenance:
         if older_than < _YOUNGEST:
             raise InvalidAge((Fault("older_than", f"{text.duration(older_than)} is less than a day", "Give a day or more"),))
         before = self._ready().clock.now() - older_than
+        if not is_dry_run:
+            fold_all(self._deps)
         place: tuple[datetime, str] | None = _START
         while place is not None:
             began_at = time.monotonic()

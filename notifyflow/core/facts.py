@@ -48,6 +48,7 @@ class AttemptFacts:
         provider_ref: The provider's id of the message.
         retry_after_s: Seconds that the provider asked to wait.
         receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
+        took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
     """
 
     id: str
@@ -68,6 +69,7 @@ class AttemptFacts:
     provider_ref: str = ""
     retry_after_s: float | None = None
     receipt_due_at: datetime | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class Outcome:
         receipt_due_at: When a receipt becomes overdue; None keeps the time set by the claim.
         condition: What it says about the health of the provider.
         throttle_s: Seconds that the provider asked all senders to back off; None if it did not.
+        took_s: How long the call took, in seconds; None if it was not made.
     """
 
     result: Result
@@ -97,6 +100,7 @@ class Outcome:
     receipt_due_at: datetime | None = None
     condition: Condition = Condition.HEALTHY
     throttle_s: float | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

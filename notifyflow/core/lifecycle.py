@@ -44,7 +44,8 @@ class Moved:
     Attributes:
         after: The row with its attempts, after the event.
         event: The machine's event, for the transition log.
-        has_moved: Whether the state has changed; if not, nothing is logged, but the row or an attempt may have changed.
+        has_moved: Whether the state has changed, or a call has ended; if not, nothing is logged, but the row or an attempt may
+            have changed.
     """
 
     after: NotificationFacts
@@ -118,10 +119,11 @@ def record(
         provider_ref=outcome.provider_ref or attempt.provider_ref,
         retry_after_s=outcome.retry_after_s,
         receipt_due_at=outcome.receipt_due_at or attempt.receipt_due_at,
+        took_s=outcome.took_s,
     )
     wait = doubt_resolution_time if outcome.result is Result.IN_DOUBT else _AT_ONCE
     due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, breaks=breaks, doubt_resolution_time=wait)
-    return _fire(row, _with(row, attempt), event, now=now, due=due)
+    return _fire(row, _with(row, attempt), event, now=now, due=due, is_end=True)
 
 
 def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
@@ -135,7 +137,7 @@ def release(row: NotificationFacts, attempt_id: str, *, now: datetime) -> Moved:
     attempt = _running(row, attempt_id, "released")
     if attempt.result is not None:
         return _doubt(row, attempt, "doubted", now=now, due_at=now)
-    return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now)
+    return _fire(row, _with(row, replace(attempt, state=AttemptState.NOT_SENT, ended_at=now)), "released", now=now, is_end=True)
 
 
 def lose(row: NotificationFacts, attempt_id: str, *, now: datetime, doubt_resolution_time: timedelta = _AT_ONCE) -> Moved:
@@ -298,10 +300,12 @@ def _fire(
     *,
     now: datetime,
     due: Callable[[NotificationFacts], datetime | None] | None = None,
+    is_end: bool = False,
 ) -> Moved:
+    """Fire an event; the end of a call is logged also where the state stays, since the figures are made of the log."""
     subject = _Subject(row, before.state, now, due or (lambda _: now))
-    _MACHINE.fire(event, subject)
-    return Moved(after=subject.row, event=event, has_moved=subject.row.state is not before.state)
+    is_end &= _MACHINE.fire(event, subject)
+    return Moved(after=subject.row, event=event, has_moved=is_end or subject.row.state is not before.state)
 
 
 def _find(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
@@ -321,7 +325,7 @@ def _with(row: NotificationFacts, changed: AttemptFacts) -> NotificationFacts:
 
 def _doubt(row: NotificationFacts, attempt: AttemptFacts, event: str, *, now: datetime, due_at: datetime) -> Moved:
     doubted = replace(_apply(attempt, Result.IN_DOUBT), state=AttemptState.RECORDED, ended_at=now, is_doubted=True)
-    return _fire(row, _with(row, doubted), event, now=now, due=lambda _: due_at)
+    return _fire(row, _with(row, doubted), event, now=now, due=lambda _: due_at, is_end=True)
 
 
 def _apply(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:

@@ -252,9 +252,7 @@ class Deliverer:
                 claimed = _redirected(claimed, address)
             if self._is_found(claimed):
                 return
-            started_at = self._deps.clock.now()
-            outcome = self._send(claimed) if self._has_time(claimed) else _TOO_LATE
-            took = self._deps.clock.now() - started_at
+            outcome, took = self._timed_send(claimed) if self._has_time(claimed) else (_TOO_LATE, timedelta())
         before = self._latencies.get(claimed.channel, took)
         self._latencies[claimed.channel] = before + _NEWEST_WEIGHS * (took - before)
         self._record(recordings, claimed, outcome, took)
@@ -283,6 +281,13 @@ class Deliverer:
             return False
         self._recorder.release([claimed], reason=f"the message in doubt was searched for: {result.value}")
         return True
+
+    def _timed_send(self, claimed: Claimed) -> tuple[Outcome, timedelta]:
+        """Send; return also how long the call took."""
+        started_at = self._deps.clock.now()
+        outcome = self._send(claimed)
+        took = self._deps.clock.now() - started_at
+        return replace(outcome, took_s=max(took.total_seconds(), 0.0)), took
 
     def _send(self, claimed: Claimed) -> Outcome:
         provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)

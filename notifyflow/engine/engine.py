@@ -15,6 +15,7 @@ from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
+from notifyflow.engine.folder import Folder
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
@@ -73,6 +74,7 @@ class Engine:
             places=with_reserve(places),
             urgent_rings=self._urgent_rings,
         )
+        self._folder = Folder(deps)
         self._heartbeat = heartbeat
         self._status_poller = StatusPoller(deps, channels, self.reporter)
         self._poller = Poller(queue, deps, self.reporter) if queue else None
@@ -123,6 +125,7 @@ class Engine:
         is_clean = not swept.broken
         if self._heartbeat is not None:
             self._heartbeat.note_sweep(is_clean=is_clean)
+        self._folder.turn()
         return is_clean
 
     def _patience(self) -> timedelta:

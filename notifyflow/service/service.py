@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from notifyflow.core import links
+from notifyflow.core.charts import Charts, Window, charts
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
@@ -246,6 +247,15 @@ class Service:
         now = self._deps.clock.now()
         body = partial(operations.words, incident_id=status.facts.id, content=status.content, contact=contact, now=now)
         return use_case.run(self._deps, body).value
+
+    def figures(self, window: Window) -> Charts:
+        """Return what the charts of a window show: percentiles of durations, and the calls to each provider."""
+        now = self._deps.clock.now()
+        since = window.periods(now)[0]
+        periods, folded_at = self._read(
+            lambda reads: (reads.figures.periods(window.minutes, since=since), reads.figures.folded_at())
+        )
+        return charts(window, periods, folded_at=folded_at, now=now)
 
     def find_faults(self) -> tuple[Fault, ...]:
         """Find what keeps notifyflow from delivering; see ``readiness``."""

@@ -154,6 +154,29 @@ class PolicyField(MarkedField, TextField):
         return snapshot(value).digest
 
 
+class CountsField(DocumentField):
+    """Some numbers: a JSON list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            lambda counts: json.dumps(counts, separators=(",", ":")), lambda text: tuple(json.loads(text)), **options
+        )
+
+
+class TransactionField(Field):
+    """The number that PostgreSQL has given a transaction: ``xid8``, which never wraps around."""
+
+    field_type = "XID8"
+
+    def db_value(self, value: int | None) -> str | None:
+        """Write a number."""
+        return None if value is None else str(value)
+
+    def python_value(self, value: str | None) -> int | None:
+        """Read a number."""
+        return None if value is None else int(value)
+
+
 class ScopesField(DocumentField):
     """The scopes of an API key: a list of words."""
 

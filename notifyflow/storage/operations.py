@@ -19,7 +19,6 @@ _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
 _OPERATIONS_AMONG = Statement(
     lambda param: IncidentRow.select(IncidentRow.id).where(param.among(IncidentRow.id), IncidentRow.is_operations)
 )
-_UNLINK = Statement(lambda param: CriticalRow.delete().where(param.among(CriticalRow.escalation_id)))
 
 
 class Operations(Part):
@@ -35,20 +34,12 @@ class Operations(Part):
 
     def link(self, operations_incident_id: str, reasons: Mapping[str, str], *, at: datetime) -> None:
         """Link critical failures to their operations incident, given as escalation id → reason; it replaces an earlier link."""
-        self._unit.execute(_UNLINK(sorted(reasons)))
-        self._unit.insert(
-            CriticalRow,
-            [
-                {
-                    "escalation_id": escalation_id,
-                    "operations_incident_id": operations_incident_id,
-                    "reason": reason,
-                    "at": at,
-                    "is_counted": False,
-                }
-                for escalation_id, reason in reasons.items()
-            ],
-        )
+        key = ("escalation_id",)
+        columns = ("operations_incident_id", "reason", "at", "is_counted")
+        rows = [(operations_incident_id, reason, at, False, escalation_id) for escalation_id, reason in sorted(reasons.items())]
+        new = self._unit.insert_new(CriticalRow, [dict(zip((*columns, *key), row, strict=True)) for row in rows], key)
+        if linked := [row for row in rows if row[-1:] not in new]:
+            self._unit.update_those(CriticalRow, columns, key, key, linked)
 
     def add_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
         """Keep what else operations is to be told, once a day (UTC) per reason and provider.

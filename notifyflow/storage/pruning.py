@@ -8,6 +8,7 @@ from typing import Any
 from peewee import SQL, Expression, Model, Select, Tuple, fn
 
 from notifyflow.core.model import IN_PROGRESS
+from notifyflow.storage.folds import Folds, is_counted
 from notifyflow.storage.models import (
     ArrivalRow,
     AttemptRow,
@@ -82,13 +83,14 @@ class Pruning(Part):
             before: Incidents resolved later stay.
             limit: How many incidents are read, and how many of their escalations deleted, at most.
         """
-        query = old_incidents(place, before=before, limit=limit)
+        query = old_incidents(place, before=before, limit=limit, is_server=bool(self._unit.db.for_update))
         found = self._unit.rows(query.for_update(_ROW_LOCK, skip_locked=True) if self._unit.db.for_update else query)
         if not found:
             return Step(pruned=Pruned(), place=None)
         ids = [row["id"] for row in found]
         rounds = self._unit.rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
         pruned = self._delete_rounds([row["id"] for row in rounds]) + self._delete_emptied(ids)
+        Folds(self._unit).follow_deletions()
         is_done = pruned.incidents == len(ids)
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 
@@ -171,11 +173,12 @@ class Prunable(Reader):
         return int(self._source.scalar(model.select(fn.COUNT(1)).where(where)))
 
 
-def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) -> Select:
+def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int, is_server: bool | None = None) -> Select:
     """Select the incidents that may be deleted, the oldest first.
 
     They were resolved before an instant and have nothing queued or being sent; no unresolved operations incident is linked to
-    their failures, and no kept failure is linked to them.
+    their failures, and no kept failure is linked to them. Their lines are counted, unless that is not asked for: a prune counts
+    them before it deletes.
     """
     resolved_at, incident_id = place
     operations = IncidentRow.alias()
@@ -200,6 +203,7 @@ def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int) 
             ~fn.EXISTS(in_hand),
             ~fn.EXISTS(told),
             ~fn.EXISTS(linked),
+            *(() if is_server is None else (is_counted(IncidentRow.id, is_server=is_server),)),
         )
         .order_by(IncidentRow.resolved_at, IncidentRow.id)
         .limit(limit)

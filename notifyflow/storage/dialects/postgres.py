@@ -78,6 +78,12 @@ class Postgres(Dialect):
             CREATE TRIGGER notifyflow_transition_whole BEFORE TRUNCATE ON notifyflow_transition
             FOR EACH STATEMENT EXECUTE FUNCTION notifyflow_refuse_change()
         """,
+        # two statements, so that the lines that are there get no number
+        "transition_xid": """
+            ALTER TABLE notifyflow_transition ADD COLUMN xid XID8;
+            ALTER TABLE notifyflow_transition ALTER COLUMN xid SET DEFAULT pg_current_xact_id();
+            CREATE INDEX notifyflow_transition_fold ON notifyflow_transition (xid, id) WHERE xid IS NOT NULL
+        """,
     }
 
     _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique

@@ -34,6 +34,7 @@ class Sqlite(Dialect):
             WHEN EXISTS (SELECT 1 FROM notifyflow_incident WHERE id = OLD.incident_id AND state <> 'RESOLVED')
             BEGIN SELECT RAISE(ABORT, 'the transition log of an incident that is not resolved is kept'); END
         """,
+        "transition_xid": "ALTER TABLE notifyflow_transition ADD COLUMN xid INTEGER",
     }
 
     _REMEDIES: Mapping[int | None, str] = {

@@ -18,6 +18,7 @@ from notifyflow.storage.migrations import (
     v0004_alerted,
     v0005_outbox,
     v0006_arrivals,
+    v0007_figures,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -27,6 +28,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0004_alerted,
     v0005_outbox,
     v0006_arrivals,
+    v0007_figures,
 )
 WANTED = len(MIGRATIONS)
 

@@ -4,6 +4,7 @@ The models are bound to no database; every query names the one it runs on. The m
 compares them with the models. Personal data has columns of its own, which are marked (``MarkedField``).
 """
 
+from notifyflow.storage.models.figures import FoldRow, MinuteRow, SeriesRow
 from notifyflow.storage.models.incidents import (
     ArrivalRow,
     AttemptRow,
@@ -43,9 +44,11 @@ __all__ = [
     "CriticalRow",
     "EnvironmentRow",
     "EscalationRow",
+    "FoldRow",
     "HeartbeatRow",
     "IdempotentResponseRow",
     "IncidentRow",
+    "MinuteRow",
     "NoticeRow",
     "NotificationRow",
     "NumberRow",
@@ -58,6 +61,7 @@ __all__ = [
     "QuarantineRow",
     "ReceiptRow",
     "ReplyCodeRow",
+    "SeriesRow",
     "SpentRow",
     "StopRow",
     "TransitionRow",

@@ -26,6 +26,7 @@ from notifyflow.storage.fields import (
     PlainTextField,
     PolicyField,
     TextsField,
+    TransactionField,
     ValueField,
 )
 from notifyflow.storage.models.table import Table
@@ -156,6 +157,7 @@ class AttemptRow(Table):
     provider_ref = KeyTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
+    took_s = FloatField(null=True)
     times_polled = IntegerField(default=0)
 
 
@@ -172,6 +174,7 @@ class TransitionRow(Table):
     target = PlainTextField()
     at = InstantField()
     detail = TextsField()
+    xid = TransactionField(null=True)  # the database's; SQLite has none
 
 
 class ReceiptRow(Table):
@@ -219,6 +222,7 @@ class CriticalRow(Table):
     reason = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
+    is_folded = BooleanField(default=False)
 
 
 class NoticeRow(Table):

@@ -118,7 +118,7 @@ DAMAGES = [
     (
         Rule.OPERATIONS,
         "INSERT INTO notifyflow_critical"
-        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted FROM notifyflow_critical",
+        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_folded FROM notifyflow_critical",
     ),
     (
         Rule.OPERATIONS,

@@ -38,6 +38,8 @@ OPAQUE: Mapping[type[Model], str] = {
     models.QuarantineRow: "incident_id",
     models.TurnRow: "channel namespace",
     models.SpentRow: "channel scope",
+    models.SeriesRow: "name labels buckets",
+    models.MinuteRow: "name labels buckets",
 }
 """Ids, names of ours, codes, digests and reasons; people appear as recipient ids only."""
 

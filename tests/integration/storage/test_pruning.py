@@ -8,6 +8,7 @@ import pytest
 
 from notifyflow.core.model import Result, Severity
 from notifyflow.core.policy import INSISTENT
+from notifyflow.pipeline.fold import fold_all
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.models import PolicyRow
@@ -42,6 +43,7 @@ def driver(store: Store) -> Driver:
 def prune(driver: Driver, limit: int = 100) -> Pruned:
     """Prune what is older than a day; after each step, what is left is whole."""
     place, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
+    fold_all(driver.deps)
     while place is not None:
         step = driver.store.run(lambda ledger, place=place: ledger.pruning.incidents(place, before=before, limit=limit))
         total, place = total + step.pruned, step.place

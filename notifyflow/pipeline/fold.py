@@ -1,0 +1,52 @@
+"""Makes figures of what the log says, and counts each of its lines once, however many processes try."""
+
+from datetime import timedelta
+
+from notifyflow.core.folding import fold as count
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.storage.ledger import Ledger
+
+EVERY = timedelta(seconds=5)
+"""How long after the last time the log is looked at again."""
+_SET = 1000
+
+
+def fold(deps: Dependencies, *, limit: int = _SET, is_due_at_once: bool = False) -> bool:
+    """Count some lines of the log, unless another process does, or they were counted a moment ago.
+
+    The figures and how far the log is counted are written in one transaction, so that no line is lost or counted twice.
+
+    Args:
+        deps: The dependencies of the use cases.
+        limit: How many lines to count at most.
+        is_due_at_once: Whether to count them even if the log was looked at a moment ago.
+
+    Returns:
+        Whether there are more.
+
+    Raises:
+        StorageUnavailable: When the database does not answer in time; nothing was counted.
+        CommitUnknown: When it is unknown whether they are counted; the next call counts what is not.
+    """
+    now = deps.clock.now()
+
+    def body(ledger: Ledger) -> bool:
+        place = ledger.folds.lock()
+        if place is None:
+            return False
+        if not is_due_at_once and place.folded_at is not None and place.folded_at <= now < place.folded_at + EVERY:
+            return False
+        if place.is_elsewhere:
+            ledger.folds.begin_anew(place)
+            return True
+        read = ledger.folds.read(place, limit=limit)
+        ledger.folds.store(place, read, count(read.batch), now=now)
+        return not read.is_last
+
+    return deps.transactions.run(body)
+
+
+def fold_all(deps: Dependencies) -> None:
+    """Count all lines of the log; those of transactions that have not ended stay."""
+    while fold(deps, is_due_at_once=True):
+        pass
