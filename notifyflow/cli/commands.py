@@ -12,6 +12,7 @@ from notifyflow.cli import (
     administration,
     configuration,
     directory,
+    drill,
     explain,
     files,
     housekeeping,
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
 
-for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app):
+for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app):
     app.add_typer(part)
 for group in (serve.sandbox_app, directory.app, keys.app, administration.db, configuration.app):
     app.add_typer(group)

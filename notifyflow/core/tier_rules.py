@@ -3,7 +3,7 @@
 They decide nothing by themselves; ``escalation`` does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -235,7 +235,15 @@ def has_no_sign_of_arrival(context: DecisionContext) -> bool:
     """
     could_ring = any(context.calling.intersection(ways(context, tier)) for tier in context.escalation.policy.tiers)
     is_meant = context.escalation.severity is Severity.CRITICAL and context.incident.state is IncidentState.OPEN
-    return is_meant and could_ring and not any(_has_sign_of_arrival(context, row) for row in context.pages)
+    return is_meant and could_ring and not any(has_sign_of_arrival(row, context.calling) for row in context.pages)
+
+
+def has_sign_of_arrival(row: NotificationFacts, calling: Collection[str]) -> bool:
+    """Return whether a page arrived, was sent where no receipt can come, or made a phone ring (on a channel of calls)."""
+    is_shown = row.state is NotificationState.SENT and not _awaits_receipt(row)
+    vouched = [attempt.evidence for attempt in counted(row) if attempt.evidence is not None]
+    has_rung = Evidence.HUMAN in vouched or (row.channel in calling and bool(vouched))
+    return row.state is NotificationState.DELIVERED or is_shown or has_rung
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
@@ -285,14 +293,6 @@ def _is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -
     attempts = counted(row)
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
     return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
-
-
-def _has_sign_of_arrival(context: DecisionContext, row: NotificationFacts) -> bool:
-    """Return whether a page arrived, was sent where no receipt can come, or made a phone ring."""
-    is_shown = row.state is NotificationState.SENT and not _awaits_receipt(row)
-    vouched = [attempt.evidence for attempt in counted(row) if attempt.evidence is not None]
-    has_rung = Evidence.HUMAN in vouched or (row.channel in context.calling and bool(vouched))
-    return row.state is NotificationState.DELIVERED or is_shown or has_rung
 
 
 def _awaits_receipt(row: NotificationFacts) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from notifyflow.core.model import Severity
 from notifyflow.engine.deliver import Deliverer
@@ -70,6 +70,8 @@ class Driver:
         variables: More ``NOTIFYFLOW_*`` settings; those of the environment are not read.
         folder: Where the database is; None for a temporary folder.
         start_at: When the test begins, aware; a Monday at 9:00 UTC by default.
+        mail_over: What carries mail.
+        completed: Makes more settings from the running sandbox, such as those with its addresses.
 
     Attributes:
         clock: The time of all parts.
@@ -81,7 +83,13 @@ class Driver:
     """
 
     def __init__(
-        self, variables: Mapping[str, str] | None = None, *, folder: Path | None = None, start_at: datetime = START
+        self,
+        variables: Mapping[str, str] | None = None,
+        *,
+        folder: Path | None = None,
+        start_at: datetime = START,
+        mail_over: Literal["smtp", "ses"] = "smtp",
+        completed: Callable[[Sandbox], Mapping[str, str]] = lambda sandbox: {},
     ) -> None:
         given = dict(variables or {})
         self.clock = VirtualClock(start_at)
@@ -90,13 +98,14 @@ class Driver:
             used = folder or Path(stack.enter_context(TemporaryDirectory(prefix="notifyflow-")))
             patience = timedelta(seconds=Settings.from_variables(given).read_timeout_s)
             self._surroundings = VirtualSurroundings(self.clock, self._ask, patience=patience)
-            self.sandbox = stack.enter_context(Sandbox(surroundings=self._surroundings))
+            self.sandbox = stack.enter_context(Sandbox(surroundings=self._surroundings, mail_over=mail_over))
             settings = Settings.from_variables(
                 {
                     **self.sandbox.settings(),
                     "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{used / 'notifyflow.db'}",
                     "NOTIFYFLOW_PUBLIC_URL": PUBLIC_URL,
                     **given,
+                    **completed(self.sandbox),
                 }
             )
             self.flow = DrivenFlow(settings, clock=self.clock, ids=CountingIds(), bell=self._rings, drive=self._drive)

@@ -1,0 +1,110 @@
+"""Whom a command is about before the incident: a recipient of the directory, the route of an alert, a file, or every route."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from notifyflow.cli import files
+from notifyflow.core.intake.directory import Directory, Route
+from notifyflow.core.intake.documents import read_recipients
+from notifyflow.core.intake.forms import unknown
+from notifyflow.core.model import Recipient, Severity
+from notifyflow.core.policy import Policy
+from notifyflow.errors import Fault, InvalidInput
+from notifyflow.service.directory import read_file
+from notifyflow.settings import Settings
+
+_DEFAULT = "default"
+
+OneRecipient = Annotated[
+    str | None, typer.Argument(metavar="RECIPIENT", help="A recipient of the directory.", show_default=False)
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="A label of an alert, which a route matches.", show_default=False),
+]
+RecipientsFile = Annotated[
+    str | None, typer.Option("--recipients", metavar="FILE", help="A file with a list of recipients.", show_default=False)
+]
+PolicyName = Annotated[
+    str | None, typer.Option("--policy", help="The policy; by default, the route's, or else default.", show_default=False)
+]
+SeverityName = Annotated[Severity, typer.Option("--severity", help="The severity.", case_sensitive=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Some people whom one incident pages.
+
+    Attributes:
+        name: Who they are, in words.
+        people: The recipients.
+        policy: The name of the policy.
+    """
+
+    name: str
+    people: Sequence[Recipient]
+    policy: str
+
+
+def audiences(
+    settings: Settings,
+    policies: Mapping[str, Policy],
+    recipient: str | None,
+    labels: Sequence[str],
+    file: str | None,
+    *,
+    is_one: bool = True,
+) -> list[Audience]:
+    """Return who is meant: one audience, or, unless ``is_one``, those of all routes if nobody is named.
+
+    Raises:
+        InvalidInput: When the directory or the file cannot be used, or has no such recipient.
+    """
+    named = (recipient is not None) + bool(labels) + (file is not None)
+    if named > 1 or (is_one and not named):
+        raise typer.BadParameter("give one of these: a recipient of the directory, --label, or --recipients")
+    if file is not None:
+        return [Audience(name=file, people=read_recipients(files.text(file)), policy=_DEFAULT)]
+    if settings.directory is None:
+        raise InvalidInput((Fault("NOTIFYFLOW_DIRECTORY", "is not set", "Set it, or give a file with --recipients"),))
+    directory = read_file(settings.directory, policies)
+    if recipient is not None:
+        if recipient not in directory.recipients:
+            raise InvalidInput((unknown("RECIPIENT", "recipient", recipient, directory.recipients),))
+        return [Audience(name=recipient, people=(directory.recipients[recipient],), policy=_DEFAULT)]
+    if labels:
+        return [_of_route(directory, directory.route(_pairs(labels), ""), ", ".join(labels))]
+    routes = [(route, _words(route)) for route in directory.routes]
+    return [_of_route(directory, route, name) for route, name in (*routes, (directory.default, "any other alert"))]
+
+
+def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
+    """Return a policy by its name.
+
+    Raises:
+        InvalidInput: When there is none, with the name that is most like it.
+    """
+    if name not in policies:
+        raise InvalidInput((unknown("--policy", "policy", name, policies),))
+    return policies[name]
+
+
+def _pairs(labels: Sequence[str]) -> Mapping[str, str]:
+    pairs = [each.partition("=") for each in labels]
+    if wrong := next((name for name, sign, _ in pairs if not (name and sign)), None):
+        raise typer.BadParameter(f"{wrong!r} is not a label: write NAME=VALUE, such as team=orders")
+    return {name: value for name, _, value in pairs}
+
+
+def _of_route(directory: Directory, route: Route, name: str) -> Audience:
+    return Audience(name=name, people=directory.at(route), policy=route.policy)
+
+
+def _words(route: Route) -> str:
+    """Return what a route matches, in words."""
+    labels = ", ".join(f"{name}={' or '.join(patterns)}" for name, patterns in route.match.items())
+    keys = f"key {' or '.join(route.keys)}" if route.keys else ""
+    return ", ".join(filter(None, [labels, keys])) or "any alert"

@@ -1,0 +1,81 @@
+"""The command that rehearses incidents while providers fail, for a person or for continuous integration; nothing leaves."""
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from notifyflow.app import log_output
+from notifyflow.channels.registry import load
+from notifyflow.cli import screen
+from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, audiences, policy_of
+from notifyflow.cli.exits import Exit
+from notifyflow.cli.options import AsJson
+from notifyflow.core.drill_document import DrillDocument
+from notifyflow.core.intake.forms import unknown
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.model import Severity
+from notifyflow.errors import InvalidInput
+from notifyflow.settings import Settings
+
+if TYPE_CHECKING:
+    from notifyflow.channels.base import Channel
+
+app = typer.Typer()
+
+
+@app.command()
+def drill(
+    recipient: OneRecipient = None,
+    labels: Labels = None,
+    recipients: RecipientsFile = None,
+    fail: Annotated[
+        str, typer.Option(metavar="NAMES", help="Providers and channels that fail: twilio,slack.", show_default=False)
+    ] = "",
+    script: Annotated[
+        str, typer.Option(metavar="TEXT", help="More faults, as a script of the sandbox.", show_default=False)
+    ] = "",
+    policy: PolicyName = None,
+    severity: SeverityName = Severity.CRITICAL,
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse an incident on a virtual clock while providers fail: is everybody reached, or operations told? Nothing is sent."""
+    from notifyflow.app import configuration
+    from notifyflow.testing.drill import Rehearsal
+
+    settings = Settings()
+    channels = load(settings)
+    found = configuration.read(settings, channels)
+    failing = [name for each in fail.split(",") if (name := each.strip())]
+    _check_names(failing, channels)
+    who = audiences(settings, found.policies, recipient, labels or [], recipients, is_one=False)
+    rehearsal = Rehearsal(settings, channels, found.operations, failing=failing, script=script)
+    drilled = []
+    with log_output.only_to(logging.NullHandler()):
+        for each in who:
+            people, faults = admit_recipients(
+                each.people, lambda channel, address: channels[channel].check_address(address), channels
+            )
+            screen.show_faults(faults, style="yellow")
+            drilled.append(rehearsal.run(each.name, people, policy_of(found.policies, policy or each.policy), severity))
+    is_passed = all(each.is_passed for each in drilled)
+    document = DrillDocument(is_passed=is_passed, failing=failing, incidents=drilled, warnings=list(rehearsal.warnings()))
+    _show(document, as_json=as_json)
+    if not is_passed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _check_names(names: Collection[str], channels: "Mapping[str, Channel]") -> None:
+    known = sorted({*channels, *(name for channel in channels.values() for name in channel.provider_names)})
+    faults = tuple(unknown("--fail", "provider or channel", name, known) for name in names if name not in known)
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _show(document: DrillDocument, *, as_json: bool) -> None:
+    if as_json:
+        screen.print_json(document)
+        return
+    for line in document.lines():
+        screen.out.print(screen.plain(line), markup=False, soft_wrap=True)

@@ -1,0 +1,90 @@
+"""Whether a rehearsed incident reached its people, or operations instead, read from its rows; pure."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import Kind, NotificationState
+from notifyflow.core.tier_rules import has_sign_of_arrival
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+
+_ARRIVED = frozenset({NotificationState.SENT, NotificationState.DELIVERED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A page that arrived, was sent where no receipt can come, or made a phone ring.
+
+    Attributes:
+        at: When.
+        channel: Its channel.
+        provider: Who carried it.
+    """
+
+    at: datetime
+    channel: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What became of one recipient.
+
+    Attributes:
+        recipient_id: The recipient.
+        name: The name that messages use.
+        arrival: The first page that arrived; None if none did.
+        alerted_at: When operations knew, by a page that arrived, that the recipient could not be reached; None if it did not.
+    """
+
+    recipient_id: str
+    name: str
+    arrival: Arrival | None
+    alerted_at: datetime | None
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether somebody knows of the incident: the recipient, or operations."""
+        return self.arrival is not None or self.alerted_at is not None
+
+
+def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling: Collection[str]) -> tuple[Rehearsed, ...]:
+    """Return what became of each recipient in their newest round.
+
+    Args:
+        status: The incident.
+        operations: The operations incident that its critical failures are linked to; None if there are none.
+        calling: The channels of calls.
+    """
+    newest = {each.facts.recipient_id: each for each in status.escalations}
+    alerts = sorted(each.at for each in _arrivals(operations, calling)) if operations else []
+    return tuple(
+        Rehearsed(
+            recipient_id=each.contact.recipient_id,
+            name=each.contact.name,
+            arrival=min(_of_one(status, each, calling), key=lambda arrival: arrival.at, default=None),
+            alerted_at=next((at for at in alerts if each.facts.alerted_at and at >= each.facts.alerted_at), None),
+        )
+        for each in newest.values()
+    )
+
+
+def _arrivals(status: IncidentStatus, calling: Collection[str]) -> Iterator[Arrival]:
+    for each in status.escalations:
+        yield from _of_one(status, each, calling)
+
+
+def _of_one(status: IncidentStatus, escalation: EscalationStatus, calling: Collection[str]) -> Iterator[Arrival]:
+    for row in escalation.notifications:
+        if row.kind is Kind.PAGE and has_sign_of_arrival(row, calling):
+            yield Arrival(at=_arrived_at(status, row), channel=row.channel, provider=counted(row)[-1].provider)
+
+
+def _arrived_at(status: IncidentStatus, row: NotificationFacts) -> datetime:
+    """Return when a page came into the state that shows its arrival; of a call that only rang, when it was placed."""
+    moved = [
+        line.at for line in status.transitions if line.row_id == row.id and line.target in _ARRIVED and line.target == row.state
+    ]
+    return moved[0] if moved else next(each.started_at for each in counted(row) if each.evidence is not None)

@@ -1,0 +1,173 @@
+"""What a drill showed, as one document, which ``notifyflow drill`` prints in words or as JSON."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field
+
+from notifyflow.core.drill import Arrival, Rehearsed, rehearsed
+from notifyflow.core.forecast_document import span
+from notifyflow.core.model import Severity
+from notifyflow.core.schemas import Document, Text
+from notifyflow.core.timeline import Explain, Moment, Tone, timeline
+from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording.timeline import sentence
+
+_MARKS: Mapping[Tone, str] = {Tone.GOOD: "✔", Tone.BAD: "✘", Tone.UNSURE: "!", Tone.PLAIN: " "}
+
+
+class ArrivalDocument(Document):
+    """The first page that arrived, was sent where no receipt can come, or made a phone ring."""
+
+    channel: str
+    provider: str
+    after_s: float = Field(description="Seconds after the incident was opened.")
+
+
+class RehearsedDocument(Document):
+    """What became of one recipient."""
+
+    recipient: str
+    name: str
+    is_passed: bool = Field(description="Whether the recipient was reached, or operations was told.")
+    reached: ArrivalDocument | None = Field(description="How the recipient was reached first; null if they were not.")
+    operations_alerted_after_s: float | None = Field(description="When a page about it arrived at operations; null if none did.")
+
+
+class StepDocument(Document):
+    """One thing that happened, as in the timeline of an incident."""
+
+    after_s: float
+    text: str = Field(description="What happened, in words.")
+    tone: Tone
+    is_of_operations: bool = Field(description="Whether it happened to the operations incident.")
+    event: str
+    state: Text
+    recipient: str | None
+    channel: Text
+    provider: Text
+    attempt: int | None
+    code: Text
+
+
+class DrilledDocument(Document):
+    """One incident of a drill: durations count from its beginning, in virtual seconds."""
+
+    name: str = Field(description="Who is paged: a recipient, or the route.")
+    policy: str
+    severity: Severity
+    is_passed: bool
+    is_settled: bool = Field(description="Whether everything came to rest; false after six virtual hours.")
+    recipients: list[RehearsedDocument]
+    timeline: list[StepDocument]
+
+    @classmethod
+    def of_incident(
+        cls,
+        name: str,
+        status: IncidentStatus,
+        operations: IncidentStatus | None,
+        *,
+        calling: Collection[str],
+        explain: Explain,
+        is_settled: bool,
+    ) -> Self:
+        """Build it from the rows of the incident and of the operations incident that it is linked to."""
+        start = status.facts.opened_at
+        recipients = [_recipient(each, start) for each in rehearsed(status, operations, calling)]
+        steps = [step for each in (status, operations) if each for step in _steps(each, explain, start)]
+        return cls(
+            name=name,
+            policy=status.facts.policy.name,
+            severity=status.facts.severity,
+            is_passed=bool(recipients) and all(each.is_passed for each in recipients),
+            is_settled=is_settled,
+            recipients=recipients,
+            timeline=sorted(steps, key=lambda step: step.after_s),
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Yield the incident in words: what happened when, and what became of each recipient."""
+        yield f"{self.name}: {self.severity}, policy {self.policy}"
+        for step in self.timeline:
+            place = "operations: " if step.is_of_operations else ""
+            yield f"  {f'+ {span(step.after_s)}':<12} {_MARKS[step.tone]} {place}{step.text}"
+        for each in self.recipients:
+            yield f"  {_MARKS[Tone.GOOD if each.is_passed else Tone.BAD]} {_verdict(each)}"
+        if not self.is_settled:
+            yield "  ! it had not come to rest after six hours"
+
+
+class DrillDocument(Document):
+    """A drill: every incident that was rehearsed."""
+
+    is_passed: bool
+    failing: list[str] = Field(description="The providers and channels that failed.")
+    incidents: list[DrilledDocument]
+    warnings: list[str] = Field(description="What was not rehearsed.")
+
+    def lines(self) -> Iterator[str]:
+        """Yield the drill in words, its result last."""
+        for each in self.incidents:
+            yield from each.lines()
+        yield from (f"! {each}" for each in self.warnings)
+        people = [each for incident in self.incidents for each in incident.recipients]
+        failed = [each.name for each in people if not each.is_passed]
+        failing = f" while {', '.join(self.failing)} failed" if self.failing else ""
+        if failed:
+            yield f"✘ Failed{failing}: nobody knows of the incident of {', '.join(dict.fromkeys(failed))}."
+        elif self.is_passed:
+            alerted = sum(each.reached is None for each in people)
+            instead = f"; for {alerted} of them operations was told instead" if alerted else ""
+            yield f"✔ Passed{failing}: {len(people)} of {len(people)} recipients{instead}."
+        else:
+            yield f"✘ Failed{failing}: an incident has no recipient."
+
+
+def _recipient(each: Rehearsed, start: datetime) -> RehearsedDocument:
+    return RehearsedDocument(
+        recipient=each.recipient_id,
+        name=each.name,
+        is_passed=each.is_passed,
+        reached=_arrival(each.arrival, start) if each.arrival else None,
+        operations_alerted_after_s=(each.alerted_at - start).total_seconds() if each.alerted_at else None,
+    )
+
+
+def _arrival(arrival: Arrival, start: datetime) -> ArrivalDocument:
+    after_s = (arrival.at - start).total_seconds()
+    return ArrivalDocument(channel=arrival.channel, provider=arrival.provider, after_s=after_s)
+
+
+def _steps(status: IncidentStatus, explain: Explain, start: datetime) -> Sequence[StepDocument]:
+    moments = [each for each in timeline(status, explain=explain) if not each.is_minor]
+    return [_step(each, status, start) for each in moments]
+
+
+def _step(moment: Moment, status: IncidentStatus, start: datetime) -> StepDocument:
+    def after_s(at: datetime) -> float:
+        return (at - start).total_seconds()
+
+    return StepDocument(
+        after_s=after_s(moment.at),
+        text=sentence(moment, name=status.name_of, brief=lambda at: f"+ {span(after_s(at))}"),
+        tone=moment.tone,
+        is_of_operations=status.facts.is_operations,
+        event=moment.event,
+        state=moment.state,
+        recipient=moment.recipient_id,
+        channel=moment.channel,
+        provider=moment.provider,
+        attempt=moment.attempt,
+        code=moment.code,
+    )
+
+
+def _verdict(each: RehearsedDocument) -> str:
+    """Return what became of a recipient, in words."""
+    if each.reached is not None:
+        return f"{each.name} is reached after {span(each.reached.after_s)}: {each.reached.channel} over {each.reached.provider}"
+    if each.operations_alerted_after_s is not None:
+        return f"{each.name} is not reached; operations is told after {span(each.operations_alerted_after_s)}"
+    return f"{each.name} is not reached, and operations is not told"

@@ -1,0 +1,40 @@
+"""`notifyflow drill` rehearses the directory's routes while providers fail, and its exit code is for continuous integration."""
+
+from pathlib import Path
+
+import pytest
+
+from notifyflow.sandbox.system import Sandbox
+from tests.acceptance.commands import CommandLine
+from tests.acceptance.test_explain import DIRECTORY
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> CommandLine:
+    with Sandbox() as sandbox:
+        line = CommandLine(tmp_path, sandbox.settings() | {"NOTIFYFLOW_DIRECTORY": "directory.toml"})
+    line.write("directory.toml", DIRECTORY)
+    return line
+
+
+def test_a_drill_passes_while_somebody_is_reached_and_fails_when_nobody_knows(line: CommandLine, tmp_path: Path):
+    passed = line.run("drill", "--fail", "smtp")
+    assert (passed.code, passed.err) == (0, ""), passed
+    assert passed.out.startswith("team=orders: CRITICAL, policy insistent\n")
+    assert "\nany other alert: CRITICAL, policy default\n" in passed.out
+    assert passed.out.endswith("Passed while smtp failed: 2 of 2 recipients.\n")
+    failed = line.run("drill", "ada", "--fail", "smtp, twilio", "--severity", "error", "--json")
+    assert (failed.code, failed.document["is_passed"], failed.document["failing"]) == (1, False, ["smtp", "twilio"]), failed
+    (incident,) = failed.document["incidents"]
+    assert [(each["recipient"], each["is_passed"]) for each in incident["recipients"]] == [("ada", False)]
+    assert not (tmp_path / "notifyflow.db").exists()
+
+
+def test_what_cannot_be_drilled_says_what_to_do(line: CommandLine):
+    for arguments, words in (
+        (("--fail", "twillio"), "Use twilio, if that was meant"),
+        (("ada", "--label", "team=orders"), "a recipient of the directory, --label, or"),
+    ):
+        ended = line.run("drill", *arguments)
+        assert (ended.code, ended.out) == (2, ""), ended
+        assert words in " ".join(ended.err.replace("│", " ").split()), ended

@@ -1,0 +1,131 @@
+"""A rehearsal: the real pipeline over the sandbox, with real people, their channels, and nobody's real address."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from notifyflow.channels.registry import load
+from notifyflow.core.drill_document import DrilledDocument, RehearsedDocument
+from notifyflow.core.model import Contact, Severity
+from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
+from notifyflow.settings import Settings
+from notifyflow.testing.drill import Rehearsal
+
+ADA = Contact(
+    recipient_id="ada",
+    name="Ada",
+    addresses={"email": "ada@example.com", "slack": "https://hooks.slack.com/x", "sms": "+15005550006", "voice": "+15005550006"},
+)
+BEN = Contact(recipient_id="ben", name="Ben", addresses={"email": "ben@example.com"})
+OLGA = Contact(recipient_id="ops", name="Olga", addresses={"email": "ops@example.com"})
+SETTINGS = {
+    "NOTIFYFLOW_SMTP_URL": "smtp://mail.example.com",
+    "NOTIFYFLOW_MAIL_FROM": "pager@example.com",
+    "NOTIFYFLOW_TWILIO_ACCOUNT_SID": f"AC{1:032}",
+    "NOTIFYFLOW_TWILIO_AUTH_TOKEN": f"{1:032}",
+    "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550001",
+    "NOTIFYFLOW_TWILIO_VOICE_FROM": "+15005550001",
+    "NOTIFYFLOW_PUBLIC_URL": "https://pager.example.com",
+    "NOTIFYFLOW_SECRET_KEY": "x" * 32,
+}
+
+
+def rehearsal(
+    failing: str = "", script: str = "", operations: tuple[Contact, ...] = (OLGA,), without: tuple[str, ...] = (), **more: str
+) -> Rehearsal:
+    variables: Mapping[str, str] = {
+        name: value for name, value in SETTINGS.items() if name.removeprefix("NOTIFYFLOW_") not in without
+    }
+    settings = Settings.from_variables({**variables, **{f"NOTIFYFLOW_{name}": value for name, value in more.items()}})
+    return Rehearsal(settings, load(settings), operations, failing=failing.split(), script=script)
+
+
+def drilled(
+    made: Rehearsal, *people: Contact, policy: Policy = DEFAULT, severity: Severity = Severity.CRITICAL
+) -> DrilledDocument:
+    return made.run("team=orders", people or (ADA,), policy, severity)
+
+
+def ada(found: DrilledDocument) -> RehearsedDocument:
+    return next(each for each in found.recipients if each.recipient == "ada")
+
+
+def way(found: DrilledDocument) -> tuple[str, str] | None:
+    reached = ada(found).reached
+    return (reached.channel, reached.provider) if reached else None
+
+
+def test_without_faults_everybody_is_reached_at_once() -> None:
+    found = drilled(rehearsal(), ADA, BEN)
+    assert found.is_passed
+    assert [each.reached.after_s for each in found.recipients if each.reached] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("failing", "reached"),
+    [
+        ("smtp", ("slack", "slack")),
+        ("email slack", ("sms", "twilio")),
+        ("smtp slack sms", ("voice", "twilio")),
+    ],
+)
+def test_the_next_channel_reaches_whom_a_failing_one_does_not(failing: str, reached: tuple[str, str]) -> None:
+    assert way(drilled(rehearsal(failing))) == reached
+
+
+def test_where_all_fails_operations_is_told_unless_it_cannot_be_either() -> None:
+    told = drilled(rehearsal("slack twilio", script="email to person-0: 550"))
+    assert (told.is_passed, way(told)) == (True, None)
+    after_s = ada(told).operations_alerted_after_s
+    assert after_s is not None
+    assert after_s > 60
+    silent = drilled(rehearsal("slack twilio smtp"))
+    assert (silent.is_passed, ada(silent).operations_alerted_after_s) == (False, None)
+    nobody = drilled(rehearsal("slack twilio smtp", operations=()))
+    assert not nobody.is_passed
+
+
+def test_what_several_failures_add_to_one_operations_incident_is_told_in_its_next_round() -> None:
+    script = "email to person-0: 550; email to person-1: 451"
+    found = drilled(rehearsal("slack twilio", script=script), ADA, BEN)
+    assert found.is_passed
+    told = [each.operations_alerted_after_s for each in found.recipients]
+    assert all(told)
+
+
+def test_a_channel_without_a_provider_fails_as_it_would() -> None:
+    found = drilled(rehearsal("slack", without=("SMTP_URL", "MAIL_FROM", "TWILIO_SMS_FROM")))
+    assert way(found) == ("voice", "twilio")
+    assert {"no_provider"} == {each.event for each in found.timeline if each.channel in ("email", "sms")}
+
+
+def test_mail_goes_over_the_provider_that_is_preferred() -> None:
+    over_ses = {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "SES_FROM": "a@example.com"}
+    made = rehearsal(**over_ses)
+    assert way(drilled(made, replace(ADA, addresses={"email": "ada@example.com"}))) == ("email", "ses")
+    assert list(made.warnings()) == ["email was rehearsed over ses only, without smtp"]
+    assert not drilled(rehearsal("ses", **over_ses, operations=()), BEN).is_passed
+
+
+def test_a_limit_and_a_policy_of_our_own_count() -> None:
+    people = [replace(BEN, recipient_id=f"p{number}", name=f"P{number}") for number in range(4)]
+    found = drilled(rehearsal(PROVIDER_LIMITS="smtp=2,twilio-b=5"), *people, policy=INSISTENT)
+    times = sorted(each.reached.after_s for each in found.recipients if each.reached)
+    assert times[:2] == [0, 0]
+    assert times[2] >= 59
+    assert found.policy == "insistent"
+
+
+def test_a_channel_that_the_sandbox_cannot_play_is_left_out_and_named() -> None:
+    made = rehearsal()
+    found = drilled(made, replace(BEN, addresses={"webhook": "https://example.com/x", **BEN.addresses}))
+    assert found.is_passed
+    assert list(made.warnings()) == ["webhook was left out: the sandbox has no stand-in for it"]
+
+
+def test_no_real_address_is_in_what_it_shows() -> None:
+    found = drilled(rehearsal("slack"), ADA, BEN)
+    text = found.model_dump_json()
+    assert "example.com" not in text
+    assert "+1500" not in text
