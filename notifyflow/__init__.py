@@ -71,10 +71,13 @@ if TYPE_CHECKING:
     from notifyflow.errors import InvalidRequest as InvalidRequest
     from notifyflow.errors import InvalidScript as InvalidScript
     from notifyflow.errors import InvalidSettings as InvalidSettings
+    from notifyflow.errors import InvalidUser as InvalidUser
+    from notifyflow.errors import LoginRefused as LoginRefused
     from notifyflow.errors import MissingScope as MissingScope
     from notifyflow.errors import NotConfirmed as NotConfirmed
     from notifyflow.errors import NotFound as NotFound
     from notifyflow.errors import NotifyflowError as NotifyflowError
+    from notifyflow.errors import NotLoggedIn as NotLoggedIn
     from notifyflow.errors import PermanentProviderError as PermanentProviderError
     from notifyflow.errors import PortUnavailable as PortUnavailable
     from notifyflow.errors import ProgramMissing as ProgramMissing
@@ -84,16 +87,20 @@ if TYPE_CHECKING:
     from notifyflow.errors import RefusedUsError as RefusedUsError
     from notifyflow.errors import RejectedCallback as RejectedCallback
     from notifyflow.errors import SchemaMismatch as SchemaMismatch
+    from notifyflow.errors import SetupOver as SetupOver
     from notifyflow.errors import StaleRow as StaleRow
     from notifyflow.errors import StorageError as StorageError
     from notifyflow.errors import StorageUnavailable as StorageUnavailable
     from notifyflow.errors import TemporaryProviderError as TemporaryProviderError
     from notifyflow.errors import TooManyAddresses as TooManyAddresses
+    from notifyflow.errors import TooManyLogins as TooManyLogins
     from notifyflow.errors import TooManyRequests as TooManyRequests
     from notifyflow.errors import UnknownOutcomeError as UnknownOutcomeError
     from notifyflow.errors import UnreadableIncident as UnreadableIncident
     from notifyflow.errors import UnreleasedSchema as UnreleasedSchema
     from notifyflow.errors import UnsuitableConnection as UnsuitableConnection
+    from notifyflow.errors import UserExists as UserExists
+    from notifyflow.errors import UserNotFound as UserNotFound
     from notifyflow.errors import WrongEnvironment as WrongEnvironment
     from notifyflow.settings import Settings as Settings
 
@@ -116,10 +123,11 @@ _NAMES = {
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault Fenced "
         "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidDirectory InvalidIncident "
         "InvalidInput InvalidLink InvalidNamespace InvalidPause InvalidPolicy InvalidRequest InvalidScript InvalidSettings "
-        "MissingScope NotConfirmed NotFound NotifyflowError PermanentProviderError PortUnavailable ProgramMissing "
-        "ProviderError RecipientInUse RecipientNotFound RefusedUsError RejectedCallback SchemaMismatch StaleRow StorageError "
-        "StorageUnavailable TemporaryProviderError TooManyAddresses TooManyRequests UnknownOutcomeError UnreadableIncident "
-        "UnreleasedSchema UnsuitableConnection WrongEnvironment"
+        "InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError PermanentProviderError "
+        "PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound RefusedUsError RejectedCallback "
+        "SchemaMismatch SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError TooManyAddresses "
+        "TooManyLogins TooManyRequests UnknownOutcomeError UnreadableIncident UnreleasedSchema UnsuitableConnection "
+        "UserExists UserNotFound WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
 }

@@ -9,9 +9,15 @@ from notifyflow.errors.access import ApiKeyNotFound as ApiKeyNotFound
 from notifyflow.errors.access import ApiKeyRevoked as ApiKeyRevoked
 from notifyflow.errors.access import InvalidApiKey as InvalidApiKey
 from notifyflow.errors.access import InvalidLink as InvalidLink
+from notifyflow.errors.access import LoginRefused as LoginRefused
 from notifyflow.errors.access import MissingScope as MissingScope
+from notifyflow.errors.access import NotLoggedIn as NotLoggedIn
+from notifyflow.errors.access import SetupOver as SetupOver
 from notifyflow.errors.access import TooManyAddresses as TooManyAddresses
+from notifyflow.errors.access import TooManyLogins as TooManyLogins
 from notifyflow.errors.access import TooManyRequests as TooManyRequests
+from notifyflow.errors.access import UserExists as UserExists
+from notifyflow.errors.access import UserNotFound as UserNotFound
 from notifyflow.errors.incidents import AmbiguousKey as AmbiguousKey
 from notifyflow.errors.incidents import Fenced as Fenced
 from notifyflow.errors.incidents import IdempotencyMismatch as IdempotencyMismatch
@@ -33,6 +39,7 @@ from notifyflow.errors.input import InvalidPolicy as InvalidPolicy
 from notifyflow.errors.input import InvalidRequest as InvalidRequest
 from notifyflow.errors.input import InvalidScript as InvalidScript
 from notifyflow.errors.input import InvalidSettings as InvalidSettings
+from notifyflow.errors.input import InvalidUser as InvalidUser
 from notifyflow.errors.input import UnreadableIncident as UnreadableIncident
 from notifyflow.errors.input import count_more as count_more
 from notifyflow.errors.input import named as named

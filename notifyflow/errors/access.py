@@ -1,4 +1,4 @@
-"""Errors of access: links, API keys, and the limits of a key."""
+"""Errors of access: links, API keys and the limits of a key, users and their sessions."""
 
 from notifyflow.errors.root import NotifyflowError
 
@@ -86,3 +86,52 @@ class ApiKeyRevoked(NotifyflowError):
     def __init__(self, key_id: str) -> None:
         super().__init__(f"the API key {key_id!r} was revoked. Make a new one with `notifyflow keys create`.")
         self.key_id = key_id
+
+
+class NotLoggedIn(NotifyflowError):
+    """Raised when a page of the dashboard is requested without a valid session."""
+
+    def __init__(self) -> None:
+        super().__init__("nobody is logged in, or the session is over")
+
+
+class LoginRefused(NotifyflowError):
+    """Raised when a name and a password do not belong together; which of them is wrong is not said."""
+
+    def __init__(self) -> None:
+        super().__init__("the name or the password is wrong")
+
+
+class TooManyLogins(NotifyflowError):
+    """Raised when somebody tries to log in too often; the password was not looked at.
+
+    Attributes:
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many attempts to log in; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class SetupOver(NotifyflowError):
+    """Raised when a link cannot make the first user: it was used, it is older than an hour, or there is a user."""
+
+    def __init__(self) -> None:
+        super().__init__("the link cannot make the first user")
+
+
+class UserExists(NotifyflowError):
+    """Raised when a new user has the name of another one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a user {name!r} already. Choose another name, or change that user.")
+        self.name = name
+
+
+class UserNotFound(NotifyflowError):
+    """Raised when there is no such user."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no user {name!r}. `notifyflow users list` shows those there are.")
+        self.name = name

@@ -83,6 +83,10 @@ class InvalidNamespace(InvalidInput):
     """Raised when an API key cannot have the requested namespace; no key was made."""
 
 
+class InvalidUser(InvalidInput):
+    """Raised when the name, the password, a namespace or the recipient of a user is invalid; nothing was stored."""
+
+
 class InvalidAge(InvalidInput):
     """Raised when the age for pruning is too low, or cannot be read."""
 

@@ -1,37 +1,18 @@
 """API keys: create, rotate, list and revoke them; admit their holders, and limit how much each may do in a minute."""
 
-import math
-import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from notifyflow.core import keys
-from notifyflow.core.allowance import consume
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Contact
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.errors import TooManyAddresses, TooManyRequests
 from notifyflow.pipeline import keys as stored
+from notifyflow.service.allowances import Allowances
 from notifyflow.storage.store import Store
 
 _NOTE_USE_EVERY = timedelta(hours=1)
-
-
-class _Allowances:
-    """An allowance for each name, counted in this process; threads may share it."""
-
-    def __init__(self, clock: Clock, a_minute: int) -> None:
-        self.a_minute = a_minute
-        self._clock = clock
-        self._earliest_at: dict[str, datetime] = {}
-        self._lock = threading.Lock()
-
-    def consume(self, name: str, count: int = 1) -> int:
-        """Consume allowance; return 0, or else for how many whole seconds to wait, and nothing is consumed."""
-        with self._lock:
-            before, now = self._earliest_at.get(name), self._clock.now()
-            self._earliest_at[name], wait = consume(before, a_minute=self.a_minute, now=now, count=count)
-        return math.ceil(wait.total_seconds())
 
 
 class Access:
@@ -47,7 +28,7 @@ class Access:
         self._clock = clock
         self._ids = ids
         self._new_secret = new_secret
-        self._requests = _Allowances(clock, requests_a_minute)
+        self._requests = Allowances(clock, requests_a_minute)
 
     def create(
         self, name: str, scopes: Collection[Scope], *, valid_for: timedelta | None, namespace: str | None = None
@@ -151,7 +132,7 @@ class Strangers:
 
     def __init__(self, known: Callable[[], frozenset[str]], clock: Clock, *, a_minute: int) -> None:
         self._known = known
-        self._addresses = _Allowances(clock, a_minute)
+        self._addresses = Allowances(clock, a_minute)
 
     def admit(self, namespace: str, contacts: Sequence[Contact]) -> None:
         """Count the unknown addresses of a request.

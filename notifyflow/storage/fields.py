@@ -184,6 +184,13 @@ class ScopesField(DocumentField):
         super().__init__(lambda scopes: " ".join(sorted(scopes)), lambda text: frozenset(map(Scope, text.split())), **options)
 
 
+class NamesField(DocumentField):
+    """A set of names: a JSON list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(lambda names: json.dumps(sorted(names)), lambda text: frozenset(map(str, json.loads(text))), **options)
+
+
 class ValueField(DocumentField):
     """A dataclass value: its fields as a JSON object."""
 

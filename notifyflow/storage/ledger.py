@@ -27,6 +27,7 @@ from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.unit import Line, Unit
+from notifyflow.storage.users import Users
 from notifyflow.storage.work import Due, Work
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Ledger:
         self.replies = Replies(unit)
         self.responses = Responses(unit)
         self.stops = Stops(unit)
+        self.users = Users(unit)
         self.work = Work(unit)
 
     @property

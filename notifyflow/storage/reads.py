@@ -31,6 +31,7 @@ from notifyflow.storage.rows import BY_ID, Rows, first, select
 from notifyflow.storage.stamps import Stamps
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.stops import SWEPT_AT
+from notifyflow.storage.users import UserReads
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 _NOTIFICATIONS = Statement(
@@ -84,6 +85,7 @@ class Reads:
         self.messages = Messages(source)
         self.prunable = Prunable(source)
         self.stamps = Stamps(source)
+        self.users = UserReads(source)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
         """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.

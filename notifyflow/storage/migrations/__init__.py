@@ -19,6 +19,7 @@ from notifyflow.storage.migrations import (
     v0005_outbox,
     v0006_arrivals,
     v0007_figures,
+    v0008_users,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -29,6 +30,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0005_outbox,
     v0006_arrivals,
     v0007_figures,
+    v0008_users,
 )
 WANTED = len(MIGRATIONS)
 

@@ -31,9 +31,12 @@ from notifyflow.storage.models.service import (
     ProviderHealthRow,
     QuarantineRow,
     ReplyCodeRow,
+    SessionRow,
+    SetupRow,
     SpentRow,
     StopRow,
     TurnRow,
+    UserRow,
 )
 
 __all__ = [
@@ -62,8 +65,11 @@ __all__ = [
     "ReceiptRow",
     "ReplyCodeRow",
     "SeriesRow",
+    "SessionRow",
+    "SetupRow",
     "SpentRow",
     "StopRow",
     "TransitionRow",
     "TurnRow",
+    "UserRow",
 ]

@@ -1,14 +1,16 @@
-"""The tables beside incidents: provider health, pauses, outages, API keys, stored responses, the environment."""
+"""The tables beside incidents: provider health, pauses, outages, API keys, users, stored responses, the environment."""
 
 from peewee import BigIntegerField, BooleanField, IntegerField
 
 from notifyflow.core.model import DeferralReason, Notified
 from notifyflow.core.pauses import Scope
+from notifyflow.core.users import Role
 from notifyflow.storage.fields import (
     EnumField,
     InstantField,
     InstantsField,
     KeyTextField,
+    NamesField,
     OnForget,
     PlainTextField,
     ScopesField,
@@ -81,6 +83,36 @@ class ApiKeyRow(Table):
     expires_at = InstantField(null=True)
     revoked_at = InstantField(null=True)
     last_used_at = InstantField(null=True)
+
+
+class UserRow(Table):
+    """A user of the dashboard."""
+
+    id = PlainTextField(primary_key=True)
+    name = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
+    role = EnumField(Role)
+    namespaces = NamesField(null=True)
+    recipient_id = PlainTextField(null=True)
+    password = PlainTextField(null=True)
+    created_at = InstantField()
+    disabled_at = InstantField(null=True)
+    logged_in_at = InstantField(null=True)
+
+
+class SessionRow(Table):
+    """A browser in which a user is logged in, without its token."""
+
+    digest = PlainTextField(primary_key=True)
+    user_id = PlainTextField()
+    created_at = InstantField()
+    used_at = InstantField()
+
+
+class SetupRow(Table):
+    """A link that makes the first user, without its token."""
+
+    digest = PlainTextField(primary_key=True)
+    expires_at = InstantField()
 
 
 class IdempotentResponseRow(Table):

@@ -1,0 +1,31 @@
+"""Rate limits by name, counted in this process: of API keys, of namespaces, of people who log in."""
+
+import math
+import threading
+from datetime import datetime
+
+from notifyflow.core.allowance import consume
+from notifyflow.core.ports import Clock
+
+_TIDIED_AT = 10_000
+
+
+class Allowances:
+    """An allowance for each name; threads may share it. Names whose allowance is whole again are forgotten."""
+
+    def __init__(self, clock: Clock, a_minute: int) -> None:
+        self.a_minute = a_minute
+        self._clock = clock
+        self._earliest_at: dict[str, datetime] = {}
+        self._tidied_at = _TIDIED_AT
+        self._lock = threading.Lock()
+
+    def consume(self, name: str, count: int = 1) -> int:
+        """Consume allowance; return 0, or else for how many whole seconds to wait, and nothing is consumed."""
+        with self._lock:
+            before, now = self._earliest_at.get(name), self._clock.now()
+            self._earliest_at[name], wait = consume(before, a_minute=self.a_minute, now=now, count=count)
+            if len(self._earliest_at) >= self._tidied_at:
+                self._earliest_at = {each: at for each, at in self._earliest_at.items() if at > now}
+                self._tidied_at = max(_TIDIED_AT, 2 * len(self._earliest_at))
+        return math.ceil(wait.total_seconds())

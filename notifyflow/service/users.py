@@ -1,0 +1,217 @@
+"""The users of the dashboard: make and change them, log them in and out, and recognise them."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core import users as rules
+from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.users import NOTE_USE_EVERY, SETUP_FOR, Role, Session, User, Visitor
+from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
+from notifyflow.log import get_logger
+from notifyflow.pipeline import users as stored
+from notifyflow.service.allowances import Allowances
+from notifyflow.service.passwords import Passwords
+from notifyflow.storage.store import Store
+
+_log = get_logger("notifyflow.app")
+
+_A_MINUTE_BY_NAME = 10
+_A_MINUTE_BY_CLIENT = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """What the browser of a user keeps after a login; both are secrets.
+
+    Attributes:
+        session: The token of the session.
+        device: Marks the browser as one in which the user has logged in.
+    """
+
+    session: str
+    device: str
+
+
+class Users:
+    """The users of one database.
+
+    Args:
+        new_secret: Draws the token of a session.
+    """
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, *, new_secret: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._new_secret = new_secret
+        self._passwords = Passwords(new_secret)
+        self._by_name = Allowances(clock, _A_MINUTE_BY_NAME)
+        self._by_device = Allowances(clock, _A_MINUTE_BY_NAME)
+        self._by_client = Allowances(clock, _A_MINUTE_BY_CLIENT)
+
+    # Who there is
+
+    def add(
+        self,
+        name: str,
+        role: Role,
+        *,
+        password: str | None,
+        namespaces: Collection[str] | None = None,
+        recipient_id: str | None = None,
+    ) -> User:
+        """Make a user.
+
+        Args:
+            name: The name to log in with; stored in lower case.
+            role: What the user may do.
+            password: The user's password; None for a user whom only a proxy can log in.
+            namespaces: The namespaces whose incidents the user sees; None for all.
+            recipient_id: The recipient whom the user is.
+
+        Raises:
+            InvalidUser: When the name, the password, a namespace or the recipient is invalid.
+            UserExists: When another user has the name.
+        """
+        user = self._new_user(name, role, password, namespaces=namespaces, recipient_id=recipient_id)
+        stored.add(self._store, user)
+        _log.info("app.user_added", user_id=user.id, role=role)
+        return user
+
+    def users(self) -> Sequence[User]:
+        """Return all users, by name."""
+        return self._store.read(lambda reads: reads.users.all())
+
+    def new_token(self) -> str:
+        """Draw a secret of 256 bits."""
+        return self._new_secret()
+
+    def now(self) -> datetime:
+        """Return the time by which sessions end."""
+        return self._clock.now()
+
+    # Who comes in
+
+    def log_in(self, name: str, password: str, *, client: str, device: str = "") -> LoggedIn:
+        """Begin a session for a user with their password; whatever is wrong, the error is the same, after the same time.
+
+        Args:
+            name: What was typed as the name.
+            password: What was typed as the password.
+            client: The address that the request came from.
+            device: What the browser keeps of an earlier login: its attempts are counted by themselves, so that nobody
+                can use up those of a user.
+
+        Raises:
+            LoginRefused: When they do not belong together, or the user is disabled or has no password.
+            TooManyLogins: When the name, the browser or the client's address exceeds its limit.
+        """
+        spelled = rules.spell(name)
+        user = self._store.read(lambda reads: reads.users.named(spelled))
+        kept = None if user is None or user.disabled_at is not None else user.password
+        self._limit(spelled, client, device if kept and rules.is_device_token(device, kept) else None)
+        session, token = self._new_session(user.id if user else "")
+        if not self._passwords.verify(password, kept) or kept is None or not stored.log_in(self._store, spelled, kept, session):
+            _log.warning("app.login_refused", user_id=user.id if user else None)
+            raise LoginRefused
+        _log.info("app.logged_in", user_id=session.user_id)
+        return LoggedIn(session=token, device=rules.device_token(self._new_secret(), kept))
+
+    def log_out(self, token: str) -> None:
+        """End a session."""
+        stored.log_out(self._store, rules.digest(token))
+
+    def visit(self, token: str) -> Visitor:
+        """Return the user of a session as a visitor.
+
+        Raises:
+            NotLoggedIn: When the session does not exist or is over.
+        """
+        found = self._store.read(lambda reads: reads.users.session(rules.digest(token))) if token else None
+        now = self._clock.now()
+        if found is None or found[0].is_over(now) or found[1].disabled_at is not None:
+            raise NotLoggedIn
+        session, user = found
+        if now - session.used_at >= NOTE_USE_EVERY:
+            stored.note_use(self._store, session.digest, now=now)
+        return user.visitor
+
+    def visit_as(self, name: str) -> Visitor:
+        """Return the user of a name, which a trusted proxy has verified, as a visitor.
+
+        Raises:
+            NotLoggedIn: When there is no such user, or they are disabled.
+        """
+        spelled = rules.spell(name)
+        user = self._store.read(lambda reads: reads.users.named(spelled))
+        if user is None or user.disabled_at is not None:
+            raise NotLoggedIn
+        return user.visitor
+
+    # The first user
+
+    def offer_setup(self) -> str | None:
+        """Return the token of a link that makes the first user, good for an hour; None if there is a user."""
+        token = self._new_secret()
+        is_stored = stored.offer_setup(self._store, rules.digest(token), expires_at=self._clock.now() + SETUP_FOR)
+        return token if is_stored else None
+
+    def check_setup(self, token: str) -> None:
+        """Check a link that makes the first user.
+
+        Raises:
+            SetupOver: When it is not valid, or there is a user.
+        """
+        digest, now = rules.digest(token), self._clock.now()
+        if not self._store.read(lambda reads: reads.users.is_setup(digest, now) and not reads.users.has_any()):
+            raise SetupOver
+
+    def set_up(self, token: str, name: str, password: str) -> LoggedIn:
+        """Make the first user, an admin, and begin their session.
+
+        Raises:
+            SetupOver: When the link is not valid, or there is a user.
+            InvalidUser: When the name or the password is invalid.
+        """
+        self.check_setup(token)
+        user = self._new_user(name, Role.ADMIN, password)
+        session, session_token = self._new_session(user.id)
+        stored.set_up(self._store, rules.digest(token), user, session)
+        _log.info("app.user_added", user_id=user.id, role=user.role)
+        return LoggedIn(session=session_token, device=rules.device_token(self._new_secret(), user.password or ""))
+
+    def _new_user(
+        self,
+        name: str,
+        role: Role,
+        password: str | None,
+        *,
+        namespaces: Collection[str] | None = None,
+        recipient_id: str | None = None,
+    ) -> User:
+        spelled = rules.spell(name)
+        faults = tuple(rules.faults(name=spelled, password=password, namespaces=namespaces or (), recipient_id=recipient_id))
+        if faults:
+            raise InvalidUser(faults)
+        return User(
+            id=self._ids.new(),
+            name=spelled,
+            role=role,
+            namespaces=None if namespaces is None else frozenset(namespaces),
+            recipient_id=recipient_id,
+            password=None if password is None else self._passwords.hash(password),
+            created_at=self._clock.now(),
+        )
+
+    def _new_session(self, user_id: str) -> tuple[Session, str]:
+        token, now = self._new_secret(), self._clock.now()
+        return Session(digest=rules.digest(token), user_id=user_id, created_at=now, used_at=now), token
+
+    def _limit(self, name: str, client: str, device: str | None) -> None:
+        wait_s = self._by_client.consume(client)
+        if not wait_s:
+            wait_s = self._by_name.consume(name) if device is None else self._by_device.consume(device)
+        if wait_s:
+            _log.warning("app.login_limited", wait_s=wait_s)
+            raise TooManyLogins(wait_s)
