@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
     from notifyflow.engine.broker import Doorbell
     from notifyflow.service.access import Access
+    from notifyflow.service.users import Users
     from notifyflow.settings import Settings
     from notifyflow.storage.joined import Connection
     from notifyflow.storage.store import Store
@@ -213,6 +214,14 @@ class NotifyFlow:
         limit = self._settings.api_requests_a_minute
         return Access(self._store, self._deps.clock, self._deps.ids, new_secret=new_secret, requests_a_minute=limit)
 
+    def users(self) -> "Users":
+        """Return the users of the dashboard: make, change and remove them, and log them in and out."""
+        from notifyflow.app.clock_and_ids import new_secret
+        from notifyflow.service.users import Users
+
+        self._database.prepare()
+        return Users(self._store, self._deps.clock, self._deps.ids, new_secret=new_secret)
+
     @property
     def pauses(self) -> "Pauses":
         """The pauses of sending, to start, list and end them."""
@@ -222,16 +231,19 @@ class NotifyFlow:
         return Pauses(self._deps, self._runtime.channels)
 
     def asgi(self) -> "FastAPI":
-        """Make the web application: callbacks, acknowledgement links, integrations, API."""
+        """Make the web application: callbacks, acknowledgement links, integrations, API, dashboard."""
         from notifyflow.channels.sns_messages import SnsReceiver
         from notifyflow.web.application import build
         from notifyflow.web.context import Context
+        from notifyflow.web.dashboard.entrance import Entrance
 
         self._runtime.prepare_for_requests()
         return build(
             Context(
                 service=self._service,
                 access=self.access(),
+                users=self.users(),
+                entrance=Entrance(public_url=self._settings.public_url),
                 channels=self._runtime.channels,
                 sns=SnsReceiver.from_settings(self._settings, self._deps.clock),
                 new_id=self._deps.ids.new,

@@ -40,7 +40,7 @@ STYLE = """\
 .lifecycle .now rect { fill: var(--tone); }
 .lifecycle .now text { fill: var(--sheet); }
 """
-"""The rules of a style sheet; the variables are those of ``web/templates/page.css``."""
+"""The rules of a style sheet; the variables are those of ``web/templates/colours.css``."""
 _WIDTH, _HEIGHT, _GAP, _EDGE = 140, 40, 100, 16
 _TOP, _DROP = 64, 72
 _STEP = 22

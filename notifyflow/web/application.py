@@ -12,11 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
-from notifyflow.errors import AccessDenied, InvalidLink, NotFound, RejectedCallback, StorageError
+from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError
 from notifyflow.log import get_logger
 from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
+from notifyflow.web.dashboard import assets, login, respond
+from notifyflow.web.dashboard.visitors import MissingRole
 
 _log = get_logger("notifyflow.web")
 
@@ -30,6 +32,8 @@ def build(context: Context) -> FastAPI:
     application.include_router(callbacks.replies(context), include_in_schema=False)
     application.include_router(acknowledge.router(context), include_in_schema=False)
     application.include_router(home.router(context), include_in_schema=False)
+    for pages_of in (assets.router(), login.router(context, bulkhead), login.setup(context, bulkhead)):
+        application.include_router(pages_of, include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))
     application.include_router(api.router(context, bulkhead))
     application.include_router(health.router(context))
@@ -43,20 +47,22 @@ def build(context: Context) -> FastAPI:
         return Response(description(request.scope.get("root_path", "")), media_type="application/json")
 
     for kind in problems.KINDS:
-        application.add_exception_handler(kind, _respond_denied if issubclass(kind, AccessDenied) else problems.respond)
+        application.add_exception_handler(kind, _respond_denied if issubclass(kind, AccessDenied) else _respond_problem)
     application.add_exception_handler(RejectedCallback, _respond_rejected)
     application.add_exception_handler(InvalidLink, _respond_invalid_link)
     application.add_exception_handler(StorageError, _respond_unavailable)
     application.add_exception_handler(NotFound, _respond_not_found)
+    application.add_exception_handler(NotLoggedIn, respond.respond_not_logged_in)
+    application.add_exception_handler(MissingRole, respond.respond_missing_role)
     application.add_exception_handler(HTTPException, _respond_refused)
-    application.add_exception_handler(RequestValidationError, problems.respond_invalid)
-    application.state.notice = context.notice
+    application.add_exception_handler(RequestValidationError, _respond_invalid)
+    application.state.context = context
     application.add_middleware(Edge, notice=context.notice)
     return application
 
 
 class Edge:
-    """Sets the headers of every response, and turns uncaught errors into responses that have them, too."""
+    """Sets the headers of every response that has no others, and turns uncaught errors into responses that have them, too."""
 
     def __init__(self, app: ASGIApp, notice: str) -> None:
         self._app = app
@@ -74,7 +80,7 @@ class Edge:
             nonlocal is_begun
             if message["type"] == "http.response.start":
                 is_begun = True
-                MutableHeaders(scope=message).update(self._headers)
+                self._complete(MutableHeaders(scope=message))
             await send(message)
 
         try:
@@ -94,6 +100,10 @@ class Edge:
                 return
             body = pages.refusal("Something went wrong.", "The error was logged. Please try again in a moment.", self._notice)
             await HTMLResponse(body, 500)(scope, receive, send_with_headers)
+
+    def _complete(self, headers: MutableHeaders) -> None:
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
 
 
 def _mark(notice: str) -> dict[str, str]:
@@ -119,14 +129,14 @@ def _respond_invalid_link(request: Request, error: Exception) -> Response:
     else:
         headline, code = "This link is invalid.", 404
     detail = "Use the link in the newest message. If you have none, ask your team, or run `notifyflow ack KEY`."
-    return HTMLResponse(pages.refusal(headline, detail, request.app.state.notice), code)
+    return HTMLResponse(pages.refusal(headline, detail, request.app.state.context.notice), code)
 
 
 def _respond_unavailable(request: Request, error: Exception) -> Response:
     _log.warning("web.storage_unavailable", error=type(error).__name__)
     if problems.is_for_program(request.scope):
         return problems.respond(request, error)
-    page = pages.refusal("The database is unavailable.", "Please try again in a moment.", request.app.state.notice)
+    page = pages.refusal("The database is unavailable.", "Please try again in a moment.", request.app.state.context.notice)
     return HTMLResponse(page, 503, {"Retry-After": "5"})
 
 
@@ -134,10 +144,28 @@ def _respond_not_found(request: Request, _error: Exception) -> Response:
     return _respond_refused(request, HTTPException(404, "There is no such incident, or it has been deleted."))
 
 
+def _respond_problem(request: Request, error: Exception) -> Response:
+    response = problems.respond(request, error)
+    return _as_page(request, response, problems.words_of(error)) if respond.has_visitor(request) else response
+
+
+def _respond_invalid(request: Request, error: Exception) -> Response:
+    response = problems.respond_invalid(request, error)
+    detail = "Its address has a value that this page does not know. Follow a link here instead."
+    return _as_page(request, response, ("This is not possible here.", detail)) if respond.has_visitor(request) else response
+
+
+def _as_page(request: Request, response: Response, words: tuple[str, str]) -> Response:
+    """Return a problem document as a page for a visitor of the dashboard."""
+    return respond.refusal(request, response.status_code, *words)
+
+
 def _respond_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler's registration says so
     if problems.is_for_program(request.scope):
         return problems.respond_refused(request, error)
     headline = "Page not found." if error.status_code == 404 else "This is not possible here."
-    page = pages.refusal(headline, error.detail, request.app.state.notice)
+    if respond.has_visitor(request):
+        return respond.refusal(request, error.status_code, headline, error.detail, error.headers)
+    page = pages.refusal(headline, error.detail, request.app.state.context.notice)
     return HTMLResponse(page, error.status_code, error.headers)

@@ -7,6 +7,8 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.sns_messages import SnsReceiver
 from notifyflow.service.access import Access
 from notifyflow.service.service import Service
+from notifyflow.service.users import Users
+from notifyflow.web.dashboard.entrance import Entrance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,8 @@ class Context:
     Attributes:
         service: The use cases; a method that changes something has committed it on return.
         access: Admits the holders of API keys.
+        users: The users of the dashboard.
+        entrance: Tells their browsers and proxies apart.
         channels: The channels by name; their providers verify and read their callbacks.
         sns: Verifies and reads the messages of SNS; None if no topic is configured.
         new_id: Returns a new id.
@@ -26,6 +30,8 @@ class Context:
 
     service: Service
     access: Access
+    users: Users
+    entrance: Entrance
     channels: Mapping[str, Channel]
     sns: SnsReceiver | None
     new_id: Callable[[], str]

@@ -1,7 +1,8 @@
 """Renders the HTML pages; it decides nothing and knows no request.
 
-A page is one file with its style inside. The content security policy allows that style and nothing else, so that a page opens
-at once on a slow connection, and a hostile title stays text.
+A page that needs no login is one file with its style inside. The content security policy allows that style and nothing else, so
+that a page opens at once on a slow connection, and a hostile title stays text. The dashboard's pages load assets, and set their
+own headers.
 """
 
 import base64
@@ -29,12 +30,19 @@ HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
-"""The headers of every response: nothing is loaded, cached, framed or indexed, and links send no referrer."""
+"""The headers of every response that sets no others: nothing is loaded, cached, framed or indexed, and links send no referrer."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
     """Render a page from its file in ``templates/``, which escapes the values."""
     return _templates.get_template(template).render(values)
+
+
+def stylesheet(folder: str) -> str:
+    """Return the colours and all styles of a folder in ``templates/``, as one file; ``base.css`` comes first."""
+    parts = _templates.list_templates(filter_func=lambda name: name.startswith(f"{folder}/") and name.endswith(".css"))
+    ordered = sorted(parts, key=lambda name: (not name.endswith("/base.css"), name))
+    return "".join(_templates.get_template(name).render() for name in ("colours.css", *ordered))
 
 
 def refusal(headline: str, detail: str, notice: str) -> str:

@@ -57,6 +57,13 @@ def respond(_request: Request, error: Exception) -> Response:
     return _response(status, _TYPE + kind, title, _detail(error), faults=faults, headers=_headers(error))
 
 
+def words_of(error: Exception) -> tuple[str, str]:
+    """Return the headline and the text of a page about an error."""
+    title = next(title for kind, (_, _, title) in KINDS.items() if isinstance(error, kind))
+    faults = " ".join(map(str, errors.named(error.faults))) if isinstance(error, errors.InvalidInput) else ""
+    return f"{title}.", faults or _detail(error)
+
+
 def respond_with_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem of the type `about:blank`."""
     return _response(status, "about:blank", HTTPStatus(status).phrase, detail, headers=headers)

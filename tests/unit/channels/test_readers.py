@@ -36,7 +36,7 @@ def test_every_message_has_one_sign_and_the_colour_of_what_it_says(content: Cont
 
 
 def test_pages_and_mail_have_the_same_colours() -> None:
-    style = (resources.files("notifyflow.web") / "templates" / "page.css").read_text()
+    style = (resources.files("notifyflow.web") / "templates" / "colours.css").read_text()
     names = {"acknowledged": "soft", "resolved": "good"}
     for look in (*SEVERITIES.values(), ACKNOWLEDGED, RESOLVED):
         assert re.findall(rf"--{names.get(look.name, look.name)}: (#\w+);", style) == [look.colour, look.dark]

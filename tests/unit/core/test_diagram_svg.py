@@ -14,7 +14,7 @@ from notifyflow.core.diagram_svg import STYLE, picture, svg
 from notifyflow.core.machines import NOTIFICATION, Table
 from notifyflow.core.tracks import OUTLINES, PALETTE
 
-PAGE = Path(__file__).parents[3] / "notifyflow" / "web" / "templates" / "page.css"
+PAGE = Path(__file__).parents[3] / "notifyflow" / "web" / "templates" / "colours.css"
 LATE = [("QUEUED", "SENDING"), ("SENDING", "FAILED"), ("FAILED", "DELIVERED"), ("DELIVERED", "FAILED")]
 
 

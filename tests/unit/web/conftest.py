@@ -14,13 +14,16 @@ from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Incident, Receipt, Result, Stopped
 from notifyflow.core.references import ById
 from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
+from notifyflow.core.users import Visitor
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import Fault, InvalidApiKey, NotFound, RejectedCallback
+from notifyflow.errors import Fault, InvalidApiKey, NotFound, NotLoggedIn, RejectedCallback
 from notifyflow.service.access import Access
 from notifyflow.service.service import Service
+from notifyflow.service.users import Users
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.context import Context
+from notifyflow.web.dashboard.entrance import Entrance
 from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
@@ -127,6 +130,12 @@ class Backend:
             raise InvalidApiKey("is not valid")
         return ApiKey(id="1", name="prometheus", scopes=frozenset((scope,)), digest="", created_at=AT)
 
+    def visit(self, token: str) -> Visitor:
+        raise NotLoggedIn
+
+    def new_token(self) -> str:
+        return "t"
+
     def channels(self) -> Mapping[str, Channel]:
         return {"post": Loft()}
 
@@ -144,6 +153,8 @@ def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
     context = Context(
         service=cast(Service, backend),
         access=cast(Access, backend),
+        users=cast(Users, backend),
+        entrance=Entrance(),
         channels=backend.channels(),
         sns=None,
         new_id=lambda: "new-id",

@@ -1,0 +1,109 @@
+// Asks for the page again while it is open, and shows what has changed: every 2 s while something moves, more slowly when
+// nothing does, at most once a minute in a hidden tab. Focus, selection, scroll, open details and typed text survive.
+(() => {
+  "use strict";
+  const MOVING_MS = 2000;
+  const IDLE_MS = 15000;
+  const HIDDEN_MS = 60000;
+  const MOST_MS = 60000;
+
+  const live = () => document.getElementById("live");
+  let tag = null;
+  let failures = 0;
+  let timer = null;
+
+  function delay() {
+    const usual = live().dataset.live === "moving" ? MOVING_MS : IDLE_MS;
+    return document.hidden ? HIDDEN_MS : Math.min(usual * 2 ** failures, MOST_MS);
+  }
+
+  function schedule() {
+    clearTimeout(timer);
+    timer = live() ? setTimeout(poll, delay()) : null;
+  }
+
+  async function poll() {
+    const address = location.href;
+    try {
+      const headers = { "HX-Request": "true", ...(tag && tag.address === address ? { "If-None-Match": tag.value } : {}) };
+      const response = await fetch(address, { headers, credentials: "same-origin", redirect: "error" });
+      if (response.status === 401) {
+        location.reload(); // to the login, which leads back here
+        return;
+      }
+      if (response.status !== 304 && !response.ok) throw new Error(String(response.status));
+      if (response.ok) {
+        const text = await response.text();
+        if (address === location.href) {
+          show(new DOMParser().parseFromString(text, "text/html"));
+          tag = { address, value: response.headers.get("ETag") };
+        }
+      }
+      failures = 0;
+    } catch {
+      failures += 1;
+    }
+    document.getElementById("stale").hidden = failures < 2;
+    schedule();
+  }
+
+  // -- what changes on the page
+
+  function show(page) {
+    const before = live();
+    const after = page.getElementById("live");
+    if (!before || !after || before.isEqualNode(after) || before.querySelector("dialog[open]")) return;
+    const kept = remember(before);
+    document.title = page.title;
+    before.replaceWith(document.adoptNode(after));
+    restore(kept);
+    if (window.htmx) window.htmx.process(after);
+    document.dispatchEvent(new CustomEvent("notifyflow:shown"));
+  }
+
+  function remember(root) {
+    const focused = root.contains(document.activeElement) ? document.activeElement : null;
+    const withId = (selector) => [...root.querySelectorAll(selector)].filter((each) => each.id);
+    return {
+      details: withId("details").map((each) => [each.id, each.open]),
+      typed: withId("input, textarea").filter(isTyped).map((each) => [each.id, each.value]),
+      chosen: withId("select").map((each) => [each.id, each.value]),
+      scrolled: withId("*").filter((each) => each.scrollLeft || each.scrollTop).map((each) => [each.id, each.scrollLeft, each.scrollTop]),
+      focus: focused && focused.id,
+      selection: focused && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : null,
+      place: [scrollX, scrollY],
+    };
+  }
+
+  function isTyped(field) {
+    return field.type === "checkbox" || field.type === "radio" ? false : field.value !== field.defaultValue;
+  }
+
+  function restore(kept) {
+    const each = (entries, put) => entries.forEach(([id, ...values]) => {
+      const found = document.getElementById(id);
+      if (found) put(found, ...values);
+    });
+    each(kept.details, (found, open) => { found.open = open; });
+    each(kept.typed, (found, value) => { found.value = value; });
+    each(kept.chosen, (found, value) => { if ([...found.options].some((option) => option.value === value)) found.value = value; });
+    const focused = kept.focus && document.getElementById(kept.focus);
+    if (focused) {
+      focused.focus({ preventScroll: true });
+      if (kept.selection && kept.selection[0] !== null) focused.setSelectionRange(...kept.selection);
+    }
+    each(kept.scrolled, (found, left, top) => { found.scrollLeft = left; found.scrollTop = top; });
+    scrollTo(...kept.place);
+  }
+
+  // -- when it happens
+
+  document.addEventListener("visibilitychange", () => {
+    if (!live()) return;
+    if (document.hidden) schedule();
+    else { failures = 0; clearTimeout(timer); poll(); }
+  });
+  addEventListener("pagehide", () => clearTimeout(timer));
+  addEventListener("pageshow", schedule);
+  document.addEventListener("htmx:afterSettle", schedule);
+})();

@@ -1,0 +1,140 @@
+"""How a browser comes in: its cookies, the site it comes from, its address, and the name that a trusted proxy gives.
+
+Nothing here trusts a header that a client can set: ``X-Forwarded-For`` and the header with a user's name count only in requests
+that a listed proxy sends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from notifyflow.core.users import VALID_FOR
+
+_SESSION = "notifyflow"
+_FORM = "notifyflow-form"
+_DEVICE = "notifyflow-device"
+_DEVICE_FOR_S = 365 * 24 * 3600
+_SITES = frozenset({"same-origin", "none"})
+_PORTS = {"http": "80", "https": "443"}
+_HOME_PREFIX = 64
+"""How many bits of an IPv6 address belong to one client, which may choose the others (RFC 6177)."""
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """What tells browsers and proxies apart.
+
+    Attributes:
+        public_url: The URL of the web service; None if it is not set.
+        proxies: The networks of the proxies whose headers are trusted.
+        user_header: The header in which they give a user's name; None if they do not.
+    """
+
+    public_url: str | None = None
+    proxies: Sequence[Network] = ()
+    user_header: str | None = None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers come over https."""
+        return (self.public_url or "").startswith("https://")
+
+    # Cookies
+
+    def session_of(self, request: Request) -> str:
+        """Return the token of the session, or nothing."""
+        return request.cookies.get(self._name(_SESSION), "")
+
+    def form_key_of(self, request: Request) -> str:
+        """Return the cookie that forms are bound to where there is no session, or nothing."""
+        return request.cookies.get(self._name(_FORM), "")
+
+    def device_of(self, request: Request) -> str:
+        """Return what the browser keeps of an earlier login, or nothing."""
+        return request.cookies.get(self._name(_DEVICE), "")
+
+    def keep_login(self, response: Response, *, session: str, device: str) -> None:
+        """Let the browser keep a login."""
+        self._set(response, _SESSION, session, max_age_s=int(VALID_FOR.total_seconds()))
+        self._set(response, _DEVICE, device, max_age_s=_DEVICE_FOR_S)
+
+    def keep_form_key(self, response: Response, key: str) -> None:
+        """Let the browser keep what its forms are bound to, until it is closed."""
+        self._set(response, _FORM, key, max_age_s=None)
+
+    def drop_login(self, response: Response) -> None:
+        """Let the browser forget a session."""
+        self._set(response, _SESSION, "", max_age_s=0)
+
+    def _set(self, response: Response, name: str, value: str, *, max_age_s: int | None) -> None:
+        response.set_cookie(
+            self._name(name), value, max_age=max_age_s, path="/", secure=self.is_secure, httponly=True, samesite="lax"
+        )
+
+    def _name(self, name: str) -> str:
+        """Return a cookie's name; over https browsers accept the prefix from this host and a secure connection only."""
+        return f"__Host-{name}" if self.is_secure else name
+
+    # The site
+
+    def is_from_own_site(self, request: Request) -> bool:
+        """Return whether a page of ours sent the request; a browser says so in one of two headers, or in both."""
+        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+        if site is None and origin is None:
+            return False
+        return (site is None or site in _SITES) and (origin is None or self._is_own_origin(origin, request))
+
+    def _is_own_origin(self, origin: str, request: Request) -> bool:
+        """Return whether an origin is that of the public URL, or of the host that the browser itself named."""
+        host = request.headers.get("host", "")
+        if host and origin in (f"http://{host}", f"https://{host}"):
+            return True
+        return self.public_url is not None and origin == _origin_of(self.public_url)
+
+    # The proxy
+
+    def client_of(self, request: Request) -> str:
+        """Return the address of the client, as far as proxies vouch for it; of IPv6, the network that one client has."""
+        address = request.client.host if request.client else ""
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        while forwarded and self._is_proxy(address):
+            address = forwarded.pop().strip() or address
+        return _network_of(address)
+
+    def name_of(self, request: Request) -> str | None:
+        """Return the name that a trusted proxy gives; empty if it gives several, None if it gives none."""
+        if self.user_header is None or request.client is None or not self._is_proxy(request.client.host):
+            return None
+        names = request.headers.getlist(self.user_header)
+        if not names:
+            return None
+        return names[0].encode("latin-1").decode("utf-8", "replace") if len(names) == 1 else ""
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.proxies)
+
+
+def _origin_of(url: str) -> str:
+    """Return the origin of a URL as browsers write it (RFC 6454, section 6.2)."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port is None or str(parts.port) == _PORTS.get(parts.scheme) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _network_of(address: str) -> str:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address[:100]
+    return str(ip_network((parsed, _HOME_PREFIX), strict=False)) if parsed.version == 6 else address

@@ -1,0 +1,144 @@
+"""The responses of the dashboard: its pages, with headers that let a browser load assets and ask whether anything changed."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from notifyflow.core.users import Visitor
+from notifyflow.web import pages
+from notifyflow.web.context import Context
+from notifyflow.web.dashboard import assets
+from notifyflow.web.dashboard.visitors import MissingRole, Visit, login_address, root_of
+from notifyflow.web.paths import path_below, target_below
+
+NAVIGATION: Mapping[str, str] = {"incidents": "Incidents", "messages": "Messages", "people": "People", "health": "Health"}
+"""The pages that every page links to: path and name."""
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; style-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Mapping[str, str] = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin", "Vary": "Cookie"}
+_KEPT = "private, no-cache"
+_UNKEPT = "no-store"
+
+
+def page(
+    request: Request,
+    visitor: Visitor | None,
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    tag: str | None = None,
+    status: int = 200,
+) -> Response:
+    """Render a page for a visitor; 304 without a body if their browser has it already.
+
+    Args:
+        request: The request.
+        visitor: Who looks at it; None for somebody who is not logged in, whose pages are kept nowhere.
+        template: Its file in ``templates/dashboard/``, which extends ``dashboard/base.html``.
+        values: The values of the template. It also gets ``visitor``, ``root`` (the relative way to the dashboard's root, before
+            every link), ``csrf`` (for forms), ``here`` (the first part of the path) and ``asset`` (name → address below it).
+        tag: Changes whenever the values do; without one the rendered page is compared.
+        status: The status of the response.
+    """
+    if tag is not None and (response := unchanged(request, visitor, tag)):
+        return response
+    visit: Visit = request.state.visit
+    html = pages.render(f"dashboard/{template}", {**_frame(request, visit), **values, "visitor": visitor})
+    is_kept = visitor is not None and status == 200 and request.method in ("GET", "HEAD")
+    if not is_kept:
+        return _with_key(request, HTMLResponse(html, status, {**_HEADERS, "Cache-Control": _UNKEPT}))
+    etag = _etag(html) if tag is None else _etag_of(request, visitor, tag)
+    headers = {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}
+    return _with_key(request, Response(None, 304, headers) if _has(request, etag) else HTMLResponse(html, status, headers))
+
+
+def unchanged(request: Request, visitor: Visitor | None, tag: str) -> Response | None:
+    """Return the response without a body if the browser has the page of this tag; None if it must be rendered.
+
+    A route calls it before it reads what the page shows, if it knows the tag by then.
+    """
+    etag = _etag_of(request, visitor, tag)
+    return Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}) if _has(request, etag) else None
+
+
+def refusal(request: Request, status: int, headline: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Render the page about an error for somebody who may be logged in."""
+    visit: Visit = request.state.visit
+    response = page(request, visit.visitor, "refusal.html", {"headline": headline, "detail": detail}, status=status)
+    response.headers.update(headers or {})
+    return response
+
+
+def redirect(address: str) -> Response:
+    """Return a redirect to a relative address, to which the browser sends a GET."""
+    return RedirectResponse(address, 303)
+
+
+def has_visitor(request: Request) -> bool:
+    """Return whether the request came as far as a page of the dashboard, for somebody who is logged in."""
+    visit: Visit | None = getattr(request.state, "visit", None)
+    return visit is not None and visit.visitor is not None
+
+
+def respond_not_logged_in(request: Request, _error: Exception) -> Response:
+    """Return the way to the login; to a script the status alone, since it cannot log in."""
+    if request.headers.get("hx-request"):
+        return Response(None, 401, {"Cache-Control": _UNKEPT})
+    return redirect(login_address(request))
+
+
+def respond_missing_role(request: Request, error: Exception) -> Response:
+    """Return the page about a role that the visitor does not have."""
+    assert isinstance(error, MissingRole)  # noqa: S101 - the handler's registration says so
+    return refusal(request, 403, "You may not do this.", error.detail)
+
+
+def context_of(request: Request) -> Context:
+    """Return the services of the application that handles a request."""
+    context: Context = request.app.state.context
+    return context
+
+
+def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
+    """Return the values that every page has."""
+    return {
+        "root": root_of(request),
+        "csrf": visit.csrf,
+        "may_log_out": visit.may_log_out,
+        "here": path_below(request.scope).split("/")[1],
+        "navigation": NAVIGATION,
+        "asset": assets.address,
+        "notice": context_of(request).notice,
+    }
+
+
+def _with_key(request: Request, response: Response) -> Response:
+    visit: Visit = request.state.visit
+    if visit.is_new_key:
+        context_of(request).entrance.keep_form_key(response, visit.form_key)
+    return response
+
+
+def _etag_of(request: Request, visitor: Visitor | None, tag: str) -> str:
+    """Return the ETag of a page by its tag, and by all else that decides how it looks."""
+    visit: Visit = request.state.visit
+    context = context_of(request)
+    return _etag(repr((tag, target_below(request.scope), visitor, visit.csrf, context.notice, context.version)))
+
+
+def _etag(content: str) -> str:
+    return f'"{hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+
+
+def _has(request: Request, etag: str) -> bool:
+    """Return whether the browser has it; a proxy that compresses may have made the tag a weak one."""
+    if request.method not in ("GET", "HEAD"):
+        return False
+    given = (each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(","))
+    return etag in given

@@ -1,0 +1,56 @@
+"""A browser without a screen: it visits the dashboard in this process, keeps cookies, and sends forms as browsers do."""
+
+import re
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.users import Role
+from tests.asgi import Client
+
+PASSWORD = "correct horse battery"
+ORIGIN = "https://notify.example"
+
+
+class Visit(Client):
+    """The pages of an application as one browser sees them."""
+
+    def __init__(self, application: FastAPI, headers: dict[str, str] | None = None) -> None:
+        super().__init__(application)
+        self.cookies: dict[str, str] = {}
+        self.headers = headers or {}
+
+    def request(self, method: str, path: str, **values: Any) -> httpx.Response:
+        """Send a request with the cookies, and keep those of the response; redirects are not followed."""
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {**({"cookie": cookie} if cookie else {}), **self.headers, **values.pop("headers", {})}
+        response = super().request(method, path, headers=headers, **values)
+        for line in response.headers.get_list("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value.strip('"')
+            if "max-age=0" in line.lower():
+                del self.cookies[name]
+        return response
+
+    def send(self, page: str, path: str | None = None, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
+        """Open a page, and send its form, or another form with the page's token, with these fields."""
+        (token,) = set(re.findall(r'name="csrf" value="(\w+)"', self.get(page).text))
+        sent = {"origin": ORIGIN, "sec-fetch-site": "same-origin", **(headers or {})}
+        return self.request("POST", path or page, data={"csrf": token, **fields}, headers=sent)
+
+    def log_in(self, name: str, password: str = PASSWORD, page: str = "/login") -> httpx.Response:
+        return self.send(page, "/login", name=name, password=password)
+
+
+def visit(
+    flow: NotifyFlow, role: Role = Role.ADMIN, *, name: str | None = None, application: FastAPI | None = None, **user: Any
+) -> Visit:
+    """Make a user of a role, and log them in; keywords are those of ``Users.add``."""
+    name = name or role.value
+    flow.users().add(name, role, password=PASSWORD, **user)
+    visitor = Visit(application or flow.asgi())
+    response = visitor.log_in(name)
+    assert response.status_code == 303, response.text
+    return visitor

@@ -1,0 +1,212 @@
+"""Logging in and out of the dashboard: who gets a session, for how long, and what an attacker gets."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.users import IDLE_FOR, VALID_FOR, Role
+from notifyflow.errors import InvalidUser, UserExists
+from notifyflow.settings import Settings
+from tests.builders import CountingIds, HandClock
+from tests.dashboard import ORIGIN, PASSWORD, Visit, visit
+from tests.integration.web.test_api import SilentBell
+
+
+@dataclass
+class System:
+    flow: NotifyFlow
+    clock: HandClock
+
+    def __post_init__(self) -> None:
+        self.application = self.flow.asgi()
+
+    def browser(self) -> Visit:
+        return Visit(self.application)
+
+    def logged_in(self, role: Role = Role.VIEWER, **user: Any) -> Visit:
+        return visit(self.flow, role, application=self.application, **user)
+
+
+@pytest.fixture
+def system(database_url: str) -> Iterator[System]:
+    settings = Settings.from_variables({"NOTIFYFLOW_DATABASE_URL": database_url, "NOTIFYFLOW_PUBLIC_URL": ORIGIN})
+    clock = HandClock()
+    with NotifyFlow(settings, clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
+        yield System(flow, clock)
+
+
+def is_logged_in(browser: Visit) -> bool:
+    """The login sends on whoever is logged in."""
+    return browser.get("/login").status_code == 303
+
+
+def test_a_user_logs_in_and_is_sent_where_they_wanted_to_go(system: System):
+    system.flow.users().add("ada", Role.VIEWER, password=PASSWORD)
+    browser = system.browser()
+    response = browser.send("/login", name="ADA ", password=PASSWORD, next="incidents?state=OPEN")
+    assert (response.status_code, response.headers["location"]) == (303, "incidents?state=OPEN")
+    assert is_logged_in(browser)
+    assert not is_logged_in(system.browser())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "incidents/../../x", "a//b", "\nx", ""],
+)
+def test_nobody_is_sent_elsewhere_after_a_login(system: System, address: str):
+    system.flow.users().add("ada", Role.VIEWER, password=PASSWORD)
+    assert system.browser().send("/login", name="ada", password=PASSWORD, next=address).headers["location"] == "incidents"
+
+
+def test_the_cookies_are_for_this_host_over_https_and_no_script(system: System):
+    system.flow.users().add("ada", Role.VIEWER, password=PASSWORD)
+    browser = system.browser()
+    lines = [*browser.get("/login").headers.get_list("set-cookie"), *browser.log_in("ada").headers.get_list("set-cookie")]
+    assert {line.partition("=")[0] for line in lines} == {f"__Host-notifyflow{kind}" for kind in ("", "-form", "-device")}
+    for line in lines:
+        assert {"HttpOnly", "SameSite=lax", "Path=/", "Secure"} <= {each.strip() for each in line.split(";")}
+        assert "Domain" not in line
+
+
+def test_a_wrong_name_and_a_wrong_password_get_the_same_response(system: System):
+    users = system.flow.users()
+    users.add("ada", Role.ADMIN, password=PASSWORD)
+    users.add("proxied", Role.ADMIN, password=None)
+    seen = set()
+    for name in ("ada", "nobody", "proxied"):
+        response = system.browser().log_in(name, "a wrong password")
+        seen.add((response.status_code, re.sub(r"\w{64}", "", response.text).replace(f'value="{name}"', "")))
+        assert "__Host-notifyflow" not in response.headers.get("set-cookie", "")
+    assert [status for status, _ in seen] == [401]
+
+
+def test_what_is_typed_as_a_name_stays_text(system: System):
+    response = system.browser().log_in('"><script>alert(1)</script>')
+    assert "<script>alert" not in response.text
+
+
+def test_a_logout_ends_the_session_also_for_a_copy_of_the_cookie(system: System):
+    browser = system.logged_in()
+    copy = Visit(system.application)
+    copy.cookies = dict(browser.cookies)
+    response = browser.send("/setup/x", "/logout")
+    assert (response.status_code, response.headers["location"]) == (303, "login")
+    assert "__Host-notifyflow" not in browser.cookies
+    assert not is_logged_in(copy)
+
+
+def test_a_session_ends_when_it_is_idle_or_old(system: System):
+    idle, busy = system.logged_in(), system.logged_in(Role.ADMIN)
+    for _ in range(int(VALID_FOR / (IDLE_FOR / 2))):
+        system.clock.pass_time(IDLE_FOR / 2)
+        assert is_logged_in(busy)
+    assert not is_logged_in(idle)
+    system.clock.pass_time(IDLE_FOR / 2)
+    assert not is_logged_in(busy)
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "é", "x" * 5000])
+def test_a_cookie_that_is_no_session_is_nobody(system: System, cookie: str):
+    system.flow.users().add("ada", Role.VIEWER, password=PASSWORD)
+    browser = system.browser()
+    browser.headers = {"cookie": f"__Host-notifyflow={cookie}".encode()}  # type: ignore[dict-item]
+    assert not is_logged_in(browser)
+
+
+def test_too_many_attempts_for_a_name_have_to_wait_and_its_owners_browser_does_not(system: System):
+    known = system.logged_in(name="ada")
+    known.send("/setup/x", "/logout")
+    system.clock.pass_time(timedelta(minutes=1))
+    statuses = [system.browser().log_in("ada", "a wrong password").status_code for _ in range(11)]
+    assert statuses == [401] * 10 + [429]
+    refused = system.browser().log_in("ada")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "6")
+    assert known.log_in("ada").status_code == 303
+    system.clock.pass_time(timedelta(seconds=6))
+    assert system.browser().log_in("ada").status_code == 303
+
+
+def test_too_many_attempts_from_a_client_have_to_wait_whatever_the_name(system: System):
+    statuses = [system.browser().log_in(f"user{number}").status_code for number in range(21)]
+    assert statuses == [401] * 20 + [429]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
+        {"origin": ORIGIN, "sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example", "sec-fetch-site": "same-origin"},
+        {"origin": "null", "sec-fetch-site": "same-origin"},
+    ],
+)
+def test_another_site_can_neither_log_in_nor_out(system: System, headers: dict[str, str]):
+    browser = system.logged_in()
+    assert browser.send("/setup/x", "/logout", headers=headers).status_code == 403
+    assert browser.send("/setup/x", "/login", headers=headers, name="ada", password=PASSWORD).status_code == 403
+    assert is_logged_in(browser)
+
+
+def test_a_form_needs_the_token_of_its_own_browser(system: System):
+    browser, other = system.logged_in(), system.browser()
+    (token,) = set(re.findall(r'name="csrf" value="(\w+)"', other.get("/login").text))
+    headers = {"origin": ORIGIN}
+    for fields in ({}, {"csrf": ""}, {"csrf": token}):
+        assert browser.post("/logout", data=fields, headers=headers).status_code == 403
+    assert browser.post("/logout", data={}).status_code == 403  # no browser leaves out both headers
+    assert is_logged_in(browser)
+    (own,) = set(re.findall(r'name="csrf" value="(\w+)"', browser.get("/setup/x").text))
+    assert browser.post("/logout", headers={**headers, "x-csrf-token": own}).status_code == 303
+
+
+def test_a_form_has_an_end(system: System):
+    assert system.browser().send("/login", name="x" * 100_000).status_code == 413
+
+
+def test_the_first_link_makes_an_admin_once_within_an_hour(system: System):
+    users = system.flow.users()
+    token = users.offer_setup()
+    browser = system.browser()
+    assert "The first user" in browser.get(f"/setup/{token}").text
+    refused = browser.send(f"/setup/{token}", name="ada", password="short")
+    assert refused.status_code == 422
+    assert "fewer than 12 characters" in refused.text
+    entered = browser.send(f"/setup/{token}", name="Ada", password=PASSWORD)
+    assert (entered.status_code, entered.headers["location"]) == (303, "../incidents")
+    assert is_logged_in(browser)
+    assert [(user.name, user.role) for user in users.users()] == [("ada", Role.ADMIN)]
+    for there in (f"/setup/{token}", "/setup/other"):
+        assert system.browser().get(there).status_code == 410
+    assert users.offer_setup() is None
+
+
+def test_the_first_link_is_void_after_an_hour_or_with_a_user(system: System):
+    users = system.flow.users()
+    old, other = users.offer_setup(), users.offer_setup()
+    system.clock.pass_time(timedelta(hours=1))
+    assert system.browser().get(f"/setup/{old}").status_code == 410
+    fresh = users.offer_setup()
+    assert fresh not in (old, other)
+    page = system.browser()
+    (form,) = set(re.findall(r'name="csrf" value="(\w+)"', page.get(f"/setup/{fresh}").text))
+    users.add("ada", Role.VIEWER, password=PASSWORD)
+    taken = page.post(f"/setup/{fresh}", data={"csrf": form, "name": "eve", "password": PASSWORD}, headers={"origin": ORIGIN})
+    assert taken.status_code == 410
+    assert [user.name for user in users.users()] == ["ada"]
+
+
+def test_a_user_is_valid_and_has_a_name_of_their_own(system: System):
+    users = system.flow.users()
+    users.add("ada", Role.VIEWER, password=PASSWORD, namespaces=["team"], recipient_id="ada-lovelace")
+    (ada,) = users.users()
+    assert (ada.namespaces, ada.recipient_id, ada.created_at) == (frozenset({"team"}), "ada-lovelace", system.clock.now())
+    with pytest.raises(UserExists):
+        users.add("ADA", Role.VIEWER, password=PASSWORD)
+    with pytest.raises(InvalidUser):
+        users.add("", Role.VIEWER, password="x")
+    assert len(users.users()) == 1
