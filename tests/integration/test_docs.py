@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,23 +58,38 @@ def test_the_python_of_all_pages_passes_strict_type_checks(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "shell")], ids=name_of)
 def test_every_command_of_a_page_exists(page: Path) -> None:
-    tree = get_command(command_line)
     for line in "\n".join(blocks(page, "shell")).splitlines():
-        words = line.replace("$ ", "").split()
+        words = line.replace("$ ", "").replace("sudo -u notifyflow nf ", "notifyflow ").split()
         if words[:1] == ["notifyflow"]:
-            command = tree
-            for word in words[1:]:
-                commands = getattr(command, "commands", None)
-                if commands is None or (command.invoke_without_command and word not in commands):
-                    break
-                if word.startswith("-"):
-                    continue
-                assert word in commands, line
-                command = commands[word]
-            options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= {"--help", *options}, line
+            check_command(words)
         elif words and words[0].startswith("scripts/"):
             assert os.access(ROOT / words[0], os.X_OK), line
+
+
+@pytest.mark.parametrize("unit", sorted((ROOT / "docs" / "deploy").glob("*.service")), ids=name_of)
+def test_every_command_of_a_unit_exists(unit: Path) -> None:
+    lines = re.findall(r"^ExecStart=/opt/notifyflow/bin/(.+)$", unit.read_text(), re.MULTILINE)
+    assert lines
+    for line in lines:
+        if line.startswith("notifyflow "):
+            check_command(line.split())
+        else:
+            assert find_spec(line.split()[1]) is not None  # dramatiq imports it
+
+
+def check_command(words: list[str]) -> None:
+    """Check that a line of the shell names a command and options of notifyflow."""
+    command = get_command(command_line)
+    for word in words[1:]:
+        commands = getattr(command, "commands", None)
+        if commands is None or (command.invoke_without_command and word not in commands):
+            break
+        if word.startswith("-"):
+            continue
+        assert word in commands, words
+        command = commands[word]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= {"--help", *options}, words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
