@@ -6,8 +6,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -281,6 +284,15 @@ def test_a_server_runs_until_it_is_interrupted(line: CommandLine, command: str):
     with line.running(command, "--port", "0", until="Listening on") as output:
         url = output[-1].removeprefix("Listening on ")
         assert fetched(f"{url}/livez") == b"ok\n"
+
+
+def test_a_server_ends_though_eight_browsers_keep_their_connections(line: CommandLine):
+    with ExitStack() as tabs, line.running("up", "--port", "0", until="Listening on", by=signal.SIGTERM) as lines:
+        address = urlsplit(lines[-1].split()[-1]).netloc
+        for _ in range(8):
+            tab = tabs.enter_context(closing(HTTPConnection(address)))
+            tab.request("GET", "/login")
+            assert tab.getresponse().read()
 
 
 def test_after_a_kill_the_next_start_says_what_it_waits_for(sandboxed: CommandLine, sandbox: Sandbox):
