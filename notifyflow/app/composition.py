@@ -16,6 +16,7 @@ from notifyflow.app.overview import Overview
 from notifyflow.app.runtime import Runtime
 from notifyflow.app.threads import Threads
 from notifyflow.channels.base import Channel
+from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.errors import Fault
@@ -90,6 +91,7 @@ def compose(
         UseCases(deps, runtime.report, prepare=database.prepare),
         policies=configuration.policies,
         directory=settings.directory,
+        explain=meanings(loaded),
         unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
     )
     FORKED.add(service)

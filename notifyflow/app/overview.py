@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from notifyflow.app.database import Database
 from notifyflow.core.model import IncidentState
 from notifyflow.core.outlook import Outlook
+from notifyflow.core.timeline import Moment
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, Tally
 from notifyflow.service.service import Service
 
@@ -34,6 +35,10 @@ class Overview:
     def outlook(self, status: IncidentStatus) -> Outlook:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
         return self._service.outlook(status)
+
+    def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
+        """Return what happened to an incident, by time, with the meaning of every code."""
+        return self._service.timeline(status)
 
     def similar_key(self, key: str, *, namespace: str | None = None) -> str | None:
         """Return the incident's key that is most like this one, of the newest; None if none is."""

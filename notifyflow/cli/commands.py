@@ -1,7 +1,7 @@
 """The commands about incidents, and the one place where errors become messages and exit codes."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -24,12 +24,14 @@ from notifyflow.cli import (
 )
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.options import AsJson, By, as_options, flag
-from notifyflow.cli.picture import picture
+from notifyflow.cli.picture import local, picture
 from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.schemas import ComingDocument, IncidentDocument, NotifiedDocument, PauseDocument
+from notifyflow.core.pauses import Pause
+from notifyflow.core.schemas import IncidentDocument, IncidentReportDocument, NotifiedDocument, PauseDocument
 from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import NotFound, NotifyflowError
 
@@ -147,32 +149,53 @@ def _is_reached(status: IncidentStatus) -> bool:
 def status(
     key: Annotated[str | None, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)] = None,
     namespace: Namespace = None,
-    verbose: Annotated[bool, flag("--verbose", "-v", help="Show every attempt.")] = False,
+    verbose: Annotated[bool, flag("--verbose", "-v", help="Show every attempt and every step.")] = False,
+    brief: Annotated[bool, flag("--brief", help="Show only the recipients and their channels, not what happened when.")] = False,
+    as_markdown: Annotated[bool, flag("--markdown", help="Print a Markdown document for the post-mortem.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show an incident with every recipient and channel; without a key, list the unresolved incidents."""
+    """Show an incident: whom it reached how, what comes next, what happened; without a key, list the unresolved incidents."""
+    if as_markdown and (as_json or key is None):
+        raise typer.BadParameter("--markdown needs a KEY, and takes no --json")
+    if key is None:
+        _show_unresolved(namespace, as_json=as_json)
+        return
     with notifyflow.NotifyFlow.from_env() as flow:
         paused, notice = flow.pauses.in_force(), flow.notice
-        incident = None if key is None else _find(flow, key, namespace)
-        outlook = None if incident is None else flow.overview.outlook(incident)
-        found = flow.overview.unresolved(namespace=namespace, limit=_MOST_SHOWN + 1) if incident is None else ()
-    unresolved = found[:_MOST_SHOWN]
+        incident = _find(flow, key, namespace)
+        outlook, moments = flow.overview.outlook(incident), flow.overview.timeline(incident)
     if as_json:
-        shown: dict[str, Any] = {"incidents": overview.documents(unresolved)}
-        if incident is not None and outlook is not None:
-            shown = {**IncidentDocument.of(incident).as_json(), "next": ComingDocument.all_of(incident, outlook)}
-        more = {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
-        screen.print_json({**shown, **more})
+        shown = IncidentReportDocument.of_all(incident, outlook, moments).as_json()
+        screen.print_json({**shown, **_surroundings(paused, notice)})
+        return
+    if as_markdown:
+        screen.out.file.write(markdown(incident, moments, here=local))
         return
     screen.warn(notice)
-    if incident is not None:
-        screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook))
-    elif unresolved:
+    screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, moments=() if brief else moments))
+    pauses.show(paused)
+
+
+def _show_unresolved(namespace: str | None, *, as_json: bool) -> None:
+    with notifyflow.NotifyFlow.from_env() as flow:
+        paused, notice = flow.pauses.in_force(), flow.notice
+        found = flow.overview.unresolved(namespace=namespace, limit=_MOST_SHOWN + 1)
+    unresolved = found[:_MOST_SHOWN]
+    if as_json:
+        screen.print_json({"incidents": overview.documents(unresolved), **_surroundings(paused, notice)})
+        return
+    screen.warn(notice)
+    if unresolved:
         screen.out.print(overview.table(unresolved))
         screen.warn(f"Only the newest {_MOST_SHOWN} are shown." if found != unresolved else "")
     else:
         screen.out.print("No incident is unresolved.")
     pauses.show(paused)
+
+
+def _surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
+    """Return what holds for all incidents, as JSON."""
+    return {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
 
 
 def _find(flow: "notifyflow.NotifyFlow", key: str, namespace: str | None) -> IncidentStatus:
@@ -202,7 +225,7 @@ def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None,
         stopped = act(flow, key, by=by, via=Via.CLI, namespace=namespace)
         _warn_of_broker(flow)
     _show_stopped(stopped, as_json=as_json)
-    status(key, namespace, verbose=False, as_json=as_json)
+    status(key, namespace, brief=True, as_json=as_json)
 
 
 def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:

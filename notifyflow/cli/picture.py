@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from notifyflow.cli.screen import plain
+from notifyflow.cli.timeline import came_in, story
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
@@ -23,6 +24,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.outlook import Outlook
+from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.wording.outlook import sentences
 
@@ -84,15 +86,21 @@ def local_and_utc(at: datetime, zone: tzinfo | None = None) -> str:
 
 
 def picture(
-    status: IncidentStatus, *, has_attempts: bool = False, zone: tzinfo | None = None, outlook: Outlook | None = None
+    status: IncidentStatus,
+    *,
+    has_attempts: bool = False,
+    zone: tzinfo | None = None,
+    outlook: Outlook | None = None,
+    moments: Sequence[Moment] = (),
 ) -> RenderableType:
     """Draw an incident with its escalations and notifications.
 
     Args:
         status: The incident.
-        has_attempts: Whether each attempt has a line, too.
+        has_attempts: Whether each attempt and each minor moment has a line, too.
         zone: The zone of its times; None for the local one.
         outlook: What comes next; None shows nothing of it.
+        moments: What happened; with it is shown what came in.
     """
     facts, times = status.facts, Times(status.facts.opened_at, zone)
 
@@ -107,6 +115,9 @@ def picture(
         parts += [] if outlook is None else _next(each.facts, outlook, times)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
+    if moments:
+        parts += came_in(status.arrivals, brief=times.brief)
+        parts += story(moments, name=status.name_of, brief=times.brief, has_minor=has_attempts)
     return Panel(
         Group(*parts),
         title=title,

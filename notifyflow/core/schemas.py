@@ -6,6 +6,7 @@ left out; only a namespace may be an empty string, which names the empty namespa
 Pydantic does no I/O and reads no clock; it is used here as the declaration of a shape, so the core stays pure.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -29,8 +30,9 @@ from notifyflow.core.model import (
 )
 from notifyflow.core.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.policy import Policy
+from notifyflow.core.timeline import Moment, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
-from notifyflow.core.wording import arrivals, text
+from notifyflow.core.wording import arrivals, text, timeline
 from notifyflow.core.wording.outlook import sentence
 
 Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
@@ -236,7 +238,7 @@ class IncidentSummaryDocument(IncidentTexts):
     @classmethod
     def _flatten(cls, value: object) -> object:
         if isinstance(value, IncidentStatus):
-            return _values(value.content, value.facts, value) | {"is_settled": value.is_settled}
+            return _of_status(value)
         return _values(value.content, value.facts) if isinstance(value, IncidentSummary) else value
 
 
@@ -301,6 +303,43 @@ class ComingDocument(Document):
         ]
 
 
+class MomentDocument(Document):
+    """One thing that happened."""
+
+    at: datetime
+    machine: str = Field(description="What it happened to: incident, escalation or notification.")
+    row: str = Field(validation_alias="row_id", description="Its id.")
+    event: str = Field(description="The machine's event, or `noted`, `became_critical`, `operations_alerted`.")
+    recipient: str | None = Field(validation_alias="recipient_id", description="The recipient whom it concerns.")
+    channel: Text
+    provider: Text
+    code: Text = Field(description="The provider's code or status.")
+    tone: Tone = Field(description="Whether it is good news.")
+    is_minor: bool = Field(description="Whether it only says how another moment came about, or what follows from one.")
+    text: str = Field(description="The same in words, with times in UTC.")
+
+    @classmethod
+    def all_of(cls, status: IncidentStatus, moments: Sequence[Moment]) -> list[Self]:
+        """Build the moments of an incident."""
+        return [
+            cls.model_validate(_values(each) | {"text": timeline.sentence(each, name=status.name_of, brief=_in_utc)})
+            for each in moments
+        ]
+
+
+class IncidentReportDocument(IncidentDocument):
+    """One incident with all that belongs to it, what happened, and what comes next."""
+
+    next: list[ComingDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
+    timeline: list[MomentDocument] = Field(description="What happened, by time, in plain words.")
+
+    @classmethod
+    def of_all(cls, status: IncidentStatus, outlook: Outlook, moments: Sequence[Moment]) -> Self:
+        """Build it from an incident, what comes next for it, and what happened to it."""
+        report = {"next": ComingDocument.all_of(status, outlook), "timeline": MomentDocument.all_of(status, moments)}
+        return cls.model_validate(_of_status(status) | report)
+
+
 class FindingDocument(Document):
     """One finding of `notifyflow check`."""
 
@@ -322,6 +361,10 @@ class ApiKeyDocument(Document):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+
+
+def _of_status(status: IncidentStatus) -> dict[str, Any]:
+    return _values(status.content, status.facts, status) | {"is_settled": status.is_settled}
 
 
 def _in_utc(at: datetime) -> str:

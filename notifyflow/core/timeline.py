@@ -143,6 +143,7 @@ class _Story:
         self._status = status
         self._explain = explain
         self._escalations = {each.facts.id: each for each in status.escalations}
+        self._recipients = {row.id: each.facts.recipient_id for each in status.escalations for row in each.notifications}
         paged = [row for each in status.escalations for row in each.notifications]
         self._rows = {row.id: row for row in (*paged, *status.incident_events)}
         self._attempts = {attempt.id: (row, attempt) for row in self._rows.values() for attempt in row.attempts}
@@ -217,7 +218,7 @@ class _Story:
         moment = replace(moment, channel=row.channel, kind=row.kind)
         if row.incident_event is not None:
             return replace(moment, subscriber=row.incident_event.subscriber, incident_event=row.incident_event.event)
-        return replace(moment, recipient_id=self._escalations[row.escalation_id].facts.recipient_id)
+        return replace(moment, recipient_id=self._recipients[row.id])
 
     def _of_attempt(self, attempt_id: str, moment: Moment) -> Moment:
         """Add what is known of the attempt that a moment is about, and the meaning of its code."""

@@ -20,6 +20,7 @@ from notifyflow.core.outlook import Outlook
 from notifyflow.core.policy import Policy
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.replies import HandledReply, Reply
+from notifyflow.core.timeline import Explain, Moment, timeline
 from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, KnownRecipient, ListPlace, Stamp
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
@@ -58,6 +59,7 @@ class Service:
 
     Args:
         directory: The directory's file; None without one.
+        explain: Returns the meaning of a channel's code.
         unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may submit in a minute.
     """
 
@@ -68,12 +70,14 @@ class Service:
         *,
         policies: Mapping[str, Policy],
         directory: Path | None,
+        explain: Explain,
         unknown_addresses_a_minute: int,
     ) -> None:
         self._store = store
         self._use_cases = use_cases
         self._deps = use_cases.deps
         self._policies = policies
+        self._explain = explain
         self._integrations = Integrations(use_cases, policies, directory)
         self._directory = self._integrations.directory
         self._receipts: Gathering[Received, Fate] = Gathering(
@@ -227,6 +231,10 @@ class Service:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
         self._use_cases.prepare()
         return outlook.read(self._deps, status)
+
+    def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
+        """Return what happened to an incident, by time, with the meaning of every code."""
+        return timeline(status, explain=self._explain)
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
         """Return a page of the recipients that some namespaces know, or any where None, by id."""

@@ -14,7 +14,7 @@ from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import IncidentState, Notified, Severity, Stopped, Via
 from notifyflow.core.references import ById
-from notifyflow.core.schemas import IncidentDocument, IncidentSummaryDocument, NotifiedDocument
+from notifyflow.core.schemas import IncidentReportDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once
@@ -214,9 +214,10 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         summary="Show one incident",
         responses=refusals(401, 403, 404, 422, 429),
     )
-    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentDocument:
-        """Return one incident with its escalations, notifications, attempts and log. Scope: `read`."""
-        return IncidentDocument.of(_find(context, caller, incident_id))
+    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentReportDocument:
+        """Return one incident with all that belongs to it, what happened and what comes next. Scope: `read`."""
+        status, service = _find(context, caller, incident_id), context.service
+        return IncidentReportDocument.of_all(status, service.outlook(status), service.timeline(status))
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:

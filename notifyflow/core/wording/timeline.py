@@ -42,7 +42,6 @@ _EXHAUSTED = "all ways to {who} have failed"
 _RESUMED = "{who} is paged further"
 _IN_DOUBT = "{message} in doubt{provider}"
 _FAILED = "{message} failed{provider}{because}{follows}"
-_GIVEN_UP = "{message} given up{because}"
 _CANCELLED = "{message} cancelled"
 _DECISIONS: Mapping[str, str] = {
     EscalationState.ACTIVE: _RESUMED,
@@ -86,11 +85,11 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("notification", "temporary_failure_reported"): "{message} did not arrive{provider}{because}{follows}",
     ("notification", "delivery_reported"): "{message} delivered{provider}{because}",
     ("notification", "permanent_failure_reported"): "{message} did not arrive{provider}{because}{follows}",
-    ("notification", "expired"): _GIVEN_UP,
-    ("notification", "beyond_retry_window"): _GIVEN_UP,
-    ("notification", "no_provider"): _GIVEN_UP,
-    ("notification", "capped"): _GIVEN_UP,
-    ("notification", "opted_out"): _GIVEN_UP,
+    ("notification", "expired"): "{message} given up: its round started too long ago{follows}",
+    ("notification", "beyond_retry_window"): "{message} given up: the next attempt would come too late{follows}",
+    ("notification", "no_provider"): "{message} given up: no provider is configured for it{follows}",
+    ("notification", "capped"): "{message} given up: the hourly limit is used up{follows}",
+    ("notification", "opted_out"): "{message} given up: they have said STOP to every number that could text them{follows}",
     ("notification", "acknowledged"): _CANCELLED,
     ("notification", "resolved"): _CANCELLED,
     ("notification", "replaced"): _CANCELLED,
@@ -118,7 +117,7 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         messages=_messages(moment) or "nothing yet",
         why=_why(moment),
         message=_message(moment, who),
-        provider=f" ({moment.provider})" if moment.provider else "",
+        provider=_provider(moment),
         attempt=moment.attempt,
         again=", after a doubt: it may arrive twice" if moment.is_repeated else "",
         because=_because(moment),
@@ -126,6 +125,11 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         deferral="" if moment.deferred_by is None else _DEFERRED[moment.deferred_by],
         until="" if moment.until is None else brief(moment.until),
     )
+
+
+def _provider(moment: Moment) -> str:
+    number = f", attempt {moment.attempt}" if moment.attempt and moment.attempt > 1 and moment.event != "claimed" else ""
+    return f" ({moment.provider}{number})" if moment.provider else ""
 
 
 def _messages(moment: Moment) -> str:

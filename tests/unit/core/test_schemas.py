@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from notifyflow.core.arrivals import Why
 from notifyflow.core.audit import Finding, Rule
 from notifyflow.core.facts import Transition
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Kind, NotificationState, Notified
+from notifyflow.core.outlook import Coming, Outlook, What
 from notifyflow.core.pauses import Pause
 from notifyflow.core.pauses import Scope as PauseScope
 from notifyflow.core.schemas import (
@@ -16,12 +18,15 @@ from notifyflow.core.schemas import (
     FaultDocument,
     FindingDocument,
     IncidentDocument,
+    IncidentReportDocument,
     IncidentSummaryDocument,
     NotifiedDocument,
     PauseDocument,
 )
+from notifyflow.core.timeline import timeline
 from notifyflow.core.views import IncidentSummary
 from notifyflow.errors import Fault
+from tests.facts import arrival
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, OPEN, notification
 
 
@@ -130,3 +135,30 @@ def test_a_document_is_read_back_from_its_json():
     notified = NotifiedDocument.of(Notified(incident_id="i", is_new=True, added=("ada",)))
     assert IncidentDocument.model_validate_json(json.dumps(incident.as_json())) == incident
     assert NotifiedDocument.model_validate_json(json.dumps(notified.as_json())) == notified
+
+
+def test_a_report_has_what_came_in_what_happened_and_what_comes_next():
+    lines = [
+        Transition(machine=machine, row_id=row, version=1, event=event, source="", target=target, at=AT, detail=detail)
+        for machine, row, event, target, detail in (
+            ("incident", OPEN.facts.id, "opened", "OPEN", {}),
+            ("notification", "n-slack", "refused_for_good", "FAILED", {"attempt": "a1", "code": "404"}),
+        )
+    ]
+    status = replace(OPEN, transitions=tuple(lines), arrivals=(arrival(why=Why.NO_ROUTE, route=""),))
+    coming = Coming(what=What.TIER, at=AT, channels=("sms",), tier=2)
+    report = IncidentReportDocument.of_all(
+        status, Outlook(escalations={"e-ben": (coming,)}, now=AT), timeline(status, explain=lambda channel, code: "gone")
+    )
+    document = report.as_json()
+    assert json.loads(json.dumps(document)) == document
+    assert document.items() >= IncidentDocument.of(status).as_json().items()
+    (next_,) = document["next"]
+    assert (next_["recipient"], next_["what"], next_["text"]) == ("ben", "tier", "sms now")
+    opened, refused = document["timeline"]
+    assert (opened["machine"], opened["recipient"], opened["tone"]) == ("incident", None, "plain")
+    assert (refused["recipient"], refused["channel"], refused["code"]) == ("ben", "slack", "404")
+    assert refused["text"] == "Slack message to Ben refused (slack): gone (404)"
+    (came_in,) = document["arrivals"]
+    assert (came_in["did"], came_in["why"], came_in["route"], came_in["left_out"]) == ("opened", "no_route", None, None)
+    assert came_in["text"].startswith("through Alertmanager with the key prometheus: opened it")

@@ -12,8 +12,10 @@ from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Incident, Receipt, Result, Stopped
+from notifyflow.core.outlook import Outlook
 from notifyflow.core.references import ById
 from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
+from notifyflow.core.timeline import Moment, timeline
 from notifyflow.core.users import Visitor
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, NotFound, NotLoggedIn, RejectedCallback
@@ -103,6 +105,12 @@ class Backend:
         if ref.incident_id not in self.incidents:
             raise NotFound(ref.incident_id)
         return self.incidents[ref.incident_id]
+
+    def outlook(self, status: IncidentStatus) -> Outlook:
+        return Outlook(escalations={each.facts.id: () for each in status.escalations}, now=AT)
+
+    def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
+        return timeline(status, explain=lambda channel, code: "")
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
         del contact

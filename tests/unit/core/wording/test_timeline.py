@@ -127,7 +127,7 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
             of_page("refused", "QUEUED", provider="twilio", code="20003", reason="our credentials", is_our_fault=True),
             "text to Ada refused for now (twilio): a fault of ours, our credentials (20003); it is tried again",
         ),
-        (of_page("refused", "FAILED", provider="twilio", code="503"), "text to Ada failed (twilio): 503"),
+        (of_page("refused", "FAILED", provider="twilio", attempt=5, code="503"), "text to Ada failed (twilio, attempt 5): 503"),
         (
             of_page("deferred", "QUEUED", deferred_by=DeferralReason.LIMIT, until=NOW, provider="twilio"),
             f"text to Ada deferred by a limit until {NOW:%H:%M} (twilio)",
@@ -138,8 +138,8 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
             "text to Ada: attempt 2 (sns), after a doubt: it may arrive twice",
         ),
         (
-            of_page("capped", "FAILED", reason="the hourly limit of sms is used up"),
-            "text to Ada given up: the hourly limit of sms is used up",
+            of_page("capped", "FAILED", channels=("voice",), reason="capped"),
+            "text to Ada given up: the hourly limit is used up; the call went out instead",
         ),
         (of_page(NOTED, provider="ses", code="complaint", channel="email"), "mail to Ada, a report (ses): complaint"),
         (of_page("queued", "QUEUED", channel="pager"), "pager message to Ada queued"),
