@@ -151,6 +151,11 @@ def record_outcome(
     return _open(health, DeferralReason.CIRCUIT, now) if opens else health
 
 
+def used(health: ProviderHealth, now: datetime) -> int:
+    """Return how many slots of the limit are used up."""
+    return sum(each.calm + each.urgent for each in _counted(health, now))
+
+
 def _open(health: ProviderHealth, why: DeferralReason, now: datetime) -> ProviderHealth:
     first, longest = _OPEN_FOR[why]
     open_for = min(first * 2 ** min(health.times_opened, 10), longest)

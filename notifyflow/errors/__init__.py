@@ -16,6 +16,7 @@ from notifyflow.errors.access import SetupOver as SetupOver
 from notifyflow.errors.access import TooManyAddresses as TooManyAddresses
 from notifyflow.errors.access import TooManyLogins as TooManyLogins
 from notifyflow.errors.access import TooManyRequests as TooManyRequests
+from notifyflow.errors.access import TooManyTests as TooManyTests
 from notifyflow.errors.access import UserExists as UserExists
 from notifyflow.errors.access import UserNotFound as UserNotFound
 from notifyflow.errors.incidents import AmbiguousKey as AmbiguousKey
@@ -27,6 +28,7 @@ from notifyflow.errors.incidents import NotConfirmed as NotConfirmed
 from notifyflow.errors.incidents import NotFound as NotFound
 from notifyflow.errors.incidents import RecipientInUse as RecipientInUse
 from notifyflow.errors.incidents import RecipientNotFound as RecipientNotFound
+from notifyflow.errors.incidents import RecipientUnknown as RecipientUnknown
 from notifyflow.errors.input import NAMED as NAMED
 from notifyflow.errors.input import Fault as Fault
 from notifyflow.errors.input import InvalidAge as InvalidAge

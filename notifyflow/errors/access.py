@@ -51,6 +51,18 @@ class TooManyRequests(AccessDenied):
         self.retry_after_s = retry_after_s
 
 
+class TooManyTests(NotifyflowError):
+    """Raised when a person was sent a test within the last minute; nothing was sent.
+
+    Attributes:
+        retry_after_s: How long to wait, in whole seconds; at least 1.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"the last test was sent less than a minute ago. Send another one in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
+
+
 class TooManyAddresses(NotifyflowError):
     """Raised when a request has too many addresses that the directory does not know; nothing was stored.
 

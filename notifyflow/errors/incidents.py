@@ -52,6 +52,14 @@ class RecipientNotFound(NotifyflowError):
         self.recipient_id = recipient_id
 
 
+class RecipientUnknown(NotifyflowError):
+    """Raised when a test is for somebody unknown, or for a channel on which they have no address; nothing was sent."""
+
+    def __init__(self, recipient_id: str) -> None:
+        super().__init__(f"nobody called {recipient_id!r} has an address there. Add one to the directory.")
+        self.recipient_id = recipient_id
+
+
 class RecipientInUse(NotifyflowError):
     """Raised when a recipient to be forgotten is still paged by an incident; nothing was overwritten.
 

@@ -36,7 +36,9 @@ from notifyflow.pipeline.receive import Received, describe_current_state, receiv
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.access import Strangers
+from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
+from notifyflow.service.people import People
 from notifyflow.service.readiness import find_faults
 from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
@@ -61,6 +63,10 @@ class Service:
         directory: The directory's file; None without one.
         explain: Returns the meaning of a channel's code.
         unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may submit in a minute.
+
+    Attributes:
+        people: The people, and tests of whether they can be reached.
+        health: The health of the whole system.
     """
 
     def __init__(
@@ -84,6 +90,8 @@ class Service:
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)
+        self.people = People(store, use_cases, self._directory, self._submissions)
+        self.health = Health(store, use_cases)
         self._strangers = Strangers(
             lambda: self._directory.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )

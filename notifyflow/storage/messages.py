@@ -196,7 +196,8 @@ def _of_attempts(wanted: MessageFilter) -> Iterator[Expression]:
 
 
 def _exists(model: Any, *where: Expression) -> Any:
-    return fn.EXISTS(model.select(SQL("1")).where(*where))
+    """Return the condition that a row exists; its offset keeps PostgreSQL from looking for all such rows first."""
+    return fn.EXISTS(model.select(SQL("1")).where(*where).limit(1).offset(0))
 
 
 def _has(column: Field, text: str) -> Expression:

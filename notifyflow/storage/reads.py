@@ -26,12 +26,14 @@ from notifyflow.storage.models import (
     ReceiptRow,
     TransitionRow,
 )
+from notifyflow.storage.people import People
 from notifyflow.storage.pruning import Prunable
 from notifyflow.storage.rows import BY_ID, Rows, first, select
 from notifyflow.storage.stamps import Stamps
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.stops import SWEPT_AT
 from notifyflow.storage.users import UserReads
+from notifyflow.storage.vitals import Signs
 
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 _NOTIFICATIONS = Statement(
@@ -83,7 +85,9 @@ class Reads:
         self.figures = Figures(source)
         self.listings = Listings(source)
         self.messages = Messages(source)
+        self.people = People(source)
         self.prunable = Prunable(source)
+        self.signs = Signs(source)
         self.stamps = Stamps(source)
         self.users = UserReads(source)
 

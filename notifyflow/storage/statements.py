@@ -10,6 +10,9 @@ from typing import Any
 
 from peewee import SQL, Alias, Database, Field, IntegerField, NodeList, Query, TextField, Value
 
+LISTED = SQL("listed.value")
+"""The column of the table that ``Places.listed`` returns."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -38,6 +41,13 @@ class Places:
             return NodeList((field, SQL("= ANY("), values, SQL(")")))
         values = self._next(lambda some: json.dumps(list(map(write, some))))
         return field.in_(NodeList((SQL("(SELECT value FROM json_each("), values, SQL("))"))))
+
+    def listed(self, field: Field) -> Any:
+        """Return a table of many texts, which are one parameter: a list; ``LISTED`` is its column."""
+        write: Callable[[Any], Any] = field.db_value
+        if self._is_server:
+            return NodeList((SQL("unnest("), self._next(lambda some: list(map(write, some))), SQL("::text[]) AS listed(value)")))
+        return NodeList((SQL("json_each("), self._next(lambda some: json.dumps(list(map(write, some)))), SQL(") AS listed")))
 
     def among_found(self, field: Field, query: Query) -> Any:
         """Return the condition that a query has found a column's value; PostgreSQL expects few, and takes an index for them."""

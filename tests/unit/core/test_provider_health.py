@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.model import Condition, DeferralReason
-from notifyflow.core.provider_health import Circuit, Obstacle, ProviderHealth, circuit, grant, obstacle, record_outcome
+from notifyflow.core.provider_health import Circuit, Obstacle, ProviderHealth, circuit, grant, obstacle, record_outcome, used
 from tests.facts import LEASE, NOW, minutes, seconds
 
 HEALTH = ProviderHealth(channel="sms", provider="twilio")
@@ -144,3 +144,10 @@ def test_a_circuit_stays_open_longer_each_time(condition: Condition, why: Deferr
         assert (health.circuit_opened_by, health.circuit_open_until) == (why, NOW + seconds(at + each_s))
         at += each_s
         health = fail(health, condition, at=at)
+
+
+def test_the_use_of_a_limit_is_what_was_granted_within_the_last_minute() -> None:
+    health = spend(3)
+    assert used(health, NOW) == 3
+    assert used(health, NOW + seconds(59)) == 3
+    assert used(health, NOW + seconds(66)) == 0

@@ -1,0 +1,47 @@
+"""The health of the whole system, as the page Health shows it."""
+
+from notifyflow.core.vitals import ProviderVitals, Vitals
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.reads import Reads
+from notifyflow.storage.store import Store
+
+MOST_UNREACHED = 1_000
+"""How many people whom nothing reached are counted at most."""
+
+
+class Health:
+    """Reads the health of the whole system; nothing in it is personal."""
+
+    def __init__(self, store: Store, use_cases: UseCases) -> None:
+        self._store = store
+        self._use_cases = use_cases
+        self._deps = use_cases.deps
+
+    def vitals(self) -> Vitals:
+        """Return what stands now."""
+        now = self._deps.clock.now()
+
+        def query(reads: Reads) -> Vitals:
+            queues, is_cut = reads.signs.queues(now)
+            calls, since = reads.signs.calls()
+            providers = tuple(
+                ProviderVitals(
+                    health=health,
+                    limit=self._deps.limit_of(health.provider),
+                    calls=calls.get((health.channel, health.provider)),
+                )
+                for health in reads.signs.providers()
+            )
+            return Vitals(
+                now=now,
+                swept_at=reads.swept_at(),
+                queues=queues,
+                is_queue_cut=is_cut,
+                pauses=reads.signs.pauses(now),
+                providers=providers,
+                calls_since=since,
+                unreached=len(reads.people.unreached_ids(None, limit=MOST_UNREACHED)),
+            )
+
+        self._use_cases.prepare()
+        return self._store.read(query)

@@ -1,0 +1,192 @@
+"""The people whom incidents and the directory name: whether they can be reached, and tests that find out."""
+
+import hashlib
+import math
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from notifyflow.core.intake.requests import Submission
+from notifyflow.core.intake.validation import MAX_KEY, MAX_TITLE, admit_recipients
+from notifyflow.core.model import Contact, Incident, IncidentState, Notified, Recipient, Severity, Via
+from notifyflow.core.namespaces import SHARED
+from notifyflow.core.people import PeoplePage, Person
+from notifyflow.core.policy import Policy, Tier
+from notifyflow.core.references import ById
+from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary
+from notifyflow.core.wording.text import cut
+from notifyflow.errors import RecipientUnknown, TooManyTests
+from notifyflow.log import get_logger
+from notifyflow.pipeline.notify import Submitted
+from notifyflow.pipeline.resolve import resolve
+from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.submissions import Submissions, admit
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.reads import Reads
+from notifyflow.storage.store import Store
+
+T = TypeVar("T")
+
+_log = get_logger("notifyflow.app")
+
+TEST_EVERY = timedelta(minutes=1)
+"""How often one person is sent a test at most."""
+_SUBMIT_WITHIN_S = 5.0
+_MOST_UNREACHED = 20
+_MOST_NEVER_PAGED = 200
+_POLICY = "test"
+
+
+class People:
+    """The people, as visitors with some namespaces may see them.
+
+    Args:
+        directory: The directory; only visitors who see all namespaces see whom it names.
+        submissions: Stores the tests.
+    """
+
+    def __init__(self, store: Store, use_cases: UseCases, directory: DirectoryFile, submissions: Submissions) -> None:
+        self._store = store
+        self._use_cases = use_cases
+        self._deps = use_cases.deps
+        self._directory = directory
+        self._submissions = submissions
+
+    def page(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> PeoplePage:
+        """Return a page of the people who were paged, by id; on the first page also those who need attention.
+
+        Args:
+            namespaces: Only as incidents of these namespaces know them; None for all.
+            after_id: Only those behind this one; empty begins with the first.
+            limit: How many at most.
+        """
+        listed = self._listed(namespaces)
+
+        def query(reads: Reads) -> PeoplePage:
+            ids = reads.people.ids(after_id=after_id, limit=limit + 1)
+            shown = ids[:limit]
+            unreached = () if after_id else reads.people.unreached_ids(namespaces, limit=_MOST_UNREACHED)
+            never = () if after_id else sorted(reads.people.never_paged(sorted(listed)))
+            people = self._people(reads, {*shown, *unreached, *never[:_MOST_NEVER_PAGED]}, namespaces, listed)
+            return PeoplePage(
+                people=tuple(people[each] for each in shown if each in people),
+                unreached=tuple(people[each] for each in unreached),
+                never_paged=tuple(people[each] for each in never[:_MOST_NEVER_PAGED]),
+                never_paged_count=len(never),
+                after_id=shown[-1] if len(ids) > limit else None,
+            )
+
+        return self._read(query)
+
+    def find(self, recipient_id: str, namespaces: frozenset[str] | None) -> Person | None:
+        """Return a person as some namespaces know them, or any where None; None if none of them does."""
+        listed = self._listed(namespaces)
+        return self._read(lambda reads: self._people(reads, {recipient_id}, namespaces, listed)).get(recipient_id)
+
+    def last_test(self, recipient_id: str, namespaces: frozenset[str] | None) -> IncidentStatus | None:
+        """Return the last test of a person; None without one."""
+        found = self._last_test(recipient_id, namespaces)
+        return None if found is None else self._read(lambda reads: reads.status_by_id(found.facts.id))
+
+    def test(
+        self, recipient_id: str, channels: Collection[str], namespaces: frozenset[str] | None, *, sender: str, by: str
+    ) -> Notified:
+        """Send a person a test, which is an incident as any other, and end the one before it.
+
+        Args:
+            recipient_id: The person.
+            channels: The channels to test, all at once; empty for all on which the person has an address.
+            namespaces: What the sender sees; the incident is opened in one of them. None for all.
+            sender: The sender's name, which the title has.
+            by: The id or name under which the sender acts.
+
+        Raises:
+            RecipientUnknown: When nobody there knows the person, or has an address of theirs on the channels.
+            TooManyTests: When a test was sent within the last minute.
+            InvalidIncident: When none of the addresses can be used any more.
+            StorageUnavailable: When the database does not answer in time.
+        """
+        person = self.find(recipient_id, namespaces)
+        tested = {} if person is None else self._chosen(person.contact.addresses, channels)
+        if person is None or not tested:
+            raise RecipientUnknown(recipient_id)
+        namespace = SHARED if namespaces is None or SHARED in namespaces else min(namespaces)
+        self._end_last(recipient_id, namespace, by=by)
+        submission = Submission(
+            incident=_incident(person.contact, sender),
+            recipients=(
+                Recipient(id=recipient_id, name=person.contact.name, addresses=tested, timezone=person.contact.timezone),
+            ),
+            policy=Policy(name=_POLICY, tiers=(Tier(name=_POLICY, channels=tuple(tested)),)),
+        )
+        with self._store.within(_SUBMIT_WITHIN_S) as deadline:
+            admitted, policy = admit(self._deps, submission, {})
+        notified = self._submissions.store(Submitted(admitted=admitted, policy=policy, namespace=namespace), deadline)
+        if not notified.is_new:  # another process has just sent one
+            raise TooManyTests(math.ceil(TEST_EVERY.total_seconds()))
+        _log.info("app.test_sent", incident_id=notified.incident_id, recipient_id=recipient_id, channels=sorted(tested), by=by)
+        return notified
+
+    def _chosen(self, addresses: Mapping[str, str], channels: Collection[str]) -> dict[str, str]:
+        chosen = self._deps.channels.keys() & (channels or addresses)
+        return {channel: address for channel, address in addresses.items() if channel in chosen}
+
+    def _end_last(self, recipient_id: str, namespace: str, *, by: str) -> None:
+        last = self._last_test(recipient_id, frozenset({namespace}))
+        if last is None:
+            return
+        wait = last.facts.opened_at + TEST_EVERY - self._deps.clock.now()
+        if wait > timedelta(0):
+            raise TooManyTests(math.ceil(wait.total_seconds()))
+        if last.facts.state is not IncidentState.RESOLVED:
+            self._use_cases.run(resolve, ById(last.facts.id), by=by, via=Via.DASHBOARD)
+
+    def _last_test(self, recipient_id: str, namespaces: frozenset[str] | None) -> IncidentSummary | None:
+        wanted = IncidentFilter(key=_key(recipient_id), namespaces=namespaces)
+        found = self._read(lambda reads: reads.listings.incidents(wanted, before_id=None, limit=1))
+        return next((each for each in found if each.facts.policy.name == _POLICY), None)
+
+    def _people(
+        self, reads: Reads, ids: Collection[str], namespaces: frozenset[str] | None, listed: Mapping[str, Recipient]
+    ) -> dict[str, Person]:
+        records = reads.people.records(sorted(ids), namespaces)
+        contacts = {each: records[each].contact for each in ids if each in records} | self._contacts(ids, listed)
+        stopped = reads.people.opt_outs({address for contact in contacts.values() for address in contact.addresses.values()})
+        return {
+            each: Person(
+                contact=contact,
+                record=records.get(each),
+                opted_out_of=frozenset().union(*(stopped.get(address, ()) for address in contact.addresses.values())),
+                is_in_directory=each in listed,
+            )
+            for each, contact in contacts.items()
+        }
+
+    def _contacts(self, ids: Collection[str], listed: Mapping[str, Recipient]) -> dict[str, Contact]:
+        """Return the contacts of those whom the directory has, with the addresses that can be used."""
+        recipients = [listed[each] for each in sorted(ids) if each in listed]
+        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        return {contact.recipient_id: contact for contact in contacts}
+
+    def _listed(self, namespaces: frozenset[str] | None) -> Mapping[str, Recipient]:
+        return self._directory.current().recipients if namespaces is None else {}
+
+    def _read(self, body: Callable[[Reads], T]) -> T:
+        self._use_cases.prepare()
+        return self._store.read(body)
+
+
+def _key(recipient_id: str) -> str:
+    """Return the key of a person's tests, so that two at once are one incident; a long id is replaced by its digest."""
+    key = f"test-{recipient_id}"
+    return key if len(key) <= MAX_KEY else f"test-{hashlib.sha256(recipient_id.encode()).hexdigest()}"
+
+
+def _incident(contact: Contact, sender: str) -> Incident:
+    return Incident(
+        key=_key(contact.recipient_id),
+        title=cut(f"Test for {contact.name}, sent by {sender}", MAX_TITLE),
+        body="This is a test, and nothing is wrong. Acknowledge it to show that it reached you.",
+        severity=Severity.INFO,
+        source="notifyflow",
+    )

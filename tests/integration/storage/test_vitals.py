@@ -1,0 +1,69 @@
+"""The signs of health: queues, pauses, providers and recent calls."""
+
+from datetime import timedelta
+
+from notifyflow.core.model import Evidence, NotificationState
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.vitals import Queue
+from notifyflow.storage.store import Store
+from tests.facts import NOW, seconds
+from tests.integration.storage.history import Log
+from tests.integration.storage.samples import LATER, a_page, begin
+
+
+def test_an_empty_database_has_no_signs(store: Store) -> None:
+    signs = store.read(
+        lambda reads: (reads.signs.queues(NOW), reads.signs.pauses(NOW), reads.signs.providers(), reads.signs.calls())
+    )
+    assert signs == (((), False), (), (), ({}, None))
+
+
+def test_what_is_due_is_counted_by_channel_and_urgency(store: Store) -> None:
+    before = NOW - timedelta(minutes=3)
+    begin(
+        store,
+        a_page(1),
+        a_page(2, due_at=before),
+        a_page(3, urgent=True),
+        a_page(4, "sms"),
+        a_page(5, due_at=LATER),
+        a_page(6, state=NotificationState.SENT, due_at=None),
+    )
+    queues, is_cut = store.read(lambda reads: reads.signs.queues(NOW))
+    assert not is_cut
+    assert queues == (
+        Queue(channel="email", is_urgent=True, count=1, oldest_due_at=NOW),
+        Queue(channel="email", is_urgent=False, count=2, oldest_due_at=before),
+        Queue(channel="sms", is_urgent=False, count=1, oldest_due_at=NOW),
+    )
+
+
+def test_pauses_in_force_are_read_the_oldest_first(store: Store) -> None:
+    pauses = [
+        Pause(scope=Scope.CHANNEL, name="sms", paused_at=NOW + seconds(1), ends_at=LATER, paused_by="ben"),
+        Pause(scope=Scope.ALL, name="", paused_at=NOW, ends_at=LATER, paused_by="ada", is_for_critical=True),
+        Pause(scope=Scope.CHANNEL, name="email", paused_at=NOW, ends_at=NOW + seconds(2), paused_by="ada"),
+    ]
+    store.run(lambda ledger: [ledger.stops.put_pause(each) for each in pauses])
+    assert store.read(lambda reads: reads.signs.pauses(NOW + seconds(2))) == (pauses[1], pauses[0])
+
+
+def test_recent_calls_are_summarised_by_channel_and_provider(store: Store) -> None:
+    log = Log(store)
+    log.add(provider="smtp", evidence=Evidence.ACCEPTED, started_at=NOW, ended_at=NOW + seconds(1))
+    log.add(
+        *("db-1", "ada", NotificationState.FAILED),
+        provider="smtp",
+        started_at=NOW + seconds(1),
+        ended_at=NOW + seconds(4),
+        is_our_fault=True,
+        is_doubted=True,
+    )
+    log.add(channels=["sms"], provider="twilio", evidence=Evidence.CARRIER, started_at=NOW, ended_at=NOW)
+    calls, since = store.read(lambda reads: reads.signs.calls())
+    assert since == NOW
+    assert set(calls) == {("email", "smtp"), ("sms", "twilio")}
+    mine = calls["email", "smtp"]
+    assert (mine.count, mine.accepted, mine.refused_us, mine.doubted) == (2, 1, 1, 1)
+    assert (mine.median, mine.slow) == (seconds(3), seconds(3))
+    assert [each.provider for each in store.read(lambda reads: reads.signs.providers())] == ["smtp", "twilio"]
