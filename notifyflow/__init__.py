@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import ProviderError as ProviderError
     from notifyflow.errors import RecipientInUse as RecipientInUse
     from notifyflow.errors import RecipientNotFound as RecipientNotFound
+    from notifyflow.errors import RecipientUnknown as RecipientUnknown
     from notifyflow.errors import RefusedUsError as RefusedUsError
     from notifyflow.errors import RejectedCallback as RejectedCallback
     from notifyflow.errors import SchemaMismatch as SchemaMismatch
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import TooManyAddresses as TooManyAddresses
     from notifyflow.errors import TooManyLogins as TooManyLogins
     from notifyflow.errors import TooManyRequests as TooManyRequests
+    from notifyflow.errors import TooManyTests as TooManyTests
     from notifyflow.errors import UnknownOutcomeError as UnknownOutcomeError
     from notifyflow.errors import UnreadableIncident as UnreadableIncident
     from notifyflow.errors import UnreleasedSchema as UnreleasedSchema
@@ -124,10 +126,10 @@ _NAMES = {
         "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidDirectory InvalidIncident "
         "InvalidInput InvalidLink InvalidNamespace InvalidPause InvalidPolicy InvalidRequest InvalidScript InvalidSettings "
         "InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError PermanentProviderError "
-        "PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound RefusedUsError RejectedCallback "
-        "SchemaMismatch SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError TooManyAddresses "
-        "TooManyLogins TooManyRequests UnknownOutcomeError UnreadableIncident UnreleasedSchema UnsuitableConnection "
-        "UserExists UserNotFound WrongEnvironment"
+        "PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound RecipientUnknown RefusedUsError "
+        "RejectedCallback SchemaMismatch SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError "
+        "TooManyAddresses TooManyLogins TooManyRequests TooManyTests UnknownOutcomeError UnreadableIncident UnreleasedSchema "
+        "UnsuitableConnection UserExists UserNotFound WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
 }

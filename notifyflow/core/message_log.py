@@ -6,6 +6,9 @@ from datetime import datetime
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Evidence, NotificationState
 
+SEARCHED = 10_000
+"""How many notifications a page searches at most, or else the notifications of how many rounds or incidents."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilter:

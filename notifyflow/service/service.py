@@ -13,7 +13,7 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.links import LinkClaim
-from notifyflow.core.message_log import MessageFilter, MessagePage
+from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.outlook import Outlook
@@ -223,6 +223,10 @@ class Service:
             InvalidRequest: When ``before`` is from a page with another filter.
         """
         return self._read(lambda reads: reads.messages.page(wanted, before=before, limit=limit))
+
+    def message(self, notification_id: str) -> LoggedMessage | None:
+        """Return one message of the log, or None."""
+        return self._read(lambda reads: reads.messages.find(notification_id))
 
     def incident_list(self, wanted: IncidentFilter, *, after: ListPlace | None, limit: int) -> IncidentPage:
         """Return a page of the list of incidents, what is open first."""

@@ -13,15 +13,13 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL, Expression, Field, Select, fn
 
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
 from notifyflow.errors import Fault, InvalidRequest
 from notifyflow.storage.fields import InstantField, instant_text, read_instant
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow
-from notifyflow.storage.rows import Reader, select
+from notifyflow.storage.rows import BY_ID, Reader, select
 from notifyflow.storage.statements import Statement
 
-SEARCHED = 10_000
-"""How many notifications a page searches at most, or else the notifications of how many rounds or incidents."""
 _DRAWN_WITHIN = timedelta(minutes=1)
 """How long after the time of its notification an id is drawn at the latest."""
 
@@ -98,6 +96,11 @@ class Messages(Reader):
             older, searched_to = _write([*places, *[""] * (len(walk.order) - len(places))]), end["at"]
         return MessagePage(messages=self._logged(rows[:limit]), older=older, searched_to=searched_to)
 
+    def find(self, notification_id: str) -> LoggedMessage | None:
+        """Return one message, or None."""
+        found = self._logged(self._source.rows(BY_ID[NotificationFacts]([notification_id])))
+        return found[0] if found else None
+
     def _end(self, walk: _Walk, passed: Sequence[Any] | None, searched: int) -> dict[str, Any] | None:
         """Return the last step to search; None if the log ends before it."""
         steps = walk.steps if passed is None else walk.steps.where(_is_older(walk.place, passed[: len(walk.place)]))
@@ -107,7 +110,8 @@ class Messages(Reader):
         for row in rows:
             row.pop("walked_at", None)
         found = self._source.with_attempts(rows)
-        about = {row["id"]: row for row in self._source.rows(_ABOUT(sorted({each.escalation_id for each in found})))}
+        escalation_ids = sorted({each.escalation_id for each in found})
+        about = {row["id"]: row for row in self._source.rows(_ABOUT(escalation_ids))} if found else {}
         return tuple(_message(each, about[each.escalation_id]) for each in found)
 
 

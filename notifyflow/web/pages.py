@@ -8,14 +8,19 @@ own headers.
 import base64
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from notifyflow.core.wording.text import masked
+
 _templates = Environment(
     loader=PackageLoader("notifyflow.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+_templates.filters |= {"masked": masked, "segment": partial(quote, safe="")}
 _style = _templates.get_template("page.css").render()
 _style_hash = base64.b64encode(hashlib.sha256(_style.encode()).digest()).decode()
 _templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, without any value in it
