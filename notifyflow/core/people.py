@@ -8,6 +8,9 @@ from enum import StrEnum
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Contact, EscalationState, NotificationState
 
+ROUNDS = 30
+"""How many of a person's newest rounds count."""
+
 
 class Standing(StrEnum):
     """Whether a person can be reached, the worst first."""

@@ -7,6 +7,11 @@ from datetime import datetime, timedelta
 from notifyflow.core.pauses import Pause
 from notifyflow.core.provider_health import ProviderHealth
 
+COUNTED = 10_000
+"""How many due notifications are counted at most."""
+CALLS = 2_000
+"""How many of the newest calls are read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:

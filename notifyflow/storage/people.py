@@ -11,13 +11,11 @@ from peewee import JOIN, SQL, Case, Select, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import AT_REST, Contact, EscalationState, Evidence, Kind, NotificationState, Result
-from notifyflow.core.people import PersonRecord, WayRecord
+from notifyflow.core.people import ROUNDS, PersonRecord, WayRecord
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTACT, Reader
 from notifyflow.storage.statements import LISTED, Statement
 
-ROUNDS = 30
-"""How many of a person's newest rounds are read."""
 NEWEST = 10_000
 """How many of all rounds are searched for people whom nothing reached."""
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}

@@ -9,17 +9,12 @@ from peewee import SQL, IntegerField, Select, fn
 from notifyflow.core.model import AttemptState
 from notifyflow.core.pauses import Pause
 from notifyflow.core.provider_health import ProviderHealth
-from notifyflow.core.vitals import Calls, Queue, quantile
+from notifyflow.core.vitals import CALLS, COUNTED, Calls, Queue, quantile
 from notifyflow.storage.conditions import QUEUED, URGENCY, is_free
 from notifyflow.storage.fields import read_instant
 from notifyflow.storage.models import AttemptRow, NotificationRow, PauseRow, ProviderHealthRow
 from notifyflow.storage.rows import Reader
 from notifyflow.storage.statements import Statement
-
-COUNTED = 10_000
-"""How many due notifications are counted at most."""
-CALLS = 2_000
-"""How many of the newest calls are read."""
 
 _CALLS = Statement(
     lambda param: (

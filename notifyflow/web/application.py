@@ -17,7 +17,8 @@ from notifyflow.log import get_logger
 from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
-from notifyflow.web.dashboard import assets, login, messages, respond
+from notifyflow.web.dashboard import assets, login, messages, people, respond
+from notifyflow.web.dashboard import health as vitals
 from notifyflow.web.dashboard.visitors import MissingRole
 
 _log = get_logger("notifyflow.web")
@@ -32,7 +33,14 @@ def build(context: Context) -> FastAPI:
     application.include_router(callbacks.replies(context), include_in_schema=False)
     application.include_router(acknowledge.router(context), include_in_schema=False)
     application.include_router(home.router(context), include_in_schema=False)
-    for pages_of in (assets.router(), login.router(context, bulkhead), login.setup(context, bulkhead), messages.router(context)):
+    for pages_of in (
+        assets.router(),
+        login.router(context, bulkhead),
+        login.setup(context, bulkhead),
+        messages.router(context),
+        people.router(context),
+        vitals.router(context),
+    ):
         application.include_router(pages_of, include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))
     application.include_router(api.router(context, bulkhead))

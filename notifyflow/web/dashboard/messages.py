@@ -13,6 +13,7 @@ from notifyflow.core.message_log import SEARCHED, LoggedMessage, MessageFilter, 
 from notifyflow.core.model import IN_PROGRESS, Evidence, Kind, NotificationState
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.wording import text
+from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.log import get_logger
 from notifyflow.web import cursors, spreadsheets
 from notifyflow.web.context import Context
@@ -23,12 +24,6 @@ _log = get_logger("notifyflow.web")
 
 _ON_A_PAGE = 50
 _IN_A_CHUNK = 1_000
-_VOUCHERS: Mapping[Evidence, str] = {
-    Evidence.ACCEPTED: "the provider",
-    Evidence.CARRIER: "the carrier",
-    Evidence.DEVICE: "the device",
-    Evidence.HUMAN: "a person",
-}
 _COLUMNS = (
     *("notification", "queued_at", "recipient", "address", "channel", "kind", "state", "reason", "incident", "key", "namespace"),
     *("severity", "attempt", "provider", "provider_ref", "started_at", "ended_at", "result", "evidence", "code", "meaning"),
@@ -119,6 +114,7 @@ def _values(context: Context, visitor: Visitor, query: MessageQuery, page: Messa
         "page": page,
         "query": {name: fields.get(name, "") for name in MessageQuery.model_fields},
         "is_filtered": bool(fields),
+        "is_narrow": not fields.keys() <= {"recipient", "key", "ref", "reason", "state"},
         "is_older": query.cursor is not None,
         "is_moving": any(each.facts.state in IN_PROGRESS for each in page.messages),
         "older": older,
@@ -128,7 +124,7 @@ def _values(context: Context, visitor: Visitor, query: MessageQuery, page: Messa
         "evidence": list(Evidence),
         "channels": sorted(context.channels),
         "providers": sorted({provider.name for channel in context.channels.values() for provider in channel.providers}),
-        "vouchers": _VOUCHERS,
+        "vouchers": VOUCHERS,
         "may_reveal": visitor.may(Role.ADMIN),
     }
 

@@ -3,8 +3,7 @@
 import pytest
 
 from notifyflow.core.model import EscalationState, Evidence, NotificationState
-from notifyflow.core.people import PersonRecord
-from notifyflow.storage import people
+from notifyflow.core.people import ROUNDS, PersonRecord
 from notifyflow.storage.store import Store
 from tests.facts import NOW
 from tests.integration.storage.history import MINUTE, Log
@@ -87,7 +86,7 @@ def test_a_record_has_only_the_rounds_of_the_namespaces(log: Log) -> None:
 
 def test_only_recent_rounds_are_read(log: Log) -> None:
     log.add(who="ada", state=DELIVERED, channels=["sms"], evidence=Evidence.CARRIER)
-    for _ in range(people.ROUNDS):
+    for _ in range(ROUNDS):
         log.add(who="ada")
     found = record(log, "ada")
     assert found is not None

@@ -1,0 +1,295 @@
+"""The pages People and Health over both databases: what is proven, who could not be paged, and tests that are sent from them."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.core.facts import Outcome
+from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, Receipt, Result
+from notifyflow.core.pauses import Scope
+from notifyflow.core.policy import Policy, Tier
+from notifyflow.core.users import Role
+from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.sweep import sweep
+from notifyflow.settings import Settings
+from notifyflow.web.dashboard import people
+from tests.builders import CountingIds, HandClock, a_recipient
+from tests.dashboard import ORIGIN, Visit, visit
+from tests.integration.web.test_api import SilentBell
+from tests.leases import record_one
+
+HOSTILE = "<img src=x onerror=alert(1)>/&?'"
+ADDRESS = "ada@example.com"
+DIRECTORY = """
+[recipients.ada]
+name = "Ada"
+email = "ada@example.com"
+phone = "+15005550006"
+
+[recipients.cleo]
+email = "no address"
+
+[default]
+to = ["ada"]
+"""
+TWILIO = {
+    "NOTIFYFLOW_TWILIO_ACCOUNT_SID": "AC0",
+    "NOTIFYFLOW_TWILIO_AUTH_TOKEN": "token",
+    "NOTIFYFLOW_TWILIO_SMS_FROM": "+15005550001",
+    "NOTIFYFLOW_SMTP_URL": "smtp://mail.example.com",
+    "NOTIFYFLOW_MAIL_FROM": "page@example.com",
+}
+REFUSED = Outcome(result=Result.PERMANENT_FAILURE, code="550", reason="there is no such mailbox")
+ACCEPTED = Outcome(result=Result.ACCEPTED, evidence=Evidence.ACCEPTED, provider_ref="r")
+
+
+class System:
+    """A flow that delivers nothing by itself, with a directory, and its pages."""
+
+    def __init__(self, flow: NotifyFlow, clock: HandClock) -> None:
+        self.flow = flow
+        self.clock = clock
+        self.application = flow.asgi()
+
+    def visit(self, role: Role = Role.RESPONDER, **user: Any) -> Visit:
+        return visit(self.flow, role, application=self.application, **user)
+
+    def page(self, who: str = "ada", key: str = "db-1", namespace: str = "", **addresses: str) -> None:
+        recipient = a_recipient(who, **(addresses or {"email": ADDRESS}))
+        policy = Policy(name="at once", tiers=(Tier(name="all", channels=("email", "sms")),))
+        notify(self.flow._deps, Incident(key=key, title="down"), [recipient], policy=policy, namespace=namespace)
+
+    def send(self, channel: str, outcome: Outcome = ACCEPTED) -> list[str]:
+        """Send all that is due on a channel; return the attempts."""
+        provider = {"email": "smtp", "sms": "twilio"}[channel]
+        claims = claim(self.flow._deps, channel, (), limit=99, providers=(provider,), reporting=("twilio",))
+        for claimed in claims.claimed:
+            record_one(self.flow._deps, claimed, outcome)
+        return [claimed.message.attempt_id for claimed in claims.claimed]
+
+    def deliver(self, attempt_id: str) -> None:
+        receipt = Receipt(
+            provider="twilio", event_id=attempt_id, result=Result.DELIVERED, attempt_id=attempt_id, evidence=Evidence.CARRIER
+        )
+        receive(self.flow._deps, receipt, raw="")
+
+
+@pytest.fixture
+def system(database_url: str, tmp_path: Path) -> Iterator[System]:
+    directory = tmp_path / "directory.toml"
+    directory.write_text(DIRECTORY)
+    clock = HandClock()
+    variables = {
+        "NOTIFYFLOW_DATABASE_URL": database_url,
+        "NOTIFYFLOW_DIRECTORY": str(directory),
+        "NOTIFYFLOW_PUBLIC_URL": ORIGIN,
+        **TWILIO,
+    }
+    with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
+        yield System(flow, clock)
+
+
+def section(page: str, heading: str) -> str:
+    """Return the part of a page below a heading, up to the next."""
+    return page.partition(f"<h2>{heading}</h2>")[2].partition("<h2>")[0]
+
+
+def test_people_are_listed_by_what_is_proven(system: System) -> None:
+    system.page("ada", "db-1", email=ADDRESS, sms="+15005550006")
+    (attempt_id,) = system.send("sms")
+    system.deliver(attempt_id)
+    system.send("email")
+    system.page("ben", "db-2", email="ben@example.com")
+    system.send("email", REFUSED)
+    system.clock.pass_time(timedelta(days=3))
+    page = system.visit().get("/people").text
+    unreached = section(page, "Could not be paged")
+    assert ">Ben<" in unreached
+    assert "nothing reached them 3 d ago" in unreached
+    assert ">Ada<" not in unreached
+    assert "cleo" in section(page, "Unproven: never paged")
+    everybody = section(page, "Everybody who was paged")
+    assert "proven 3 d ago" in everybody
+    assert "sent 3 d ago, unproven" in everybody
+    assert "ada@" not in page
+
+
+def test_nobody_is_listed_where_nobody_was_paged(system: System) -> None:
+    page = system.visit(namespaces=frozenset({"web"})).get("/people").text
+    assert "Nobody was paged yet." in page
+    assert "Ada" not in page
+
+
+def test_people_are_listed_page_by_page(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_ON_A_PAGE", 2)
+    for who in ("ann", "bea", HOSTILE):
+        system.page(who, f"of {who}")
+    browser = system.visit()
+    first = browser.get("/people").text
+    address = re.search(r'href="people(\?after=[^"]+)"', first)
+    assert address is not None
+    second = browser.get(f"/people{address[1]}").text
+    found = re.findall(r'<a href="people/([^"]+)">', section(first, "Everybody who was paged"))
+    found += re.findall(r'<a href="people/([^"]+)">', section(second, "More people who were paged"))
+    assert len(found) == 3
+    assert len(set(found)) == 3
+    assert "There is nobody else." in browser.get("/people?after=zzz").text
+
+
+def test_a_person_has_a_page_with_each_channel(system: System) -> None:
+    system.page("ada", "db-1", email=ADDRESS, sms="+15005550006")
+    (attempt_id,) = system.send("sms")
+    system.deliver(attempt_id)
+    system.send("email", REFUSED)
+    system.flow._store.run(lambda ledger: ledger.replies.opt_out("+15005550001", "+15005550006", at=system.clock.now()))
+    page = system.visit().get("/people/ada").text
+    for text in ("says the carrier", "there is no such mailbox", "They texted STOP.", "no provider", "failed 0 s ago"):
+        assert text in page
+    assert ADDRESS not in page
+
+
+def test_an_unknown_person_has_no_page(system: System) -> None:
+    system.page("ben", "db-1")
+    browser = system.visit(namespaces=frozenset({"web"}))
+    assert browser.get("/people/nobody").status_code == 404
+    assert browser.get("/people/ben").status_code == 404
+    assert browser.get("/people/ada").status_code == 404
+
+
+def test_a_hostile_name_stays_text_and_has_a_page_and_a_test(system: System) -> None:
+    system.page(HOSTILE, email="x@example.com")
+    browser = system.visit()
+    page = browser.get("/people").text
+    assert "<img" not in page
+    address = re.search(r'href="(people/%3Cimg[^"]+)"', page)
+    assert address is not None
+    assert browser.get(f"/{address[1]}").status_code == 200
+    sent = browser.send(f"/{address[1]}", test="")
+    assert (sent.status_code, sent.headers["location"]) == (303, address[1].removeprefix("people/"))
+    assert "<img" not in browser.get(f"/{address[1]}").text
+
+
+# -- tests
+
+
+def test_a_test_is_sent_and_its_outcome_is_shown(system: System) -> None:
+    browser = system.visit()
+    assert "The last test" not in browser.get("/people/ada").text
+    sent = browser.send("/people/ada", test="")
+    assert (sent.status_code, sent.headers["location"]) == (303, "ada")
+    page = browser.get("/people/ada").text
+    assert "Test for Ada, sent by responder" in page
+    assert 'data-live="moving"' in page
+    assert page.count("on its way") == 3
+    (attempt_id,) = system.send("sms")
+    system.send("email", REFUSED)
+    page = browser.get("/people/ada").text
+    assert "twilio accepted it; the receipt is awaited" in page
+    assert "<strong>email</strong>: there is no such mailbox" in page
+    system.deliver(attempt_id)
+    assert "<strong>sms</strong>: the carrier says so" in browser.get("/people/ada").text
+    system.flow.acknowledge("test-ada", by="ada")
+    page = browser.get("/people/ada").text
+    assert "They acknowledged it Wed 25 Nov 03:00 UTC." in page
+    assert "not sent, since somebody acknowledged before" in page
+    assert 'data-live="idle"' in page
+
+
+def test_a_test_of_one_channel_uses_only_that(system: System) -> None:
+    browser = system.visit()
+    browser.send("/people/ada", test="sms")
+    page = browser.get("/people/ada").text
+    assert page.count("on its way") == 1
+    system.send("sms", Outcome(result=Result.TEMPORARY_FAILURE, code="503", reason="the provider is busy"))
+    assert "failed for now (the provider is busy), and is tried again" in browser.get("/people/ada").text
+
+
+def test_a_test_without_receipts_says_that_no_more_is_reported(system: System) -> None:
+    browser = system.visit()
+    browser.send("/people/ada", test="email")
+    provider = claim(system.flow._deps, "email", (), limit=9, providers=("smtp",), reporting=()).claimed
+    for claimed in provider:
+        record_one(system.flow._deps, claimed, ACCEPTED)
+    assert "smtp accepted it" in browser.get("/people/ada").text
+
+
+def test_a_second_test_within_a_minute_is_refused(system: System) -> None:
+    browser = system.visit()
+    browser.send("/people/ada", test="")
+    refused = browser.send("/people/ada", test="")
+    assert refused.status_code == 429
+    assert "The last test was sent less than a minute ago. Send another one in 60 s." in refused.text
+    system.clock.pass_time(timedelta(minutes=1))
+    assert browser.send("/people/ada", test="").status_code == 303
+
+
+def test_who_has_no_address_is_not_tested(system: System) -> None:
+    browser = system.visit()
+    page = browser.get("/people/cleo").text
+    assert "There is no address to send anything to." in page
+    assert "Send a test" not in page
+    assert browser.send("/people/ada", "/people/cleo", test="").status_code == 422
+    assert browser.send("/people/ada", "/people/nobody", test="").status_code == 404
+
+
+def test_a_test_is_ended_and_only_the_last_one(system: System) -> None:
+    browser = system.visit(name="grace", recipient_id="ada")
+    browser.send("/people/ada", test="")
+    (incident_id,) = re.findall(r'name="end" value="(\w+)"', browser.get("/people/ada").text)
+    assert browser.send("/people/ada", end="another").status_code == 409
+    assert browser.send("/people/ada", end=incident_id).status_code == 303
+    facts = system.flow.status("test-ada").facts
+    assert (facts.state, facts.resolved_by) == (IncidentState.RESOLVED, "ada")
+    page = browser.get("/people/ada").text
+    assert "The test is over." in page
+    assert "End this test" not in page
+
+
+def test_a_viewer_sends_no_test(system: System) -> None:
+    viewer = system.visit(Role.VIEWER)
+    assert "Send a test" not in viewer.get("/people/ada").text
+    assert viewer.send("/people/ada", test="").status_code == 403
+    assert system.flow.find("test-ada") is None
+
+
+# -- health
+
+
+def test_the_health_of_a_system_that_does_nothing(system: System) -> None:
+    page = system.visit().get("/health").text
+    for text in ("Nothing is due.", "No provider was used yet.", "Nothing is paused.", "never"):
+        assert text in page
+
+
+def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(system: System) -> None:
+    sweep(system.flow._deps)
+    system.page("ada", "db-1", email=ADDRESS, sms="+15005550006")
+    system.send("email")
+    system.page("ben", "db-2", email="ben@example.com")
+    system.send("email", REFUSED)
+    system.flow.pauses.start(Scope.CHANNEL, "sms", span=timedelta(hours=1), by="<b>ada</b>")
+    system.clock.pass_time(timedelta(minutes=2))
+    page = system.visit().get("/health").text
+    signs = dict(re.findall(r"</span> (\w+)</span><strong>(?:<a [^>]+>)?([^<]+)<", page))
+    assert signs == {"Sweeper": "2 m ago", "Queue": "1 message", "People": "1", "Providers": "0 of 1"}
+    assert "2 of 100 a minute" not in page
+    assert "0 of 100 a minute" in page
+    assert "50 %" in page
+    assert "&lt;b&gt;ada&lt;/b&gt;; CRITICAL is still sent" in page
+
+
+def test_the_health_shows_a_provider_that_refuses_us(system: System) -> None:
+    system.page()
+    refusal = {"result": Result.TEMPORARY_FAILURE, "code": "535", "is_our_fault": True, "condition": Condition.REFUSING}
+    system.send("email", Outcome(**refusal))
+    page = system.visit().get("/health").text
+    assert "it refuses us" in page
+    assert "1 by a fault of ours" in page
+    assert "1 of 1" in page
