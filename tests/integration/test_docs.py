@@ -98,6 +98,14 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_what_troubleshooting_quotes_is_said() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "notifyflow").rglob("*.py"))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # a text over several lines
+    quoted = [" ".join(each.split()) for each in re.findall("“([^”]+)”", (ROOT / "docs/how-to/troubleshoot.rst").read_text())]
+    assert len(quoted) > 30
+    assert [each for each in quoted if each not in source] == []
+
+
 def test_every_picture_is_small_and_shown_with_words_for_those_who_do_not_see_it() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     shown = re.findall(r"^\.\. (?:image|figure):: (\S+)\n   :alt: \w+", text, re.MULTILINE)
