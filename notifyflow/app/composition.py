@@ -103,6 +103,6 @@ def compose(
         service=service,
         threads=Threads(used_store),
         maintenance=Maintenance(database, deps, settings.environment),
-        overview=Overview(database, service),
+        overview=Overview(database, service, clock),
         warnings=warnings,
     )

@@ -1,13 +1,16 @@
 """What operators ask first: what is unresolved, what comes next, and which name a mistyped one is like."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from notifyflow.app.database import Database
+from notifyflow.core.message_log import MessageFilter, MessagePage
 from notifyflow.core.model import IncidentState
 from notifyflow.core.outlook import Outlook
+from notifyflow.core.ports import Clock
 from notifyflow.core.timeline import Moment
-from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary, Tally
+from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
 from notifyflow.service.service import Service
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -17,9 +20,10 @@ _MOST_NAMES = 5_000
 class Overview:
     """Reads across all incidents."""
 
-    def __init__(self, database: Database, service: Service) -> None:
+    def __init__(self, database: Database, service: Service, clock: Clock) -> None:
         self._database = database
         self._service = service
+        self._clock = clock
 
     def unresolved(self, *, namespace: str | None = None, limit: int = 100) -> tuple[tuple[IncidentSummary, Tally], ...]:
         """List unresolved incidents, the newest first, with how many recipients each has reached.
@@ -31,6 +35,24 @@ class Overview:
         wanted = IncidentFilter(states=_UNRESOLVED, namespaces=None if namespace is None else frozenset({namespace}))
         self._database.prepare()
         return self._database.store.read(lambda reads: reads.listings.tallied(wanted, limit=limit))
+
+    def incidents(self, wanted: IncidentFilter, *, limit: int) -> IncidentPage:
+        """List incidents, what is open first, each with how many recipients it has reached.
+
+        Args:
+            wanted: Which.
+            limit: How many at most.
+        """
+        return self._service.incident_list(wanted, after=None, limit=limit)
+
+    def messages(self, wanted: MessageFilter, *, before: str | None = None, limit: int) -> MessagePage:
+        """Return a page of the message log, the newest first; see ``Service.messages``."""
+        return self._service.messages(wanted, before=before, limit=limit)
+
+    def ago(self, span: timedelta) -> datetime:
+        """Return the instant that was some time ago, by the database's clock."""
+        self._database.prepare()
+        return self._clock.now() - span
 
     def outlook(self, status: IncidentStatus) -> Outlook:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""

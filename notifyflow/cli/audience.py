@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from notifyflow.cli import files
+from notifyflow.cli.options import label_pairs
 from notifyflow.core.intake.directory import Directory, Route
 from notifyflow.core.intake.documents import read_recipients
 from notifyflow.core.intake.forms import unknown
@@ -76,7 +77,7 @@ def audiences(
             raise InvalidInput((unknown("RECIPIENT", "recipient", recipient, directory.recipients),))
         return [Audience(name=recipient, people=(directory.recipients[recipient],), policy=_DEFAULT)]
     if labels:
-        return [_of_route(directory, directory.route(_pairs(labels), ""), ", ".join(labels))]
+        return [_of_route(directory, directory.route(label_pairs(labels), ""), ", ".join(labels))]
     routes = [(route, _words(route)) for route in directory.routes]
     return [_of_route(directory, route, name) for route, name in (*routes, (directory.default, "any other alert"))]
 
@@ -90,13 +91,6 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
     if name not in policies:
         raise InvalidInput((unknown("--policy", "policy", name, policies),))
     return policies[name]
-
-
-def _pairs(labels: Sequence[str]) -> Mapping[str, str]:
-    pairs = [each.partition("=") for each in labels]
-    if wrong := next((name for name, sign, _ in pairs if not (name and sign)), None):
-        raise typer.BadParameter(f"{wrong!r} is not a label: write NAME=VALUE, such as team=orders")
-    return {name: value for name, _, value in pairs}
 
 
 def _of_route(directory: Directory, route: Route, name: str) -> Audience:

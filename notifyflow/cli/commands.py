@@ -1,8 +1,8 @@
 """The commands about incidents, and the one place where errors become messages and exit codes."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -17,20 +17,20 @@ from notifyflow.cli import (
     files,
     housekeeping,
     keys,
+    messages,
     overview,
     pauses,
     screen,
     serve,
 )
 from notifyflow.cli.exits import Exit, code_of
-from notifyflow.cli.options import AsJson, By, as_options, flag
+from notifyflow.cli.options import AsJson, By, as_options, flag, within
 from notifyflow.cli.picture import local, picture
 from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.pauses import Pause
-from notifyflow.core.schemas import IncidentDocument, IncidentReportDocument, NotifiedDocument, PauseDocument
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.schemas import IncidentDocument, IncidentReportDocument, NotifiedDocument
+from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import NotFound, NotifyflowError
@@ -43,12 +43,10 @@ app = typer.Typer(
 )
 _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
 
-for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app):
+for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app, overview.app, messages.app):
     app.add_typer(part)
 for group in (serve.sandbox_app, directory.app, keys.app, administration.db, configuration.app):
     app.add_typer(group)
-
-_MOST_SHOWN = 100
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]
 Namespace = Annotated[
@@ -158,7 +156,9 @@ def status(
     if as_markdown and (as_json or key is None):
         raise typer.BadParameter("--markdown needs a KEY, and takes no --json")
     if key is None:
-        _show_unresolved(namespace, as_json=as_json)
+        with notifyflow.NotifyFlow.from_env() as flow:
+            wanted = IncidentFilter(states=overview.UNRESOLVED, namespaces=within(namespace))
+            overview.show(flow, wanted, overview.MOST_SHOWN, as_json=as_json)
         return
     with notifyflow.NotifyFlow.from_env() as flow:
         paused, notice = flow.pauses.in_force(), flow.notice
@@ -166,7 +166,7 @@ def status(
         outlook, moments = flow.overview.outlook(incident), flow.overview.timeline(incident)
     if as_json:
         shown = IncidentReportDocument.of_all(incident, outlook, moments).as_json()
-        screen.print_json({**shown, **_surroundings(paused, notice)})
+        screen.print_json({**shown, **overview.surroundings(paused, notice)})
         return
     if as_markdown:
         screen.out.file.write(markdown(incident, moments, here=local))
@@ -174,28 +174,6 @@ def status(
     screen.warn(notice)
     screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, moments=() if brief else moments))
     pauses.show(paused)
-
-
-def _show_unresolved(namespace: str | None, *, as_json: bool) -> None:
-    with notifyflow.NotifyFlow.from_env() as flow:
-        paused, notice = flow.pauses.in_force(), flow.notice
-        found = flow.overview.unresolved(namespace=namespace, limit=_MOST_SHOWN + 1)
-    unresolved = found[:_MOST_SHOWN]
-    if as_json:
-        screen.print_json({"incidents": overview.documents(unresolved), **_surroundings(paused, notice)})
-        return
-    screen.warn(notice)
-    if unresolved:
-        screen.out.print(overview.table(unresolved))
-        screen.warn(f"Only the newest {_MOST_SHOWN} are shown." if found != unresolved else "")
-    else:
-        screen.out.print("No incident is unresolved.")
-    pauses.show(paused)
-
-
-def _surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
-    """Return what holds for all incidents, as JSON."""
-    return {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
 
 
 def _find(flow: "notifyflow.NotifyFlow", key: str, namespace: str | None) -> IncidentStatus:

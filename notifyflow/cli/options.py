@@ -1,7 +1,7 @@
 """The options that several commands have."""
 
 import getpass
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -51,5 +51,21 @@ def as_options(*names: str, besides: Collection[Fault] = ()) -> Iterator[None]:
         raise type(error)(faults) from None
 
 
+def label_pairs(labels: Sequence[str]) -> Mapping[str, str]:
+    """Parse labels, each ``NAME=VALUE``; an invalid one ends the command with 2."""
+    pairs = [each.partition("=") for each in labels]
+    if wrong := next((name for name, sign, _ in pairs if not (name and sign)), None):
+        raise typer.BadParameter(f"{wrong!r} is not a label: write NAME=VALUE, such as team=orders")
+    return {name: value for name, _, value in pairs}
+
+
+def within(namespace: str | None) -> frozenset[str] | None:
+    """Return the namespaces of a filter; None for all."""
+    return None if namespace is None else frozenset({namespace})
+
+
 AsJson = Annotated[bool, flag("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option("--by", help="Who does it; by default, your login.", callback=_or_login, show_default=False)]
+Within = Annotated[str | None, typer.Option("--namespace", help="Only this namespace; by default, all.", show_default=False)]
+Since = Annotated[timedelta | None, span_option("--since", help="Only what is no older than this, as in 2h.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000, help="How many to show at most.")]

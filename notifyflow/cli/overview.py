@@ -1,39 +1,125 @@
-"""How the unresolved incidents look on a terminal: a table with a line each."""
+"""The command that lists incidents, and how they look on a terminal: a table with a line each."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
-from rich.console import RenderableType
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from notifyflow.cli.picture import INCIDENT, SEVERITY, local
+import notifyflow
+from notifyflow.cli import pauses, screen
+from notifyflow.cli.options import AsJson, Limit, Since, Within, flag, label_pairs, within
+from notifyflow.cli.picture import INCIDENT, SEVERITY
 from notifyflow.cli.screen import plain
-from notifyflow.core.schemas import IncidentSummaryDocument
-from notifyflow.core.views import IncidentSummary, Tally
+from notifyflow.core.list_documents import IncidentLineDocument
+from notifyflow.core.model import IncidentState, Severity
+from notifyflow.core.pauses import Pause
+from notifyflow.core.schemas import PauseDocument
+from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage
+
+app = typer.Typer()
+UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
+_EVERY_S = 2.0
+MOST_SHOWN = 100
 
 
-def table(found: Sequence[tuple[IncidentSummary, Tally]]) -> RenderableType:
+@app.command("list")
+def list_(
+    states: Annotated[
+        list[IncidentState] | None,
+        typer.Option("--state", help="Only these states; by default, the unresolved ones.", case_sensitive=False),
+    ] = None,
+    is_all: Annotated[bool, flag("--all", help="Resolved incidents, too.")] = False,
+    severities: Annotated[
+        list[Severity] | None, typer.Option("--severity", help="Only these severities.", case_sensitive=False)
+    ] = None,
+    recipient: Annotated[str | None, typer.Option(help="Only those with this recipient.", show_default=False)] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Only those with this label.", show_default=False)
+    ] = None,
+    text: Annotated[str, typer.Option(help="Only those whose title, key or source contains it.", show_default=False)] = "",
+    since: Since = None,
+    namespace: Within = None,
+    limit: Limit = MOST_SHOWN,
+    is_watched: Annotated[bool, flag("--watch", help="Show the list anew every two seconds, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List incidents, what is open first: since when, how many recipients were reached, and for how many all ways failed."""
+    if is_watched and (as_json or not screen.out.is_terminal):
+        raise typer.BadParameter("--watch needs a terminal, and takes no --json")
+    with notifyflow.NotifyFlow.from_env() as flow:
+        wanted = IncidentFilter(
+            states=frozenset(states or (() if is_all else UNRESOLVED)),
+            severities=frozenset(severities or ()),
+            namespaces=within(namespace),
+            labels=frozenset(label_pairs(labels or ()).items()),
+            recipient_id=recipient,
+            since=None if since is None else flow.overview.ago(since),
+            text=text,
+        )
+        if is_watched:
+            watch(screen.out, lambda: Group(*drawn(flow.overview.incidents(wanted, limit=limit), wanted)))
+        show(flow, wanted, limit, as_json=as_json)
+
+
+def show(flow: "notifyflow.NotifyFlow", wanted: IncidentFilter, limit: int, *, as_json: bool) -> None:
+    """Print incidents, with the pauses in force and the mark of messages."""
+    page, paused, notice = flow.overview.incidents(wanted, limit=limit), flow.pauses.in_force(), flow.notice
+    if as_json:
+        found = [IncidentLineDocument.of(each) for each in page.lines]
+        screen.print_json({"incidents": found, "has_more": page.following is not None, **surroundings(paused, notice)})
+        return
+    screen.warn(notice)
+    for part in drawn(page, wanted):
+        screen.out.print(part)
+    pauses.show(paused)
+
+
+def surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
+    """Return what holds for all incidents, as JSON."""
+    return {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
+
+
+def watch(console: Console, draw: Callable[[], RenderableType], *, wait: Callable[[float], None] = time.sleep) -> None:
+    """Draw something anew every two seconds, until Ctrl-C."""
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(draw(), refresh=True)
+            wait(_EVERY_S)
+
+
+def drawn(page: IncidentPage, wanted: IncidentFilter) -> Sequence[RenderableType]:
+    """Draw a page of the incidents that are wanted, and whether there are more."""
+    is_plain = wanted == IncidentFilter(states=UNRESOLVED, namespaces=wanted.namespaces)
+    nothing = "No incident is unresolved." if is_plain else "No incident matches."
+    parts: list[RenderableType] = [table(page.lines) if page.lines else Text(nothing)]
+    if page.is_cut:
+        parts.append(Text("Only the newest of the resolved ones were searched; narrow the list, as by --since.", "dim"))
+    elif page.following is not None:
+        parts.append(Text(f"Only {len(page.lines)} are shown; there are more (--limit).", "dim"))
+    return parts
+
+
+def table(found: Sequence[IncidentLine]) -> RenderableType:
     """Draw some incidents; their namespaces only if one has any."""
-    has_namespaces = any(each.facts.namespace for each, _ in found)
+    has_namespaces = any(each.facts.namespace for each in found)
     names = ("Key", *(("Namespace",) if has_namespaces else ()), "Severity", "Title", "State", "Since", "Reached", "Failed")
     columns = (Column(name, no_wrap=name != "Title") for name in names)  # only titles are cut where there is no room
     drawn = Table(*columns, box=None, pad_edge=False)
-    for each, tally in found:
-        facts = each.facts
+    for each in found:
+        facts, tally = each.facts, each.tally
         drawn.add_row(
             Text(plain(facts.key), "bold"),
             *((Text(plain(facts.namespace)),) if has_namespaces else ()),
             Text(facts.severity, SEVERITY[facts.severity]),
-            Text(plain(each.content.title), no_wrap=True, overflow="ellipsis"),
+            Text(plain(each.title), no_wrap=True, overflow="ellipsis"),
             Text(facts.state, INCIDENT[facts.state]),
-            local(facts.opened_at),
+            f"{facts.opened_at.astimezone():%Y-%m-%d %H:%M}",
             f"{tally.reached} of {tally.recipients}",
             Text(str(tally.failed), "bold red" if tally.failed else ""),
         )
     return drawn
-
-
-def documents(found: Sequence[tuple[IncidentSummary, Tally]]) -> list[dict[str, object]]:
-    """Return the same as JSON."""
-    return [{**IncidentSummaryDocument.of(each).as_json(), **asdict(tally)} for each, tally in found]

@@ -42,7 +42,7 @@ _ESCALATION = {
     EscalationState.ACKNOWLEDGED: ("✔", "bold green"),
     EscalationState.CANCELLED: ("○", "dim"),
 }
-_NOTIFICATION = {
+NOTIFICATION = {
     NotificationState.QUEUED: ("·", "yellow"),
     NotificationState.SENDING: ("→", "bold yellow"),
     NotificationState.SENT: ("✔", "green"),
@@ -210,7 +210,7 @@ def _lines(
         table.add_column(min_width=width, no_wrap=True)
     table.add_column(overflow="fold")
     for each in notifications:
-        mark, style = _NOTIFICATION[each.state]
+        mark, style = NOTIFICATION[each.state]
         ids = {attempt.id for attempt in each.attempts}
         noted = dict.fromkeys(f"noted: {plain(note.reason or note.code)}" for note in notes if note.attempt_id in ids)
         explanation = Text(", ".join([explain(each, times, is_reached=is_reached), *noted]), style="dim")

@@ -88,7 +88,7 @@ class NotifiedDocument(Document):
     @classmethod
     def _count(cls, value: object) -> object:
         if isinstance(value, Notified):
-            return {"added_count": len(value.added), "repeated_count": len(value.repeated), **_values(value)}
+            return {"added_count": len(value.added), "repeated_count": len(value.repeated), **values(value)}
         return value
 
 
@@ -145,7 +145,7 @@ class EscalationDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _flatten(cls, value: object) -> object:
-        return _values(value.contact, value.facts, value) if isinstance(value, EscalationStatus) else value
+        return values(value.contact, value.facts, value) if isinstance(value, EscalationStatus) else value
 
 
 class TransitionDocument(Document):
@@ -181,7 +181,7 @@ class IncidentEventDocument(Document):
     @classmethod
     def _flatten(cls, value: object) -> object:
         if isinstance(value, NotificationFacts) and value.incident_event:
-            return _values(value.incident_event) | {"notification": value}
+            return values(value.incident_event) | {"notification": value}
         return value
 
 
@@ -202,7 +202,7 @@ class ArrivalDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _say(cls, value: object) -> object:
-        return _values(value) | {"text": arrivals.sentence(value, brief=_in_utc)} if isinstance(value, Arrival) else value
+        return values(value) | {"text": arrivals.sentence(value, brief=_in_utc)} if isinstance(value, Arrival) else value
 
 
 class IncidentTexts(Document):
@@ -239,7 +239,7 @@ class IncidentSummaryDocument(IncidentTexts):
     def _flatten(cls, value: object) -> object:
         if isinstance(value, IncidentStatus):
             return _of_status(value)
-        return _values(value.content, value.facts) if isinstance(value, IncidentSummary) else value
+        return values(value.content, value.facts) if isinstance(value, IncidentSummary) else value
 
 
 class IncidentDocument(IncidentSummaryDocument):
@@ -292,7 +292,7 @@ class ComingDocument(Document):
         return [
             cls.model_validate(
                 {
-                    **_values(coming),
+                    **values(coming),
                     "recipient": each.facts.recipient_id,
                     "round": each.facts.round,
                     "text": sentence(coming, now=outlook.now, brief=_in_utc),
@@ -322,7 +322,7 @@ class MomentDocument(Document):
     def all_of(cls, status: IncidentStatus, moments: Sequence[Moment]) -> list[Self]:
         """Build the moments of an incident."""
         return [
-            cls.model_validate(_values(each) | {"text": timeline.sentence(each, name=status.name_of, brief=_in_utc)})
+            cls.model_validate(values(each) | {"text": timeline.sentence(each, name=status.name_of, brief=_in_utc)})
             for each in moments
         ]
 
@@ -364,13 +364,13 @@ class ApiKeyDocument(Document):
 
 
 def _of_status(status: IncidentStatus) -> dict[str, Any]:
-    return _values(status.content, status.facts, status) | {"is_settled": status.is_settled}
+    return values(status.content, status.facts, status) | {"is_settled": status.is_settled}
 
 
 def _in_utc(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _values(*parts: Any) -> dict[str, Any]:
+def values(*parts: Any) -> dict[str, Any]:
     """Return the fields of some dataclass values; the later one wins where two have the same field."""
     return {field.name: getattr(part, field.name) for part in parts for field in fields(part)}

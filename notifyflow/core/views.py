@@ -149,12 +149,18 @@ class IncidentLine:
         facts: The incident.
         title: Its latest title.
         labels: Its latest labels.
+        source: The system that reported it.
+        url: Its link.
+        occurred_at: When it happened.
         tally: Whom it has reached.
     """
 
     facts: IncidentFacts
     title: str
     labels: Mapping[str, str]
+    source: str
+    url: str | None
+    occurred_at: datetime | None
     tally: Tally
 
 

@@ -20,7 +20,8 @@ WINDOW = 10_000
 """How many incidents of the history one page searches where no index helps."""
 
 _ORDER = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.RESOLVED)
-_SHOWN = (IncidentRow.content_title, IncidentRow.content_labels)
+_SHOWN = ("title", "labels", "source", "url", "occurred_at")
+_CONTENT = tuple(getattr(IncidentRow, f"content_{name}") for name in _SHOWN)
 
 
 class IncidentList(Reader):
@@ -55,7 +56,9 @@ class IncidentList(Reader):
         """List incidents in one state, the newest first; each namespace is found by its own part of an index."""
         rows: list[dict[str, Any]] = []
         for scope in _scopes(wanted):
-            query = select(IncidentFacts, IncidentRow.state == state, *scope).select_extend(*_SHOWN)
+            query = select(IncidentFacts, IncidentRow.state == state, *scope).select_extend(
+                *(getattr(IncidentRow, f"content_{name}") for name in _SHOWN)
+            )
             if state is not IncidentState.RESOLVED:
                 query = query.where(IS_UNRESOLVED)
             query = of_recipient(query, wanted.recipient_id, *_between(ContactRow.incident_id, before_id, edge))
@@ -83,8 +86,7 @@ class IncidentList(Reader):
         tallies = Listings(self._source).tallies([row["id"] for row in rows])
         return tuple(
             IncidentLine(
-                title=row.pop("content_title"),
-                labels=row.pop("content_labels"),
+                **{name: row.pop(f"content_{name}") for name in _SHOWN},
                 tally=tallies.get(row["id"], NOBODY),
                 facts=IncidentFacts(**row),
             )

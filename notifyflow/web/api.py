@@ -7,12 +7,14 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import IncidentState, Notified, Severity, Stopped, Via
+from notifyflow.core.list_documents import MessageDocument
+from notifyflow.core.message_log import MessageFilter
+from notifyflow.core.model import Evidence, IncidentState, NotificationState, Notified, Severity, Stopped, Via
 from notifyflow.core.references import ById
 from notifyflow.core.schemas import IncidentReportDocument, IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
@@ -28,6 +30,7 @@ from notifyflow.web.schemas import (
     ActRequest,
     ActResponse,
     IncidentListResponse,
+    MessageListResponse,
     NewIncident,
     PageAgainRequest,
     ReachabilityResponse,
@@ -98,6 +101,10 @@ class IncidentListing(Listing):
     label: list[Annotated[str, Field(pattern="^[^:]+:")]] = Field(
         [], max_length=50, description="Incidents with all of these labels, as `name:value`."
     )
+    recipient: str | None = Field(None, max_length=255, description="Incidents with this recipient, by id.")
+    text: str = Field("", max_length=255, description="Incidents whose title, key or source contains this text.")
+    since: AwareDatetime | None = Field(None, description="Incidents that were opened at this time or later.")
+    until: AwareDatetime | None = Field(None, description="Incidents that were opened before this time.")
 
     def filter(self, caller: ApiKey) -> IncidentFilter:
         """Return the filter, narrowed to the namespaces that the caller's key reaches."""
@@ -107,12 +114,58 @@ class IncidentListing(Listing):
             key=self.key,
             namespaces=_reached(caller, self.namespace),
             labels=frozenset((name, value) for name, _, value in (each.partition(":") for each in self.label)),
+            recipient_id=self.recipient,
+            text=self.text,
+            since=self.since,
+            until=self.until,
         )
 
     @property
     def mark(self) -> object:
         """The filters, which a cursor belongs to."""
-        return sorted(set(self.state)), sorted(set(self.severity)), self.namespace, self.key, sorted(set(self.label))
+        sets = sorted(set(self.state)), sorted(set(self.severity)), sorted(set(self.label))
+        return *sets, self.namespace, self.key, self.recipient, self.text, self.since, self.until
+
+
+class MessageListing(Listing):
+    """The messages to list: those that match all filters."""
+
+    state: list[NotificationState] = Field([], description="Notifications in any of these states.")
+    channel: list[str] = Field([], max_length=50, description="Notifications on any of these channels.")
+    provider: list[str] = Field([], max_length=50, description="Notifications with an attempt at any of these providers.")
+    evidence: list[Evidence] = Field([], description="Notifications for an attempt of which any of these vouches.")
+    provider_ref: str = Field("", max_length=255, description="The notification with this id at its provider.")
+    recipient: str = Field("", max_length=255, description="Notifications for this recipient, by id.")
+    key: str = Field("", max_length=255, description="Notifications of incidents with this key.")
+    text: str = Field("", max_length=255, description="Notifications with this code, or whose reason contains this text.")
+    since: AwareDatetime | None = Field(None, description="Notifications that were queued at this time or later.")
+    until: AwareDatetime | None = Field(None, description="Notifications that were queued before this time.")
+    namespace: str | None = Field(
+        None, max_length=255, description="Notifications in this namespace; an empty value means the empty namespace."
+    )
+
+    def filter(self, caller: ApiKey) -> MessageFilter:
+        """Return the filter, narrowed to the namespaces that the caller's key reaches."""
+        return MessageFilter(
+            states=frozenset(self.state),
+            channels=frozenset(self.channel),
+            providers=frozenset(self.provider),
+            evidence=frozenset(self.evidence),
+            provider_ref=self.provider_ref,
+            recipient_id=self.recipient,
+            key=self.key,
+            text=self.text,
+            since=self.since,
+            until=self.until,
+            namespaces=_reached(caller, self.namespace),
+        )
+
+    @property
+    def mark(self) -> object:
+        """The filters, which a cursor belongs to."""
+        sets = (sorted(set(some)) for some in (self.state, self.channel, self.provider, self.evidence))
+        texts = self.provider_ref, self.recipient, self.key, self.text, self.since, self.until, self.namespace
+        return "messages", *sets, *texts
 
 
 def _reached(caller: ApiKey, namespace: str | None) -> frozenset[str] | None:
@@ -126,7 +179,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/v1``."""
     routes = APIRouter(prefix="/v1")
     _add_intake(routes, context, bulkhead)
-    for add in (_add_incidents, _add_acts, _add_page_again, _add_recipients):
+    for add in (_add_incidents, _add_acts, _add_page_again, _add_messages, _add_recipients):
         add(routes, context)
     return routes
 
@@ -269,6 +322,26 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         _find(context, caller, incident_id)
         context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via=Via.API)
         return ActResponse(has_changed=True, incident=IncidentSummaryDocument.of(_find(context, caller, incident_id)))
+
+
+def _add_messages(routes: APIRouter, context: Context) -> None:
+    let_read = Depends(Require(context, Scope.READ))
+
+    @routes.get(
+        "/messages",
+        tags=["messages"],
+        summary="List messages",
+        responses=refusals(401, 403, 422, 429),
+    )
+    def list_messages(caller: Annotated[ApiKey, let_read], listing: Annotated[MessageListing, Query()]) -> MessageListResponse:
+        """Return the notifications of the key's namespace with their attempts, the newest first. Scope: `read`."""
+        before = cursors.read(listing.mark, listing.cursor) or None
+        page = context.service.messages(listing.filter(caller), before=before, limit=listing.limit)
+        return MessageListResponse(
+            messages=[MessageDocument.of(each) for each in page.messages],
+            next_cursor=None if page.older is None else cursors.write(listing.mark, page.older),
+            searched_to=page.searched_to,
+        )
 
 
 def _add_recipients(routes: APIRouter, context: Context) -> None:

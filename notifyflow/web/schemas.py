@@ -5,6 +5,7 @@ stand in ``core.schemas``.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
 from typing import Annotated
@@ -13,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core.intake import validation
+from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.model import NotificationState, Notified, Severity
 from notifyflow.core.schemas import Document, FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
 from notifyflow.core.views import KnownRecipient
@@ -135,6 +137,16 @@ class IncidentListResponse(BaseModel):
 
     incidents: list[IncidentSummaryDocument]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+
+
+class MessageListResponse(BaseModel):
+    """Messages, the newest first."""
+
+    messages: list[MessageDocument]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+    searched_to: datetime | None = Field(
+        description="How far back a filter without an index has searched, if the page is not full for that reason."
+    )
 
 
 class ActResponse(Document):

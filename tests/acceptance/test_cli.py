@@ -181,6 +181,28 @@ def test_without_a_key_the_unresolved_incidents_are_listed(sandboxed: CommandLin
     assert sandboxed.run("status", "--namespace", "prometheus").out == "No incident is unresolved.\n"
 
 
+def test_incidents_and_messages_are_found_by_filters_and_are_the_same_as_json(sandboxed: CommandLine, sandbox: Sandbox):
+    sandbox.script("email to ada: 550")
+    assert sandboxed.run("send", sandboxed.write("incident.json", INCIDENT | {"labels": {"team": "orders"}})).code == 0
+    (found,) = sandboxed.run("list", "--label", "team=orders", "--recipient", "ada", "--since", "1h", "--json").document[
+        "incidents"
+    ]
+    assert (found["key"], found["reached"], found["failed_pages"]) == ("db-1", 1, 1)
+    assert sandboxed.run("list", "--state", "resolved").out == "No incident matches.\n"
+    log = sandboxed.run("log", "--key", "db-1", "--state", "failed")
+    assert "no such mailbox" in log.out
+    assert ADA["email"] not in log.out
+    (message,) = sandboxed.run("log", "--key", "db-1", "--state", "failed", "--json").document["messages"]
+    assert (message["recipient"], message["channel"], message["attempts"][0]["provider"]) == ("ada", "email", "smtp")
+    shown = sandboxed.run("status", "db-1")
+    assert "mail to ada refused (smtp): there is no such mailbox" in " ".join(shown.out.replace("│", "").split())
+    assert "What happened" not in sandboxed.run("status", "db-1", "--brief").out
+    report = sandboxed.run("status", "db-1", "--markdown").out
+    assert report.startswith("# orders db is down\n")
+    assert ADA["email"] not in report
+    assert_refused(sandboxed.run("list", "--watch"), "--watch needs a terminal")
+
+
 def test_an_unavailable_database_exits_with_3(line: CommandLine):
     ended = line.run(
         "status", "db-1", NOTIFYFLOW_DATABASE_URL="postgresql://127.0.0.1:1/none", NOTIFYFLOW_BROKER_URL="redis://127.0.0.1:1"

@@ -282,6 +282,12 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"label": 'q"x:ü"'}, {"b"}),
     ({"label": 'x":ü"'}, set()),
     ({"label": 'said:"team":"orders"'}, {"c"}),
+    ({"recipient": "ada"}, {"a", "b", "c"}),
+    ({"recipient": "nobody"}, set()),
+    ({"text": "B"}, {"b"}),
+    ({"text": "nothing"}, set()),
+    ({"since": "1970-01-01T00:00:00Z", "until": "2026-11-25T04:00:00+01:00"}, set()),
+    ({"until": "2026-11-25T03:00:01Z"}, {"a", "b", "c"}),
 ]
 
 
@@ -308,8 +314,34 @@ BAD_QUERIES = {
     "limit=201": "limit",
     "limit=x": "limit",
     "cursor=x": "cursor",
+    "since=2026-11-25T03:00:00": "since",
     "status=OPEN": "status",
 }
+
+
+def test_the_message_log_is_read_page_by_page_within_the_namespace_of_the_key(api: Api):
+    incident_id = api.submit("a", ADA, BEN)["incident_id"]
+    api.submit("b")
+    api.send("email", Outcome(result=Result.PERMANENT_FAILURE, code="550", reason="there is no such mailbox"))
+    failed = api.get("/v1/messages", state="FAILED", key="a", text="mailbox")["messages"]
+    assert {(each["recipient"], each["incident_id"], each["attempts"][0]["code"]) for each in failed} == {
+        ("ada", incident_id, "550"),
+        ("ben", incident_id, "550"),
+    }
+    assert all("@" not in each["address"] for each in failed)
+    seen, query = [], {"limit": 1, "channel": "email"}
+    while True:
+        page = api.get("/v1/messages", **query)
+        seen += [(each["key"], each["recipient"]) for each in page["messages"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert sorted(seen) == [("a", "ada"), ("a", "ben"), ("b", "ada")]
+    assert page["searched_to"] is None
+    assert api.client.get(f"/v1/messages?channel=sms&cursor={query['cursor']}").status_code == 422
+    assert api.get("/v1/messages", namespace="another")["messages"] == []
+    for empty in ({"provider": "none"}, {"evidence": "human"}, {"provider_ref": "none"}, {"since": "2026-11-25T04:00:00Z"}):
+        assert api.get("/v1/messages", **empty)["messages"] == [], empty
 
 
 def test_an_invalid_query_is_a_fault(api: Api):

@@ -1,0 +1,48 @@
+"""The JSON documents of lists: one incident with whom it reached, and one message of the message log; addresses are masked."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from notifyflow.core.message_log import LoggedMessage
+from notifyflow.core.model import Severity
+from notifyflow.core.schemas import IncidentSummaryDocument, NotificationDocument, Text, values
+from notifyflow.core.views import IncidentLine
+from notifyflow.core.wording import text
+
+
+class IncidentLineDocument(IncidentSummaryDocument):
+    """One incident, and whom it reached."""
+
+    recipients: int = Field(description="How many recipients it has.")
+    reached: int = Field(description="How many of them a page was sent or delivered to.")
+    failed: int = Field(description="How many could not be reached on any channel.")
+    critical: int = Field(description="How many are a critical failure.")
+    failed_pages: int = Field(description="How many pages are FAILED.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        return values(value, value.facts, value.tally) if isinstance(value, IncidentLine) else value
+
+
+class MessageDocument(NotificationDocument):
+    """One message of the message log: a notification with its attempts, its recipient and its incident."""
+
+    incident_id: str
+    namespace: str = Field(description="The incident's namespace.")
+    key: str = Field(description="The incident's key.")
+    title: str = Field(description="The incident's title.")
+    severity: Severity
+    created_at: datetime = Field(description="When it was queued.")
+    recipient: str = Field(validation_alias="recipient_id", description="The recipient's id, or the subscriber's name.")
+    recipient_name: str = Field(validation_alias="name")
+    address: Annotated[Text, BeforeValidator(lambda value: value and text.masked(value))] = Field(
+        description="The beginning of the address, and its length."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        return values(value.facts, value) if isinstance(value, LoggedMessage) else value

@@ -1,0 +1,79 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console, Group
+
+from notifyflow.cli import messages, overview
+from notifyflow.core.message_log import LoggedMessage, MessagePage
+from notifyflow.core.model import IncidentState
+from notifyflow.core.views import IncidentFilter, IncidentPage, ListPlace
+from tests.statuses import AT
+from tests.unit.core.test_list_documents import LINE, SMS
+
+UNRESOLVED = IncidentFilter(states=overview.UNRESOLVED)
+MORE = ListPlace(state=IncidentState.OPEN, incident_id="i")
+MESSAGE = LoggedMessage(facts=SMS, recipient_id="ada", name="Ada", address="+15005550006", key="db\x1b-1", title="down")
+
+
+def shown(*parts: object) -> str:
+    console = Console(file=io.StringIO(), width=160, force_terminal=False)
+    console.print(Group(*parts))  # type: ignore[arg-type]
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_list_shows_how_many_were_reached_and_a_namespace_only_if_one_has_any() -> None:
+    head, line = shown(*overview.drawn(IncidentPage(lines=(LINE,)), UNRESOLVED)).splitlines()
+    assert "Namespace" not in head
+    assert line.split()[:2] + line.split()[-4:] == ["db-1", "CRITICAL", "1", "of", "3", "2"]
+    other = replace(LINE, facts=replace(LINE.facts, namespace="shop"), title="a\x1b[31m")
+    text = shown(*overview.drawn(IncidentPage(lines=(LINE, other)), UNRESOLVED))
+    assert "shop" in text
+    assert "\x1b" not in text
+
+
+def test_a_list_says_why_it_is_empty_and_that_there_are_more() -> None:
+    empty = IncidentPage(lines=())
+    assert shown(*overview.drawn(empty, UNRESOLVED)) == "No incident is unresolved.\n"
+    assert shown(*overview.drawn(empty, replace(UNRESOLVED, text="db"))) == "No incident matches.\n"
+    assert "Only 1 are shown" in shown(*overview.drawn(IncidentPage(lines=(LINE,), following=MORE), UNRESOLVED))
+    cut = IncidentPage(lines=(), following=MORE, is_cut=True)
+    assert "Only the newest of the resolved ones were searched" in shown(*overview.drawn(cut, IncidentFilter(text="db")))
+
+
+def test_a_watched_list_is_drawn_anew_until_it_is_interrupted() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    drawn, waited = [], []
+
+    def draw() -> str:
+        drawn.append(f"time the {('first', 'second', 'third')[len(drawn)]}")
+        return drawn[-1]
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        overview.watch(console, draw, wait=wait)
+    assert len(drawn) == 3
+    assert set(waited) == {2.0}
+    assert isinstance(console.file, io.StringIO)
+    assert "time the third" in console.file.getvalue()
+
+
+def test_the_message_log_has_a_line_for_each_message_without_addresses_and_control_characters() -> None:
+    text = shown(messages.table([MESSAGE]))
+    assert "ada" in text
+    assert "✘ FAILED" in text
+    assert "slack, attempt 1 of 5, no such number (21211)" in text
+    assert "+1500" not in text
+    assert "\x1b" not in text
+
+
+def test_the_message_log_says_where_it_ends() -> None:
+    page = MessagePage(messages=(MESSAGE,), older=None)
+    assert messages.ending(page) == ""
+    assert messages.ending(replace(page, older="x")) == "Only 1 are shown; there are more (--limit, --until)."
+    assert messages.ending(replace(page, older="x", searched_to=AT)).startswith("Searched back to 2026-11-25 ")
