@@ -10,9 +10,9 @@ from fastapi import FastAPI
 class Client:
     """A client of an application in this process."""
 
-    def __init__(self, application: FastAPI) -> None:
+    def __init__(self, application: FastAPI, *, host: str = "127.0.0.1") -> None:
         self.application = application
-        self._transport = httpx.ASGITransport(application)
+        self._transport = httpx.ASGITransport(application, client=(host, 123))
 
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

@@ -250,6 +250,7 @@ class NotifyFlow:
                 most_recipients=self._settings.incident_recipients,
                 version=__version__,
                 notice=self.notice,
+                metrics_hosts=self._settings.metrics_hosts,
             )
         )
 

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     INGEST = "ingest"
     READ = "read"
     OPERATE = "operate"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

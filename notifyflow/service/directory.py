@@ -60,6 +60,8 @@ class DirectoryFile:
         self._is_untold = False
         self._numbers: Mapping[str, tuple[str, ...]] = {}
         self._numbers_of: Directory | None = None
+        self._people: Mapping[str, frozenset[str]] = {}
+        self._people_of: Directory | None = None
         self._addresses: frozenset[str] = frozenset()
         self._addresses_of: Directory | None = None
 
@@ -85,6 +87,13 @@ class DirectoryFile:
         if self._numbers_of is not directory:
             self._numbers, self._numbers_of = directory.numbers(check, channels), directory
         return self._numbers.get(number, ())
+
+    def people(self, check: CheckAddress) -> Mapping[str, frozenset[str]]:
+        """Return the recipients that the routes lead to, by id, with their channels; raise ``StorageUnavailable`` as above."""
+        directory = self.current()
+        if self._people_of is not directory:
+            self._people, self._people_of = {} if directory is NOBODY else directory.people(check), directory
+        return self._people
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
         """Return every address that the directory knows; raise ``StorageUnavailable`` as ``current`` does."""

@@ -13,11 +13,13 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.links import LinkClaim
+from notifyflow.core.measures import Measures
 from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.policy import Policy
+from notifyflow.core.provider_health import circuit
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.timeline import Explain, Moment, timeline
@@ -276,6 +278,25 @@ class Service:
             lambda reads: (reads.figures.periods(window.minutes, since=since), reads.figures.folded_at())
         )
         return charts(window, periods, folded_at=folded_at, now=now)
+
+    def measures(self, carried: frozenset[str]) -> Measures:
+        """Return what a scrape shows; some channels are ``carried`` by a provider."""
+        now, people = self._deps.clock.now(), self._directory.people(self._deps.check_address)
+        lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}
+
+        def read(reads: Reads) -> Measures:
+            return Measures(
+                now=now,
+                totals=reads.figures.series(),
+                folded_at=reads.figures.folded_at(),
+                swept_at=reads.swept_at(),
+                oldest_due_at=reads.moments.oldest_due_at(self._deps.channels, now),
+                oldest_unacknowledged_at=reads.moments.oldest_unacknowledged_at(),
+                circuits={(each.channel, each.provider): circuit(each, now) for each in reads.moments.health()},
+                unreachable=len(lost | reads.moments.unreached(sorted(people))),
+            )
+
+        return self._read(read)
 
     def find_faults(self) -> tuple[Fault, ...]:
         """Find what keeps notifyflow from delivering; see ``readiness``."""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -68,6 +69,13 @@ def _is_endpoint(text: str) -> bool:
     return bool(host) and port.isdecimal()
 
 
+def _read_network(value: object) -> object:
+    try:
+        return ip_network(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("is not an IP address or a network whose address ends in zeros") from None
+
+
 def be_readable(read: Callable[[str], object]) -> AfterValidator:
     """Return a validator for secrets that a function reads without a ValueError."""
 
@@ -111,6 +119,7 @@ Keys = Annotated[
     ],
     BeforeValidator(_split),
 ]
+Networks = Annotated[tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(_read_network)], ...], BeforeValidator(_split)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Limits = Annotated[Mapping[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_read_limits)]
 Topics = Annotated[

@@ -26,6 +26,7 @@ from notifyflow.settings.kinds import (
     LogFormat,
     LogLevel,
     Names,
+    Networks,
     Prefixes,
     Seconds,
     Secrets,
@@ -176,6 +177,9 @@ class Settings(BaseSettings):
     )
     unknown_addresses_a_minute: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=5_000, description="addresses a minute unknown to the directory that one namespace may submit, 1 to 1000000"
+    )
+    metrics_hosts: Networks = Field(
+        default=(), description="addresses or networks, as 10.0.0.0/8, from which /metrics is read without an API key"
     )
     web_connections: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1_000, description="concurrent connections to the web service, 1 to 100000"

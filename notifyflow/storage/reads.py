@@ -15,6 +15,7 @@ from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.folds import Figures
 from notifyflow.storage.incident_list import IncidentList
 from notifyflow.storage.listings import Listings
+from notifyflow.storage.measures import Moments
 from notifyflow.storage.messages import Messages
 from notifyflow.storage.models import (
     AttemptRow,
@@ -86,6 +87,7 @@ class Reads:
         self.listings = Listings(source)
         self.messages = Messages(source)
         self.people = People(source)
+        self.moments = Moments(source)
         self.prunable = Prunable(source)
         self.signs = Signs(source)
         self.stamps = Stamps(source)

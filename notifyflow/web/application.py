@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError
 from notifyflow.log import get_logger
-from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, openapi, pages, problems
+from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets, login, messages, people, respond
@@ -45,6 +45,7 @@ def build(context: Context) -> FastAPI:
     application.include_router(integrations.router(context, bulkhead))
     application.include_router(api.router(context, bulkhead))
     application.include_router(health.router(context))
+    application.include_router(metrics.router(context), include_in_schema=False)
 
     @lru_cache(maxsize=8)  # built once for each prefix, of which there is seldom more than one
     def description(prefix: str) -> bytes:

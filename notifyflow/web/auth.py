@@ -10,7 +10,7 @@ from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.errors import InvalidApiKey
 from notifyflow.web.context import Context
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     scheme_name="apiKey",
     bearerFormat="nf_…",
     description="A key made by `notifyflow keys create`, with the scope that the operation names.",
@@ -42,6 +42,6 @@ class Require(Gate):
     Use ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the route's first argument.
     """
 
-    def __call__(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> ApiKey:
+    def __call__(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> ApiKey:
         """Return the caller's API key; raise ``AccessDenied`` as ``admit`` does."""
         return self.admit(credentials.credentials if credentials else "")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sns_messages import SnsReceiver
@@ -26,6 +27,7 @@ class Context:
         most_recipients: How many recipients one request may name.
         version: The version of notifyflow.
         notice: A mark that every page about an incident shows.
+        metrics_hosts: The networks from which the metrics are read without an API key.
     """
 
     service: Service
@@ -38,3 +40,4 @@ class Context:
     most_recipients: int
     version: str
     notice: str = ""
+    metrics_hosts: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -181,6 +181,16 @@ def test_topics_may_be_of_any_partition() -> None:
     assert Settings.from_variables({"NOTIFYFLOW_SNS_TOPICS": arns}).sns_topics == tuple(arns.split(","))
 
 
+def test_networks_are_read_from_addresses_and_networks() -> None:
+    hosts = Settings.from_variables({"NOTIFYFLOW_METRICS_HOSTS": "10.0.0.5, 10.1.0.0/16,fd00::/8"}).metrics_hosts
+    assert [str(each) for each in hosts] == ["10.0.0.5/32", "10.1.0.0/16", "fd00::/8"]
+
+
+@pytest.mark.parametrize("text", ["localhost", "10.1.2.3/8", "10.0.0.0/33", "10.0.0.1,x"])
+def test_a_wrong_network_is_refused(text: str) -> None:
+    assert set(faults_of(METRICS_HOSTS=text)) == {"METRICS_HOSTS"}
+
+
 @pytest.mark.parametrize("text", ["twilio=100,ses=3", " twilio = 100 , ses=3,", '{"twilio": 100, "ses": 3}'])
 def test_limits_are_read_from_pairs_or_from_json(text: str) -> None:
     assert Settings.from_variables({"NOTIFYFLOW_PROVIDER_LIMITS": text}).provider_limits == {"twilio": 100, "ses": 3}

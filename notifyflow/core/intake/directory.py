@@ -86,6 +86,11 @@ class Directory:
                     found.setdefault(address, {})[person.id] = None
         return {number: tuple(ids) for number, ids in found.items()}
 
+    def people(self, check: CheckAddress) -> Mapping[str, frozenset[str]]:
+        """Return for each recipient, reached by any route, the channels on which they have a valid address."""
+        found = (each for route in (*self.routes, self.default) for each in self.at(route))
+        return {person.id: frozenset(channel for channel, _ in _checked(person, check)) for person in found}
+
     def addresses(self, check: CheckAddress) -> frozenset[str]:
         """Return every valid address in it, normalised."""
         return frozenset(address for person in self.recipients.values() for _, address in _checked(person, check))

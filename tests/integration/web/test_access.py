@@ -141,6 +141,7 @@ KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
     ("POST", "/v1/alertmanager"): (Scope.INGEST, (as_bearer, as_password)),
     ("POST", "/v1/cloudevents"): (Scope.INGEST, (as_bearer, as_password)),
     ("POST", "/v2/enqueue"): (Scope.INGEST, (as_routing_key,)),
+    ("GET", "/metrics"): (Scope.METRICS, (as_bearer,)),
 }
 
 # -- with a provider's signature, or a signed link

@@ -135,3 +135,16 @@ def test_the_owner_of_a_number_follows_the_file(watched: WatchedFile):
     watched.path.write_text('[recipients.ben]\nphone = "+1500"\n[default]\nto = ["ben"]\n', encoding="utf-8")
     watched.date(LONG_AGO + timedelta(minutes=1))
     assert numbers("+1500") == ("ben",)
+
+
+def test_the_people_on_the_routes_follow_the_file(watched: WatchedFile):
+    def people():
+        return watched.file.people(lambda channel, address: address)
+
+    watched.path.write_text('[recipients.ada]\nemail = "a@example.com"\n[default]\nto = ["ada"]\n', encoding="utf-8")
+    watched.date(LONG_AGO)
+    assert people() == people() == {"ada": {"email"}}
+    watched.path.write_text('[recipients.ben]\n[default]\nto = ["ben"]\n', encoding="utf-8")
+    watched.date(LONG_AGO + timedelta(minutes=1))
+    assert people() == {"ben": set()}
+    assert DirectoryFile(None, SHIPPED, watched.clock, watched.report).people(lambda channel, address: address) == {}

@@ -151,6 +151,21 @@ def test_an_address_that_it_knows_is_known_as_it_is_sent_to():
     assert directory.addresses(check) == {"ada@example.com", "+1500"}
 
 
+def test_people_on_routes_have_the_channels_on_which_they_have_a_valid_address():
+    def check(channel: str, address: str) -> str:
+        if address == "bad":
+            raise ValueError("is no address")
+        return address
+
+    people = {
+        "ada": Recipient(id="ada", email="ada@example.com", phone="+1500"),
+        "ben": Recipient(id="ben", email="bad"),
+        "eve": Recipient(id="eve", email="eve@example.com"),
+    }
+    directory = Directory(recipients=people, routes=(Route(to=("ben",), keys=("a",)),), default=Route(to=("ada", "cyd")))
+    assert directory.people(check) == {"ada": {"email", "sms", "voice"}, "ben": set(), "cyd": set()}
+
+
 def test_a_group_of_nobody_is_somebody_without_an_address():
     directory = read(GOOD)
     assert directory.at(directory.routes[1]) == (Recipient(id="nobody-yet"),)

@@ -1,0 +1,33 @@
+"""What a scrape reads: the cumulative figures, and what is read at that moment; frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.figures import Tallies
+from notifyflow.core.provider_health import Circuit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What a scrape shows.
+
+    Attributes:
+        now: When it was read.
+        totals: What was counted since the first start.
+        folded_at: Up to when it is complete; None if nothing was counted yet.
+        swept_at: When the last noted sweep was; None before the first.
+        oldest_due_at: When the oldest notification became due that is not sent yet; None if nothing is due.
+        oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
+        circuits: The circuit of each provider that was ever used, by channel and name.
+        unreachable: How many people on the routes of the directory cannot be reached.
+    """
+
+    now: datetime
+    totals: Tallies
+    folded_at: datetime | None
+    swept_at: datetime | None
+    oldest_due_at: datetime | None
+    oldest_unacknowledged_at: datetime | None
+    circuits: Mapping[tuple[str, str], Circuit]
+    unreachable: int
