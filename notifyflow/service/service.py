@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -240,6 +240,10 @@ class Service:
         if stamp is None:
             raise NotFound(incident_id)
         return stamp
+
+    def now(self) -> datetime:
+        """Return the time that everything here goes by."""
+        return self._deps.clock.now()
 
     def outlook(self, status: IncidentStatus) -> Outlook:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""

@@ -8,7 +8,7 @@ from peewee import JOIN, Case, Select, fn
 from notifyflow.core.model import Evidence, Result
 from notifyflow.core.views import Stamp
 from notifyflow.storage.conditions import QUEUED, RUNNING
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
+from notifyflow.storage.models import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
 from notifyflow.storage.rows import Reader
 
 _RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
@@ -27,7 +27,7 @@ class Stamps(Reader):
             return None
         figures: list[Any] = [incident["version"]]
         times: list[datetime] = []
-        for query in (_escalations(incident_id), _notifications(incident_id), _reports(incident_id)):
+        for query in (_escalations(incident_id), _notifications(incident_id), _reports(incident_id), _arrivals(incident_id)):
             (row,) = self._source.rows(query)
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()
@@ -66,4 +66,10 @@ def _reports(incident_id: str) -> Select:
         .join(AttemptRow, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
         .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
         .where(NotificationRow.incident_id == incident_id, ReceiptRow.result.is_null())
+    )
+
+
+def _arrivals(incident_id: str) -> Select:
+    return ArrivalRow.select(fn.COUNT(1).alias("kinds"), fn.SUM(ArrivalRow.times).alias("times")).where(
+        ArrivalRow.incident_id == incident_id
     )

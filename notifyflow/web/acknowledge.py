@@ -87,6 +87,7 @@ def _page(context: Context, status: IncidentStatus, recipient_id: str) -> str:
         "outcome": outcome,
         "tone": (outcome.look if outcome else content.look).name,
         "is_each": viewer.mine is not None and policy.acknowledgement is Acknowledgement.EACH,
+        "dashboard": f"../incidents/{status.facts.id}",
     }
     return pages.render("incident.html", values)
 

@@ -17,7 +17,7 @@ from notifyflow.log import get_logger
 from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
-from notifyflow.web.dashboard import assets, login, messages, people, respond
+from notifyflow.web.dashboard import assets, incident, incidents, login, messages, people, respond
 from notifyflow.web.dashboard import health as vitals
 from notifyflow.web.dashboard.visitors import MissingRole
 
@@ -37,6 +37,8 @@ def build(context: Context) -> FastAPI:
         assets.router(),
         login.router(context, bulkhead),
         login.setup(context, bulkhead),
+        incidents.router(context),
+        incident.router(context),
         messages.router(context),
         people.router(context),
         vitals.router(context),

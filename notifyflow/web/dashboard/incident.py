@@ -1,0 +1,199 @@
+"""The page of one incident: who was told, who was not and why, what comes next; and what a responder can do about it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta, tzinfo
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from markupsafe import Markup
+
+from notifyflow.channels.meanings import meanings
+from notifyflow.core.diagram_svg import svg
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.machines import NOTIFICATION
+from notifyflow.core.model import IncidentState, Via
+from notifyflow.core.outlook import Outlook
+from notifyflow.core.references import ById
+from notifyflow.core.timeline import timeline
+from notifyflow.core.users import Role, Visitor
+from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording import arrivals
+from notifyflow.core.wording.links import is_web_address
+from notifyflow.core.wording.looks import INCIDENTS
+from notifyflow.core.wording.timeline import sentence
+from notifyflow.errors import NotFound
+from notifyflow.log import get_logger
+from notifyflow.web.context import Context
+from notifyflow.web.dashboard import respond
+from notifyflow.web.dashboard.incident_view import Describer, way
+from notifyflow.web.dashboard.times import Times, zone_of
+from notifyflow.web.dashboard.visitors import Admit, form_of
+
+_log = get_logger("notifyflow.web")
+
+_SOON = timedelta(minutes=1)
+_MOST_RECIPIENTS = 50
+"""How many recipients the page shows at once."""
+_CLOCK_S = 2
+"""How often a page that shows seconds is rendered anew."""
+_SLOW_CLOCK_S = 30
+"""How often any other page is, for what changes with time alone."""
+
+
+def router(context: Context) -> APIRouter:
+    """Build the routes of ``/incidents/{id}``."""
+    routes = APIRouter(prefix="/incidents/{incident_id}")
+    _add_page(routes, context)
+    _add_acts(routes, context)
+    _add_addresses(routes, context)
+    return routes
+
+
+def _add_page(routes: APIRouter, context: Context) -> None:
+    @routes.api_route("", methods=["GET", "HEAD"])
+    def show(
+        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
+        request: Request,
+        incident_id: str,
+        notification: str = "",
+        everybody: bool = False,
+    ) -> Response:
+        zone = zone_of(request)
+        tag = _tag(context, visitor, incident_id, zone)
+        if unchanged := respond.unchanged(request, visitor, tag):
+            return unchanged
+        status = _reached(context, visitor, incident_id)
+        values = _values(context, status, zone, visitor, chosen_id=notification, shows_everybody=everybody)
+        return respond.page(request, visitor, "incident.html", values, tag=tag)
+
+
+def _add_acts(routes: APIRouter, context: Context) -> None:
+    admit = Depends(Admit(context, Role.RESPONDER))
+
+    @routes.post("/acknowledge")
+    def acknowledge(visitor: Annotated[Visitor, admit], incident_id: str) -> Response:
+        ref = _ref(context, visitor, incident_id)
+        context.service.acknowledge(ref, by=visitor.by, via=Via.DASHBOARD)
+        return respond.redirect(f"../{incident_id}")
+
+    @routes.post("/resolve")
+    def resolve(visitor: Annotated[Visitor, admit], incident_id: str) -> Response:
+        ref = _ref(context, visitor, incident_id)
+        context.service.resolve(ref, by=visitor.by, via=Via.DASHBOARD)
+        return respond.redirect(f"../{incident_id}")
+
+    @routes.post("/page-again")
+    def page_again(visitor: Annotated[Visitor, admit], request: Request, incident_id: str) -> Response:
+        ref = _ref(context, visitor, incident_id)
+        context.service.page_again(ref, form_of(request).get("recipient", ""), by=visitor.by, via=Via.DASHBOARD)
+        return respond.redirect(f"../{incident_id}")
+
+
+def _add_addresses(routes: APIRouter, context: Context) -> None:
+    @routes.post("/addresses")
+    def reveal(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request, incident_id: str) -> Response:
+        status = _reached(context, visitor, incident_id)
+        _log.warning("web.address_revealed", by=visitor.name, incident_id=incident_id)
+        contacts = {each.contact.recipient_id: each.contact for each in status.escalations}
+        values = {"facts": status.facts, "title": status.content.title, "contacts": contacts.values()}
+        return respond.page(request, visitor, "addresses.html", values)
+
+
+def _tag(context: Context, visitor: Visitor, incident_id: str, zone: tzinfo) -> str:
+    """Return what changes with the page: the versions of its rows, and the time, the faster the sooner something is due."""
+    stamp = context.service.stamp(incident_id)
+    if not visitor.reaches(stamp.namespace):
+        raise NotFound(incident_id)
+    now = context.service.now()
+    is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
+    turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
+    return repr((stamp, turn, str(zone)))
+
+
+def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
+    """Return a reference to an incident that the visitor may see; raise ``NotFound``."""
+    if not visitor.reaches(context.service.stamp(incident_id).namespace):
+        raise NotFound(incident_id)
+    return ById(incident_id)
+
+
+def _reached(context: Context, visitor: Visitor, incident_id: str) -> IncidentStatus:
+    """Return an incident that the visitor may see; raise ``NotFound``."""
+    status = context.service.status(ById(incident_id))
+    if not visitor.reaches(status.facts.namespace):
+        raise NotFound(incident_id)
+    return status
+
+
+def _values(
+    context: Context, status: IncidentStatus, zone: tzinfo, visitor: Visitor, *, chosen_id: str, shows_everybody: bool
+) -> Mapping[str, Any]:
+    facts, content, times = status.facts, status.content, Times(zone, status.facts.opened_at)
+    outlook = context.service.outlook(status)
+    explain = meanings(context.channels)
+    recipients = Describer(status, outlook, brief=times.brief, explain=explain).recipients()
+    moments = [
+        (times.brief(moment.at), moment, sentence(moment, name=status.name_of, brief=times.brief))
+        for moment in timeline(status, explain=explain)
+    ]
+    links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
+    return {
+        "facts": facts,
+        "content": content,
+        "look": INCIDENTS[facts.state],
+        "head": _head(status, times),
+        "recipients": recipients if shows_everybody else recipients[:_MOST_RECIPIENTS],
+        "hidden": 0 if shows_everybody else max(0, len(recipients) - _MOST_RECIPIENTS),
+        "moments": moments,
+        "arrivals": [(times.brief(each.first_at), arrivals.sentence(each, brief=times.brief)) for each in status.arrivals],
+        "links": links,
+        "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
+        "drawn": _drawn(status, chosen_id),
+        "brief": times.brief,
+        "zone": times.full(outlook.now),
+        "is_moving": _is_moving(status, outlook),
+        "is_quarantined": status.is_quarantined,
+        "operations_key": status.operations_key,
+        "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
+        "may_reveal": visitor.may(Role.ADMIN),
+    }
+
+
+def _head(status: IncidentStatus, times: Times) -> Sequence[tuple[str, str]]:
+    """Return what stands above the recipients: terms and texts."""
+    facts = status.facts
+    rows = [("Opened", times.full(facts.opened_at))]
+    if facts.times_seen > 1:
+        rows.append(("Came again", f"{facts.times_seen - 1:,} times, last at {times.brief(facts.last_seen_at)}"))
+    if facts.acknowledged_at is not None:
+        how = way(facts.acknowledged_via)
+        rows.append(("Acknowledged", f"by {status.name_of(facts.acknowledged_by)}{how} at {times.brief(facts.acknowledged_at)}"))
+    if facts.resolved_at is not None:
+        lines = (line for line in status.transitions if (line.row_id, line.event) == (facts.id, "resolved"))
+        how = next((way(line.detail.get("via", "")) for line in lines), "")
+        rows.append(
+            ("Resolved", f"by {status.name_of(facts.resolved_by) or 'notifyflow'}{how} at {times.brief(facts.resolved_at)}")
+        )
+    rows += [("Key", facts.key), ("Policy", facts.policy.name)]
+    more = (("Namespace", facts.namespace), ("Source", status.content.source or ""))
+    return [*rows, *((name, value) for name, value in more if value)]
+
+
+def _drawn(status: IncidentStatus, chosen_id: str) -> Mapping[str, Any] | None:
+    """Return the lifecycle of the chosen notification with the way that it went; None without one."""
+    for each in status.escalations:
+        for row in each.notifications:
+            if row.id == chosen_id:
+                name = f"{row.channel} to {each.contact.name}, round {each.facts.round}"
+                return {"id": row.id, "name": name, "svg": _diagram(status, row)}
+    return None
+
+
+def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
+    taken = [(line.source, line.target) for line in status.transitions if line.row_id == row.id and line.source]
+    return Markup(svg(NOTIFICATION, taken, at=row.state))  # noqa: S704 - states of ours, without any value
+
+
+def _is_moving(status: IncidentStatus, outlook: Outlook) -> bool:
+    return status.facts.state is IncidentState.OPEN or any(outlook.escalations.values())

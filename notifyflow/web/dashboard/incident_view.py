@@ -1,0 +1,320 @@
+"""What the page of one incident shows, as values: its recipients, round by round and tier by tier, in plain words.
+
+It reads no rows and renders nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import IN_PROGRESS, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.outlook import Coming, Outlook
+from notifyflow.core.policy import Failed, Rule, Tier
+from notifyflow.core.timeline import Explain, Tone
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.wording import text
+from notifyflow.core.wording.looks import ESCALATIONS, EVIDENCE, NOTIFICATIONS, StateLook
+from notifyflow.core.wording.outlook import sentence, sentences
+from notifyflow.core.wording.timeline import HOW
+
+Brief = Callable[[datetime], str]
+"""Writes a time."""
+
+_REASONS: Mapping[str, str] = {
+    "failed": "since the pages before it failed",
+    "unacknowledged": "since nobody acknowledged in time",
+    "no_address": "since there is no address for the tier before it",
+    "shut": "since the tier before it is not used for this severity",
+}
+_RESULTS: Mapping[Result, tuple[str, Tone]] = {
+    Result.IN_DOUBT: ("in doubt", Tone.UNSURE),
+    Result.ACCEPTED: ("accepted", Tone.GOOD),
+    Result.TEMPORARY_FAILURE: ("failed for now", Tone.BAD),
+    Result.DELIVERED: ("delivered", Tone.GOOD),
+    Result.PERMANENT_FAILURE: ("failed for good", Tone.BAD),
+}
+_ENDINGS = frozenset({"acknowledged", "resolved", "replaced"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """One attempt.
+
+    Attributes:
+        facts: The attempt.
+        result: Its result in a word or two.
+        tone: The tone of the result.
+        details: What else is known of it.
+    """
+
+    facts: AttemptFacts
+    result: str
+    tone: Tone
+    details: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationView:
+    """One notification.
+
+    Attributes:
+        facts: The notification.
+        look: The look of its state.
+        address: Where it goes, masked.
+        because: Why it is in its state; may be empty.
+        attempts: Its attempts, by number.
+        coming: What comes next for it, while it is in progress.
+    """
+
+    facts: NotificationFacts
+    look: StateLook
+    address: str
+    because: str
+    attempts: tuple[AttemptView, ...]
+    coming: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierView:
+    """One tier of a round.
+
+    Attributes:
+        number: Its number, from 1.
+        name: Its name.
+        channels: Its channels.
+        is_open: Whether it was opened.
+        standing: Why it is open, or when it opens.
+        notifications: Its pages.
+    """
+
+    number: int
+    name: str
+    channels: tuple[str, ...]
+    is_open: bool
+    standing: str
+    notifications: tuple[NotificationView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundView:
+    """One recipient in one round.
+
+    Attributes:
+        facts: The escalation.
+        look: The look of its state.
+        summary: How it stands, in a sentence.
+        tiers: The tiers of its policy.
+        updates: The status updates.
+        coming: What comes next, or why nothing does.
+    """
+
+    facts: EscalationFacts
+    look: StateLook
+    summary: str
+    tiers: tuple[TierView, ...]
+    updates: tuple[NotificationView, ...]
+    coming: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientView:
+    """One recipient, with the newest round first.
+
+    Attributes:
+        id: The recipient's id.
+        name: The recipient's name.
+        rounds: The rounds; there is at least one.
+    """
+
+    id: str
+    name: str
+    rounds: tuple[RoundView, ...]
+
+
+class Describer:
+    """Describes one incident.
+
+    Args:
+        status: The incident.
+        outlook: What comes next.
+        brief: Writes a time.
+        explain: Returns the meaning of a code from the tables of a channel.
+    """
+
+    def __init__(self, status: IncidentStatus, outlook: Outlook, *, brief: Brief, explain: Explain) -> None:
+        self._status = status
+        self._outlook = outlook
+        self._brief = brief
+        self._explain = explain
+
+    def recipients(self) -> tuple[RecipientView, ...]:
+        """Describe the recipients, in the order in which they were added."""
+        by_recipient: dict[str, list[EscalationStatus]] = {}
+        for each in self._status.escalations:
+            by_recipient.setdefault(each.contact.recipient_id, []).append(each)
+        return tuple(
+            RecipientView(id=recipient_id, name=rounds[0].contact.name, rounds=tuple(map(self._round, reversed(rounds))))
+            for recipient_id, rounds in by_recipient.items()
+        )
+
+    def _round(self, escalation: EscalationStatus) -> RoundView:
+        facts = escalation.facts
+        coming = self._outlook.escalations.get(facts.id, ())
+        updates = [row for row in escalation.notifications if row.kind is not Kind.PAGE]
+        return RoundView(
+            facts=facts,
+            look=ESCALATIONS[facts.state],
+            summary=self._summary(escalation),
+            tiers=tuple(self._tier(escalation, number, tier) for number, tier in enumerate(facts.policy.tiers, start=1)),
+            updates=tuple(self._notification(escalation, row) for row in updates),
+            coming=sentences(coming, facts, now=self._outlook.now, brief=self._brief) or self._ended(facts),
+        )
+
+    def _summary(self, escalation: EscalationStatus) -> str:
+        facts = escalation.facts
+        pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
+        sent = [row.channel for row in pages if row.state in (NotificationState.SENT, NotificationState.DELIVERED)]
+        failed = [row.channel for row in pages if row.state is NotificationState.FAILED]
+        parts = []
+        if facts.reason:
+            parts.append(facts.reason)
+        if sent:
+            parts.append(f"{text.listed(sent)} went out")
+        if failed:
+            parts.append(f"{text.listed(failed)} failed")
+        if facts.critical_at is not None:
+            parts.append(f"a critical failure since {self._brief(facts.critical_at)}")
+        return "; ".join(parts) or "nothing has been sent yet"
+
+    def _ended(self, facts: EscalationFacts) -> tuple[str, ...]:
+        """Return why nothing comes where a person, or a newer round, has ended it."""
+        line = next(
+            (each for each in reversed(self._status.transitions) if each.row_id == facts.id and each.event in _ENDINGS), None
+        )
+        if line is None:
+            return ()
+        who, at = self._status.name_of(line.detail.get("by", "")) or "somebody", self._brief(line.at)
+        how = way(line.detail.get("via", ""))
+        match line.event:
+            case "acknowledged":
+                return (f"nothing more: {who} acknowledged it{how} at {at}",)
+            case "resolved":
+                return (f"nothing more: {who} resolved it{how} at {at}",)
+            case _:
+                return (f"nothing more: a newer round replaced this one at {at}",)
+
+    # -- tiers
+
+    def _tier(self, escalation: EscalationStatus, number: int, tier: Tier) -> TierView:
+        rows = [row for row in escalation.notifications if row.tier == number and row.kind is Kind.PAGE]
+        is_open = bool(rows)
+        return TierView(
+            number=number,
+            name=tier.name,
+            channels=tier.channels,
+            is_open=is_open,
+            standing=self._opened(escalation.facts, number, rows) if is_open else self._shut(escalation, number, tier),
+            notifications=tuple(self._notification(escalation, row) for row in rows),
+        )
+
+    def _opened(self, facts: EscalationFacts, number: int, rows: Sequence[NotificationFacts]) -> str:
+        at = self._brief(min(row.created_at for row in rows))
+        lines = (line for line in self._status.transitions if (line.row_id, line.event) == (facts.id, "tier_opened"))
+        why = next((line.detail.get("why", "") for line in lines if line.detail.get("tier") == str(number)), "")
+        return " ".join(filter(None, (f"opened at {at}", _REASONS.get(why, ""))))
+
+    def _shut(self, escalation: EscalationStatus, number: int, tier: Tier) -> str:
+        facts = escalation.facts
+        if facts.severity in tier.shut_for:
+            return f"not used for {facts.severity}"
+        if not set(tier.channels) & set(escalation.contact.addresses):
+            return "no address"
+        if (
+            not facts.is_current
+            or facts.state is EscalationState.ACKNOWLEDGED
+            or self._status.facts.state is not IncidentState.OPEN
+        ):
+            return "was not needed"
+        return "opens if " + " or ".join(map(_condition, tier.rules)) if number > facts.tier else "no page"
+
+    # -- notifications and attempts
+
+    def _notification(self, escalation: EscalationStatus, row: NotificationFacts) -> NotificationView:
+        address = escalation.contact.addresses.get(row.channel, "")
+        is_waiting = row.state in IN_PROGRESS
+        found = self._outlook.escalations.get(escalation.facts.id, ()) if is_waiting else ()
+        coming = [each for each in found if each.notification_id == row.id]
+        return NotificationView(
+            facts=row,
+            look=NOTIFICATIONS[row.state],
+            address=text.masked(address) if address else "no address",
+            because=self._because(row),
+            attempts=tuple(self._attempt(row, each) for each in row.attempts),
+            coming=tuple(self._sentence(each) for each in coming),
+        )
+
+    def _sentence(self, coming: Coming) -> str:
+        return sentence(coming, now=self._outlook.now, brief=self._brief)
+
+    def _because(self, row: NotificationFacts) -> str:
+        """Return why a notification is in its state, by its latest attempt."""
+        latest = counted(row)[-1:]
+        if not latest:
+            return row.reason or ("was not sent any more" if row.state is NotificationState.CANCELLED else "")
+        last = latest[0]
+        match row.state:
+            case NotificationState.SENT | NotificationState.DELIVERED:
+                return EVIDENCE[last.evidence] if last.evidence else ""
+            case NotificationState.SENDING:
+                return f"{last.provider} is called"
+            case _:
+                return self._reason(row, last) or row.reason
+
+    def _attempt(self, row: NotificationFacts, attempt: AttemptFacts) -> AttemptView:
+        if attempt.state is AttemptState.NOT_SENT:
+            return AttemptView(facts=attempt, result="not sent", tone=Tone.PLAIN, details=())
+        if attempt.result is None:
+            until = f"counts as in doubt at {self._brief(attempt.lease_until)} unless its result is recorded"
+            return AttemptView(facts=attempt, result="running", tone=Tone.UNSURE, details=(until,))
+        result, tone = _RESULTS[attempt.result]
+        return AttemptView(facts=attempt, result=result, tone=tone, details=tuple(self._details(row, attempt)))
+
+    def _details(self, row: NotificationFacts, attempt: AttemptFacts) -> Iterator[str]:
+        if reason := self._reason(row, attempt):
+            yield reason
+        if attempt.evidence is not None:
+            yield EVIDENCE[attempt.evidence]
+        yield from (words for words, holds in self._remarks(attempt) if holds)
+        for note in self._status.notes:
+            if note.attempt_id == attempt.id:
+                yield f"noted at {self._brief(note.received_at)}: {_coded(note.code, note.reason)}"
+        if attempt.ended_at is not None:
+            yield f"took {(attempt.ended_at - attempt.started_at).total_seconds():.1f} s"
+
+    def _remarks(self, attempt: AttemptFacts) -> Iterator[tuple[str, bool]]:
+        awaited_at = attempt.receipt_due_at if attempt.result is Result.ACCEPTED else None
+        yield "" if awaited_at is None else f"a receipt is due by {self._brief(awaited_at)}", awaited_at is not None
+        yield "was in doubt", attempt.is_doubted and attempt.result is not Result.IN_DOUBT
+        yield "the provider refuses us, not the recipient", attempt.is_our_fault
+        yield f"the provider asked to wait {attempt.retry_after_s or 0:g} s", attempt.retry_after_s is not None
+
+    def _reason(self, row: NotificationFacts, attempt: AttemptFacts) -> str:
+        """Return the meaning of an attempt's code; empty if it has none."""
+        return _coded(attempt.code, attempt.reason or (self._explain(row.channel, attempt.code) if attempt.code else ""))
+
+
+def way(via: str) -> str:
+    """Return how somebody did something, after a blank; empty if it is unknown."""
+    return f" {HOW.get(via, f'through {via}')}" if via else ""
+
+
+def _coded(code: str, meaning: str) -> str:
+    return f"{code}: {meaning}" if code and meaning else code or meaning
+
+
+def _condition(rule: Rule) -> str:
+    if isinstance(rule, Failed):
+        return f"{rule.at_least} fail" if rule.at_least > 1 else "one fails"
+    return f"nobody acknowledges within {text.duration(rule.after)} of the start"

@@ -1,0 +1,86 @@
+"""The page of all incidents: what is open first, filtered as the URL says."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from notifyflow.core.model import IncidentState, Severity
+from notifyflow.core.users import Role, Visitor
+from notifyflow.core.views import IncidentLine
+from notifyflow.core.wording import text
+from notifyflow.core.wording.looks import INCIDENTS
+from notifyflow.web.context import Context
+from notifyflow.web.dashboard import incident_search, respond
+from notifyflow.web.dashboard.times import Times, zone_of
+from notifyflow.web.dashboard.visitors import Admit
+
+_A_PAGE = 50
+_MOST_LABELS = 4
+
+
+def router(context: Context) -> APIRouter:
+    """Build the route of ``/incidents``."""
+    routes = APIRouter()
+
+    @routes.api_route("/incidents", methods=["GET", "HEAD"])
+    def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
+        search, zone = incident_search.read(request.query_params), zone_of(request)
+        place = search.read_place(request.query_params.get("cursor"))
+        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
+        values = {
+            "search": search,
+            "states": tuple(IncidentState),
+            "severities": tuple(Severity),
+            "looks": INCIDENTS,
+            "groups": _groups(found.lines, Times(zone)),
+            "is_moving": any(line.facts.state is IncidentState.OPEN for line in found.lines),
+            "is_first": place is None,
+            "older": search.following(found.following) if found.following else "",
+            "is_cut": found.is_cut,
+        }
+        return respond.page(request, visitor, "incidents.html", values)
+
+    return routes
+
+
+def _groups(lines: Iterable[IncidentLine], times: Times) -> Sequence[tuple[IncidentState, Sequence[dict[str, Any]]]]:
+    return [(state, [_row(line, times) for line in group]) for state, group in groupby(lines, key=lambda line: line.facts.state)]
+
+
+def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
+    facts, tally = line.facts, line.tally
+    shown = dict(list(line.labels.items())[:_MOST_LABELS])
+    return {
+        "facts": facts,
+        "title": text.cut(line.title, 200),
+        "labels": shown,
+        "more_labels": len(line.labels) - len(shown),
+        "opened": times.brief(facts.opened_at),
+        "then": _then(line, times),
+        "reached": f"{tally.reached:,} of {text.quantity(tally.recipients, 'recipient')} reached" if tally.recipients else "",
+        "failures": _failures(line),
+    }
+
+
+def _then(line: IncidentLine, times: Times) -> str:
+    """Return who acknowledged or resolved it, and when."""
+    facts = line.facts
+    if facts.resolved_at is not None:
+        return f"resolved by {facts.resolved_by or 'notifyflow'} {times.brief(facts.resolved_at)}"
+    if facts.acknowledged_at is not None:
+        return f"acknowledged by {facts.acknowledged_by or 'somebody'} {times.brief(facts.acknowledged_at)}"
+    return f"came {facts.times_seen:,} times" if facts.times_seen > 1 else ""
+
+
+def _failures(line: IncidentLine) -> Sequence[str]:
+    """Return what marks an incident: whom nothing reached, who else is a critical failure, and which pages failed."""
+    tally = line.tally
+    marks = [
+        (tally.failed, "recipient", "not reached"),
+        (max(0, tally.critical - tally.failed), "critical failure", ""),
+        (tally.failed_pages, "page", "failed"),
+    ]
+    return [f"{text.quantity(count, noun)} {what}".rstrip() for count, noun, what in marks if count]

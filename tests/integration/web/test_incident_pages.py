@@ -1,0 +1,361 @@
+"""The pages *Incidents* and *One incident*: what became of a page is found by following links, as somebody at night would."""
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+
+from notifyflow.core.keys import Scope
+from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity
+from notifyflow.core.users import Role
+from notifyflow.testing import Driver
+from tests.dashboard import ORIGIN, Visit, visit
+
+ADA = Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15005550011")
+BEN = Recipient(id="ben", name="Ben", email="ben@example.com", phone="+15005550012")
+DOWN = Incident(key="db-1", title="orders db is down", severity=Severity.CRITICAL, source="grafana", labels={"team": "orders"})
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{7*7}}"
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+
+[default]
+to = ["ada"]
+"""
+
+
+class Walk:
+    """Somebody who looks at one page after the other."""
+
+    def __init__(self, visitor: Visit) -> None:
+        self.visitor = visitor
+        self.place = "/incidents"
+        self.page = visitor.get(self.place).text
+        self.clicks = 0
+
+    def click(self, name: str) -> None:
+        """Follow the first link of a name."""
+        links = re.findall(r'<a [^>]*?href="([^"]+)"[^>]*>(.*?)</a>', self.page)
+        address = next(address for address, text in links if html.unescape(text) == name)
+        self.place = urljoin(self.place, html.unescape(address))
+        response = self.visitor.get(self.place.partition("#")[0])
+        assert response.status_code == 200
+        self.page = response.text
+        self.clicks += 1
+
+    @property
+    def words(self) -> str:
+        """The text of the page, single-spaced."""
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", self.page)).split())
+
+
+def driver_with(folder: Path, **variables: str) -> Driver:
+    settings = {f"NOTIFYFLOW_{name}": value for name, value in variables.items()}
+    return Driver({"NOTIFYFLOW_PUBLIC_URL": ORIGIN, **settings}, folder=folder)
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    with driver_with(tmp_path) as driver:
+        yield driver
+
+
+def walk(driver: Driver, role: Role = Role.VIEWER) -> Walk:
+    return Walk(visit(driver.flow, role))
+
+
+def address_of(driver: Driver, key: str = "db-1") -> str:
+    return f"/incidents/{driver.flow.status(key).facts.id}"
+
+
+# -- failure stories: from the list to the plain answer
+
+
+def test_a_landline_is_named_as_why_the_text_failed(driver: Driver) -> None:
+    driver.sandbox.script("email: 550; sms: 30006; call: rings")
+    driver.flow.notify(DOWN, [ADA])
+    driver.advance(seconds=30)
+    seen = walk(driver)
+    assert "✘ 2 pages failed" in seen.words
+    seen.click("orders db is down")
+    assert "30006: the number is a landline" in seen.words
+    assert "the call went out instead" in seen.words
+    assert seen.clicks == 1
+
+
+def test_a_provider_that_refuses_us_is_no_fault_of_the_recipient(driver: Driver) -> None:
+    driver.sandbox.script("sms: 401")
+    driver.flow.notify(DOWN, [Recipient(id="ada", name="Ada", addresses={"sms": "+15005550011"})])
+    driver.advance(seconds=1)
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert "our credentials are not accepted" in seen.words or "refuses" in seen.words
+    assert "the provider refuses us, not the recipient" in seen.words
+    assert seen.clicks == 1
+
+
+def test_a_page_that_a_limit_defers_says_until_when(tmp_path: Path) -> None:
+    with driver_with(tmp_path, PROVIDER_LIMITS="smtp=1") as driver:
+        for number in (1, 2):
+            driver.flow.notify(
+                Incident(key=f"db-{number}", title=f"db {number} is down"), [Recipient(id="ada", email="ada@example.com")]
+            )
+        driver.advance(seconds=2)
+        seen = walk(driver)
+        (waiting,) = (
+            f"db {number} is down"
+            for number in (1, 2)
+            if driver.flow.status(f"db-{number}").escalations[0].notifications[0].state is NotificationState.QUEUED
+        )
+        seen.click(waiting)
+        assert "(attempt 1: deferred by a limit)" in seen.words
+        assert seen.clicks == 1
+
+
+def test_a_recipient_who_sent_stop_is_named_as_why_no_text_left(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [Recipient(id="ada", name="Ada", addresses={"sms": "+15005550011"})])
+    driver.run_until_settled()
+    driver.sandbox.reply("+15005550011", "STOP")
+    driver.flow.resolve("db-1", by="ada")
+    driver.flow.notify(DOWN, [ADA])
+    driver.sandbox.script("email: 550; call: rings")
+    driver.advance(seconds=1)
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert "STOP" in seen.words
+    assert seen.clicks == 1
+
+
+def test_an_acknowledged_incident_says_why_an_alert_paged_nobody_again(tmp_path: Path) -> None:
+    directory = tmp_path / "directory.toml"
+    directory.write_text(DIRECTORY)
+    with driver_with(tmp_path, DIRECTORY=str(directory)) as driver:
+        _, secret = driver.flow.access().create("prometheus", [Scope.INGEST], valid_for=None)
+        alert = {"status": "firing", "labels": {"alertname": "orders db is down"}, "fingerprint": "f"}
+        headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+
+        def fire() -> None:
+            response = driver.request("POST", "/v1/alertmanager", body=json.dumps({"alerts": [alert]}), headers=headers)
+            assert response.status == 202, response.text
+            driver.advance(seconds=1)
+
+        fire()
+        driver.flow.acknowledge("alertmanager/f", by="ada", namespace="prometheus")
+        fire()
+        seen = walk(driver)
+        title = driver.flow.status("alertmanager/f").content.title
+        seen.click(title)
+        assert "nothing more: ada acknowledged it from the application" in seen.words
+        assert "through Alertmanager with the key prometheus" in seen.words
+        assert "merged; nobody was paged again, since it had been acknowledged" in seen.words
+        assert seen.clicks == 1
+
+
+# -- what stands on the page
+
+
+def test_what_comes_next_is_said_with_its_time(driver: Driver) -> None:
+    driver.sandbox.script("email: 450 once, then ok")
+    driver.flow.notify(DOWN, [ADA, BEN], policy="insistent")
+    driver.deliver()
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert re.search(r"email in \d+ s \(attempt 2: the wait before the next attempt\)", seen.words)
+    assert "sms at 09:05:00 unless somebody acknowledges" in seen.words
+    assert 'data-live="moving"' in seen.page
+
+
+def test_times_are_those_of_the_visitors_zone(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA], policy="insistent")
+    driver.deliver()
+    visitor = visit(driver.flow, Role.VIEWER)
+    visitor.cookies["notifyflow_zone"] = "Europe/Berlin"
+    assert "sms at 10:05:00" in visitor.get(address_of(driver)).text
+    visitor.cookies["notifyflow_zone"] = "../etc/passwd"
+    assert "sms at 09:05:00" in visitor.get(address_of(driver)).text
+
+
+def test_the_way_that_a_notification_went_is_lit(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    driver.deliver()
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert "<svg" not in seen.page
+    seen.click("The way it went")
+    assert 'class="lifecycle lit"' in seen.page
+    assert "Notification: QUEUED, SENDING, SENT" in seen.page
+    assert " style=" not in seen.page
+
+
+def test_earlier_rounds_stay_and_a_crowd_is_shown_in_parts(driver: Driver) -> None:
+    crowd = [Recipient(id=f"r{number:03}", name=f"Name {number}", email=f"r{number}@example.com") for number in range(60)]
+    driver.flow.notify(DOWN, crowd)
+    driver.run_until_settled()
+    driver.flow.page_again("db-1", "r000", by="ops")
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert "Round 1: ended" in seen.words or "Round 1: reached" in seen.words
+    assert "Name 49" in seen.words
+    assert "Name 55" not in seen.words.split("Who was told")[1].split("What happened")[0]
+    seen.click("Show 10 more recipients")
+    assert "Name 59" in seen.words.split("Who was told")[1].split("What happened")[0]
+
+
+def test_hostile_text_in_every_field_stays_text(driver: Driver) -> None:
+    evil = Incident(
+        key=HOSTILE,
+        title=HOSTILE,
+        body=HOSTILE,
+        source=HOSTILE,
+        url="https://example.com/?a=%22%3E&b='><b>",
+        labels={HOSTILE: HOSTILE, "link": "https://example.com/'><script>"},
+    )
+    driver.flow.notify(evil, [Recipient(id="ada", name=HOSTILE, email="ada@example.com")])
+    driver.deliver()
+    driver.flow.acknowledge(HOSTILE, by=HOSTILE)
+    visitor = visit(driver.flow, Role.ADMIN)
+    address = address_of(driver, HOSTILE)
+    filters = dict.fromkeys(("text", "recipient", "label", "since", "until", "state", "severity", "cursor"), HOSTILE)
+    pages = [
+        visitor.get("/incidents").text,
+        visitor.request("GET", "/incidents", params=filters).text,
+        visitor.get(address).text,
+        visitor.request("GET", address, params={"notification": HOSTILE}).text,
+        visitor.send(address, f"{address}/addresses").text,
+    ]
+    for page in pages:
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        assert "49" not in page.replace(driver.flow.status(HOSTILE).facts.id, "")
+        assert len(re.findall("<script", page)) == 2
+    assert html.escape(HOSTILE) in pages[0].replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
+
+
+# -- what a responder does
+
+
+def test_a_responder_acknowledges_pages_again_and_resolves_under_their_name(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA, BEN], policy="insistent")
+    driver.deliver()
+    responder = visit(driver.flow, Role.RESPONDER, name="grace")
+    address = address_of(driver)
+    response = responder.send(address, f"{address}/acknowledge")
+    assert (response.status_code, urljoin(f"{address}/acknowledge", response.headers["location"])) == (303, address)
+    facts = driver.flow.status("db-1").facts
+    assert (facts.state, facts.acknowledged_by, facts.acknowledged_via) == (IncidentState.ACKNOWLEDGED, "grace", "dashboard")
+    assert "by grace on the dashboard at" in responder.get(address).text
+    assert responder.send(address, f"{address}/page-again", recipient="ben").status_code == 303
+    assert driver.flow.status("db-1").facts.state is IncidentState.OPEN
+    assert [each.facts.round for each in driver.flow.status("db-1").escalations if each.contact.recipient_id == "ben"] == [1, 2]
+    assert responder.send(address, f"{address}/page-again", recipient="nobody").status_code == 404
+    assert responder.send(address, f"{address}/resolve").status_code == 303
+    status = driver.flow.status("db-1")
+    assert (status.facts.state, status.facts.resolved_by) == (IncidentState.RESOLVED, "grace")
+    assert [line.detail["by"] for line in status.transitions if line.machine == "incident" and line.event != "opened"] == [
+        "grace"
+    ] * 3
+    driver.deliver()  # the status updates
+    page = responder.get(address).text
+    assert "confirm-" not in page
+    assert 'data-live="idle"' in page
+
+
+def test_a_recipient_acts_under_their_own_id(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA, BEN])
+    driver.deliver()
+    responder = visit(driver.flow, Role.RESPONDER, name="lovelace", recipient_id="ada")
+    address = address_of(driver)
+    assert responder.send(address, f"{address}/acknowledge").status_code == 303
+    assert driver.flow.status("db-1").facts.acknowledged_by == "ada"
+    assert "by Ada on the dashboard" in responder.get(address).text
+
+
+def test_only_an_admin_sees_addresses_and_that_is_logged(driver: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    address = address_of(driver)
+    admin, responder = visit(driver.flow, Role.ADMIN, name="grace"), visit(driver.flow, Role.RESPONDER)
+    assert "ada@example.com" not in admin.get(address).text
+    assert "Show the addresses" not in responder.get(address).text
+    assert responder.send(address, f"{address}/addresses").status_code == 403
+    assert "web.address_revealed" not in caplog.text
+    assert "ada@example.com" in admin.send(address, f"{address}/addresses").text
+    assert f"web.address_revealed by=grace incident_id={address.rpartition('/')[2]}" in caplog.text
+
+
+def test_a_viewer_sees_no_buttons(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    page = visit(driver.flow, Role.VIEWER).get(address_of(driver)).text
+    assert "confirm-" not in page
+    assert "Show the addresses" not in page
+
+
+def test_incidents_of_other_namespaces_do_not_exist(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    stranger = visit(driver.flow, Role.ADMIN, name="eve", namespaces={"web"})
+    address = address_of(driver)
+    assert "orders db is down" not in stranger.get("/incidents").text
+    assert stranger.get(address).status_code == 404
+    assert stranger.get("/incidents/" + "0" * 32).status_code == 404
+    for act in ("acknowledge", "resolve", "page-again", "addresses"):
+        assert stranger.send("/incidents", f"{address}/{act}", recipient="ada").status_code == 404
+    assert driver.flow.status("db-1").facts.state is IncidentState.OPEN
+
+
+# -- filters, and what has not changed
+
+
+def test_a_filter_stands_in_the_url_and_the_next_page_keeps_it(driver: Driver) -> None:
+    for number in range(55):
+        driver.flow.notify(Incident(key=f"db-{number}", title=f"db {number} is down", labels={"team": "orders"}), [ADA])
+    driver.flow.notify(Incident(key="web", title="the web is down"), [BEN])
+    visitor = visit(driver.flow, Role.VIEWER)
+    response = visitor.get("/incidents?state=OPEN&recipient=ada&label=team:orders&text=db&severity=ERROR")
+    assert "the web is down" not in response.text
+    assert 'value="team:orders"' in response.text
+    assert len(re.findall(r'id="incident-', response.text)) == 50
+    (older,) = re.findall(r'id="older" href="([^"]+)"', response.text)
+    following = visitor.get("/" + html.unescape(older))
+    assert len(re.findall(r'id="incident-', following.text)) == 5
+    assert 'value="team:orders"' in following.text
+    assert "the web is down" in visitor.get("/incidents").text
+    assert "No incident matches." in visitor.get("/incidents?text=nothing").text
+    foreign = visitor.get(f"/incidents?text=web&{html.unescape(older).partition('&')[2]}")
+    assert foreign.status_code == 200
+
+
+@pytest.mark.parametrize("query", ["since=never", "until=2026-99-99T00:00", "since=0001-01-01T00:00", "label=team", "label=:"])
+def test_a_filter_that_cannot_be_understood_is_named_and_left_out(driver: Driver, query: str) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    page = visit(driver.flow, Role.VIEWER).get(f"/incidents?{query}").text
+    assert 'role="alert"' in page
+    assert "orders db is down" in page
+
+
+def test_a_page_is_not_sent_again_until_something_changes(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    driver.run_until_settled()
+    visitor = visit(driver.flow, Role.VIEWER)
+    for address in ("/incidents", address_of(driver)):
+        first = visitor.get(address)
+        assert first.headers["cache-control"] == "private, no-cache"
+        same = visitor.request("GET", address, headers={"if-none-match": first.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+    tags = [(address, visitor.get(address).headers["etag"]) for address in ("/incidents", address_of(driver))]
+    driver.flow.acknowledge("db-1", by="ada")
+    for address, tag in tags:
+        assert visitor.request("GET", address, headers={"if-none-match": tag}).status_code == 200
+
+
+def test_the_page_of_a_link_leads_to_the_incident(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    driver.deliver()
+    (mail,) = driver.inbox.messages(channel="email")
+    link = next(link for link in mail.links if "/a/" in link).removeprefix(ORIGIN)
+    visitor = visit(driver.flow, Role.VIEWER)
+    page = visitor.get(link).text
+    (address,) = re.findall(r'href="([^"]+)">Who was told', page)
+    assert urljoin(link, address) == address_of(driver)
