@@ -6,8 +6,11 @@ from pathlib import Path
 from tests.browser import Browser
 
 _SOURCE = (Path(__file__).parent / "data" / "axe.min.js").read_text(encoding="utf-8")
-_STILL = "addEventListener('DOMContentLoaded', () => document.head.append(Object.assign(document.createElement('style'),"
-_STILL += " {textContent: '* { transition: none !important }'})))"  # a colour on its way to another is none to judge
+_STILL = (
+    "addEventListener('DOMContentLoaded', () => { const still = new CSSStyleSheet();"  # which no content security policy refuses
+)
+_STILL += " still.replaceSync('* { transition: none !important }');"  # a colour on its way to another is none to judge
+_STILL += " document.adoptedStyleSheets.push(still) })"
 
 
 def prepare(page: Browser) -> None:

@@ -9,9 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+_TROUBLES = frozenset({"Runtime.exceptionThrown", "Page.javascriptDialogOpening"})
+
 
 class Browser:
-    """One page of a headless Chromium."""
+    """One page of a headless Chromium.
+
+    Attributes:
+        troubles: After ``watch``: the errors of the console, of scripts and of the network, and dialogs.
+        visited: After ``watch``: the URLs of all requests.
+    """
 
     def __init__(self, commands: BinaryIO, responses: BinaryIO) -> None:
         self._commands = commands
@@ -19,6 +26,8 @@ class Browser:
         self._number = 0
         self._events: list[str] = []
         self._session: str | None = None
+        self.troubles: list[str] = []
+        self.visited: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.call("Page.enable")
@@ -29,16 +38,30 @@ class Browser:
         self.call("Page.navigate", url=url)
         self._until("Page.loadEventFired")
 
+    def watch(self) -> None:
+        """Note from now on what goes wrong in the page, and what it requests."""
+        for domain in ("Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
     def click(self, selector: str) -> None:
         """Click the middle of an element, and wait for the next page."""
-        box = self.evaluate(
-            f"(() => {{ const box = document.querySelector({selector!r}).getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2] })()"
-        )
         self._events.clear()
+        self.press(selector)
+        self._until("Page.loadEventFired")
+
+    def press(self, selector: str) -> None:
+        """Click the middle of an element, which stays on the page."""
+        box = self.evaluate(
+            f"(() => {{ const found = document.querySelector({selector!r}); found.scrollIntoView({{block: 'center'}});"
+            " const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] })()"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
-        self._until("Page.loadEventFired")
+
+    def write(self, selector: str, text: str) -> None:
+        """Type a text into a field."""
+        self.press(selector)
+        self.call("Input.insertText", text=text)
 
     def evaluate(self, expression: str) -> Any:
         """Evaluate an expression in the page; a promise is awaited."""
@@ -87,7 +110,15 @@ class Browser:
         message = dict(json.loads(received))
         if "method" in message:
             self._events.append(message["method"])
+            self._note(message["method"], message["params"])
         return message
+
+    def _note(self, method: str, params: dict[str, Any]) -> None:
+        is_error = params.get("type") == "error" or params.get("entry", {}).get("level") == "error"
+        if method in _TROUBLES or (method in ("Runtime.consoleAPICalled", "Log.entryAdded") and is_error):
+            self.troubles.append(json.dumps(params)[:1000])
+        if method == "Network.requestWillBeSent":
+            self.visited.append(params["request"]["url"])
 
 
 @contextmanager

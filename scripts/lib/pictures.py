@@ -1,4 +1,4 @@
-"""Takes a gallery of all messages and pages, for whoever changes them, and the ten pictures of the documentation."""
+"""Takes a gallery of all messages and pages, for whoever changes them, and the pictures of the documentation."""
 
 import base64
 import struct
@@ -9,12 +9,14 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from dashboard import dashboard
 from jinja2 import Environment, FileSystemLoader
 from messages import INCIDENTS, messages
 from rich.console import Console
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
-from notifyflow.cli import log, serving
+from notifyflow.app import log_output
+from notifyflow.cli import serving
 from notifyflow.cli.demo import show
 from notifyflow.cli.exits import Exit
 from notifyflow.core.policy import Tier
@@ -23,12 +25,13 @@ from tests.browser import Browser, browser
 
 DOCS = Path("docs/pictures")
 GALLERY = Path("docs/_build/gallery")
-PHONE, DESKTOP = 390, 1100
+PHONE, DESKTOP, WINDOW = 390, 1100, 800
 IN_DOCS = {
     **{f"{channel} page CRITICAL": channel for channel in ("email", "slack", "teams", "push", "sms", "voice")},
     "web acknowledge": "acknowledge",
     "web acknowledged": "acknowledged",
 }
+WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident"}
 EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email", "slack", "teams", "push", "sms", "voice")),))
 
 
@@ -45,11 +48,11 @@ def main() -> None:
     """Take all pictures."""
     for folder in (DOCS, GALLERY):
         folder.mkdir(parents=True, exist_ok=True)
-    log.to_file(StringIO())
-    picture_the_demo()
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as page:
-        page.call("Emulation.setScrollbarsHidden", hidden=True)
-        shots = [*shoot_messages(page), *shoot_pages(page, folder)]
+    with log_output.into(StringIO()):
+        picture_the_demo()
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as page:
+            page.call("Emulation.setScrollbarsHidden", hidden=True)
+            shots = [*shoot_messages(page), *shoot_pages(page, folder), *shoot_dashboard(page)]
     template = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("gallery.html")
     groups = {name: [shot for shot in shots if shot.group == name] for name in dict.fromkeys(shot.group for shot in shots)}
     (GALLERY / "index.html").write_text(template.render(groups=groups))
@@ -101,6 +104,13 @@ def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
                 yield from shoot(page, pages[before], "web", f"web {name}", (PHONE, DESKTOP))
 
 
+def shoot_dashboard(page: Browser) -> Iterator[Shot]:
+    """Picture every page of the dashboard."""
+    with dashboard(page) as pages:
+        for name, link in pages.items():
+            yield from shoot(page, link, "dashboard", f"dashboard {name}", (PHONE, DESKTOP))
+
+
 def page_ada(flow: NotifyFlow, sandbox: Sandbox, incident: Incident) -> str:
     """Page one person on every channel, and another in Slack; return the link in the first one's email."""
     ada = Recipient(
@@ -134,6 +144,8 @@ def shoot(page: Browser, url: str, group: str, name: str, widths: tuple[int, ...
             yield Shot(group=group, name=f"{name}, {width} px, {scheme}", file=file)
     if name in IN_DOCS:
         (DOCS / f"{IN_DOCS[name]}.png").write_bytes(picture(page, url, PHONE, "light", scale=1.5))
+    if name in WIDE_IN_DOCS:
+        (DOCS / f"{WIDE_IN_DOCS[name]}.png").write_bytes(picture(page, url, DESKTOP, "light", height=WINDOW))
 
 
 def picture(page: Browser, url: str, width: int, scheme: str, *, scale: float = 1, height: int = 0) -> bytes:

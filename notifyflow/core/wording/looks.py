@@ -55,22 +55,22 @@ class StateLook:
 INCIDENTS: Mapping[IncidentState, StateLook] = {
     IncidentState.OPEN: StateLook(sign="●", word="open", tone=Tone.BAD),
     IncidentState.ACKNOWLEDGED: StateLook(sign="◉", word="acknowledged", tone=Tone.UNSURE),
-    IncidentState.RESOLVED: StateLook(sign="✔", word="resolved", tone=Tone.GOOD),
+    IncidentState.RESOLVED: StateLook(sign="✓", word="resolved", tone=Tone.GOOD),
 }
 ESCALATIONS: Mapping[EscalationState, StateLook] = {
     EscalationState.ACTIVE: StateLook(sign="◐", word="being paged", tone=Tone.UNSURE),
-    EscalationState.REACHED: StateLook(sign="✔", word="reached", tone=Tone.GOOD),
-    EscalationState.EXHAUSTED: StateLook(sign="✘", word="not reached", tone=Tone.BAD),
-    EscalationState.ACKNOWLEDGED: StateLook(sign="✔", word="acknowledged", tone=Tone.GOOD),
-    EscalationState.CANCELLED: StateLook(sign="○", word="ended", tone=Tone.PLAIN),
+    EscalationState.REACHED: StateLook(sign="✓", word="reached", tone=Tone.GOOD),
+    EscalationState.EXHAUSTED: StateLook(sign="✕", word="not reached", tone=Tone.BAD),
+    EscalationState.ACKNOWLEDGED: StateLook(sign="✓", word="acknowledged", tone=Tone.GOOD),
+    EscalationState.CANCELLED: StateLook(sign="–", word="ended", tone=Tone.PLAIN),
 }
 NOTIFICATIONS: Mapping[NotificationState, StateLook] = {
-    NotificationState.QUEUED: StateLook(sign="◔", word="queued", tone=Tone.UNSURE),
-    NotificationState.SENDING: StateLook(sign="→", word="sending", tone=Tone.UNSURE),
-    NotificationState.SENT: StateLook(sign="✓", word="sent", tone=Tone.GOOD),
-    NotificationState.DELIVERED: StateLook(sign="✔", word="delivered", tone=Tone.GOOD),
-    NotificationState.FAILED: StateLook(sign="✘", word="failed", tone=Tone.BAD),
-    NotificationState.CANCELLED: StateLook(sign="○", word="cancelled", tone=Tone.PLAIN),
+    NotificationState.QUEUED: StateLook(sign="○", word="queued", tone=Tone.UNSURE),
+    NotificationState.SENDING: StateLook(sign="◔", word="sending", tone=Tone.UNSURE),
+    NotificationState.SENT: StateLook(sign="→", word="sent", tone=Tone.GOOD),
+    NotificationState.DELIVERED: StateLook(sign="✓", word="delivered", tone=Tone.GOOD),
+    NotificationState.FAILED: StateLook(sign="✕", word="failed", tone=Tone.BAD),
+    NotificationState.CANCELLED: StateLook(sign="–", word="cancelled", tone=Tone.PLAIN),
 }
 EVIDENCE: Mapping[Evidence, str] = {
     Evidence.ACCEPTED: "accepted by the provider",

@@ -6,6 +6,7 @@
   const IDLE_MS = 15000;
   const HIDDEN_MS = 60000;
   const MOST_MS = 60000;
+  const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
 
   const live = () => document.getElementById("live");
   let tag = null;
@@ -69,10 +70,21 @@
       typed: withId("input, textarea").filter(isTyped).map((each) => [each.id, each.value]),
       chosen: withId("select").map((each) => [each.id, each.value]),
       scrolled: withId("*").filter((each) => each.scrollLeft || each.scrollTop).map((each) => [each.id, each.scrollLeft, each.scrollTop]),
-      focus: focused && focused.id,
+      focus: focused && placeOf(focused),
       selection: focused && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : null,
       place: [scrollX, scrollY],
     };
+  }
+
+  // Where an element is: within which element that has an id, and which of those that can have the focus it is there.
+  function placeOf(element) {
+    const named = element.closest("[id]");
+    return [named.id, [...named.querySelectorAll(FOCUSABLE)].indexOf(element)];
+  }
+
+  function elementAt([id, number]) {
+    const named = document.getElementById(id);
+    return named && number >= 0 ? named.querySelectorAll(FOCUSABLE)[number] : named;
   }
 
   function isTyped(field) {
@@ -87,7 +99,7 @@
     each(kept.details, (found, open) => { found.open = open; });
     each(kept.typed, (found, value) => { found.value = value; });
     each(kept.chosen, (found, value) => { if ([...found.options].some((option) => option.value === value)) found.value = value; });
-    const focused = kept.focus && document.getElementById(kept.focus);
+    const focused = kept.focus && elementAt(kept.focus);
     if (focused) {
       focused.focus({ preventScroll: true });
       if (kept.selection && kept.selection[0] !== null) focused.setSelectionRange(...kept.selection);

@@ -80,7 +80,7 @@ def test_a_landline_is_named_as_why_the_text_failed(driver: Driver) -> None:
     driver.flow.notify(DOWN, [ADA])
     driver.advance(seconds=30)
     seen = walk(driver)
-    assert "✘ 2 pages failed" in seen.words
+    assert "✕ 2 pages failed" in seen.words
     seen.click("orders db is down")
     assert "30006: the number is a landline" in seen.words
     assert "the call went out instead" in seen.words
@@ -230,7 +230,7 @@ def test_hostile_text_in_every_field_stays_text(driver: Driver) -> None:
     for page in pages:
         assert "<script>alert" not in page
         assert "<img" not in page
-        assert "49" not in page.replace(driver.flow.status(HOSTILE).facts.id, "")
+        assert "{{7*7}}" in page
         assert len(re.findall("<script", page)) == 2
     assert html.escape(HOSTILE) in pages[0].replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
 

@@ -1,0 +1,58 @@
+"""The dashboard in a night in which much goes wrong, for its pictures; the clock is a driver's, so that each run looks alike."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from messages import INCIDENTS
+
+from notifyflow import Recipient
+from notifyflow.cli import serving
+from notifyflow.core.users import Role
+from notifyflow.testing import Driver
+from tests.browser import Browser
+from tests.dashboard import PASSWORD
+
+_OPERATIONS = json.dumps([{"id": "ops", "name": "Operations", "email": "ops@example.com"}])
+_NIGHT = (
+    "email to ada@example.com: 550; slack: 503; sms to +15005550011: 30006; call: rings; "
+    "email to ben@example.com: 450 once, then ok; email to cleo@example.com: 550"
+)
+
+
+@contextmanager
+def dashboard(page: Browser) -> Iterator[Mapping[str, str]]:
+    """Serve the dashboard, log in, and yield its pages: name and URL."""
+    with serving.listen("127.0.0.1", 0) as web:
+        url = serving.url_of(web)
+        with Driver({"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": _OPERATIONS}) as driver:
+            incident_id = _let_happen(driver)
+            driver.flow.users().add("grace", Role.ADMIN, password=PASSWORD)
+            with serving.served(driver.flow.asgi(), web):
+                page.open(f"{url}/login")
+                page.write("#name", "grace")
+                page.write("#password", PASSWORD)
+                page.click("form.fields button")
+                yield {"incidents": f"{url}/incidents", "incident": f"{url}/incidents/{incident_id}"}
+
+
+def _let_happen(driver: Driver) -> str:
+    """Let a night pass; return the id of the incident that is still open."""
+    ada = Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15005550011", slack=driver.sandbox.slack_url("ada"))
+    ben = Recipient(id="ben", name="Ben", email="ben@example.com", phone="+15005550012")
+    cleo = Recipient(id="cleo", name="Cleo", email="cleo@example.com")
+    database, checkout, disk, backup = INCIDENTS
+    driver.flow.notify(backup, [ben])
+    driver.run_until_settled()
+    driver.flow.resolve(backup.key, by="ben")
+    driver.advance(minutes=31)
+    driver.flow.notify(disk, [ben, cleo])
+    driver.advance(minutes=9)
+    driver.flow.notify(checkout, [ada, ben])
+    driver.run_until_settled()
+    driver.flow.acknowledge(checkout.key, by="ada")
+    driver.advance(minutes=4)
+    driver.sandbox.script(_NIGHT)
+    notified = driver.flow.notify(database, [ada, ben, cleo], policy="insistent")
+    driver.advance(seconds=45)
+    return notified.incident_id

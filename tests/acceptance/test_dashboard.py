@@ -1,0 +1,134 @@
+"""A real Chromium drives the dashboard of a running system, as somebody would whose phone rang at night."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from notifyflow.app import NotifyFlow
+from notifyflow.cli import serving
+from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
+from notifyflow.sandbox.system import Sandbox
+from notifyflow.settings import Settings
+from tests import axe
+from tests.browser import Browser, browser
+from tests.dashboard import PASSWORD
+from tests.waiting import wait_until
+
+HOSTILE = "\"><script>document.title = 'hacked'; alert(1)</script><img src=x onerror=alert(1)>"
+ADA = Recipient(id="ada", name=f"Ada {HOSTILE}", email="ada@example.com", phone="+15005550011")
+INCIDENT = Incident(
+    key="db-1",
+    title=f"orders db is down {HOSTILE}",
+    body=HOSTILE,
+    severity=Severity.CRITICAL,
+    source=HOSTILE,
+    labels={HOSTILE: HOSTILE},
+)
+OTHER = Incident(key="web", title="the web is slow", severity=Severity.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A running system, and the browser that visits it."""
+
+    url: str
+    flow: NotifyFlow
+    sandbox: Sandbox
+    page: Browser
+
+    def shows(self, text: str) -> bool:
+        return text in self.page.text
+
+    def assert_accessible(self) -> None:
+        """Check the page that is shown in the light and in the dark, on a desktop and on a phone."""
+        for scheme, width in (("light", 1200), ("dark", 390)):
+            self.page.emulate(width, 844, scheme=scheme)
+            assert axe.faults(self.page) == []
+            assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("dashboard")
+    with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(folder / "browser") as page:
+        url = serving.url_of(web)
+        variables = sandbox.settings() | {
+            "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'test.db'}",
+            "NOTIFYFLOW_PUBLIC_URL": url,
+        }
+        with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
+            page.watch()
+            axe.prepare(page)
+            yield Stage(url=url, flow=flow, sandbox=sandbox, page=page)
+
+
+def test_the_first_user_sees_an_incident_change_takes_it_and_pages_again(stage: Stage) -> None:
+    page, flow = stage.page, stage.flow
+    page.open(f"{stage.url}/setup/{flow.users().offer_setup()}")
+    stage.assert_accessible()
+    page.write("#name", "grace")
+    page.write("#password", PASSWORD)
+    page.click("form.fields button")
+    assert stage.shows("No incident yet.")
+    stage.assert_accessible()
+
+    stage.sandbox.script("email: 450 twice, then ok; sms: 30006; call: rings")
+    flow.notify(OTHER, [ADA])
+    flow.notify(INCIDENT, [ADA, Recipient(id="ben", name="Ben", email="ben@example.com")], policy="insistent")
+    page.open(f"{stage.url}/incidents")
+    wait_until(lambda: stage.shows("the web is slow") and stage.shows("orders db is down"))
+    stage.assert_accessible()
+
+    page.write("#text", "orders")
+    page.click(".search button")
+    assert "text=orders" in page.evaluate("location.search")
+    assert stage.shows("orders db is down")
+    assert not stage.shows("the web is slow")
+
+    page.click(".incidents a")
+    assert stage.shows(f"orders db is down {HOSTILE}")
+    assert stage.shows("NEXT") or stage.shows("Next")
+    page.press("#timeline > summary")
+    page.evaluate("document.querySelector('.recipient details summary').focus()")
+    place = page.evaluate("[document.activeElement.parentElement.id, scrollY]")
+    stage.assert_accessible()
+    flow.acknowledge("db-1", by="ben")
+    wait_until(lambda: stage.shows("Ben acknowledged"))
+    assert page.evaluate("document.getElementById('timeline').open")
+    assert page.evaluate("document.activeElement.parentElement.id") == place[0]
+    assert stage.shows("by Ben from the application")
+
+    page.press(".recipient .confirm > summary")
+    page.click(".recipient .confirm button")
+    assert flow.status("db-1").facts.state is IncidentState.OPEN
+    assert stage.shows("round 2")
+    page.press("#confirm-acknowledge > summary")
+    page.click("#confirm-acknowledge button")
+    assert stage.shows("by grace on the dashboard")
+    assert flow.status("db-1").facts.acknowledged_by == "grace"
+    page.click(".notification > a")
+    assert page.evaluate("document.querySelectorAll('svg.lifecycle.lit').length") == 1
+    stage.assert_accessible()
+
+    page.click(".who button")
+    assert stage.shows("Log in")
+    page.open(f"{stage.url}/incidents")
+    assert stage.shows("Log in")
+    assert page.evaluate("document.title") == "Log in · notifyflow"
+    assert page.troubles == []
+    assert {re.match(r"https?://[^/]+", address)[0] for address in page.visited if not address.startswith("data:")} == {stage.url}  # type: ignore[index]
+
+
+def test_a_page_with_faults_does_not_pass(stage: Stage) -> None:
+    page = stage.page
+    page.open(f"{stage.url}/login")
+    before = len(page.troubles)
+    page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=assets/icon.svg><button></button>')")
+    assert [fault for fault in axe.faults(page) if fault.startswith(("image-alt", "button-name"))]
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'document.title = 1'}))")
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">inline</p>')")
+    assert page.evaluate("document.title") == "Log in · notifyflow"
+    wait_until(lambda: page.evaluate("1") == 1 and len(page.troubles) > before)
+    assert "Content Security Policy" in page.troubles[-1]
