@@ -6,7 +6,7 @@ The severity, the update or the state is always said in words, too: no reader de
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, NotificationState, Severity
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from notifyflow.core.timeline import Tone
 
 
@@ -72,10 +72,3 @@ NOTIFICATIONS: Mapping[NotificationState, StateLook] = {
     NotificationState.FAILED: StateLook(sign="✕", word="failed", tone=Tone.BAD),
     NotificationState.CANCELLED: StateLook(sign="–", word="cancelled", tone=Tone.PLAIN),
 }
-EVIDENCE: Mapping[Evidence, str] = {
-    Evidence.ACCEPTED: "accepted by the provider",
-    Evidence.CARRIER: "confirmed by the carrier",
-    Evidence.DEVICE: "confirmed by the device",
-    Evidence.HUMAN: "confirmed by a person",
-}
-"""Who vouches for a result, in words."""

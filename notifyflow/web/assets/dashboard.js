@@ -1,5 +1,6 @@
 // Asks for the page again while it is open, and shows what has changed: every 2 s while something moves, more slowly when
-// nothing does, at most once a minute in a hidden tab. Focus, selection, scroll, open details and typed text survive.
+// nothing does, at most once a minute in a hidden tab. Focus, selection, scroll, open details and typed text survive. It also
+// names the browser's time zone in a cookie, so that the pages have its time.
 (() => {
   "use strict";
   const MOVING_MS = 2000;
@@ -108,7 +109,18 @@
     scrollTo(...kept.place);
   }
 
+  // -- in which zone
+
+  function nameZone() {
+    const cookie = `notifyflow_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+    if (document.cookie.split("; ").includes(cookie)) return;
+    document.cookie = `${cookie}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+    if (live()) poll(); // what is shown was written for another zone
+  }
+
   // -- when it happens
+
+  nameZone();
 
   document.addEventListener("visibilitychange", () => {
     if (!live()) return;

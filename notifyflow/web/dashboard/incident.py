@@ -35,6 +35,8 @@ _log = get_logger("notifyflow.web")
 _SOON = timedelta(minutes=1)
 _MOST_RECIPIENTS = 50
 """How many recipients the page shows at once."""
+_CROWD = 200
+"""How many escalations an incident may have at most whose page is updated every other second."""
 _CLOCK_S = 2
 """How often a page that shows seconds is rendered anew."""
 _SLOW_CLOCK_S = 30
@@ -60,7 +62,7 @@ def _add_page(routes: APIRouter, context: Context) -> None:
         everybody: bool = False,
     ) -> Response:
         zone = zone_of(request)
-        tag = _tag(context, visitor, incident_id, zone)
+        tag = _tag(context, visitor, incident_id)
         if unchanged := respond.unchanged(request, visitor, tag):
             return unchanged
         status = _reached(context, visitor, incident_id)
@@ -100,7 +102,7 @@ def _add_addresses(routes: APIRouter, context: Context) -> None:
         return respond.page(request, visitor, "addresses.html", values)
 
 
-def _tag(context: Context, visitor: Visitor, incident_id: str, zone: tzinfo) -> str:
+def _tag(context: Context, visitor: Visitor, incident_id: str) -> str:
     """Return what changes with the page: the versions of its rows, and the time, the faster the sooner something is due."""
     stamp = context.service.stamp(incident_id)
     if not visitor.reaches(stamp.namespace):
@@ -108,7 +110,7 @@ def _tag(context: Context, visitor: Visitor, incident_id: str, zone: tzinfo) -> 
     now = context.service.now()
     is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
     turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
-    return repr((stamp, turn, str(zone)))
+    return repr((stamp, turn))
 
 
 def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
@@ -151,7 +153,7 @@ def _values(
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
         "drawn": _drawn(status, chosen_id),
         "brief": times.brief,
-        "zone": times.full(outlook.now),
+        "read": times.full(outlook.now),
         "is_moving": _is_moving(status, outlook),
         "is_quarantined": status.is_quarantined,
         "operations_key": status.operations_key,
@@ -196,4 +198,6 @@ def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
 
 
 def _is_moving(status: IncidentStatus, outlook: Outlook) -> bool:
-    return status.facts.state is IncidentState.OPEN or any(outlook.escalations.values())
+    """Return whether the page is asked for again soon; one of a crowd, which is dear to read, is asked for less often."""
+    is_live = status.facts.state is IncidentState.OPEN or any(outlook.escalations.values())
+    return is_live and len(status.escalations) <= _CROWD

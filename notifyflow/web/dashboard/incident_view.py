@@ -9,13 +9,23 @@ from datetime import datetime
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import IN_PROGRESS, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.model import (
+    IN_PROGRESS,
+    AttemptState,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+)
 from notifyflow.core.outlook import Coming, Outlook
 from notifyflow.core.policy import Failed, Rule, Tier
 from notifyflow.core.timeline import Explain, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording import text
-from notifyflow.core.wording.looks import ESCALATIONS, EVIDENCE, NOTIFICATIONS, StateLook
+from notifyflow.core.wording.evidence import VOUCHERS
+from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook
 from notifyflow.core.wording.outlook import sentence, sentences
 from notifyflow.core.wording.timeline import HOW
 
@@ -266,7 +276,7 @@ class Describer:
         last = latest[0]
         match row.state:
             case NotificationState.SENT | NotificationState.DELIVERED:
-                return EVIDENCE[last.evidence] if last.evidence else ""
+                return _vouched(last.evidence) if last.evidence else ""
             case NotificationState.SENDING:
                 return f"{last.provider} is called"
             case _:
@@ -285,7 +295,7 @@ class Describer:
         if reason := self._reason(row, attempt):
             yield reason
         if attempt.evidence is not None:
-            yield EVIDENCE[attempt.evidence]
+            yield _vouched(attempt.evidence)
         yield from (words for words, holds in self._remarks(attempt) if holds)
         for note in self._status.notes:
             if note.attempt_id == attempt.id:
@@ -308,6 +318,12 @@ class Describer:
 def way(via: str) -> str:
     """Return how somebody did something, after a blank; empty if it is unknown."""
     return f" {HOW.get(via, f'through {via}')}" if via else ""
+
+
+def _vouched(evidence: Evidence) -> str:
+    """Return who vouches for a result: ``confirmed by the carrier``."""
+    how = "accepted" if evidence is Evidence.ACCEPTED else "confirmed"
+    return f"{how} by {VOUCHERS[evidence]}"
 
 
 def _coded(code: str, meaning: str) -> str:

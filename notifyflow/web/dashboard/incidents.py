@@ -30,7 +30,7 @@ def router(context: Context) -> APIRouter:
         search, zone = incident_search.read(request.query_params), zone_of(request)
         place = search.read_place(request.query_params.get("cursor"))
         found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
-        tag = repr((str(zone), found.following, [(line.facts.id, line.facts.version, line.tally) for line in found.lines]))
+        tag = repr((found.following, [(line.facts.id, line.facts.version, line.tally) for line in found.lines]))
         if same := respond.unchanged(request, visitor, tag):
             return same
         values = {

@@ -1,7 +1,7 @@
 """The message log: every notification and attempt, found by what is known of it; addresses are masked."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from notifyflow.log import get_logger
 from notifyflow.web import cursors, spreadsheets
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
+from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit, form_of
 
 _log = get_logger("notifyflow.web")
@@ -57,8 +58,8 @@ class MessageQuery(BaseModel):
         found = self.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
         return {name: str(value) for name, value in found.items() if value}
 
-    def filter(self, visitor: Visitor) -> MessageFilter:
-        """Return the filter, within the namespaces that the visitor sees."""
+    def filter(self, visitor: Visitor, zone: tzinfo) -> MessageFilter:
+        """Return the filter, within the namespaces that the visitor sees; times are in the zone."""
         return MessageFilter(
             states=frozenset(filter(None, (self.state,))),
             channels=frozenset(filter(None, (self.channel,))),
@@ -68,8 +69,8 @@ class MessageQuery(BaseModel):
             recipient_id=self.recipient.strip(),
             key=self.key.strip(),
             text=self.reason.strip(),
-            since=_in_utc(self.since),
-            until=_in_utc(self.until),
+            since=_in(self.since, zone),
+            until=_in(self.until, zone),
             namespaces=visitor.namespaces,
         )
 
@@ -82,15 +83,15 @@ def router(context: Context) -> APIRouter:
     @routes.get("/messages")
     def show(visitor: Annotated[Visitor, let_view], request: Request, query: Annotated[MessageQuery, Query()]) -> Response:
         before = cursors.read(query.fields, query.cursor) or None
-        page = context.service.messages(query.filter(visitor), before=before, limit=_ON_A_PAGE)
+        page = context.service.messages(query.filter(visitor, zone_of(request)), before=before, limit=_ON_A_PAGE)
         tag = repr(page)
         return respond.unchanged(request, visitor, tag) or respond.page(
             request, visitor, "messages.html", _values(context, visitor, query, page), tag=tag
         )
 
     @routes.get("/messages.csv")
-    def export(visitor: Annotated[Visitor, let_view], query: Annotated[MessageQuery, Query()]) -> Response:
-        wanted = query.filter(visitor)
+    def export(visitor: Annotated[Visitor, let_view], request: Request, query: Annotated[MessageQuery, Query()]) -> Response:
+        wanted = query.filter(visitor, zone_of(request))
         _log.info("web.messages_exported", by=visitor.by, fields=sorted(query.fields))
         chunks = _chunks(lambda before: context.service.messages(wanted, before=before, limit=_IN_A_CHUNK))
         headers = {"Content-Disposition": 'attachment; filename="notifyflow-messages.csv"'}
@@ -162,6 +163,6 @@ def _iso(at: datetime | None) -> str:
     return "" if at is None else at.isoformat(timespec="milliseconds")
 
 
-def _in_utc(at: datetime | None) -> datetime | None:
+def _in(at: datetime | None, zone: tzinfo) -> datetime | None:
     """Return an instant as the form has it, which gives no zone."""
-    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+    return at if at is None or at.tzinfo else at.replace(tzinfo=zone)

@@ -11,6 +11,7 @@ from notifyflow.core.users import Visitor
 from notifyflow.web import pages
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets
+from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import MissingRole, Visit, login_address, root_of
 from notifyflow.web.paths import path_below, target_below
 
@@ -42,7 +43,8 @@ def page(
         visitor: Who looks at it; None for somebody who is not logged in, whose pages are kept nowhere.
         template: Its file in ``templates/dashboard/``, which extends ``dashboard/base.html``.
         values: The values of the template. It also gets ``visitor``, ``root`` (the relative way to the dashboard's root, before
-            every link), ``csrf`` (for forms), ``here`` (the first part of the path) and ``asset`` (name → address below it).
+            every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone) and
+            ``asset`` (name → address below it).
         tag: Changes whenever the values do; without one the rendered page is compared.
         status: The status of the response.
     """
@@ -115,6 +117,7 @@ def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
         "navigation": NAVIGATION,
         "asset": assets.address,
         "notice": context_of(request).notice,
+        "zone": zone_of(request),
     }
 
 
@@ -129,7 +132,9 @@ def _etag_of(request: Request, visitor: Visitor | None, tag: str) -> str:
     """Return the ETag of a page by its tag, and by all else that decides how it looks."""
     visit: Visit = request.state.visit
     context = context_of(request)
-    return _etag(repr((tag, target_below(request.scope), visitor, visit.csrf, context.notice, context.version)))
+    return _etag(
+        repr((tag, target_below(request.scope), visitor, visit.csrf, str(zone_of(request)), context.notice, context.version))
+    )
 
 
 def _etag(content: str) -> str:

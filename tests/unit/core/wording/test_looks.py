@@ -1,4 +1,4 @@
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, NotificationState
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState
 from notifyflow.core.wording import looks
 
 
@@ -15,7 +15,3 @@ def test_every_state_is_told_from_the_others_by_its_word():
 def test_no_sign_stands_for_two_tones():
     every = [*looks.INCIDENTS.values(), *looks.ESCALATIONS.values(), *looks.NOTIFICATIONS.values()]
     assert len({look.sign for look in every}) == len({(look.sign, look.tone) for look in every})
-
-
-def test_all_evidence_has_words():
-    assert set(looks.EVIDENCE) == set(Evidence)
