@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -58,12 +59,12 @@ def test_the_python_of_all_pages_passes_strict_type_checks(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "shell")], ids=name_of)
 def test_every_command_of_a_page_exists(page: Path) -> None:
-    for line in "\n".join(blocks(page, "shell")).splitlines():
-        words = line.replace("$ ", "").replace("sudo -u notifyflow nf ", "notifyflow ").split()
-        if words[:1] == ["notifyflow"]:
-            check_command(words)
-        elif words and words[0].startswith("scripts/"):
-            assert os.access(ROOT / words[0], os.X_OK), line
+    lines = "\n".join(blocks(page, "shell")).replace("\\\n", " ").splitlines()
+    for line in (each.replace("sudo -u notifyflow nf ", "notifyflow ") for each in lines):
+        if line.startswith("notifyflow "):
+            check_command(shlex.split(line, comments=True))
+        elif line.startswith("scripts/"):
+            assert os.access(ROOT / line.split()[0], os.X_OK), line
 
 
 @pytest.mark.parametrize("unit", sorted((ROOT / "docs" / "deploy").glob("*.service")), ids=name_of)
@@ -78,18 +79,16 @@ def test_every_command_of_a_unit_exists(unit: Path) -> None:
 
 
 def check_command(words: list[str]) -> None:
-    """Check that a line of the shell names a command and options of notifyflow."""
-    command = get_command(command_line)
-    for word in words[1:]:
-        commands = getattr(command, "commands", None)
-        if commands is None or (command.invoke_without_command and word not in commands):
-            break
-        if word.startswith("-"):
-            continue
-        assert word in commands, words
-        command = commands[word]
-    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= {"--help", *options}, words
+    """Check that a line of the shell is a command of notifyflow, with options that it has and arguments that it takes."""
+    command, rest = get_command(command_line), words[1:]
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command, rest = command.commands[rest[0]], rest[1:]
+    if rest[:1] == ["--help"]:
+        return
+    given, more, _ = command.make_parser(command.context_class(command, info_name=words[0])).parse_args(rest)
+    assert more == [], words
+    missing = [each.name for each in command.params if each.required and given.get(each.name) is None]
+    assert missing == [], words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
