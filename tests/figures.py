@@ -5,11 +5,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from peewee import Database
+
+from notifyflow.core.folding import fold
+from notifyflow.storage.folds import Folds, Place
 from notifyflow.storage.store import Store
+from notifyflow.storage.unit import Unit
 
 Counts = Mapping[tuple[str, ...], int]
 """How often, by the name of a figure and its labels; failures without their reason."""
 
+_ALL = 1 << 40
 _OUTCOMES = {
     "accepted": "accepted",
     "refused": "temporary_failure",
@@ -48,7 +54,19 @@ def flat(tallies: Any) -> Counts:
     return dict(found)
 
 
-def counted(look: Callable[[str], Sequence[Any]]) -> Counts:
+def folded(db: Database) -> Counts:
+    """Return what the whole log of an embedded database counts, from its first line on; nothing is stored."""
+    place = Place(xid=0, line_id=0, after_id=0, folded_at=None, until=_ALL)
+    return flat(fold(Folds(Unit(db)).read(place, limit=_ALL).batch).total.items())
+
+
+def differences(one: Counts, other: Counts) -> Mapping[tuple[str, ...], tuple[int, int]]:
+    """Return what was counted differently, with both counts."""
+    keys = sorted(one.keys() | other.keys())
+    return {key: (one.get(key, 0), other.get(key, 0)) for key in keys if one.get(key, 0) != other.get(key, 0)}
+
+
+def recounted(look: Callable[[str], Sequence[Any]]) -> Counts:
     """Count the rows and the lines of the log; ``look`` runs a query."""
     found: Counter[tuple[str, ...]] = Counter()
     pages = {row_id: tuple(labels) for row_id, *labels in look(_ROWS)}

@@ -11,7 +11,7 @@ from datetime import datetime
 from notifyflow.core import figures
 from notifyflow.core.facts import Transition
 from notifyflow.core.figures import Failure, Family, IncidentChange, Outcome, Tallies
-from notifyflow.core.model import Ended, Kind, NotificationState, Result, Severity
+from notifyflow.core.model import AT_REST, Ended, Kind, Result, Severity
 
 ENDED_CALLS: Mapping[str, Outcome] = {
     "accepted": Outcome.ACCEPTED,
@@ -144,7 +144,7 @@ def _fold_notification(folded: Folded, batch: Batch, line: Transition) -> None:
     row = batch.notifications.get(line.row_id)
     if row is None:
         return
-    if not line.source or (line.source != line.target and line.target != NotificationState.QUEUED):
+    if not line.source or (line.source != line.target and line.target in AT_REST):
         folded.count(figures.NOTIFICATIONS, line.at, row.channel, row.kind, row.severity, line.target)
     if line.event in _ENDED:
         folded.count(figures.FAILURES, line.at, row.channel, figures.NO_PROVIDER, line.event)

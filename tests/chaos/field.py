@@ -6,19 +6,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import NotificationState
 from notifyflow.core.policy import Policy, Retries, Schedule, Tier
 from notifyflow.core.ports import Clock
+from notifyflow.pipeline.fold import fold_all
 from notifyflow.sandbox.system import Sandbox
+from notifyflow.storage.dialects import execute
 from tests import invariants
+from tests.figures import differences, recounted, stored
 
 ROOT = Path(__file__).parents[2]
 DRAMATIQ = Path(sys.executable).with_name("dramatiq")
@@ -181,8 +185,21 @@ class Field:
         for key in self.keys:
             assert self.flow.wait(key, timeout_s=DEADLINE_S), f"{key} did not come to rest"
 
+    def await_figures(self) -> None:
+        """Wait until the figures equal the rows: a worker that was frozen in a transaction keeps lines from being counted."""
+        until(lambda: not self._figures_off(), what="the figures do not equal the rows")
+
+    def _figures_off(self) -> Mapping[tuple[str, ...], tuple[int, int]]:
+        def look(text: str) -> Sequence[Any]:
+            return store.read(lambda reads: execute(reads.figures._source.db, text).fetchall())
+
+        store = self.flow._store
+        fold_all(self.flow._deps)
+        return differences(stored(store), recounted(look))
+
     def verdict(self) -> Verdict:
-        """Compare the stored attempts with the providers' messages."""
+        """Compare the stored attempts with the providers' messages, and the figures with the rows."""
+        self.await_figures()
         accepted = Counter(message.attempt_id for message in self.sandbox.inbox.messages()[self._known :] if message.is_accepted)
         verdict = NOTHING_YET
         for row in self.rows():
@@ -198,9 +215,9 @@ class Field:
         return verdict + Verdict(notifications=0, lost=0, duplicates=0, doubts=0, unexplained=len(accepted))
 
 
-def until(is_so: Callable[[], bool], *, timeout_s: float = DEADLINE_S) -> None:
+def until(is_so: Callable[[], bool], *, timeout_s: float = DEADLINE_S, what: str = "it did not come about") -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + timeout_s
     while not is_so():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, what
         time.sleep(0.05)

@@ -31,6 +31,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.unit import Unit
 from tests import invariants
+from tests.figures import differences, folded, recounted
 from tests.oracle import opens
 from tests.simulation.adoption import freed
 from tests.simulation.alarms import Alarms
@@ -290,6 +291,8 @@ class Checks:
         now = START + timedelta(seconds=self._world.now_s)
         found = read(lambda db: Reads(db).audits.page("", now=now)).findings + read(lambda db: Reads(db).audits.operations())
         require(not found, f"the checker finds {[(each.rule.value, each.row_id[-4:], each.what) for each in found]}")
+        off = differences(read(folded), recounted(look))
+        require(not off, f"figures: the log counts what the rows do not: {off}")
         for row_id in stored:
             status = self._status(row_id)
             self._check_incident(status, now)

@@ -19,7 +19,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
-from tests.figures import counted, stored
+from tests.figures import recounted, stored
 from tests.integration.storage.test_pruning import BEGINNING
 
 _REPEAT = """
@@ -66,7 +66,7 @@ def test_the_figures_equal_the_rows_however_many_lines_are_counted_at_a_time(
     driver.resolve(key="a")
     while fold(driver.deps, limit=limit, is_due_at_once=True):
         pass
-    assert stored(driver.store) == counted(lambda text: sql(database_url, text))
+    assert stored(driver.store) == recounted(lambda text: sql(database_url, text))
     assert fold(driver.deps, is_due_at_once=True) is False
 
 
@@ -100,7 +100,7 @@ def test_a_lower_id_that_is_committed_after_a_fold_is_counted(connection: psycop
     fold_all(driver.deps)
     found = stored(store)
     assert (found[opened], found[repeated]) == (2, 1)
-    assert found == counted(lambda text: sql(postgres_url, text))
+    assert found == recounted(lambda text: sql(postgres_url, text))
     store.close()
 
 
@@ -112,7 +112,7 @@ def test_folds_that_race_with_each_other_and_with_commits_count_everything_once(
         for future in (*writers, *folders):
             future.result()
     fold_all(driver.deps)
-    assert stored(driver.store) == counted(lambda text: sql(database_url, text))
+    assert stored(driver.store) == recounted(lambda text: sql(database_url, text))
     assert stored(driver.store)["notifyflow_incident_events", "opened", "ERROR"] == 30
 
 

@@ -55,6 +55,7 @@ def test_a_notification_is_counted_when_it_is_queued_and_in_each_later_state_but
             line("refused", "SENDING", "QUEUED"),
             line("accepted", "SENDING", "SENT"),
             line("acknowledged", "SENT", "SENT"),
+            line("permanent_failure_reported", "DELIVERED", "SENDING"),
         )
     )
     states = {key[-1]: count for key, count in found.items() if key[0] == "notifications"}
