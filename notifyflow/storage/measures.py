@@ -39,8 +39,7 @@ _OLDEST_UNACKNOWLEDGED = Statement(
     )
 )
 _HEALTH = Statement(lambda param: ProviderHealthRow.select())
-_NEWEST = """
-    SELECT {place}, (
+_NEWEST = """SELECT {place}, (
         SELECT e.state FROM notifyflow_escalation e WHERE e.recipient_id = {place} AND e.state IN ({states})
         ORDER BY e.started_at DESC LIMIT 1
     ) FROM {people}

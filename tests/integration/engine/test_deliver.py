@@ -128,6 +128,7 @@ def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
     assert scene.states() == [NotificationState.SENT]
     assert scene.attempt().id == message.attempt_id
     assert scene.attempt().provider_ref == message.attempt_id
+    assert scene.attempt().took_s is not None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from notifyflow.core.views import IncidentFilter
 from notifyflow.storage import sets
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.folds import Place
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import NotificationRow
 from notifyflow.storage.reads import Reads
@@ -78,6 +79,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "idempotent response": lambda ledger: ledger.responses.get([("a", "k")], now=NOW),
     "is_left_behind": lambda ledger: ledger.heartbeat.is_left_behind(before=NOW - SECOND),
     "is_operations_unreached": lambda ledger: ledger.heartbeat.is_operations_unreached(),
+    "fold": lambda ledger: ledger.folds.read(Place(xid=0, line_id=0, after_id=0, folded_at=None, until=1 << 30), limit=10),
     "prune_incidents": lambda ledger: ledger.pruning.incidents((NOW, ""), before=NOW, limit=10),
 }
 TURNS: dict[str, Callable[[Ledger], object]] = {
@@ -118,6 +120,10 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "message_of_a_reference": lambda reads: reads.messages.page(MessageFilter(provider_ref="r"), before=None, limit=10),
     "api_key": lambda reads: reads.listings.api_key("k"),
     "audit": lambda reads: reads.audits.page("", now=NOW),
+    "oldest_due": lambda reads: reads.moments.oldest_due_at(["email", "sms"], NOW),
+    "oldest_unacknowledged": lambda reads: reads.moments.oldest_unacknowledged_at(),
+    "unreached": lambda reads: reads.moments.unreached(["ada", "bob"]),
+    "charted_periods": lambda reads: reads.figures.periods(15, since=NOW),
     "prunable_incidents": lambda reads: reads.prunable.incidents((NOW, ""), before=NOW, limit=10),
 }
 
