@@ -36,9 +36,14 @@ class Visit(Client):
 
     def send(self, page: str, path: str | None = None, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
         """Open a page, and send its form, or another form with the page's token, with these fields."""
-        (token,) = set(re.findall(r'name="csrf" value="(\w+)"', self.get(page).text))
+        token = self.token(page)
         sent = {"origin": ORIGIN, "sec-fetch-site": "same-origin", **(headers or {})}
         return self.request("POST", path or page, data={"csrf": token, **fields}, headers=sent)
+
+    def token(self, page: str) -> str:
+        """Open a page, and return the token that its forms carry."""
+        (token,) = re.findall(r'"X-CSRF-Token": "(\w+)"', self.get(page).text)
+        return str(token)
 
     def log_in(self, name: str, password: str = PASSWORD, page: str = "/login") -> httpx.Response:
         return self.send(page, "/login", name=name, password=password)

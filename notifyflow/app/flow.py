@@ -243,7 +243,11 @@ class NotifyFlow:
                 service=self._service,
                 access=self.access(),
                 users=self.users(),
-                entrance=Entrance(public_url=self._settings.public_url),
+                entrance=Entrance(
+                    public_url=self._settings.public_url,
+                    proxies=self._settings.trusted_proxies,
+                    user_header=self._settings.proxy_user_header,
+                ),
                 channels=self._runtime.channels,
                 sns=SnsReceiver.from_settings(self._settings, self._deps.clock),
                 new_id=self._deps.ids.new,

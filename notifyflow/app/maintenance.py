@@ -9,6 +9,7 @@ from notifyflow.app.database import Database
 from notifyflow.core.audit import Finding
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidAge
+from notifyflow.pipeline import users
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.forget import forget
@@ -154,6 +155,7 @@ class Maintenance:
         while strays := prune_strays(self._deps, before=before):
             yield strays
         prune_policies(self._deps)
+        users.prune(self._deps.transactions, now=self._deps.clock.now())
 
     def _open(self) -> Dependencies:
         self._database.open()

@@ -22,6 +22,7 @@ from notifyflow.cli import (
     pauses,
     screen,
     serve,
+    users,
 )
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.options import AsJson, By, as_options, flag, within
@@ -45,7 +46,7 @@ _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or
 
 for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app, overview.app, messages.app):
     app.add_typer(part)
-for group in (serve.sandbox_app, directory.app, keys.app, administration.db, configuration.app):
+for group in (serve.sandbox_app, directory.app, keys.app, users.app, administration.db, configuration.app):
     app.add_typer(group)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]

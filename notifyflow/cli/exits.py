@@ -35,6 +35,8 @@ def code_of(error: errors.NotifyflowError) -> Exit:
             | errors.IncidentResolved()
             | errors.ApiKeyNotFound()
             | errors.ApiKeyRevoked()
+            | errors.UserExists()
+            | errors.UserNotFound()
             | errors.RecipientInUse()
             | errors.WrongEnvironment()
             | errors.DatabaseInUse()

@@ -37,7 +37,7 @@ def up(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
 @app.command()
 def web(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run the web service alone: callbacks, acknowledgements and the API; workers deliver."""
+    """Run the web service alone: callbacks, acknowledgements, the API and the dashboard; workers deliver."""
     _serve(host, port, lambda flow: None)
 
 
@@ -63,7 +63,15 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
         with serving.served(application, listening, bounds):
             is_over = serving.expect_signal()
             screen.out.print(f"Listening on {serving.url_of(listening)}")
+            _offer_setup(flow, settings.public_url or serving.url_of(listening))
             is_over.wait()
+
+
+def _offer_setup(flow: "notifyflow.NotifyFlow", url: str) -> None:
+    """Print the link that makes the first user of the dashboard, while there is none."""
+    if token := flow.users().offer_setup():
+        text = f"Nobody can use the dashboard yet. Make its first user within an hour: {url.rstrip('/')}/setup/{token}"
+        screen.out.print(text, soft_wrap=True, markup=False)
 
 
 @sandbox_app.callback()

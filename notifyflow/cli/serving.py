@@ -66,6 +66,7 @@ def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None
         ws="none",
         access_log=False,  # the path of a magic link is a secret
         server_header=False,
+        proxy_headers=False,  # which proxies are trusted is a setting of ours
         log_config=None,  # its lines look like ours
         log_level="warning",
         backlog=_BURST,  # so many may be accepted before any is counted

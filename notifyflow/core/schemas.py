@@ -350,6 +350,19 @@ class FindingDocument(Document):
     what: str
 
 
+class UserDocument(Document):
+    """A user of the dashboard, without the hash of their password."""
+
+    id: str
+    name: str
+    role: str
+    namespaces: Annotated[list[str] | None, BeforeValidator(lambda names: names if names is None else sorted(names))]
+    recipient: str | None = Field(validation_alias="recipient_id")
+    created_at: datetime
+    disabled_at: datetime | None
+    logged_in_at: datetime | None
+
+
 class ApiKeyDocument(Document):
     """An API key, without its hash."""
 

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from notifyflow.core.intake.validation import id_faults
-from notifyflow.core.namespaces import SHARED
-from notifyflow.core.wording.text import one_line
+from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.errors import Fault
 
 IDLE_FOR = timedelta(days=7)
@@ -128,8 +127,13 @@ class Session:
 
 
 def spell(name: str) -> str:
-    """Return a name as it is stored: on one line and in lower case, so that nobody has to remember how it was typed."""
-    return one_line(name).lower()
+    """Return a name as it is stored: in lower case, so that nobody has to remember how it was typed."""
+    return name.strip().lower()
+
+
+def reached(namespaces: Collection[str]) -> frozenset[str] | None:
+    """Return the namespaces of a user as they are stored, where ``*`` stands for all."""
+    return None if ALL in namespaces else frozenset(namespaces)
 
 
 def faults(

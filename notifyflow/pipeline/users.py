@@ -1,4 +1,4 @@
-"""Stores users and their sessions; whoever may not log in any more, or may do something else, is logged out."""
+"""Stores users and their sessions; a user who is changed is logged out everywhere."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -67,6 +67,7 @@ def log_in(transactions: Transactions, name: str, password: str, session: Sessio
         user = ledger.users.lock(name)
         if user is None or user.password != password or user.disabled_at is not None:
             return False
+        ledger.users.prune(now=session.created_at)
         ledger.users.note_login(user.id, at=session.created_at)
         ledger.users.begin_session(session)
         return True
@@ -74,9 +75,14 @@ def log_in(transactions: Transactions, name: str, password: str, session: Sessio
     return transactions.run(body)
 
 
-def log_out(transactions: Transactions, digest: str) -> None:
-    """End a session."""
-    transactions.run(lambda ledger: ledger.users.end_session(digest))
+def log_out(transactions: Transactions, digest: str) -> str | None:
+    """End a session; return whose it was, or None if there is no such session."""
+    return transactions.run(lambda ledger: ledger.users.end_session(digest))
+
+
+def prune(transactions: Transactions, *, now: datetime) -> None:
+    """Delete sessions that are over, and links that made no user in their time."""
+    transactions.run(lambda ledger: ledger.users.prune(now=now))
 
 
 def note_use(transactions: Transactions, digest: str, *, now: datetime) -> None:

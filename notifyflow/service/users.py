@@ -1,13 +1,14 @@
 """The users of the dashboard: make and change them, log them in and out, and recognise them."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from notifyflow.core import users as rules
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.users import NOTE_USE_EVERY, SETUP_FOR, Role, Session, User, Visitor
-from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
+from notifyflow.errors import Fault, InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
 from notifyflow.log import get_logger
 from notifyflow.pipeline import users as stored
 from notifyflow.service.allowances import Allowances
@@ -79,6 +80,61 @@ class Users:
         _log.info("app.user_added", user_id=user.id, role=role)
         return user
 
+    def change(
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        namespaces: Collection[str] | None = None,
+        recipient_id: str | None = None,
+    ) -> User:
+        """Change what a user may do; their sessions end. What is None stays as it is.
+
+        Args:
+            name: The user's name.
+            role: What the user may do.
+            namespaces: The namespaces whose incidents the user sees; ``*`` for all.
+            recipient_id: The recipient whom the user is; empty for none.
+
+        Raises:
+            UserNotFound: When there is no such user.
+            InvalidUser: When a namespace or the recipient is invalid.
+        """
+        changed: dict[str, Any] = {}
+        if role is not None:
+            changed["role"] = role
+        if namespaces is not None:
+            changed["namespaces"] = rules.reached(namespaces)
+        if recipient_id is not None:
+            changed["recipient_id"] = recipient_id or None
+        _insist(rules.faults(namespaces=changed.get("namespaces") or (), recipient_id=changed.get("recipient_id")))
+        return self._change(name, "changed", lambda user: replace(user, **changed))
+
+    def set_password(self, name: str, password: str) -> User:
+        """Give a user another password; their sessions end.
+
+        Raises:
+            UserNotFound: When there is no such user.
+            InvalidUser: When the password is too short or too long.
+        """
+        _insist(rules.faults(password=password))
+        hashed = self._passwords.hash(password)
+        return self._change(name, "password", lambda user: replace(user, password=hashed))
+
+    def disable(self, name: str) -> User:
+        """Let a user log in no more; their sessions end. Raise ``UserNotFound`` when there is no such user."""
+        now = self._clock.now()
+        return self._change(name, "disabled", lambda user: replace(user, disabled_at=user.disabled_at or now))
+
+    def enable(self, name: str) -> User:
+        """Let a user log in again. Raise ``UserNotFound`` when there is no such user."""
+        return self._change(name, "enabled", lambda user: replace(user, disabled_at=None))
+
+    def remove(self, name: str) -> None:
+        """Delete a user; their sessions end. Raise ``UserNotFound`` when there is no such user."""
+        user = stored.remove(self._store, rules.spell(name))
+        _log.info("app.user_removed", user_id=user.id)
+
     def users(self) -> Sequence[User]:
         """Return all users, by name."""
         return self._store.read(lambda reads: reads.users.all())
@@ -120,7 +176,8 @@ class Users:
 
     def log_out(self, token: str) -> None:
         """End a session."""
-        stored.log_out(self._store, rules.digest(token))
+        if user_id := stored.log_out(self._store, rules.digest(token)):
+            _log.info("app.logged_out", user_id=user_id)
 
     def visit(self, token: str) -> Visitor:
         """Return the user of a session as a visitor.
@@ -191,9 +248,7 @@ class Users:
         recipient_id: str | None = None,
     ) -> User:
         spelled = rules.spell(name)
-        faults = tuple(rules.faults(name=spelled, password=password, namespaces=namespaces or (), recipient_id=recipient_id))
-        if faults:
-            raise InvalidUser(faults)
+        _insist(rules.faults(name=spelled, password=password, namespaces=namespaces or (), recipient_id=recipient_id))
         return User(
             id=self._ids.new(),
             name=spelled,
@@ -203,6 +258,11 @@ class Users:
             password=None if password is None else self._passwords.hash(password),
             created_at=self._clock.now(),
         )
+
+    def _change(self, name: str, what: str, edit: Callable[[User], User]) -> User:
+        user = stored.change(self._store, rules.spell(name), edit)
+        _log.info("app.user_changed", user_id=user.id, change=what)
+        return user
 
     def _new_session(self, user_id: str) -> tuple[Session, str]:
         token, now = self._new_secret(), self._clock.now()
@@ -215,3 +275,8 @@ class Users:
         if wait_s:
             _log.warning("app.login_limited", wait_s=wait_s)
             raise TooManyLogins(wait_s)
+
+
+def _insist(faults: Iterable[Fault]) -> None:
+    if found := tuple(faults):
+        raise InvalidUser(found)

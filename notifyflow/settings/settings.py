@@ -185,6 +185,13 @@ class Settings(BaseSettings):
         default=1_000, description="concurrent connections to the web service, 1 to 100000"
     )
 
+    trusted_proxies: Annotated[Networks, require(lambda those: all(each.prefixlen for each in those), "is everybody")] = Field(
+        default=(), description="addresses or networks of the reverse proxies whose X-Forwarded-For and user header are trusted"
+    )
+    proxy_user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] | None = Field(
+        default=None, description="the name of the header in which a trusted proxy gives the name of the user"
+    )
+
     def __init__(self, **values: Any) -> None:
         """Take settings by name, and what is not given from the environment; secrets, paths and lists also as plain text."""
         super().__init__(**values)
@@ -277,4 +284,7 @@ def _contradictions(settings: Settings) -> list[Fault]:
     if settings.lease_s < least_s:
         what = f"{settings.lease_s:g} s is less than the {least_s:g} s that a send and its two transactions may take"
         faults.append(Fault(PREFIX + "LEASE_S", what, "Raise it, or lower CONNECT_TIMEOUT_S and READ_TIMEOUT_S"))
+    if settings.proxy_user_header is not None and not settings.trusted_proxies:
+        what = "is set, but no proxy is trusted, so that nobody could log in"
+        faults.append(Fault(PREFIX + "PROXY_USER_HEADER", what, f"List the proxies in {PREFIX}TRUSTED_PROXIES, or unset it"))
     return faults

@@ -89,9 +89,11 @@ class Users(Part):
         """Note when a session was used."""
         self._unit.execute(SessionRow.update(used_at=at).where(SessionRow.digest == digest))
 
-    def end_session(self, digest: str) -> None:
-        """Delete a session."""
+    def end_session(self, digest: str) -> str | None:
+        """Delete a session; return whose it was, or None if there is no such session."""
+        row = self._unit.first(SessionRow.select(SessionRow.user_id).where(SessionRow.digest == digest))
         self._unit.execute(SessionRow.delete().where(SessionRow.digest == digest))
+        return None if row is None else str(row["user_id"])
 
     def end_sessions(self, user_id: str) -> None:
         """Delete all sessions of a user."""
@@ -110,15 +112,12 @@ class Users(Part):
         """Delete all links that make the first user."""
         self._unit.execute(SetupRow.delete())
 
-    def prune(self, *, now: datetime) -> int:
-        """Delete what is over: sessions, which are counted, and links that made no user."""
+    def prune(self, *, now: datetime) -> None:
+        """Delete sessions that are over, and links that made no user in their time."""
         self._unit.execute(SetupRow.delete().where(SetupRow.expires_at <= now))
-        return self._unit.execute(SessionRow.delete().where(is_over(now)))
-
-
-def is_over(now: datetime) -> Any:
-    """Return the condition that a session was idle for too long, or is too old."""
-    return (SessionRow.used_at <= now - IDLE_FOR) | (SessionRow.created_at <= now - VALID_FOR)
+        self._unit.execute(
+            SessionRow.delete().where((SessionRow.used_at <= now - IDLE_FOR) | (SessionRow.created_at <= now - VALID_FOR))
+        )
 
 
 def _user(row: Any) -> User | None:

@@ -26,6 +26,7 @@ class Bulkhead:
 
     def __init__(self) -> None:
         self._threads = CapacityLimiter(_AT_A_TIME)
+        self._hashes = 0  # that run or wait
         self._threads_for_hashes = CapacityLimiter(_HASHES_AT_A_TIME)  # each hash of a password takes 19 MiB
         self._thread_for_large = CapacityLimiter(1)  # one large body at a time: parsed, it takes many times its size
         self.room = Room(64 * _MIB)
@@ -41,6 +42,10 @@ class Bulkhead:
         Raises:
             TooManyLogins: When too many wait already.
         """
-        if self._threads_for_hashes.statistics().tasks_waiting >= _MOST_WAITING:
+        if self._hashes >= _HASHES_AT_A_TIME + _MOST_WAITING:
             raise TooManyLogins(1)
-        return await to_thread.run_sync(work, limiter=self._threads_for_hashes)
+        self._hashes += 1
+        try:
+            return await to_thread.run_sync(work, limiter=self._threads_for_hashes)
+        finally:
+            self._hashes -= 1

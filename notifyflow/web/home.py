@@ -1,10 +1,12 @@
-"""The page of ``/``: what runs here, and where to look next."""
+"""The page of ``/``: what runs here, and where to log in; whoever is logged in is sent to the incidents."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from notifyflow.web import pages
 from notifyflow.web.context import Context
+from notifyflow.web.dashboard import respond
+from notifyflow.web.dashboard.visitors import recognise
 
 
 def router(context: Context) -> APIRouter:
@@ -13,7 +15,7 @@ def router(context: Context) -> APIRouter:
     page = pages.render("home.html", {"version": context.version, "notice": context.notice})
 
     @routes.api_route("/", methods=["GET", "HEAD"])
-    def show() -> Response:
-        return HTMLResponse(page)
+    def show(request: Request) -> Response:
+        return respond.redirect("incidents") if recognise(context, request).visitor else HTMLResponse(page)
 
     return routes

@@ -6,7 +6,7 @@ that a listed proxy sends.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -22,6 +22,8 @@ _SITES = frozenset({"same-origin", "none"})
 _PORTS = {"http": "80", "https": "443"}
 _HOME_PREFIX = 64
 """How many bits of an IPv6 address belong to one client, which may choose the others (RFC 6177)."""
+
+_LONGEST_ADDRESS = 100
 
 Network = IPv4Network | IPv6Network
 
@@ -117,11 +119,8 @@ class Entrance:
         return names[0].encode("latin-1").decode("utf-8", "replace") if len(names) == 1 else ""
 
     def _is_proxy(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self.proxies)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self.proxies)
 
 
 def _origin_of(url: str) -> str:
@@ -132,9 +131,17 @@ def _origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def _network_of(address: str) -> str:
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """Return an address; one of IPv4 in the form of IPv6 (RFC 4291, section 2.5.5.2) as one of IPv4."""
     try:
         parsed = ip_address(address)
     except ValueError:
-        return address[:100]
-    return str(ip_network((parsed, _HOME_PREFIX), strict=False)) if parsed.version == 6 else address
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
+
+
+def _network_of(address: str) -> str:
+    parsed = _parsed(address)
+    if parsed is None:
+        return address[:_LONGEST_ADDRESS]
+    return str(IPv6Network((parsed, _HOME_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed)

@@ -154,13 +154,13 @@ def test_another_site_can_neither_log_in_nor_out(system: System, headers: dict[s
 
 def test_a_form_needs_the_token_of_its_own_browser(system: System):
     browser, other = system.logged_in(), system.browser()
-    (token,) = set(re.findall(r'name="csrf" value="(\w+)"', other.get("/login").text))
+    token = other.token("/login")
     headers = {"origin": ORIGIN}
     for fields in ({}, {"csrf": ""}, {"csrf": token}):
         assert browser.post("/logout", data=fields, headers=headers).status_code == 403
     assert browser.post("/logout", data={}).status_code == 403  # no browser leaves out both headers
     assert is_logged_in(browser)
-    (own,) = set(re.findall(r'name="csrf" value="(\w+)"', browser.get("/setup/x").text))
+    own = browser.token("/setup/x")
     assert browser.post("/logout", headers={**headers, "x-csrf-token": own}).status_code == 303
 
 
@@ -193,7 +193,7 @@ def test_the_first_link_is_void_after_an_hour_or_with_a_user(system: System):
     fresh = users.offer_setup()
     assert fresh not in (old, other)
     page = system.browser()
-    (form,) = set(re.findall(r'name="csrf" value="(\w+)"', page.get(f"/setup/{fresh}").text))
+    form = page.token(f"/setup/{fresh}")
     users.add("ada", Role.VIEWER, password=PASSWORD)
     taken = page.post(f"/setup/{fresh}", data={"csrf": form, "name": "eve", "password": PASSWORD}, headers={"origin": ORIGIN})
     assert taken.status_code == 410

@@ -14,7 +14,7 @@ def test_the_start_page_says_what_runs_here_and_in_which_version(client: Client)
     assert client.request("HEAD", "/").status_code == 200
 
 
-@pytest.mark.parametrize("link", ["livez", "readyz", "v1/openapi.json"])
+@pytest.mark.parametrize("link", ["livez", "readyz", "v1/openapi.json", "login"])
 def test_each_link_of_the_start_page_leads_somewhere_also_below_the_prefix_of_a_proxy(client: Client, link: str):
     assert re.search(f'<a href="{link}">', client.get("/").text)
     assert client.get(f"/{link}").status_code == 200
