@@ -247,7 +247,10 @@ class Describer:
             or self._status.facts.state is not IncidentState.OPEN
         ):
             return "was not needed"
-        return "opens if " + " or ".join(map(_condition, tier.rules)) if number > facts.tier else "no page"
+        if number <= facts.tier:
+            return "no page"
+        ways = len(set(facts.policy.tiers[number - 2].channels) & set(escalation.contact.addresses))
+        return "opens if " + " or ".join(_condition(rule, ways) for rule in tier.rules)
 
     # -- notifications and attempts
 
@@ -330,7 +333,9 @@ def _coded(code: str, meaning: str) -> str:
     return f"{code}: {meaning}" if code and meaning else code or meaning
 
 
-def _condition(rule: Rule) -> str:
+def _condition(rule: Rule, ways: int) -> str:
+    """Return when a rule opens a tier, if the tier before has that many ways; more than these cannot fail."""
     if isinstance(rule, Failed):
-        return f"{rule.at_least} fail" if rule.at_least > 1 else "one fails"
+        needed = min(rule.at_least, ways)
+        return f"{needed} fail" if needed > 1 else "one fails"
     return f"nobody acknowledges within {text.duration(rule.after)} of the start"

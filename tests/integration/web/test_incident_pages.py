@@ -169,6 +169,15 @@ def test_what_comes_next_is_said_with_its_time(driver: Driver) -> None:
     assert 'data-live="moving"' in seen.page
 
 
+@pytest.mark.parametrize(("slack", "condition"), [(None, "sms: opens if one fails"), ("C0123456789", "sms: opens if 2 fail")])
+def test_a_tier_opens_if_as_many_ways_fail_as_a_recipient_has(driver: Driver, slack: str | None, condition: str) -> None:
+    driver.flow.notify(DOWN, [Recipient(id="ada", email="ada@example.com", phone="+15005550011", slack=slack)])
+    driver.deliver()
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert condition in seen.words
+
+
 def test_times_are_those_of_the_visitors_zone(driver: Driver) -> None:
     driver.flow.notify(DOWN, [ADA], policy="insistent")
     driver.deliver()
