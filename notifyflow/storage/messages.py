@@ -1,7 +1,8 @@
 """Reads the message log page by page; a page takes a fixed number of queries, and searches a limited part of the history.
 
-Most pages walk notifications by id, which sorts by time. The messages of a recipient are walked by round, and those of a key by
-incident: the newest round or incident comes first, and in it the newest notification.
+Most pages walk notifications by id, which sorts by time; what is still open is walked alone, however old it is. The messages of
+a recipient are walked by round, and those of a key by incident: the newest round or incident comes first, and in it the newest
+notification.
 """
 
 import json
@@ -14,7 +15,9 @@ from peewee import JOIN, SQL, Expression, Field, Select, fn
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.model import IN_PROGRESS
 from notifyflow.errors import Fault, InvalidRequest
+from notifyflow.storage.conditions import RUNNING
 from notifyflow.storage.fields import InstantField, instant_text, read_instant
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow
 from notifyflow.storage.rows import BY_ID, Reader, select
@@ -136,6 +139,8 @@ def _walk(wanted: MessageFilter) -> _Walk:
     if wanted.recipient_id:
         is_theirs = EscalationRow.recipient_id == wanted.recipient_id
         return _by_parent(EscalationRow, EscalationRow.started_at, "escalation_id", is_theirs)
+    if wanted.states and wanted.states <= IN_PROGRESS:
+        return _by_id(NotificationRow.id.in_(_open()))
     ids = NotificationRow.id
     bounds = [ids >= _first_id(wanted.since)] if wanted.since else []
     return _by_id(*bounds, *([ids < _first_id(wanted.until + _DRAWN_WITHIN)] if wanted.until else []))
@@ -166,6 +171,13 @@ def _with_reference(provider_ref: str) -> Select:
     providers = ProviderHealthRow.select(ProviderHealthRow.provider)
     is_it = (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
     return AttemptRow.select(AttemptRow.notification_id).where(AttemptRow.provider.in_(providers), is_it)
+
+
+def _open() -> Any:
+    """Select the notifications that are queued or being sent; each half has an index of its own."""
+    queued = NotificationRow.alias()
+    waiting = queued.select(queued.id).where(queued.state == SQL("'QUEUED'"))
+    return waiting.union_all(AttemptRow.select(AttemptRow.notification_id).where(RUNNING))
 
 
 def _conditions(wanted: MessageFilter) -> Iterator[Expression]:

@@ -15,8 +15,8 @@ from notifyflow.errors import InvalidRequest
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW, escalation
-from tests.integration.storage.history import MINUTE, STATES, Log
-from tests.integration.storage.samples import a_page, begin
+from tests.integration.storage.history import MINUTE, STATES, Log, an_id
+from tests.integration.storage.samples import a_page, begin, claim
 from tests.statuses import EVENT
 
 
@@ -108,6 +108,21 @@ def test_a_search_ends_after_a_while_and_says_where(log: Log) -> None:
     assert [each.facts.id for each in second.messages] == [old]
     last = log.page(second.older, searched=3, states=frozenset({NotificationState.FAILED}))
     assert (last.messages, last.older, last.searched_to) == ((), None, None)
+
+
+def test_what_is_still_open_is_found_however_old_it_is(log: Log) -> None:
+    begin(log.store, a_page(1, id=an_id(NOW, 1)), a_page(2, id=an_id(NOW, 2)), a_page(3, id=an_id(NOW, 3)))
+    log.store.run(lambda ledger: claim(ledger, ledger.notifications.lock(an_id(NOW, 2))))
+    for _ in range(5):
+        log.add()
+
+    def found(*states: NotificationState) -> list[str]:
+        return [each.facts.id for each in log.page(searched=3, states=frozenset(states)).messages]
+
+    assert found(NotificationState.QUEUED) == [an_id(NOW, 3), an_id(NOW, 1)]
+    assert found(NotificationState.SENDING) == [an_id(NOW, 2)]
+    assert found(NotificationState.SENDING, NotificationState.QUEUED) == [an_id(NOW, 3), an_id(NOW, 2), an_id(NOW, 1)]
+    assert found(NotificationState.QUEUED, NotificationState.FAILED) == []
 
 
 @pytest.mark.parametrize("before", ["", "[", "1", '["a", "b"]', "[1]", '{"a": 1}'])

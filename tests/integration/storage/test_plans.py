@@ -24,6 +24,7 @@ from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim
 
 SECOND = timedelta(seconds=1)
+QUEUED = MessageFilter(states=frozenset({NotificationState.QUEUED}))
 FAILED = MessageFilter(states=frozenset({NotificationState.FAILED}), text="landline", evidence=frozenset({Evidence.CARRIER}))
 RESOLVED = """
     INSERT INTO notifyflow_incident
@@ -115,6 +116,7 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "recipient": lambda reads: reads.listings.recipient("ada", since=NOW),
     "messages": lambda reads: reads.messages.page(MessageFilter(), before='["n3"]', limit=10),
     "failed_messages": lambda reads: reads.messages.page(FAILED, before=None, limit=10, searched=2),
+    "open_messages": lambda reads: reads.messages.page(QUEUED, before=None, limit=10, searched=2),
     "messages_of_a_recipient": lambda reads: reads.messages.page(MessageFilter(recipient_id="ada"), before=None, limit=10),
     "messages_of_a_key": lambda reads: reads.messages.page(MessageFilter(key="db-1"), before=None, limit=10),
     "message_of_a_reference": lambda reads: reads.messages.page(MessageFilter(provider_ref="r"), before=None, limit=10),

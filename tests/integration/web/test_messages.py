@@ -112,6 +112,20 @@ def test_a_filter_stands_in_the_url_and_in_the_form(system: System) -> None:
     assert "No message is like this." in browser.get("/messages?ref=unknown").text
 
 
+def test_times_are_in_the_zone_of_the_visitor(system: System) -> None:
+    system.page("db-1")
+    browser = system.visit()
+    known = browser.get("/messages").headers["etag"]
+    browser.cookies["notifyflow_zone"] = "Asia/Kolkata"
+    page = browser.request("GET", "/messages", headers={"if-none-match": known})
+    assert page.status_code == 200
+    assert "2026-11-25 08:30:00" in page.text
+    assert "times in Asia/Kolkata" in page.text
+    assert "db-1" in browser.get("/messages?recipient=ada&since=2026-11-25T08:29").text
+    assert "No message is like this." in browser.get("/messages?recipient=ada&since=2026-11-25T08:31").text
+    assert len(rows(browser.get("/messages.csv?recipient=ada&until=2026-11-25T08:31").text)) == 1
+
+
 @pytest.mark.parametrize("query", ["state=lost", "evidence=x", "since=yesterday", "unknown=1", f"key={'x' * 256}", "cursor=abc"])
 def test_a_filter_that_is_not_known_is_refused(system: System, query: str) -> None:
     browser = system.visit()
