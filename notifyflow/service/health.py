@@ -23,14 +23,8 @@ class Health:
 
         def query(reads: Reads) -> Vitals:
             queues, is_cut = reads.signs.queues(now)
-            calls, since = reads.signs.calls()
             providers = tuple(
-                ProviderVitals(
-                    health=health,
-                    limit=self._deps.limit_of(health.provider),
-                    calls=calls.get((health.channel, health.provider)),
-                )
-                for health in reads.signs.providers()
+                ProviderVitals(health=health, limit=self._deps.limit_of(health.provider)) for health in reads.signs.providers()
             )
             return Vitals(
                 now=now,
@@ -39,7 +33,6 @@ class Health:
                 is_queue_cut=is_cut,
                 pauses=reads.signs.pauses(now),
                 providers=providers,
-                calls_since=since,
                 unreached=len(reads.people.unreached_ids(None, limit=MOST_UNREACHED)),
             )
 

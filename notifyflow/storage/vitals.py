@@ -1,38 +1,16 @@
 """Reads what the page Health shows, each from an index and a limited number of rows."""
 
-from collections import defaultdict
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from peewee import SQL, IntegerField, Select, fn
+from peewee import SQL, Select, fn
 
-from notifyflow.core.model import AttemptState
 from notifyflow.core.pauses import Pause
 from notifyflow.core.provider_health import ProviderHealth
-from notifyflow.core.vitals import CALLS, COUNTED, Calls, Queue, quantile
+from notifyflow.core.vitals import COUNTED, Queue
 from notifyflow.storage.conditions import QUEUED, URGENCY, is_free
 from notifyflow.storage.fields import read_instant
-from notifyflow.storage.models import AttemptRow, NotificationRow, PauseRow, ProviderHealthRow
+from notifyflow.storage.models import NotificationRow, PauseRow, ProviderHealthRow
 from notifyflow.storage.rows import Reader
-from notifyflow.storage.statements import Statement
-
-_CALLS = Statement(
-    lambda param: (
-        AttemptRow.select(
-            NotificationRow.channel,
-            AttemptRow.provider,
-            AttemptRow.started_at,
-            AttemptRow.ended_at,
-            AttemptRow.evidence,
-            AttemptRow.is_our_fault,
-            AttemptRow.is_doubted,
-        )
-        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-        .where(AttemptRow.state == SQL(f"'{AttemptState.RECORDED.value}'"))
-        .order_by(AttemptRow.id.desc())
-        .limit(param(IntegerField()))
-    )
-)
 
 
 class Signs(Reader):
@@ -66,26 +44,3 @@ class Signs(Reader):
         """Read the health of all providers that were ever used, by channel."""
         query = ProviderHealthRow.select().order_by(ProviderHealthRow.channel, ProviderHealthRow.provider)
         return tuple(ProviderHealth(**row) for row in self._source.rows(query))
-
-    def calls(self) -> tuple[dict[tuple[str, str], Calls], datetime | None]:
-        """Summarise the newest calls by channel and provider; return when the oldest of them began, too."""
-        rows = self._source.rows(_CALLS(CALLS))
-        of: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        for row in rows:
-            of[row["channel"], row["provider"]].append(row)
-        found = {place: _summary(*place, mine) for place, mine in of.items()}
-        return found, min((row["started_at"] for row in rows), default=None)
-
-
-def _summary(channel: str, provider: str, rows: list[dict[str, Any]]) -> Calls:
-    spans = sorted(max(row["ended_at"] - row["started_at"], timedelta()) for row in rows)
-    return Calls(
-        channel=channel,
-        provider=provider,
-        count=len(rows),
-        accepted=sum(row["evidence"] is not None for row in rows),
-        refused_us=sum(row["is_our_fault"] for row in rows),
-        doubted=sum(row["is_doubted"] for row in rows),
-        median=quantile(spans, 0.5),
-        slow=quantile(spans, 0.95),
-    )

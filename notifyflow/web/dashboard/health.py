@@ -1,20 +1,25 @@
-"""The health of the whole system: the sweeper, the queue, the providers, the pauses."""
+"""The health of the whole system: the sweeper, the queue, the providers, the pauses, and how long pages take."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
+from notifyflow.core.charts import Charts, ProviderFigures, Window
+from notifyflow.core.figures import Outcome
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.provider_health import Circuit, circuit, used
 from notifyflow.core.users import Role, Visitor
-from notifyflow.core.vitals import CALLS, COUNTED, Calls, ProviderVitals, Vitals
+from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.core.wording import text
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
+from notifyflow.web.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
+from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit
 
 _SWEPT_WITHIN = timedelta(seconds=30)
@@ -26,6 +31,14 @@ _CIRCUITS = {
     Circuit.OPEN: ("✕", "open", "bad"),
 }
 _WHY = {DeferralReason.CIRCUIT: "it does not answer", DeferralReason.SUSPENSION: "it refuses us"}
+
+
+class Span(StrEnum):
+    """How far back the figures go."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +64,9 @@ class Row:
     why: str
     used: int
     limit: int
-    calls: Calls | None
+    made: int
     accepted: str
+    in_doubt: int
     median: str
     slow: str
 
@@ -62,18 +76,36 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/health")
-    def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
-        vitals = context.service.health.vitals()
+    def show(
+        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
+        request: Request,
+        window: Annotated[Span, Query()] = Span.DAY,
+    ) -> Response:
+        zone = zone_of(request)
+        vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
         values = {
             "vitals": vitals,
             "signs": list(_signs(vitals)),
-            "providers": [_row(each, vitals.now) for each in vitals.providers],
+            "providers": list(_rows(vitals, figures)),
             "counted": COUNTED,
-            "calls": CALLS,
+            "window": window,
+            "windows": list(Span),
+            "charts": list(_charts(figures, vitals.now, zone)),
+            "folded_at": figures.folded_at,
+            "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         }
         return respond.page(request, visitor, "health.html", values)
 
     return routes
+
+
+def _charts(figures: Charts, now: datetime, zone: tzinfo) -> Iterator[Chart]:
+    for id_, title, meaning, courses in (
+        ("accepted", "Accepted", "From the creation of a page to its first acceptance by a provider", figures.accepted),
+        ("delivered", "Delivered", "From the creation of a page to its first proven delivery", figures.delivered),
+        ("human", "Acknowledged", "From the moment an incident pages to the first acknowledgement", figures.human),
+    ):
+        yield chart(id_, title, meaning, courses, figures.window, now, zone)
 
 
 def _signs(vitals: Vitals) -> Iterator[Sign]:
@@ -109,8 +141,14 @@ def _signs(vitals: Vitals) -> Iterator[Sign]:
     )
 
 
-def _row(vitals: ProviderVitals, now: datetime) -> Row:
-    health, calls = vitals.health, vitals.calls
+def _rows(vitals: Vitals, figures: Charts) -> Iterator[Row]:
+    calls = {(each.channel, each.provider): each for each in figures.providers}
+    for each in vitals.providers:
+        yield _row(each, calls.get((each.health.channel, each.health.provider)), vitals.now)
+
+
+def _row(vitals: ProviderVitals, calls: ProviderFigures | None, now: datetime) -> Row:
+    health = vitals.health
     sign, word, tone = _CIRCUITS[circuit(health, now)]
     waits = health.throttled_until is not None and health.throttled_until > now
     return Row(
@@ -122,18 +160,13 @@ def _row(vitals: ProviderVitals, now: datetime) -> Row:
         why=_WHY[health.circuit_opened_by] if health.circuit_opened_by else "it asked to wait" if waits else "",
         used=used(health, now),
         limit=vitals.limit,
-        calls=calls,
-        accepted=f"{100 * calls.accepted / calls.count:.0f} %" if calls else "",
-        median=_brief(calls.median) if calls else "",
-        slow=_brief(calls.slow) if calls else "",
+        made=calls.made if calls else 0,
+        accepted=f"{100 * calls.success:.0f} %" if calls and calls.success is not None else "–",
+        in_doubt=calls.outcomes.get(Outcome.IN_DOUBT, 0) if calls else 0,
+        median=spell(calls.took.whole.p50_s if calls else None),
+        slow=spell(calls.took.whole.p95_s if calls else None),
     )
 
 
 def _ago(span: timedelta) -> str:
     return text.duration(max(span, timedelta()))
-
-
-def _brief(span: timedelta) -> str:
-    """Return the time that a call took: ``45 ms``, ``1.2 s``."""
-    seconds = span.total_seconds()
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

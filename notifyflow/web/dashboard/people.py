@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -21,6 +21,7 @@ from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.errors import InvalidIncident, RecipientUnknown, TooManyTests
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
+from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit, form_of
 
 _ON_A_PAGE = 20
@@ -145,14 +146,14 @@ def router(context: Context) -> APIRouter:
 def _page(
     context: Context, visitor: Visitor, request: Request, recipient_id: str, *, fault: str = "", status: int = 200
 ) -> Response:
-    people, now = context.service.people, context.access.now()
+    people, now, zone = context.service.people, context.access.now(), zone_of(request)
     person = people.find(recipient_id, visitor.namespaces)
     if person is None:
         raise HTTPException(404, "Nobody is known by this id.")
     last = people.last_test(recipient_id, visitor.namespaces)
     values = {
         "person": shown(person, context.channels, now),
-        "test": last and tested(last, now),
+        "test": last and tested(last, now, zone),
         "may_test": visitor.may(Role.RESPONDER),
         "fault": fault,
         "rounds": ROUNDS,
@@ -249,7 +250,7 @@ def _age(span: timedelta) -> str:
 # What a page shows of a test
 
 
-def tested(status: IncidentStatus, now: datetime) -> Test:
+def tested(status: IncidentStatus, now: datetime, zone: tzinfo) -> Test:
     """Return a test as the page shows it."""
     facts = status.facts
     rows = [row for escalation in status.escalations for row in escalation.notifications if row.tier is not None]
@@ -258,18 +259,18 @@ def tested(status: IncidentStatus, now: datetime) -> Test:
         title=status.content.title,
         at=facts.opened_at,
         outcomes=tuple(Outcome(channel=row.channel, state=row.state, said=_said(row)) for row in rows),
-        answer=_answer(status),
+        answer=_answer(status, zone),
         is_moving=now - facts.opened_at < _WATCHED_FOR and facts.state is IncidentState.OPEN and any(map(_may_move, rows)),
         is_over=facts.state is IncidentState.RESOLVED,
     )
 
 
-def _answer(status: IncidentStatus) -> str:
+def _answer(status: IncidentStatus, zone: tzinfo) -> str:
     facts, own = status.facts, {each.facts.recipient_id for each in status.escalations}
     if facts.acknowledged_at is None:
         return "The test is over." if facts.state is IncidentState.RESOLVED else ""
     who = "They" if facts.acknowledged_by in own else facts.acknowledged_by
-    return f"{who} acknowledged it {text.instant(facts.acknowledged_at, now=facts.acknowledged_at)}."
+    return f"{who} acknowledged it on {text.moment(facts.acknowledged_at, zone)}."
 
 
 def _may_move(row: NotificationFacts) -> bool:

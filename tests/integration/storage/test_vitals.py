@@ -1,21 +1,18 @@
-"""The signs of health: queues, pauses, providers and recent calls."""
+"""The signs of health: queues, pauses and providers."""
 
 from datetime import timedelta
 
-from notifyflow.core.model import Evidence, NotificationState
+from notifyflow.core.model import NotificationState
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.vitals import Queue
 from notifyflow.storage.store import Store
 from tests.facts import NOW, seconds
-from tests.integration.storage.history import Log
 from tests.integration.storage.samples import LATER, a_page, begin
 
 
 def test_an_empty_database_has_no_signs(store: Store) -> None:
-    signs = store.read(
-        lambda reads: (reads.signs.queues(NOW), reads.signs.pauses(NOW), reads.signs.providers(), reads.signs.calls())
-    )
-    assert signs == (((), False), (), (), ({}, None))
+    signs = store.read(lambda reads: (reads.signs.queues(NOW), reads.signs.pauses(NOW), reads.signs.providers()))
+    assert signs == (((), False), (), ())
 
 
 def test_what_is_due_is_counted_by_channel_and_urgency(store: Store) -> None:
@@ -48,22 +45,7 @@ def test_pauses_in_force_are_read_the_oldest_first(store: Store) -> None:
     assert store.read(lambda reads: reads.signs.pauses(NOW + seconds(2))) == (pauses[1], pauses[0])
 
 
-def test_recent_calls_are_summarised_by_channel_and_provider(store: Store) -> None:
-    log = Log(store)
-    log.add(provider="smtp", evidence=Evidence.ACCEPTED, started_at=NOW, ended_at=NOW + seconds(1))
-    log.add(
-        *("db-1", "ada", NotificationState.FAILED),
-        provider="smtp",
-        started_at=NOW + seconds(1),
-        ended_at=NOW + seconds(4),
-        is_our_fault=True,
-        is_doubted=True,
-    )
-    log.add(channels=["sms"], provider="twilio", evidence=Evidence.CARRIER, started_at=NOW, ended_at=NOW)
-    calls, since = store.read(lambda reads: reads.signs.calls())
-    assert since == NOW
-    assert set(calls) == {("email", "smtp"), ("sms", "twilio")}
-    mine = calls["email", "smtp"]
-    assert (mine.count, mine.accepted, mine.refused_us, mine.doubted) == (2, 1, 1, 1)
-    assert (mine.median, mine.slow) == (seconds(3), seconds(3))
-    assert [each.provider for each in store.read(lambda reads: reads.signs.providers())] == ["smtp", "twilio"]
+def test_providers_that_were_ever_used_are_read_by_channel(store: Store) -> None:
+    store.run(lambda ledger: (ledger.providers.lock("sms", ["twilio"]), ledger.providers.lock("email", ["smtp", "ses"])))
+    found = store.read(lambda reads: reads.signs.providers())
+    assert [(each.channel, each.provider) for each in found] == [("email", "ses"), ("email", "smtp"), ("sms", "twilio")]
