@@ -9,6 +9,7 @@ from messages import INCIDENTS
 from notifyflow import Recipient
 from notifyflow.cli import serving
 from notifyflow.core.users import Role
+from notifyflow.pipeline.fold import fold_all
 from notifyflow.testing import Driver
 from tests.browser import Browser
 from tests.dashboard import PASSWORD
@@ -27,13 +28,16 @@ def dashboard(page: Browser) -> Iterator[Mapping[str, str]]:
         url = serving.url_of(web)
         with Driver({"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": _OPERATIONS}) as driver:
             incident_id = _let_happen(driver)
+            fold_all(driver.flow._deps)
             driver.flow.users().add("grace", Role.ADMIN, password=PASSWORD)
             with serving.served(driver.flow.asgi(), web):
                 page.open(f"{url}/login")
                 page.write("#name", "grace")
                 page.write("#password", PASSWORD)
                 page.click("form.fields button")
-                yield {"incidents": f"{url}/incidents", "incident": f"{url}/incidents/{incident_id}"}
+                paths = {"incidents": "incidents", "incident": f"incidents/{incident_id}", "messages": "messages"}
+                paths |= {"people": "people", "person": "people/ada", "health": "health?window=hour"}
+                yield {name: f"{url}/{path}" for name, path in paths.items()}
 
 
 def _let_happen(driver: Driver) -> str:

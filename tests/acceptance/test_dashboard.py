@@ -121,6 +121,40 @@ def test_the_first_user_sees_an_incident_change_takes_it_and_pages_again(stage: 
     assert {re.match(r"https?://[^/]+", address)[0] for address in page.visited if not address.startswith("data:")} == {stage.url}  # type: ignore[index]
 
 
+def test_a_responder_exports_the_log_and_sends_a_test(stage: Stage) -> None:
+    page = stage.page
+    page.open(f"{stage.url}/login?next=messages")
+    page.write("#name", "grace")
+    page.write("#password", PASSWORD)
+    page.click("form.fields button")
+    assert stage.shows(f"orders db is down {HOSTILE}")
+    assert not stage.shows("ada@example.com")
+    stage.assert_accessible()
+    page.press("#more > summary")
+    page.evaluate("document.getElementById('channel').value = 'email'")
+    page.click(".filters button")
+    assert "channel=email" in page.evaluate("location.search")
+    exported = page.evaluate("fetch(document.querySelector('a[download]').href).then(response => response.text())")
+    assert exported.startswith("notification,queued_at,recipient,")
+    assert {line.split(",")[4] for line in exported.splitlines()[1:]} == {"email"}
+
+    page.open(page.evaluate("document.querySelector('.messages a[href*=people]').href"))
+    assert stage.shows(f"Ada {HOSTILE}")
+    stage.assert_accessible()
+    stage.sandbox.script("email: ok; sms: ok; call: rings")
+    page.click(".actions button")
+    assert stage.shows(f"Test for Ada {HOSTILE}, sent by grace")
+    wait_until(lambda: stage.shows("the carrier says so"))
+    page.open(f"{stage.url}/people")
+    assert stage.shows("Everybody who was paged")
+    stage.assert_accessible()
+    page.open(f"{stage.url}/health?window=hour")
+    wait_until(lambda: page.evaluate("document.querySelectorAll('.chart circle').length") > 0)
+    stage.assert_accessible()
+    page.click(".who button")
+    assert page.troubles == []
+
+
 def test_a_page_with_faults_does_not_pass(stage: Stage) -> None:
     page = stage.page
     page.open(f"{stage.url}/login")
