@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta, tzinfo
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -35,6 +36,8 @@ _log = get_logger("notifyflow.web")
 _SOON = timedelta(minutes=1)
 _MOST_RECIPIENTS = 50
 """How many recipients the page shows at once."""
+_MOST_MOMENTS = 500
+"""How many moments of the timeline it shows at once: the latest."""
 _CROWD = 200
 """How many escalations an incident may have at most whose page is updated every other second."""
 _CLOCK_S = 2
@@ -134,20 +137,21 @@ def _values(
     facts, content, times = status.facts, status.content, Times(zone, status.facts.opened_at)
     outlook = context.service.outlook(status)
     explain = meanings(context.channels)
-    recipients = Describer(status, outlook, brief=times.brief, explain=explain).recipients()
-    moments = [
-        (times.brief(moment.at), moment, sentence(moment, name=status.name_of, brief=times.brief))
-        for moment in timeline(status, explain=explain)
-    ]
+    describer = Describer(status, outlook, brief=times.brief, explain=explain)
+    recipients = describer.recipients(most=None if shows_everybody else _MOST_RECIPIENTS)
+    moments = timeline(status, explain=explain)
+    latest = moments if shows_everybody else moments[-_MOST_MOMENTS:]
+    name_of = cache(status.name_of)
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     return {
         "facts": facts,
         "content": content,
         "look": INCIDENTS[facts.state],
         "head": _head(status, times),
-        "recipients": recipients if shows_everybody else recipients[:_MOST_RECIPIENTS],
-        "hidden": 0 if shows_everybody else max(0, len(recipients) - _MOST_RECIPIENTS),
-        "moments": moments,
+        "recipients": recipients,
+        "hidden": describer.count - len(recipients),
+        "moments": [(times.brief(each.at), each, sentence(each, name=name_of, brief=times.brief)) for each in latest],
+        "moments_before": len(moments) - len(latest),
         "arrivals": [(times.brief(each.first_at), arrivals.sentence(each, brief=times.brief)) for each in status.arrivals],
         "links": links,
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},

@@ -3,11 +3,13 @@
 It reads no rows and renders nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import (
     IN_PROGRESS,
@@ -158,15 +160,23 @@ class Describer:
         self._outlook = outlook
         self._brief = brief
         self._explain = explain
+        self._lines: dict[str, list[Transition]] = defaultdict(list)
+        for line in status.transitions:
+            self._lines[line.row_id].append(line)
+        self._by_recipient: dict[str, list[EscalationStatus]] = defaultdict(list)
+        for each in status.escalations:
+            self._by_recipient[each.contact.recipient_id].append(each)
 
-    def recipients(self) -> tuple[RecipientView, ...]:
-        """Describe the recipients, in the order in which they were added."""
-        by_recipient: dict[str, list[EscalationStatus]] = {}
-        for each in self._status.escalations:
-            by_recipient.setdefault(each.contact.recipient_id, []).append(each)
+    @property
+    def count(self) -> int:
+        """The number of recipients."""
+        return len(self._by_recipient)
+
+    def recipients(self, *, most: int | None) -> tuple[RecipientView, ...]:
+        """Describe the recipients, in the order in which they were added: the first ones, or all where ``most`` is None."""
         return tuple(
             RecipientView(id=recipient_id, name=rounds[0].contact.name, rounds=tuple(map(self._round, reversed(rounds))))
-            for recipient_id, rounds in by_recipient.items()
+            for recipient_id, rounds in islice(self._by_recipient.items(), most)
         )
 
     def _round(self, escalation: EscalationStatus) -> RoundView:
@@ -200,9 +210,7 @@ class Describer:
 
     def _ended(self, facts: EscalationFacts) -> tuple[str, ...]:
         """Return why nothing comes where a person, or a newer round, has ended it."""
-        line = next(
-            (each for each in reversed(self._status.transitions) if each.row_id == facts.id and each.event in _ENDINGS), None
-        )
+        line = next((each for each in reversed(self._lines[facts.id]) if each.event in _ENDINGS), None)
         if line is None:
             return ()
         who, at = self._status.name_of(line.detail.get("by", "")) or "somebody", self._brief(line.at)
@@ -231,7 +239,7 @@ class Describer:
 
     def _opened(self, facts: EscalationFacts, number: int, rows: Sequence[NotificationFacts]) -> str:
         at = self._brief(min(row.created_at for row in rows))
-        lines = (line for line in self._status.transitions if (line.row_id, line.event) == (facts.id, "tier_opened"))
+        lines = (line for line in self._lines[facts.id] if line.event == "tier_opened")
         why = next((line.detail.get("why", "") for line in lines if line.detail.get("tier") == str(number)), "")
         return " ".join(filter(None, (f"opened at {at}", _REASONS.get(why, ""))))
 
@@ -283,7 +291,8 @@ class Describer:
             case NotificationState.SENDING:
                 return f"{last.provider} is called"
             case _:
-                return self._reason(row, last) or row.reason
+                reason = self._reason(row, last)
+                return f"{row.reason}; the last attempt: {reason}" if row.ended and reason else reason or row.reason
 
     def _attempt(self, row: NotificationFacts, attempt: AttemptFacts) -> AttemptView:
         if attempt.state is AttemptState.NOT_SENT:
