@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.model import EscalationState
 from notifyflow.core.outlook import Coming, Premise, Wait, What
+from notifyflow.core.wording import text
+from notifyflow.core.wording.timeline import MESSAGES
 
 _SOON = timedelta(minutes=1)
 _WAITS: Mapping[Wait, str] = {
@@ -28,7 +30,7 @@ _PREMISES: Mapping[Premise, str] = {
 
 
 def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str]) -> str:
-    """Return one event that comes, with its time and condition: ``sms in 22 s unless an earlier page arrives``."""
+    """Return one event that comes, with its time and condition: ``text in 22 s unless an earlier page arrives``."""
     premise = "" if coming.premise is None else _PREMISES[coming.premise]
     wait = "" if coming.wait is None else f"(attempt {coming.attempt}: {_WAITS[coming.wait]})"
     return " ".join(part for part in (_subject(coming), _when(coming.at, now, brief), premise, wait) if part)
@@ -59,15 +61,15 @@ def sentences(
 
 
 def _subject(coming: Coming) -> str:
-    channels = ", ".join(coming.channels)
+    pages = text.listed([MESSAGES.get(channel, channel) for channel in coming.channels])
     via = f" ({coming.provider})" if coming.provider else ""
     subjects = {
-        What.ATTEMPT: channels,
-        What.TIER: channels,
-        What.DOUBT: f"{channels}{via} counts as in doubt",
-        What.OVERDUE: f"the receipt of {channels}{via} is overdue",
-        What.UNCONFIRMED: f"the receipt of {channels}{via} is no longer waited for",
-        What.EXPIRY: f"{channels} expires",
+        What.ATTEMPT: pages,
+        What.TIER: pages,
+        What.DOUBT: f"the {pages}{via} counts as in doubt",
+        What.OVERDUE: f"the receipt of the {pages}{via} is overdue",
+        What.UNCONFIRMED: f"the receipt of the {pages}{via} is no longer waited for",
+        What.EXPIRY: f"the {pages} expires",
         What.ROUND: f"round {coming.repetition}",
         What.OPERATIONS: "operations is told",
         What.END: "nothing more" if coming.state is EscalationState.REACHED else "all ways have failed",

@@ -7,7 +7,7 @@ from notifyflow.core.model import DeferralReason, EscalationState, IncidentState
 from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, Moment
 from notifyflow.core.wording.text import listed
 
-_MESSAGES: Mapping[str, str] = {
+MESSAGES: Mapping[str, str] = {
     "email": "mail",
     "sms": "text",
     "voice": "call",
@@ -15,6 +15,7 @@ _MESSAGES: Mapping[str, str] = {
     "slack": "Slack message",
     "teams": "Teams message",
 }
+"""What a page on a channel is called."""
 HOW: Mapping[str, str] = {
     Via.LINK: "with the link",
     Via.KEY: "by phone",
@@ -133,11 +134,11 @@ def _provider(moment: Moment) -> str:
 
 
 def _messages(moment: Moment) -> str:
-    return listed([_MESSAGES.get(channel, channel) for channel in moment.channels])
+    return listed([MESSAGES.get(channel, channel) for channel in moment.channels])
 
 
 def _message(moment: Moment, who: str) -> str:
-    message = _MESSAGES.get(moment.channel, f"{moment.channel} message")
+    message = MESSAGES.get(moment.channel, f"{moment.channel} message")
     match moment.kind:
         case Kind.STATUS_UPDATE:
             return f"status update to {who} ({message})"

@@ -13,6 +13,7 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFac
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import (
     IN_PROGRESS,
+    REACHING,
     AttemptState,
     EscalationState,
     Evidence,
@@ -29,7 +30,7 @@ from notifyflow.core.wording import text
 from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook
 from notifyflow.core.wording.outlook import sentence, sentences
-from notifyflow.core.wording.timeline import HOW
+from notifyflow.core.wording.timeline import HOW, MESSAGES
 
 Brief = Callable[[datetime], str]
 """Writes a time."""
@@ -195,8 +196,8 @@ class Describer:
     def _summary(self, escalation: EscalationStatus) -> str:
         facts = escalation.facts
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
-        sent = [row.channel for row in pages if row.state in (NotificationState.SENT, NotificationState.DELIVERED)]
-        failed = [row.channel for row in pages if row.state is NotificationState.FAILED]
+        sent = [MESSAGES.get(row.channel, row.channel) for row in pages if row.state in REACHING]
+        failed = [MESSAGES.get(row.channel, row.channel) for row in pages if row.state is NotificationState.FAILED]
         parts = []
         if facts.reason:
             parts.append(facts.reason)

@@ -164,8 +164,8 @@ def test_what_comes_next_is_said_with_its_time(driver: Driver) -> None:
     driver.deliver()
     seen = walk(driver)
     seen.click("orders db is down")
-    assert re.search(r"email in \d+ s \(attempt 2: the wait before the next attempt\)", seen.words)
-    assert "sms at 09:05:00 unless somebody acknowledges" in seen.words
+    assert re.search(r"mail in \d+ s \(attempt 2: the wait before the next attempt\)", seen.words)
+    assert "text at 09:05:00 unless somebody acknowledges" in seen.words
     assert 'data-live="moving"' in seen.page
 
 
@@ -183,9 +183,9 @@ def test_times_are_those_of_the_visitors_zone(driver: Driver) -> None:
     driver.deliver()
     visitor = visit(driver.flow, Role.VIEWER)
     visitor.cookies["notifyflow_zone"] = "Europe/Berlin"
-    assert "sms at 10:05:00" in visitor.get(address_of(driver)).text
+    assert "text at 10:05:00" in visitor.get(address_of(driver)).text
     visitor.cookies["notifyflow_zone"] = "../etc/passwd"
-    assert "sms at 09:05:00" in visitor.get(address_of(driver)).text
+    assert "text at 09:05:00" in visitor.get(address_of(driver)).text
 
 
 def test_the_way_that_a_notification_went_is_lit(driver: Driver) -> None:

@@ -64,8 +64,8 @@ NEXT = Outlook(
 
 def test_what_comes_next_is_shown_for_each_recipient():
     shown = drawn(OPEN, outlook=NEXT)
-    assert "next: slack in 9 s (attempt 2: deferred by an open circuit)" in shown
-    assert "sms at 03:19:03 unless somebody acknowledges" in shown
+    assert "next: Slack message in 9 s (attempt 2: deferred by an open circuit)" in shown
+    assert "text at 03:19:03 unless somebody acknowledges" in shown
     assert "next: nothing more: a page was sent" in shown
     assert "next:" not in drawn(OPEN)
 
@@ -76,9 +76,9 @@ def test_what_comes_next_is_one_document_an_event():
         "ben",
         1,
         Wait.CIRCUIT,
-        "slack in 9 s (attempt 2: deferred by an open circuit)",
+        "Slack message in 9 s (attempt 2: deferred by an open circuit)",
     )
-    assert (second.tier, second.text) == (2, "sms at 2026-11-25 02:19:03 UTC unless somebody acknowledges")
+    assert (second.tier, second.text) == (2, "text at 2026-11-25 02:19:03 UTC unless somebody acknowledges")
 
 
 def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:

@@ -154,7 +154,7 @@ def test_a_report_has_what_came_in_what_happened_and_what_comes_next():
     assert json.loads(json.dumps(document)) == document
     assert document.items() >= IncidentDocument.of(status).as_json().items()
     (next_,) = document["next"]
-    assert (next_["recipient"], next_["what"], next_["text"]) == ("ben", "tier", "sms now")
+    assert (next_["recipient"], next_["what"], next_["text"]) == ("ben", "tier", "text now")
     opened, refused = document["timeline"]
     assert (opened["machine"], opened["recipient"], opened["tone"]) == ("incident", None, "plain")
     assert (refused["recipient"], refused["channel"], refused["code"]) == ("ben", "slack", "404")

@@ -74,7 +74,7 @@ def test_the_summary_says_what_went_out_what_failed_and_since_when_that_is_criti
     pages = [notification(channel, state) for channel, state in (("email", N.SENT), ("sms", N.FAILED), ("voice", N.DELIVERED))]
     one = escalation("ada", *pages, replace(notification("slack", N.FAILED), kind=Kind.STATUS_UPDATE, tier=None))
     critical = replace(one, facts=replace(one.facts, critical_at=AT))
-    assert the_round(one).summary == "email and voice went out; sms failed"
+    assert the_round(one).summary == "mail and call went out; text failed"
     assert the_round(critical).summary.endswith("; a critical failure since 02:14:03")
     assert the_round(escalation("ada")).summary == "nothing has been sent yet"
     unreachable = replace(one, facts=replace(one.facts, reason="there is no address"), notifications=())

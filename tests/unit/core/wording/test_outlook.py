@@ -22,19 +22,19 @@ def said(what: What, span: timedelta | None = LATER, **fields: object) -> str:
     [
         (
             said(What.TIER, seconds(21.2), channels=SMS, premise=Premise.NOTHING_ARRIVES),
-            "sms in 22 s unless an earlier page arrives",
+            "text in 22 s unless an earlier page arrives",
         ),
         (
             said(What.TIER, channels=("sms", "voice"), premise=Premise.NOBODY_ACKNOWLEDGES),
-            f"sms, voice at {NOW + LATER:%H:%M} unless somebody acknowledges",
+            f"text and call at {NOW + LATER:%H:%M} unless somebody acknowledges",
         ),
         (
             said(What.ATTEMPT, seconds(0), channels=SMS, attempt=1, wait=Wait.TURN),
-            "sms now (attempt 1: due, waiting for a worker)",
+            "text now (attempt 1: due, waiting for a worker)",
         ),
         (
             said(What.DOUBT, seconds(59), channels=SMS, provider="twilio", premise=Premise.NO_RESULT),
-            "sms (twilio) counts as in doubt in 59 s unless its result is recorded",
+            "the text (twilio) counts as in doubt in 59 s unless its result is recorded",
         ),
         (said(What.ROUND, seconds(9), repetition=2), "round 2 in 9 s"),
         (said(What.END, seconds(9), state=EscalationState.EXHAUSTED), "all ways have failed in 9 s"),
