@@ -194,6 +194,9 @@ def test_the_way_that_a_notification_went_is_lit(driver: Driver) -> None:
     seen = walk(driver)
     seen.click("orders db is down")
     assert "<svg" not in seen.page
+    seen.click("Its messages in the log")
+    assert "ada" in seen.page
+    seen.click("orders db is down")
     seen.click("The way it went")
     assert 'class="lifecycle lit"' in seen.page
     assert "Notification: QUEUED, SENDING, SENT" in seen.page
