@@ -14,7 +14,7 @@ from notifyflow.core.wording.timeline import sentence
 def check(status: IncidentStatus) -> None:
     """Check one incident with its escalations and notifications."""
     _check_log(status)
-    _check_timeline(status)
+    check_timeline(status)
     for escalation in status.escalations:
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
         opened = Counter((row.tier, row.channel) for row in pages)
@@ -82,7 +82,7 @@ def _check_log(status: IncidentStatus) -> None:
         assert log[-1].target == states[machine, row_id]
 
 
-def _check_timeline(status: IncidentStatus) -> None:
+def check_timeline(status: IncidentStatus) -> None:
     """Say every moment: each line of the log has a sentence, and none names an address or a lease's token."""
     moments = timeline(status, explain=lambda channel, code: "")
     assert len(moments) >= len(status.transitions)
@@ -90,4 +90,5 @@ def _check_timeline(status: IncidentStatus) -> None:
     rows = [row for each in status.escalations for row in each.notifications]
     secrets = {attempt.token for row in (*rows, *status.incident_events) for attempt in row.attempts if attempt.token}
     secrets |= {address for each in status.escalations for address in each.contact.addresses.values()}
-    assert not [text for text in sentences if not text or any(secret in text for secret in secrets)]
+    wrong = [text for text in sentences if not text or any(secret in text for secret in secrets)]
+    assert not wrong, f"a sentence is empty, or names a secret: {wrong}"

@@ -321,9 +321,9 @@ class MomentDocument(Document):
     @classmethod
     def all_of(cls, status: IncidentStatus, moments: Sequence[Moment]) -> list[Self]:
         """Build the moments of an incident."""
+        name = status.name_of
         return [
-            cls.model_validate(values(each) | {"text": timeline.sentence(each, name=status.name_of, brief=_in_utc)})
-            for each in moments
+            cls.model_validate(values(each) | {"text": timeline.sentence(each, name=name, brief=_in_utc)}) for each in moments
         ]
 
 

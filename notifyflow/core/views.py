@@ -1,6 +1,6 @@
 """What ``status()`` and lists return: incidents with their escalations, notifications and logs, as frozen values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,9 +77,11 @@ class IncidentStatus:
         """Whether every escalation is settled."""
         return all(escalation.is_settled for escalation in self.escalations)
 
-    def name_of(self, who: str) -> str:
-        """Return the name of a recipient's id; any other text as it is."""
-        return next((each.contact.name for each in self.escalations if each.contact.recipient_id == who), who)
+    @property
+    def name_of(self) -> Callable[[str], str]:
+        """The function that returns the name of a recipient's id, and any other text as it is; keep it to name many."""
+        names = {each.contact.recipient_id: each.contact.name for each in self.escalations}
+        return lambda who: names.get(who, who)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,9 +85,10 @@ def _arrived(status: IncidentStatus, here: Here) -> Iterator[str]:
 
 
 def _happened(status: IncidentStatus, moments: Sequence[Moment], here: Here) -> Iterator[tuple[str, ...]]:
+    name = status.name_of
     for each in moments:
         if not each.is_minor:
-            yield *_times(each.at, here), _plain(timeline.sentence(each, name=status.name_of, brief=_in_utc))
+            yield *_times(each.at, here), _plain(timeline.sentence(each, name=name, brief=_in_utc))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,14 +1,18 @@
 """Every moment of an incident has a sentence that a person understands at three in the morning."""
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 
+from notifyflow.core.facts import Transition
 from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import DeferralReason, Kind, Severity
 from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, Moment
 from notifyflow.core.wording.timeline import sentence
 from tests.facts import NOW
+from tests.invariants import check_timeline
+from tests.statuses import OPEN
 
 NAMES = {"ada": "Ada", "ben": "Ben"}
 FIRST = (("incident", "opened", "OPEN"), ("escalation", "started", "ACTIVE"), ("notification", "queued", "QUEUED"))
@@ -167,3 +171,21 @@ def test_a_notification_tells_what_became_of_it_and_what_follows(shown: str, tex
 @pytest.mark.parametrize("why", list(DeferralReason))
 def test_every_deferral_has_words(why: DeferralReason) -> None:
     assert of_page("deferred", "QUEUED", deferred_by=why, until=NOW).startswith("text to Ada deferred ")
+
+
+def test_a_sentence_that_named_an_address_would_be_caught_in_every_world() -> None:
+    address = "ada@example.com"
+    (ada, *_) = OPEN.escalations
+    known = replace(OPEN, escalations=(replace(ada, contact=replace(ada.contact, addresses={"email": address})),))
+    line = Transition(
+        machine="notification",
+        row_id="n-email",
+        version=1,
+        event="refused_for_good",
+        source="",
+        target="FAILED",
+        at=NOW,
+        detail={"attempt": "a1", "reason": f"{address} does not exist"},
+    )
+    with pytest.raises(AssertionError, match="does not exist"):
+        check_timeline(replace(known, transitions=(line,)))
