@@ -26,11 +26,12 @@ class Did(StrEnum):
 
 
 class Why(StrEnum):
-    """Why a request paged nobody: the incident had been ACKNOWLEDGED or RESOLVED, or NO_ROUTE led to a recipient."""
+    """Why a request paged nobody: the incident had been ACKNOWLEDGED or RESOLVED, NO_ROUTE led to anybody, or all was PAUSED."""
 
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
     NO_ROUTE = "no_route"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

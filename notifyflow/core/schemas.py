@@ -192,7 +192,7 @@ class ArrivalDocument(Document):
     api_key: str = Field(description="The name of the API key that they came with.")
     route: Text = Field(description="The directory's route that matched; null for an acknowledgement or resolve.")
     did: Did = Field(description="What they did.")
-    why: Text = Field(description="Why they paged nobody: acknowledged, resolved or no_route; null if `did` says it.")
+    why: Text = Field(description="Why they paged nobody: acknowledged, resolved, no_route or paused; null if `did` says it.")
     left_out: Text = Field(description="The recipients of the route who cannot be paged.")
     first_at: datetime
     last_at: datetime

@@ -8,7 +8,8 @@ from notifyflow.core.arrivals import Arrival, Did, Why
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, IncidentState, Via
+from notifyflow.core.model import Contact, IncidentState, Severity, Via
+from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import acknowledge, resolve, use_case
 from notifyflow.pipeline.notify import Unresolved
@@ -21,6 +22,9 @@ BATCH_LIMIT = 1_000
 _TIME_LIMIT = timedelta(seconds=0.3)
 """How long a transaction handles requests before it writes them, which takes four times as long: other transactions wait for it,
 and it has five seconds in all."""
+
+
+_PAGING = frozenset({Did.OPENED, Did.RAISED, Did.ADDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +48,12 @@ class RoutedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sender:
-    """Who sent requests: the name of the API key, the integration, and the namespace of the incidents."""
+    """Who sent requests: the name of the API key, the integration, and the namespace; and the pauses in force meanwhile."""
 
     by: str
     via: Via
     namespace: str
+    pauses: Sequence[Pause]
 
 
 def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, via: Via, namespace: str) -> Committed[int]:
@@ -60,9 +65,9 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
     Raises:
         StorageUnavailable: When the database does not answer in time.
     """
-    sender = _Sender(by=by, via=via, namespace=namespace)
 
     def body(tx: Transaction) -> int:
+        sender = _Sender(by=by, via=via, namespace=namespace, pauses=tx.ledger.stops.pauses(now=tx.now))
         done, arrivals = 0, list[Arrival]()
         some = requests[:BATCH_LIMIT]
         unresolved = Unresolved(tx, {(namespace, routed.request.incident.key) for routed in some})
@@ -100,12 +105,22 @@ def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, send
     admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())
     stored = unresolved.store(tx, admitted, routed.policy, namespace=sender.namespace, times=request.times)
     arrival = _arrival(tx.now, stored.notified.incident_id, routed, sender, stored.did)
-    if stored.did is Did.OPENED:
-        yield replace(arrival, why="" if routed.route else Why.NO_ROUTE)
+    incident = tx.ledger.incidents.get(arrival.incident_id)
+    if stored.did not in _PAGING:
+        why = _why_nobody(incident)
+    elif stored.did is Did.OPENED and not routed.route:
+        why = Why.NO_ROUTE
     else:
-        yield replace(arrival, why=_why_nobody(tx.ledger.incidents.get(arrival.incident_id)))
+        why = Why.PAUSED if _is_paused(incident, sender.pauses) else ""
+    yield replace(arrival, why=why)
     if request.times > 1:
         yield replace(arrival, did=Did.MERGED, times=request.times - 1)
+
+
+def _is_paused(incident: IncidentFacts, pauses: Sequence[Pause]) -> bool:
+    """Return whether a pause of everything covers an incident."""
+    is_urgent = incident.severity is Severity.CRITICAL
+    return any(each.scope is Scope.ALL and each.covers("", "", is_urgent=is_urgent) for each in pauses)
 
 
 def _why_nobody(incident: IncidentFacts) -> str:

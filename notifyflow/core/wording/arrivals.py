@@ -19,6 +19,7 @@ _DID: Mapping[Did, str] = {
 _WHY: Mapping[str, str] = {
     Why.ACKNOWLEDGED: "since it had been acknowledged",
     Why.RESOLVED: "since it had been resolved",
+    Why.PAUSED: "while sending was paused",
     Why.NO_ROUTE: "but there is no directory, so that no route led to a recipient",
 }
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.keys import ApiKey
+from notifyflow.core.keys import Scope as KeyScope
 from notifyflow.core.model import Incident, IncidentState, Severity
+from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import SHIPPED
+from notifyflow.pipeline.pause import pause
 from notifyflow.pipeline.ports import Consequences
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.use_cases import UseCases
@@ -41,7 +44,7 @@ class System:
         self.caller = ApiKey(
             id="1",
             name="sender",
-            scopes=frozenset((Scope.INGEST,)),
+            scopes=frozenset((KeyScope.INGEST,)),
             digest="",
             created_at=datetime(2026, 11, 25, tzinfo=UTC),
             namespace="sender",
@@ -183,3 +186,13 @@ def test_a_storm_about_one_incident_is_a_row_for_each_kind(system: System) -> No
     for _ in range(3):
         system.handle(*(request("a", number=str(number)) for number in range(50)))
     assert [(did, times) for did, _, _, times in came_in(system, "a")] == [("opened", 1), ("amended", 149)]
+
+
+def test_what_comes_in_while_everything_is_paused_says_so(system: System) -> None:
+    now = system.flow._deps.clock.now()
+    pause(system.flow._deps, Pause(scope=Scope.ALL, name="", ends_at=now + timedelta(hours=1), paused_at=now, paused_by="eve"))
+    system.handle(request("a"), request("a"))
+    assert came_in(system, "a") == [("opened", "paused", "default", 1), ("merged", "", "default", 1)]
+    urgent = Incident(key="b", title="down", severity=Severity.CRITICAL, labels={})
+    system.handle(replace(request("b"), incident=urgent))
+    assert came_in(system, "b") == [("opened", "", "default", 1)], "the pause does not cover CRITICAL"

@@ -26,6 +26,7 @@ def test_a_request_names_its_way_its_key_and_its_route() -> None:
             ": merged; nobody was paged again, since it had been acknowledged",
         ),
         ({"did": Did.IGNORED, "why": Why.RESOLVED}, ": ignored, since it had been resolved"),
+        ({"why": Why.PAUSED}, ": opened it, while sending was paused"),
         ({"why": Why.NO_ROUTE}, ": opened it, but there is no directory, so that no route led to a recipient"),
         ({"left_out": "ben and cy"}, ": opened it; without ben and cy, who cannot be paged"),
     ],
