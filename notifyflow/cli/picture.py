@@ -27,6 +27,7 @@ from notifyflow.core.outlook import Outlook
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.wording.outlook import sentences
+from notifyflow.core.wording.timeline import how
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -137,13 +138,13 @@ def _head(status: IncidentStatus, times: Times) -> Text:
     if facts.times_seen > 1:
         parts.append(f"seen {facts.times_seen} times")
     if facts.acknowledged_at is not None:
-        how = _way(facts.acknowledged_via)
+        way = plain(how(facts.acknowledged_via))
         parts.append(
-            f"acknowledged by {plain(status.name_of(facts.acknowledged_by))}{how} at {times.brief(facts.acknowledged_at)}"
+            f"acknowledged by {plain(status.name_of(facts.acknowledged_by))}{way} at {times.brief(facts.acknowledged_at)}"
         )
     if facts.resolved_at is not None:
-        how = _way(_logged(status, facts.id, "resolved").get("via", ""))
-        parts.append(f"resolved by {plain(status.name_of(facts.resolved_by))}{how} at {times.brief(facts.resolved_at)}")
+        way = plain(how(_logged(status, facts.id, "resolved").get("via", "")))
+        parts.append(f"resolved by {plain(status.name_of(facts.resolved_by))}{way} at {times.brief(facts.resolved_at)}")
     if status.is_quarantined:
         parts.append("quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
@@ -155,10 +156,6 @@ def _logged(status: IncidentStatus, row_id: str, event: str) -> Mapping[str, str
     """Return the details of a row's last such event in the log; empty without one."""
     lines = (line.detail for line in reversed(status.transitions) if (line.row_id, line.event) == (row_id, event))
     return next(lines, {})
-
-
-def _way(via: str) -> str:
-    return f" via {plain(via)}" if via else ""
 
 
 def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Text:
@@ -185,7 +182,7 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
     acknowledged = _logged(status, facts.id, "acknowledged")
     by = acknowledged.get("by", status.facts.acknowledged_by)
     if by == facts.recipient_id:
-        return f"acknowledged it{_way(acknowledged.get('via', ''))}"
+        return f"acknowledged it{plain(how(acknowledged.get('via', '')))}"
     return f"no longer paged: {plain(status.name_of(by)) or 'somebody'} acknowledged it"
 
 

@@ -13,6 +13,7 @@ from dashboard import dashboard
 from jinja2 import Environment, FileSystemLoader
 from messages import INCIDENTS, messages
 from rich.console import Console
+from terminal import picture_the_status
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
 from notifyflow.app import log_output
@@ -50,6 +51,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with log_output.into(StringIO()):
         picture_the_demo()
+        picture_the_status(DOCS / "status.svg")
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as page:
             page.call("Emulation.setScrollbarsHidden", hidden=True)
             shots = [*shoot_messages(page), *shoot_pages(page, folder), *shoot_dashboard(page)]

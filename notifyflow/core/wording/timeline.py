@@ -111,7 +111,7 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
     return template.format(
         who=who,
         by=name(moment.by) or "notifyflow",
-        via=f" {HOW.get(moment.via, f'through {moment.via}')}" if moment.via else "",
+        via=how(moment.via),
         severity=moment.severity,
         round=f"round {moment.round}: " if moment.round and (moment.round > 1 or moment.event == "round_due") else "",
         tier=moment.tier,
@@ -126,6 +126,11 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         deferral="" if moment.deferred_by is None else _DEFERRED[moment.deferred_by],
         until="" if moment.until is None else brief(moment.until),
     )
+
+
+def how(via: str) -> str:
+    """Return how something was done, after a blank: `` by phone``; empty if that is unknown."""
+    return f" {HOW.get(via, f'through {via}')}" if via else ""
 
 
 def _provider(moment: Moment) -> str:

@@ -86,10 +86,10 @@ def line(machine: str, row_id: str, event: str, **detail: str) -> Transition:
 
 
 def test_who_acknowledged_and_resolved_it_and_how_is_shown():
-    assert "acknowledged by Ada via link at 03:14:03" in drawn(ACKNOWLEDGED)
+    assert "acknowledged by Ada with the link at 03:14:03" in drawn(ACKNOWLEDGED)
     assert "resolved by Ben at 03:14:03" in drawn(RESOLVED)
     ended = line("incident", RESOLVED.facts.id, "resolved", by="ben", via="cli")
-    assert "resolved by Ben via cli at" in drawn(replace(RESOLVED, transitions=(ended,)))
+    assert "resolved by Ben on the command line at" in drawn(replace(RESOLVED, transitions=(ended,)))
 
 
 def test_what_is_quarantined_says_how_that_ends():
@@ -102,7 +102,7 @@ def test_only_who_acknowledged_it_is_said_to_have_done_so():
     ada, ben = (escalation(who, state=EscalationState.ACKNOWLEDGED) for who in ("ada", "ben"))
     lines = tuple(line("escalation", each.facts.id, "acknowledged", by="ada", via="sms") for each in (ada, ben))
     text = drawn(replace(OPEN, escalations=(ada, ben), transitions=lines))
-    assert "Ada (ada)  acknowledged it via sms" in text
+    assert "Ada (ada)  acknowledged it by text message" in text
     assert "Ben (ben)  no longer paged: Ada acknowledged it" in text
     by_a_stranger = replace(ACKNOWLEDGED, escalations=(ben,), facts=replace(ACKNOWLEDGED.facts, acknowledged_by="root"))
     assert "Ben (ben)  no longer paged: root acknowledged it" in drawn(by_a_stranger)
@@ -113,7 +113,7 @@ def test_the_date_is_shown_once_with_its_zone_and_utc_and_again_where_it_is_anot
     assert "opened 2026-11-25 03:14:03 CET (02:14:03 UTC)" in text
     assert text.count("2026-11-25") == 1
     late = replace(ACKNOWLEDGED, facts=replace(ACKNOWLEDGED.facts, acknowledged_at=AT + timedelta(days=1)))
-    assert "acknowledged by Ada via link at 2026-11-26 03:14:03" in drawn(late)
+    assert "acknowledged by Ada with the link at 2026-11-26 03:14:03" in drawn(late)
     assert "opened 2026-11-25 02:14:03 UTC ·" in drawn(ACKNOWLEDGED, zone=UTC)
     west = timezone(timedelta(hours=-3))
     assert "opened 2026-11-24 23:14:03 UTC-03:00 (2026-11-25 02:14:03 UTC)" in drawn(ACKNOWLEDGED, zone=west)
