@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from notifyflow.core.facts import NotificationFacts as NotificationFacts
     from notifyflow.core.facts import Transition as Transition
     from notifyflow.core.incident_events import IncidentEvent as IncidentEvent
+    from notifyflow.core.message_log import LoggedMessage as LoggedMessage
+    from notifyflow.core.message_log import MessageFilter as MessageFilter
+    from notifyflow.core.message_log import MessagePage as MessagePage
     from notifyflow.core.model import AttemptState as AttemptState
     from notifyflow.core.model import Contact as Contact
     from notifyflow.core.model import DeferralReason as DeferralReason
@@ -45,8 +48,13 @@ if TYPE_CHECKING:
     from notifyflow.core.policy import Tier as Tier
     from notifyflow.core.policy import Unacknowledged as Unacknowledged
     from notifyflow.core.views import EscalationStatus as EscalationStatus
+    from notifyflow.core.views import IncidentFilter as IncidentFilter
+    from notifyflow.core.views import IncidentLine as IncidentLine
+    from notifyflow.core.views import IncidentPage as IncidentPage
     from notifyflow.core.views import IncidentStatus as IncidentStatus
+    from notifyflow.core.views import ListPlace as ListPlace
     from notifyflow.core.views import Note as Note
+    from notifyflow.core.views import Tally as Tally
     from notifyflow.errors import AccessDenied as AccessDenied
     from notifyflow.errors import AmbiguousKey as AmbiguousKey
     from notifyflow.errors import ApiKeyNotFound as ApiKeyNotFound
@@ -112,6 +120,7 @@ _NAMES = {
     "notifyflow.app": "NotifyFlow",
     "notifyflow.core.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts Transition",
     "notifyflow.core.incident_events": "IncidentEvent",
+    "notifyflow.core.message_log": "LoggedMessage MessageFilter MessagePage",
     "notifyflow.core.model": (
         "AttemptState Contact DeferralReason Ended EscalationState Evidence Incident IncidentState Kind NotificationState "
         "Notified Page Recipient Result Severity Stopped Via"
@@ -120,7 +129,7 @@ _NAMES = {
     "notifyflow.core.policy": (
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
     ),
-    "notifyflow.core.views": "EscalationStatus IncidentStatus Note",
+    "notifyflow.core.views": "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally",
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault Fenced "
         "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidDirectory InvalidIncident "

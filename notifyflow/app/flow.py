@@ -52,7 +52,7 @@ class NotifyFlow:
     Attributes:
         warnings: Faults of the settings that stop nothing: missing providers or operations recipients, trusted endpoints.
         maintenance: Checks, prunes and adopts the database, and forgets people.
-        overview: Lists what is unresolved, and finds the names that a mistyped one is like.
+        overview: Lists incidents and messages, tells what happened and what comes next, and finds what a mistyped name is like.
 
     Raises:
         InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.
