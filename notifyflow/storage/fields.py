@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from peewee import Field, TextField
 
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import dump, load
 from notifyflow.core.keys import Scope
 from notifyflow.core.policy import Policy
@@ -158,9 +159,14 @@ class CountsField(DocumentField):
     """Some numbers: a JSON list."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(
-            lambda counts: json.dumps(counts, separators=(",", ":")), lambda text: tuple(json.loads(text)), **options
-        )
+        super().__init__(lambda counts: json.dumps(counts, separators=(",", ":")), _load_counts, **options)
+
+
+class LabelsField(DocumentField):
+    """The labels of a figure: a mapping of text to text, of which there are few; what was read is remembered."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_texts, _load_labels, **options)
 
 
 class TransactionField(Field):
@@ -224,6 +230,16 @@ def _dump_texts(texts: Mapping[str, str]) -> str:
 
 def _load_texts(text: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in json.loads(text).items()}
+
+
+@lru_cache(maxsize=4096)
+def _load_labels(text: str) -> Mapping[str, str]:
+    return FrozenDict(_load_texts(text))
+
+
+@lru_cache(maxsize=4096)
+def _load_counts(text: str) -> tuple[int, ...]:
+    return tuple(json.loads(text))
 
 
 def _dump_instants(instants: Iterable[datetime]) -> str:

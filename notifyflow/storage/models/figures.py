@@ -2,7 +2,7 @@
 
 from peewee import BigIntegerField, FloatField, IntegerField
 
-from notifyflow.storage.fields import CountsField, InstantField, PlainTextField, TextsField
+from notifyflow.storage.fields import CountsField, InstantField, LabelsField, PlainTextField
 from notifyflow.storage.models.table import Table
 
 
@@ -10,7 +10,7 @@ class SeriesRow(Table):
     """What one row of a figure has counted since the first start; never deleted."""
 
     name = PlainTextField()
-    labels = TextsField()
+    labels = LabelsField()
     count = BigIntegerField()
     sum_s = FloatField()
     buckets = CountsField()
@@ -22,7 +22,7 @@ class MinuteRow(Table):
     minutes = IntegerField()
     at = InstantField()
     name = PlainTextField()
-    labels = TextsField()
+    labels = LabelsField()
     count = BigIntegerField()
     sum_s = FloatField()
     buckets = CountsField()
