@@ -8,8 +8,10 @@ from enum import StrEnum
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Contact, EscalationState, NotificationState
 
-ROUNDS = 30
+ROUNDS = 20
 """How many of a person's newest rounds count."""
+MOST_UNREACHED = 10
+"""How many people whom nothing reached a page shows at most: the newest."""
 
 
 class Standing(StrEnum):

@@ -10,7 +10,7 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import MAX_KEY, MAX_TITLE, admit_recipients
 from notifyflow.core.model import Contact, Incident, IncidentState, Notified, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.people import PeoplePage, Person
+from notifyflow.core.people import MOST_UNREACHED, PeoplePage, Person
 from notifyflow.core.policy import Policy, Tier
 from notifyflow.core.references import ById
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary
@@ -32,7 +32,6 @@ _log = get_logger("notifyflow.app")
 TEST_EVERY = timedelta(minutes=1)
 """How often one person is sent a test at most."""
 _SUBMIT_WITHIN_S = 5.0
-_MOST_UNREACHED = 20
 _MOST_NEVER_PAGED = 200
 _POLICY = "test"
 
@@ -65,7 +64,7 @@ class People:
         def query(reads: Reads) -> PeoplePage:
             ids = reads.people.ids(after_id=after_id, limit=limit + 1)
             shown = ids[:limit]
-            unreached = () if after_id else reads.people.unreached_ids(namespaces, limit=_MOST_UNREACHED)
+            unreached = () if after_id else reads.people.unreached_ids(namespaces, limit=MOST_UNREACHED)
             never = () if after_id else sorted(reads.people.never_paged(sorted(listed)))
             people = self._people(reads, {*shown, *unreached, *never[:_MOST_NEVER_PAGED]}, namespaces, listed)
             return PeoplePage(

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from notifyflow.channels.base import Channel
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
-from notifyflow.core.people import ROUNDS, Person, Standing, WayRecord, is_failing, standing
+from notifyflow.core.people import MOST_UNREACHED, ROUNDS, Person, Standing, WayRecord, is_failing, standing
 from notifyflow.core.references import ById
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
@@ -114,6 +114,7 @@ def router(context: Context) -> APIRouter:
             "people": [shown(each, context.channels, now) for each in page.people],
             "unreached": [shown(each, context.channels, now) for each in page.unreached],
             "never_paged": [shown(each, context.channels, now) for each in page.never_paged],
+            "most_unreached": MOST_UNREACHED,
             "never_paged_count": page.never_paged_count,
             "is_first": not after,
             "next": page.after_id and f"?{urlencode({'after': page.after_id})}",
