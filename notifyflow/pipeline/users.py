@@ -90,12 +90,13 @@ def note_use(transactions: Transactions, digest: str, *, now: datetime) -> None:
     transactions.run(lambda ledger: ledger.users.note_use(digest, at=now))
 
 
-def offer_setup(transactions: Transactions, digest: str, *, expires_at: datetime) -> bool:
+def offer_setup(transactions: Transactions, digest: str, *, expires_at: datetime, now: datetime) -> bool:
     """Store a link that makes the first user, unless there is one; return whether it was stored."""
 
     def body(ledger: Ledger) -> bool:
         if ledger.users.has_any():
             return False
+        ledger.users.prune(now=now)
         ledger.users.add_setup(digest, expires_at=expires_at)
         return True
 

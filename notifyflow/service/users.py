@@ -210,8 +210,8 @@ class Users:
 
     def offer_setup(self) -> str | None:
         """Return the token of a link that makes the first user, good for an hour; None if there is a user."""
-        token = self._new_secret()
-        is_stored = stored.offer_setup(self._store, rules.digest(token), expires_at=self._clock.now() + SETUP_FOR)
+        token, now = self._new_secret(), self._clock.now()
+        is_stored = stored.offer_setup(self._store, rules.digest(token), expires_at=now + SETUP_FOR, now=now)
         return token if is_stored else None
 
     def check_setup(self, token: str) -> None:

@@ -303,9 +303,11 @@ def test_an_interruption_keeps_what_was_accepted(sandboxed: CommandLine, sandbox
 
 @pytest.mark.parametrize("command", ["up", "web"])
 def test_a_server_runs_until_it_is_interrupted(line: CommandLine, command: str):
-    with line.running(command, "--port", "0", until="Listening on") as output:
-        url = output[-1].removeprefix("Listening on ")
+    with line.running(command, "--port", "0", until="/setup/") as output:
+        url, link = output[-2].removeprefix("Listening on "), output[-1].split()[-1]
         assert fetched(f"{url}/livez") == b"ok\n"
+        assert link.startswith(f"{url}/setup/")
+        assert b"Nobody can log in yet." in fetched(link)
 
 
 def test_a_server_ends_though_eight_browsers_keep_their_connections(line: CommandLine):

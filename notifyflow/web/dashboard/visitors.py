@@ -13,9 +13,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from notifyflow.core.users import Role, Visitor, form_token, is_form_token
 from notifyflow.errors import NotLoggedIn
+from notifyflow.log import get_logger
 from notifyflow.web.body import Body
 from notifyflow.web.context import Context
 from notifyflow.web.paths import target_below
+
+_log = get_logger("notifyflow.web")
 
 _SAFE = frozenset({"GET", "HEAD"})
 _FIELD = "csrf"
@@ -91,6 +94,7 @@ class Admit:
         if visit.visitor is None:
             raise NotLoggedIn
         if not visit.visitor.may(self.role):
+            _log.warning("web.visitor_refused", why="role")
             raise MissingRole(visit.visitor, self.role)
         if request.method not in _SAFE:
             await read_form(request, visit)
@@ -109,6 +113,7 @@ def recognise(context: Context, request: Request) -> Visit:
         visitor = context.users.visit(session) if name is None else context.users.visit_as(name)
     except NotLoggedIn:
         if name is not None:
+            _log.warning("web.visitor_refused", why="unknown_user")
             raise UnknownUser from None
         visitor, session = None, ""
     key = session or entrance.form_key_of(request)
@@ -118,6 +123,7 @@ def recognise(context: Context, request: Request) -> Visit:
 def check_site(context: Context, request: Request) -> None:
     """Refuse a request that another site made a browser send."""
     if not context.entrance.is_from_own_site(request):
+        _log.warning("web.visitor_refused", why="other_site")
         raise HTTPException(403, "The request came from another site. Open the page here, and do it again.")
 
 
@@ -127,6 +133,7 @@ async def read_form(request: Request, visit: Visit) -> None:
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     presented = request.headers.get(_HEADER) or form.get(_FIELD, "")
     if visit.is_new_key or not is_form_token(presented, visit.form_key):
+        _log.warning("web.visitor_refused", why="form_token")
         raise HTTPException(403, "This page is out of date. Go back, reload it, and do it again.")
     request.state.form = form
 

@@ -85,6 +85,26 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_response(system: System)
     assert [status for status, _ in seen] == [401]
 
 
+def test_the_log_names_ids_and_holds_no_secret_and_nothing_typed(system: System, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("DEBUG", logger="notifyflow")
+    token = system.flow.users().offer_setup()
+    browser = system.browser()
+    browser.send(f"/setup/{token}", name="ada", password=PASSWORD)
+    browser.send("/setup/x", "/logout")
+    browser.log_in("ada")
+    system.browser().log_in("typed by mistake", "a wrong password")
+    system.flow.users().set_password("ada", f"{PASSWORD}!")
+    (ada,) = system.flow.users().users()
+    lines = [record for record in caplog.records if record.name.startswith("notifyflow.")]
+    events = [vars(record)["event"] for record in lines]
+    named = ("app.user_added", "app.logged_out", "app.logged_in", "app.login_refused", "app.user_changed")
+    assert [event for event in events if event in named] == list(named)
+    shown = "\n".join(record.getMessage() for record in lines)
+    assert f"app.logged_in user_id={ada.id}" in shown
+    for secret in (PASSWORD, "wrong password", "typed by mistake", token, "argon2", *browser.cookies.values()):
+        assert secret not in shown
+
+
 def test_what_is_typed_as_a_name_stays_text(system: System):
     response = system.browser().log_in('"><script>alert(1)</script>')
     assert "<script>alert" not in response.text

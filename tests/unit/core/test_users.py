@@ -75,6 +75,12 @@ def test_a_good_user_has_no_fault():
     assert list(users.faults(**given)) == []
 
 
+def test_a_star_stands_for_all_namespaces():
+    assert users.reached(["team", "*"]) is None
+    assert users.reached(["team", ""]) == frozenset({"team", ""})
+    assert users.reached([]) == frozenset()
+
+
 def test_of_a_token_only_its_digest_is_kept():
     assert users.digest("secret") == users.digest("secret") != users.digest("Secret")
     assert len(users.digest("\ud800")) == 64
