@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from notifyflow.core import diagram_svg
+from notifyflow.core.wording import looks
 from notifyflow.core.wording.text import masked
 
 _templates = Environment(
@@ -25,6 +26,7 @@ _templates.filters |= {"masked": masked, "segment": partial(quote, safe="")}
 _style = _templates.get_template("page.css").render()
 _style_hash = base64.b64encode(hashlib.sha256(_style.encode()).digest()).decode()
 _templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, without any value in it
+_templates.globals["state_looks"] = looks.NOTIFICATIONS
 _templates.globals["lifecycle_style"] = Markup(diagram_svg.STYLE)  # noqa: S704 - as above
 
 HEADERS: Mapping[str, str] = {
