@@ -215,7 +215,7 @@ class Play:
             return lifecycle.claim(row, self._attempt(row, carrier, now), now=now).after
         attempt = counted(row)[-1]
         if row.state in IN_PROGRESS:
-            outcome = Outcome(result=_RESULTS[self._answers])
+            outcome = Outcome(result=_RESULTS[self._answers], receipt_due_at=lifecycle.awaited_until(attempt, now))
             return lifecycle.record(row, attempt.id, outcome, schedule=schedule, now=now, fraction=self._fraction).after
         receipt = Receipt(provider=attempt.provider, event_id="", attempt_id=attempt.id, result=Result.DELIVERED)
         return lifecycle.receive(row, attempt.id, receipt, schedule=schedule, now=now, fraction=self._fraction).after

@@ -85,6 +85,11 @@ def claim(row: NotificationFacts, attempt: AttemptFacts, *, now: datetime) -> Mo
     return moved if moved.has_moved else replace(moved, after=row)
 
 
+def awaited_until(attempt: AttemptFacts, now: datetime) -> datetime | None:
+    """Return when the receipt of an attempt that is recorded now becomes overdue: as long after as the claim allowed."""
+    return attempt.receipt_due_at and now + (attempt.receipt_due_at - attempt.started_at)
+
+
 def record(
     row: NotificationFacts,
     attempt_id: str,

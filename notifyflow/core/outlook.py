@@ -5,7 +5,7 @@ Its timers are passed by ``escalation.decide`` itself, so the outlook contains w
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
@@ -16,6 +16,9 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
 from notifyflow.core.tier_rules import DecisionContext
+
+LATE_AFTER = timedelta(seconds=5)
+"""From when on what is due counts as late; a sweep comes every second."""
 
 
 class What(StrEnum):
@@ -70,6 +73,7 @@ class Coming:
     Attributes:
         what: What it is.
         at: When it comes; now, if it is due; None if a person decides when.
+        late_since: When it was due, if it is late; None if it is not.
         channels: The channels that it concerns.
         provider: The provider of the latest attempt.
         attempt: The number of the attempt.
@@ -83,6 +87,7 @@ class Coming:
 
     what: What
     at: datetime | None
+    late_since: datetime | None = None
     channels: tuple[str, ...] = ()
     provider: str = ""
     attempt: int | None = None
@@ -117,7 +122,8 @@ def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:
     if any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops):
         return (Coming(what=What.RELEASE, at=None, premise=Premise.NO_RELEASE),) if coming or timers(context) else ()
     if not coming and (waiting := timers(context)):
-        return (Coming(what=What.DECISION, at=max(now, min(waiting)[0])),)
+        due_at, _ = min(waiting)
+        return (Coming(what=What.DECISION, at=max(now, due_at), late_since=_late_since(due_at, now)),)
     return tuple(coming)
 
 
@@ -128,7 +134,7 @@ def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> I
             yield _of_queued(context, row, now)
         case NotificationState.SENDING:
             running = next(each for each in row.attempts if each.state is AttemptState.RUNNING)
-            yield _about(row, What.DOUBT, max(now, running.lease_until), premise=Premise.NO_RESULT)
+            yield _due(_about(row, What.DOUBT, running.lease_until, premise=Premise.NO_RESULT), now)
         case NotificationState.SENT if _is_live(context):
             yield from _of_sent(context, row, now)
         case NotificationState.SENT | NotificationState.DELIVERED | NotificationState.FAILED | NotificationState.CANCELLED:
@@ -203,7 +209,7 @@ def _of_timers(context: DecisionContext, now: datetime) -> Iterator[Coming]:
     while (waiting := timers(context)) and waiting != passed:
         at, event = min(waiting, key=lambda each: each[0])
         context, came = step(context, event=event, now=max(at, now))
-        yield from came
+        yield from (replace(each, late_since=_late_since(at, now)) for each in came)
         if any(each.what is What.ROUND for each in came):
             return
         passed = waiting
@@ -238,10 +244,20 @@ def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) ->
 
 
 def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> Coming:
-    due_at, expires_at = max(now, row.due_at or now), _expires_at(context, row)
-    if expires_at <= due_at:
-        return _about(row, What.EXPIRY, max(now, expires_at))
-    return replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1)
+    due_at, expires_at = row.due_at or now, _expires_at(context, row)
+    if expires_at <= max(now, due_at):
+        return _due(_about(row, What.EXPIRY, expires_at), now)
+    return _due(replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)
+
+
+def _due(coming: Coming, now: datetime) -> Coming:
+    """Return what comes at an instant that may be over: then it comes now, and is late."""
+    due_at = coming.at or now
+    return replace(coming, at=max(now, due_at), late_since=_late_since(due_at, now))
+
+
+def _late_since(due_at: datetime, now: datetime) -> datetime | None:
+    return due_at if due_at < now - LATE_AFTER else None
 
 
 def _wait(row: NotificationFacts, now: datetime) -> Wait:

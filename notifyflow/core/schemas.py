@@ -276,6 +276,7 @@ class ComingDocument(Document):
     round: int = Field(description="The recipient's round that it belongs to.")
     what: What
     at: datetime | None = Field(description="When it comes; null if a person decides when.")
+    late_since: datetime | None = Field(description="When it was due, if it is late.")
     channels: list[str] = Field(description="The channels that it concerns.")
     provider: Text = Field(description="The provider of the latest attempt.")
     attempt: int | None = Field(description="The number of the attempt.")

@@ -159,7 +159,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
 def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
     """Return an outcome with the time at which its receipt is overdue, which counts from the response."""
     outcome = recording.outcome
-    awaited = attempt.receipt_due_at and tx.now + (attempt.receipt_due_at - attempt.started_at)
+    awaited = lifecycle.awaited_until(attempt, tx.now)
     retry_after_s = None if recording.has_alternative else outcome.retry_after_s
     return replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
 

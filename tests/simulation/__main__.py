@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from multiprocessing import Pool
 
+from tests.simulation.calm import simulate_calm
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import RunResult, simulate
 
@@ -23,15 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many processes share them (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="run this seed only")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
+    parser.add_argument("--calm", action="store_true", help="run worlds without faults, in which what is foretold has to happen")
     parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
     options = parser.parse_args(arguments)
+    run = simulate_calm if options.calm else simulate
     if options.seed is not None:
-        return _one(options.seed, with_trace=options.trace)
+        return _one(run(options.seed), with_trace=options.trace)
     seeds = range(options.first, options.first + options.seeds)
     with Pool(options.jobs) as pool:
         if options.mutants:
             return _mutants(pool.imap(partial(_catch, seeds=seeds), range(len(MUTANTS))))
-        return _many(pool.imap(simulate, seeds, chunksize=4), len(seeds))
+        return _many(pool.imap(run, seeds, chunksize=4), len(seeds))
 
 
 def explain(result: RunResult, *, lines: int | None = None) -> str:
@@ -42,8 +45,7 @@ def explain(result: RunResult, *, lines: int | None = None) -> str:
     return "\n".join([*shown, head])
 
 
-def _one(seed: int, *, with_trace: bool) -> int:
-    result = simulate(seed)
+def _one(result: RunResult, *, with_trace: bool) -> int:
     print(explain(result, lines=None if with_trace else 0))
     return 1 if result.violation else 0
 

@@ -24,7 +24,7 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outlook import What, outlook
+from notifyflow.core.outlook import LATE_AFTER, Coming, What, outlook
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.reads import Reads
@@ -205,11 +205,13 @@ class Checks:
         require(state == IncidentState.OPEN, f"3: tier {row.tier} of {row.escalation_id[-4:]} opens; the incident is {state}")
 
     def _check_failure(self, line: dict[str, Any]) -> None:
-        """Require that the transaction that wrote a failure also decided the escalation."""
-        status = self._status(line["incident_id"])
+        """Require that the transaction that wrote a failure also decided the escalation, and that what is late says so."""
+        status, now = self._status(line["incident_id"]), line["at"]
         for escalation in status.escalations:
             if any(row.id == line["row_id"] for row in escalation.notifications):
-                self._check_tier(status, escalation, line["at"])
+                self._check_tier(status, escalation, now)
+                coming = outlook(self._context(status, escalation, escalation.facts, now), now)
+                self._check_lateness(coming, escalation, now)
 
     def _check_outlook(self, line: dict[str, Any]) -> None:
         """Require that it is known what comes next while anything is due, and that no timed tier opens before it was said to.
@@ -243,6 +245,16 @@ class Checks:
         """Return whether the recipient's addresses are those for which it was said what comes next."""
         found = next(each for each in self._status(line["incident_id"]).escalations if each.facts.id == line["row_id"])
         return self._open_to.get(line["row_id"]) == frozenset(found.contact.addresses)
+
+    def _check_lateness(self, coming: Sequence[Coming], escalation: EscalationStatus, now: datetime) -> None:
+        """Require that an attempt that should have begun says since when it is late."""
+        late = {each.notification_id: each.late_since for each in coming if each.what is What.ATTEMPT}
+        due = {row.id: row.due_at for row in escalation.notifications if row.due_at and row.due_at < now - LATE_AFTER}
+        for row_id, since in late.items():
+            require(
+                since == due.get(row_id),
+                f"outlook: {row_id[-4:]} is late since {due.get(row_id)}, and is said to be since {since}",
+            )
 
     # -- at every send
 

@@ -13,9 +13,11 @@ from typing import Any, cast
 
 from peewee import Select
 
-from notifyflow.core import lifecycle, provider_health, rounds, tier_rules
+from notifyflow.core import forecast, lifecycle, outlook, provider_health, rounds, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.outlook import Coming
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import claiming, deliver, recording
@@ -41,6 +43,7 @@ from notifyflow.storage.outbox import Outbox
 from notifyflow.storage.rows import MODELS
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Work
+from tests.simulation.calm import simulate_calm
 from tests.simulation.database import Overriding, SimulatedUnit
 from tests.simulation.scenario import RunResult, Variant, simulate
 
@@ -331,6 +334,25 @@ def _severity_of_what_is_new(incident: IncidentFacts, current: Any, *, has_new_f
     return Severity.CRITICAL if has_new_failures else Severity.WARNING
 
 
+_LATER = timedelta(minutes=1)
+
+
+def _attempt_later(coming: Coming, now: datetime) -> Coming:
+    """Say that what a notification waits for comes a minute later than it does."""
+    return _due(replace(coming, at=(coming.at or now) + _LATER), now)
+
+
+def _decide_later(context: DecisionContext, now: datetime) -> Iterator[Coming]:
+    """Say that what the timers of an escalation bring comes a minute later than it does."""
+    for each in _of_timers(context, now):
+        yield replace(each, at=(each.at or now) + _LATER)
+
+
+def _foresee_no_call(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
+    return replace(_forecast(fresh, carriers), called_after=dict.fromkeys(Answers))
+
+
+_due, _of_timers, _forecast = outlook._due, outlook._of_timers, forecast.forecast
 _page_or_wait = operations._page_or_wait
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
 _inform = outages.inform
@@ -363,16 +385,18 @@ class Mutant:
         variant: The parts that a scenario composes otherwise.
         swap: Replaces a name in a module while it runs.
         known: A seed that is known to catch it, tried before all others.
+        world: Runs the worlds in which it is caught.
     """
 
     name: str
     variant: Variant = Variant()  # noqa: RUF009 - a frozen value
     swap: Callable[[], AbstractContextManager[None]] = nullcontext
     known: int = 0
+    world: Callable[[int, Variant], RunResult] = simulate
 
     def simulate(self, seed: int) -> RunResult:
         with self.swap():
-            return simulate(seed, self.variant)
+            return self.world(seed, self.variant)
 
     def catch(self, seeds: Sequence[int]) -> RunResult | None:
         """Return the first run that violates an invariant, the known seed first; a crash of the mutant itself is no catch."""
@@ -483,6 +507,31 @@ MUTANTS = (
         known=2,
     ),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=3),
+    Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
+    Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
+    Mutant(
+        "attempts that are said to come later",
+        swap=lambda: swapped(outlook, "_due", _attempt_later),
+        world=simulate_calm,
+    ),
+    Mutant(
+        "tiers that are said to open later",
+        swap=lambda: swapped(outlook, "_of_timers", _decide_later),
+        known=4,
+        world=simulate_calm,
+    ),
+    Mutant(
+        "an explanation in which calls take no time",
+        swap=lambda: swapped(forecast, "LONGEST_CALL", timedelta()),
+        known=5,
+        world=simulate_calm,
+    ),
+    Mutant(
+        "an explanation without the call",
+        swap=lambda: swapped(forecast, "forecast", _foresee_no_call),
+        known=3,
+        world=simulate_calm,
+    ),
 )
 
 LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,)))

@@ -123,6 +123,21 @@ DROPPED: dict[str, tuple[Result | None, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class Certain:
+    """What every provider does in a world in which that is certain.
+
+    Attributes:
+        outcome: Its response, one of ``OUTCOMES``.
+        receipts: The results that it reports at once, if it reports any.
+        latencies_s: How long it takes at least and at most.
+    """
+
+    outcome: str
+    receipts: tuple[Result, ...]
+    latencies_s: tuple[float, float]
+
+
 @dataclass
 class Send:
     """A provider's record of one attempt.
@@ -223,6 +238,7 @@ class Outside:
         sends: What the providers have seen, by attempt.
         underway: How many results are still to come.
         dropping: The channels whose carriers drop receipts, with the receipts that pass; this never heals.
+        certain: What every provider does; None where that is drawn.
     """
 
     def __init__(self, world: World, database: Any, receive: Callable[[Receipt], Task | None]) -> None:
@@ -230,6 +246,7 @@ class Outside:
         self.world = world
         self.sends: dict[str, Send] = {}
         self.underway = 0
+        self.certain: Certain | None = None
         self.on_begin: Callable[[str], None] = lambda attempt_id: None
         self.on_response: Callable[[Send], None] = lambda send: None
         self._database = database
@@ -263,6 +280,8 @@ class Outside:
 
     def latency_s(self) -> float:
         """Return how long a send takes, in seconds; in step, sends that overlap end at the same instant."""
+        if self.certain:
+            return self.world.random.uniform(*self.certain.latencies_s)
         if self.world.odds.get("stall") and not self.world.is_healed:
             return self.world.random.uniform(*_SLOW_S)  # long enough that a woken worker finds another still at it
         if self._beat_s:
@@ -276,6 +295,8 @@ class Outside:
 
     def draw(self, channel: str, address: str) -> str:
         """Draw an answer."""
+        if self.certain:
+            return self.certain.outcome
         if address.startswith("gone"):
             return "refused for good"
         if self.world.is_healed:
@@ -291,7 +312,8 @@ class Outside:
         """Schedule the receipts of a message: out of order, twice or never, perhaps before its send is recorded."""
         chance = self.world.random
         results = RESULTS["delivered"] if self.world.is_healed or chance.random() < 0.5 else RESULTS[chance.choice(list(RESULTS))]
-        results = DROPPED.get(self.dropping.get(channel, ""), results)
+        results = self.certain.receipts if self.certain else DROPPED.get(self.dropping.get(channel, ""), results)
+        patience_s = 0.001 if self.certain else self._patience_s
         for number, result in enumerate(results):
             is_key = channel == "voice" and result is Result.DELIVERED
             receipt = Receipt(
@@ -302,7 +324,7 @@ class Outside:
                 provider_ref=ref,
                 evidence=Evidence.HUMAN if is_key else Evidence.CARRIER,
                 is_key_press=is_key,
-                is_acknowledgement=is_key and chance.random() < 0.5,
+                is_acknowledgement=is_key and not self.certain and chance.random() < 0.5,
             )
             if result is not None:
                 send.results.add(result)
@@ -315,7 +337,7 @@ class Outside:
             )
             for _ in range(copies):
                 self.underway += 1
-                self.world.after(chance.expovariate(1 / self._patience_s), partial(self._call_back, receipt, 4))
+                self.world.after(chance.expovariate(1 / patience_s), partial(self._call_back, receipt, 4))
 
     def _call_back(self, receipt: Receipt, tries: int) -> None:
         """Send a receipt, and again until it is answered 2xx or the tries are used up."""

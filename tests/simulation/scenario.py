@@ -49,7 +49,6 @@ STEPS = 150_000  # a worker that stands still may hold a due row for 150 s, whil
 SEND_BUDGET = timedelta(seconds=15)
 _LONGEST_SLEEP_S = 45.0
 _RECEIPTS_WITHIN = timedelta(minutes=2)  # a sweep looks for an older receipt only an hour later: no sweeper needs to wake for it
-_THREADS = 3
 _FOLLOWED = 0.3
 _STALLING = 0.15
 _STALLS = 0.2
@@ -109,6 +108,9 @@ class Variant:
     send_budget: timedelta = SEND_BUDGET
 
 
+AS_IT_IS = Variant()
+
+
 @dataclass(frozen=True)
 class RunResult:
     """The result of one seed."""
@@ -137,7 +139,13 @@ class Ids:
 
 
 class Scenario:
-    """A world of a database, a broker, providers, worker processes, and people with a script."""
+    """A world of a database, a broker, providers, worker processes, and people with a script.
+
+    Attributes:
+        threads: How many threads of each worker answer rings.
+    """
+
+    threads = 3
 
     def __init__(self, seed: int, variant: Variant) -> None:
         self.world = world = World(seed)
@@ -185,7 +193,7 @@ class Scenario:
                 within_s = FOLLOWED_SETTLES_WITHIN_S if self._subscribers else SETTLES_WITHIN_S
                 is_settled = world.run(self._is_settled, until_s=world.now_s + within_s, steps=world.steps + STEPS)
                 require(is_settled, f"1: not settled after {within_s:.0f} s without faults: {self._what_is_left()}")
-                self._checks.at_end(set(self._accepted), healed_s=self._heals_s)
+                self._at_end()
         except Violation as error:
             violation = str(error)
         except Exception as error:  # noqa: BLE001 - whatever the product raises where it should not
@@ -203,6 +211,10 @@ class Scenario:
             sends=len(self._outside.sends),
             steps=world.steps,
         )
+
+    def _at_end(self) -> None:
+        """Check the settled world."""
+        self._checks.at_end(set(self._accepted), healed_s=self._heals_s)
 
     # -- what is drawn
 
@@ -340,9 +352,9 @@ class Scenario:
             pause=self.world.sleep,
             monitor=partial(Monitor, self.world),
         )
-        deliverer.share(_THREADS)
+        deliverer.share(self.threads)
         self._operators.started(process, deliverer)
-        for _ in range(_THREADS):
+        for _ in range(self.threads):
             process.spawn(lambda: self._handle_rings(deliverer)).is_interruptible = True
         process.spawn(lambda: self._sweep(deps, reporter, deliverer))
 
@@ -546,6 +558,6 @@ class Scenario:
         self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
 
 
-def simulate(seed: int, variant: Variant = Variant()) -> RunResult:
+def simulate(seed: int, variant: Variant = AS_IT_IS) -> RunResult:
     """Run one seed and return its result."""
     return Scenario(seed, variant).run()

@@ -7,17 +7,25 @@ import pytest
 
 from notifyflow.core import lifecycle
 from tests.simulation.__main__ import explain
+from tests.simulation.calm import simulate_calm
 from tests.simulation.database import SimulatedUnit
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.scenario import Variant, simulate
 
 SEEDS = 200
+CALM_SEEDS = 40
 CHUNK = 20
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_nothing_is_lost_whatever_breaks(first: int) -> None:
     failed = [result for seed in range(first, first + CHUNK) if (result := simulate(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+@pytest.mark.parametrize("first", range(0, CALM_SEEDS, CHUNK))
+def test_what_explain_says_and_what_is_said_to_come_next_happens(first: int) -> None:
+    failed = [result for seed in range(first, first + CHUNK) if (result := simulate_calm(seed)).violation]
     assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
 
 

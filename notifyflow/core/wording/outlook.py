@@ -33,7 +33,7 @@ def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str])
     """Return one event that comes, with its time and condition: ``text in 22 s unless an earlier page arrives``."""
     premise = "" if coming.premise is None else _PREMISES[coming.premise]
     wait = "" if coming.wait is None else f"(attempt {coming.attempt}: {_WAITS[coming.wait]})"
-    return " ".join(part for part in (_subject(coming), _when(coming.at, now, brief), premise, wait) if part)
+    return " ".join(part for part in (_subject(coming), _when(coming, now, brief), premise, wait) if part)
 
 
 def last_word(escalation: EscalationFacts, *, brief: Callable[[datetime], str]) -> str:
@@ -79,9 +79,11 @@ def _subject(coming: Coming) -> str:
     return subjects[coming.what]
 
 
-def _when(at: datetime | None, now: datetime, brief: Callable[[datetime], str]) -> str:
-    if at is None:
+def _when(coming: Coming, now: datetime, brief: Callable[[datetime], str]) -> str:
+    if coming.at is None:
         return ""
-    if at <= now:
+    if coming.late_since is not None:
+        return f"now, {text.duration(now - coming.late_since)} late"
+    if coming.at <= now:
         return "now"
-    return f"in {-(-(at - now) // timedelta(seconds=1))} s" if at - now < _SOON else f"at {brief(at)}"
+    return f"in {-(-(coming.at - now) // timedelta(seconds=1))} s" if coming.at - now < _SOON else f"at {brief(coming.at)}"

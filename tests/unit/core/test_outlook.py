@@ -96,6 +96,25 @@ def test_every_wait_of_an_attempt_is_named(fields: dict[str, object], wait: Wait
     assert (coming.channels, coming.attempt) == (("email",), 2)
 
 
+@pytest.mark.parametrize(("late_s", "is_late"), [(0, False), (4, False), (6, True), (6000, True)])
+def test_what_should_have_come_says_since_when_it_is_late(late_s: int, is_late: bool) -> None:
+    now = NOW + seconds(late_s)
+    since = NOW if is_late else None
+    queued = outlook(context(page("email", due_at=NOW), tier=1), now)
+    running = outlook(context(page("email", NotificationState.SENDING, attempt(1, lease_until=NOW)), tier=1), now)
+    started = {"policy": INSISTENT, "started_at": NOW - minutes(15), "next_round_at": NOW}
+    timed = outlook(context(page("email", NotificationState.SENT), tier=3, **started), now)
+    for found in (only(What.ATTEMPT, queued), only(What.DOUBT, running), only(What.ROUND, timed)):
+        assert (found.at, found.late_since) == (now, since)
+
+
+def test_a_decision_that_is_late_says_so_though_nothing_comes_of_it() -> None:
+    facts = context(page("email", NotificationState.DELIVERED), tier=1, next_decision_at=NOW)
+    settled = replace(facts, escalation=replace(facts.escalation, state=EscalationState.REACHED))
+    (decision,) = outlook(settled, NOW + minutes(1))
+    assert (decision.what, decision.late_since) == (What.DECISION, NOW)
+
+
 def test_an_attempt_that_runs_is_put_in_doubt_when_its_lease_expires() -> None:
     running = attempt(1)
     row = page("email", state=NotificationState.SENDING, attempts=(running,))

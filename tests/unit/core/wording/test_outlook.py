@@ -37,6 +37,7 @@ def said(what: What, span: timedelta | None = LATER, **fields: object) -> str:
             "the text (twilio) counts as in doubt in 59 s unless its result is recorded",
         ),
         (said(What.ROUND, seconds(9), repetition=2), "round 2 in 9 s"),
+        (said(What.ROUND, seconds(0), repetition=2, late_since=NOW - seconds(42)), "round 2 now, 42 s late"),
         (said(What.END, seconds(9), state=EscalationState.EXHAUSTED), "all ways have failed in 9 s"),
         (said(What.RELEASE, None, premise=Premise.NO_RELEASE), "nothing until the quarantine ends"),
     ],

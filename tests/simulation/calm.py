@@ -1,0 +1,227 @@
+"""Worlds without faults, in which what `explain` says of an escalation, and what is said to come next, has to happen.
+
+All providers respond in one way, nothing defers a page, and nobody acknowledges. These are the conditions that `explain` names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from notifyflow.core import forecast, outlook
+from notifyflow.core.facts import EscalationFacts
+from notifyflow.core.forecast import Answers, Carrier, Forecast
+from notifyflow.core.lifecycle import counted
+from notifyflow.core.model import Kind, NotificationState, Recipient, Result, Severity
+from notifyflow.core.outlook import Coming, What
+from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.reporter import Reporter
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.storage.reads import Reads
+from tests.simulation.database import Session
+from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
+from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
+from tests.simulation.world import START, require
+from tests.traits import CALLING
+
+_WITHIN = timedelta(seconds=2)
+_RESPONSES: Mapping[Answers, tuple[str, tuple[Result, ...]]] = {
+    Answers.REFUSED: ("refused for good", ()),
+    Answers.FAILING: ("busy", ()),
+    Answers.SILENT: ("accepted", ()),
+    Answers.ACCEPTED: ("accepted", (Result.ACCEPTED, Result.DELIVERED)),
+}
+_SECOND = timedelta(seconds=1)
+_VISIBLE = frozenset({What.ATTEMPT, What.EXPIRY, What.TIER, What.ROUND, What.OPERATIONS})
+
+_Key = tuple[What, str, int | None]
+
+
+class Calm(Scenario):
+    """A world in which nothing goes wrong but what the providers respond."""
+
+    threads = 12
+
+    def __init__(self, seed: int, variant: Variant) -> None:
+        super().__init__(seed, variant)
+        chance = self.world.apart("calm")
+        self._answers = chance.choice(list(Answers))
+        outcome, receipts = _RESPONSES[self._answers]
+        longest_s = chance.choice((0.0, 1.0, PROVIDER_TIMEOUT_S))
+        self._outside.certain = Certain(outcome=outcome, receipts=receipts, latencies_s=(longest_s / 2, longest_s))
+        self._outside.dropping = {}
+        self._operators.limits = {}
+        self._phones.senders = {}
+        self._subscribers = ()
+        self.world.widest_skew_s = 0.0
+        for process in self.world.processes:
+            process.skew = timedelta()
+        self._promised: dict[str, dict[_Key, Coming]] = {}
+        self._commits = 0
+
+    def _draw_faults(self) -> None:
+        """Draw none."""
+
+    def _write_script(self) -> None:
+        """Notify one or two people, and do nothing else."""
+        chance = self.world.apart("people")
+        self._acknowledges_at_tier = False
+        for number in range(chance.choice((1, 1, 2))):
+            ways = [name for name in CHANNELS if chance.random() < 0.7] or ["email"]
+            who = Recipient(id=f"p{number}", addresses={name: f"p{number}@{name}" for name in ways})
+            self._people(0, partial(self._notify, key=f"calm-{number}"), chance.choice(list(Severity)), [who])
+
+    def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> datetime:
+        """Sweep; a sweeper that missed a commit looks again after a second, as each one does in the product."""
+        before = self._commits
+        wake_at: datetime = super()._sweep_once(deps, reporter, deliverer)
+        return wake_at if self._commits == before else min(wake_at, deps.clock.now() + _SECOND)
+
+    def _after_commit(self, session: Session) -> None:
+        super()._after_commit(session)
+        self._commits += bool(session.lines)
+        for incident_id in dict.fromkeys(line["incident_id"] for line in session.lines):
+            self._check_promises(self._status(incident_id))
+
+    def _at_end(self) -> None:
+        super()._at_end()
+        for (incident_id,) in self._database.look("SELECT id FROM notifyflow_incident WHERE NOT is_operations"):
+            status = self._status(incident_id)
+            self._check_promises(status)
+            first = status.escalations[0].facts
+            for escalation in status.escalations:
+                self._check_forecast(status, escalation, first)
+        left = {key[-4:]: [each.what for each in promised.values()] for key, promised in self._promised.items() if promised}
+        require(not left, f"outlook: at the end it is said to come: {left}")
+
+    def _status(self, incident_id: str) -> IncidentStatus:
+        status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
+        assert status is not None
+        return status
+
+    # -- what comes next
+
+    def _check_promises(self, status: IncidentStatus) -> None:
+        """Require that what was said to come at an instant came then, and note what is said now."""
+        now = self._now()
+        for escalation in status.escalations:
+            row_id = escalation.facts.id
+            coming = outlook.outlook(_context(status, escalation, escalation.facts), now)
+            said = {_key(each): each for each in coming if each.what in _VISIBLE and each.at is not None}
+            for key, promised in self._promised.get(row_id, {}).items():
+                at = promised.at
+                assert at is not None
+                what = f"outlook: {promised.what} for {row_id[-4:]} was said to come at {at:%H:%M:%S}"
+                require(now <= at + _WITHIN, f"{what}, and has not until {now:%H:%M:%S}")
+                is_early = promised.what is What.ATTEMPT and now < at - _WITHIN and _has_come(promised, escalation)
+                require(not is_early, f"{what}, and came at {now:%H:%M:%S}")
+                if at <= now and key in said:
+                    said[key] = promised
+                elif at <= now:
+                    require(_has_come(promised, escalation), f"{what}, and will not")
+            self._promised[row_id] = said
+
+    # -- explain
+
+    def _check_forecast(self, status: IncidentStatus, escalation: EscalationStatus, first: EscalationFacts) -> None:
+        """Require that the tiers, the call, the alert, the attempts and the rounds come within the ranges."""
+        facts = escalation.facts
+        found = self._forecast(status, escalation)
+        what = f"explain ({self._answers}, {facts.policy.name}, {facts.severity}): {facts.id[-4:]}"
+        ranges = {(each.event.what, each.event.tier): each for each in found.expected if each.answers is self._answers}
+        came = dict(_came(escalation))
+        for key, after in came.items():
+            expected = ranges.get(key)
+            require(expected, f"{what}: {key} came after {after}, and was not expected")
+            assert expected is not None
+            is_within = expected.earliest - _WITHIN <= after <= expected.latest + _WITHIN
+            require(is_within, f"{what}: {key} came after {after}, not within {expected.earliest} to {expected.latest}")
+        every = facts.policy.repeat.every if facts.policy.repeat else found.expires_after
+        for key, expected in ranges.items():
+            require(key in came or expected.latest >= every, f"{what}: {key} was expected by {expected.latest}, and did not come")
+        self._check_call(what, escalation, found, every)
+        for row in escalation.notifications:
+            for attempt in counted(row):
+                require(attempt.started_at < facts.started_at + found.expires_after, f"{what}: an attempt begins after its end")
+        starts = (timedelta(), *self._forecast(status, status.escalations[0]).rounds_at)
+        start = facts.started_at - first.started_at
+        require(abs(start - starts[facts.round - 1]) <= _WITHIN * facts.round, f"{what}: round {facts.round} began after {start}")
+
+    def _check_call(self, what: str, escalation: EscalationStatus, found: Forecast, every: timedelta) -> None:
+        called = [row.created_at - escalation.facts.started_at for row in escalation.notifications if row.channel in CALLING]
+        by = found.called_after[self._answers]
+        if by is None:
+            require(not called, f"{what}: a phone rang after {called}; none was to")
+        elif by < every:
+            require(called and min(called) <= by + _WITHIN, f"{what}: a phone was to ring by {by}, and did after {called}")
+
+    def _forecast(self, status: IncidentStatus, escalation: EscalationStatus) -> Forecast:
+        facts = escalation.facts
+        fresh = EscalationFacts(
+            id=facts.id,
+            incident_id=facts.incident_id,
+            recipient_id=facts.recipient_id,
+            round=facts.round,
+            severity=facts.severity,
+            policy=facts.policy,
+            started_at=facts.started_at,
+            repetition=facts.repetition,
+        )
+        carriers = {
+            name: Carrier(providers=tuple(each.name for each in channel.providers), has_receipts=name in self._outside.reporting)
+            for name, channel in self._outside.channels.items()
+        }
+        return forecast.forecast(replace(_context(status, escalation, fresh), notifications=()), carriers)
+
+    def _now(self) -> datetime:
+        return START + timedelta(seconds=self.world.now_s)
+
+
+def _context(status: IncidentStatus, escalation: EscalationStatus, facts: EscalationFacts) -> DecisionContext:
+    return DecisionContext(
+        escalation=facts,
+        incident=status.facts,
+        notifications=escalation.notifications,
+        addresses=frozenset(escalation.contact.addresses),
+        calling=CALLING,
+    )
+
+
+def _key(coming: Coming) -> _Key:
+    return coming.what, coming.notification_id, coming.attempt or coming.tier
+
+
+def _has_come(promised: Coming, escalation: EscalationStatus) -> bool:
+    """Return whether an event that was said to come has left its trace."""
+    facts = escalation.facts
+    row = next((each for each in escalation.notifications if each.id == promised.notification_id), None)
+    match promised.what:
+        case What.TIER:
+            return facts.tier >= (promised.tier or 0)
+        case What.ROUND:
+            return not facts.is_current
+        case What.OPERATIONS:
+            return facts.alerted_at is not None
+        case What.EXPIRY:
+            return row is not None and row.state is NotificationState.FAILED
+        case _:
+            return row is not None and len(counted(row)) >= (promised.attempt or 0)
+
+
+def _came(escalation: EscalationStatus) -> Mapping[tuple[What, int | None], timedelta]:
+    """Return when each tier was opened, and operations was told."""
+    facts = escalation.facts
+    came: dict[tuple[What, int | None], timedelta] = {}
+    for row in escalation.notifications:
+        if row.kind is Kind.PAGE:
+            came.setdefault((What.TIER, row.tier), row.created_at - facts.started_at)
+    if facts.alerted_at is not None:
+        came[What.OPERATIONS, None] = facts.alerted_at - facts.started_at
+    return came
+
+
+def simulate_calm(seed: int, variant: Variant = AS_IT_IS) -> RunResult:
+    """Run one calm world and return its result."""
+    return Calm(seed, variant).run()
