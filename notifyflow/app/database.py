@@ -6,7 +6,13 @@ from notifyflow.app.forks import FORKED
 from notifyflow.core.ports import Clock
 from notifyflow.errors import StorageUnavailable, WrongEnvironment
 from notifyflow.pipeline.adopt import claim_environment
+from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.store import Store
+
+
+def is_there(url: str) -> bool:
+    """Return whether a database exists, as far as is known without connecting: a file may still have to be created."""
+    return not dialect_for(url).is_missing()
 
 
 class Database:

@@ -1,6 +1,6 @@
 """What operators ask first: what is unresolved, what comes next, and which name a mistyped one is like."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
@@ -61,6 +61,11 @@ class Overview:
     def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
         """Return what happened to an incident, by time, with the meaning of every code."""
         return self._service.timeline(status)
+
+    def opt_outs(self, addresses: Collection[str]) -> frozenset[tuple[str, str]]:
+        """Return the numbers among some addresses that have sent STOP, each with our number that they sent it to."""
+        self._database.prepare()
+        return frozenset(self._database.store.read(lambda reads: reads.listings.opt_outs(addresses)))
 
     def similar_key(self, key: str, *, namespace: str | None = None) -> str | None:
         """Return the incident's key that is most like this one, of the newest; None if none is."""

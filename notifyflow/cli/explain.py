@@ -1,19 +1,22 @@
 """The command that says what a policy would do for a recipient, before it has to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+import notifyflow
+from notifyflow.app.database import is_there
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, audiences, policy_of
 from notifyflow.cli.options import AsJson
-from notifyflow.core.forecast import Carrier
-from notifyflow.core.forecast_document import ForecastDocument
+from notifyflow.core.forecast import Carrier, Hindrances
+from notifyflow.core.forecast_document import NOTHING, ForecastDocument
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Recipient, Severity
+from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import Policy
+from notifyflow.errors import StorageError
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ def _documents(
 ) -> list[ForecastDocument]:
     contacts, faults = admit_recipients(people, lambda channel, address: channels[channel].check_address(address), channels)
     screen.show_faults(faults, style="yellow")
+    hindrances = _hindrances(settings, channels, contacts)
     carriers = {
         name: Carrier(
             providers=tuple(each.name for each in channel.providers),
@@ -61,8 +65,42 @@ def _documents(
     calling = frozenset(name for name, channel in channels.items() if channel.traits.is_call)
     has_links = bool(settings.public_url and settings.secret_key)
     return [
-        ForecastDocument.of_recipient(each, policy, severity, carriers, calling=calling, has_links=has_links) for each in contacts
+        ForecastDocument.of_recipient(
+            each,
+            policy,
+            severity,
+            carriers,
+            calling=calling,
+            has_links=has_links,
+            hindrances=hindrances.get(each.recipient_id, NOTHING),
+        )
+        for each in contacts
     ]
+
+
+def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> Mapping[str, Hindrances]:
+    """Return what stands in the way of messages to each recipient, from the database, if there is one."""
+    if not is_there(settings.database_url.get_secret_value()):
+        return {}
+    try:
+        with notifyflow.NotifyFlow(settings) as flow:
+            pauses = flow.pauses.in_force()
+            opt_outs = flow.overview.opt_outs({address for each in contacts for address in each.addresses.values()})
+    except StorageError as error:
+        screen.warn(f"Pauses and STOP are not considered: {error}")
+        return {}
+    return {
+        each.recipient_id: Hindrances(pauses=pauses, opted_out=frozenset(_opted_out(each, channels, opt_outs)))
+        for each in contacts
+    }
+
+
+def _opted_out(contact: Contact, channels: "Mapping[str, Channel]", opt_outs: Collection[tuple[str, str]]) -> Iterator[str]:
+    """Yield the channels on which a recipient has sent STOP to every number of ours."""
+    for name, address in contact.addresses.items():
+        senders = [provider.sender for provider in channels[name].providers]
+        if channels[name].traits.has_text_replies and senders and all((address, each) in opt_outs for each in senders):
+            yield name
 
 
 def _show(found: ForecastDocument) -> None:

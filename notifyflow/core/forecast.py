@@ -13,8 +13,9 @@ from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle, rounds
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import IN_PROGRESS, Ended, NotificationState, Receipt, Result
+from notifyflow.core.model import IN_PROGRESS, Ended, NotificationState, Receipt, Result, Severity
 from notifyflow.core.outlook import Coming, What, come, step, timers, written
+from notifyflow.core.pauses import Pause
 from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
 
 LONGEST_CALL = timedelta(seconds=13)
@@ -49,6 +50,19 @@ class Carrier:
 
     providers: tuple[str, ...] = ()
     has_receipts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindrances:
+    """What stands in the way of messages just now.
+
+    Attributes:
+        pauses: The pauses in force.
+        opted_out: The channels on which the recipient has sent STOP to every number of ours.
+    """
+
+    pauses: tuple[Pause, ...] = ()
+    opted_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +135,10 @@ def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecas
     )
 
 
-def warnings(fresh: DecisionContext, carriers: Mapping[str, Carrier], found: Forecast, *, has_links: bool) -> Iterator[str]:
-    """Yield in words what cannot happen: tiers that page nobody or never open, channels without a provider, a missing link."""
+def warnings(
+    fresh: DecisionContext, carriers: Mapping[str, Carrier], found: Forecast, *, has_links: bool, hindrances: Hindrances
+) -> Iterator[str]:
+    """Yield in words what cannot happen: tiers that page nobody or never open, channels that carry nothing, a missing link."""
     facts = fresh.escalation
     opened = {each.event.tier for each in found.expected}
     for number, tier in enumerate(facts.policy.tiers, start=1):
@@ -134,10 +150,22 @@ def warnings(fresh: DecisionContext, carriers: Mapping[str, Carrier], found: For
         elif number not in opened:
             yield f"{named} never opens: no way in which providers answer meets its rules before the round ends"
         for channel in ways(fresh, tier):
-            if not carriers.get(channel, Carrier()).providers:
-                yield f"{channel} has no provider: its page fails at once"
+            yield from _hindered(channel, carriers.get(channel, Carrier()), facts.severity, hindrances)
     if not has_links:
         yield "nobody can acknowledge by a link: NOTIFYFLOW_PUBLIC_URL or NOTIFYFLOW_SECRET_KEY is not set"
+
+
+def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hindrances) -> Iterator[str]:
+    """Yield why a channel carries nothing, or not over all its providers."""
+    if not carrier.providers:
+        yield f"{channel} has no provider: its page fails at once"
+    elif channel in hindrances.opted_out:
+        yield f"{channel} is blocked: the recipient has sent STOP to every number that could text them"
+    is_urgent = severity is Severity.CRITICAL
+    for provider in carrier.providers:
+        ends = [each.ends_at for each in hindrances.pauses if each.covers(channel, provider, is_urgent=is_urgent)]
+        if ends:
+            yield f"{channel} over {provider} is paused until {max(ends):%Y-%m-%d %H:%M} UTC: a page waits until then"
 
 
 def _ranges(soon: Iterable[Coming], late: Iterable[Coming], answers: Answers, start: datetime) -> Iterator[Expected]:

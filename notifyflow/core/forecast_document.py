@@ -7,13 +7,14 @@ from typing import Self
 from pydantic import Field
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.forecast import Answers, Carrier, Expected, forecast, warnings
+from notifyflow.core.forecast import Answers, Carrier, Expected, Hindrances, forecast, warnings
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outlook import Premise, What
 from notifyflow.core.policy import Policy
 from notifyflow.core.schemas import Document
 from notifyflow.core.tier_rules import DecisionContext
 
+NOTHING = Hindrances()
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 _IF: Mapping[Answers, str] = {
     Answers.REFUSED: "if every message is refused for good",
@@ -60,6 +61,7 @@ class ForecastDocument(Document):
         *,
         calling: frozenset[str],
         has_links: bool,
+        hindrances: Hindrances = NOTHING,
     ) -> Self:
         """Build the forecast of a recipient whom an incident of a severity pages by a policy."""
         fresh = _fresh(contact, policy, severity, calling)
@@ -75,7 +77,7 @@ class ForecastDocument(Document):
             rounds_after_s=[at.total_seconds() for at in found.rounds_at],
             unanswered_after_s=None if found.ends_after is None else found.ends_after.total_seconds(),
             expires_after_s=found.expires_after.total_seconds(),
-            warnings=list(warnings(fresh, carriers, found, has_links=has_links)),
+            warnings=list(warnings(fresh, carriers, found, has_links=has_links, hindrances=hindrances)),
         )
 
     def lines(self) -> Iterator[str]:

@@ -109,7 +109,7 @@ class Listings(Reader):
         query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
         contacts = [Contact(**row) for row in self._source.rows(query)]
         pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
-        opt_outs = self._opt_outs({address for contact in contacts for address in contact.addresses.values()})
+        opt_outs = self.opt_outs({address for contact in contacts for address in contact.addresses.values()})
         return tuple(
             KnownRecipient(
                 contact=each,
@@ -119,7 +119,8 @@ class Listings(Reader):
             for each in contacts
         )
 
-    def _opt_outs(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
+    def opt_outs(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
+        """Return the numbers among some addresses that have sent STOP, each with our number that they sent it to."""
         query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(list(addresses)))
         return [(row["number"], row["our_number"]) for row in self._source.rows(query)]
 

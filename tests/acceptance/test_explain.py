@@ -1,10 +1,13 @@
 """`notifyflow explain` says what a policy would do, without a database and without sending anything."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from notifyflow.sandbox.system import Sandbox
+from notifyflow.sandbox.twilio import SMS_FROM
 from tests.acceptance.commands import CommandLine
 
 DIRECTORY = """
@@ -47,6 +50,19 @@ def test_a_recipient_a_route_and_a_file_are_explained_without_a_database(line: C
     assert "ben: CRITICAL, policy default" in by_file.out
     assert "recipients[0].phone" in by_file.err
     assert not (tmp_path / "notifyflow.db").exists()
+
+
+def test_a_pause_and_a_stop_in_the_database_are_warned_of(line: CommandLine, tmp_path: Path):
+    paused = line.run("pause", "--channel", "email", "--for", "30m", "--include-critical")
+    assert paused.code == 0, paused
+    with closing(sqlite3.connect(tmp_path / "notifyflow.db")) as db, db:
+        values = ("+15005550006", SMS_FROM, "2026-01-01T00:00:00.000000Z")
+        db.execute("INSERT INTO notifyflow_opt_out (number, our_number, at) VALUES (?, ?, ?)", values)
+    (ada,) = line.run("explain", "ada", "--json").document["forecasts"]
+    assert [each.split(" until")[0].split(":")[0] for each in ada["warnings"][:2]] == [
+        "email over smtp is paused",
+        "sms is blocked",
+    ]
 
 
 def test_what_cannot_be_explained_says_what_to_do(line: CommandLine):

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.forecast import LONGEST_CALL, Answers, Carrier, Forecast, Play, forecast, warnings
-from notifyflow.core.forecast_document import ForecastDocument, between, span
+from notifyflow.core.forecast import LONGEST_CALL, Answers, Carrier, Forecast, Hindrances, Play, forecast, warnings
+from notifyflow.core.forecast_document import NOTHING, ForecastDocument, between, span
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outlook import What
+from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Tier, Unacknowledged
 from tests.facts import NOW, context, minutes, seconds
 from tests.strategies import CHANNELS, lively_policies, policies, severities
@@ -101,10 +102,21 @@ def test_a_tier_that_may_come_only_after_the_next_round_has_started_is_said_to_c
 
 
 def warned(
-    policy: Policy, severity: Severity = Severity.CRITICAL, ways: str = "email sms", *, has_links: bool = True
+    policy: Policy,
+    severity: Severity = Severity.CRITICAL,
+    ways: str = "email sms",
+    *,
+    has_links: bool = True,
+    hindrances: Hindrances = NOTHING,
 ) -> list[str]:
     facts = fresh(policy, severity, ways)
-    return list(warnings(facts, CARRIERS, forecast(facts, CARRIERS), has_links=has_links))
+    return list(warnings(facts, CARRIERS, forecast(facts, CARRIERS), has_links=has_links, hindrances=hindrances))
+
+
+def pause(scope: Scope, name: str = "", *, for_m: int = 30, is_for_critical: bool = True) -> Pause:
+    return Pause(
+        scope=scope, name=name, ends_at=NOW + minutes(for_m), paused_at=NOW, paused_by="eve", is_for_critical=is_for_critical
+    )
 
 
 NEVER = replace(
@@ -138,6 +150,25 @@ PUSHED = replace(
 )
 def test_what_cannot_happen_is_warned_of(found: list[str], expected: list[str]) -> None:
     assert found == expected
+
+
+def test_a_pause_in_force_is_warned_of_with_its_end_unless_it_spares_the_severity() -> None:
+    pauses = (pause(Scope.CHANNEL, "email"), pause(Scope.ALL, for_m=90, is_for_critical=False), pause(Scope.PROVIDER, "twilio"))
+    found = Hindrances(pauses=pauses)
+    ways, half, later = "email slack sms voice", "2026-11-25 03:30 UTC", "2026-11-25 04:30 UTC"
+    assert warned(DEFAULT, ways=ways, hindrances=found) == [
+        f"email over smtp is paused until {half}: a page waits until then",
+        f"sms over twilio is paused until {half}: a page waits until then",
+        f"voice over twilio is paused until {half}: a page waits until then",
+    ]
+    assert f"slack over slack is paused until {later}: a page waits until then" in warned(
+        DEFAULT, Severity.ERROR, ways, hindrances=found
+    )
+
+
+def test_a_recipient_who_sent_stop_to_every_number_is_warned_of() -> None:
+    (stop,) = warned(DEFAULT, ways="email sms voice", hindrances=Hindrances(opted_out=frozenset({"sms"})))
+    assert stop.startswith("sms is blocked: the recipient has sent STOP")
 
 
 def test_the_policies_page_shows_what_is_printed() -> None:
