@@ -66,7 +66,7 @@ class People:
             shown = ids[:limit]
             unreached = () if after_id else reads.people.unreached_ids(namespaces, limit=MOST_UNREACHED)
             never = () if after_id else sorted(reads.people.never_paged(sorted(listed)))
-            people = self._people(reads, {*shown, *unreached, *never[:_MOST_NEVER_PAGED]}, namespaces, listed)
+            people = self._people(reads, {*shown, *unreached}, namespaces, listed, others=never[:_MOST_NEVER_PAGED])
             return PeoplePage(
                 people=tuple(people[each] for each in shown if each in people),
                 unreached=tuple(people[each] for each in unreached),
@@ -146,10 +146,17 @@ class People:
         return next((each for each in found if each.facts.policy.name == _POLICY), None)
 
     def _people(
-        self, reads: Reads, ids: Collection[str], namespaces: frozenset[str] | None, listed: Mapping[str, Recipient]
+        self,
+        reads: Reads,
+        ids: Collection[str],
+        namespaces: frozenset[str] | None,
+        listed: Mapping[str, Recipient],
+        *,
+        others: Collection[str] = (),
     ) -> dict[str, Person]:
+        """Return people by id, and others who were never paged."""
         records = reads.people.records(sorted(ids), namespaces)
-        contacts = {each: records[each].contact for each in ids if each in records} | self._contacts(ids, listed)
+        contacts = {each: record.contact for each, record in records.items()} | self._contacts({*ids, *others}, listed)
         stopped = reads.people.opt_outs({address for contact in contacts.values() for address in contact.addresses.values()})
         return {
             each: Person(
