@@ -26,7 +26,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """The durations of one severity: lines through neighbouring periods, and a dot for each period that had any."""
+    """The durations of one severity: lines through neighbouring periods, and a dot for each period without a neighbour."""
 
     tone: str
     path: str
@@ -109,13 +109,17 @@ def _ticks(values: Sequence[float]) -> Sequence[float]:
 
 
 def _line(severity: Severity, values: Sequence[float | None], ticks: Sequence[float]) -> Line:
-    places = [None if value is None else (_x(at, len(values)), _y(value, ticks)) for at, value in enumerate(values)]
-    path, was_drawn = [], False
-    for place in places:
-        if place is not None:
-            path.append(f"{'L' if was_drawn else 'M'}{place[0]:g} {place[1]:g}")
-        was_drawn = place is not None
-    return Line(tone=severity.lower(), path=" ".join(path), dots=tuple(place for place in places if place is not None))
+    path, dots = [], []
+    for at, value in enumerate(values):
+        if value is None:
+            continue
+        x, y = _x(at, len(values)), _y(value, ticks)
+        is_after = at > 0 and values[at - 1] is not None
+        is_before = at + 1 < len(values) and values[at + 1] is not None
+        path.append(f"{'L' if is_after else 'M'}{x:g} {y:g}")
+        if not (is_after or is_before):
+            dots.append((x, y))
+    return Line(tone=severity.lower(), path=" ".join(path), dots=tuple(dots))
 
 
 def _times(periods: Sequence[datetime], window: Window, zone: tzinfo) -> Iterator[Tick]:

@@ -36,13 +36,15 @@ def test_every_line_lies_within_the_frame_and_longer_is_higher(
     assert len(drawn.lines) == len(drawn.rows) == len(severities)
     for line in drawn.lines:
         known = [value for value in values if value is not None]
-        assert len(line.dots) == len(known)
-        assert all(LEFT <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in line.dots)
-        heights = [y for _, (_, y) in sorted(zip(known, line.dots, strict=True))]
+        points = [(float(x), float(y)) for x, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", line.path)]
+        assert len(points) == len(known)
+        assert all(LEFT <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
+        heights = [y for _, (_, y) in sorted(zip(known, points, strict=True))]
         assert heights == sorted(heights, reverse=True) or len(set(known)) < len(known)
-        places = [place for place, value in enumerate(values) if value is not None]
-        runs = sum(place - 1 not in places for place in places)
-        assert len(re.findall("M", line.path)) == runs
+        places = {place for place, value in enumerate(values) if value is not None}
+        assert line.path.count("M") == sum(place - 1 not in places for place in places)
+        assert len(line.dots) == sum(places.isdisjoint({place - 1, place + 1}) for place in places)
+        assert set(line.dots) <= set(points)
     assert [tick.place for tick in drawn.durations] == sorted((tick.place for tick in drawn.durations), reverse=True)
     assert len(drawn.durations) >= 2
     assert all(LEFT <= tick.place <= WIDTH for tick in drawn.times)
