@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.bench import awaiting, halfopen, hostile, limits, receipts
+from tests.bench import awaiting, halfopen, hostile, limits, pages, receipts
 from tests.bench.throughput import page, quick
 from tests.bench.throughput.scenarios import SCENARIOS
 
@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Callable[[], int]] = {
     "hostile": hostile.main,
     "halfopen": halfopen.main,
     "awaiting": awaiting.main,
+    "pages": pages.main,
     "throughput": page.main,
 }
 PARTS: Mapping[str, Callable[[], int]] = {f"throughput.{name}": partial(page.main, [name]) for name in SCENARIOS}

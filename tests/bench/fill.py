@@ -3,8 +3,15 @@
 Everything follows from a row's number, so that two databases of one size hold the same.
 """
 
+import json
+from collections.abc import Iterable, Iterator
+
 from psycopg import sql
 
+from notifyflow.core import figures
+from notifyflow.core.charts import SPANS
+from notifyflow.core.figures import Family, Outcome, names_of
+from notifyflow.core.model import Severity
 from tests.servers.postgres import Postgres
 
 PEOPLE = 500
@@ -16,6 +23,17 @@ _OPEN = 200
 
 _AT = "now() - ({total} - i) * interval '{days} days' / {total}"
 _ID = "lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7{kind}' || lpad(to_hex({number}), 17, '0')"
+_WAYS = (("email", "smtp"), ("slack", "slack"), ("sms", "twilio"), ("voice", "twilio"))
+_SERIES = """
+    INSERT INTO notifyflow_series (name, labels, count, sum_s, buckets)
+    SELECT name, labels, 10, 5, buckets
+    FROM unnest({names}::text[], {labels}::text[], {buckets}::text[]) AS f (name, labels, buckets)
+"""
+_PERIODS = """
+    INSERT INTO notifyflow_minute (minutes, at, name, labels, count, sum_s, buckets)
+    SELECT {span}, to_timestamp(floor(extract(epoch FROM now()) / {span} / 60 - n) * {span} * 60), name, labels, 10, 5, buckets
+    FROM generate_series(0, 150) AS n, unnest({names}::text[], {labels}::text[], {buckets}::text[]) AS f (name, labels, buckets)
+"""
 _STATEMENTS = (
     """
     CREATE TABLE filled AS
@@ -78,7 +96,6 @@ _STATEMENTS = (
         ('voice', 'twilio', 1, '[]', 0, 0)
     """,
     "DROP TABLE filled",
-    "VACUUM ANALYZE",
 )
 
 
@@ -98,3 +115,34 @@ def fill(server: Postgres, database: str, *, notifications: int, policy: str) ->
     }
     for statement in _STATEMENTS:
         server.execute(sql.SQL(statement.format(**values)), database)
+    server.execute(sql.SQL(_SERIES).format(**_arrays(_counted())), database)
+    for span in SPANS:
+        server.execute(sql.SQL(_PERIODS).format(span=span, **_arrays(_charted())), database)
+    server.execute(sql.SQL("UPDATE notifyflow_fold SET folded_at = now()"), database)
+    server.execute(sql.SQL("VACUUM ANALYZE"), database)
+
+
+def _arrays(found: Iterable[tuple[str, str, str]]) -> dict[str, sql.Literal]:
+    names, labels, buckets = zip(*found, strict=True)
+    return {"names": sql.Literal(list(names)), "labels": sql.Literal(list(labels)), "buckets": sql.Literal(list(buckets))}
+
+
+def _counted() -> Iterator[tuple[str, str, str]]:
+    """Yield the figures that a scrape reads: name, labels, and the counts of the buckets."""
+    for name, labels in figures.expected(_WAYS, told=frozenset()):
+        yield _figure(figures.FAMILIES[name], *labels, is_charted=False)
+
+
+def _charted() -> Iterator[tuple[str, str, str]]:
+    """Yield the figures that the charts read."""
+    for family in (figures.ACCEPTED_S, figures.DELIVERED_S, figures.HUMAN_S):
+        yield from (_figure(family, severity.value) for severity in Severity)
+    for way in _WAYS:
+        yield _figure(figures.REQUEST_S, *way)
+        yield from (_figure(figures.ATTEMPTS, *way, outcome.value) for outcome in Outcome)
+
+
+def _figure(family: Family, *labels: str, is_charted: bool = True) -> tuple[str, str, str]:
+    named = dict(zip(names_of(family.name, is_charted=is_charted), labels, strict=True))
+    counts = [1 + number % 4 for number, _ in enumerate((*family.bounds_s, 0))] if family.bounds_s else []
+    return family.name, json.dumps(named, separators=(",", ":")), json.dumps(counts, separators=(",", ":"))
