@@ -157,7 +157,7 @@ def test_a_responder_exports_the_log_and_sends_a_test(stage: Stage) -> None:
     assert stage.shows("Everybody who was paged")
     stage.assert_accessible()
     page.open(f"{stage.url}/health?window=hour")
-    wait_until(lambda: page.evaluate("document.querySelectorAll('.chart circle').length") > 0)
+    wait_until(lambda: page.evaluate("document.querySelectorAll('.chart > svg .dot').length") > 0)
     stage.assert_accessible()
     page.click(".who button")
     assert page.troubles == []

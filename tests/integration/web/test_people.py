@@ -308,7 +308,7 @@ def test_the_health_shows_how_long_pages_take(system: System, window: str) -> No
     system.flow.acknowledge("db-1", by="ada")
     fold_all(system.flow._deps)
     page = system.visit().get(f"/health?window={window}").text
-    assert page.count("<circle") == 3
+    assert page.count('<rect class="dot"') == 3 + 3  # in the charts, and in the tables beside the name
     assert [row[0] for row in re.findall(r'</svg> ERROR</th><td class="number">(\d+)</td>(.*)', page)] == ["2", "1", "1"]
     assert "style=" not in page
     assert f'aria-current="true">the last {window}</a>' in page
