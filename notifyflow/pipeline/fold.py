@@ -8,17 +8,18 @@ from notifyflow.storage.ledger import Ledger
 
 EVERY = timedelta(seconds=5)
 """How long after the last time the log is looked at again."""
-_SET = 1000
+_LINES_A_SLOT = 10
+"""How many lines a set has for each attempt that a transaction claims at most; fewer where only one writes at a time."""
 
 
-def fold(deps: Dependencies, *, limit: int = _SET, is_due_at_once: bool = False) -> bool:
+def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool = False) -> bool:
     """Count some lines of the log, unless another process does, or they were counted a moment ago.
 
     The figures and how far the log is counted are written in one transaction, so that no line is lost or counted twice.
 
     Args:
         deps: The dependencies of the use cases.
-        limit: How many lines to count at most.
+        limit: How many lines to count at most; None for a set.
         is_due_at_once: Whether to count them even if the log was looked at a moment ago.
 
     Returns:
@@ -39,7 +40,7 @@ def fold(deps: Dependencies, *, limit: int = _SET, is_due_at_once: bool = False)
         if place.is_elsewhere:
             ledger.folds.begin_anew(place)
             return True
-        read = ledger.folds.read(place, limit=limit)
+        read = ledger.folds.read(place, limit=limit or deps.set_size * _LINES_A_SLOT)
         ledger.folds.store(place, read, count(read.batch), now=now)
         return not read.is_last
 

@@ -85,11 +85,11 @@ class Read:
 
 
 _UNTIL: Any = FoldRow.select(SQL("pg_snapshot_xmin(pg_current_snapshot())::text").alias("until"))
-_IS_COUNTED = TransitionRow.event.not_in(_UNCOUNTED) & (
+_IS_WANTED = TransitionRow.event.not_in(_UNCOUNTED) & (
     (TransitionRow.machine != "escalation")
     | ((TransitionRow.source != TransitionRow.target) & (TransitionRow.target != EscalationState.ACTIVE))
 )
-_LINES = TransitionRow.select(TransitionRow.id, TransitionRow.xid, *_LINE).where(_IS_COUNTED)
+_LINES = TransitionRow.select(TransitionRow.id, TransitionRow.xid, *_LINE).where(_IS_WANTED)
 
 
 def _lines_of_server(param: Places) -> Any:

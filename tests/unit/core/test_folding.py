@@ -149,6 +149,11 @@ def test_an_escalation_is_counted_when_it_settles() -> None:
     assert counts(found) == {("escalations", "ERROR", "REACHED"): 1}
 
 
+def test_what_happens_to_an_incident_is_counted_by_severity() -> None:
+    lines = history(("opened", 0), ("repeated", 1), ("resolved", 2))
+    assert counts(folded(*lines)) == {("incident_events", event, "ERROR"): 1 for event in ("opened", "repeated", "resolved")}
+
+
 def history(*events: tuple[str, float]) -> Sequence[Transition]:
     return [
         line(event, "OPEN", "OPEN", version=version, after_s=after_s, machine="incident")
