@@ -55,6 +55,9 @@ class Percentiles:
     p99_s: float | None
 
 
+_NONE = Percentiles(count=0, p50_s=None, p95_s=None, p99_s=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """The durations of one period.
@@ -151,18 +154,21 @@ def charts(window: Window, periods: Mapping[datetime, Tallies], *, folded_at: da
 
 def percentiles(family: Family, tally: Tally) -> Percentiles:
     """Return the percentiles of what fell into buckets."""
-    p50_s, p95_s, p99_s = (_quantile(family.bounds_s, tally.buckets, share) for share in (0.5, 0.95, 0.99))
+    total = sum(tally.buckets)
+    if not total:
+        return _NONE
+    p50_s, p95_s, p99_s = (_quantile(family.bounds_s, tally.buckets, total * share) for share in (0.5, 0.95, 0.99))
     return Percentiles(count=tally.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
 
 
 _Steps = Sequence[tuple[datetime, Tallies]]
 
 
-def _quantile(bounds_s: Sequence[float], buckets: Sequence[int], share: float) -> float | None:
-    """Return a quantile, interpolated within its bucket as Prometheus does; the last bound for what is above it."""
-    wanted = sum(buckets) * share
-    if not wanted:
-        return None
+def _quantile(bounds_s: Sequence[float], buckets: Sequence[int], wanted: float) -> float:
+    """Return the duration that so many do not exceed, interpolated within its bucket as Prometheus does.
+
+    For what is above the last bound, that bound is returned.
+    """
     before, lower_s = 0, 0.0
     for upper_s, count in zip(bounds_s, buckets, strict=False):
         if before + count >= wanted:
@@ -193,17 +199,15 @@ def _carriers(steps: _Steps) -> list[tuple[str, str]]:
 
 
 def _provider(carrier: tuple[str, str], steps: _Steps) -> ProviderFigures:
-    def count(tallies: Tallies, outcome: Outcome) -> int:
-        tally = tallies.get((figures.ATTEMPTS.name, (*carrier, str(outcome))))
-        return tally.count if tally else 0
-
-    outcomes = {outcome: sum(count(tallies, outcome) for _, tallies in steps) for outcome in Outcome}
-    made = [outcome for outcome in Outcome if outcome is not Outcome.NOT_SENT]
+    keys = {outcome: (figures.ATTEMPTS.name, (*carrier, str(outcome))) for outcome in Outcome}
+    counts = [(at, {outcome: tally.count for outcome, key in keys.items() if (tally := each.get(key))}) for at, each in steps]
+    made = [(at, sum(found.values()) - found.get(Outcome.NOT_SENT, 0), found.get(Outcome.ACCEPTED, 0)) for at, found in counts]
+    outcomes = {outcome: sum(found.get(outcome, 0) for _, found in counts) for outcome in Outcome}
     channel, provider = carrier
     return ProviderFigures(
         channel=channel,
         provider=provider,
         outcomes={outcome: number for outcome, number in outcomes.items() if number},
-        calls=tuple((at, sum(count(tallies, each) for each in made), count(tallies, Outcome.ACCEPTED)) for at, tallies in steps),
+        calls=tuple(made),
         took=_course(figures.REQUEST_S, carrier, steps),
     )
