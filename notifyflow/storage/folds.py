@@ -217,8 +217,9 @@ class Folds(Part):
 
     def store(self, place: Place, read: Read, folded: Folded, *, now: datetime) -> None:
         """Add to the figures what some lines have counted, and note that they are."""
-        self._add_to_series(folded.total)
-        self._add_to_minutes(folded.minutes)
+        if len(folded.total):
+            self._add_to_series(folded.total)
+            self._add_to_minutes(folded.minutes)
         if read.critical:
             self._unit.execute(CriticalRow.update(is_folded=True).where(CriticalRow.escalation_id.in_(read.critical)))
         if read.is_last and (place.folded_at is None or place.folded_at.hour != now.hour):
