@@ -27,7 +27,6 @@ from notifyflow.cli import (
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.options import AsJson, By, as_options, flag, within
 from notifyflow.cli.picture import local, picture
-from notifyflow.cli.progress import watch
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.schemas import IncidentDocument, IncidentReportDocument, NotifiedDocument
@@ -122,6 +121,8 @@ def _warn_of_broker(flow: "notifyflow.NotifyFlow") -> None:
 
 def _watch(flow: "notifyflow.NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
     """Show an incident until it is settled: on standard error if standard output is for JSON."""
+    from notifyflow.cli.progress import watch  # with rich's live display, which a server does not need
+
     console = screen.err if as_json else screen.out
     try:
         status = watch(

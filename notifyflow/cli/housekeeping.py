@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 import notifyflow
@@ -17,6 +16,9 @@ from notifyflow.cli.options import AsJson, as_options, flag, span_option
 from notifyflow.core.audit import Finding
 from notifyflow.core.schemas import FindingDocument
 from notifyflow.core.wording.text import quantity
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 app = typer.Typer()
 _QUARANTINED = (
@@ -98,8 +100,10 @@ def _show(findings: tuple[Finding, ...]) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[tuple[Progress, TaskID]]:
+def _bar() -> "Iterator[tuple[Progress, TaskID]]":
     """Show progress on standard error if it is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("incidents"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen.err, transient=True, disable=not screen.err.is_terminal) as bar:
         yield bar, bar.add_task("incidents", total=None)

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -86,6 +85,8 @@ def surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
 
 def watch(console: Console, draw: Callable[[], RenderableType], *, wait: Callable[[float], None] = time.sleep) -> None:
     """Draw something anew every two seconds, until Ctrl-C."""
+    from rich.live import Live
+
     with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(draw(), refresh=True)

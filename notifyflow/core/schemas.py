@@ -48,7 +48,7 @@ def _policy_name(value: Policy | str) -> str:
 class Document(BaseModel):
     """A value that is written as one JSON object."""
 
-    model_config = ConfigDict(from_attributes=True, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(defer_build=True, from_attributes=True, validate_by_name=True, validate_by_alias=True)
 
     @classmethod
     def of(cls, value: object) -> Self:

@@ -2,9 +2,11 @@
 
 import unicodedata
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 _MEMORY_KIB = 19 * 1024
 _PASSES = 2
@@ -22,7 +24,13 @@ class Passwords:
 
     def __init__(self, new_secret: Callable[[], str]) -> None:
         self._new_secret = new_secret
-        self._hasher = PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=1)
+
+    @cached_property
+    def _hasher(self) -> "PasswordHasher":
+        """The library, loaded with the first password, since most processes never see one."""
+        from argon2 import PasswordHasher
+
+        return PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=1)
 
     def hash(self, password: str) -> str:
         """Return the hash of a password, with its salt and parameters."""
@@ -31,6 +39,8 @@ class Passwords:
 
     def verify(self, password: str, stored: str | None) -> bool:
         """Return whether a password has this hash; without one it takes as long, and is False."""
+        from argon2.exceptions import VerificationError
+
         try:
             return self._hasher.verify(stored or _NOBODYS, _bytes(password)) and stored is not None
         except VerificationError:

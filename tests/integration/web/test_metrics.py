@@ -15,7 +15,7 @@ from notifyflow.core.figures import FAMILIES
 from notifyflow.core.keys import Scope
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.testing import Driver
-from notifyflow.web.metrics import GAUGES
+from notifyflow.web.exposition import GAUGES
 from tests.asgi import Client
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -1,0 +1,130 @@
+"""Writes metrics as Prometheus reads them. It is loaded with the first scrape: its library takes memory that few need."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from notifyflow.core.figures import FAMILIES, Family, Key, Tally
+from notifyflow.core.measures import Measures
+from notifyflow.core.model import Severity
+from notifyflow.core.provider_health import Circuit
+
+GAUGES = {
+    "notifyflow_oldest_due_timestamp_seconds": (
+        "When the oldest notification became due that is not sent yet; the time of the scrape if nothing is due.",
+        (),
+    ),
+    "notifyflow_oldest_unacknowledged_timestamp_seconds": (
+        "When the oldest incident was opened that is OPEN; the time of the scrape if there is none.",
+        ("severity",),
+    ),
+    "notifyflow_last_sweep_timestamp_seconds": ("When the last noted sweep was; 0 before the first.", ()),
+    "notifyflow_counted_timestamp_seconds": ("Up to when everything is counted; 0 before the first time.", ()),
+    "notifyflow_circuit": (
+        "1 for the state of the circuit of a provider, 0 for the others; closed until it is first used.",
+        ("channel", "provider", "state"),
+    ),
+    "notifyflow_unreachable_people": (
+        "People on the directory's routes who have no address that a provider carries, or whose newest round did not reach them.",
+        (),
+    ),
+    "notifyflow_build_info": ("The version of notifyflow.", ("version",)),
+}
+"""The name of each gauge, with its meaning and its labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # a registry tells collectors apart by identity
+class Exposition(Collector):
+    """Shows what was measured at the moment of a scrape.
+
+    Attributes:
+        measures: What was measured.
+        zeros: The figures that are shown from the start, as 0.
+        carriers: Every channel with each of its providers.
+        version: The version of notifyflow.
+    """
+
+    measures: Measures
+    zeros: Sequence[Key]
+    carriers: Sequence[tuple[str, str]]
+    version: str
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families of metrics."""
+        return _families(self.measures, self.zeros, self.carriers, self.version)
+
+
+def write(exposition: Exposition, accept: str) -> tuple[bytes, str]:
+    """Return an exposition in the format that the client accepts, and the type of that."""
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(exposition)
+    return encode(registry), content_type
+
+
+def _families(measures: Measures, zeros: Iterable[Key], carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
+    rows: dict[str, dict[tuple[str, ...], Tally]] = {name: {} for name in FAMILIES}
+    for name, labels in zeros:
+        rows[name][labels] = Tally()
+    for (name, labels), tally in measures.totals.items():
+        if name in rows and len(labels) == len(FAMILIES[name].labels):  # newer code may count more
+            rows[name][labels] = tally
+    for family in FAMILIES.values():
+        yield _histogram(family, rows[family.name]) if family.bounds_s else _counter(family, rows[family.name])
+    yield from _gauges(measures, carriers, version)
+
+
+def _counter(family: Family, rows: dict[tuple[str, ...], Tally]) -> Metric:
+    metric = CounterMetricFamily(family.name, family.meaning, labels=family.labels)
+    for labels, tally in sorted(rows.items()):
+        metric.add_metric(labels, tally.count)
+    return metric
+
+
+def _histogram(family: Family, rows: dict[tuple[str, ...], Tally]) -> Metric:
+    metric = HistogramMetricFamily(family.name, family.meaning, labels=family.labels)
+    bounds = [*(str(float(bound)) for bound in family.bounds_s), "+Inf"]
+    for labels, tally in sorted(rows.items()):
+        metric.add_metric(labels, list(zip(bounds, _cumulative(tally, len(bounds)), strict=True)), tally.sum_s)
+    return metric
+
+
+def _cumulative(tally: Tally, count: int) -> list[float]:
+    sums, total = [], 0.0
+    for bucket in tally.buckets or (0,) * count:
+        total += bucket
+        sums.append(total)
+    return sums
+
+
+def _gauges(measures: Measures, carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
+    values: dict[str, dict[tuple[str, ...], float]] = {
+        "notifyflow_oldest_due_timestamp_seconds": {(): (measures.oldest_due_at or measures.now).timestamp()},
+        "notifyflow_oldest_unacknowledged_timestamp_seconds": {
+            (Severity.CRITICAL.value,): (measures.oldest_unacknowledged_at or measures.now).timestamp()
+        },
+        "notifyflow_last_sweep_timestamp_seconds": {(): _seconds(measures.swept_at)},
+        "notifyflow_counted_timestamp_seconds": {(): _seconds(measures.folded_at)},
+        "notifyflow_circuit": _circuits(measures, carriers),
+        "notifyflow_unreachable_people": {(): measures.unreachable},
+        "notifyflow_build_info": {(version,): 1},
+    }
+    for name, rows in values.items():
+        meaning, labels = GAUGES[name]
+        metric = GaugeMetricFamily(name, meaning, labels=labels)
+        for each, value in sorted(rows.items()):
+            metric.add_metric(each, value)
+        yield metric
+
+
+def _circuits(measures: Measures, carriers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:
+    states = {**dict.fromkeys(carriers, Circuit.CLOSED), **measures.circuits}
+    return {(*carrier, each.value): float(each is state) for carrier, state in states.items() for each in Circuit}
+
+
+def _seconds(at: datetime | None) -> float:
+    return 0.0 if at is None else at.timestamp()
