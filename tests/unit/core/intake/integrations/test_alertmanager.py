@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core.intake.integrations import alertmanager
@@ -166,6 +166,8 @@ def test_a_missing_field_of_an_alert_differs_from_an_empty_one(
 
 
 @given(st.dictionaries(strategies.any_text, strategies.json_values))
+@example({"b": 'a "quoted" one', "a": 7})
+@example({"a": True})
 def test_the_key_of_an_alert_without_a_fingerprint_is_made_of_its_labels_as_sorted_json(labels: dict[str, Any]) -> None:
     (request,) = read({"alerts": [{"labels": labels}]})
     canonical = json.dumps(labels, sort_keys=True).encode()
