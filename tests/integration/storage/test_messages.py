@@ -84,7 +84,6 @@ def test_an_incident_event_is_shown_with_its_subscriber(log: Log) -> None:
         ({"since": NOW + 3 * MINUTE, "recipient_id": "ben"}, "c"),
         ({"until": NOW + 3 * MINUTE, "key": "db-1"}, "a"),
     ],
-    ids=str,
 )
 def test_each_filter_finds_what_it_names(log: Log, wanted: dict[str, Any], found: str) -> None:
     (a,) = log.add("db-1", "ada", provider="smtp", provider_ref="<1@host>", evidence=Evidence.ACCEPTED)
