@@ -117,6 +117,14 @@ INCIDENT_FILE = """
 """
 
 
+def test_more_recipients_than_one_request_may_have_are_refused() -> None:
+    document = json.dumps({"key": "db-1", "title": "down", "recipients": [{"id": "ada"}, {"id": "ben"}]})
+    with pytest.raises(InvalidIncident) as refused:
+        read_submission(document, most_recipients=1)
+    (fault,) = refused.value.faults
+    assert (fault.where, fault.what) == ("recipients", "there are 2, 1 are allowed in one request")
+
+
 def test_every_field_of_an_incident_can_stand_in_a_file() -> None:
     read = read_incident(INCIDENT_FILE)
     assert read.unread == ()
