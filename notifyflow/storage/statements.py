@@ -6,6 +6,7 @@ Nothing here knows a table.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from peewee import SQL, Alias, Database, Field, IntegerField, NodeList, Query, TextField, Value
@@ -152,3 +153,13 @@ def _column(selected: Any) -> tuple[str, Any]:
 def _is_read_as_it_is(field: Any) -> bool:
     """Return whether both drivers return a column's values as they are read."""
     return isinstance(field, TextField | IntegerField) and type(field).python_value is Field.python_value
+
+
+@lru_cache(maxsize=256)
+def inserting(model: Any, names: tuple[str, ...]) -> Statement:
+    """Return the statement that inserts a row with these columns unless one with its key exists."""
+
+    def build(param: Places) -> Any:
+        return model.insert({name: param(getattr(model, name)) for name in names}).on_conflict_ignore()
+
+    return Statement(build)

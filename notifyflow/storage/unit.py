@@ -11,7 +11,6 @@ And columns that are no facts are written by the parts: how often an attempt was
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -25,7 +24,7 @@ from notifyflow.storage.conditions import QUEUED
 from notifyflow.storage.models import AttemptRow, ContactRow, IncidentRow, NotificationRow, PolicyRow, TransitionRow
 from notifyflow.storage.policies import snapshot
 from notifyflow.storage.rows import MODELS, M, Rows, changes, row_of
-from notifyflow.storage.statements import Places, Run, Statement
+from notifyflow.storage.statements import Places, Run, Statement, inserting
 
 Q = TypeVar("Q", Select, Run)
 
@@ -380,7 +379,7 @@ class Unit(Rows):
     def insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key exists; return whether it was inserted."""
         self._catch_up()
-        return bool(_inserting(model, tuple(row))(*row.values()).execute(self.db))
+        return bool(inserting(model, tuple(row))(*row.values()).execute(self.db))
 
 
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
@@ -399,11 +398,3 @@ _KEEP_POLICY = Statement(_keep_policy)
 _MARK_RUNG = Statement(
     lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
 )
-
-
-@lru_cache(maxsize=256)
-def _inserting(model: Any, names: tuple[str, ...]) -> Statement:
-    def build(param: Places) -> Any:
-        return model.insert({name: param(getattr(model, name)) for name in names}).on_conflict_ignore()
-
-    return Statement(build)
