@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notifyflow.cli import files
+from notifyflow.cli import files, screen
 from notifyflow.cli.options import label_pairs
 from notifyflow.core.intake.directory import Directory, Route
 from notifyflow.core.intake.documents import read_recipients
 from notifyflow.core.intake.forms import unknown
-from notifyflow.core.model import Recipient, Severity
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidInput
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
+
+if TYPE_CHECKING:
+    from notifyflow.channels.base import Channel
 
 _DEFAULT = "default"
 
@@ -80,6 +84,13 @@ def audiences(
         return [_of_route(directory, directory.route(label_pairs(labels), ""), ", ".join(labels))]
     routes = [(route, _words(route)) for route in directory.routes]
     return [_of_route(directory, route, name) for route, name in (*routes, (directory.default, "any other alert"))]
+
+
+def admitted(people: Sequence[Recipient], channels: "Mapping[str, Channel]") -> tuple[Contact, ...]:
+    """Return those of some people who can be paged, their addresses checked; show what is wrong with the others."""
+    contacts, faults = admit_recipients(people, lambda channel, address: channels[channel].check_address(address), channels)
+    screen.show_faults(faults, style="yellow")
+    return contacts
 
 
 def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:

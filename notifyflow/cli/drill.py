@@ -9,12 +9,11 @@ import typer
 from notifyflow.app import log_output
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
-from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, audiences, policy_of
+from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
 from notifyflow.core.drill_document import DrillDocument
 from notifyflow.core.intake.forms import unknown
-from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Severity
 from notifyflow.errors import InvalidInput
 from notifyflow.settings import Settings
@@ -54,10 +53,7 @@ def drill(
     drilled = []
     with log_output.only_to(logging.NullHandler()):
         for each in who:
-            people, faults = admit_recipients(
-                each.people, lambda channel, address: channels[channel].check_address(address), channels
-            )
-            screen.show_faults(faults, style="yellow")
+            people = admitted(each.people, channels)
             drilled.append(rehearsal.run(each.name, people, policy_of(found.policies, policy or each.policy), severity))
     is_passed = all(each.is_passed for each in drilled)
     document = DrillDocument(is_passed=is_passed, failing=failing, incidents=drilled, warnings=list(rehearsal.warnings()))

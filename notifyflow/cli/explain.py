@@ -9,11 +9,10 @@ import notifyflow
 from notifyflow.app.database import is_there
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
-from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, audiences, policy_of
+from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
 from notifyflow.cli.options import AsJson
 from notifyflow.core.forecast import Carrier, Hindrances
 from notifyflow.core.forecast_document import NOTHING, ForecastDocument
-from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError
@@ -52,8 +51,7 @@ def explain(
 def _documents(
     settings: Settings, channels: "Mapping[str, Channel]", people: Sequence[Recipient], policy: Policy, severity: Severity
 ) -> list[ForecastDocument]:
-    contacts, faults = admit_recipients(people, lambda channel, address: channels[channel].check_address(address), channels)
-    screen.show_faults(faults, style="yellow")
+    contacts = admitted(people, channels)
     hindrances = _hindrances(settings, channels, contacts)
     carriers = {
         name: Carrier(
