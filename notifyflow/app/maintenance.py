@@ -16,6 +16,7 @@ from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
 from notifyflow.storage.audit import Audited
+from notifyflow.storage.forgetting import Forgotten
 from notifyflow.storage.pruning import Pruned, Step
 
 _YOUNGEST = timedelta(days=1)
@@ -84,20 +85,17 @@ class Maintenance:
         """Resolve all quarantined incidents without telling anybody; return how many."""
         return resolve_quarantined(self._ready())
 
-    def forget(self, recipient_id: str) -> int:
-        """Overwrite the personal data of a recipient: name, addresses, messages, raw receipts.
-
-        Returns:
-            The number of incidents they were removed from; 0 if no incident has them.
+    def forget(self, recipient_id: str) -> Forgotten:
+        """Overwrite the personal data of a recipient: name, addresses, messages, raw receipts; delete the user they are.
 
         Raises:
             RecipientInUse: When they are a recipient of an unresolved incident; nothing is overwritten.
             StorageUnavailable: When the database does not answer; or when the data is overwritten, but copies remain in the log
                 of an embedded file that other processes keep in use.
         """
-        count = forget(self._ready(), recipient_id)
+        forgotten = forget(self._ready(), recipient_id)
         self._store.clean()
-        return count
+        return forgotten
 
     def check(self) -> Iterator[Checked]:
         """Check all stored rows against the invariants, some incidents at a time; nothing is locked or repaired.

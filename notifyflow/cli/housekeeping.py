@@ -83,12 +83,12 @@ def forget(
 ) -> None:
     """Overwrite a person's name, addresses and messages; the history stays, under their opaque id."""
     with notifyflow.NotifyFlow.from_env() as flow:
-        count = flow.maintenance.forget(recipient)
-        similar = None if count else flow.overview.similar_recipient(recipient)
-    if not count:
+        forgotten = flow.maintenance.forget(recipient)
+        similar = None if forgotten.is_known else flow.overview.similar_recipient(recipient)
+    if not forgotten.is_known:
         screen.warn(f"No incident names a recipient {recipient!r}.{f' Did you mean {similar!r}?' if similar else ''}")
         raise typer.Exit(Exit.FAILED)
-    screen.out.print(f"Removed from {quantity(count, 'incident')}.")
+    screen.out.print(f"Removed from {quantity(forgotten.incidents, 'incident')}.")
 
 
 def _show(findings: tuple[Finding, ...]) -> None:

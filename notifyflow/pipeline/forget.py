@@ -5,22 +5,23 @@ from notifyflow.errors import RecipientInUse
 from notifyflow.pipeline import operations, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.storage.forgetting import Forgotten
 
 
-def forget(deps: Dependencies, recipient_id: str) -> int:
-    """Overwrite a recipient's name, addresses and messages; return how many incidents they were removed from.
+def forget(deps: Dependencies, recipient_id: str) -> Forgotten:
+    """Overwrite a recipient's name, addresses and messages, and delete the user they are; return what there was of them.
 
     Raises:
         RecipientInUse: When they are a recipient of an unresolved incident; nothing was changed.
     """
 
-    def body(tx: Transaction) -> int:
+    def body(tx: Transaction) -> Forgotten:
         if unresolved := tx.ledger.recipients.unresolved_of(recipient_id):
             raise RecipientInUse(recipient_id, tuple(unresolved))
         for row in tx.ledger.recipients.lock_in_progress(recipient_id):  # final status updates, which will have no address
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
-        count = tx.ledger.recipients.forget(recipient_id)
+        forgotten = tx.ledger.recipients.forget(recipient_id)
         operations.say_again(tx, tx.ledger.operations.about(recipient_id))
-        return count
+        return forgotten
 
     return use_case.run(deps, body)[0]

@@ -1,6 +1,7 @@
 """Forgets a person: overwrites the columns that are marked as personal, or deletes their rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from peewee import SQL, Model, fn
@@ -29,6 +30,19 @@ _MODELS = [getattr(models, name) for name in models.__all__]
 _DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).values()]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was stored of a person.
+
+    Attributes:
+        incidents: How many incidents they were removed from.
+        is_known: Whether anything was found, be it a user of the dashboard only.
+    """
+
+    incidents: int
+    is_known: bool
+
+
 class Recipients(Part):
     """Reads and overwrites the data of one person."""
 
@@ -49,26 +63,22 @@ class Recipients(Part):
         query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
         return tuple(self._unit.read(NotificationFacts, self._unit.locked(query.order_by(NotificationRow.id))))
 
-    def forget(self, recipient_id: str) -> int:
+    def forget(self, recipient_id: str) -> Forgotten:
         """Overwrite the personal columns of a recipient's contacts and of the receipts of their messages; delete their numbers.
 
         The content of an incident is overwritten, too, once all its recipients are forgotten. The log keeps its opaque ids.
         Unresolved incidents, which may just have been opened, stay as they are.
-
-        Returns:
-            How many incidents the recipient was removed from.
         """
         is_over = ContactRow.incident_id.in_(IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED))
         is_theirs = (ContactRow.recipient_id == recipient_id) & is_over
         incidents = ContactRow.select(ContactRow.incident_id).where(is_theirs)
         self._forget_receipts(recipient_id)
-        for model in _DELETED:
-            self._unit.execute(model.delete().where(model.recipient_id == recipient_id))
+        deleted = sum(self._unit.execute(model.delete().where(model.recipient_id == recipient_id)) for model in _DELETED)
         count = self._unit.execute(ContactRow.update(_replacements(ContactRow)).where(is_theirs))
         kept = ContactRow.alias()
         is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
         self._unit.execute(IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared))
-        return count
+        return Forgotten(incidents=count, is_known=count + deleted > 0)
 
     def _forget_receipts(self, recipient_id: str) -> None:
         attempts = (

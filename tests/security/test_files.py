@@ -118,5 +118,5 @@ def test_a_forget_that_leaves_copies_in_the_log_says_so(tmp_path: Path) -> None:
 
         reader.read(forget_meanwhile)
         reader.close()
-        assert flow.maintenance.forget("ada") == 1
+        assert flow.maintenance.forget("ada").incidents == 1
         assert _found(folder) == set()

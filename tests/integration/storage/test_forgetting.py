@@ -55,7 +55,7 @@ def test_nothing_personal_is_left_of_somebody_who_is_forgotten(driver: Driver, d
     assert "raw" in dump(database_url)
     for key in ("alone", "shared"):
         driver.resolve(key=key)
-    assert forget(driver.deps, "ada") == 2
+    assert forget(driver.deps, "ada").incidents == 2
     left = dump(database_url)
     assert [mark for mark in (*MARKS, "'raw'", "ada@email") if mark in left] == []
 
@@ -69,7 +69,7 @@ def test_what_was_sent_to_others_stays_and_so_does_what_happened(driver: Driver)
     assert after.content.title == "sent to both"
     assert after.transitions == before.transitions
     assert [each.contact.addresses for each in after.escalations] == [{}, {"email": "bob@email"}]
-    assert forget(driver.deps, "bob") == 1
+    assert forget(driver.deps, "bob").incidents == 1
     assert driver.status("shared").content.title == "forgotten"
 
 
@@ -97,7 +97,7 @@ def test_somebody_who_is_still_paged_is_not_forgotten(driver: Driver, database_u
 
 
 def test_nobody_is_forgotten_whom_nobody_knows(driver: Driver) -> None:
-    assert forget(driver.deps, "zoe") == 0
+    assert forget(driver.deps, "zoe").incidents == 0
 
 
 def test_a_line_of_the_log_cannot_be_changed(driver: Driver, store: Store) -> None:

@@ -14,6 +14,7 @@ from notifyflow.core.users import IDLE_FOR, Role
 from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, UserNotFound
 from notifyflow.service.users import Users
 from notifyflow.settings import Settings
+from notifyflow.storage.forgetting import Forgotten
 from notifyflow.web.dashboard.entrance import Entrance
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, PASSWORD, Visit
@@ -125,6 +126,12 @@ def test_a_forgotten_recipient_is_no_user_any_more(system: tuple[NotifyFlow, Han
     with pytest.raises(NotLoggedIn):
         users.visit(session)
     assert [user.name for user in users.users()] == ["grace"]
+
+
+def test_a_user_who_was_never_paged_can_be_forgotten(system: tuple[NotifyFlow, HandClock], users: Users):
+    flow, _ = system
+    assert flow.maintenance.forget("ada-lovelace") == Forgotten(incidents=0, is_known=True)
+    assert flow.maintenance.forget("ada-lovelace") == Forgotten(incidents=0, is_known=False)
 
 
 def test_a_prune_deletes_sessions_that_are_over(system: tuple[NotifyFlow, HandClock], users: Users):
