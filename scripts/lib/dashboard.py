@@ -1,8 +1,7 @@
 """The dashboard in a night in which much goes wrong, for its pictures; the clock is a driver's, so that each run looks alike."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 from messages import INCIDENTS
 
@@ -21,23 +20,26 @@ _NIGHT = (
 )
 
 
-@contextmanager
-def dashboard(page: Browser) -> Iterator[Mapping[str, str]]:
-    """Serve the dashboard, log in, and yield its pages: name and URL."""
+def dashboard(page: Browser) -> Iterator[tuple[str, str]]:
+    """Serve the dashboard, and yield its pages, name and URL: first those of nobody, then, logged in, all the others."""
     with serving.listen("127.0.0.1", 0) as web:
         url = serving.url_of(web)
         with Driver({"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": _OPERATIONS}) as driver:
             incident_id = _let_happen(driver)
             fold_all(driver.flow._deps)
-            driver.flow.users().add("grace", Role.ADMIN, password=PASSWORD)
+            users = driver.flow.users()
             with serving.served(driver.flow.asgi(), web):
+                yield "setup", f"{url}/setup/{users.offer_setup()}"
+                users.add("grace", Role.ADMIN, password=PASSWORD)
+                yield "login", f"{url}/login"
                 page.open(f"{url}/login")
                 page.write("#name", "grace")
                 page.write("#password", PASSWORD)
                 page.click("form.fields button")
                 paths = {"incidents": "incidents", "incident": f"incidents/{incident_id}", "messages": "messages"}
                 paths |= {"people": "people", "person": "people/ada", "health": "health?window=hour"}
-                yield {name: f"{url}/{path}" for name, path in paths.items()}
+                for name, path in paths.items():
+                    yield name, f"{url}/{path}"
 
 
 def _let_happen(driver: Driver) -> str:

@@ -108,9 +108,8 @@ def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
 
 def shoot_dashboard(page: Browser) -> Iterator[Shot]:
     """Picture every page of the dashboard."""
-    with dashboard(page) as pages:
-        for name, link in pages.items():
-            yield from shoot(page, link, "dashboard", f"dashboard {name}", (PHONE, DESKTOP))
+    for name, link in dashboard(page):
+        yield from shoot(page, link, "dashboard", f"dashboard {name}", (PHONE, DESKTOP))
 
 
 def page_ada(flow: NotifyFlow, sandbox: Sandbox, incident: Incident) -> str:
