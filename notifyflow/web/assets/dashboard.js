@@ -1,10 +1,9 @@
-// Asks for the page again while it is open, and shows what has changed: every 2 s while something moves, more slowly when
-// nothing does, at most once a minute in a hidden tab. Focus, selection, scroll, open details and typed text survive. It also
-// names the browser's time zone in a cookie, so that the pages have its time.
+// Asks for the page again while it is open, and shows what has changed: every 2 s while something moves, nearly as often where
+// nothing does but an answer costs little, rarely where it costs a search, at most once a minute in a hidden tab. Focus, selection,
+// scroll, open details and typed text survive. It also names the browser's time zone in a cookie, so that the pages have its time.
 (() => {
   "use strict";
-  const MOVING_MS = 2000;
-  const IDLE_MS = 15000;
+  const USUAL_MS = { moving: 2000, watching: 2500, idle: 15000 };
   const HIDDEN_MS = 60000;
   const MOST_MS = 60000;
   const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
@@ -15,7 +14,7 @@
   let timer = null;
 
   function delay() {
-    const usual = live().dataset.live === "moving" ? MOVING_MS : IDLE_MS;
+    const usual = USUAL_MS[live().dataset.live];
     return document.hidden ? HIDDEN_MS : Math.min(usual * 2 ** failures, MOST_MS);
   }
 

@@ -158,7 +158,7 @@ def _values(
         "drawn": _drawn(status, chosen_id),
         "brief": times.brief,
         "read": times.full(outlook.now),
-        "is_moving": _is_moving(status, outlook),
+        "live": _live(status, outlook),
         "is_quarantined": status.is_quarantined,
         "operations_key": status.operations_key,
         "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
@@ -201,7 +201,8 @@ def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
     return Markup(svg(NOTIFICATION, taken, at=row.state))  # noqa: S704 - states of ours, without any value
 
 
-def _is_moving(status: IncidentStatus, outlook: Outlook) -> bool:
-    """Return whether the page is asked for again soon; one of a crowd, which is dear to read, is asked for less often."""
-    is_live = status.facts.state is IncidentState.OPEN or any(outlook.escalations.values())
-    return is_live and len(status.escalations) <= _CROWD
+def _live(status: IncidentStatus, outlook: Outlook) -> respond.Live:
+    """Return how soon the page asks again; that of a crowd, which is dear to read, does so rarely."""
+    is_cheap = len(status.escalations) <= _CROWD
+    is_open = status.facts.state is IncidentState.OPEN or any(outlook.escalations.values())
+    return respond.live(is_moving=is_open and is_cheap, is_cheap=is_cheap)

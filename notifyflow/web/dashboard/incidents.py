@@ -39,7 +39,10 @@ def router(context: Context) -> APIRouter:
             "severities": tuple(Severity),
             "looks": INCIDENTS,
             "groups": _groups(found.lines, Times(zone)),
-            "is_moving": any(line.facts.state is IncidentState.OPEN for line in found.lines),
+            "live": respond.live(
+                is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines),
+                is_cheap=not (search.labels or search.text),
+            ),
             "is_first": place is None,
             "older": search.following(found.following) if found.following else "",
             "is_cut": found.is_cut,

@@ -110,14 +110,17 @@ def router(context: Context) -> APIRouter:
 
 def _values(context: Context, visitor: Visitor, query: MessageQuery, page: MessagePage) -> dict[str, object]:
     fields = query.fields
+    is_narrow = not fields.keys() <= {"recipient", "key", "ref", "reason", "state"}
     older = page.older and _address({**fields, "cursor": cursors.write(fields, page.older)})
     return {
         "page": page,
         "query": {name: fields.get(name, "") for name in MessageQuery.model_fields},
         "is_filtered": bool(fields),
-        "is_narrow": not fields.keys() <= {"recipient", "key", "ref", "reason", "state"},
+        "is_narrow": is_narrow,
         "is_older": query.cursor is not None,
-        "is_moving": any(each.facts.state in IN_PROGRESS for each in page.messages),
+        "live": respond.live(
+            is_moving=any(each.facts.state in IN_PROGRESS for each in page.messages), is_cheap=not (is_narrow or query.reason)
+        ),
         "older": older,
         "newest": _address(fields),
         "searched": SEARCHED,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from fastapi import Request
@@ -25,6 +26,19 @@ _POLICY = (
 _HEADERS: Mapping[str, str] = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin", "Vary": "Cookie"}
 _KEPT = "private, no-cache"
 _UNKEPT = "no-store"
+
+
+class Live(StrEnum):
+    """How soon a page that is open asks whether it has changed; ``assets/dashboard.js`` has the times."""
+
+    MOVING = "moving"
+    WATCHING = "watching"
+    IDLE = "idle"
+
+
+def live(*, is_moving: bool, is_cheap: bool) -> Live:
+    """Return how soon a page asks again: by whether something moves, and whether an answer costs little."""
+    return Live.MOVING if is_moving else Live.WATCHING if is_cheap else Live.IDLE
 
 
 def page(

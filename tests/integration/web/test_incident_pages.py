@@ -273,7 +273,7 @@ def test_a_responder_acknowledges_pages_again_and_resolves_under_their_name(driv
     driver.deliver()  # the status updates
     page = responder.get(address).text
     assert "confirm-" not in page
-    assert 'data-live="idle"' in page
+    assert 'data-live="watching"' in page
 
 
 def test_a_recipient_acts_under_their_own_id(driver: Driver) -> None:

@@ -78,7 +78,7 @@ def test_a_message_is_shown_with_all_that_is_known_of_it(system: System) -> None
         assert text in page.text
     assert ADDRESS not in page.text
     assert "&#39;ada…&#39; (24 characters)" in page.text
-    assert 'data-live="idle"' in page.text
+    assert 'data-live="watching"' in page.text
 
 
 def test_a_page_asks_often_while_a_message_moves(system: System) -> None:
