@@ -4,6 +4,7 @@ Nothing here trusts a header that a client can set: ``X-Forwarded-For`` and the 
 that a listed proxy sends.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -14,7 +15,7 @@ from starlette.responses import Response
 
 from notifyflow.core.users import VALID_FOR
 
-_SESSION = "notifyflow"
+_SESSION = "notifyflow-session"
 _FORM = "notifyflow-form"
 _DEVICE = "notifyflow-device"
 _DEVICE_FOR_S = 365 * 24 * 3600
@@ -51,37 +52,42 @@ class Entrance:
 
     def session_of(self, request: Request) -> str:
         """Return the token of the session, or nothing."""
-        return request.cookies.get(self._name(_SESSION), "")
+        return request.cookies.get(self._name(_SESSION, request), "")
 
     def form_key_of(self, request: Request) -> str:
         """Return the cookie that forms are bound to where there is no session, or nothing."""
-        return request.cookies.get(self._name(_FORM), "")
+        return request.cookies.get(self._name(_FORM, request), "")
 
     def device_of(self, request: Request) -> str:
         """Return what the browser keeps of an earlier login, or nothing."""
-        return request.cookies.get(self._name(_DEVICE), "")
+        return request.cookies.get(self._name(_DEVICE, request), "")
 
-    def keep_login(self, response: Response, *, session: str, device: str) -> None:
-        """Let the browser keep a login."""
-        self._set(response, _SESSION, session, max_age_s=int(VALID_FOR.total_seconds()))
-        self._set(response, _DEVICE, device, max_age_s=_DEVICE_FOR_S)
+    def keep_login(self, request: Request, response: Response, *, session: str, device: str) -> None:
+        """Let the browser that sent a request keep a login."""
+        self._set(request, response, _SESSION, session, max_age_s=int(VALID_FOR.total_seconds()))
+        self._set(request, response, _DEVICE, device, max_age_s=_DEVICE_FOR_S)
 
-    def keep_form_key(self, response: Response, key: str) -> None:
+    def keep_form_key(self, request: Request, response: Response, key: str) -> None:
         """Let the browser keep what its forms are bound to, until it is closed."""
-        self._set(response, _FORM, key, max_age_s=None)
+        self._set(request, response, _FORM, key, max_age_s=None)
 
-    def drop_login(self, response: Response) -> None:
+    def drop_login(self, request: Request, response: Response) -> None:
         """Let the browser forget a session."""
-        self._set(response, _SESSION, "", max_age_s=0)
+        self._set(request, response, _SESSION, "", max_age_s=0)
 
-    def _set(self, response: Response, name: str, value: str, *, max_age_s: int | None) -> None:
+    def _set(self, request: Request, response: Response, name: str, value: str, *, max_age_s: int | None) -> None:
         response.set_cookie(
-            self._name(name), value, max_age=max_age_s, path="/", secure=self.is_secure, httponly=True, samesite="lax"
+            self._name(name, request), value, max_age=max_age_s, path="/", secure=self.is_secure, httponly=True, samesite="lax"
         )
 
-    def _name(self, name: str) -> str:
-        """Return a cookie's name; over https browsers accept the prefix from this host and a secure connection only."""
-        return f"__Host-{name}" if self.is_secure else name
+    def _name(self, name: str, request: Request) -> str:
+        """Return a cookie's name, which differs between services under one host, whose cookies a browser does not keep apart.
+
+        Over https browsers accept the prefix from this host and a secure connection only.
+        """
+        place = f"{self.public_url} {request.headers.get('host')}"
+        own = f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+        return f"__Host-{own}" if self.is_secure else own
 
     # The site
 

@@ -48,13 +48,13 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             response = _form(request, form, f"There were too many attempts. Try again in {error.retry_after_s} s.", status=429)
             response.headers["Retry-After"] = str(error.retry_after_s)
             return response
-        return _enter(context, logged_in, _safe(form.get("next", "")))
+        return _enter(context, request, logged_in, _safe(form.get("next", "")))
 
     @routes.post("/logout")
     def log_out(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
         context.users.log_out(context.entrance.session_of(request))
         response = respond.redirect("login")
-        context.entrance.drop_login(response)
+        context.entrance.drop_login(request, response)
         return response
 
     return routes
@@ -85,7 +85,7 @@ def setup(context: Context, bulkhead: Bulkhead) -> APIRouter:
         except InvalidUser as error:
             values = {"name": name, "faults": error.faults, "shortest": SHORTEST_PASSWORD}
             return respond.page(request, None, "setup.html", values, status=422)
-        return _enter(context, logged_in, f"../{_START}")
+        return _enter(context, request, logged_in, f"../{_START}")
 
     return routes
 
@@ -107,9 +107,9 @@ def _form(request: Request, values: Mapping[str, str], fault: str = "", *, statu
     return respond.page(request, None, "login.html", shown, status=status)
 
 
-def _enter(context: Context, logged_in: LoggedIn, address: str) -> Response:
+def _enter(context: Context, request: Request, logged_in: LoggedIn, address: str) -> Response:
     response = respond.redirect(address)
-    context.entrance.keep_login(response, session=logged_in.session, device=logged_in.device)
+    context.entrance.keep_login(request, response, session=logged_in.session, device=logged_in.device)
     return response
 
 

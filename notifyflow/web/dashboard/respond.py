@@ -138,7 +138,7 @@ def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
 def _with_key(request: Request, response: Response) -> Response:
     visit: Visit = request.state.visit
     if visit.is_new_key:
-        context_of(request).entrance.keep_form_key(response, visit.form_key)
+        context_of(request).entrance.keep_form_key(request, response, visit.form_key)
     return response
 
 

@@ -67,7 +67,8 @@ def test_the_cookies_are_for_this_host_over_https_and_no_script(system: System):
     system.flow.users().add("ada", Role.VIEWER, password=PASSWORD)
     browser = system.browser()
     lines = [*browser.get("/login").headers.get_list("set-cookie"), *browser.log_in("ada").headers.get_list("set-cookie")]
-    assert {line.partition("=")[0] for line in lines} == {f"__Host-notifyflow{kind}" for kind in ("", "-form", "-device")}
+    names = {line.partition("=")[0].rpartition("-")[0] for line in lines}
+    assert names == {f"__Host-notifyflow-{kind}" for kind in ("session", "form", "device")}
     for line in lines:
         assert {"HttpOnly", "SameSite=lax", "Path=/", "Secure"} <= {each.strip() for each in line.split(";")}
         assert "Domain" not in line
@@ -81,7 +82,7 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_response(system: System)
     for name in ("ada", "nobody", "proxied"):
         response = system.browser().log_in(name, "a wrong password")
         seen.add((response.status_code, re.sub(r"\w{64}", "", response.text).replace(f'value="{name}"', "")))
-        assert "__Host-notifyflow" not in response.headers.get("set-cookie", "")
+        assert "notifyflow-session" not in response.headers.get("set-cookie", "")
     assert [status for status, _ in seen] == [401]
 
 
@@ -116,7 +117,7 @@ def test_a_logout_ends_the_session_also_for_a_copy_of_the_cookie(system: System)
     copy.cookies = dict(browser.cookies)
     response = browser.send("/setup/x", "/logout")
     assert (response.status_code, response.headers["location"]) == (303, "login")
-    assert "__Host-notifyflow" not in browser.cookies
+    assert not any("session" in name for name in browser.cookies)
     assert not is_logged_in(copy)
 
 
@@ -132,10 +133,19 @@ def test_a_session_ends_when_it_is_idle_or_old(system: System):
 
 @pytest.mark.parametrize("cookie", ["", "x", "é", "x" * 5000])
 def test_a_cookie_that_is_no_session_is_nobody(system: System, cookie: str):
-    system.flow.users().add("ada", Role.VIEWER, password=PASSWORD)
-    browser = system.browser()
-    browser.headers = {"cookie": f"__Host-notifyflow={cookie}".encode()}  # type: ignore[dict-item]
+    browser = system.logged_in()
+    (name,) = (each for each in browser.cookies if "session" in each)
+    browser.cookies = {}
+    browser.headers = {"cookie": f"{name}={cookie}".encode()}  # type: ignore[dict-item]
     assert not is_logged_in(browser)
+
+
+def test_services_at_two_ports_of_a_host_keep_their_logins_apart(system: System):
+    browser = system.logged_in()
+    names = set(browser.cookies)
+    assert browser.request("GET", "/login", headers={"host": "notify.example:8001"}).status_code == 200
+    assert {name.rpartition("-")[0] for name in set(browser.cookies) - names} == {"__Host-notifyflow-form"}
+    assert is_logged_in(browser)
 
 
 def test_too_many_attempts_for_a_name_have_to_wait_and_its_owners_browser_does_not(system: System):
