@@ -9,8 +9,8 @@ from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.intake import policy_validation, validation
-from notifyflow.core.intake.directory import paging
 from notifyflow.core.intake.documents import read_policies, read_recipients
+from notifyflow.core.intake.reach import paging
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings

@@ -11,7 +11,7 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
-from notifyflow.core.intake.directory import Reach, reach
+from notifyflow.core.intake.reach import Reach, reach
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidDirectory
 from notifyflow.service.directory import text_of

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from notifyflow.core.intake.directory import NOBODY, Directory, read_directory
 from notifyflow.core.intake.validation import CheckAddress
+from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, InvalidDirectory
 from notifyflow.log import get_logger
@@ -19,7 +20,7 @@ _AT_REST_AFTER = timedelta(seconds=1)
 Stamp = tuple[int, int, int]
 
 
-def read_file(path: Path, policies: Collection[str]) -> Directory:
+def read_file(path: Path, policies: Mapping[str, Policy]) -> Directory:
     """Read a directory file.
 
     Raises:
@@ -48,7 +49,7 @@ class DirectoryFile:
     to operations once (``tell``), and the last good version stays in force. Without a file, no alert has recipients.
     """
 
-    def __init__(self, path: Path | None, policies: Collection[str], clock: Clock, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: Path | None, policies: Mapping[str, Policy], clock: Clock, tell: Callable[[str], None]) -> None:
         self._path = path
         self._policies = policies
         self._clock = clock

@@ -1,29 +1,46 @@
-"""The directory: recipients, groups and routes, read from TOML with all faults at once.
-
-The caller passes the text of the file, the channels, and a function that validates addresses.
-"""
+"""The directory: recipients, groups, schedules and routes, read from TOML with all faults at once; ``reach`` checks addresses."""
 
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import TEXT, Codec, Node, Refused, add_new, either, listed, mapped, record, unknown
-from notifyflow.core.intake.validation import CheckAddress, address_field, admit_recipients, id_faults
-from notifyflow.core.model import Contact, Recipient
-from notifyflow.core.policy import Policy
+from notifyflow.core.intake.forms import DURATION, TEXT, Codec, Node, Refused, add_new, listed, mapped, record, unknown
+from notifyflow.core.intake.schedules import MARK, no_schedule, schedule_codec, schedule_faults
+from notifyflow.core.intake.validation import CheckAddress, id_faults
+from notifyflow.core.model import Recipient
+from notifyflow.core.policy import Acknowledgement, Policy
+from notifyflow.core.schedules import Schedule
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidDirectory
 
 T = TypeVar("T")
 
-_INSISTENT = "pages on until somebody acknowledges"
-_BY_OUTCOME = "goes by the outcome only: an accepted message is the end of it, whether anybody has read it or not"
+OPERATIONS = "operations"
+"""What the last step of a chain names to page the people of operations."""
+MOST_STEPS = 20
+LONGEST_STEP = timedelta(hours=24)
+LAST_STEP = timedelta(minutes=15)
+"""The time of the last step, unless its route says another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """A later step of a chain.
+
+    Attributes:
+        after: Time since the start of the step before; the step starts sooner if all people of the step before are spent.
+        to: Names of recipients, groups and, with ``@``, schedules; or just ``operations``, in the last step.
+    """
+
+    after: timedelta
+    to: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +48,25 @@ class Route:
     """A rule that sends matching alerts to recipients.
 
     Attributes:
-        to: Names of recipients and groups.
+        to: Names of recipients, groups and, with ``@``, schedules.
         match: Label to patterns, one of which its value must match; ``*`` stands for any characters. All labels must match.
         keys: Patterns, one of which the name of the sender's API key must match; empty for any key.
         policy: The name of the policy; by default recipients are paged until someone acknowledges.
+        then: Who is paged next when nobody acknowledges: the later steps of a chain.
+        over_after: The time of the chain's last step.
     """
 
     to: tuple[str, ...]
     match: Mapping[str, tuple[str, ...]] = FrozenDict()
     keys: tuple[str, ...] = ()
     policy: str = "insistent"
+    then: tuple[Then, ...] = ()
+    over_after: timedelta = LAST_STEP
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whom it names in any step."""
+        return (*self.to, *(name for step in self.then for name in step.to))
 
     def fits(self, labels: Mapping[str, str], key: str) -> bool:
         """Return whether the route matches an alert with these labels, sent with this API key."""
@@ -50,17 +76,19 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """Recipients, groups and routes.
+    """Recipients, groups, schedules and routes.
 
     Attributes:
         recipients: Id to recipient.
         groups: Name to the ids of the members, who may be missing.
+        schedules: Name, without ``@``, to schedule.
         routes: The routes; the first match counts.
         default: The route of all other alerts.
     """
 
     recipients: Mapping[str, Recipient] = FrozenDict()
     groups: Mapping[str, tuple[str, ...]] = FrozenDict()
+    schedules: Mapping[str, Schedule] = FrozenDict()
     routes: tuple[Route, ...] = ()
     default: Route
 
@@ -70,17 +98,32 @@ class Directory:
 
     def place(self, route: Route) -> str:
         """Return where one of its routes stands: ``routes[0]``, or ``default``."""
-        return next(where for where, each in _routes(self) if each is route)
+        return next(where for where, each in routes(self) if each is route)
 
     def at(self, route: Route) -> tuple[Recipient, ...]:
-        """Return the recipients of a route, each once; an empty group becomes a recipient without an address."""
+        """Return the recipients that a route pages at once, each once; an empty group becomes a recipient without an address."""
         ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
+
+    def everybody(self, names: Iterable[str]) -> tuple[Recipient, ...]:
+        """Return the recipients who can be paged under some names at any time, each once; the people of operations are not."""
+        ids = dict.fromkeys(each for name in names if name != OPERATIONS for each in self._ids(name))
+        return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
+
+    def _ids(self, name: str) -> Iterable[str]:
+        if not name.startswith(MARK):
+            return self.groups.get(name) or (name,)
+        schedule = self.schedules.get(name.removeprefix(MARK))
+        if schedule is None:
+            return (name,)
+        if schedule.ical is not None:
+            return self.recipients  # its calendar may have anybody
+        return (each for layer in schedule.layers for turn in layer.who for each in turn)
 
     def numbers(self, check: CheckAddress, channels: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return for each number the ids of the recipients, reached by any route, who are texted there on one of the channels."""
         found: dict[str, dict[str, None]] = {}
-        for person in (each for route in (*self.routes, self.default) for each in self.at(route)):
+        for person in self._reached():
             for channel, address in _checked(person, check):
                 if channel in channels:
                     found.setdefault(address, {})[person.id] = None
@@ -88,8 +131,10 @@ class Directory:
 
     def people(self, check: CheckAddress) -> Mapping[str, frozenset[str]]:
         """Return for each recipient, reached by any route, the channels on which they have a valid address."""
-        found = (each for route in (*self.routes, self.default) for each in self.at(route))
-        return {person.id: frozenset(channel for channel, _ in _checked(person, check)) for person in found}
+        return {person.id: frozenset(channel for channel, _ in _checked(person, check)) for person in self._reached()}
+
+    def _reached(self) -> tuple[Recipient, ...]:
+        return self.everybody(name for _, route in routes(self) for name in route.names)
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
         """Return every valid address in it, normalised."""
@@ -107,21 +152,25 @@ NOBODY = Directory(default=Route(to=("no-directory",), policy="default"))
 """Used if the directory cannot be read: every alert is stored and reaches no one, so that operations is paged."""
 
 
-def read_directory(document: str, policies: Collection[str]) -> Directory:
+def read_directory(document: str, policies: Mapping[str, Policy]) -> Directory:
     """Read a directory file.
 
     Raises:
         InvalidDirectory: With all faults of its form. Addresses are validated by ``reach``, since a bad one must not refuse the
             file.
     """
-    directory, faults = _read(document, policies)
+    directory, faults = read_leniently(document, policies)
     if faults:
         raise InvalidDirectory(faults)
     return directory
 
 
-def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
-    """Read a directory file as far as possible; raise ``InvalidDirectory`` if it is not valid TOML."""
+def read_leniently(document: str, policies: Mapping[str, Policy]) -> tuple[Directory, Faults]:
+    """Read a directory file as far as possible, with the faults of its form.
+
+    Raises:
+        InvalidDirectory: When it is not valid TOML.
+    """
     faults = Faults(most=None)  # the operator's own file: all its faults are named
     try:
         tables = tomllib.loads(document)
@@ -129,96 +178,8 @@ def _read(document: str, policies: Collection[str]) -> tuple[Directory, Faults]:
         raise InvalidDirectory((unreadable("TOML", wrong),)) from None
     directory = _DIRECTORY.read(Node("", tables, faults))
     faults.add_all(_validate(directory, policies, {fault.where for fault in faults}))
+    add_new(faults, list(_validate_duty(directory, policies)))
     return directory, faults
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """The result of checking a directory.
-
-    Attributes:
-        ways: Recipient to the channels on which they can be reached; may be empty.
-        faults: All faults: of the file's form, invalid addresses, channels without a provider, empty groups, routes that reach
-            nobody.
-        is_usable: Whether the file's form has no fault.
-        paging: Route to its policy, and what ends its paging, in words.
-        warnings: Warnings about addresses that are used nevertheless.
-    """
-
-    ways: Mapping[str, tuple[str, ...]]
-    faults: tuple[Fault, ...]
-    is_usable: bool
-    paging: Mapping[str, str] = FrozenDict()
-    warnings: tuple[Fault, ...] = ()
-
-
-def reach(
-    document: str,
-    check: CheckAddress,
-    channels: Collection[str],
-    carried: Collection[str],
-    policies: Mapping[str, Policy],
-    *,
-    warn: Callable[[str, str], str] = lambda _channel, _address: "",
-) -> Reach:
-    """Return all faults of a directory file, and on which channels each recipient can be reached.
-
-    The channels that have a configured provider are ``carried``. ``warn`` returns a warning about an accepted address, or an
-    empty text.
-
-    Raises:
-        InvalidDirectory: When it is not valid TOML.
-    """
-    directory, faults = _read(document, policies)
-    is_usable = not faults
-    found: list[Fault] = []
-    ways: dict[str, tuple[str, ...]] = {}
-    warnings: dict[Fault, None] = {}
-    for name, recipient in directory.recipients.items():
-        where = f"recipients.{name}"
-        contacts, wrong = admit_recipients([recipient], check, channels)
-        found += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
-        addresses = [channel for contact in contacts for channel in contact.addresses]
-        ways[name] = tuple(channel for channel in addresses if channel in carried)
-        for channel in addresses:
-            if channel not in carried:
-                remedy = f"Configure one (`notifyflow config check` says how), or leave the {channel} address out"
-                found.append(Fault(where, f"no provider carries {channel}", remedy))
-        warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
-    for name, members in directory.groups.items():
-        if not members:
-            found.append(Fault(f"groups.{name}", "it has no members", "Name its members; until then its alerts page operations"))
-    for where, route in _routes(directory):
-        if policy := policies.get(route.policy):
-            found += _unreached(where, [each.id for each in directory.at(route)], ways, policy)
-    add_new(faults, found)
-    return Reach(
-        ways=ways, faults=tuple(faults), is_usable=is_usable, paging=paging(directory, policies), warnings=tuple(warnings)
-    )
-
-
-def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Callable[[str, str], str]) -> Iterator[Fault]:
-    for channel, address in ((channel, address) for contact in contacts for channel, address in contact.addresses.items()):
-        if what := warn(channel, address):
-            place = address_field(where, recipient, channel)
-            yield Fault(place, f"{text.masked(address)} {what}", "Look whether it is mistyped; it is used as it is")
-
-
-def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str, str]:
-    """Return for each route with a known policy the policy's name and what ends its paging, in words."""
-    known = ((where, policies[route.policy]) for where, route in _routes(directory) if route.policy in policies)
-    return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
-
-
-def _unreached(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], policy: Policy) -> Iterator[Fault]:
-    used = {channel for tier in policy.tiers for channel in tier.channels}
-    lost = [each for each in ids if used.isdisjoint(ways.get(each, ()))]
-    for each in lost:
-        if had := ways.get(each):
-            what = f"{each} can be reached by {', '.join(had)}, which the policy {policy.name} does not use"
-            yield Fault(where, what, f"Give an address for {either(sorted(used))}, or choose another policy")
-    if lost == ids:
-        yield Fault(where, "none of its recipients can be reached", "Correct an address; until then its alerts page operations")
 
 
 def _fits(patterns: tuple[str, ...], value: str) -> bool:
@@ -261,7 +222,14 @@ def _named(make: Callable[[str], Codec[T]], stand_in: Callable[[str], T]) -> Cod
 
 
 _PATTERNS: Codec[tuple[str, ...]] = Codec(_read_patterns, list)
-_DEFAULT: Mapping[str, Codec[Any]] = {"to": listed(TEXT), "policy": TEXT}
+_REFUSED_STEP = Then(after=timedelta(minutes=1), to=())
+_THEN = record(Then, {"after": DURATION, "to": listed(TEXT)}, stand_ins={"after": _REFUSED_STEP.after, "to": _REFUSED_STEP.to})
+_DEFAULT: Mapping[str, Codec[Any]] = {
+    "to": listed(TEXT),
+    "policy": TEXT,
+    "then": listed(_THEN, stand_in=_REFUSED_STEP),
+    "over_after": DURATION,
+}
 _ROUTE: Mapping[str, Codec[Any]] = {"match": mapped(_PATTERNS), "keys": _PATTERNS, **_DEFAULT}
 _DIRECTORY = record(
     Directory,
@@ -270,6 +238,7 @@ _DIRECTORY = record(
             lambda name: record(partial(Recipient, id=name), RECIPIENT_FIELDS, {}), lambda name: Recipient(id=name)
         ),
         "groups": _named(lambda _: listed(TEXT), lambda _: ()),
+        "schedules": _named(schedule_codec, no_schedule),
         "routes": listed(record(Route, _ROUTE, stand_ins={"to": ()}), stand_in=Route(to=())),
         "default": record(Route, _DEFAULT, stand_ins={"to": ()}),
     },
@@ -277,7 +246,8 @@ _DIRECTORY = record(
 )
 
 
-def _routes(directory: Directory) -> Iterator[tuple[str, Route]]:
+def routes(directory: Directory) -> Iterator[tuple[str, Route]]:
+    """Yield its routes with where they stand: ``routes[0]``, ``default``."""
     yield from ((f"routes[{index}]", route) for index, route in enumerate(directory.routes))
     yield "default", directory.default
 
@@ -286,14 +256,19 @@ def _validate(directory: Directory, policies: Collection[str], refused: Collecti
     """Yield references to unknown names; values that could not be read are skipped."""
     for name in directory.recipients:
         yield from id_faults(f"recipients.{name}", name)
+        yield from _reserved(f"recipients.{name}", name)
     for name, members in directory.groups.items():
         yield from id_faults(f"groups.{name}", name)
+        yield from _reserved(f"groups.{name}", name)
         if name in directory.recipients:
             yield Fault(f"groups.{name}", "a recipient has this name, too", "Rename one of them")
         yield from _strangers(f"groups.{name}", "recipient", members, directory.recipients)
-    for where, route in _routes(directory):
+    for name in directory.schedules:
+        yield from id_faults(f"schedules.{name}", name)
+        yield from _reserved(f"schedules.{name}", name)
+    for where, route in routes(directory):
         yield from _validate_route(where, route, refused)
-        yield from _strangers(f"{where}.to", "recipient or group", route.to, {**directory.recipients, **directory.groups})
+        yield from _unknown_names(f"{where}.to", directory, route.to)
         if route.policy not in policies:
             yield unknown(f"{where}.policy", "policy", route.policy, policies)
 
@@ -303,7 +278,7 @@ def _validate_route(where: str, route: Route, refused: Collection[str]) -> Itera
         return not any(each == where or each.startswith(place) for each in refused)
 
     if not route.to and is_read(f"{where}.to"):
-        yield Fault(f"{where}.to", "it is empty", "Name recipients or groups")
+        yield Fault(f"{where}.to", "it is empty", "Name recipients, groups or schedules")
     if where != "default" and not (route.match or route.keys) and is_read(f"{where}.match") and is_read(f"{where}.keys"):
         yield Fault(
             f"{where}.match", "it matches every alert and hides the routes after it", "Name labels, or make it the default route"
@@ -315,3 +290,59 @@ def _validate_route(where: str, route: Route, refused: Collection[str]) -> Itera
 
 def _strangers(where: str, kind: str, names: Collection[str], known: Collection[str]) -> Iterator[Fault]:
     yield from (unknown(where, kind, name, known) for name in names if name not in known)
+
+
+def _reserved(where: str, name: str) -> Iterator[Fault]:
+    if name == OPERATIONS:
+        yield Fault(where, "its name is the one of the people of operations", "Choose another name")
+    elif name.startswith(MARK):
+        yield Fault(where, f"its name begins with {MARK}", f"Leave the {MARK} out; it marks a schedule where a route names one")
+
+
+def _unknown_names(where: str, directory: Directory, names: Collection[str]) -> Iterator[Fault]:
+    known = dict.fromkeys([*directory.recipients, *directory.groups, *(f"{MARK}{name}" for name in directory.schedules)])
+    for name in names:
+        if name not in known and name != OPERATIONS:
+            yield unknown(where, "schedule" if name.startswith(MARK) else "recipient or group", name, known)
+
+
+def _validate_duty(directory: Directory, policies: Mapping[str, Policy]) -> Iterator[Fault]:
+    """Yield the faults of schedules and chains, also those that follow from a value that could not be read."""
+    for name, schedule in directory.schedules.items():
+        yield from schedule_faults(f"schedules.{name}", schedule, directory.recipients, directory.groups)
+    for where, route in routes(directory):
+        if OPERATIONS in route.to:
+            yield Fault(f"{where}.to", f"{OPERATIONS} can only be the last step of a chain", "Name whom to page first")
+        for index, step in enumerate(route.then):
+            yield from _step_faults(f"{where}.then[{index}]", directory, step, is_last=index == len(route.then) - 1)
+        yield from _chain_faults(where, route, policies.get(route.policy))
+
+
+def _step_faults(where: str, directory: Directory, step: Then, *, is_last: bool) -> Iterator[Fault]:
+    yield from _length_faults(f"{where}.after", step.after)
+    if not step.to:
+        yield Fault(f"{where}.to", "it is empty", f"Name recipients, groups, schedules or {OPERATIONS}")
+    if OPERATIONS in step.to and not (is_last and len(step.to) == 1):
+        remedy = "Make it the last step, alone, or leave it out: a chain that ends unacknowledged pages them anyway"
+        yield Fault(f"{where}.to", f"{OPERATIONS} stands beside others or before the last step", remedy)
+    yield from _unknown_names(f"{where}.to", directory, step.to)
+
+
+def _chain_faults(where: str, route: Route, policy: Policy | None) -> Iterator[Fault]:
+    yield from _length_faults(f"{where}.over_after", route.over_after)
+    if len(route.then) > MOST_STEPS:
+        yield Fault(f"{where}.then", f"it has {len(route.then)} steps, {MOST_STEPS} are allowed", "Page more people in one step")
+    if not route.then and route.over_after != LAST_STEP:
+        yield Fault(
+            f"{where}.over_after", "it is the time of the last step, and there is no `then`", "Add steps, or leave it out"
+        )
+    if route.then and policy is not None and policy.acknowledgement is Acknowledgement.EACH:
+        what = f"the policy {policy.name} wants an acknowledgement of each recipient, so that nothing is handed on"
+        yield Fault(f"{where}.then", what, "Leave it out, or choose a policy that one acknowledgement ends")
+
+
+def _length_faults(where: str, span: timedelta) -> Iterator[Fault]:
+    if not timedelta(0) < span <= LONGEST_STEP:
+        yield Fault(
+            where, f"{text.duration(span)} is not a valid time of a step", "Give more than 0 and at most 24 h, such as 10m"
+        )

@@ -160,10 +160,15 @@ def address_field(where: str, recipient: Recipient, channel: str) -> str:
 def _timezone(where: str, name: str | None, faults: Faults) -> str:
     if name is None:
         return "UTC"
-    if name in _zones():
+    if is_time_zone(name):
         return name
     faults.note(partial(_no_zone, where, name))
     return "UTC"
+
+
+def is_time_zone(name: str) -> bool:
+    """Return whether a name is that of a time zone."""
+    return name in _zones()
 
 
 @cache

@@ -1,12 +1,13 @@
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake.directory import NOBODY, Directory, Reach, Route, paging, reach, read_directory
+from notifyflow.core.intake.directory import NOBODY, Directory, Route, read_directory
+from notifyflow.core.intake.reach import Reach, paging, reach
 from notifyflow.core.model import Recipient
 from notifyflow.core.policy import DEFAULT, SHIPPED, Policy, Repeat, Tier
 from notifyflow.errors import InvalidDirectory
@@ -46,7 +47,7 @@ to = ["ada"]
 """
 
 
-def read(document: str, policies: Collection[str] = SHIPPED) -> Directory:
+def read(document: str, policies: Mapping[str, Policy] = SHIPPED) -> Directory:
     return read_directory(document, policies)
 
 
@@ -214,13 +215,13 @@ def test_all_faults_are_listed_at_once():
         "routes[3].match: 'team' is not a table. Give fields and their values.",
         "routes[3].keys: 1 is not a list. Put it in [ ].",
         "routes[4].to: it is missing. Give it a value.",
-        "default.match: 'match' is not a known field. Use one of to, policy.",
+        "default.match: 'match' is not a known field. Use one of to, policy, then, over_after.",
         "recipients. ben: ' ben' has control characters or blanks that do not show. Leave them out.",
         "groups.orders: a recipient has this name, too. Rename one of them.",
         "groups.orders: 'adda' is not a known recipient. Use ada, if that was meant.",
         "groups.: it is empty. Give it a name of its own.",
         "routes[0].match: it matches every alert and hides the routes after it. Name labels, or make it the default route.",
-        "routes[1].to: it is empty. Name recipients or groups.",
+        "routes[1].to: it is empty. Name recipients, groups or schedules.",
         "routes[1].match.team: it matches nothing. Give at least one pattern.",
         "routes[1].policy: 'insistant' is not a known policy. Use insistent, if that was meant.",
         "routes[3].to: 'ghost' is not a known recipient or group. Use one of ada,  ben, cy, orders, broken, .",
