@@ -9,7 +9,7 @@ from itertools import pairwise
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
 from notifyflow.core.model import EscalationState
 from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier
-from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Tone, Track
+from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Hue, Track
 
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
 
@@ -42,7 +42,7 @@ class Drawing:
         initial_states: The states to which arrows lead from the start.
         ends: The final states.
         arrows: The arrows, at most one for each pair of states.
-        tones: The colours of states.
+        hues: The colours of states.
         is_wide: Whether it is read from left to right, not from top to bottom.
     """
 
@@ -52,7 +52,7 @@ class Drawing:
     initial_states: tuple[str, ...]
     ends: tuple[str, ...]
     arrows: tuple[Arrow, ...]
-    tones: Mapping[str, Tone] = field(default_factory=dict)
+    hues: Mapping[str, Hue] = field(default_factory=dict)
     is_wide: bool = False
 
 
@@ -89,7 +89,7 @@ def outline(table: Table) -> Drawing:
             for line in found.lines
             if line.is_simple
         ),
-        tones={str(state): tone for state, tone in found.tones.items()},
+        hues={str(state): hue for state, hue in found.hues.items()},
         is_wide=True,
     )
 
@@ -127,7 +127,7 @@ def unroll(policy: Policy) -> Drawing:
         initial_states=(steps[0],),
         ends=machine.ends,
         arrows=_merge(opened + ways_out, track),
-        tones={**machine.tones, **dict.fromkeys(steps, machine.tones[active])},
+        hues={**machine.hues, **dict.fromkeys(steps, machine.hues[active])},
     )
 
 
@@ -146,7 +146,7 @@ def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
         else:
             inner = (f"    {line}" for line in _mermaid(drawing, f"{drawing.name}_"))
             lines += [f"    subgraph {drawing.name} [{_quoted(drawing.title)}]", *inner, "    end"]
-    lines += [f"    classDef {tone} fill:{PALETTE['sheet']},stroke:{colour},color:{colour}" for tone, colour in COLOURS.items()]
+    lines += [f"    classDef {hue} fill:{PALETTE['sheet']},stroke:{colour},color:{colour}" for hue, colour in COLOURS.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -234,8 +234,8 @@ _DOT: Mapping[Track, str] = {
 def _mermaid(drawing: Drawing, prefix: str) -> Iterator[str]:
     for state, text in drawing.states.items():
         box = f"([{_quoted(text)}])" if state in drawing.ends else f"[{_quoted(text)}]"
-        tone = f":::{drawing.tones[state]}" if state in drawing.tones else ""
-        yield f"    {prefix}{state}{box}{tone}"
+        hue = f":::{drawing.hues[state]}" if state in drawing.hues else ""
+        yield f"    {prefix}{state}{box}{hue}"
     for number, state in enumerate(drawing.initial_states):
         yield f'    {prefix}start_{number}((" ")) --> {prefix}{state}'
     for arrow in drawing.arrows:
@@ -249,7 +249,7 @@ def _dot(drawing: Drawing) -> Iterator[str]:
         yield f'        {prefix} [shape=point, width=0.15, label="", group={prefix}];'
     spine = {state for arrow in drawing.arrows if arrow.track is Track.USUAL for state in (arrow.source, arrow.target)}
     for state, text in drawing.states.items():
-        colour = f', color="{COLOURS[drawing.tones[state]]}"' if state in drawing.tones else ""
+        colour = f', color="{COLOURS[drawing.hues[state]]}"' if state in drawing.hues else ""
         border = ", peripheries=2" if state in drawing.ends else ""
         place = f", group={prefix}" if state in spine else ""
         yield f"        {prefix}_{state} [label={_quoted(text)}{colour}{border}{place}];"

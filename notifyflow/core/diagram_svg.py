@@ -200,7 +200,7 @@ def _words(place: _Place, line: Line, *, is_taken: bool) -> str:
 def _state(place: _Place, state: str, passed: set[str], at: str | None) -> Iterator[str]:
     left, top, width = place.box(state)
     classes = f"{' passed' if state in passed else ''}{' now' if state == at else ''}"
-    yield f'<g class="state {place.outline.tones[state]}{classes}">'
+    yield f'<g class="state {place.outline.hues[state]}{classes}">'
     yield f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{_HEIGHT}" rx="8"/>'
     yield f'<text x="{left + width / 2:g}" y="{top + _HEIGHT / 2 + 5:g}">{escape(state)}</text>'
     yield "</g>"

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from notifyflow.core.diagram import Arrow, Drawing, identifier
 from notifyflow.core.policy import Failed, Policy, Rule, Tier
-from notifyflow.core.tracks import Tone, Track
+from notifyflow.core.tracks import Hue, Track
 
 WIDTH = 640
 _LEFT, _MIDDLE, _RIGHT = 70, 312, 570
@@ -39,7 +39,7 @@ def outline(policy: Policy) -> Drawing:
             ),
             *(Arrow(source=step, target="person", labels=(), track=Track.STOP) for step in tiers),
         ),
-        tones={"incident": Tone.BAD, "operations": Tone.BAD, "person": Tone.GOOD, **dict.fromkeys(tiers, Tone.WAITING)},
+        hues={"incident": Hue.BAD, "operations": Hue.BAD, "person": Hue.GOOD, **dict.fromkeys(tiers, Hue.WAITING)},
     )
 
 

@@ -21,7 +21,7 @@ class Track(StrEnum):
     LATE = "late"
 
 
-class Tone(StrEnum):
+class Hue(StrEnum):
     """How a state is coloured."""
 
     WAITING = "waiting"
@@ -56,13 +56,13 @@ class Outline:
     Attributes:
         spine: The states of the usual way, in order.
         sides: The other states, with the first and the last place on the spine that they stand below, counted from 0.
-        tones: The colour of each state.
+        hues: The colour of each state.
         lines: The moves that are no corrections.
     """
 
     spine: tuple[str, ...]
     sides: Mapping[str, tuple[int, int]]
-    tones: Mapping[str, Tone]
+    hues: Mapping[str, Hue]
     lines: tuple[Line, ...]
 
     def line(self, source: str, target: str) -> Line:
@@ -81,11 +81,11 @@ PALETTE: Mapping[str, str] = {
     "good": "#14713d",
 }
 """The colours of diagrams: those of the pages on white, by the names of their variables."""
-COLOURS: Mapping[Tone, str] = {
-    Tone.WAITING: PALETTE["warning"],
-    Tone.GOOD: PALETTE["good"],
-    Tone.BAD: PALETTE["critical"],
-    Tone.QUIET: PALETTE["soft"],
+COLOURS: Mapping[Hue, str] = {
+    Hue.WAITING: PALETTE["warning"],
+    Hue.GOOD: PALETTE["good"],
+    Hue.BAD: PALETTE["critical"],
+    Hue.QUIET: PALETTE["soft"],
 }
 
 N, E, I = NotificationState, EscalationState, IncidentState  # noqa: E741 - as in ``machines``
@@ -94,13 +94,13 @@ OUTLINES: Mapping[str, Outline] = {
     "notification": Outline(
         spine=(N.QUEUED, N.SENDING, N.SENT, N.DELIVERED),
         sides={N.CANCELLED: (0, 0), N.FAILED: (1, 2)},
-        tones={
-            N.QUEUED: Tone.WAITING,
-            N.SENDING: Tone.WAITING,
-            N.SENT: Tone.GOOD,
-            N.DELIVERED: Tone.GOOD,
-            N.FAILED: Tone.BAD,
-            N.CANCELLED: Tone.QUIET,
+        hues={
+            N.QUEUED: Hue.WAITING,
+            N.SENDING: Hue.WAITING,
+            N.SENT: Hue.GOOD,
+            N.DELIVERED: Hue.GOOD,
+            N.FAILED: Hue.BAD,
+            N.CANCELLED: Hue.QUIET,
         },
         lines=(
             Line(N.QUEUED, N.SENDING, Track.USUAL, "a worker sends"),
@@ -118,12 +118,12 @@ OUTLINES: Mapping[str, Outline] = {
     "escalation": Outline(
         spine=(E.ACTIVE, E.REACHED, E.ACKNOWLEDGED),
         sides={E.EXHAUSTED: (0, 0), E.CANCELLED: (1, 1)},
-        tones={
-            E.ACTIVE: Tone.WAITING,
-            E.REACHED: Tone.GOOD,
-            E.EXHAUSTED: Tone.BAD,
-            E.ACKNOWLEDGED: Tone.GOOD,
-            E.CANCELLED: Tone.QUIET,
+        hues={
+            E.ACTIVE: Hue.WAITING,
+            E.REACHED: Hue.GOOD,
+            E.EXHAUSTED: Hue.BAD,
+            E.ACKNOWLEDGED: Hue.GOOD,
+            E.CANCELLED: Hue.QUIET,
         },
         lines=(
             Line(E.ACTIVE, E.REACHED, Track.USUAL, "a page arrived"),
@@ -138,7 +138,7 @@ OUTLINES: Mapping[str, Outline] = {
     "incident": Outline(
         spine=(I.OPEN, I.ACKNOWLEDGED, I.RESOLVED),
         sides={},
-        tones={I.OPEN: Tone.BAD, I.ACKNOWLEDGED: Tone.QUIET, I.RESOLVED: Tone.GOOD},
+        hues={I.OPEN: Hue.BAD, I.ACKNOWLEDGED: Hue.QUIET, I.RESOLVED: Hue.GOOD},
         lines=(
             Line(I.OPEN, I.ACKNOWLEDGED, Track.USUAL, "acknowledged"),
             Line(I.ACKNOWLEDGED, I.RESOLVED, Track.USUAL, "resolved"),

@@ -16,7 +16,7 @@ from notifyflow.core.diagram_svg import picture
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
-from notifyflow.core.tracks import OUTLINES, Tone, Track
+from notifyflow.core.tracks import OUTLINES, Hue, Track
 from tests.strategies import policies
 
 FOLDER = Path(__file__).parents[3] / "docs" / "diagrams"
@@ -91,7 +91,7 @@ def test_the_full_view_is_the_default() -> None:
 def test_the_simple_view_shows_every_state_and_only_moves_of_the_table(table: Table) -> None:
     drawing, full = diagram.outline(table), diagram.draw(table)
     assert drawing.states == full.states
-    assert set(drawing.tones) == set(drawing.states)
+    assert set(drawing.hues) == set(drawing.states)
     moves = {(source, target) for event in table.events for source, to in event.moves.items() for target in to}
     arrows = [(arrow.source, arrow.target) for arrow in drawing.arrows]
     assert set(arrows) <= moves
@@ -135,7 +135,7 @@ def test_the_simple_view_of_a_policy_says_the_same_in_every_format() -> None:
     texts = [drawing.states["incident"], drawing.states["tier_1"], "if it fails or nobody acknowledges in 10 min"]
     for text in (*texts, "if nobody is reached", "operations is paged"):
         assert all(text in each for each in (diagram.mermaid([drawing]), diagram.dot([drawing]), svg))
-    assert drawing.tones["person"] is Tone.GOOD
+    assert drawing.hues["person"] is Hue.GOOD
     assert "shape=point" not in diagram.dot([drawing])
 
 

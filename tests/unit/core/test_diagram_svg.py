@@ -32,7 +32,7 @@ def words(element: ElementTree.Element) -> str:
 def test_it_shows_every_state_in_its_colour_and_every_word(table: Table) -> None:
     drawn, outline = svg(table), OUTLINES[table.name]
     assert {words(each): each.get("class") for each in classed(drawn, "state")} == {
-        str(state): f"state {tone}" for state, tone in outline.tones.items()
+        str(state): f"state {hue}" for state, hue in outline.hues.items()
     }
     simple = [line for line in outline.lines if line.is_simple]
     assert sorted(words(each) for each in classed(drawn, "words")) == sorted(line.words for line in simple)
