@@ -1,8 +1,10 @@
 """Whether a rehearsed incident reached its people, or operations instead, read from its rows; pure."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
@@ -51,33 +53,32 @@ class Rehearsed:
 
 
 def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling: Collection[str]) -> tuple[Rehearsed, ...]:
-    """Return what became of each recipient in their newest round.
+    """Return what became of each recipient, in whichever round.
 
     Args:
         status: The incident.
         operations: The operations incident that its critical failures are linked to; None if there are none.
         calling: The channels of calls.
     """
-    newest = {each.facts.recipient_id: each for each in status.escalations}
-    alerts = sorted(each.at for each in _arrivals(operations, calling)) if operations else []
+    rounds: dict[str, list[EscalationStatus]] = defaultdict(list)
+    for each in status.escalations:
+        rounds[each.facts.recipient_id].append(each)
+    alerts = sorted(each.at for each in _arrivals(operations, operations.escalations, calling)) if operations else []
     return tuple(
         Rehearsed(
-            recipient_id=each.contact.recipient_id,
-            name=each.contact.name,
-            arrival=min(_of_one(status, each, calling), key=lambda arrival: arrival.at, default=None),
-            alerted_at=next((at for at in alerts if each.facts.alerted_at and at >= each.facts.alerted_at), None),
+            recipient_id=recipient_id,
+            name=found[0].contact.name,
+            arrival=min(_arrivals(status, found, calling), key=lambda arrival: arrival.at, default=None),
+            alerted_at=next(
+                (at for at in alerts for each in found if each.facts.alerted_at and at >= each.facts.alerted_at), None
+            ),
         )
-        for each in newest.values()
+        for recipient_id, found in rounds.items()
     )
 
 
-def _arrivals(status: IncidentStatus, calling: Collection[str]) -> Iterator[Arrival]:
-    for each in status.escalations:
-        yield from _of_one(status, each, calling)
-
-
-def _of_one(status: IncidentStatus, escalation: EscalationStatus, calling: Collection[str]) -> Iterator[Arrival]:
-    for row in escalation.notifications:
+def _arrivals(status: IncidentStatus, escalations: Collection[EscalationStatus], calling: Collection[str]) -> Iterator[Arrival]:
+    for row in chain.from_iterable(each.notifications for each in escalations):
         if row.kind is Kind.PAGE and has_sign_of_arrival(row, calling):
             yield Arrival(at=_arrived_at(status, row), channel=row.channel, provider=counted(row)[-1].provider)
 

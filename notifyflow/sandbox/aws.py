@@ -64,6 +64,10 @@ class AmazonStandIn(StandIn):
             "SNS_IS_CONFIGURED": "true",
         }
 
+    def spares(self) -> Mapping[str, str]:
+        """Return the setting of texts over SNS; see ``StandIn.spares``."""
+        return {"SNS_SMS": "true"}
+
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to any of the services; check the key's id, but not the signature."""
         is_mail = request.path == _MAILS

@@ -40,6 +40,10 @@ class StandIn(ABC):
         del url
         return {}
 
+    def spares(self) -> Mapping[str, str]:
+        """Return more settings, of providers that come after the first of a channel; none by default."""
+        return {}
+
     @abstractmethod
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request; return a response if the provider would refuse it, or if there is nothing to deliver."""

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from types import TracebackType
@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 SECRET_KEY = "sandbox-secret-key-that-everybody-knows"  # noqa: S105
 MAIL_FROM = "notifyflow@sandbox.example"
+_BUSY_MAIL, _UNAVAILABLE = "421", "503"
 
 
 def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
@@ -139,6 +140,8 @@ class Sandbox:
         port: int = 0,
         receipts_after_s: float = 0.2,
         mail_over: Literal["smtp", "ses"] = "smtp",
+        has_spares: bool = False,
+        failing: Collection[str] = (),
         login: tuple[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
         surroundings: Surroundings | None = None,
@@ -150,6 +153,8 @@ class Sandbox:
             port: Of the inbox page, with the providers at the ports that follow; 0 picks free ones.
             receipts_after_s: How long Twilio takes from one status to the next, in seconds.
             mail_over: What carries mail, as ``settings`` says it.
+            has_spares: Whether ``settings`` names every provider: both of mail, a second account of Twilio, and SNS for texts.
+            failing: Names of providers and channels that respond with an error to everything, whatever the script says.
             login: User and password that the mail server asks for; none lets everybody in.
             tls: The mail server's certificate; it asks for STARTTLS then.
             surroundings: Its event loop, time and network; those of the machine, where None.
@@ -158,6 +163,8 @@ class Sandbox:
         self.inbox = Inbox(self._surroundings.now_s, self._surroundings.date)
         self._host = host
         self._mail_over = mail_over
+        self._has_spares = has_spares
+        self._failing = frozenset(failing)
         self._login = login
         self._twilio = TwilioStandIn(self.inbox, receipts_after_s, self._surroundings.post)
         self._slack = SlackStandIn(self.inbox, self._surroundings.post)
@@ -170,7 +177,7 @@ class Sandbox:
         )
         protocols = {  # in the order of their ports
             "page": _http(self._show),
-            "smtp": MailServer(self.inbox, self._play, login=login, tls=tls).protocol,
+            "smtp": MailServer(self.inbox, partial(self._play, "smtp"), login=login, tls=tls).protocol,
             **{stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in self._stand_ins},
         }
         self._listeners = {
@@ -278,6 +285,8 @@ class Sandbox:
             "smtp": {"SMTP_URL": f"smtp://{login}{self._endpoint('smtp')}", "MAIL_FROM": MAIL_FROM},
             "ses": {"SES_FROM": MAIL_FROM},
         }[self._mail_over]
+        if self._has_spares:
+            mail |= {"SES_FROM": MAIL_FROM}
         settings = {
             "TRUSTED_ENDPOINTS": ",".join(self._endpoint(name) for name in self._listeners),
             "SECRET_KEY": SECRET_KEY,
@@ -286,6 +295,7 @@ class Sandbox:
         }
         for stand_in in self._stand_ins:
             settings |= stand_in.settings(self._url(stand_in.name))
+            settings |= stand_in.spares() if self._has_spares else {}
         return {f"NOTIFYFLOW_{name}": value for name, value in settings.items()}
 
     def _endpoint(self, listener: str) -> str:
@@ -294,7 +304,10 @@ class Sandbox:
     def _url(self, listener: str) -> str:
         return f"http://{self._endpoint(listener)}"
 
-    def _play(self, channel: str, to: str) -> Reaction:
+    def _play(self, provider: str, channel: str, to: str) -> Reaction:
+        if self._failing & {provider, channel}:
+            status = _BUSY_MAIL if provider == "smtp" else _UNAVAILABLE
+            return Reaction(kind=Kind.STATUS, words=status, code=status)
         reaction = self._surroundings.carry_out(self._playbook.play(channel, to))
         self._settle_listeners()
         return reaction
@@ -317,7 +330,7 @@ class Sandbox:
         arrival = stand_in.read(request)
         if isinstance(arrival, HttpResponse):
             return arrival
-        reaction = self._play(arrival.message.channel, arrival.message.to)
+        reaction = self._play(arrival.message.provider, arrival.message.channel, arrival.message.to)
         status = ("queued" if stand_in.name == "twilio" else "sent") if reaction.is_accepted else "refused"
         message = replace(arrival.message, reaction=reaction.words, is_accepted=reaction.is_accepted, status=status)
         arrival = replace(arrival, message=self.inbox.add(message))

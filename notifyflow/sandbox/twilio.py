@@ -19,9 +19,11 @@ from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
 
 ACCOUNT_SID = "AC" + "5a" * 16
+SECOND_ACCOUNT_SID = "AC" + "5b" * 16
 AUTH_TOKEN = "sandbox-auth-token"  # noqa: S105 - known to everybody
 SMS_FROM, VOICE_FROM = "+15005550006", "+15005550007"
 HEARD_KEY = "2"
+_ACCOUNTS = {"twilio": ACCOUNT_SID, "twilio-b": SECOND_ACCOUNT_SID}
 _POOL = "+15005550010"  # a number of a messaging service
 _VERSION = "2010-04-01"
 # The status and the code of refusals (Error and Warning Dictionary); every other code comes with a 400.
@@ -40,11 +42,11 @@ class TwilioStandIn(StandIn):
 
     def __init__(self, inbox: Inbox, receipts_after_s: float, post: Post) -> None:
         """Set the inbox, the seconds between two statuses, and what posts them."""
-        self._authorization = "Basic " + base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+        self._providers = {_authorization(sid): name for name, sid in _ACCOUNTS.items()}
         self._courier = Courier(AUTH_TOKEN, post)
         self._inbox = inbox
         self._pause_s = receipts_after_s
-        self._texts: dict[str, Form] = {}
+        self._texts: dict[str, Arrival] = {}
         self._calls: dict[str, _Delivery] = {}
 
     def settings(self, url: str) -> Mapping[str, str]:
@@ -58,19 +60,29 @@ class TwilioStandIn(StandIn):
             "TWILIO_SMS_REPLIES": "true",
         }
 
+    def spares(self) -> Mapping[str, str]:
+        """Return the settings of the second account, whose token is the same; see ``StandIn.spares``."""
+        return {
+            "TWILIO_B_ACCOUNT_SID": SECOND_ACCOUNT_SID,
+            "TWILIO_B_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_B_SMS_FROM": SMS_FROM,
+            "TWILIO_B_VOICE_FROM": VOICE_FROM,
+        }
+
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to create or look up messages or calls."""
-        if request.headers.get("authorization") != self._authorization:
+        provider = self._providers.get(request.headers.get("authorization", ""))
+        if provider is None:
             return _no(401, 20003, "Authenticate")
         path = request.path.removesuffix(".json")
-        account = f"/{_VERSION}/Accounts/{ACCOUNT_SID}"
+        account = f"/{_VERSION}/Accounts/{_ACCOUNTS[provider]}"
         if (request.method, path) == ("GET", account):
-            return as_json(200, {"sid": ACCOUNT_SID, "friendly_name": "sandbox", "status": "active", "type": "Full"})
+            return as_json(200, {"sid": _ACCOUNTS[provider], "friendly_name": "sandbox", "status": "active", "type": "Full"})
         match request.method, path.removeprefix(account + "/").split("/"):
             case "POST", ["Messages"]:
-                return self._read_text(request)
+                return self._read_text(request, provider)
             case "POST", ["Calls"]:
-                return self._read_call(request)
+                return self._read_call(request, provider)
             case "POST", ["Calls", sid] if sid in self._calls:
                 return self._end_call(sid, request.form().last("Status"))
             case "GET", ["Messages" | "Calls" as kind]:
@@ -97,14 +109,15 @@ class TwilioStandIn(StandIn):
         Raises:
             LookupError: When the phone was not texted, or the text wanted no receipts.
         """
-        form = self._texts.get(number)
-        if form is None or not form.last("StatusCallback"):
+        arrival = self._texts.get(number)
+        if arrival is None or not arrival.form.last("StatusCallback"):
             raise LookupError(f"no number that accepts replies has texted {number}")
+        form, account = arrival.form, {"AccountSid": _account(arrival.message), "ApiVersion": _VERSION}
         url = form.last("StatusCallback").partition("#")[0].rpartition("/")[0]
         sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), new_reference("SM"))
         service = {"MessagingServiceSid": sid} if (sid := form.last("MessagingServiceSid")) else {}
         said = {"From": number, "To": form.last("From") or _POOL, "Body": text, "NumMedia": "0", "NumSegments": "1"}
-        twiml = await self._courier.post(url, {**sids, "AccountSid": ACCOUNT_SID, "ApiVersion": _VERSION, **service, **said})
+        twiml = await self._courier.post(url, {**sids, **account, **service, **said})
         verbs = read_twiml(twiml) if twiml else ()
         return tuple(verb.text.strip() for verb in verbs or () if verb.name == "Message")
 
@@ -121,7 +134,7 @@ class TwilioStandIn(StandIn):
     def _look_up(self, kind: str) -> tuple[Message, ...]:
         return self._inbox.messages(channel="sms" if kind == "Messages" else "voice", is_accepted=True)
 
-    def _read_text(self, request: Request) -> Arrival | HttpResponse:
+    def _read_text(self, request: Request, provider: str) -> Arrival | HttpResponse:
         form = request.form()
         sender = form.last("From") or form.last("MessagingServiceSid")
         if not form.last("To"):
@@ -130,9 +143,9 @@ class TwilioStandIn(StandIn):
             return _no(400, 21603, "A 'From' phone number is required.")
         if not form.last("Body"):
             return _no(400, 21602, "Message body is required.")
-        return _arrival(form, "sms", new_reference("SM"), Text(sender=sender, text=form.last("Body")))
+        return _arrival(form, provider, "sms", new_reference("SM"), Text(sender=sender, text=form.last("Body")))
 
-    def _read_call(self, request: Request) -> Arrival | HttpResponse:
+    def _read_call(self, request: Request, provider: str) -> Arrival | HttpResponse:
         form = request.form()
         if not form.last("To"):
             return _no(400, 21201, "No 'To' number is specified")
@@ -140,7 +153,7 @@ class TwilioStandIn(StandIn):
             return _no(400, 21213, "'From' phone number is required")
         if not form.last("Twiml") and not form.last("Url"):
             return _no(400, 21205, "Url parameter is required.")
-        return _arrival(form, "voice", new_reference("CA"), Call(sender=form.last("From")))
+        return _arrival(form, provider, "voice", new_reference("CA"), Call(sender=form.last("From")))
 
     def accept(self, arrival: Arrival) -> HttpResponse:
         """Answer 201 with the new resource, queued."""
@@ -159,7 +172,7 @@ class TwilioStandIn(StandIn):
     def _describe(self, message: Message) -> dict[str, object]:
         resource: dict[str, object] = {
             "sid": message.reference,
-            "account_sid": ACCOUNT_SID,
+            "account_sid": _account(message),
             "api_version": _VERSION,
             "to": message.to,
             "from": getattr(message.content, "sender", ""),
@@ -176,7 +189,7 @@ class TwilioStandIn(StandIn):
         """Carry a message to its end, calling back at each status."""
         delivery = _Delivery(arrival, inbox=self._inbox, courier=self._courier, pause_s=self._pause_s)
         if arrival.message.channel == "sms":
-            self._texts[arrival.message.to] = arrival.form
+            self._texts[arrival.message.to] = arrival
             await delivery.carry_text(reaction)
         else:
             self._calls[arrival.message.reference] = delivery
@@ -199,7 +212,7 @@ class _Delivery:
         self._is_hung_up = asyncio.Event()
         self._is_answered = False
         self._parties = {
-            "AccountSid": ACCOUNT_SID,
+            "AccountSid": _account(arrival.message),
             "ApiVersion": _VERSION,
             "To": arrival.message.to,
             "From": arrival.form.last("From"),
@@ -287,11 +300,20 @@ def _initial_status(arrival: Arrival) -> str:
     return "accepted" if arrival.form.last("MessagingServiceSid") else "queued"
 
 
-def _arrival(form: Form, channel: str, sid: str, content: Text | Call) -> Arrival:
+def _authorization(sid: str) -> str:
+    return "Basic " + base64.b64encode(f"{sid}:{AUTH_TOKEN}".encode()).decode()
+
+
+def _account(message: Message) -> str:
+    """Return the SID of the account that a message came over."""
+    return _ACCOUNTS[message.provider]
+
+
+def _arrival(form: Form, provider: str, channel: str, sid: str, content: Text | Call) -> Arrival:
     """Return the arrival; our attempt is the last part of the callback's path."""
     attempt_id = urlsplit(form.last("StatusCallback")).path.rpartition("/")[2]
     message = Message(
-        channel=channel, provider="twilio", to=form.last("To"), attempt_id=attempt_id, reference=sid, content=content
+        channel=channel, provider=provider, to=form.last("To"), attempt_id=attempt_id, reference=sid, content=content
     )
     return Arrival(message=message, form=form)
 

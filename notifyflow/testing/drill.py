@@ -1,14 +1,15 @@
 """Rehearses an incident: the real pipeline on a virtual clock, over the sandbox, while some providers fail; nothing leaves.
 
-It plays the channels that the settings configure, each over one provider, and gives every recipient addresses of the sandbox.
+It plays the channels that the settings configure, each over all of its providers, and gives every recipient addresses of the
+sandbox. Nobody acknowledges in it, so that it goes on until each recipient is reached or nothing more comes.
 """
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Literal
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.meanings import meanings
+from notifyflow.core.drill import rehearsed
 from notifyflow.core.drill_document import DrilledDocument
 from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.core.policy import Policy
@@ -17,17 +18,21 @@ from notifyflow.settings import Settings
 from notifyflow.testing.driver import Driver
 
 _KEY = "drill"
-_UNSET: Mapping[str, tuple[str, ...]] = {
-    "email": ("SMTP_URL", "MAIL_FROM", "SES_FROM"),
-    "sms": ("TWILIO_SMS_FROM", "TWILIO_SMS_REPLIES"),
-    "voice": ("TWILIO_VOICE_FROM",),
-    "push": ("SNS_IS_CONFIGURED",),
-    "slack": (),
-    "teams": (),
+_UNSET: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "email": {"smtp": ("SMTP_URL", "MAIL_FROM"), "ses": ("SES_FROM",)},
+    "sms": {
+        "twilio": ("TWILIO_SMS_FROM", "TWILIO_SMS_REPLIES"),
+        "twilio-b": ("TWILIO_B_SMS_FROM",),
+        "sns": ("SNS_SMS",),
+    },
+    "voice": {"twilio": ("TWILIO_VOICE_FROM",), "twilio-b": ("TWILIO_B_VOICE_FROM",)},
+    "push": {"sns": ("SNS_IS_CONFIGURED",)},
+    "slack": {"slack": ()},
+    "teams": {"teams": ()},
 }
-"""The channels that can be played, with the variables without which they have no provider."""
+"""The channels that can be played, and of each of their providers the variables without which it is none."""
+_SECOND_ACCOUNT = ("TWILIO_B_ACCOUNT_SID", "TWILIO_B_AUTH_TOKEN")
 _KEPT = ("connect_timeout_s", "read_timeout_s", "lease_s", "concurrent_sends")
-_BUSY_MAIL, _UNAVAILABLE = "421", "503"
 _NUMBERS, _OPERATIONS = 25_000, 50_000
 
 
@@ -54,18 +59,13 @@ class Rehearsal:
         self._settings = settings
         self._channels = channels
         self._operations = operations
-        self._mail_over: Literal["smtp", "ses"] = "ses" if self._first("email") == "ses" else "smtp"
+        self._failing = failing
+        self._script = script
         self._used: set[str] = set()
-        self._script = "\n".join([*self._faults(failing), script])
 
     def warnings(self) -> Iterator[str]:
-        """Yield what was not rehearsed so far: channels without a stand-in, and providers behind the first."""
-        for name in sorted(self._used):
-            providers = [provider.name for provider in self._channels[name].providers]
-            if name not in _UNSET:
-                yield f"{name} was left out: the sandbox has no stand-in for it"
-            elif len(providers) > 1:
-                yield f"{name} was rehearsed over {providers[0]} only, without {', '.join(providers[1:])}"
+        """Yield what was not rehearsed so far: the channels without a stand-in."""
+        yield from (f"{name} was left out: the sandbox has no stand-in for it" for name in sorted(self._used - _UNSET.keys()))
 
     def run(self, name: str, people: Sequence[Contact], policy: Policy, severity: Severity) -> DrilledDocument:
         """Play one incident until everything has come to rest, operations included.
@@ -77,41 +77,38 @@ class Rehearsal:
             severity: The severity.
         """
         self._used.update(name for each in people for name in each.addresses)
-        with Driver(self._variables(), mail_over=self._mail_over, completed=self._paged_operations) as driver:
+        completed = self._paged_operations
+        with Driver(self._variables(), has_spares=True, failing=self._failing, completed=completed) as driver:
             driver.sandbox.script(self._script)
             recipients = [_moved(each, _addresses(driver.sandbox, number)) for number, each in enumerate(people)]
             driver.flow.notify(Incident(key=_KEY, title="A drill", severity=severity), recipients, policy=policy)
-            is_settled = _settles(driver)
+            calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.traits.is_call)
+            is_settled = _settles(driver, calling)
             status = driver.flow.status(_KEY)
             operations = driver.flow.status(status.operations_key) if status.operations_key else None
             return DrilledDocument.of_incident(
                 name,
                 status,
                 operations,
-                calling=frozenset(name for name, channel in driver.flow.channels.items() if channel.traits.is_call),
+                calling=calling,
                 explain=meanings(driver.flow.channels),
                 is_settled=is_settled,
             )
 
-    def _first(self, channel: str) -> str:
-        """Return the preferred provider of a channel; empty if it has none."""
-        return next((provider.name for provider in self._channels[channel].providers), "")
-
-    def _faults(self, failing: Collection[str]) -> Iterator[str]:
-        for name in _UNSET:
-            if name in failing or self._first(name) in failing:
-                yield f"{name}: {_BUSY_MAIL if (name, self._mail_over) == ('email', 'smtp') else _UNAVAILABLE}"
-
     def _variables(self) -> Mapping[str, str]:
         """Return the settings of a world: those that the rules of delivery depend on, and no provider that is not configured."""
         settings = self._settings
-        played = {provider.name for name in _UNSET for provider in self._channels[name].providers[:1]}
-        limits = {name: limit for name, limit in settings.provider_limits.items() if name in played}
+        played = {(channel, provider.name) for channel in _UNSET for provider in self._channels[channel].providers}
+        missing = {(channel, name): unset for channel, known in _UNSET.items() for name, unset in known.items()}
+        names = {name for _, name in played}
+        limits = {name: limit for name, limit in settings.provider_limits.items() if name in names}
         found: dict[str, object] = {
-            **{name: "" for channel, names in _UNSET.items() if not self._first(channel) for name in names},
+            **{name: "" for way, unset in missing.items() if way not in played for name in unset},
+            **({} if "twilio-b" in names else dict.fromkeys(_SECOND_ACCOUNT, "")),
             **{name.upper(): getattr(settings, name) for name in _KEPT},
             "POLICIES": settings.policies or "",
             "PROVIDER_LIMITS": _pairs(limits),
+            "PROVIDER_ORDER": ",".join(name for name in settings.provider_order if name in names),
             "RECIPIENT_CAPS": _pairs(settings.recipient_caps or {}),
             "STATUS_UPDATES": str(settings.status_updates).lower(),
             **({} if settings.public_url else {"PUBLIC_URL": ""}),
@@ -148,12 +145,18 @@ def _pairs(limits: Mapping[str, int]) -> str:
     return ",".join(f"{name}={limit}" for name, limit in limits.items())
 
 
-def _settles(driver: Driver) -> bool:
-    """Let time pass until everything has come to rest, also rounds of operations; return whether it did."""
+def _settles(driver: Driver, calling: Collection[str]) -> bool:
+    """Let time pass until everything has come to rest, also rounds of operations and of who is not reached; return whether it did."""
 
     def is_settled() -> bool:
         waiting = (summary.facts.round_at for summary, _ in driver.flow.overview.unresolved())
-        return driver.flow.is_settled() and not any(waiting)
+        return driver.flow.is_settled() and not any(waiting) and not has_rounds()
+
+    def has_rounds() -> bool:
+        status = driver.flow.status(_KEY)
+        missed = {each.recipient_id for each in rehearsed(status, None, calling) if each.arrival is None}
+        facts = (each.facts for each in status.escalations)
+        return any(each.is_current and each.next_round_at is not None and each.recipient_id in missed for each in facts)
 
     try:
         driver.run_until(is_settled)

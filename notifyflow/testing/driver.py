@@ -5,7 +5,7 @@ order that never changes.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -71,6 +71,8 @@ class Driver:
         folder: Where the database is; None for a temporary folder.
         start_at: When the test begins, aware; a Monday at 9:00 UTC by default.
         mail_over: What carries mail.
+        has_spares: Whether the sandbox carries every provider; see ``Sandbox``.
+        failing: The names of providers and channels that respond with an error to everything.
         completed: Makes more settings from the running sandbox, such as those with its addresses.
 
     Attributes:
@@ -89,6 +91,8 @@ class Driver:
         folder: Path | None = None,
         start_at: datetime = START,
         mail_over: Literal["smtp", "ses"] = "smtp",
+        has_spares: bool = False,
+        failing: Collection[str] = (),
         completed: Callable[[Sandbox], Mapping[str, str]] = lambda sandbox: {},
     ) -> None:
         given = dict(variables or {})
@@ -98,7 +102,8 @@ class Driver:
             used = folder or Path(stack.enter_context(TemporaryDirectory(prefix="notifyflow-")))
             patience = timedelta(seconds=Settings.from_variables(given).read_timeout_s)
             self._surroundings = VirtualSurroundings(self.clock, self._ask, patience=patience)
-            self.sandbox = stack.enter_context(Sandbox(surroundings=self._surroundings, mail_over=mail_over))
+            sandbox = Sandbox(surroundings=self._surroundings, mail_over=mail_over, has_spares=has_spares, failing=failing)
+            self.sandbox = stack.enter_context(sandbox)
             settings = Settings.from_variables(
                 {
                     **self.sandbox.settings(),

@@ -84,6 +84,7 @@ def test_where_all_fails_operations_is_told_unless_it_cannot_be_either() -> None
     assert (silent.is_passed, ada(silent).operations_alerted_after_s) == (False, None)
     nobody = drilled(rehearsal("slack twilio smtp", operations=()))
     assert not nobody.is_passed
+    assert any("operations has no recipients" in line for line in nobody.lines())
 
 
 def test_what_several_failures_add_to_one_operations_incident_is_told_in_its_next_round() -> None:
@@ -104,8 +105,36 @@ def test_mail_goes_over_the_provider_that_is_preferred() -> None:
     over_ses = {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "SES_FROM": "a@example.com"}
     made = rehearsal(**over_ses)
     assert way(drilled(made, replace(ADA, addresses={"email": "ada@example.com"}))) == ("email", "ses")
-    assert list(made.warnings()) == ["email was rehearsed over ses only, without smtp"]
-    assert not drilled(rehearsal("ses", **over_ses, operations=()), BEN).is_passed
+    assert list(made.warnings()) == []
+
+
+SECOND_ACCOUNT = {
+    "TWILIO_B_ACCOUNT_SID": f"AC{2:032}",
+    "TWILIO_B_AUTH_TOKEN": f"{2:032}",
+    "TWILIO_B_SMS_FROM": "+15005550002",
+    "TWILIO_B_VOICE_FROM": "+15005550002",
+}
+
+
+@pytest.mark.parametrize(
+    ("failing", "order", "reached"),
+    [
+        ("twilio-b", "twilio-b", ("sms", "twilio")),
+        ("sms twilio", "", ("voice", "twilio-b")),
+    ],
+)
+def test_a_second_provider_carries_what_the_first_does_not(failing: str, order: str, reached: tuple[str, str]) -> None:
+    made = rehearsal(failing, **SECOND_ACCOUNT, PROVIDER_ORDER=order)
+    assert way(drilled(made, replace(ADA, addresses={name: ADA.addresses["sms"] for name in ("sms", "voice")}))) == reached
+
+
+def test_the_rounds_of_a_policy_go_on_until_somebody_is_reached_or_they_are_over() -> None:
+    found = drilled(rehearsal(script="email to person-0: 451 7 times, then ok"), BEN, policy=INSISTENT)
+    reached = found.recipients[0].reached
+    assert reached is not None
+    assert 900 < reached.after_s < 960, "in the second round"
+    lost = drilled(rehearsal(script="email to person-0: 451"), BEN, policy=INSISTENT)
+    assert (lost.is_settled, [each.state for each in lost.timeline if each.event == "round_due"]) == (True, ["EXHAUSTED"] * 3)
 
 
 def test_a_limit_and_a_policy_of_our_own_count() -> None:

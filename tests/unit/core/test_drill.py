@@ -87,10 +87,11 @@ def test_operations_counts_once_a_page_about_the_recipient_has_arrived_there() -
     assert told == {"ada": NOW + seconds(31), "ben": None, "cyd": None}
 
 
-def test_only_the_newest_round_of_a_recipient_counts() -> None:
-    found = status(person("ada", row("email", SENT)), person("ada"), moves=(move("email", "SENT", 1),))
+def test_a_page_of_any_round_counts() -> None:
+    found = status(person("ada"), person("ada", row("email", SENT)), moves=(move("email", "SENT", 1),))
     (ada,) = rehearsed(found, None, CALLING)
-    assert ada.arrival is None
+    assert ada.arrival is not None
+    assert ada.arrival.at == NOW + seconds(1)
 
 
 @pytest.mark.parametrize(
