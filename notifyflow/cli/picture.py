@@ -27,7 +27,7 @@ from notifyflow.core.outlook import Outlook
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.wording.outlook import sentences
-from notifyflow.core.wording.timeline import how
+from notifyflow.core.wording.timeline import NO_OPERATIONS, how
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -113,7 +113,7 @@ def picture(
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
         parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
-        parts += [] if outlook is None else _next(each.facts, outlook, times)
+        parts += [] if outlook is None else _next(each.facts, outlook, times, has_operations=status.has_operations_recipients)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
     if moments:
@@ -148,7 +148,8 @@ def _head(status: IncidentStatus, times: Times) -> Text:
     if status.is_quarantined:
         parts.append("quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
-        parts.append(f"operations alerted ({plain(status.operations_key)})")
+        is_told = status.has_operations_recipients
+        parts.append(f"operations alerted ({plain(status.operations_key)})" if is_told else NO_OPERATIONS)
     return Text(" · ".join(parts), style="dim")
 
 
@@ -186,9 +187,10 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
     return f"no longer paged: {plain(status.name_of(by)) or 'somebody'} acknowledged it"
 
 
-def _next(facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:
+def _next(facts: EscalationFacts, outlook: Outlook, times: Times, *, has_operations: bool) -> Sequence[Text]:
     """Return what comes next for an escalation, in a line for each event."""
-    found = sentences(outlook.escalations.get(facts.id, ()), facts, now=outlook.now, brief=times.brief)
+    coming = outlook.escalations.get(facts.id, ())
+    found = sentences(coming, facts, has_operations=has_operations, now=outlook.now, brief=times.brief)
     return [Text.assemble("    ", ("next: " if not place else "      ", "dim"), plain(each)) for place, each in enumerate(found)]
 
 

@@ -310,7 +310,10 @@ class MomentDocument(Document):
     at: datetime
     machine: str = Field(description="What it happened to: incident, escalation or notification.")
     row: str = Field(validation_alias="row_id", description="Its id.")
-    event: str = Field(description="The machine's event, or `noted`, `became_critical`, `operations_alerted`.")
+    event: str = Field(
+        description="The machine's event, or `noted`, `became_critical`, `operations_alerted`; "
+        "`operations_missing`, where operations has no recipients."
+    )
     recipient: str | None = Field(validation_alias="recipient_id", description="The recipient whom it concerns.")
     channel: Text
     provider: Text

@@ -17,6 +17,7 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 NOTED = "noted"
 CRITICAL = "became_critical"
 ALERTED = "operations_alerted"
+UNHEARD = "operations_missing"
 
 Explain = Callable[[str, str], str]
 """Returns the meaning of a code from the tables of a channel; empty if no table has it."""
@@ -38,8 +39,9 @@ class Moment:
     Attributes:
         at: When.
         machine: What it happened to: ``incident``, ``escalation`` or ``notification``.
-        event: The machine's event; or ``noted``, ``became_critical``, ``operations_alerted``, which change no state.
-        state: The state after it; empty for these three.
+        event: The machine's event; or ``noted``, ``became_critical``, ``operations_alerted``, and ``operations_missing`` where
+            operations has no recipients. These four change no state.
+        state: The state after it; empty for these four.
         row_id: The row that it happened to.
         tone: Whether it is good news.
         is_minor: Whether it only says how another moment came about, or what follows from one.
@@ -162,7 +164,7 @@ class _Story:
         for note in self._status.notes:
             yield self._of_note(note)
         for each in self._status.escalations:
-            yield from _alerts(each)
+            yield from _alerts(each, ALERTED if self._status.has_operations_recipients else UNHEARD)
 
     def _of_incident(self, line: Transition) -> Moment:
         severity = self._severity_at(line.at) if line.event in _SEVERE else None
@@ -270,11 +272,11 @@ def _tone(line: Transition) -> Tone:
     return Tone.UNSURE if "after_doubt" in line.detail else _TONES.get((line.machine, line.event), by_state)
 
 
-def _alerts(escalation: EscalationStatus) -> Iterator[Moment]:
+def _alerts(escalation: EscalationStatus, alerted: str) -> Iterator[Moment]:
     """Yield when an escalation became a critical failure, unless operations was told at once, and when it was told."""
     facts = escalation.facts
-    for at, event in ((facts.critical_at, CRITICAL), (facts.alerted_at, ALERTED)):
-        if at is not None and (event == ALERTED or at != facts.alerted_at):
+    for at, event in ((facts.critical_at, CRITICAL), (facts.alerted_at, alerted)):
+        if at is not None and (event == alerted or at != facts.alerted_at):
             yield Moment(
                 at=at,
                 machine="escalation",

@@ -56,6 +56,7 @@ class IncidentStatus:
         escalations: By recipient in the order they were added, then round.
         transitions: The transition log of all rows, by time.
         operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
+        has_operations_recipients: Whether that operations incident has recipients, so that somebody was told.
         notes: Reports of providers that decide nothing, in the order they were received.
         incident_events: The events for subscribers, in the order they happened.
         arrivals: What came in about it through integrations, the earliest first.
@@ -67,6 +68,7 @@ class IncidentStatus:
     escalations: tuple[EscalationStatus, ...]
     transitions: tuple[Transition, ...]
     operations_key: str | None = None
+    has_operations_recipients: bool = True
     notes: tuple[Note, ...] = ()
     incident_events: tuple[NotificationFacts, ...] = ()
     arrivals: tuple[Arrival, ...] = ()

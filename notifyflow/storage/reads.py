@@ -61,9 +61,16 @@ _NOTES = Statement(
         .order_by(ReceiptRow.received_at)
     )
 )
-_OPERATIONS_KEY = Statement(
+_PAGED = Statement(
     lambda param: (
-        CriticalRow.select(IncidentRow.key)
+        EscalationRow.select(EscalationRow.id)
+        .where(EscalationRow.incident_id == param(EscalationRow.incident_id), EscalationRow.round > 0)
+        .limit(1)
+    )
+)
+_OPERATIONS = Statement(
+    lambda param: (
+        CriticalRow.select(IncidentRow.id, IncidentRow.key)
         .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
         .switch(CriticalRow)
         .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
@@ -158,6 +165,7 @@ class Reads:
         escalations = self._escalation_statuses(incident.id, rows)
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
         event_escalations = {row.escalation_id for row in events}
+        operations = first(self._source.rows(_OPERATIONS(incident.id)))
         return IncidentStatus(
             facts=incident,
             content=self._source.contents([incident.id])[incident.id],
@@ -165,7 +173,8 @@ class Reads:
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
             incident_events=events,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
-            operations_key=self._operations_key(incident.id),
+            operations_key=None if operations is None else str(operations["key"]),
+            has_operations_recipients=operations is None or bool(self._source.rows(_PAGED(operations["id"]))),
             arrivals=self.arrivals.of(incident.id),
             is_quarantined=self.adoption.is_quarantined(incident.id),
         )
@@ -187,6 +196,3 @@ class Reads:
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
         return tuple(Note(**row) for row in self._source.rows(_NOTES(attempt_ids))) if attempt_ids else ()
-
-    def _operations_key(self, incident_id: str) -> str | None:
-        return first([str(row["key"]) for row in self._source.rows(_OPERATIONS_KEY(incident_id))])

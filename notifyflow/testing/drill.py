@@ -146,7 +146,7 @@ def _pairs(limits: Mapping[str, int]) -> str:
 
 
 def _settles(driver: Driver, calling: Collection[str]) -> bool:
-    """Let time pass until everything has come to rest, also rounds of operations and of who is not reached; return whether it did."""
+    """Let time pass until all has come to rest, also rounds of operations and of who is not reached; return whether it did."""
 
     def is_settled() -> bool:
         waiting = (summary.facts.round_at for summary, _ in driver.flow.overview.unresolved())

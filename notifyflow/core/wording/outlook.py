@@ -7,7 +7,7 @@ from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.model import EscalationState
 from notifyflow.core.outlook import Coming, Premise, Wait, What
 from notifyflow.core.wording import text
-from notifyflow.core.wording.timeline import MESSAGES
+from notifyflow.core.wording.timeline import MESSAGES, NO_OPERATIONS
 
 _SOON = timedelta(minutes=1)
 _WAITS: Mapping[Wait, str] = {
@@ -36,7 +36,7 @@ def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str])
     return " ".join(part for part in (_subject(coming), _when(coming, now, brief), premise, wait) if part)
 
 
-def last_word(escalation: EscalationFacts, *, brief: Callable[[datetime], str]) -> str:
+def last_word(escalation: EscalationFacts, *, has_operations: bool, brief: Callable[[datetime], str]) -> str:
     """Return why nothing more comes for the current escalation, if it has settled by itself; otherwise an empty text."""
     if not escalation.is_current:
         return ""
@@ -47,16 +47,31 @@ def last_word(escalation: EscalationFacts, *, brief: Callable[[datetime], str]) 
             how = "all ways have failed"
         case _:
             return ""
-    alerted = "" if escalation.alerted_at is None else f", operations was told at {brief(escalation.alerted_at)}"
-    return f"nothing more: {how}{alerted}"
+    if escalation.alerted_at is None:
+        return f"nothing more: {how}"
+    alerted = f"operations was told at {brief(escalation.alerted_at)}" if has_operations else NO_OPERATIONS
+    return f"nothing more: {how}, {alerted}"
 
 
 def sentences(
-    coming: Sequence[Coming], escalation: EscalationFacts, *, now: datetime, brief: Callable[[datetime], str]
+    coming: Sequence[Coming],
+    escalation: EscalationFacts,
+    *,
+    has_operations: bool,
+    now: datetime,
+    brief: Callable[[datetime], str],
 ) -> tuple[str, ...]:
-    """Return what comes next for an escalation, or why nothing more does; empty if a person has ended it."""
+    """Return what comes next for an escalation, or why nothing more does; empty if a person has ended it.
+
+    Args:
+        coming: What comes.
+        escalation: The escalation.
+        has_operations: Whether operations has recipients who were told of its critical failure.
+        now: When it was read.
+        brief: Writes a time.
+    """
     found = tuple(sentence(each, now=now, brief=brief) for each in coming)
-    last = last_word(escalation, brief=brief)
+    last = last_word(escalation, has_operations=has_operations, brief=brief)
     return found or ((last,) if last else ())
 
 

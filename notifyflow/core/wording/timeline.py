@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, Via
-from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, Moment
+from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
 from notifyflow.core.wording.text import listed
 
 MESSAGES: Mapping[str, str] = {
@@ -30,6 +30,7 @@ HOW: Mapping[str, str] = {
     "slack": "in Slack",
 }
 """How an incident was acknowledged, resolved or paged again, in words."""
+NO_OPERATIONS = "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)"
 _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.LIMIT: "by a limit",
     DeferralReason.RETRY_AFTER: "since the provider asked to wait",
@@ -71,6 +72,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("escalation", "replaced"): "a new round for {who} replaces this one",
     ("escalation", CRITICAL): "critical failure for {who}",
     ("escalation", ALERTED): "operations was told about {who}",
+    ("escalation", UNHEARD): f"{NO_OPERATIONS}, and is not told about {{who}}",
     ("notification", "queued"): "{message} queued",
     ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
     ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",

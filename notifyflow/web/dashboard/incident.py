@@ -161,6 +161,7 @@ def _values(
         "live": _live(status, outlook),
         "is_quarantined": status.is_quarantined,
         "operations_key": status.operations_key,
+        "has_operations": status.has_operations_recipients,
         "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
         "may_reveal": visitor.may(Role.ADMIN),
     }

@@ -182,7 +182,6 @@ class Describer:
 
     def _round(self, escalation: EscalationStatus) -> RoundView:
         facts = escalation.facts
-        coming = self._outlook.escalations.get(facts.id, ())
         updates = [row for row in escalation.notifications if row.kind is not Kind.PAGE]
         return RoundView(
             facts=facts,
@@ -190,8 +189,12 @@ class Describer:
             summary=self._summary(escalation),
             tiers=tuple(self._tier(escalation, number, tier) for number, tier in enumerate(facts.policy.tiers, start=1)),
             updates=tuple(self._notification(escalation, row) for row in updates),
-            coming=sentences(coming, facts, now=self._outlook.now, brief=self._brief) or self._ended(facts),
+            coming=self._next(facts) or self._ended(facts),
         )
+
+    def _next(self, facts: EscalationFacts) -> tuple[str, ...]:
+        coming, has_operations = self._outlook.escalations.get(facts.id, ()), self._status.has_operations_recipients
+        return sentences(coming, facts, has_operations=has_operations, now=self._outlook.now, brief=self._brief)
 
     def _summary(self, escalation: EscalationStatus) -> str:
         facts = escalation.facts

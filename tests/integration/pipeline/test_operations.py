@@ -65,6 +65,7 @@ def test_the_first_critical_failure_pages_operations(driver: Driver) -> None:
     assert status.content.title == 'Ada was not reached about "orders db is down" (ERROR)'
     assert [each.message.address for each in driver.sent("slack")] == ["ops@slack"]
     assert driver.status("db-1").operations_key == OPS
+    assert driver.status("db-1").has_operations_recipients
 
 
 def test_failures_within_a_quarter_of_an_hour_are_counted_in_and_paged_by_one_round(driver: Driver) -> None:

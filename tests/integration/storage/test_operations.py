@@ -42,6 +42,7 @@ def test_a_critical_failure_is_linked_once(store: Store) -> None:
     status = store.read(lambda reads: reads.status("db-1"))
     assert status is not None
     assert status.operations_key == "operations"
+    assert not status.has_operations_recipients
 
 
 def test_a_notice_is_new_once_a_day_for_each_reason_and_provider(store: Store) -> None:

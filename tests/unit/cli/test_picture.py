@@ -150,6 +150,8 @@ def test_a_critical_failure_a_second_round_and_a_reason_are_shown():
     assert "exhausted · round 2 · critical failure · no usable address" in text
     assert "seen 3 times" in text
     assert "operations alerted (operations-1)" in text
+    silent = drawn(replace(OPEN, operations_key="operations-1", has_operations_recipients=False))
+    assert "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)" in silent
 
 
 @pytest.mark.parametrize("state", NotificationState)

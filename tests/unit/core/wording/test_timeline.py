@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.facts import Transition
 from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import DeferralReason, Kind, Severity
-from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, Moment
+from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
 from notifyflow.core.wording.timeline import sentence
 from tests.facts import NOW
 from tests.invariants import check_timeline
@@ -76,6 +76,10 @@ def test_what_people_did_names_them_and_how(shown: str, text: str) -> None:
         (said("escalation", "round_due", "REACHED", round=1), "round 1: nobody has acknowledged in time"),
         (said("escalation", CRITICAL, recipient_id="ada"), "critical failure for Ada"),
         (said("escalation", ALERTED, recipient_id="ada"), "operations was told about Ada"),
+        (
+            said("escalation", UNHEARD, recipient_id="ada"),
+            "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS), and is not told about Ada",
+        ),
     ],
 )
 def test_an_escalation_tells_whom_it_pages_and_how_it_ends(shown: str, text: str) -> None:
