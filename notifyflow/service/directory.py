@@ -1,12 +1,12 @@
 """The directory's file: read when it changed, and not used when it is broken."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from notifyflow.core.intake.directory import NOBODY, Directory, read_directory
-from notifyflow.core.intake.validation import CheckAddress
+from notifyflow.core.intake.directory import Directory, read_directory
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, InvalidDirectory
@@ -42,11 +42,24 @@ def text_of(path: Path) -> str:
         raise InvalidDirectory((fault,)) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A version of the file without a fault.
+
+    Attributes:
+        document: Its text.
+        changed_at: When the file was changed.
+    """
+
+    document: str
+    changed_at: datetime
+
+
 class DirectoryFile:
     """The directory in its file, read again when the file changes; threads may share it.
 
     A change is read after a second, so that a file is not read while it is being written. A broken file is logged and reported
-    to operations once (``tell``), and the last good version stays in force. Without a file, no alert has recipients.
+    to operations once (``tell``), and the last good version stays in force.
     """
 
     def __init__(self, path: Path | None, policies: Mapping[str, Policy], clock: Clock, tell: Callable[[str], None]) -> None:
@@ -54,54 +67,31 @@ class DirectoryFile:
         self._policies = policies
         self._clock = clock
         self._tell = tell
-        self._lock = threading.Lock()
-        self._directory = NOBODY
+        self._version: Version | None = None
         self._stamp: Stamp | None = None
         self._is_read = False
         self._is_untold = False
-        self._numbers: Mapping[str, tuple[str, ...]] = {}
-        self._numbers_of: Directory | None = None
-        self._people: Mapping[str, frozenset[str]] = {}
-        self._people_of: Directory | None = None
-        self._addresses: frozenset[str] = frozenset()
-        self._addresses_of: Directory | None = None
+        self.begin_anew()
 
-    def current(self) -> Directory:
-        """Return the directory in force.
+    def begin_anew(self) -> None:
+        """Renew the lock in a forked child: the thread that holds it stayed with the parent."""
+        self._lock = threading.Lock()
+
+    def current(self) -> Version | None:
+        """Return the last good version; None without a file, or if it was broken from the start.
 
         Raises:
             StorageUnavailable: When operations is to be told of a broken file, and the database does not answer in time.
         """
         if self._path is None:
-            return NOBODY
+            return None
         with self._lock:
             if self._has_changed(self._path):
                 self._read(self._path)
             if self._is_untold:
                 self._tell(_BROKEN)
                 self._is_untold = False
-            return self._directory
-
-    def on_routes(self, number: str, check: CheckAddress, channels: Collection[str]) -> tuple[str, ...]:
-        """Return the recipients, by id, that the routes lead to at a number; raise ``StorageUnavailable`` as ``current`` does."""
-        directory = self.current()
-        if self._numbers_of is not directory:
-            self._numbers, self._numbers_of = directory.numbers(check, channels), directory
-        return self._numbers.get(number, ())
-
-    def people(self, check: CheckAddress) -> Mapping[str, frozenset[str]]:
-        """Return the recipients that the routes lead to, by id, with their channels; raise ``StorageUnavailable`` as above."""
-        directory = self.current()
-        if self._people_of is not directory:
-            self._people, self._people_of = {} if directory is NOBODY else directory.people(check), directory
-        return self._people
-
-    def addresses(self, check: CheckAddress) -> frozenset[str]:
-        """Return every address that the directory knows; raise ``StorageUnavailable`` as ``current`` does."""
-        directory = self.current()
-        if self._addresses_of is not directory:
-            self._addresses, self._addresses_of = directory.addresses(check), directory
-        return self._addresses
+            return self._version
 
     def _has_changed(self, path: Path) -> bool:
         try:
@@ -119,10 +109,13 @@ class DirectoryFile:
     def _read(self, path: Path) -> None:
         self._is_read = True
         try:
-            self._directory = read_file(path, self._policies)
+            document = text_of(path)
+            directory = read_directory(document, self._policies)
         except InvalidDirectory as error:
             self._is_untold = True
             _log.error("app.directory_refused", faults=len(error.faults), see="notifyflow directory check")
         else:
             self._is_untold = False
-            _log.info("app.directory_read", recipients=len(self._directory.recipients), routes=len(self._directory.routes))
+            changed_at = self._clock.now() if self._stamp is None else datetime.fromtimestamp(self._stamp[0] / 1e9, UTC)
+            self._version = Version(document=document, changed_at=changed_at)
+            _log.info("app.directory_read", recipients=len(directory.recipients), routes=len(directory.routes))

@@ -2,37 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from datetime import datetime
 
-from notifyflow.core.intake.directory import NOBODY, Directory, Route
+from notifyflow.core.intake.directory import NOBODY, Route
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import Via
+from notifyflow.core.model import Recipient, Via
 from notifyflow.core.policy import Policy
+from notifyflow.core.roster import Roster
 from notifyflow.core.wording import text
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import RoutedRequest
-from notifyflow.pipeline.notices import add_notice
-from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases
 
 
 class Integrations:
-    """Handles inbound requests of integrations.
+    """Handles inbound requests of integrations."""
 
-    Attributes:
-        directory: The directory in its file.
-    """
-
-    def __init__(self, use_cases: UseCases, policies: Mapping[str, Policy], directory: Path | None) -> None:
+    def __init__(self, use_cases: UseCases, policies: Mapping[str, Policy], rosters: Rosters) -> None:
         self._use_cases = use_cases
         self._deps = use_cases.deps
         self._policies = policies
-        self.directory = DirectoryFile(
-            directory, policies, self._deps.clock, tell=lambda reason: use_cases.run(add_notice, reason, "the directory")
-        )
+        self._rosters = rosters
 
     def handle(self, requests: Sequence[InboundRequest], caller: ApiKey, via: Via) -> None:
         """Handle requests in the namespace of their sender; all are committed on return.
@@ -75,24 +69,29 @@ class Integrations:
         return refusal
 
     def _route(self, requests: Sequence[InboundRequest], caller: ApiKey) -> Sequence[RoutedRequest]:
-        directory = self.directory.current()
+        roster, now = self._rosters.current(), self._deps.clock.now()
         found: dict[int, RoutedRequest] = {}
         routed = []
         for request in sorted(requests, key=lambda request: request.incident.key):
-            route = directory.route(request.labels, caller.name)
+            route = roster.directory.route(request.labels, caller.name)
             if id(route) not in found:
-                found[id(route)] = self._routed(request, directory, route)
+                found[id(route)] = self._routed(request, roster, route, now)
             routed.append(replace(found[id(route)], request=request))
         return routed
 
-    def _routed(self, request: InboundRequest, directory: Directory, route: Route) -> RoutedRequest:
-        recipients = directory.at(route)
+    def _routed(self, request: InboundRequest, roster: Roster, route: Route, now: datetime) -> RoutedRequest:
+        directory = roster.directory
+        recipients = roster.people(route.to, now).recipients or tuple(Recipient(id=name) for name in route.to)
         contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
         reached = {each.recipient_id for each in contacts if each.addresses}
         return RoutedRequest(
             request=request,
             contacts=contacts,
-            policy=self._policies[route.policy],
+            policy=self._policy(route),
             route="" if directory is NOBODY else directory.place(route),
             left_out="" if directory is NOBODY else text.listed([each.id for each in recipients if each.id not in reached]),
         )
+
+    def _policy(self, route: Route) -> Policy:
+        """Return the policy of a route; where the process that read the directory knows a policy that this one does not, ours."""
+        return self._policies.get(route.policy) or self._policies[Route(to=()).policy]

@@ -19,7 +19,7 @@ from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.log import get_logger
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.resolve import resolve
-from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.roster import Rosters
 from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
@@ -40,15 +40,15 @@ class People:
     """The people, as visitors with some namespaces may see them.
 
     Args:
-        directory: The directory; only visitors who see all namespaces see whom it names.
+        rosters: The roster in force; only visitors who see all namespaces see whom its directory names.
         submissions: Stores the tests.
     """
 
-    def __init__(self, store: Store, use_cases: UseCases, directory: DirectoryFile, submissions: Submissions) -> None:
+    def __init__(self, store: Store, use_cases: UseCases, rosters: Rosters, submissions: Submissions) -> None:
         self._store = store
         self._use_cases = use_cases
         self._deps = use_cases.deps
-        self._directory = directory
+        self._rosters = rosters
         self._submissions = submissions
 
     def page(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> PeoplePage:
@@ -175,7 +175,7 @@ class People:
         return {contact.recipient_id: contact for contact in contacts}
 
     def _listed(self, namespaces: frozenset[str] | None) -> Mapping[str, Recipient]:
-        return self._directory.current().recipients if namespaces is None else {}
+        return self._rosters.current().directory.recipients if namespaces is None else {}
 
     def _read(self, body: Callable[[Reads], T]) -> T:
         self._use_cases.prepare()

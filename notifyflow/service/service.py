@@ -30,6 +30,7 @@ from notifyflow.pipeline import operations, outlook, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
+from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.outbox import join
 from notifyflow.pipeline.page_again import page_again
@@ -38,10 +39,12 @@ from notifyflow.pipeline.receive import Received, describe_current_state, receiv
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.access import Strangers
+from notifyflow.service.directory import DirectoryFile
 from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.people import People
 from notifyflow.service.readiness import find_faults
+from notifyflow.service.roster import Rosters
 from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
@@ -62,13 +65,14 @@ class Service:
     """The use cases of notifyflow: each method runs one, reports what it led to, and returns its value.
 
     Args:
-        directory: The directory's file; None without one.
+        directory: The directory's file of this process; None without one.
         explain: Returns the meaning of a channel's code.
         unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may submit in a minute.
 
     Attributes:
         people: The people, and tests of whether they can be reached.
         health: The health of the whole system.
+        rosters: The directory, and who is on duty.
     """
 
     def __init__(
@@ -86,16 +90,16 @@ class Service:
         self._deps = use_cases.deps
         self._policies = policies
         self._explain = explain
-        self._integrations = Integrations(use_cases, policies, directory)
-        self._directory = self._integrations.directory
+        self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
+        self._integrations = Integrations(use_cases, policies, self.rosters)
         self._receipts: Gathering[Received, Fate] = Gathering(
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)
-        self.people = People(store, use_cases, self._directory, self._submissions)
+        self.people = People(store, use_cases, self.rosters, self._submissions)
         self.health = Health(store, use_cases)
         self._strangers = Strangers(
-            lambda: self._directory.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
+            lambda: self.rosters.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )
 
     # What acts on incidents
@@ -104,6 +108,7 @@ class Service:
         """Begin anew in a forked child."""
         self._receipts.begin_anew()
         self._submissions.begin_anew()
+        self.rosters.begin_anew()
 
     def submit(
         self,
@@ -169,7 +174,7 @@ class Service:
     def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
         """Handle a reply, and keep its raw body; the response is withheld if no message may leave for its number."""
         texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
-        on_routes = self._directory.on_routes(reply.number, self._deps.check_address, texting) if reply.number else ()
+        on_routes = self.rosters.on_routes(reply.number, self._deps.check_address, texting) if reply.number else ()
         handled = self._use_cases.run(handle_reply, reply, channel=channel, raw=raw, on_routes=on_routes)
         _log.info(
             "app.reply_handled",
@@ -285,7 +290,7 @@ class Service:
 
     def measures(self, carried: frozenset[str]) -> Measures:
         """Return what a scrape shows; some channels are ``carried`` by a provider."""
-        now, people = self._deps.clock.now(), self._directory.people(self._deps.check_address)
+        now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
         lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}
 
         def read(reads: Reads) -> Measures:
@@ -309,3 +314,8 @@ class Service:
     def _read(self, body: Callable[[Reads], T]) -> T:
         self._use_cases.prepare()
         return self._store.read(body)
+
+
+def _directory_file(use_cases: UseCases, policies: Mapping[str, Policy], path: Path | None) -> DirectoryFile:
+    clock = use_cases.deps.clock
+    return DirectoryFile(path, policies, clock, tell=lambda reason: use_cases.run(add_notice, reason, "the directory"))

@@ -18,6 +18,7 @@ from notifyflow.core.intake.documents import dump, load
 from notifyflow.core.keys import Scope
 from notifyflow.core.policy import Policy
 from notifyflow.core.provider_health import Slice
+from notifyflow.core.schedules import Shift, Why
 from notifyflow.storage.policies import snapshot
 
 _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index
@@ -46,6 +47,7 @@ class OnForget(Enum):
 
     NOTHING = "nothing, since it holds nothing personal"
     DELETE_ROW = "its row is deleted"
+    TAKE_OUT = "the person is taken out of it"
     KEEP = "it is kept although it is personal"
 
 
@@ -197,6 +199,20 @@ class NamesField(DocumentField):
         super().__init__(lambda names: json.dumps(sorted(names)), lambda text: frozenset(map(str, json.loads(text))), **options)
 
 
+class NameListField(DocumentField):
+    """Some names in their order: a JSON list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(lambda names: json.dumps(list(names)), lambda text: tuple(map(str, json.loads(text))), **options)
+
+
+class ShiftsField(DocumentField):
+    """The shifts of a calendar: a JSON list of [begin, end, names]."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_shifts, _load_shifts, **options)
+
+
 class ValueField(DocumentField):
     """A dataclass value: its fields as a JSON object."""
 
@@ -248,6 +264,18 @@ def _dump_instants(instants: Iterable[datetime]) -> str:
 
 def _load_instants(text: str) -> tuple[datetime, ...]:
     return tuple(map(read_instant, json.loads(text)))
+
+
+def _dump_shifts(shifts: Iterable[Shift]) -> str:
+    listed = [[instant_text(each.begins_at), instant_text(each.ends_at), each.people] for each in shifts]
+    return json.dumps(listed, separators=(",", ":"))
+
+
+def _load_shifts(text: str) -> tuple[Shift, ...]:
+    return tuple(
+        Shift(begins_at=read_instant(begin), ends_at=read_instant(end), people=tuple(map(str, people)), why=Why.CALENDAR)
+        for begin, end, people in json.loads(text)
+    )
 
 
 def _dump_slices(slices: Iterable[Slice]) -> str:

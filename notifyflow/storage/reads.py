@@ -29,6 +29,7 @@ from notifyflow.storage.models import (
 )
 from notifyflow.storage.people import People
 from notifyflow.storage.pruning import Prunable
+from notifyflow.storage.roster import RosterReads
 from notifyflow.storage.rows import BY_ID, Rows, first, select
 from notifyflow.storage.stamps import Stamps
 from notifyflow.storage.statements import Statement
@@ -96,6 +97,7 @@ class Reads:
         self.people = People(source)
         self.moments = Moments(source)
         self.prunable = Prunable(source)
+        self.roster = RosterReads(source)
         self.signs = Signs(source)
         self.stamps = Stamps(source)
         self.users = UserReads(source)

@@ -20,6 +20,7 @@ from notifyflow.storage.migrations import (
     v0006_arrivals,
     v0007_figures,
     v0008_users,
+    v0009_roster,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -31,6 +32,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0006_arrivals,
     v0007_figures,
     v0008_users,
+    v0009_roster,
 )
 WANTED = len(MIGRATIONS)
 

@@ -19,6 +19,7 @@ from notifyflow.storage.models.incidents import (
     ReceiptRow,
     TransitionRow,
 )
+from notifyflow.storage.models.roster import CalendarRow, OverrideRow, RosterRow
 from notifyflow.storage.models.service import (
     ApiKeyRow,
     EnvironmentRow,
@@ -43,6 +44,7 @@ __all__ = [
     "ApiKeyRow",
     "ArrivalRow",
     "AttemptRow",
+    "CalendarRow",
     "ContactRow",
     "CriticalRow",
     "EnvironmentRow",
@@ -58,12 +60,14 @@ __all__ = [
     "OptOutRow",
     "OutageRow",
     "OutboxRow",
+    "OverrideRow",
     "PauseRow",
     "PolicyRow",
     "ProviderHealthRow",
     "QuarantineRow",
     "ReceiptRow",
     "ReplyCodeRow",
+    "RosterRow",
     "SeriesRow",
     "SessionRow",
     "SetupRow",

@@ -41,6 +41,8 @@ to = ["void"]
 to = ["ada"]
 """
 OPERATIONS = "notifyflow/operations"
+FUTURE = 4_000_000_000
+"""A time at which a file is changed after all that are read, in seconds; it counts as now."""
 
 
 class System:
@@ -146,12 +148,12 @@ def test_no_integration_reaches_the_operations_incident(system: System):
 def test_a_broken_directory_is_not_used_and_pages_operations(system: System):
     system.alert(fingerprint="before")
     system.directory.write_text("[default")
-    os.utime(system.directory, (1, 1))
+    os.utime(system.directory, (FUTURE, FUTURE))
     system.alert(fingerprint="after")
     assert system.who("alertmanager/after") == ["ada"]
     assert "the directory: its file was changed" in system.status(OPERATIONS).content.title
     system.directory.write_text(DIRECTORY.replace('to = ["ada"]', 'to = ["ben"]'))
-    os.utime(system.directory, (2, 2))
+    os.utime(system.directory, (FUTURE + 1, FUTURE + 1))
     system.alert(fingerprint="mended")
     assert system.who("alertmanager/mended") == ["ben"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.intake.directory import NOBODY
+from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.policy import SHIPPED
 from notifyflow.errors import StorageUnavailable
 from notifyflow.service.directory import DirectoryFile
@@ -49,7 +49,8 @@ class WatchedFile:
 
     @property
     def who(self) -> list[str]:
-        return list(self.file.current().recipients)
+        version = self.file.current()
+        return [] if version is None else list(read_directory(version.document, SHIPPED).recipients)
 
 
 @pytest.fixture
@@ -114,37 +115,18 @@ def test_operations_is_notified_once_the_notice_can_be_stored(watched: WatchedFi
     assert len(watched.reported) == 1
 
 
-def test_a_file_broken_from_the_start_has_no_recipients(watched: WatchedFile):
+def test_a_file_broken_from_the_start_has_no_version(watched: WatchedFile):
     watched.spoil(LONG_AGO)
-    assert watched.file.current() is NOBODY
+    assert watched.file.current() is None
     assert len(watched.reported) == 1
 
 
-def test_no_file_has_no_recipients_and_tells_nobody(watched: WatchedFile):
-    assert DirectoryFile(None, SHIPPED, watched.clock, watched.report).current() is NOBODY
+def test_a_version_has_the_time_at_which_its_file_was_changed(watched: WatchedFile):
+    version = watched.file.current()
+    assert version is not None
+    assert version.changed_at == LONG_AGO
+
+
+def test_no_file_has_no_version_and_tells_nobody(watched: WatchedFile):
+    assert DirectoryFile(None, SHIPPED, watched.clock, watched.report).current() is None
     assert watched.reported == []
-
-
-def test_the_owner_of_a_number_follows_the_file(watched: WatchedFile):
-    def numbers(number: str):
-        return watched.file.on_routes(number, lambda channel, address: address, ["sms"])
-
-    watched.path.write_text('[recipients.ada]\nphone = "+1500"\n[default]\nto = ["ada"]\n', encoding="utf-8")
-    watched.date(LONG_AGO)
-    assert (numbers("+1500"), numbers("+1600"), numbers("+1500")) == (("ada",), (), ("ada",))
-    watched.path.write_text('[recipients.ben]\nphone = "+1500"\n[default]\nto = ["ben"]\n', encoding="utf-8")
-    watched.date(LONG_AGO + timedelta(minutes=1))
-    assert numbers("+1500") == ("ben",)
-
-
-def test_the_people_on_the_routes_follow_the_file(watched: WatchedFile):
-    def people():
-        return watched.file.people(lambda channel, address: address)
-
-    watched.path.write_text('[recipients.ada]\nemail = "a@example.com"\n[default]\nto = ["ada"]\n', encoding="utf-8")
-    watched.date(LONG_AGO)
-    assert people() == people() == {"ada": {"email"}}
-    watched.path.write_text('[recipients.ben]\n[default]\nto = ["ben"]\n', encoding="utf-8")
-    watched.date(LONG_AGO + timedelta(minutes=1))
-    assert people() == {"ben": set()}
-    assert DirectoryFile(None, SHIPPED, watched.clock, watched.report).people(lambda channel, address: address) == {}

@@ -1,0 +1,99 @@
+"""The roster: who there is, and who is on duty by the directory, its calendars and the overrides; pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from notifyflow.core import schedules
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.intake.directory import NOBODY, Directory
+from notifyflow.core.intake.schedules import MARK
+from notifyflow.core.model import Recipient
+from notifyflow.core.schedules import Calendar, Override, Schedule, Shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """The people behind some names at an instant.
+
+    Attributes:
+        recipients: The people, each once; a name that nobody knows is a recipient without an address.
+        duty: Each of the names that is a schedule, ``@primary``, to the ids of those on duty; empty for nobody.
+    """
+
+    recipients: tuple[Recipient, ...]
+    duty: Mapping[str, tuple[str, ...]] = FrozenDict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """The directory with everything that says who is on duty.
+
+    Attributes:
+        directory: The directory.
+        overrides: The overrides that are not cancelled, the oldest first.
+        calendars: Schedule to what its calendar said when it could be read last.
+    """
+
+    directory: Directory
+    overrides: tuple[Override, ...] = ()
+    calendars: Mapping[str, Calendar] = FrozenDict()
+
+    def people(self, names: Iterable[str], at: datetime) -> Resolved:
+        """Return the people behind names of recipients, groups and, with ``@``, schedules, as they are on duty at an instant."""
+        ids: dict[str, None] = {}
+        duty: dict[str, tuple[str, ...]] = {}
+        for name in names:
+            schedule = self.schedule(name) if name.startswith(MARK) else None
+            if schedule is None:
+                ids |= dict.fromkeys(self.directory.groups.get(name) or (name,))
+            else:
+                duty[name] = self.on_duty(schedule, at).people
+                ids |= dict.fromkeys(duty[name])
+        recipients = tuple(self.directory.recipients.get(each) or Recipient(id=each) for each in ids)
+        return Resolved(recipients=recipients, duty=FrozenDict(duty))
+
+    def schedule(self, name: str) -> Schedule | None:
+        """Return the schedule of a name, with or without ``@``, or None."""
+        return self.directory.schedules.get(name.removeprefix(MARK))
+
+    def on_duty(self, schedule: Schedule, at: datetime) -> Shift:
+        """Return the shift of a schedule at an instant."""
+        return schedules.on_duty(schedule, at, overrides=self._overrides(schedule), calendar=self.calendars.get(schedule.name))
+
+    def shifts(self, schedule: Schedule, *, begin: datetime, end: datetime) -> Iterator[Shift]:
+        """Yield the consecutive shifts of a schedule that overlap a period, also those of nobody."""
+        calendar = self.calendars.get(schedule.name)
+        return schedules.shifts(schedule, begin=begin, end=end, overrides=self._overrides(schedule), calendar=calendar)
+
+    def _overrides(self, schedule: Schedule) -> tuple[Override, ...]:
+        return tuple(each for each in self.overrides if each.schedule == schedule.name)
+
+
+EMPTY = Roster(directory=NOBODY)
+"""The roster of a database into which no directory was read yet."""
+
+
+def identified(calendar: Calendar, directory: Directory) -> Calendar:
+    """Return a calendar with the ids of the recipients whom it names by id, name or address.
+
+    Whom the directory does not know becomes the schedule's name with ``@``, which has no address: operations is told, and no log
+    has a name out of somebody's calendar.
+    """
+    known = _names(directory)
+    stranger = MARK + calendar.schedule
+
+    def ids(people: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(known.get(each.casefold(), stranger) for each in people))
+
+    return replace(calendar, shifts=tuple(replace(each, people=ids(each.people)) for each in calendar.shifts))
+
+
+def _names(directory: Directory) -> Mapping[str, str]:
+    """Return what a calendar may call a recipient, folded, to their id; a name that two have is that of neither."""
+    found: dict[str, set[str]] = {}
+    for each in directory.recipients.values():
+        for name in filter(None, (each.name, *each.ways.values())):
+            found.setdefault(name.casefold(), set()).add(each.id)
+    names = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
+    return names | {each.casefold(): each for each in directory.recipients}

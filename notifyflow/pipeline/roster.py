@@ -1,0 +1,50 @@
+"""Stores the directory that a process has read from its file, so that every process pages the same people."""
+
+import hashlib
+import tomllib
+from datetime import datetime
+from enum import StrEnum
+
+from notifyflow.core.intake.toml import write_toml
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.roster import StoredDirectory
+
+
+class Kept(StrEnum):
+    """What became of a directory that was to be stored."""
+
+    STORED = "stored"
+    KNOWN = "known"
+    OLDER = "older"
+
+
+def store_directory(deps: Dependencies, document: str, *, changed_at: datetime) -> Kept:
+    """Store a directory, unless a newer one is stored.
+
+    Args:
+        deps: The dependencies of the use cases.
+        document: The text of its file, which has no fault; comments are not stored.
+        changed_at: When the file was changed.
+
+    Raises:
+        StorageUnavailable: When the database does not answer in time.
+    """
+    now = deps.clock.now()
+    changed_at = min(changed_at, now)
+    source = hashlib.sha256(document.encode()).hexdigest()
+
+    def body(ledger: Ledger) -> Kept:
+        known = ledger.roster.lock()
+        is_older = known.changed_at is not None and changed_at < known.changed_at
+        if known.source == source:
+            if not is_older:
+                ledger.roster.put_time(changed_at)
+            return Kept.KNOWN
+        if is_older:
+            return Kept.OLDER
+        new = StoredDirectory(source=source, changed_at=changed_at)
+        ledger.roster.put_directory(write_toml(tomllib.loads(document)), new, now=now)
+        return Kept.STORED
+
+    return deps.transactions.run(body)

@@ -1,0 +1,116 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from notifyflow.core.intake.directory import read_directory
+from notifyflow.core.policy import SHIPPED
+from notifyflow.core.roster import EMPTY, Roster, identified
+from notifyflow.core.schedules import Calendar, Override, Shift, Why, on_duty
+
+MONDAY = datetime(2026, 12, 7, 9, 0, tzinfo=UTC)
+DIRECTORY = read_directory(
+    """
+    recipients = { ada = { name = "Ada", email = "ada@example.com" }, ben = { name = "Ben" }, cy = { name = "Ben" } }
+    groups.leads = ["ben", "cy"]
+    default.to = ["@primary"]
+    [schedules.primary]
+    timezone = "UTC"
+    layers = [{ who = ["ada", ["ben", "cy"]], from = 2026-12-07T09:00:00, every = "1d" }]
+    [schedules.legacy]
+    ical = "https://calendar.example.com/oncall.ics"
+    """,
+    SHIPPED,
+)
+ROSTER = Roster(directory=DIRECTORY)
+
+
+def names(roster: Roster, *wanted: str, at: datetime = MONDAY) -> list[str]:
+    return [each.id for each in roster.people(wanted, at).recipients]
+
+
+def override(*people: str, **fields: object) -> Override:
+    given = {
+        "id": "o1",
+        "schedule": "primary",
+        "begins_at": MONDAY,
+        "ends_at": MONDAY + timedelta(hours=8),
+        "made_by": "dan",
+        "made_at": MONDAY,
+    }
+    return Override(people=people, **(given | fields))
+
+
+def calendar(*people: str) -> Calendar:
+    shift = Shift(people=people, begins_at=MONDAY, ends_at=MONDAY + timedelta(days=1), why=Why.CALENDAR)
+    return Calendar(schedule="legacy", shifts=(shift,), fetched_at=MONDAY)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (("ada",), ["ada"]),
+        (("leads", "ada", "cy"), ["ben", "cy", "ada"]),
+        (("@primary", "ada"), ["ada"]),
+        (("zoe", "@none"), ["zoe", "@none"]),
+        (("@legacy",), []),
+        ((), []),
+    ],
+)
+def test_names_become_people_each_once(wanted: tuple[str, ...], found: list[str]):
+    assert names(ROSTER, *wanted) == found
+
+
+def test_a_person_comes_with_their_addresses_and_a_stranger_without():
+    known, unknown = ROSTER.people(["ada", "zoe"], MONDAY).recipients
+    assert known == DIRECTORY.recipients["ada"]
+    assert unknown.ways == {}
+
+
+def test_who_was_on_duty_is_said_of_each_schedule_and_of_nothing_else():
+    found = ROSTER.people(["ada", "@primary", "@legacy", "@none"], MONDAY + timedelta(days=1))
+    assert found.duty == {"@primary": ("ben", "cy"), "@legacy": ()}
+    assert [each.id for each in found.recipients] == ["ada", "ben", "cy", "@none"]
+
+
+def test_an_override_of_a_schedule_changes_its_duty_and_no_other():
+    roster = replace(ROSTER, overrides=(override("cy"), override("ben", schedule="legacy")))
+    assert names(roster, "@primary") == ["cy"]
+    assert names(roster, "@primary", at=MONDAY + timedelta(hours=8)) == ["ada"]
+    assert names(roster, "@legacy") == ["ben"]
+
+
+def test_the_shifts_are_those_of_the_schedule_with_its_overrides_and_its_calendar():
+    schedule = DIRECTORY.schedules["primary"]
+    roster = replace(ROSTER, overrides=(override("cy"),), calendars={"legacy": calendar("ada")})
+    found = list(roster.shifts(schedule, begin=MONDAY, end=MONDAY + timedelta(days=2)))
+    assert [(each.people, each.why) for each in found] == [
+        (("cy",), Why.OVERRIDE),
+        (("ada",), Why.LAYER),
+        (("ben", "cy"), Why.LAYER),
+    ]
+    assert roster.on_duty(schedule, MONDAY) == on_duty(schedule, MONDAY, overrides=roster.overrides)
+    legacy = DIRECTORY.schedules["legacy"]
+    assert [each.people for each in roster.shifts(legacy, begin=MONDAY, end=MONDAY + timedelta(days=1))] == [("ada",)]
+
+
+def test_a_schedule_is_found_with_and_without_its_mark():
+    assert ROSTER.schedule("@primary") is ROSTER.schedule("primary") is DIRECTORY.schedules["primary"]
+    assert ROSTER.schedule("none") is None
+
+
+def test_before_a_directory_was_read_every_alert_has_a_recipient_without_an_address():
+    (only,) = EMPTY.people(EMPTY.directory.default.to, MONDAY).recipients
+    assert only.ways == {}
+
+
+def test_people_of_a_calendar_are_found_by_id_name_or_address():
+    found = identified(calendar("ADA", "ada@EXAMPLE.com", "Ada"), DIRECTORY)
+    assert found.shifts[0].people == ("ada",)
+    assert identified(calendar("ben"), DIRECTORY).shifts[0].people == ("ben",)  # also the name of two, but the id of one
+
+
+def test_whom_the_directory_does_not_know_becomes_the_name_of_the_schedule():
+    two = read_directory('recipients = { a = { name = "Kim" }, b = { name = "Kim" } }\ndefault.to = ["a"]', SHIPPED)
+    assert identified(calendar("Zoe Doe", "Kim"), two).shifts[0].people == ("@legacy",)
+    assert identified(calendar(), two).shifts[0].people == ()
