@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from notifyflow.core.facts import EscalationFacts as EscalationFacts
     from notifyflow.core.facts import IncidentFacts as IncidentFacts
     from notifyflow.core.facts import NotificationFacts as NotificationFacts
+    from notifyflow.core.facts import StepFacts as StepFacts
     from notifyflow.core.facts import Transition as Transition
     from notifyflow.core.incident_events import IncidentEvent as IncidentEvent
     from notifyflow.core.message_log import LoggedMessage as LoggedMessage
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from notifyflow.core.model import Recipient as Recipient
     from notifyflow.core.model import Result as Result
     from notifyflow.core.model import Severity as Severity
+    from notifyflow.core.model import Step as Step
+    from notifyflow.core.model import StepState as StepState
     from notifyflow.core.model import Stopped as Stopped
     from notifyflow.core.model import Via as Via
     from notifyflow.core.pauses import Pause as Pause
@@ -118,12 +121,12 @@ __version__ = "0.1.0.dev0"
 
 _NAMES = {
     "notifyflow.app": "NotifyFlow",
-    "notifyflow.core.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts Transition",
+    "notifyflow.core.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts StepFacts Transition",
     "notifyflow.core.incident_events": "IncidentEvent",
     "notifyflow.core.message_log": "LoggedMessage MessageFilter MessagePage",
     "notifyflow.core.model": (
         "AttemptState Contact DeferralReason Ended EscalationState Evidence Incident IncidentState Kind NotificationState "
-        "Notified Page Recipient Result Severity Stopped Via"
+        "Notified Page Recipient Result Severity Step StepState Stopped Via"
     ),
     "notifyflow.core.pauses": "Pause Scope",
     "notifyflow.core.policy": (

@@ -70,6 +70,7 @@ def _check_log(status: IncidentStatus) -> None:
     states |= {("escalation", each.facts.id): each.facts.state.value for each in status.escalations}
     states |= {("notification", row.id): row.state.value for each in status.escalations for row in each.notifications}
     states |= {("notification", row.id): row.state.value for row in status.incident_events}
+    states |= {("step", step.id): step.state.value for step in status.steps}
     assert lines.keys() == states.keys()
     for (machine, row_id), log in lines.items():
         table = MACHINES[machine].table

@@ -46,8 +46,9 @@ class AlertOperations:
     """Effect: the escalation became a critical failure, or one that was only linked now pages operations.
 
     Attributes:
-        reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``, or
-            ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed).
+        reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``,
+            ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed), or ``chain_over`` (nobody has
+            acknowledged, and nobody is next).
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
     """
 
@@ -221,11 +222,12 @@ class _Subject:
     def _alert(self, *, is_over: bool, has_settled: bool) -> None:
         """Mark a critical failure, and page operations; a bounce that comes long after the round has settled pages no one."""
         escalation, is_operations = self.context.escalation, self.context.incident.is_operations
+        is_linked_only = is_operations or self.context.incident.pass_number > 0  # the end of a chain pages operations
         is_done = escalation.critical_at if is_operations else escalation.alerted_at
         if is_done or escalation.severity is Severity.INFO:
             return
         reasons = list(self._reasons(is_over=is_over))
-        paging = [reason for reason in reasons if not is_operations and self._is_paging(reason, has_settled=has_settled)]
+        paging = [reason for reason in reasons if not is_linked_only and self._is_paging(reason, has_settled=has_settled)]
         if not paging and (escalation.critical_at or not reasons):
             return
         critical_at = escalation.critical_at or self._now

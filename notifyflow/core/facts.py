@@ -6,7 +6,7 @@ Tiers are numbered from 1. Instants are aware and in UTC.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
@@ -21,6 +21,7 @@ from notifyflow.core.model import (
     NotificationState,
     Result,
     Severity,
+    StepState,
 )
 from notifyflow.core.policy import Policy
 
@@ -216,6 +217,7 @@ class IncidentFacts:
         version: Number of writes.
         severity: The highest reported so far.
         policy: The policy for new rounds.
+        pass_number: Number of the pass through its chain, from 1; 0 if it has no chain.
         is_operations: Whether it is an operations incident, whose own failures raise no alert.
         opened_at: When it was first notified.
         last_seen_at: When it was last notified.
@@ -237,6 +239,7 @@ class IncidentFacts:
     namespace: str = ""
     state: IncidentState = IncidentState.OPEN
     version: int = 1
+    pass_number: int = 0
     is_operations: bool = False
     times_seen: int = 1
     round_at: datetime | None = None
@@ -247,7 +250,55 @@ class IncidentFacts:
     resolved_by: str = ""
 
 
-MACHINE_NAMES: Mapping[type, str] = {IncidentFacts: "incident", EscalationFacts: "escalation", NotificationFacts: "notification"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFacts:
+    """One step of the chain of an incident, in one pass.
+
+    The last one of a pass names nobody: it is the chain's end, and alerts operations when it is due.
+
+    Attributes:
+        id: Opaque.
+        incident_id: Its incident.
+        pass_number: The pass, from 1.
+        number: Its number in the pass; 1 is whom the incident paged at once.
+        to: Whom it pages, by recipient ids and by names of the directory; empty for the chain's end.
+        after: How long after the step before it starts.
+        state: Its state.
+        version: Number of writes.
+        waits_since: Since when its time counts; None unless it is the next one.
+        due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be early: then the time is
+            computed anew.
+        started_at: When it started.
+        duty: The ids of the recipients whom it pages, as they were on duty when it started.
+        reason: Why it is PASSED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
+    """
+
+    id: str
+    incident_id: str
+    pass_number: int
+    number: int
+    to: tuple[str, ...]
+    after: timedelta
+    state: StepState = StepState.WAITING
+    version: int = 1
+    waits_since: datetime | None = None
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    duty: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the end of the chain."""
+        return not self.to
+
+
+MACHINE_NAMES: Mapping[type, str] = {
+    IncidentFacts: "incident",
+    EscalationFacts: "escalation",
+    NotificationFacts: "notification",
+    StepFacts: "step",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +306,7 @@ class Transition:
     """One line of the transition log.
 
     Attributes:
-        machine: ``notification``, ``escalation`` or ``incident``.
+        machine: ``notification``, ``escalation``, ``incident`` or ``step``.
         row_id: The row that moved.
         version: The row's version after the move; it orders the row's lines.
         event: The machine's event.

@@ -1,4 +1,4 @@
-"""The lifecycle of an incident: repeat, acknowledge, resolve, page again; pure.
+"""The lifecycle of an incident: repeat, go on with its chain, acknowledge, resolve, page again; pure.
 
 ``repeated_key`` has the other rules for a repeated key.
 """
@@ -23,7 +23,8 @@ class IncidentUpdate:
     Attributes:
         after: The incident after the event.
         event: The machine's event, for the transition log.
-        has_moved: Whether the transition log gets a line: the state has changed, or a round starts. Save ``after`` in any case.
+        has_moved: Whether the transition log gets a line: the state has changed, or a round starts, or its chain goes on. Save
+            ``after`` in any case.
         needs_round: Whether a new round starts: for every recipient after ``severity_raised``, for the named ones after
             ``paged_again``.
     """
@@ -80,11 +81,16 @@ def page_again(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
     return _fire(facts, "paged_again", now)
 
 
+def go_on(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
+    """Note that the next step of its chain begins, or that its chain is over; late unless the incident is OPEN."""
+    return _fire(facts, "step_due", now)
+
+
 def _fire(facts: IncidentFacts, event: str, now: datetime, **given: Any) -> IncidentUpdate:
     subject = _Subject(state=str(facts.state), facts=facts, now=now, **given)
     _MACHINE.fire(event, subject)
     after = replace(subject.facts, state=IncidentState(subject.state))
-    has_moved = after.state is not facts.state or subject.needs_round
+    has_moved = after.state is not facts.state or subject.needs_round or subject.has_gone_on
     return IncidentUpdate(after=after, event=event, has_moved=has_moved, needs_round=subject.needs_round)
 
 
@@ -100,6 +106,7 @@ class _Subject:
     via: str = ""
     is_last: bool = True
     needs_round: bool = False
+    has_gone_on: bool = False
 
     def heads_for(self, move: Move) -> bool:
         return move.target == (IncidentState.ACKNOWLEDGED if self.is_last else IncidentState.OPEN)
@@ -118,6 +125,10 @@ class _Subject:
             self.needs_round = True  # of one recipient; the others' escalations stay as they are
         else:
             self._restart()
+
+    def go_on(self, move: Move) -> None:
+        del move
+        self.has_gone_on = True
 
     def acknowledge(self, move: Move) -> None:
         if move.target == IncidentState.ACKNOWLEDGED:

@@ -1,4 +1,4 @@
-"""The three state machines: their tables as data, and the shared ``transitions`` machines that are built from them.
+"""The four state machines: their tables as data, and the shared ``transitions`` machines that are built from them.
 
 The tables are the only source: the code fires them, the diagrams draw them, the checker replays logs through them. A cell
 (state × event) *moves*, is *late* (nothing happens) or is *illegal* (a bug, raised as an error). The table names the guards and
@@ -14,7 +14,7 @@ from typing import Any
 from transitions import EventData
 from transitions import Machine as Engine
 
-from notifyflow.core.model import AT_REST, CLOSED, LIVE, EscalationState, IncidentState, NotificationState
+from notifyflow.core.model import AT_REST, CLOSED, LIVE, EscalationState, IncidentState, NotificationState, StepState
 from notifyflow.errors import IllegalMove
 
 
@@ -55,7 +55,7 @@ class Table:
     """One machine as data.
 
     Attributes:
-        name: ``notification``, ``escalation`` or ``incident``.
+        name: ``notification``, ``escalation``, ``incident`` or ``step``.
         states: Each state with its meaning, in reading order.
         initial_states: The states in which a row may start.
         ends: The final states.
@@ -324,6 +324,15 @@ INCIDENT = Table(
             is_loop_drawn=True,
         ),
         Event(
+            "step_due",
+            "The next step of its chain begins, or its chain is over",
+            {I.OPEN: (I.OPEN,)},
+            late=(I.ACKNOWLEDGED, I.RESOLVED),
+            guard="",
+            then="go_on",
+            is_loop_drawn=True,
+        ),
+        Event(
             "acknowledged",
             "Somebody acknowledged it, for all or only for themselves",
             {I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
@@ -341,4 +350,35 @@ INCIDENT = Table(
     ),
 )
 
-MACHINES: Mapping[str, Machine] = {table.name: Machine(table) for table in (NOTIFICATION, ESCALATION, INCIDENT)}
+S = StepState
+
+
+def _ending(name: str, meaning: str) -> Event:
+    return Event(name, meaning, dict.fromkeys((S.WAITING, S.STARTED), (S.STOPPED,)), late=(S.PASSED, S.STOPPED), guard="")
+
+
+STEP = Table(
+    name="step",
+    states={
+        S.WAITING: "Waits until the time of the step before is over, or every way to everybody in it has failed",
+        S.STARTED: "It pages its people",
+        S.PASSED: "It pages nobody: its people are paged already, nobody is on duty, or the chain is over",
+        S.STOPPED: "The incident was acknowledged or resolved",
+    },
+    initial_states=(S.WAITING,),
+    ends=(S.PASSED, S.STOPPED),
+    events=(
+        Event(
+            "step_due",
+            "The time of the step before is over, or every way to everybody in it has failed",
+            {S.WAITING: (S.STARTED, S.PASSED)},
+            late=(S.STARTED, S.PASSED, S.STOPPED),
+        ),
+        Event("passed", "The chain is over, and nobody has acknowledged", {S.WAITING: (S.PASSED,)}, late=(S.STOPPED,), guard=""),
+        _ending("acknowledged", "Somebody acknowledged the incident"),
+        _ending("resolved", "The incident was resolved"),
+        Event("rearmed", "Its time begins anew", {S.WAITING: (S.WAITING,)}, late=(S.STARTED, S.PASSED), guard=""),
+    ),
+)
+
+MACHINES: Mapping[str, Machine] = {table.name: Machine(table) for table in (NOTIFICATION, ESCALATION, INCIDENT, STEP)}

@@ -5,7 +5,7 @@ What the machines decide on stands in ``facts``; what a policy is made of in ``p
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -58,6 +58,15 @@ class IncidentState(StrEnum):
     OPEN = "OPEN"
     ACKNOWLEDGED = "ACKNOWLEDGED"
     RESOLVED = "RESOLVED"
+
+
+class StepState(StrEnum):
+    """The state of a step of a chain."""
+
+    WAITING = "WAITING"
+    STARTED = "STARTED"
+    PASSED = "PASSED"
+    STOPPED = "STOPPED"
 
 
 class Via(StrEnum):
@@ -261,6 +270,24 @@ class Recipient(FileValue):
             **self.addresses,
         }
         return {channel: address for channel, address in by_channel.items() if address is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(FileValue):
+    """A step of a chain, as the caller passes it to ``notify()``: who is paged next if nobody acknowledges.
+
+    Attributes:
+        to: Whom it pages: recipients; or names of the directory's recipients, groups and schedules (``@primary``); or
+            ``operations``.
+        after: How long after the step before it starts; None for 15 minutes. It starts at once when every way to everybody in the
+            step before has failed.
+    """
+
+    to: tuple[Recipient | str, ...]
+    after: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "to", tuple(self.to))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

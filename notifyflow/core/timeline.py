@@ -38,7 +38,7 @@ class Moment:
 
     Attributes:
         at: When.
-        machine: What it happened to: ``incident``, ``escalation`` or ``notification``.
+        machine: What it happened to: ``incident``, ``escalation``, ``notification`` or ``step``.
         event: The machine's event; or ``noted``, ``became_critical``, ``operations_alerted``, and ``operations_missing`` where
             operations has no recipients. These four change no state.
         state: The state after it; empty for these four.
@@ -66,6 +66,8 @@ class Moment:
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
         deferred_by: Why it is deferred.
         until: Until when it is deferred.
+        step: The number of the step of a chain; 0 for other machines.
+        people: The recipients whom the step pages.
         by: Who did it: a recipient's id, or any other name.
         via: How: a ``Via``, or the channel of a reply.
     """
@@ -98,6 +100,8 @@ class Moment:
     is_repeated: bool = False
     deferred_by: DeferralReason | None = None
     until: datetime | None = None
+    step: int = 0
+    people: tuple[str, ...] = ()
     by: str = ""
     via: str = ""
 
@@ -106,6 +110,9 @@ _TONES: Mapping[tuple[str, str], Tone] = {
     ("incident", "severity_raised"): Tone.BAD,
     ("incident", "acknowledged"): Tone.GOOD,
     ("incident", "resolved"): Tone.GOOD,
+    ("incident", "step_due"): Tone.UNSURE,
+    ("step", "step_due"): Tone.UNSURE,
+    ("step", "passed"): Tone.BAD,
     ("escalation", "tier_opened"): Tone.UNSURE,
     ("escalation", "round_due"): Tone.UNSURE,
     ("notification", "deferred"): Tone.UNSURE,
@@ -149,6 +156,7 @@ class _Story:
         paged = [row for each in status.escalations for row in each.notifications]
         self._rows = {row.id: row for row in (*paged, *status.incident_events)}
         self._attempts = {attempt.id: (row, attempt) for row in self._rows.values() for attempt in row.attempts}
+        self._steps = {each.id: each for each in status.steps}
         self._states: dict[str, str] = {}
         self._instead: dict[tuple[str, datetime], tuple[str, ...]] = defaultdict(tuple)
         for line in status.transitions:
@@ -157,7 +165,12 @@ class _Story:
 
     def moments(self) -> Iterator[Moment]:
         """Yield the moments in the order of the log; then the notes, and the alerts."""
-        tell = {"incident": self._of_incident, "escalation": self._of_escalation, "notification": self._of_notification}
+        tell = {
+            "incident": self._of_incident,
+            "escalation": self._of_escalation,
+            "notification": self._of_notification,
+            "step": self._of_step,
+        }
         for line in self._status.transitions:
             self._states[line.row_id] = line.target
             yield tell[line.machine](line)
@@ -201,6 +214,11 @@ class _Story:
         rules = [rule for rule in escalation.facts.policy.tiers[number - 1].rules if isinstance(rule, Failed)]
         needed = min(min((rule.at_least for rule in rules), default=0), len(before))
         return replace(moment, failed=failed, suspected=max(0, needed - failed), pages=len(before))
+
+    def _of_step(self, line: Transition) -> Moment:
+        step = self._steps[line.row_id]
+        is_minor = line.event in (*_STOPS, "planned") or step.number == 1
+        return replace(_moment(line), step=step.number, people=step.duty, reason=line.detail.get("reason", ""), is_minor=is_minor)
 
     def _of_notification(self, line: Transition) -> Moment:
         row, detail = self._rows[line.row_id], line.detail

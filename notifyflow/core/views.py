@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.arrivals import Arrival
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
 
 
@@ -55,6 +55,7 @@ class IncidentStatus:
         content: Its latest title, body, labels and so on.
         escalations: By recipient in the order they were added, then round.
         transitions: The transition log of all rows, by time.
+        steps: The steps of its chain, by pass and number; empty if it has none.
         operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
         has_operations_recipients: Whether that operations incident has recipients, so that somebody was told.
         notes: Reports of providers that decide nothing, in the order they were received.
@@ -67,6 +68,7 @@ class IncidentStatus:
     content: Incident
     escalations: tuple[EscalationStatus, ...]
     transitions: tuple[Transition, ...]
+    steps: tuple[StepFacts, ...] = ()
     operations_key: str | None = None
     has_operations_recipients: bool = True
     notes: tuple[Note, ...] = ()

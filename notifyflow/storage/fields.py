@@ -6,7 +6,7 @@ Nothing here knows a table.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from functools import lru_cache, partial
 from typing import Any
@@ -15,6 +15,7 @@ from peewee import Field, TextField
 
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import dump, load
+from notifyflow.core.intake.forms import DURATION, read_duration
 from notifyflow.core.keys import Scope
 from notifyflow.core.policy import Policy
 from notifyflow.core.provider_health import Slice
@@ -133,6 +134,24 @@ class TextsField(DocumentField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_dump_texts, _load_texts, **options)
+
+
+class SequenceField(DocumentField):
+    """Some texts in their order: a JSON list."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            lambda texts: json.dumps(list(texts), separators=(",", ":")),
+            lambda text: tuple(map(str, json.loads(text))),
+            **options,
+        )
+
+
+class DurationField(DocumentField):
+    """A duration, as policies write it: ``10m``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(DURATION.write, _load_duration, **options)
 
 
 class SlicesField(DocumentField):
@@ -256,6 +275,13 @@ def _load_labels(text: str) -> Mapping[str, str]:
 @lru_cache(maxsize=4096)
 def _load_counts(text: str) -> tuple[int, ...]:
     return tuple(json.loads(text))
+
+
+def _load_duration(text: str) -> timedelta:
+    span = read_duration(text)
+    if span is None:
+        raise ValueError("the column holds no duration")
+    return span
 
 
 def _dump_instants(instants: Iterable[datetime]) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from peewee import SQL, Model, fn
@@ -10,7 +12,15 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.storage import models
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import MarkedField, OnForget
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
+from notifyflow.storage.models import (
+    AttemptRow,
+    ContactRow,
+    EscalationRow,
+    IncidentRow,
+    NotificationRow,
+    ReceiptRow,
+    StepContactRow,
+)
 from notifyflow.storage.models.incidents import FORGOTTEN
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
@@ -27,6 +37,7 @@ def _replacements(model: type[Model]) -> dict[str, Any]:
 
 
 _MODELS = [getattr(models, name) for name in models.__all__]
+_PEOPLE = (ContactRow, StepContactRow)
 _DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).values()]
 
 
@@ -47,11 +58,11 @@ class Recipients(Part):
     """Reads and overwrites the data of one person."""
 
     def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
-        """List the incidents, not resolved, that a recipient is paged for, by namespace and key."""
+        """List the incidents, not resolved, that a recipient is or may be paged for, by namespace and key."""
+        theirs = (model.select(model.incident_id).where(model.recipient_id == recipient_id) for model in _PEOPLE)
         query = (
             IncidentRow.select(IncidentRow.namespace, IncidentRow.key)
-            .join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
-            .where(ContactRow.recipient_id == recipient_id, IS_UNRESOLVED)
+            .where(reduce(or_, (IncidentRow.id.in_(each) for each in theirs)), IS_UNRESOLVED)
             .order_by(IncidentRow.key, IncidentRow.namespace)
         )
         return [(row["namespace"], row["key"]) for row in self._unit.rows(query)]
@@ -75,6 +86,9 @@ class Recipients(Part):
         self._forget_receipts(recipient_id)
         deleted = sum(self._unit.execute(model.delete().where(model.recipient_id == recipient_id)) for model in _DELETED)
         count = self._unit.execute(ContactRow.update(_replacements(ContactRow)).where(is_theirs))
+        over = IncidentRow.select(IncidentRow.id).where(~IS_UNRESOLVED)
+        is_given = (StepContactRow.recipient_id == recipient_id) & StepContactRow.incident_id.in_(over)
+        deleted += self._unit.execute(StepContactRow.update(_replacements(StepContactRow)).where(is_given))
         kept = ContactRow.alias()
         is_shared = fn.EXISTS(kept.select(SQL("1")).where(kept.incident_id == IncidentRow.id, kept.name != FORGOTTEN))
         self._unit.execute(IncidentRow.update(_replacements(IncidentRow)).where(IncidentRow.id.in_(incidents), ~is_shared))

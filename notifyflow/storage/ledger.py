@@ -2,7 +2,8 @@
 
 ``lock…`` reads a row and locks it until the transaction ends: ``SELECT … FOR NO KEY UPDATE`` on PostgreSQL; SQLite has only
 one writer anyway. Locks are acquired in the order the roster, receipts by provider and event id, incidents, escalations,
-notifications, each by id, the providers' rows by name, the operations incident. The core decides; a ledger only reads and writes.
+notifications, each by id, the providers' rows by name, the next steps of chains, the operations incident. The core decides; a
+ledger only reads and writes.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from notifyflow.storage.providers import Providers
 from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.roster import StoredRoster
+from notifyflow.storage.steps import Steps
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.unit import Line, Unit
 from notifyflow.storage.users import Users
@@ -61,6 +63,7 @@ class Ledger:
         self.replies = Replies(unit)
         self.responses = Responses(unit)
         self.roster = StoredRoster(unit)
+        self.steps = Steps(unit)
         self.stops = Stops(unit)
         self.users = Users(unit)
         self.work = Work(unit)

@@ -21,6 +21,8 @@ from notifyflow.storage.models import (
     NumberRow,
     PolicyRow,
     ReceiptRow,
+    StepContactRow,
+    StepRow,
     TransitionRow,
 )
 from notifyflow.storage.parts import Part
@@ -134,6 +136,8 @@ class Pruning(Part):
         emptied = [each for each in ids if each not in kept]
         self._delete(ContactRow, ContactRow.incident_id.in_(emptied))
         self._delete(ArrivalRow, ArrivalRow.incident_id.in_(emptied))
+        self._delete(StepContactRow, StepContactRow.incident_id.in_(emptied))
+        self._delete(StepRow, StepRow.incident_id.in_(emptied))
         return Pruned(
             transitions=self._delete(TransitionRow, TransitionRow.incident_id.in_(emptied)),
             incidents=self._delete(IncidentRow, IncidentRow.id.in_(emptied)),

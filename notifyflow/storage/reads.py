@@ -33,6 +33,7 @@ from notifyflow.storage.roster import RosterReads
 from notifyflow.storage.rows import BY_ID, Rows, first, select
 from notifyflow.storage.stamps import Stamps
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import SWEPT_AT
 from notifyflow.storage.users import UserReads
 from notifyflow.storage.vitals import Signs
@@ -100,6 +101,7 @@ class Reads:
         self.roster = RosterReads(source)
         self.signs = Signs(source)
         self.stamps = Stamps(source)
+        self.steps = StepReads(source)
         self.users = UserReads(source)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
@@ -172,6 +174,7 @@ class Reads:
             facts=incident,
             content=self._source.contents([incident.id])[incident.id],
             escalations=escalations,
+            steps=self.steps.of([incident.id])[incident.id] if incident.pass_number else (),
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
             incident_events=events,
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),

@@ -11,21 +11,22 @@ from typing import Any, TypeVar, cast
 
 from peewee import Database, Expression, Model, Query, Select
 
-from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage import policies
 from notifyflow.storage.conditions import IS_UNRESOLVED
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PolicyRow
+from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PolicyRow, StepRow
 from notifyflow.storage.statements import Run, Statement
 
 F = TypeVar("F")
-M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts)
+M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts, StepFacts)
 
 MODELS: Mapping[type, type[Model]] = {
     IncidentFacts: IncidentRow,
     EscalationFacts: EscalationRow,
     NotificationFacts: NotificationRow,
+    StepFacts: StepRow,
     AttemptFacts: AttemptRow,
 }
 
@@ -68,7 +69,7 @@ class Rows:
         rows = self.rows(query)
         if facts is NotificationFacts:
             return self.with_attempts(rows)
-        return [cast(Any, facts)(**row) for row in self.with_policies(rows)]
+        return [cast(Any, facts)(**row) for row in (rows if facts is StepFacts else self.with_policies(rows))]
 
     def with_policies(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Replace the digests of policies by the policies.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from peewee import SQL, Database, Query, Select, fn
 
-from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage import sets
@@ -142,7 +142,7 @@ class Unit(Rows):
         self.insert_set(IncidentRow, [row_of(each) | content.pop(each.id) for each in added if isinstance(each, IncidentFacts)])
         self._update_content(content)
         self.insert_set(ContactRow, contacts)
-        for kind in (EscalationFacts, NotificationFacts):
+        for kind in (EscalationFacts, NotificationFacts, StepFacts):
             self.insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
         self._write_attempts([each for each in moved if isinstance(each[1], NotificationFacts)], added)
         self.insert_set(TransitionRow, lines)
@@ -167,7 +167,7 @@ class Unit(Rows):
         self._changed[key] = None
         return after
 
-    def add(self, facts: Sequence[IncidentFacts | EscalationFacts | NotificationFacts]) -> None:
+    def add(self, facts: Sequence[M]) -> None:
         """Add new rows of a machine."""
         for each in facts:
             key = (type(each), each.id)
@@ -176,7 +176,7 @@ class Unit(Rows):
 
     def log(
         self,
-        after: Sequence[IncidentFacts | EscalationFacts | NotificationFacts],
+        after: Sequence[M],
         *,
         event: str,
         at: datetime,

@@ -20,13 +20,14 @@ AT_MOST = 20
 
 _NAME_LIMIT = 60
 _TITLE_LIMIT = 80
-_NOT_ANSWERED = "unanswered"
+_NOT_ANSWERED = ("unanswered", "chain_over")
 _EXPLAINED: Mapping[str, str] = {
     "exhausted": "Every channel failed:",
     "unreachable": "There is no address to send anything to.",
     "critical_channels_failed": "Every critical channel failed:",
     "unconfirmed": "Nothing shows that any page arrived, and no call could be placed:",
-    _NOT_ANSWERED: "The last round is over, and nobody has acknowledged:",
+    "unanswered": "The last round is over, and nobody has acknowledged:",
+    "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
 }
 _STANDS: Mapping[NotificationState, str] = {
     NotificationState.QUEUED: "not sent yet",
@@ -164,7 +165,7 @@ def _in_full(failure: Failure, zone: tzinfo) -> Iterator[str]:
 
 def _not_reached(failure: Failure) -> str:
     who, title = text.cut(text.one_line(failure.who), _NAME_LIMIT), text.cut(text.one_line(failure.title), _TITLE_LIMIT)
-    what = "has not answered" if failure.reason == _NOT_ANSWERED else "was not reached"
+    what = "has not answered" if failure.reason in _NOT_ANSWERED else "was not reached"
     return f'{who} {what} about "{title}" ({failure.severity})'
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, Via
+from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, StepState, Via
 from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
 from notifyflow.core.wording.text import listed
 
@@ -38,6 +38,10 @@ _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.SUSPENSION: "since the provider refuses us",
     DeferralReason.PAUSE: "by a pause",
 }
+_NOBODY: Mapping[str, str] = {
+    "paged_already": ": its people are paged already",
+    "nobody_on_duty": ": nobody is on duty",
+}
 _NO_LONGER_PAGED = "{who} is no longer paged"
 _REACHED = "{who} counts as reached"
 _EXHAUSTED = "all ways to {who} have failed"
@@ -55,6 +59,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("incident", "repeated"): "it came again",
     ("incident", "severity_raised"): "severity raised to {severity}: everybody is paged anew",
     ("incident", "paged_again"): "{by} paged {who} again{via}",
+    ("incident", "step_due"): "nobody has acknowledged: its chain goes on",
     ("incident", "acknowledged"): "{by} acknowledged{via}",
     ("incident", "acknowledged", IncidentState.OPEN): "{by} acknowledged{via}, for themselves only",
     ("incident", "resolved"): "{by} resolved it{via}",
@@ -73,6 +78,13 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("escalation", CRITICAL): "critical failure for {who}",
     ("escalation", ALERTED): "operations was told about {who}",
     ("escalation", UNHEARD): f"{NO_OPERATIONS}, and is not told about {{who}}",
+    ("step", "planned"): "step {step} is planned",
+    ("step", "step_due"): "step {step} starts: {people}",
+    ("step", "step_due", StepState.PASSED): "step {step} is passed{nobody}",
+    ("step", "passed"): "the chain is over, and nobody has acknowledged",
+    ("step", "acknowledged"): "step {step} is over",
+    ("step", "resolved"): "step {step} is over",
+    ("step", "rearmed"): "the time until step {step} begins anew",
     ("notification", "queued"): "{message} queued",
     ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
     ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",
@@ -126,6 +138,9 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         because=_because(moment),
         follows=_follows(moment),
         deferral="" if moment.deferred_by is None else _DEFERRED[moment.deferred_by],
+        step=moment.step,
+        people=listed([name(each) for each in moment.people]),
+        nobody=_NOBODY.get(moment.reason, ""),
         until="" if moment.until is None else brief(moment.until),
     )
 

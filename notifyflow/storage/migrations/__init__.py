@@ -21,6 +21,7 @@ from notifyflow.storage.migrations import (
     v0007_figures,
     v0008_users,
     v0009_roster,
+    v0010_steps,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -33,6 +34,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0007_figures,
     v0008_users,
     v0009_roster,
+    v0010_steps,
 )
 WANTED = len(MIGRATIONS)
 

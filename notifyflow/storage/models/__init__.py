@@ -17,6 +17,8 @@ from notifyflow.storage.models.incidents import (
     OutboxRow,
     PolicyRow,
     ReceiptRow,
+    StepContactRow,
+    StepRow,
     TransitionRow,
 )
 from notifyflow.storage.models.roster import CalendarRow, OverrideRow, RosterRow
@@ -72,6 +74,8 @@ __all__ = [
     "SessionRow",
     "SetupRow",
     "SpentRow",
+    "StepContactRow",
+    "StepRow",
     "StopRow",
     "TransitionRow",
     "TurnRow",

@@ -16,15 +16,18 @@ from notifyflow.core.model import (
     NotificationState,
     Result,
     Severity,
+    StepState,
     Via,
 )
 from notifyflow.storage.fields import (
+    DurationField,
     EnumField,
     InstantField,
     KeyTextField,
     OnForget,
     PlainTextField,
     PolicyField,
+    SequenceField,
     TextsField,
     TransactionField,
     ValueField,
@@ -45,6 +48,7 @@ class IncidentRow(Table):
     version = IntegerField()
     severity = EnumField(Severity)
     policy = PolicyField()
+    pass_number = IntegerField()
     is_operations = BooleanField()
     opened_at = InstantField()
     last_seen_at = InstantField()
@@ -79,6 +83,34 @@ class ContactRow(Table):
     incident_id = PlainTextField()
     recipient_id = PlainTextField()
     position = IntegerField()
+    name = PlainTextField(forgotten_as=FORGOTTEN)
+    addresses = TextsField(forgotten_as={})
+    timezone = PlainTextField(forgotten_as="UTC")
+
+
+class StepRow(Table):
+    """One step of the chain of an incident, in one pass."""
+
+    id = PlainTextField(primary_key=True)
+    incident_id = PlainTextField()
+    pass_number = IntegerField()
+    number = IntegerField()
+    to = SequenceField()
+    after = DurationField()
+    state = EnumField(StepState)
+    version = IntegerField()
+    waits_since = InstantField(null=True)
+    due_at = InstantField(null=True)
+    started_at = InstantField(null=True)
+    duty = SequenceField()
+    reason = PlainTextField()
+
+
+class StepContactRow(Table):
+    """A recipient who was given with a step of the chain of an incident, and becomes its contact when the step starts."""
+
+    incident_id = PlainTextField()
+    recipient_id = PlainTextField()
     name = PlainTextField(forgotten_as=FORGOTTEN)
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")

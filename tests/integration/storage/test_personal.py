@@ -16,6 +16,8 @@ OPAQUE: Mapping[type[Model], str] = {
     models.IncidentRow: "id namespace key policy acknowledged_by acknowledged_via resolved_by",
     models.PolicyRow: "digest document",
     models.ContactRow: "incident_id recipient_id",
+    models.StepRow: "id incident_id to after duty reason",
+    models.StepContactRow: "incident_id recipient_id",
     models.EscalationRow: "id incident_id recipient_id policy reason",
     models.NotificationRow: "id incident_id escalation_id channel namespace reason incident_event",
     models.AttemptRow: "id notification_id provider token code reason provider_ref",

@@ -41,6 +41,7 @@ FULL_INCIDENT = incident(
     severity=Severity.CRITICAL,
     policy=INSISTENT,
     namespace="prometheus",
+    pass_number=2,
     is_operations=True,
     times_seen=3,
     last_seen_at=INSTANT,

@@ -157,3 +157,11 @@ def test_any_sequence_of_events_replays_through_the_table(events: list[tuple], p
         assert not facts.severity.is_above(Severity.CRITICAL)
         assert before.severity.rank >= facts.severity.rank
         assert before.state is not RESOLVED or facts == before
+
+
+def test_its_chain_goes_on_while_it_is_open() -> None:
+    facts = incident(pass_number=1)
+    assert incidents.go_on(facts, now=LATER) == IncidentUpdate(after=facts, event="step_due", has_moved=True)
+    for state in (ACKNOWLEDGED, RESOLVED):
+        late = incident(state=state)
+        assert incidents.go_on(late, now=LATER) == IncidentUpdate(after=late, event="step_due", has_moved=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifyflow.core.machines import ESCALATION, INCIDENT, MACHINES, NOTIFICATION, Cell, Machine, Move, Table
+from notifyflow.core.machines import ESCALATION, INCIDENT, MACHINES, NOTIFICATION, STEP, Cell, Machine, Move, Table
 from notifyflow.errors import IllegalMove
 
 # One letter a state, in the table's order: moves, late or illegal.
@@ -52,12 +52,21 @@ GRIDS = {
         repeated         m m l
         severity_raised  m m l
         paged_again      m m i
+        step_due         m l l
         acknowledged     m l l
         resolved         m m l
     """,
+    # WAITING STARTED PASSED STOPPED
+    "step": """
+        step_due      m l l l
+        passed        m i i l
+        acknowledged  m m l l
+        resolved      m m l l
+        rearmed       m l l i
+    """,
 }
 LETTERS = {"m": Cell.MOVES, "l": Cell.LATE, "i": Cell.ILLEGAL}
-TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
 
 
 def cells() -> Iterator[tuple[Table, str, str, Cell]]:

@@ -1,0 +1,258 @@
+"""Chains: which step comes next, when it starts and whom it pages, and when a chain is over; pure.
+
+A chain belongs to an incident. One run through it is a pass; functions here take the steps of one pass, in their order. Whom a
+name of the directory means is looked up by the caller, at the moment in which a step starts.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from notifyflow.core import tier_rules
+from notifyflow.core.deadlines import Interval, moved
+from notifyflow.core.escalation import AlertOperations
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.machines import MACHINES, Move
+from notifyflow.core.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
+from notifyflow.core.tier_rules import DecisionContext
+
+_MACHINE = MACHINES["step"]
+
+USUAL_TIME = timedelta(minutes=15)
+"""The time of a step that names none, and of the last one."""
+OPERATIONS = "operations"
+"""The name by which a step pages the operations team."""
+OVER = "chain_over"
+_REOPENS_WITHIN = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A step that follows the first.
+
+    Attributes:
+        to: Whom it pages: recipient ids, names of the directory, or ``operations``.
+        after: How long after the step before it starts.
+    """
+
+    to: tuple[str, ...]
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A validated chain.
+
+    Attributes:
+        to: Whom the incident pages at once, by the names that were given.
+        then: The steps that follow; at least one.
+        people: The recipients that were given with these steps; personal.
+        over_after: The time of the last step.
+    """
+
+    to: tuple[str, ...]
+    then: tuple[Planned, ...]
+    people: tuple[Contact, ...] = ()
+    over_after: timedelta = USUAL_TIME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepUpdate:
+    """A step after an event.
+
+    Attributes:
+        after: The step after the event.
+        event: The machine's event, for the transition log.
+        has_moved: Whether the event did anything; otherwise it was late.
+        detail: What the log says of it.
+    """
+
+    after: StepFacts
+    event: str
+    has_moved: bool
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(chain: Chain, incident: IncidentFacts, ids: Iterable[str]) -> tuple[StepFacts, ...]:
+    """Return the steps of a chain for the current pass of its incident, its end included; each takes one of the ids."""
+    times = (timedelta(), *(each.after for each in chain.then), chain.over_after)
+    people = (chain.to, *(each.to for each in chain.then), ())
+    return _numbered(zip(people, times, strict=True), incident, ids)
+
+
+def plan_again(
+    last: Sequence[StepFacts], incident: IncidentFacts, ids: Iterable[str], *, first: Sequence[str] = ()
+) -> tuple[StepFacts, ...]:
+    """Return the steps of a new pass: those of the last one; or, of those, ``first`` and what it had not started."""
+    ahead = [each for each in last if each.started_at is None and each.reason in ("", OVER)] if first else last
+    begin = [(tuple(first), timedelta())] if first else []
+    return _numbered((*begin, *((each.to, each.after) for each in ahead)), incident, ids)
+
+
+def _numbered(
+    steps: Iterable[tuple[tuple[str, ...], timedelta]], incident: IncidentFacts, ids: Iterable[str]
+) -> tuple[StepFacts, ...]:
+    return tuple(
+        StepFacts(id=each, incident_id=incident.id, pass_number=incident.pass_number, number=number, to=to, after=after)
+        for number, ((to, after), each) in enumerate(zip(steps, ids, strict=False), start=1)
+    )
+
+
+def next_step(steps: Sequence[StepFacts]) -> StepFacts | None:
+    """Return the first step that waits; None if none does."""
+    return next((each for each in steps if each.state is StepState.WAITING), None)
+
+
+def is_over(steps: Sequence[StepFacts]) -> bool:
+    """Return whether a pass has come to its end: it was stopped, or operations has been alerted."""
+    return next_step(steps) is None
+
+
+def needs_new_pass(before: IncidentFacts, steps: Sequence[StepFacts]) -> bool:
+    """Return whether a round that is started by a higher severity, or by hand, begins a new pass."""
+    return before.state is IncidentState.ACKNOWLEDGED or is_over(steps)
+
+
+def arm(step: StepFacts, severity: Severity, *, now: datetime) -> StepFacts:
+    """Return a waiting step whose time begins now; INFO starts no later step."""
+    return step if severity is Severity.INFO else replace(step, waits_since=now, due_at=now + step.after)
+
+
+def goes_on_at(step: StepFacts, breaks: Collection[Interval], *, is_spent: bool, now: datetime) -> datetime:
+    """Return when a step that is armed starts: after its time, or now; not within a break.
+
+    Args:
+        step: The step.
+        breaks: Outages, pauses that cover the incident, and quiet hours of all people of the step before.
+        is_spent: Whether every way to everybody in the step before has failed.
+        now: The time of the decision.
+    """
+    if is_spent or step.waits_since is None:
+        return max((each.ended_at for each in breaks if each.began_at <= now < each.ended_at), default=now)
+    return moved(step.waits_since + step.after, breaks, since=step.waits_since)
+
+
+def is_spent(context: DecisionContext, now: datetime) -> bool:
+    """Return whether every way to a recipient has failed.
+
+    If the page is CRITICAL, this is so also when no tier is left, and each page is FAILED or suspected.
+    """
+    escalation = context.escalation
+    if escalation.state is EscalationState.EXHAUSTED:
+        return True
+    if escalation.state not in LIVE or escalation.severity is not Severity.CRITICAL or tier_rules.next_tier(context) is not None:
+        return False
+    pages = context.pages
+    failed = [row.state is NotificationState.FAILED or tier_rules.is_suspected(context, row, now) for row in pages]
+    return bool(pages) and all(failed)
+
+
+def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collection[DecisionContext], now: datetime) -> bool:
+    """Return whether everybody in the step before is spent; so it is if that one was passed.
+
+    Args:
+        steps: The steps of the pass.
+        step: One of them, not the first.
+        contexts: The current escalations of the incident.
+        now: The time of the decision.
+    """
+    before = steps[step.number - 2]
+    own = [each for each in contexts if each.escalation.recipient_id in before.duty]
+    return before.state is StepState.PASSED or all(is_spent(each, now) for each in own)
+
+
+def paged(escalations: Iterable[EscalationFacts]) -> frozenset[str]:
+    """Return the recipients whom the current pass pages, by the current escalations; older passes left theirs closed."""
+    return frozenset(each.recipient_id for each in escalations if each.state in LIVE)
+
+
+def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now: datetime) -> StepUpdate:
+    """Start a step, or pass it if there is nobody whom it could page.
+
+    Args:
+        step: The step.
+        people: The ids of its recipients, as they are on duty now.
+        paged: Those whom the pass pages already.
+        now: The time of the start.
+    """
+    left = tuple(each for each in dict.fromkeys(people) if each not in paged)
+    if left:
+        return _fire(step, "step_due", StepState.STARTED, started_at=now, duty=left)
+    return _fire(step, "step_due", StepState.PASSED, reason="paged_already" if people else "nobody_on_duty")
+
+
+def finish(step: StepFacts) -> StepUpdate:
+    """Pass the end of a chain: operations is alerted."""
+    return _fire(step, "passed", StepState.PASSED, reason=OVER)
+
+
+def stop(step: StepFacts, event: Literal["acknowledged", "resolved"]) -> StepUpdate:
+    """Stop a step; late unless it waits or has started."""
+    return _fire(step, event, StepState.STOPPED)
+
+
+def rearm(step: StepFacts, severity: Severity, *, now: datetime) -> StepUpdate:
+    """Let the time of a step begin anew."""
+    armed = arm(step, severity, now=now)
+    return _fire(step, "rearmed", step.state, waits_since=armed.waits_since, due_at=armed.due_at)
+
+
+def alert(
+    incident: IncidentFacts, escalations: Collection[EscalationFacts], now: datetime
+) -> tuple[EscalationFacts, AlertOperations]:
+    """Mark a critical failure, since a chain is over; return the escalation that shows it, and the effect.
+
+    A WARNING pages operations only if it has reached nobody.
+
+    Args:
+        incident: The incident.
+        escalations: Its current escalations; at least one.
+        now: The time of the alert.
+    """
+    own = [each for each in escalations if each.state in LIVE] or list(escalations)
+    last = max(own, key=lambda each: (each.started_at, each.id))
+    has_reached = any(each.state is EscalationState.REACHED for each in own)
+    is_paging = incident.severity.is_above(Severity.WARNING) or not has_reached
+    marked = replace(last, critical_at=last.critical_at or now, alerted_at=now if is_paging else last.alerted_at)
+    return marked, AlertOperations(reason=OVER, is_paging=is_paging)
+
+
+def steps_to_repeat(predecessor: IncidentFacts, steps: Sequence[StepFacts], *, now: datetime) -> int:
+    """Return with how many steps a key begins that opens again: with those that its last incident had started, at least one.
+
+    This is so for half an hour after a resolve that nobody acknowledged, so that an alert that comes and goes reaches the second
+    person all the same.
+    """
+    resolved_at = predecessor.resolved_at
+    if resolved_at is None or predecessor.acknowledged_at is not None or now > resolved_at + _REOPENS_WITHIN:
+        return 1
+    return max((each.number for each in steps if each.started_at is not None), default=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Subject:
+    """The subject of the machine: where it heads for."""
+
+    state: str
+    target: StepState
+
+    def heads_for(self, move: Move) -> bool:
+        return move.target == self.target
+
+    def arrive(self, move: Move) -> None:
+        """Change nothing else: the caller knows what changes."""
+
+
+def _fire(step: StepFacts, event: str, target: StepState, **changed: object) -> StepUpdate:
+    subject = _Subject(state=str(step.state), target=target)
+    if not _MACHINE.fire(event, subject):
+        return StepUpdate(after=step, event=event, has_moved=False)
+    stopped = {} if subject.state == StepState.WAITING else {"waits_since": None, "due_at": None}
+    after = replace(step, state=StepState(subject.state), **{**stopped, **changed})  # type: ignore[arg-type]
+    return StepUpdate(after=after, event=event, has_moved=True, detail=_detail(after))
+
+
+def _detail(step: StepFacts) -> Mapping[str, str]:
+    facts = {"pass": str(step.pass_number), "step": str(step.number), "duty": " ".join(step.duty), "reason": step.reason}
+    return {name: value for name, value in facts.items() if value}
