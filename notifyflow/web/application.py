@@ -17,7 +17,7 @@ from notifyflow.log import get_logger
 from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
-from notifyflow.web.dashboard import assets, incident, incidents, login, messages, people, respond
+from notifyflow.web.dashboard import assets, incident, incidents, login, messages, oncall, people, respond
 from notifyflow.web.dashboard import health as vitals
 from notifyflow.web.dashboard.visitors import MissingRole
 
@@ -41,6 +41,7 @@ def build(context: Context) -> FastAPI:
         incident.router(context),
         messages.router(context),
         people.router(context),
+        oncall.router(context),
         vitals.router(context),
     ):
         application.include_router(pages_of, include_in_schema=False)

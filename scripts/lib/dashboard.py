@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from messages import INCIDENTS
 
@@ -18,13 +20,48 @@ _NIGHT = (
     "email to ada@example.com: 550; slack: 503; sms to +15005550011: 30006; call: rings; "
     "email to ben@example.com: 450 once, then ok; email to cleo@example.com: 550"
 )
+_DIRECTORY = """
+[recipients.ada]
+name = "Ada"
+email = "ada@example.com"
+[recipients.ben]
+name = "Ben"
+email = "ben@example.com"
+[recipients.cleo]
+name = "Cleo"
+email = "cleo@example.com"
+
+[schedules.primary]
+timezone = "Europe/Berlin"
+[[schedules.primary.layers]]
+who = ["ada", "ben", "cleo"]
+from = 2026-11-02T09:00:00
+every = "1w"
+
+[schedules.office]
+timezone = "America/New_York"
+[[schedules.office.layers]]
+who = ["cleo", ["ada", "ben"]]
+from = 2026-11-02T08:00:00
+every = "1d"
+only = "Mon-Fri 08:00-18:00"
+
+[[routes]]
+match = { team = "orders" }
+to = ["@primary"]
+
+[default]
+to = ["ada"]
+"""
 
 
 def dashboard(page: Browser) -> Iterator[tuple[str, str]]:
     """Serve the dashboard, and yield its pages, name and URL: first those of nobody, then, logged in, all the others."""
-    with serving.listen("127.0.0.1", 0) as web:
-        url = serving.url_of(web)
-        with Driver({"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": _OPERATIONS}) as driver:
+    with serving.listen("127.0.0.1", 0) as web, TemporaryDirectory() as folder:
+        url, directory = serving.url_of(web), Path(folder) / "directory.toml"
+        directory.write_text(_DIRECTORY)
+        variables = {"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": _OPERATIONS}
+        with Driver(variables | {"NOTIFYFLOW_DIRECTORY": str(directory)}) as driver:
             incident_id = _let_happen(driver)
             fold_all(driver.flow._deps)
             users = driver.flow.users()
@@ -37,7 +74,7 @@ def dashboard(page: Browser) -> Iterator[tuple[str, str]]:
                 page.write("#password", PASSWORD)
                 page.click("form.fields button")
                 paths = {"incidents": "incidents", "incident": f"incidents/{incident_id}", "messages": "messages"}
-                paths |= {"people": "people", "person": "people/ada", "health": "health?window=hour"}
+                paths |= {"people": "people", "person": "people/ada", "oncall": "oncall", "health": "health?window=hour"}
                 for name, path in paths.items():
                     yield name, f"{url}/{path}"
 

@@ -1,5 +1,6 @@
 """A real Chromium drives the dashboard of a running system, as somebody would whose phone rang at night."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,20 @@ INCIDENT = Incident(
     source=HOSTILE,
     labels={HOSTILE: HOSTILE},
 )
+DIRECTORY = f"""
+[recipients.eve]
+name = {json.dumps(f"Eve {HOSTILE}")}
+email = "eve@example.com"
+[schedules.primary]
+timezone = "Europe/Berlin"
+[[schedules.primary.layers]]
+who = ["eve"]
+from = 2026-01-05T09:00:00
+every = "1w"
+only = "Mon-Fri"
+[default]
+to = ["@primary"]
+"""
 OTHER = Incident(key="web", title="the web is slow", severity=Severity.WARNING)
 
 
@@ -65,7 +80,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("dashboard")
     with Sandbox() as sandbox, serving.listen("127.0.0.1", 0) as web, browser(folder / "browser") as page:
         url = serving.url_of(web)
+        (folder / "directory.toml").write_text(DIRECTORY)
         variables = sandbox.settings() | {
+            "NOTIFYFLOW_DIRECTORY": str(folder / "directory.toml"),
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'test.db'}",
             "NOTIFYFLOW_PUBLIC_URL": url,
         }
@@ -155,6 +172,10 @@ def test_a_responder_exports_the_log_and_sends_a_test(stage: Stage) -> None:
     wait_until(lambda: stage.shows("the carrier says so"))
     page.open(f"{stage.url}/people")
     assert stage.shows("Everybody who was paged")
+    stage.assert_accessible()
+    page.open(f"{stage.url}/oncall")
+    assert stage.shows(f"Eve {HOSTILE}")
+    assert stage.shows("nobody")
     stage.assert_accessible()
     page.open(f"{stage.url}/health?window=hour")
     wait_until(lambda: page.evaluate("document.querySelectorAll('.chart > svg .dot').length") > 0)

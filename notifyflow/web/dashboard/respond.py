@@ -16,7 +16,13 @@ from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import MissingRole, Visit, login_address, root_of
 from notifyflow.web.paths import path_below, target_below
 
-NAVIGATION: Mapping[str, str] = {"incidents": "Incidents", "messages": "Messages", "people": "People", "health": "Health"}
+NAVIGATION: Mapping[str, str] = {
+    "incidents": "Incidents",
+    "messages": "Messages",
+    "people": "People",
+    "oncall": "On call",
+    "health": "Health",
+}
 """The pages that every page links to: path and name."""
 
 _POLICY = (
