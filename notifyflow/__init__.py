@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import InvalidInput as InvalidInput
     from notifyflow.errors import InvalidLink as InvalidLink
     from notifyflow.errors import InvalidNamespace as InvalidNamespace
+    from notifyflow.errors import InvalidOverride as InvalidOverride
     from notifyflow.errors import InvalidPause as InvalidPause
     from notifyflow.errors import InvalidPolicy as InvalidPolicy
     from notifyflow.errors import InvalidRequest as InvalidRequest
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import NotFound as NotFound
     from notifyflow.errors import NotifyflowError as NotifyflowError
     from notifyflow.errors import NotLoggedIn as NotLoggedIn
+    from notifyflow.errors import OverrideNotFound as OverrideNotFound
     from notifyflow.errors import PermanentProviderError as PermanentProviderError
     from notifyflow.errors import PortUnavailable as PortUnavailable
     from notifyflow.errors import ProgramMissing as ProgramMissing
@@ -136,12 +138,13 @@ _NAMES = {
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault Fenced "
         "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidDirectory InvalidIncident "
-        "InvalidInput InvalidLink InvalidNamespace InvalidPause InvalidPolicy InvalidRequest InvalidScript InvalidSettings "
-        "InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError PermanentProviderError "
-        "PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound RecipientUnknown RefusedUsError "
-        "RejectedCallback SchemaMismatch SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError "
-        "TooManyAddresses TooManyLogins TooManyRequests TooManyTests UnknownOutcomeError UnreadableIncident UnreleasedSchema "
-        "UnsuitableConnection UserExists UserNotFound WrongEnvironment"
+        "InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause InvalidPolicy InvalidRequest InvalidScript "
+        "InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError "
+        "OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing ProviderError RecipientInUse "
+        "RecipientNotFound RecipientUnknown RefusedUsError RejectedCallback SchemaMismatch SetupOver StaleRow StorageError "
+        "StorageUnavailable TemporaryProviderError TooManyAddresses TooManyLogins TooManyRequests TooManyTests "
+        "UnknownOutcomeError UnreadableIncident UnreleasedSchema UnsuitableConnection UserExists UserNotFound "
+        "WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
     from notifyflow.engine.broker import Doorbell
     from notifyflow.service.access import Access
+    from notifyflow.service.oncall import OnCall
     from notifyflow.service.users import Users
     from notifyflow.settings import Settings
     from notifyflow.storage.joined import Connection
@@ -229,6 +230,11 @@ class NotifyFlow:
 
         self._database.prepare()
         return Pauses(self._deps, self._runtime.channels)
+
+    @property
+    def oncall(self) -> "OnCall":
+        """Who is on duty, to show and to change."""
+        return self._service.oncall
 
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, integrations, API, dashboard."""

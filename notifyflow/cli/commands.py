@@ -18,6 +18,7 @@ from notifyflow.cli import (
     housekeeping,
     keys,
     messages,
+    oncall,
     overview,
     pauses,
     screen,
@@ -45,7 +46,7 @@ _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or
 
 for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app, overview.app, messages.app):
     app.add_typer(part)
-for group in (serve.sandbox_app, directory.app, keys.app, users.app, administration.db, configuration.app):
+for group in (serve.sandbox_app, directory.app, keys.app, users.app, oncall.app, administration.db, configuration.app):
     app.add_typer(group)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]

@@ -40,6 +40,7 @@ def code_of(error: errors.NotifyflowError) -> Exit:
             | errors.RecipientInUse()
             | errors.WrongEnvironment()
             | errors.DatabaseInUse()
+            | errors.OverrideNotFound()
             | errors.NotConfirmed()
         ):
             return Exit.BAD_INPUT

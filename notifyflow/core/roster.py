@@ -1,7 +1,7 @@
 """The roster: who there is, and who is on duty by the directory, its calendars and the overrides; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core import schedules
@@ -72,28 +72,3 @@ class Roster:
 
 EMPTY = Roster(directory=NOBODY)
 """The roster of a database into which no directory was read yet."""
-
-
-def identified(calendar: Calendar, directory: Directory) -> Calendar:
-    """Return a calendar with the ids of the recipients whom it names by id, name or address.
-
-    Whom the directory does not know becomes the schedule's name with ``@``, which has no address: operations is told, and no log
-    has a name out of somebody's calendar.
-    """
-    known = _names(directory)
-    stranger = MARK + calendar.schedule
-
-    def ids(people: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(known.get(each.casefold(), stranger) for each in people))
-
-    return replace(calendar, shifts=tuple(replace(each, people=ids(each.people)) for each in calendar.shifts))
-
-
-def _names(directory: Directory) -> Mapping[str, str]:
-    """Return what a calendar may call a recipient, folded, to their id; a name that two have is that of neither."""
-    found: dict[str, set[str]] = {}
-    for each in directory.recipients.values():
-        for name in filter(None, (each.name, *each.ways.values())):
-            found.setdefault(name.casefold(), set()).add(each.id)
-    names = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
-    return names | {each.casefold(): each for each in directory.recipients}

@@ -26,6 +26,7 @@ from notifyflow.errors.incidents import IllegalMove as IllegalMove
 from notifyflow.errors.incidents import IncidentResolved as IncidentResolved
 from notifyflow.errors.incidents import NotConfirmed as NotConfirmed
 from notifyflow.errors.incidents import NotFound as NotFound
+from notifyflow.errors.incidents import OverrideNotFound as OverrideNotFound
 from notifyflow.errors.incidents import RecipientInUse as RecipientInUse
 from notifyflow.errors.incidents import RecipientNotFound as RecipientNotFound
 from notifyflow.errors.incidents import RecipientUnknown as RecipientUnknown
@@ -36,6 +37,7 @@ from notifyflow.errors.input import InvalidDirectory as InvalidDirectory
 from notifyflow.errors.input import InvalidIncident as InvalidIncident
 from notifyflow.errors.input import InvalidInput as InvalidInput
 from notifyflow.errors.input import InvalidNamespace as InvalidNamespace
+from notifyflow.errors.input import InvalidOverride as InvalidOverride
 from notifyflow.errors.input import InvalidPause as InvalidPause
 from notifyflow.errors.input import InvalidPolicy as InvalidPolicy
 from notifyflow.errors.input import InvalidRequest as InvalidRequest

@@ -118,3 +118,11 @@ class IdempotencyMismatch(NotifyflowError):
 
 class NotConfirmed(NotifyflowError):
     """Raised when an action needs confirmation and there is no terminal to ask on; nothing was done."""
+
+
+class OverrideNotFound(NotifyflowError):
+    """Raised when there is no override of an id, or it was cancelled, or it has ended."""
+
+    def __init__(self, override_id: str) -> None:
+        super().__init__(f"no override {override_id!r} is in force or to come. `notifyflow oncall show` lists them.")
+        self.override_id = override_id

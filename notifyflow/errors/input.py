@@ -103,6 +103,10 @@ class InvalidSettings(InvalidInput):
     """Raised when the settings do not allow a start."""
 
 
+class InvalidOverride(InvalidInput):
+    """Raised when a duty cannot be changed as somebody wants: an unknown name, a time that has passed."""
+
+
 class InvalidPause(InvalidInput):
     """Raised when a pause has an unknown target, no valid duration, or no author."""
 

@@ -42,6 +42,7 @@ from notifyflow.service.access import Strangers
 from notifyflow.service.directory import DirectoryFile
 from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
+from notifyflow.service.oncall import OnCall
 from notifyflow.service.people import People
 from notifyflow.service.readiness import find_faults
 from notifyflow.service.roster import Rosters
@@ -73,6 +74,7 @@ class Service:
         people: The people, and tests of whether they can be reached.
         health: The health of the whole system.
         rosters: The directory, and who is on duty.
+        oncall: Who is on duty, and changes of it.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Service:
         self._submissions = Submissions(use_cases, within=store.within)
         self.people = People(store, use_cases, self.rosters, self._submissions)
         self.health = Health(store, use_cases)
+        self.oncall = OnCall(store, use_cases, self.rosters)
         self._strangers = Strangers(
             lambda: self.rosters.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )

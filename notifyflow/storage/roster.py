@@ -149,6 +149,8 @@ class StoredRoster(RosterReads, Part):
     def claim_calendar(self, schedule: str, source: str, *, before: datetime, now: datetime) -> StoredCalendar | None:
         """Claim the next fetch of a calendar; return what is stored of it, or None if it is not due.
 
+        The first fetch of a day (UTC) has no ``ETag``, so that it is read anew: its shifts are stored for some weeks only.
+
         Args:
             schedule: The name of its schedule.
             source: The digest of its URL; another one than before is fetched at once, and what was read before stays until then.
@@ -159,17 +161,21 @@ class StoredRoster(RosterReads, Part):
         if self._unit.insert_once(CalendarRow, new):
             return self.calendars()[schedule]
         is_it = CalendarRow.schedule == schedule
-        is_due = CalendarRow.tried_at.is_null() | (CalendarRow.tried_at <= before)
-        if self._unit.execute(
-            CalendarRow.update(source=source, etag="", last_modified="", tried_at=now).where(is_it, CalendarRow.source != source)
-        ) or self._unit.execute(CalendarRow.update(tried_at=now).where(is_it, is_due)):
+        is_of_today = CalendarRow.tried_at >= now.replace(hour=0, minute=0, second=0, microsecond=0)
+        is_same = is_it & (CalendarRow.source == source) & is_of_today
+        anew = CalendarRow.update(source=source, etag="", last_modified="", tried_at=now)
+        is_other = (
+            (CalendarRow.source != source) | CalendarRow.tried_at.is_null() | ((CalendarRow.tried_at <= before) & ~is_of_today)
+        )
+        is_claimed = self._unit.execute(CalendarRow.update(tried_at=now).where(is_same, CalendarRow.tried_at <= before))
+        if is_claimed or self._unit.execute(anew.where(is_it, is_other)):
             return self.calendars()[schedule]
         return None
 
-    def put_shifts(self, calendar: Calendar, *, etag: str, last_modified: str) -> None:
-        """Store what a calendar says."""
+    def put_shifts(self, claimed: StoredCalendar, calendar: Calendar, *, etag: str, last_modified: str) -> None:
+        """Store what a calendar says, unless it is to be fetched again since it was claimed."""
         self._set_calendar(
-            calendar.schedule,
+            claimed,
             shifts=calendar.shifts,
             fetched_at=calendar.fetched_at,
             etag=etag,
@@ -178,14 +184,14 @@ class StoredRoster(RosterReads, Part):
         )
         self._renew()
 
-    def confirm_calendar(self, schedule: str, *, at: datetime) -> None:
+    def confirm_calendar(self, claimed: StoredCalendar, *, at: datetime) -> None:
         """Note that a calendar still says what is stored."""
-        self._set_calendar(schedule, fetched_at=at, fault="")
+        self._set_calendar(claimed, fetched_at=at, fault="")
         self._renew()
 
-    def note_fault(self, schedule: str, fault: str) -> None:
+    def note_fault(self, claimed: StoredCalendar, fault: str) -> None:
         """Note why a calendar could not be read; what is stored of it stays."""
-        self._set_calendar(schedule, fault=fault)
+        self._set_calendar(claimed, fault=fault)
 
     def keep_calendars(self, schedules: Collection[str]) -> None:
         """Delete the calendars of all other schedules."""
@@ -229,8 +235,9 @@ class StoredRoster(RosterReads, Part):
     def _set(self, **columns: Any) -> None:
         self._unit.execute(RosterRow.update(**columns))
 
-    def _set_calendar(self, schedule: str, **columns: Any) -> None:
-        self._unit.execute(CalendarRow.update(**columns).where(CalendarRow.schedule == schedule))
+    def _set_calendar(self, claimed: StoredCalendar, **columns: Any) -> None:
+        is_it = (CalendarRow.schedule == claimed.schedule) & (CalendarRow.source == claimed.source)
+        self._unit.execute(CalendarRow.update(**columns).where(is_it, CalendarRow.tried_at == claimed.tried_at))
 
     def _renew(self) -> None:
         """Store the digest of what the rows say now."""

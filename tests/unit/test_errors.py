@@ -15,6 +15,7 @@ FAULT = Fault("recipients[2].phone", "'+1…' is not a number", "Give one in int
         (errors.NotFound("db-1"), "no incident has the key or id 'db-1'. "),
         (errors.RecipientNotFound("db-1", "ada"), "the incident 'db-1' has no recipient 'ada'. `notifyflow status db-1` "),
         (errors.RecipientUnknown("ada"), "nobody called 'ada' has an address there. Add one to the directory."),
+        (errors.OverrideNotFound("o1"), "no override 'o1' is in force or to come. `notifyflow oncall show` lists them."),
         (errors.TooManyTests(7), "the last test was sent less than a minute ago. Send another one in 7 s."),
         (errors.IncidentResolved("db-1"), "the incident 'db-1' is resolved and pages nobody. Notify again "),
         (errors.IllegalMove("notification", "SENT", "claim"), "the notification machine has no move for 'claim' in SENT. "),

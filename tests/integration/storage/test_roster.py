@@ -10,6 +10,7 @@ from notifyflow.core.schedules import Calendar, Override, Shift, Why
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.roster import Kept, store_directory
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.roster import StoredCalendar
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
 from tests.driver import Driver
@@ -50,17 +51,23 @@ class Rows:
     def people(self) -> list[str]:
         return list(self.roster.directory.recipients)
 
-    def claims(self, source: str = "s") -> bool:
+    def claim(self, source: str = "s") -> StoredCalendar | None:
         now = self.clock.now()
-        return (
-            self.store.run(lambda ledger: ledger.roster.claim_calendar("legacy", source, before=now - HOUR, now=now)) is not None
-        )
+        return self.store.run(lambda ledger: ledger.roster.claim_calendar("legacy", source, before=now - HOUR, now=now))
 
-    def put_shifts(self, *people: str) -> None:
+    def claims(self, source: str = "s") -> bool:
+        return self.claim(source) is not None
+
+    def put_shifts(self, claimed: StoredCalendar | None, *people: str) -> None:
+        assert claimed is not None
         now = self.clock.now()
         shift = Shift(people=people, begins_at=now, ends_at=now + HOUR, why=Why.CALENDAR)
         calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=now)
-        self.store.run(lambda ledger: ledger.roster.put_shifts(calendar, etag="e", last_modified="m"))
+        self.store.run(lambda ledger: ledger.roster.put_shifts(claimed, calendar, etag="e", last_modified="m"))
+
+    @property
+    def calendar(self) -> StoredCalendar:
+        return self.store.read(lambda reads: reads.roster.calendars())["legacy"]
 
     def override(self, override_id: str, *, hours: int) -> Override:
         now = self.clock.now()
@@ -129,34 +136,53 @@ def test_a_calendar_is_claimed_once_until_it_is_due_or_has_another_url(rows: Row
     assert [rows.claims("other"), rows.claims("other")] == [True, False]
 
 
+def test_the_first_fetch_of_a_day_is_one_as_if_nothing_was_known(rows: Rows) -> None:
+    rows.clock.at = rows.clock.at.replace(hour=22, minute=30)
+    rows.put_shifts(rows.claim(), "ada")
+    rows.clock.pass_time(HOUR)
+    again = rows.claim()
+    assert again is not None
+    assert (again.etag, again.last_modified) == ("e", "m")
+    rows.clock.pass_time(HOUR)
+    anew = rows.claim()
+    assert anew is not None
+    assert (anew.etag, anew.last_modified, anew.fetched_at) == ("", "", again.fetched_at)
+
+
 def test_what_a_calendar_said_stays_while_it_cannot_be_read(rows: Rows) -> None:
     rows.keep(DIRECTORY)
-    rows.claims()
+    claimed = rows.claim()
     assert rows.on_duty() == ()
-    rows.put_shifts("ada")
+    rows.put_shifts(claimed, "ada")
     assert rows.on_duty() == ("ada",)
-    rows.store.run(lambda ledger: ledger.roster.note_fault("legacy", "404"))
-    rows.claims("other")
+    assert claimed is not None
+    rows.store.run(lambda ledger: ledger.roster.note_fault(claimed, "404"))
+    assert rows.claims("other")
     assert rows.on_duty() == ("ada",)
-    kept = rows.store.read(lambda reads: reads.roster.calendars())["legacy"]
-    assert (kept.source, kept.etag, kept.last_modified, kept.fault) == ("other", "", "", "404")
+    assert (rows.calendar.source, rows.calendar.etag, rows.calendar.last_modified, rows.calendar.fault) == (
+        "other",
+        "",
+        "",
+        "404",
+    )
 
 
 def test_a_calendar_that_says_the_same_was_read_all_the_same(rows: Rows) -> None:
     rows.keep(DIRECTORY)
-    rows.claims()
-    rows.put_shifts("ada")
+    rows.put_shifts(rows.claim(), "ada")
     rows.clock.pass_time(HOUR / 2)
-    rows.store.run(lambda ledger: ledger.roster.confirm_calendar("legacy", at=rows.clock.now()))
+    rows.store.run(lambda ledger: ledger.roster.confirm_calendar(rows.calendar, at=rows.clock.now()))
     assert rows.roster.calendars["legacy"].fetched_at == rows.clock.now()
     assert rows.on_duty() == ("ada",)
 
 
 def test_calendars_are_read_again_with_another_directory_and_deleted_with_their_schedule(rows: Rows) -> None:
     rows.keep(DIRECTORY)
-    rows.claims()
-    rows.put_shifts("ada")
+    claimed = rows.claim()
+    rows.put_shifts(claimed, "ada")
     rows.keep(OTHER)
+    rows.put_shifts(claimed, "cy")  # read with the directory before
+    assert rows.on_duty() == ("ada",)
     assert rows.claims()
     rows.store.run(lambda ledger: ledger.roster.keep_calendars(["legacy"]))
     assert rows.on_duty() == ("ada",)

@@ -57,4 +57,5 @@ def test_the_commands_are_these():
     grouped = "directory check|keys create|keys rotate|keys list|keys revoke|db upgrade|db adopt|config check|sandbox script"
     of_users = ("add", "list", "change", "password", "disable", "enable", "remove")
     grouped += "".join(f"|users {name}" for name in of_users)
+    grouped += "".join(f"|oncall {name}" for name in ("show", "next", "take", "cover", "swap", "cancel"))
     assert {name.removeprefix("notifyflow ") for name, _ in commands()} == {*alone.split(), *grouped.split("|")}

@@ -5,7 +5,7 @@ import pytest
 
 from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.policy import SHIPPED
-from notifyflow.core.roster import EMPTY, Roster, identified
+from notifyflow.core.roster import EMPTY, Roster
 from notifyflow.core.schedules import Calendar, Override, Shift, Why, on_duty
 
 MONDAY = datetime(2026, 12, 7, 9, 0, tzinfo=UTC)
@@ -102,15 +102,3 @@ def test_a_schedule_is_found_with_and_without_its_mark():
 def test_before_a_directory_was_read_every_alert_has_a_recipient_without_an_address():
     (only,) = EMPTY.people(EMPTY.directory.default.to, MONDAY).recipients
     assert only.ways == {}
-
-
-def test_people_of_a_calendar_are_found_by_id_name_or_address():
-    found = identified(calendar("ADA", "ada@EXAMPLE.com", "Ada"), DIRECTORY)
-    assert found.shifts[0].people == ("ada",)
-    assert identified(calendar("ben"), DIRECTORY).shifts[0].people == ("ben",)  # also the name of two, but the id of one
-
-
-def test_whom_the_directory_does_not_know_becomes_the_name_of_the_schedule():
-    two = read_directory('recipients = { a = { name = "Kim" }, b = { name = "Kim" } }\ndefault.to = ["a"]', SHIPPED)
-    assert identified(calendar("Zoe Doe", "Kim"), two).shifts[0].people == ("@legacy",)
-    assert identified(calendar(), two).shifts[0].people == ()

@@ -1,0 +1,45 @@
+"""Changes who is on duty for some time; incidents that are open stay with whom they page already."""
+
+from notifyflow.core.overrides import Swap, Wish, plan
+from notifyflow.core.schedules import Override
+from notifyflow.errors import OverrideNotFound
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.storage.ledger import Ledger
+
+
+def make(deps: Dependencies, wish: Wish | Swap) -> tuple[Override, ...]:
+    """Store the overrides that a wish comes to, and return them.
+
+    Raises:
+        InvalidOverride: When it cannot be done; nothing is stored.
+        StorageUnavailable: When the database does not answer in time.
+    """
+    now = deps.clock.now()
+
+    def body(ledger: Ledger) -> tuple[Override, ...]:
+        ledger.roster.lock()
+        overrides = plan(wish, ledger.roster.current(), iter(deps.ids.new, ""), now=now)
+        ledger.roster.add_overrides(overrides)
+        return overrides
+
+    return deps.transactions.run(body)
+
+
+def cancel(deps: Dependencies, override_id: str, *, by: str) -> Override:
+    """Cancel an override that is in force or to come, and return it: the duty is as if it had never been made.
+
+    Raises:
+        OverrideNotFound: When there is none.
+        StorageUnavailable: When the database does not answer in time.
+    """
+    now = deps.clock.now()
+
+    def body(ledger: Ledger) -> Override:
+        ledger.roster.lock()
+        found = ledger.roster.override(override_id)
+        if found is None or found.cancelled_at is not None or found.override.ends_at <= now:
+            raise OverrideNotFound(override_id)
+        ledger.roster.cancel_override(override_id, at=now, by=by)
+        return found.override
+
+    return deps.transactions.run(body)

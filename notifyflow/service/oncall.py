@@ -1,0 +1,87 @@
+"""Who is on duty, and the changes that people make of it for some time."""
+
+from datetime import datetime, timedelta
+
+from notifyflow.core.duty import Duty, duty
+from notifyflow.core.overrides import Swap, Wish
+from notifyflow.core.roster import Roster
+from notifyflow.core.schedules import Override
+from notifyflow.log import get_logger
+from notifyflow.pipeline import overrides
+from notifyflow.service.roster import Rosters
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.roster import StoredOverride
+from notifyflow.storage.store import Store
+
+_log = get_logger("notifyflow.app")
+
+_OLDEST = timedelta(days=30)
+
+
+class OnCall:
+    """The schedules of the roster in force, and its overrides; each method raises ``StorageUnavailable``."""
+
+    def __init__(self, store: Store, use_cases: UseCases, rosters: Rosters) -> None:
+        self._store = store
+        self._use_cases = use_cases
+        self._deps = use_cases.deps
+        self._rosters = rosters
+
+    def now(self) -> datetime:
+        """Return the time that everything here goes by."""
+        return self._deps.clock.now()
+
+    def roster(self) -> Roster:
+        """Return the roster as it is now."""
+        return self._rosters.read()
+
+    def duties(self, at: datetime, *, weeks: int = 0) -> tuple[Duty, ...]:
+        """Return who is on duty in each schedule, by name, at an instant and for some weeks from then on."""
+        roster = self.roster()
+        return tuple(duty(roster, each, at, weeks=weeks) for _, each in sorted(roster.directory.schedules.items()))
+
+    def duty(self, schedule: str, at: datetime, *, weeks: int = 0) -> Duty | None:
+        """Return who is on duty in a schedule, or None if there is none of the name."""
+        roster = self.roster()
+        found = roster.schedule(schedule)
+        return None if found is None else duty(roster, found, at, weeks=weeks)
+
+    def overrides(self) -> tuple[StoredOverride, ...]:
+        """Return the overrides that end later or ended within the last 30 days, also those that were cancelled."""
+        self._use_cases.prepare()
+        since = self.now() - _OLDEST
+        return self._store.read(lambda reads: reads.roster.overrides(since=since))
+
+    def change(self, wish: Wish | Swap) -> tuple[Override, ...]:
+        """Change the duty; incidents that are open stay with whom they page already.
+
+        Raises:
+            InvalidOverride: When it cannot be done; nothing is stored.
+        """
+        self._rosters.read()  # stores the directory's file first, if it has changed
+        made = overrides.make(self._deps, wish)
+        for each in made:
+            _log.warning(
+                "app.override_made",
+                override_id=each.id,
+                schedule=each.schedule,
+                people=list(each.people),
+                instead_of=each.instead_of,
+                begins_at=each.begins_at.isoformat(),
+                ends_at=each.ends_at.isoformat(),
+                by=each.made_by,
+            )
+        self._rosters.read()
+        return made
+
+    def cancel(self, override_id: str, *, by: str) -> Override:
+        """Cancel an override: the duty is as if it had never been made.
+
+        Raises:
+            OverrideNotFound: When it is not in force or to come.
+        """
+        self._use_cases.prepare()
+        cancelled = overrides.cancel(self._deps, override_id, by=by)
+        _log.warning("app.override_cancelled", override_id=cancelled.id, schedule=cancelled.schedule, by=by)
+        self._rosters.read()
+        return cancelled

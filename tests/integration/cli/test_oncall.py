@@ -1,0 +1,102 @@
+"""``notifyflow oncall``: who is on duty, and changes of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from notifyflow.cli.commands import app
+from notifyflow.errors import InvalidOverride, InvalidRequest, OverrideNotFound
+
+DIRECTORY = """
+recipients = { ada = { timezone = "Asia/Tokyo" }, ben = {}, cy = {} }
+default.to = ["@primary"]
+[schedules.primary]
+timezone = "Europe/Berlin"
+layers = [{ who = ["ada", "ben"], from = 2026-01-05T09:00:00, every = "1w" }]
+[schedules.secondary]
+timezone = "UTC"
+layers = [{ who = ["cy"], from = 2026-01-05T09:00:00, every = "1w" }]
+"""
+MONDAY = "2027-01-04 10:00"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory.toml").write_text(DIRECTORY)
+
+
+def run(*arguments: str, directory: str = "directory.toml") -> Result:
+    variables = {"NOTIFYFLOW_DIRECTORY": directory} if directory else {}
+    return CliRunner().invoke(app, ["oncall", *arguments], env={"COLUMNS": "200", **variables})
+
+
+def read(*arguments: str) -> Any:
+    ended = run(*arguments, "--json")
+    assert ended.exit_code == 0, ended.output
+    return json.loads(ended.stdout)
+
+
+def test_the_duty_of_all_schedules_is_shown_and_the_weeks_of_one():
+    every = run("show", "--at", f"{MONDAY}").output
+    assert "@primary    ada" in every
+    assert "Mon 2027-01-11 09:00 CET  ben" in every
+    assert "@secondary  cy" in every
+    (one,) = read("show", "@primary", "--at", MONDAY)
+    assert [each["people"] for each in one["shifts"]] == [["ada"], ["ben"], ["ada"], ["ben"], ["ada"]]
+    assert one["shifts"][1]["begins_at"] == "2027-01-11T08:00:00Z"
+    assert run("show", "@primary", "--at", MONDAY, "--weeks", "2").output.count("09:00 CET") == 6
+    assert run("next").output.splitlines()[2].split() == ["@secondary", "nobody", "else"]
+    assert len(read("next")) == 2
+
+
+def test_a_duty_is_taken_shown_and_given_back_by_processes_without_the_file():
+    (made,) = read("take", "@primary", "--until", "18:00", "--who", "cy", "--by", "dan")
+    assert (made["people"], made["made_by"], made["instead_of"]) == (["cy"], "dan", None)
+    shown = run("show", directory="").output
+    assert f"{made['id']}  @primary" in shown
+    assert "@primary    cy" in shown
+    assert "is as before" in run("cancel", made["id"], "--by", "ben", directory="").output
+    assert made["id"] not in run("show").output
+    assert isinstance(run("cancel", made["id"]).exception, OverrideNotFound)
+
+
+def test_somebody_is_covered_for_by_dates_in_their_own_zone():
+    covered = run("cover", "ada", "--with", "cy", "--from", "2027-01-05", "--until", "2027-01-05", "--by", "dan")
+    assert "@primary: cy for ada, from Tue 2027-01-05 00:00 JST until Wed 2027-01-06 00:00 JST" in covered.output
+    assert len(covered.output.splitlines()) == 2
+    (only,) = read("cover", "ada", "--with", "cy", "--until", "18:00", "--schedule", "@secondary")
+    assert only["schedule"] == "secondary"
+
+
+def test_two_shifts_are_swapped():
+    made = read("swap", "@primary", "2027-01-04 10:00", "2027-01-11 10:00")
+    assert [each["people"] for each in made] == [["ben"], ["ada"]]
+    assert read("show", "@primary", "--at", MONDAY, "--weeks", "0")[0]["on_duty"]["people"] == ["ben"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "where"),
+    [
+        (("show", "@none"), InvalidOverride, "schedule"),
+        (("show", "--at", "soon"), InvalidRequest, "--at"),
+        (("take", "@primary", "--until", "soon", "--who", "cy"), InvalidRequest, "--until"),
+        (("take", "@primary", "--until", "2026-01-05", "--who", "cy"), InvalidOverride, "--until"),
+        (("take", "@primary", "--until", "18:00", "--who", "zoe"), InvalidOverride, "people"),
+        (("take", "@none", "--until", "18:00"), InvalidOverride, "schedule"),
+        (("cover", "zoe", "--with", "cy", "--until", "18:00"), InvalidOverride, "instead_of"),
+        (("swap", "@primary", "2027-01-04", "soon"), InvalidRequest, "second"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error(arguments: tuple[str, ...], error: type[InvalidOverride], where: str):
+    found = run(*arguments).exception
+    assert isinstance(found, error)
+    assert [each.where for each in found.faults] == [where]
+
+
+def test_without_a_directory_there_are_no_schedules():
+    assert run("show", directory="").output == "The directory has no schedules.\n"
