@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import IncidentResolved as IncidentResolved
     from notifyflow.errors import InvalidAge as InvalidAge
     from notifyflow.errors import InvalidApiKey as InvalidApiKey
+    from notifyflow.errors import InvalidCalendar as InvalidCalendar
     from notifyflow.errors import InvalidDirectory as InvalidDirectory
     from notifyflow.errors import InvalidIncident as InvalidIncident
     from notifyflow.errors import InvalidInput as InvalidInput
@@ -137,14 +138,13 @@ _NAMES = {
     "notifyflow.core.views": "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally",
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault Fenced "
-        "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidDirectory InvalidIncident "
-        "InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause InvalidPolicy InvalidRequest InvalidScript "
-        "InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError "
-        "OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing ProviderError RecipientInUse "
-        "RecipientNotFound RecipientUnknown RefusedUsError RejectedCallback SchemaMismatch SetupOver StaleRow StorageError "
-        "StorageUnavailable TemporaryProviderError TooManyAddresses TooManyLogins TooManyRequests TooManyTests "
-        "UnknownOutcomeError UnreadableIncident UnreleasedSchema UnsuitableConnection UserExists UserNotFound "
-        "WrongEnvironment"
+        "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar InvalidDirectory "
+        "InvalidIncident InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause InvalidPolicy InvalidRequest "
+        "InvalidScript InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError "
+        "OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound "
+        "RecipientUnknown RefusedUsError RejectedCallback SchemaMismatch SetupOver StaleRow StorageError StorageUnavailable "
+        "TemporaryProviderError TooManyAddresses TooManyLogins TooManyRequests TooManyTests UnknownOutcomeError "
+        "UnreadableIncident UnreleasedSchema UnsuitableConnection UserExists UserNotFound WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
 }

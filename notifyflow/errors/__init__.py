@@ -33,6 +33,7 @@ from notifyflow.errors.incidents import RecipientUnknown as RecipientUnknown
 from notifyflow.errors.input import NAMED as NAMED
 from notifyflow.errors.input import Fault as Fault
 from notifyflow.errors.input import InvalidAge as InvalidAge
+from notifyflow.errors.input import InvalidCalendar as InvalidCalendar
 from notifyflow.errors.input import InvalidDirectory as InvalidDirectory
 from notifyflow.errors.input import InvalidIncident as InvalidIncident
 from notifyflow.errors.input import InvalidInput as InvalidInput

@@ -99,6 +99,10 @@ class InvalidDirectory(InvalidInput):
     """Raised when a directory file cannot be used: it is not TOML, or refers to unknown names."""
 
 
+class InvalidCalendar(InvalidInput):
+    """Raised when the calendar of a schedule cannot be used: it is invalid, too large, or says nothing of the duty."""
+
+
 class InvalidSettings(InvalidInput):
     """Raised when the settings do not allow a start."""
 
