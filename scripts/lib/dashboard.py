@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ from messages import INCIDENTS
 
 from notifyflow import Recipient
 from notifyflow.cli import serving
+from notifyflow.core.overrides import Wish
 from notifyflow.core.users import Role
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.testing import Driver
@@ -63,6 +65,7 @@ def dashboard(page: Browser) -> Iterator[tuple[str, str]]:
         variables = {"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": _OPERATIONS}
         with Driver(variables | {"NOTIFYFLOW_DIRECTORY": str(directory)}) as driver:
             incident_id = _let_happen(driver)
+            _take_over(driver)
             fold_all(driver.flow._deps)
             users = driver.flow.users()
             with serving.served(driver.flow.asgi(), web):
@@ -77,6 +80,22 @@ def dashboard(page: Browser) -> Iterator[tuple[str, str]]:
                 paths |= {"people": "people", "person": "people/ada", "oncall": "oncall", "health": "health?window=hour"}
                 for name, path in paths.items():
                     yield name, f"{url}/{path}"
+
+
+def _take_over(driver: Driver) -> None:
+    """Let Cleo cover for Ben for two days."""
+    oncall = driver.flow.oncall
+    begin = oncall.now() + timedelta(days=2)
+    oncall.change(
+        Wish(
+            people=("cleo",),
+            instead_of="ben",
+            schedules=("primary",),
+            begins_at=begin,
+            ends_at=begin + timedelta(days=2),
+            by="cleo",
+        )
+    )
 
 
 def _let_happen(driver: Driver) -> str:

@@ -1,26 +1,32 @@
-"""On call: who is on duty, until when, who is next, and the calendar of the next weeks."""
+"""On call: who is on duty, until when, who is next, and the calendar of the next weeks; responders change it for some time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
+from notifyflow.core.intake.local_times import read_time
 from notifyflow.core.intake.schedules import MARK
+from notifyflow.core.overrides import Wish, find_schedule
 from notifyflow.core.roster import Roster
-from notifyflow.core.schedules import Schedule, Shift, Why
+from notifyflow.core.schedules import Override, Schedule, Shift, Why
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.wording import text
+from notifyflow.errors import Fault, InvalidInput, OverrideNotFound
+from notifyflow.service.oncall import OnCall
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.duty_calendar import Day, Name, joined, span_at, weeks
-from notifyflow.web.dashboard.visitors import Admit
+from notifyflow.web.dashboard.visitors import Admit, Form, form_of
 
 _MOST_CALENDARS = 6
 """How many calendars the page shows at once."""
+Chosen = Annotated[str, Query(max_length=255)]
 _WHY = {Why.LAYER: "", Why.CALENDAR: "by its calendar", Why.OVERRIDE: "by an override", Why.NOBODY: ""}
 
 
@@ -50,6 +56,27 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An override, as the page shows it.
+
+    Attributes:
+        id: Its id.
+        people: Who is on duty.
+        instead_of: Whose duty it is otherwise; empty for whoever has it.
+        begins: When it begins, in the schedule's zone.
+        ends: When it ends.
+        by: Who made it.
+    """
+
+    id: str
+    people: str
+    instead_of: str
+    begins: str
+    ends: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rota:
     """A schedule, as the page shows it.
 
@@ -59,6 +86,7 @@ class Rota:
         now: The duty now.
         next: The duty after it; None if nothing changes in the time that the calendar shows.
         weeks: The days of its calendar, by week; empty if only the others' are shown.
+        overrides: The overrides that have not ended, by their begin.
     """
 
     name: str
@@ -66,6 +94,7 @@ class Rota:
     now: Held
     next: Held | None
     weeks: tuple[tuple[Day, ...], ...]
+    overrides: tuple[Change, ...]
 
 
 def router(context: Context) -> APIRouter:
@@ -74,24 +103,74 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("/oncall")
     def show(
-        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
-        request: Request,
-        schedule: Annotated[str, Query(max_length=255)] = "",
+        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request, schedule: Chosen = ""
     ) -> Response:
-        return _page(context, visitor, request, chosen=schedule)
+        return _page(context, visitor, request, schedule)
+
+    @routes.post("/oncall")
+    def act(
+        visitor: Annotated[Visitor, Depends(Admit(context, Role.RESPONDER))], request: Request, schedule: Chosen = ""
+    ) -> Response:
+        if visitor.namespaces is not None:
+            raise HTTPException(403, "Who is on duty is changed by those who see all namespaces; you see some of them.")
+        try:
+            _change(context.service.oncall, visitor, form_of(request))
+        except InvalidInput as error:
+            return _page(context, visitor, request, schedule, faults=error.faults, status=422)
+        except OverrideNotFound:
+            gone = Fault("override", "it has ended, or was cancelled before", "Look at what is left of it")
+            return _page(context, visitor, request, schedule, faults=(gone,), status=409)
+        return respond.redirect(f"oncall?{urlencode({'schedule': schedule})}" if schedule else "oncall")
 
     return routes
 
 
-def _page(context: Context, visitor: Visitor, request: Request, *, chosen: str) -> Response:
+def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
+    """Cancel an override, or make one: of the whole duty, or of the duty of one person.
+
+    Raises:
+        InvalidInput: When it cannot be done.
+        OverrideNotFound: When there is no such override to cancel.
+    """
+    if override_id := form.get("cancel"):
+        oncall.cancel(override_id, by=visitor.by)
+        return
+    name, now = form.get("schedule", ""), oncall.now()
+    zone = ZoneInfo(find_schedule(oncall.roster(), name).timezone)
+    begins_at = read_time(form["from"], zone, where="from", after=now) if form.get("from") else None
+    oncall.change(
+        Wish(
+            schedules=(name,),
+            people=tuple(filter(None, (form.get("who", "").strip(),))),
+            instead_of=form.get("instead_of", "").strip(),
+            begins_at=begins_at,
+            ends_at=read_time(form.get("until", ""), zone, where="until", after=begins_at or now),
+            by=visitor.by,
+        )
+    )
+
+
+def _page(
+    context: Context, visitor: Visitor, request: Request, chosen: str, *, faults: Sequence[Fault] = (), status: int = 200
+) -> Response:
     if visitor.namespaces is not None:
         return respond.page(request, visitor, "oncall.html", {"is_seen": False})
     roster, now = context.service.rosters.current(), context.access.now()
+    people = roster.directory.recipients
     if chosen and chosen not in roster.directory.schedules:
         raise HTTPException(404, "There is no schedule of this name.")
     drawn = [chosen] if chosen else sorted(roster.directory.schedules)[:_MOST_CALENDARS]
-    values = {"is_seen": True, "chosen": chosen, "rotas": list(_rotas(roster, now, drawn))}
-    return respond.page(request, visitor, "oncall.html", values)
+    values = {
+        "is_seen": True,
+        "chosen": chosen,
+        "rotas": list(_rotas(roster, now, drawn)),
+        "people": sorted((each.id, each.name or each.id) for each in people.values()),
+        "may_act": visitor.may(Role.RESPONDER),
+        "me": visitor.recipient_id if visitor.recipient_id in people else "",
+        "faults": faults,
+        "typed": form_of(request) if faults else {},
+    }
+    return respond.page(request, visitor, "oncall.html", values, status=status)
 
 
 def _rotas(roster: Roster, now: datetime, drawn: Sequence[str]) -> Iterator[Rota]:
@@ -112,6 +191,25 @@ def rota(roster: Roster, schedule: Schedule, now: datetime, *, is_drawn: bool) -
         now=_held(roster, current, zone, span.ends_at),
         next=_held(roster, later[0], zone, span.ends_at) if later else None,
         weeks=weeks(shifts, span, name_of) if is_drawn else (),
+        overrides=tuple(_changes(roster, schedule, now, name_of)) if is_drawn else (),
+    )
+
+
+def _changes(roster: Roster, schedule: Schedule, now: datetime, name_of: Name) -> Iterator[Change]:
+    zone = ZoneInfo(schedule.timezone)
+    left = [each for each in roster.overrides if each.schedule == schedule.name and each.ends_at > now]
+    for each in sorted(left, key=lambda override: (override.begins_at, override.id)):
+        yield _written(each, zone, name_of)
+
+
+def _written(override: Override, zone: ZoneInfo, name_of: Name) -> Change:
+    return Change(
+        id=override.id,
+        people=text.listed([name_of(each) for each in override.people]),
+        instead_of=name_of(override.instead_of) if override.instead_of else "",
+        begins=text.moment(override.begins_at, zone),
+        ends=text.moment(override.ends_at, zone),
+        by=name_of(override.made_by),
     )
 
 

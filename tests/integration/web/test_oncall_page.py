@@ -132,3 +132,85 @@ def test_who_sees_some_namespaces_only_does_not_see_the_directory(system: System
     page = system.visit(namespaces=frozenset({"web"})).get("/oncall").text
     assert "shown to those who see all namespaces" in page
     assert "Ben" not in page
+
+
+# -- changes
+
+
+def overrides(system: System) -> list[tuple[str, tuple[str, ...], str, str]]:
+    found = system.flow.oncall.roster().overrides
+    return [(each.schedule, each.people, each.instead_of, each.made_by) for each in found]
+
+
+def test_a_responder_takes_the_duty_until_a_time_in_the_zone_of_the_schedule(system: System) -> None:
+    browser = system.visit(name="grace", recipient_id="ada")
+    assert 'name="who" value="ada"' in browser.get("/oncall").text
+    sent = browser.send("/oncall", schedule="primary", who="ada", until="2026-11-25T18:00")
+    assert (sent.status_code, sent.headers["location"]) == (303, "oncall")
+    assert overrides(system) == [("primary", ("ada",), "", "ada")]
+    page = browser.get("/oncall").text
+    said = words(page)
+    assert "Ada &lt;b&gt; until Wed 25 Nov 18:00 CET (17:00 UTC), by an override" in said
+    assert "Ada &lt;b&gt; instead of whoever is on duty, from Wed 25 Nov 04:00 CET" in said
+    assert "⇄ override" in said
+
+
+def test_a_responder_covers_for_somebody_and_stays_with_the_schedule(system: System) -> None:
+    browser = system.visit()
+    form = {"schedule": "primary", "who": "cy", "instead_of": "ben", "from": "2026-11-26T09:00", "until": "2026-11-27T09:00"}
+    sent = browser.send("/oncall?schedule=primary", **form)
+    assert sent.headers["location"] == "oncall?schedule=primary"
+    assert overrides(system) == [("primary", ("cy",), "ben", "responder")]
+    assert "Ben until Thu 26 Nov 09:00 CET (08:00 UTC)" in words(browser.get("/oncall").text)
+
+
+def test_an_override_is_cancelled_once(system: System) -> None:
+    browser = system.visit()
+    browser.send("/oncall", schedule="primary", who="ada", until="2026-11-25T18:00")
+    (override,) = re.findall(r'name="cancel" value="(\w+)"', browser.get("/oncall").text)
+    assert browser.send("/oncall", cancel=override).status_code == 303
+    assert overrides(system) == []
+    again = browser.send("/oncall", cancel=override)
+    assert again.status_code == 409
+    assert "it has ended, or was cancelled before" in again.text
+
+
+REFUSED: list[tuple[dict[str, str], str]] = [
+    ({"schedule": "primary", "who": "<b>eve", "until": "2026-11-25T18:00"}, "&lt;b&gt;eve"),
+    ({"schedule": "primary", "who": "", "until": "2026-11-25T18:00"}, "it is empty"),
+    ({"schedule": "primary", "who": "ada", "until": "2026-11-25T03:00"}, "it has passed"),
+    ({"schedule": "primary", "who": "ada", "until": "tomorrow"}, "it is not a time"),
+    ({"schedule": "primary", "who": "ada", "from": "now", "until": "2026-11-25T18:00"}, "it is not a time"),
+    ({"schedule": "primary", "who": "ada", "instead_of": "ada", "until": "2026-11-25T18:00"}, "their own substitute"),
+    ({"schedule": "none", "who": "ada", "until": "2026-11-25T18:00"}, "none"),
+    ({}, "schedule"),
+]
+
+
+def test_what_cannot_be_done_is_said_beside_what_was_typed(system: System) -> None:
+    browser = system.visit()
+    for form, said in REFUSED:
+        refused = browser.send("/oncall", **form)
+        assert refused.status_code == 422, form
+        assert said in refused.text, form
+        assert '<ul class="fault" role="alert">' in refused.text
+        assert "<b>" not in refused.text
+        assert ("open>" in refused.text) == (form.get("schedule") == "primary"), form
+        assert 'id="live"' not in refused.text
+    assert overrides(system) == []
+
+
+def test_a_viewer_only_looks(system: System) -> None:
+    system.visit().send("/oncall", schedule="primary", who="ada", until="2026-11-25T18:00")
+    viewer = system.visit(Role.VIEWER)
+    page = viewer.get("/oncall").text
+    assert "instead of whoever is on duty" in words(page)
+    assert "<form" not in page.partition("<main")[2]
+    assert viewer.send("/oncall", schedule="primary", who="ben", until="2026-11-25T18:00").status_code == 403
+
+
+def test_who_sees_some_namespaces_only_changes_no_duty(system: System) -> None:
+    browser = system.visit(namespaces=frozenset({"web"}))
+    refused = browser.send("/oncall", schedule="primary", who="ada", until="2026-11-25T18:00")
+    assert refused.status_code == 403
+    assert overrides(system) == []
