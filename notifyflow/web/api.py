@@ -65,8 +65,8 @@ KnownIn = Annotated[
     str | None,
     Query(max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."),
 ]
-_act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
-_ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
+act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
+ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
 
 
 class Listing(BaseModel):
@@ -280,10 +280,10 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         "/incidents/{incident_id}/acknowledge",
         tags=["acts"],
         summary="Acknowledge an incident",
-        responses=_ACT_REFUSALS,
+        responses=ACT_REFUSALS,
         openapi_extra=request_body(ActRequest, is_required=False),
     )
-    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
+    def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> StoppedResponse:
         """Acknowledge an incident; its queued notifications are cancelled. Scope: `operate`."""
         return _stop(context, context.service.acknowledge, incident_id, caller, body)
 
@@ -291,10 +291,10 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         "/incidents/{incident_id}/resolve",
         tags=["acts"],
         summary="Resolve an incident",
-        responses=_ACT_REFUSALS,
+        responses=ACT_REFUSALS,
         openapi_extra=request_body(ActRequest, is_required=False),
     )
-    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> StoppedResponse:
+    def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> StoppedResponse:
         """Resolve an incident; the same key then opens a new one. Scope: `operate`."""
         return _stop(context, context.service.resolve, incident_id, caller, body)
 
@@ -313,10 +313,10 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         "/incidents/{incident_id}/page-again",
         tags=["acts"],
         summary="Page a recipient again",
-        responses={**_ACT_REFUSALS, **refusals(409)},
+        responses={**ACT_REFUSALS, **refusals(409)},
         openapi_extra=request_body(PageAgainRequest),
     )
-    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, _act_body]) -> ActResponse:
+    def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> ActResponse:
         """Start a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
         _find(context, caller, incident_id)

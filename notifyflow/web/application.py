@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError
 from notifyflow.log import get_logger
-from notifyflow.web import acknowledge, api, callbacks, health, home, integrations, metrics, openapi, pages, problems
+from notifyflow.web import acknowledge, api, callbacks, duty, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets, incident, incidents, login, messages, oncall, people, respond
@@ -47,6 +47,7 @@ def build(context: Context) -> FastAPI:
         application.include_router(pages_of, include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))
     application.include_router(api.router(context, bulkhead))
+    application.include_router(duty.router(context))
     application.include_router(health.router(context))
     application.include_router(metrics.router(context), include_in_schema=False)
 

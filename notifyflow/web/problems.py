@@ -25,6 +25,7 @@ KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.InvalidApiKey: (401, "invalid-api-key", "The API key is invalid"),
     errors.MissingScope: (403, "missing-scope", "The API key does not have the scope"),
     errors.RecipientNotFound: (404, "no-such-recipient", "The incident has no such recipient"),
+    errors.OverrideNotFound: (404, "no-such-override", "No such change of a duty is in force or to come"),
     errors.IncidentResolved: (409, "incident-resolved", "The incident is resolved"),
     errors.InvalidInput: (422, "invalid", "The request is invalid"),
     errors.IdempotencyMismatch: (422, "idempotency-mismatch", "The idempotency key belongs to another request"),
@@ -84,7 +85,7 @@ def respond_invalid(_request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> str:
     """Return all methods of a path (RFC 9110, section 10.2.1); the framework names only those of the first route."""
     routes = request.app.routes
-    tried = ((method, {**request.scope, "method": method}) for method in ("GET", "POST"))
+    tried = ((method, {**request.scope, "method": method}) for method in ("GET", "POST", "DELETE"))
     return ", ".join(method for method, scope in tried if any(route.matches(scope)[0] is Match.FULL for route in routes))
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
+from notifyflow.core.duty_documents import DutyDocument
 from notifyflow.core.intake import validation
 from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.model import NotificationState, Notified, Severity
@@ -110,7 +111,18 @@ class PageAgainRequest(ActRequest):
     recipient: str = Field(description="The recipient's id.")
 
 
-REQUESTS = (NewIncident, ActRequest, PageAgainRequest)
+class DutyChangeRequest(ActRequest):
+    """Who is on duty in a schedule for some time."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"people": ["ada"], "ends_at": "2026-12-24T18:00:00+01:00"}]})
+
+    people: list[str] = Field(description="Who is to be on duty, by recipient id.", min_length=1)
+    instead_of: str | None = Field(None, description="The one person whose duty they take; by default, the whole duty.")
+    begins_at: AwareDatetime | None = Field(None, description="From when on; by default, now.")
+    ends_at: AwareDatetime = Field(description="Until when; at most a year later.")
+
+
+REQUESTS = (NewIncident, ActRequest, PageAgainRequest, DutyChangeRequest)
 """The schemas of bodies that are parsed by hand."""
 
 
@@ -147,6 +159,12 @@ class MessageListResponse(BaseModel):
     searched_to: datetime | None = Field(
         description="How far back a filter without an index has searched, if the page is not full for that reason."
     )
+
+
+class DutyListResponse(BaseModel):
+    """Who is on duty, in each schedule."""
+
+    schedules: list[DutyDocument]
 
 
 class ActResponse(Document):

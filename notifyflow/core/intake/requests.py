@@ -6,6 +6,7 @@ A submission is read as far as possible; its faults go along, and are reported w
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, parsed
@@ -60,6 +61,23 @@ class Page(Act):
     recipient: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyChange(Act):
+    """A request to change the duty of a schedule for some time.
+
+    Attributes:
+        people: Who is to be on duty, by recipient id.
+        instead_of: The one person whose duty they take; empty for the whole duty.
+        begins_at: From when on; None from now on.
+        ends_at: Until when.
+    """
+
+    people: tuple[str, ...]
+    instead_of: str = ""
+    begins_at: datetime | None = None
+    ends_at: datetime
+
+
 OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "policy": TEXT, "strict": FLAG}
 
 
@@ -72,6 +90,7 @@ _INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, "recipients": RECIPIENT
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
 _ACT: Codec[Act] = codec_of(Act)
 _PAGE: Codec[Page] = codec_of(Page)
+_DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)
 
 
 def read_incident(document: str) -> Submission:
@@ -138,6 +157,24 @@ def read_page(document: str) -> Page:
         InvalidRequest: With all its faults.
     """
     return _act(_PAGE, document)
+
+
+def read_duty_change(document: str) -> DutyChange:
+    """Read a request to change the duty of a schedule.
+
+    Raises:
+        UnreadableIncident: When it is not valid JSON.
+        InvalidRequest: With all its faults.
+    """
+    change = _act(_DUTY_CHANGE, document)
+    faults = tuple(
+        Fault(name, "it has no offset from UTC", "Add one, as in 2026-11-25T03:14:00+01:00")
+        for name, at in (("begins_at", change.begins_at), ("ends_at", change.ends_at))
+        if at is not None and at.tzinfo is None
+    )
+    if faults:
+        raise InvalidRequest(faults)
+    return change
 
 
 def _act(codec: Codec[T], document: str) -> T:

@@ -21,19 +21,25 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
 from notifyflow.core.links import sign as sign_link
 from notifyflow.core.model import Incident, Recipient
-from notifyflow.core.namespaces import SHARED
+from notifyflow.core.namespaces import ALL, SHARED
+from notifyflow.core.overrides import Wish
 from notifyflow.core.users import Role
 from notifyflow.settings import Settings
 from notifyflow.web.dashboard import assets
 from notifyflow.web.dashboard.visitors import Admit
 from tests.asgi import Client
-from tests.builders import CountingIds, HandClock
+from tests.builders import START, CountingIds, HandClock
 from tests.integration.web.test_api import SilentBell
 from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
 from tests.integration.web.test_ways import sign as sign_press
 from tests.servers.sns import Sns, body_of, sns
 
 Route = tuple[str, str]
+DIRECTORY = """
+recipients.ben = {}
+default.to = ["ben"]
+schedules.primary = { ical = "https://calendar.example.com/oncall.ics" }
+"""
 URL = "https://notify.example"
 KEYS = {"right": "k" * 32, "wrong": "x" * 32}
 TOKENS = {"right": "t" * 32, "wrong": "x" * 32}
@@ -41,6 +47,7 @@ SECRETS = {"right": "s" * 32, "wrong": "x" * 32}
 BODIES: Mapping[str, dict[str, Any]] = {
     "/v1/incidents": {"key": "new", "title": "down", "recipients": [{"id": "ben", "email": "ben@example.com"}]},
     "/v1/incidents/{incident_id}/page-again": {"recipient": "ada"},
+    "/v1/oncall/{schedule}/overrides": {"people": ["ben"], "ends_at": (START + timedelta(days=300)).isoformat()},
     "/v1/alertmanager": {"alerts": [{"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "f"}]},
     "/v1/cloudevents": {"id": "1", "source": "s", "type": "disk.full", "subject": "db"},
     "/v2/enqueue": {"event_action": "trigger", "dedup_key": "d", "payload": {"summary": "down"}},
@@ -56,12 +63,21 @@ class System:
     clock: HandClock
     database: Path
     incident_id: str
+    override_id: str
     amazon: Sns
 
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:
         if method == "POST" and "content" not in values:
             values.setdefault("json", BODIES.get(path, {}))
-        there = path.format(incident_id=self.incident_id, recipient_id="ada", provider="twilio", channel="sms", attempt_id="a1")
+        there = path.format(
+            incident_id=self.incident_id,
+            recipient_id="ada",
+            provider="twilio",
+            channel="sms",
+            attempt_id="a1",
+            schedule="primary",
+            override_id=self.override_id,
+        )
         return self.client.request(method, there, **values)
 
     def key(self, scope: Scope, credential: str) -> str:
@@ -70,7 +86,10 @@ class System:
             return ""
         scopes = set(Scope) - {scope} if credential == "wrong scope" else {scope}
         key, presented = self.flow.access().create(
-            "a", scopes, valid_for=timedelta(hours=1) if credential == "expired" else None, namespace=SHARED
+            "a",
+            scopes,
+            valid_for=timedelta(hours=1) if credential == "expired" else None,
+            namespace=ALL if scopes == {Scope.OPERATE} else SHARED,
         )
         if credential == "revoked":
             self.flow.access().revoke(key.id)
@@ -93,8 +112,10 @@ class System:
 def opened(template: Path, folder: Path) -> Iterator[System]:
     """Configure every integration and callback, on a copy of an empty database."""
     database = shutil.copy(template, folder / "notifyflow.db")
+    (folder / "directory.toml").write_text(DIRECTORY)
     with sns(folder) as amazon:
         variables = {
+            "NOTIFYFLOW_DIRECTORY": str(folder / "directory.toml"),
             **amazon.settings,
             "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{database}",
             "NOTIFYFLOW_PUBLIC_URL": URL,
@@ -110,7 +131,9 @@ def opened(template: Path, folder: Path) -> Iterator[System]:
         clock = HandClock()
         with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
             done = flow.notify(Incident(key="db-1", title="the lost orders db"), [Recipient(id="ada", email="ada@example.com")])
-            yield System(flow, Client(flow.asgi()), clock, database, done.incident_id, amazon)
+            wish = Wish(people=("ben",), ends_at=clock.now() + timedelta(days=300), by="ben")
+            (made,) = flow.oncall.change(wish)
+            yield System(flow, Client(flow.asgi()), clock, database, done.incident_id, made.id, amazon)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,26 @@ import pytest
 
 from notifyflow.core.intake import requests
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENT_FIELDS
-from notifyflow.core.intake.requests import Act, Page, Submission, read_act, read_page, read_submission
-from notifyflow.web.schemas import ActRequest, NewIncident, NewRecipient, PageAgainRequest
+from notifyflow.core.intake.requests import (
+    Act,
+    DutyChange,
+    Page,
+    Submission,
+    read_act,
+    read_duty_change,
+    read_page,
+    read_submission,
+)
+from notifyflow.web.schemas import ActRequest, DutyChangeRequest, NewIncident, NewRecipient, PageAgainRequest
 from tests.asgi import Client
 from tests.published import Publication
 
-READERS = {"NewIncident": read_submission, "ActRequest": read_act, "PageAgainRequest": read_page}
+READERS = {
+    "NewIncident": read_submission,
+    "ActRequest": read_act,
+    "PageAgainRequest": read_page,
+    "DutyChangeRequest": read_duty_change,
+}
 
 
 @pytest.fixture
@@ -25,6 +39,7 @@ def test_the_fields_that_are_published_are_those_that_are_read():
     assert set(NewRecipient.model_fields) == {"id", *RECIPIENT_FIELDS}
     assert set(ActRequest.model_fields) == set(Act.__dataclass_fields__)
     assert set(PageAgainRequest.model_fields) == set(Page.__dataclass_fields__)
+    assert set(DutyChangeRequest.model_fields) == set(DutyChange.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("name", READERS)
