@@ -86,14 +86,16 @@ def compose(
         bell=bell,
         warnings=warnings,
     )
+    use_cases = UseCases(deps, runtime.report, prepare=database.prepare)
     service = Service(
         used_store,
-        UseCases(deps, runtime.report, prepare=database.prepare),
+        use_cases,
         policies=configuration.policies,
         directory=settings.directory,
         explain=meanings(loaded),
         unknown_addresses_a_minute=settings.unknown_addresses_a_minute,
     )
+    runtime.attend(use_cases, service.rosters)
     FORKED.add(service)
     return Parts(
         store=used_store,

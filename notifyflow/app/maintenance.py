@@ -9,7 +9,7 @@ from notifyflow.app.database import Database
 from notifyflow.core.audit import Finding
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidAge
-from notifyflow.pipeline import users
+from notifyflow.pipeline import overrides, users
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.forget import forget
@@ -153,6 +153,7 @@ class Maintenance:
         while strays := prune_strays(self._deps, before=before):
             yield strays
         prune_policies(self._deps)
+        overrides.prune(self._deps, before=before)
         users.prune(self._deps.transactions, now=self._deps.clock.now())
 
     def _open(self) -> Dependencies:

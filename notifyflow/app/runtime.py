@@ -15,6 +15,7 @@ from notifyflow.app.forks import FORKED
 from notifyflow.app.others import Others, observe
 from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
+from notifyflow.channels.calendars import CalendarClient
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.registry import load
 from notifyflow.channels.sqs import FeedbackQueue
@@ -25,10 +26,13 @@ from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.log import get_logger
 from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.service.roster import Rosters
+from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.engine.broker import BrokerBell, Doorbell
+    from notifyflow.engine.calendar_poller import CalendarPoller
     from notifyflow.engine.engine import EmbeddedEngine
 
 _log = get_logger("notifyflow.app")
@@ -80,6 +84,7 @@ class Runtime:
         self._owns_store = owns_store
         self._bell = bell
         self._warnings = warnings
+        self._duty: tuple[UseCases, Rosters] | None = None
         self._begin()
         FORKED.add(self)
 
@@ -87,6 +92,10 @@ class Runtime:
     def is_embedded(self) -> bool:
         """Whether this process delivers by itself."""
         return self._bell is None and self._settings.is_embedded
+
+    def attend(self, use_cases: UseCases, rosters: Rosters) -> None:
+        """Keep the roster up to date from the start on."""
+        self._duty = use_cases, rosters
 
     def start(self) -> None:
         """Start to deliver in this process, once; see ``NotifyFlow.start``."""
@@ -107,6 +116,7 @@ class Runtime:
                 places=self._settings.concurrent_sends,
                 heartbeat=self._make_heartbeat(),
                 queue=FeedbackQueue.from_settings(self._settings),
+                calendars=self._make_calendars(),
             )
             self._engine.start()
             atexit.register(self.close)
@@ -131,6 +141,7 @@ class Runtime:
             bell=self._bell,
             heartbeat=self._make_heartbeat(),
             queue=FeedbackQueue.from_settings(self._settings),
+            calendars=self._make_calendars(),
         )
         broker.add_middleware(engine)
         return broker
@@ -222,6 +233,13 @@ class Runtime:
         if monitor is None:
             return None
         return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))
+
+    def _make_calendars(self) -> "CalendarPoller | None":
+        from notifyflow.engine.calendar_poller import CalendarPoller
+
+        if self._duty is None:
+            return None
+        return CalendarPoller(CalendarClient(self._settings), *self._duty)
 
     def _drain(self) -> None:
         horizon = self._deps.clock.now() + timedelta(seconds=self._settings.drain_s)

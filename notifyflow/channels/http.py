@@ -61,7 +61,7 @@ class HttpResponse:
     Attributes:
         status: The HTTP status.
         headers: Case-insensitive, from ``requests``.
-        body: At most 64 KiB, or 1 MiB of a list; less if the connection broke.
+        body: At most 64 KiB, or as much of a list as was asked for; less if the connection broke.
     """
 
     status: int
@@ -172,9 +172,10 @@ class Http:
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
+        limit_bytes: int = _LONGEST_LIST_BYTES,
     ) -> HttpResponse:
-        """Get once, and read at most 1 MiB of the response; see ``post`` for what is raised."""
-        return self._request("GET", url, headers, limit_bytes=_LONGEST_LIST_BYTES, params=query, auth=auth)
+        """Get once, and read at most ``limit_bytes`` of the response, 1 MiB by default; see ``post`` for what is raised."""
+        return self._request("GET", url, headers, limit_bytes=limit_bytes, params=query, auth=auth)
 
     def _request(
         self, method: str, url: str, headers: Mapping[str, str] | None, *, limit_bytes: int = _LIMIT_BYTES, **arguments: Any

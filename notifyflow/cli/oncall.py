@@ -211,21 +211,10 @@ def _show_shifts(duty: Duty) -> None:
 
 
 def _show_overrides(overrides: Sequence[tuple[Override, tzinfo]]) -> None:
-    if not overrides:
-        return
-    table = Table("Override", "Schedule", "From", "Until", "On duty", "Instead of", "By", box=None, pad_edge=False)
+    if overrides:
+        screen.out.print("\nOverrides:")
     for each, zone in overrides:
-        table.add_row(
-            each.id,
-            Text(MARK + each.schedule),
-            _time(each.begins_at, zone),
-            _time(each.ends_at, zone),
-            Text(screen.plain(listed(each.people))),
-            Text(screen.plain(each.instead_of)),
-            Text(screen.plain(each.made_by)),
-        )
-    screen.out.print()
-    screen.out.print(table)
+        _show_override(each, zone)
 
 
 def _show_made(made: Sequence[Override], zone: tzinfo, *, as_json: bool) -> None:
@@ -233,10 +222,15 @@ def _show_made(made: Sequence[Override], zone: tzinfo, *, as_json: bool) -> None
         screen.print_json([OverrideDocument.of(each) for each in made])
         return
     for each in made:
-        people = listed(each.people) + (f" for {each.instead_of}" if each.instead_of else "")
-        period = f"from {_time(each.begins_at, zone)} until {_time(each.ends_at, zone)}"
-        line = f"{MARK}{each.schedule}: {people}, {period} ({each.id})"
-        screen.out.print(screen.plain(line), markup=False, soft_wrap=True)
+        _show_override(each, zone)
+
+
+def _show_override(each: Override, zone: tzinfo) -> None:
+    """Print an override on one line, with its id at the end."""
+    people = listed(each.people) + (f" for {each.instead_of}" if each.instead_of else "")
+    period = f"from {_time(each.begins_at, zone)} until {_time(each.ends_at, zone)}"
+    line = f"{MARK}{each.schedule}: {people}, {period}, by {each.made_by} ({each.id})"
+    screen.out.print(screen.plain(line), markup=False, soft_wrap=True)
 
 
 def _print(table: Table, found: Sequence[Duty]) -> None:

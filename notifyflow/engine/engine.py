@@ -13,6 +13,7 @@ from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
+from notifyflow.engine.calendar_poller import CalendarPoller
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.folder import Folder
@@ -46,6 +47,7 @@ class Engine:
         is_alone: Whether rings end with the process: earlier ones are then rung again at once.
         heartbeat: Pings an outside monitor, or None.
         queue: The queue to which providers send receipts, or None.
+        calendars: Keeps the roster up to date, or None.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Engine:
         is_alone: bool = False,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
+        calendars: CalendarPoller | None = None,
     ) -> None:
         self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, Recaller(channels, deps.delivery))
         self._broker = broker
@@ -78,6 +81,7 @@ class Engine:
         self._heartbeat = heartbeat
         self._status_poller = StatusPoller(deps, channels, self.reporter)
         self._poller = Poller(queue, deps, self.reporter) if queue else None
+        self._calendars = calendars
         self._sweeper = Sweeper(deps.clock, self._sweep, lambda: next_wake_at(deps), deps.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
 
@@ -93,6 +97,8 @@ class Engine:
         self._status_poller.start()
         if self._poller is not None:
             self._poller.start()
+        if self._calendars is not None:
+            self._calendars.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
 
@@ -105,6 +111,8 @@ class Engine:
         if self._poller is not None:
             self._poller.stop()
         self._status_poller.stop()
+        if self._calendars is not None:
+            self._calendars.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()
 
@@ -162,6 +170,7 @@ class EmbeddedEngine:
         places: int,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
+        calendars: CalendarPoller | None = None,
     ) -> None:
         broker = EmbeddedBroker(middleware=[])
         self._engine = Engine(
@@ -173,6 +182,7 @@ class EmbeddedEngine:
             is_alone=True,
             heartbeat=heartbeat,
             queue=queue,
+            calendars=calendars,
         )
         self._worker = Worker(broker, worker_threads=with_reserve(places), worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
@@ -203,9 +213,18 @@ class EngineMiddleware(Middleware):
         bell: Bell | None = None,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
+        calendars: CalendarPoller | None = None,
     ) -> None:
         self._engine = Engine(
-            broker, deps, channels, send_budget=send_budget, places=places, bell=bell, heartbeat=heartbeat, queue=queue
+            broker,
+            deps,
+            channels,
+            send_budget=send_budget,
+            places=places,
+            bell=bell,
+            heartbeat=heartbeat,
+            queue=queue,
+            calendars=calendars,
         )
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:

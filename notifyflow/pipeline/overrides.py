@@ -1,5 +1,7 @@
 """Changes who is on duty for some time; incidents that are open stay with whom they page already."""
 
+from datetime import datetime
+
 from notifyflow.core.overrides import Swap, Wish, plan
 from notifyflow.core.schedules import Override
 from notifyflow.errors import OverrideNotFound
@@ -43,3 +45,13 @@ def cancel(deps: Dependencies, override_id: str, *, by: str) -> Override:
         return found.override
 
     return deps.transactions.run(body)
+
+
+def prune(deps: Dependencies, *, before: datetime) -> None:
+    """Delete the overrides that ended before an instant."""
+
+    def body(ledger: Ledger) -> None:
+        ledger.roster.lock()
+        ledger.roster.prune_overrides(before=before)
+
+    deps.transactions.run(body)

@@ -32,7 +32,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str, directory: str = "directory.toml") -> Result:
     variables = {"NOTIFYFLOW_DIRECTORY": directory} if directory else {}
-    return CliRunner().invoke(app, ["oncall", *arguments], env={"COLUMNS": "200", **variables})
+    return CliRunner().invoke(app, ["oncall", *arguments], env=variables)
 
 
 def read(*arguments: str) -> Any:
@@ -58,7 +58,7 @@ def test_a_duty_is_taken_shown_and_given_back_by_processes_without_the_file():
     (made,) = read("take", "@primary", "--until", "18:00", "--who", "cy", "--by", "dan")
     assert (made["people"], made["made_by"], made["instead_of"]) == (["cy"], "dan", None)
     shown = run("show", directory="").output
-    assert f"{made['id']}  @primary" in shown
+    assert f"by dan ({made['id']})" in shown
     assert "@primary    cy" in shown
     assert "is as before" in run("cancel", made["id"], "--by", "ben", directory="").output
     assert made["id"] not in run("show").output
@@ -71,6 +71,12 @@ def test_somebody_is_covered_for_by_dates_in_their_own_zone():
     assert len(covered.output.splitlines()) == 2
     (only,) = read("cover", "ada", "--with", "cy", "--until", "18:00", "--schedule", "@secondary")
     assert only["schedule"] == "secondary"
+
+
+def test_overrides_that_ended_long_ago_are_pruned_with_what_was_resolved_long_ago():
+    read("take", "@primary", "--until", "18:00", "--who", "cy")
+    assert CliRunner().invoke(app, ["prune", "--older-than", "1d"]).exit_code == 0
+    assert len(read("show", "@primary")[0]["overrides"]) == 1
 
 
 def test_two_shifts_are_swapped():

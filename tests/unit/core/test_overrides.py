@@ -93,6 +93,33 @@ def test_a_swap_leaves_everybody_as_many_shifts_as_before(first: int, second: in
         assert faults(wanted)[0][0] == "second"
 
 
+INSTANTS = st.integers(-100, 400).map(lambda quarters: NOW + quarters * HOUR / 4)
+PEOPLE = st.lists(st.sampled_from(["ada", "ben", "cy"]), min_size=1, max_size=2, unique=True).map(tuple)
+
+
+@given(PEOPLE, st.integers(0, 200), st.integers(1, 200), INSTANTS)
+def test_a_taken_duty_is_that_of_its_people_within_its_time_and_as_before_otherwise(
+    people: tuple[str, ...], begin: int, length: int, at: datetime
+):
+    begins_at, ends_at = NOW + begin * HOUR / 4, NOW + (begin + length) * HOUR / 4
+    roster = after(wish(*people, begins_at=begins_at, ends_at=ends_at))
+    assert on_duty(roster, at) == (people if begins_at <= at < ends_at else on_duty(ROSTER, at))
+
+
+@given(st.sampled_from(["ada", "ben", "cy"]), PEOPLE, st.integers(1, 200), INSTANTS)
+def test_somebody_who_is_covered_for_is_not_on_duty_and_nobody_else_is_sent_home(
+    away: str, people: tuple[str, ...], length: int, at: datetime
+):
+    if away in people:
+        return
+    ends_at = NOW + length * HOUR / 4
+    before, now = on_duty(ROSTER, at), on_duty(after(wish(*people, instead_of=away, ends_at=ends_at)), at)
+    if NOW <= at < ends_at and away in before:
+        assert set(now) == set(before) - {away} | set(people)
+    else:
+        assert now == before
+
+
 def test_every_fault_of_a_wish_is_named():
     wrong = wish("zoe", schedules=("@primar",), instead_of="kim", ends_at=NOW, by=" ")
     assert [where for where, _ in faults(wrong)] == ["schedule", "people", "instead_of", "until", "by"]

@@ -1,0 +1,109 @@
+"""Keeps the roster up to date: reads the directory's file of this process, and fetches the calendars of schedules.
+
+It has a thread of its own, so that a server that hangs holds up no sweep. All processes together fetch a calendar every five
+minutes. A calendar that is away, broken or empty changes nobody's duty: what it said last stays in force.
+"""
+
+import threading
+from datetime import timedelta
+
+from notifyflow.channels.calendars import CalendarClient, Fetched
+from notifyflow.core.intake.calendars import read_calendar
+from notifyflow.core.roster import Roster
+from notifyflow.core.schedules import Schedule
+from notifyflow.engine.reporter import place
+from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
+from notifyflow.log import get_logger
+from notifyflow.pipeline import calendars
+from notifyflow.service.roster import Rosters
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.roster import StoredCalendar
+
+_log = get_logger("notifyflow.engine")
+
+POLL_EVERY = timedelta(seconds=5)
+_UNUSABLE = "unusable"
+
+
+class CalendarPoller:
+    """Looks every few seconds whether the directory's file has changed and a calendar is due, until it is stopped.
+
+    Args:
+        client: Fetches calendars; the poller closes it.
+        use_cases: Runs use cases.
+        rosters: The roster in force.
+        every: The time between two looks.
+    """
+
+    def __init__(self, client: CalendarClient, use_cases: UseCases, rosters: Rosters, *, every: timedelta = POLL_EVERY) -> None:
+        self._client = client
+        self._use_cases = use_cases
+        self._deps = use_cases.deps
+        self._rosters = rosters
+        self._every_s = every.total_seconds()
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notifyflow-calendar-poller", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the request that is running."""
+        self._is_stopping.set()
+        self._thread.join()
+        self._client.close()
+
+    def poll(self) -> None:
+        """Fetch each calendar that is due, unless another process does.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time.
+        """
+        roster = self._rosters.current()
+        schedules = [each for each in roster.directory.schedules.values() if each.ical is not None]
+        if roster.calendars.keys() - {each.name for each in schedules}:
+            calendars.keep(self._deps, [each.name for each in schedules])
+        for schedule, claimed in calendars.claim_due(self._deps, schedules) if schedules else ():
+            if self._is_stopping.is_set():
+                return
+            self._fetch(schedule, claimed, roster)
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            try:
+                self.poll()
+            except StorageUnavailable:  # the sweeper says so
+                pass
+            except Exception as error:  # noqa: BLE001 - the edge of the thread
+                _log.error("engine.calendar_poller_broke", error=type(error).__name__, place=place(error))
+            self._is_stopping.wait(self._every_s)
+
+    def _fetch(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
+        """Fetch and store one calendar."""
+        try:
+            fetched = self._client.fetch(schedule.ical or "", etag=claimed.etag, last_modified=claimed.last_modified)
+            if fetched is None:
+                calendars.confirm(self._deps, claimed)
+            else:
+                self._store(schedule, claimed, fetched, roster)
+        except ProviderError as error:
+            self._note_fault(claimed, error.code or _UNUSABLE)
+        except InvalidCalendar:
+            self._note_fault(claimed, _UNUSABLE)
+
+    def _store(self, schedule: Schedule, claimed: StoredCalendar, fetched: Fetched, roster: Roster) -> None:
+        found = read_calendar(fetched.document, schedule, roster.directory.recipients, now=self._deps.clock.now())
+        self._use_cases.run(
+            calendars.put,
+            claimed,
+            found.calendar,
+            etag=fetched.etag,
+            last_modified=fetched.last_modified,
+            has_strangers=bool(found.faults),
+        )
+        _log.info("engine.calendar_read", schedule=schedule.name, shifts=len(found.calendar.shifts), strangers=len(found.faults))
+
+    def _note_fault(self, claimed: StoredCalendar, code: str) -> None:
+        _log.warning("engine.calendar_not_read", schedule=claimed.schedule, code=code)
+        self._use_cases.run(calendars.note_fault, claimed, code)
