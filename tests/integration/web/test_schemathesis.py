@@ -1,6 +1,7 @@
 """Every request that the published document allows gets a documented response, and never 5xx."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import schemathesis
@@ -16,11 +17,18 @@ from schemathesis.specs.openapi.checks import (
 from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
 from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.namespaces import ALL
+from notifyflow.core.overrides import Wish
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
 from tests.integration.web.test_api import SilentBell
 from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
 
+DIRECTORY = """
+recipients.ada = {}
+default.to = ["ada"]
+schedules.primary = { ical = "https://calendar.example.com/oncall.ics" }
+"""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -32,15 +40,23 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotifyFlow]:
-    path = tmp_path_factory.mktemp("schemathesis") / "notifyflow.db"
-    variables = {"NOTIFYFLOW_DATABASE_URL": f"sqlite:///{path}", "NOTIFYFLOW_API_REQUESTS_A_MINUTE": "1000000"}
+    folder = tmp_path_factory.mktemp("schemathesis")
+    (folder / "directory.toml").write_text(DIRECTORY)
+    variables = {
+        "NOTIFYFLOW_DATABASE_URL": f"sqlite:///{folder / 'notifyflow.db'}",
+        "NOTIFYFLOW_DIRECTORY": str(folder / "directory.toml"),
+        "NOTIFYFLOW_API_REQUESTS_A_MINUTE": "1000000",
+    }
     with NotifyFlow(Settings.from_variables(variables), bell=SilentBell()) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def key(flow: NotifyFlow) -> str:
-    return flow.access().create("anybody", list(Scope), valid_for=None)[1]
+def keys(flow: NotifyFlow) -> dict[bool, str]:
+    """Two keys with all scopes that it may have: one namespace's, and all namespaces'."""
+    scopes = {False: set(Scope), True: {Scope.READ, Scope.OPERATE}}
+    names = {False: "anybody", True: ALL}
+    return {each: flow.access().create("a", scopes[each], valid_for=None, namespace=names[each])[1] for each in scopes}
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +68,16 @@ def published(flow: NotifyFlow) -> schemathesis.BaseSchema:
 def known(flow: NotifyFlow) -> dict[str, str]:
     sweep(flow._deps)
     done = flow.notify(Incident(key="db-1", title="down"), [Recipient(id="ada", email="ada@example.com")])
-    return {"incident_id": done.incident_id, "recipient_id": "ada"}
+    ends_at = flow.oncall.now() + timedelta(hours=1)
+    (made,) = flow.oncall.change(Wish(people=("ada",), ends_at=ends_at, by="ada"))
+    return {"incident_id": done.incident_id, "recipient_id": "ada", "schedule": "primary", "override_id": made.id}
 
 
 @pytest.mark.parametrize(("method", "path"), [*SCOPES, *sorted(OPEN_TO_ALL)])
 def test_every_response_matches_the_published_document(
-    published: schemathesis.BaseSchema, known: dict[str, str], key: str, method: str, path: str
+    published: schemathesis.BaseSchema, known: dict[str, str], keys: dict[bool, str], method: str, path: str
 ):
-    headers = {"authorization": f"Bearer {key}"}
+    headers = {"authorization": f"Bearer {keys['/oncall' in path]}"}
 
     @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(published[path][method].as_strategy())
