@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Stopped, Via
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Step, Stopped, Via
 from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import EscalationStatus, IncidentStatus
@@ -64,8 +64,10 @@ class Driver:
         policy: Policy = DEFAULT,
         strict: bool = False,
         namespace: str = "",
+        then: Sequence[Step] = (),
     ) -> Notified:
-        accepted = notify(self.deps, incident or an_incident(), recipients, policy=policy, strict=strict, namespace=namespace)
+        incident = incident or an_incident()
+        accepted = notify(self.deps, incident, recipients, policy=policy, strict=strict, namespace=namespace, then=then)
         self._note(accepted.consequences)
         return accepted.value
 

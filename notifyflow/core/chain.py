@@ -19,8 +19,10 @@ from notifyflow.core.tier_rules import DecisionContext
 
 _MACHINE = MACHINES["step"]
 
-USUAL_TIME = timedelta(minutes=15)
-"""The time of a step that names none, and of the last one."""
+LAST_STEP = timedelta(minutes=15)
+"""The time of the last step, and of one that names none."""
+MOST_STEPS = 20
+LONGEST_STEP = timedelta(hours=24)
 OPERATIONS = "operations"
 """The name by which a step pages the operations team."""
 OVER = "chain_over"
@@ -54,7 +56,7 @@ class Chain:
     to: tuple[str, ...]
     then: tuple[Planned, ...]
     people: tuple[Contact, ...] = ()
-    over_after: timedelta = USUAL_TIME
+    over_after: timedelta = LAST_STEP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped, Via
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
-from notifyflow.pipeline import decisions, outbox, status_updates, use_case
+from notifyflow.pipeline import decisions, outbox, status_updates, steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -46,6 +46,7 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
     )
     for context in ended:
         decisions.write(tx, context, escalations.acknowledge(context, now=tx.now), by=by, via=via, **detail)
+    steps.stop(tx, incident, "acknowledged")
     status_updates.queue(tx, ended, by=by)
     return decisions.stopped(ended)
 

@@ -8,7 +8,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.deadlines import STANDSTILL
 from notifyflow.core.model import IncidentState, Via
 from notifyflow.errors import DatabaseInUse
-from notifyflow.pipeline import decisions, use_case
+from notifyflow.pipeline import decisions, steps, use_case
 from notifyflow.pipeline.ports import Dependencies, Transactions
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -102,6 +102,7 @@ def _resolve(deps: Dependencies, incident_id: str) -> None:
             tx.update_incident(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via=Via.CLI)
             for context in contexts:
                 decisions.close(tx, context, event="resolved")
+            steps.stop(tx, incident, "resolved")
         tx.incident_events.clear()
         for row in tx.ledger.notifications.lock_queued(incident_id):  # its final status updates
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))

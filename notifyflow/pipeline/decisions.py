@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal, assert_never
 
+from notifyflow.core import chain, lifecycle
 from notifyflow.core import escalation as escalations
-from notifyflow.core import lifecycle
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
@@ -143,7 +143,14 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
         tx.critical.append(stored)
     for effect in decided.effects:
         _apply_effect(tx, context, stored, effect)
+    if context.incident.pass_number and _is_spent(tx, replace(context, escalation=stored), decided):
+        tx.spent.add(stored.incident_id)
     return stored
+
+
+def _is_spent(tx: Transaction, context: DecisionContext, decided: Decided) -> bool:
+    """Return whether every way to a recipient has failed, after a decision that opens no tier."""
+    return not any(isinstance(effect, OpenTier) for effect in decided.effects) and chain.is_spent(context, tx.now)
 
 
 def _apply_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from notifyflow.core.arrivals import Arrival, Did, Why
+from notifyflow.core.chain import Chain
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
@@ -36,6 +37,7 @@ class RoutedRequest:
         contacts: Its recipients, validated already.
         policy: The policy of a new incident.
         route: The route that matched; empty without a directory.
+        chain: The chain of the route, or None.
         left_out: The recipients of the route who cannot be paged, by id, as a list in words.
     """
 
@@ -43,6 +45,7 @@ class RoutedRequest:
     contacts: tuple[Contact, ...]
     policy: Policy
     route: str = ""
+    chain: Chain | None = None
     left_out: str = ""
 
 
@@ -102,7 +105,7 @@ def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, send
 
 def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:
     request = routed.request
-    admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=())
+    admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=(), chain=routed.chain, is_routed=True)
     stored = unresolved.store(tx, admitted, routed.policy, namespace=sender.namespace, times=request.times)
     arrival = _arrival(tx.now, stored.notified.incident_id, routed, sender, stored.did)
     incident = tx.ledger.incidents.get(arrival.incident_id)

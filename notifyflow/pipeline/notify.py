@@ -9,10 +9,11 @@ from notifyflow.core.arrivals import Did
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
+from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient
+from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient, Step
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import decisions, rounds
+from notifyflow.pipeline import decisions, rounds, steps
 from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -31,6 +32,7 @@ def notify(
     namespace: str = namespaces.SHARED,
     strict: bool = False,
     may_reach_nobody: bool = False,
+    then: Sequence[Step] = (),
     once: Once | None = None,
 ) -> Committed[Notified]:
     """Validate and store an incident, or refuse it as a whole.
@@ -43,6 +45,7 @@ def notify(
         namespace: The namespace of the key.
         strict: Whether a fault of one recipient refuses the whole.
         may_reach_nobody: Whether it is stored even if no recipient can be reached; operations is paged then.
+        then: Who is paged next when nobody acknowledges.
         once: Makes a request that comes again do nothing and get the same response.
 
     Returns:
@@ -54,7 +57,13 @@ def notify(
         StorageUnavailable: When the database does not answer in time.
     """
     admitted = validation.admit(
-        incident, recipients, deps.check_address, deps.channels, is_strict=strict, may_reach_nobody=may_reach_nobody
+        incident,
+        recipients,
+        deps.check_address,
+        deps.channels,
+        is_strict=strict,
+        may_reach_nobody=may_reach_nobody,
+        chain=check_chain(then, recipients, deps.check_address, deps.channels, policy=policy),
     )
     return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()
 
@@ -122,9 +131,11 @@ class Unresolved:
 def store_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> IncidentFacts:
     """Store a new incident and its recipients; it pages nobody yet."""
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
-    incident = replace(new, times_seen=times)
+    incident = replace(new, times_seen=times, pass_number=1 if admitted.chain else 0)
     tx.ledger.incidents.add(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.ledger.contacts.add(incident.id, admitted.contacts)
+    if admitted.chain:
+        steps.plan(tx, incident, admitted.chain)
     return incident
 
 
@@ -134,11 +145,16 @@ def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str
     for contact in admitted.contacts:
         decisions.start(tx, incident, contact)
     added = tuple(contact.recipient_id for contact in admitted.contacts)
+    steps.open_(tx, incident, added)
     return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
 
 
 def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Stored:
     update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
+    if update.needs_round:
+        update = steps.renew(tx, facts, update, admitted.chain)
+    elif facts.pass_number and admitted.is_routed:
+        admitted = replace(admitted, contacts=())  # who is on duty was read when its step started
     incident = tx.update_incident(facts, update)
     content = tx.ledger.incidents.content(incident.id)
     amended = repeated_key.amend(content, admitted.incident)
@@ -150,7 +166,9 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     moved = _update_contacts(tx, incident, admitted.contacts)
     added = repeated_key.newly_paged(incident, admitted.contacts, paged)
-    if update.needs_round:
+    if update.needs_round and incident.pass_number:
+        steps.raise_severity(tx, facts, incident, admitted)
+    elif update.needs_round:
         rounds.start(tx, incident)
     else:
         _follow_addresses(tx, incident, moved & paged)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from notifyflow.core import tier_rules
 from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Severity
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
@@ -44,10 +44,19 @@ def inform(tx: Transaction, context: DecisionContext) -> DecisionContext:
 
 def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
     """Return the outages, and the stops of its clocks, since an escalation started."""
-    since, is_urgent = escalation.started_at, escalation.severity is Severity.CRITICAL
-    stops = tx.ledger.stops.of(escalation.incident_id, since=since, now=tx.now)
-    covering = tuple(each for each in stops if each.is_for_critical or not is_urgent)
+    since = escalation.started_at
+    covering = _covering(tx, escalation.incident_id, escalation.severity, since)
     return (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined)), covering
+
+
+def breaks_of(tx: Transaction, incident: IncidentFacts, *, since: datetime) -> tuple[Interval, ...]:
+    """Return the outages, and the stops of its clocks, that the time of a step does not count, which began at an instant."""
+    return (*tx.ledger.stops.outages(since=since, now=tx.now), *_covering(tx, incident.id, incident.severity, since))
+
+
+def _covering(tx: Transaction, incident_id: str, severity: Severity, since: datetime) -> tuple[Stop, ...]:
+    stops = tx.ledger.stops.of(incident_id, since=since, now=tx.now)
+    return tuple(each for each in stops if each.is_for_critical or severity is not Severity.CRITICAL)
 
 
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:

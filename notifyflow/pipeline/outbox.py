@@ -11,7 +11,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import OPENED
 from notifyflow.core.intake.documents import dump_policy, load_policy
 from notifyflow.core.model import Notified
-from notifyflow.pipeline import rounds, use_case
+from notifyflow.pipeline import rounds, steps, use_case
 from notifyflow.pipeline.notify import Submitted, Unresolved, store_new
 from notifyflow.pipeline.ports import Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -87,3 +87,4 @@ def _begin(tx: Transaction, incident: IncidentFacts) -> None:
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     contacts = tx.ledger.contacts.of(incident.id).values()
     rounds.start(tx, incident, repeated_key.newly_paged(incident, tuple(contacts), paged))
+    steps.open_(tx, incident, [contact.recipient_id for contact in contacts])

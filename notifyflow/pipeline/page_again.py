@@ -8,7 +8,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Via
 from notifyflow.core.references import IncidentRef
 from notifyflow.errors import RecipientNotFound
-from notifyflow.pipeline import decisions, rounds, use_case
+from notifyflow.pipeline import decisions, rounds, steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -31,7 +31,9 @@ def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: st
         raise RecipientNotFound(incident.key, recipient_id)
     if incident.is_operations:  # the failures counted in are paged to all in the round that is planned
         update = replace(update, after=replace(update.after, round_at=incident.round_at))
-    incident = tx.update_incident(incident, update, by=by, via=via, recipient=recipient_id)
+    before, update = incident, steps.renew(tx, incident, update)
+    incident = tx.update_incident(before, update, by=by, via=via, recipient=recipient_id)
     for context in decisions.lock_contexts(tx, incident):
         decisions.cancel_status_updates(tx, context, event="replaced")
     rounds.start(tx, incident, {recipient_id})
+    steps.page_again(tx, before, incident, recipient_id)

@@ -32,6 +32,7 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
 def _go_on(tx: Transaction) -> None:
     """Make notifications due that a pause deferred, and compute all deadlines again that used its planned end."""
     tx.ledger.escalations.decide_again(now=tx.now)
+    tx.ledger.steps.decide_again(now=tx.now)
     tx.ledger.notifications.bring_forward([DeferralReason.PAUSE], now=tx.now)
 
 

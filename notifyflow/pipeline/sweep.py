@@ -1,4 +1,4 @@
-"""Handles what time alone makes due: expired leases, timers of escalations, rounds, rings without an effect, and the outbox."""
+"""Handles what time alone makes due: leases, timers of escalations, rounds, steps of chains, lost rings, the outbox."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, outages, outbox, receive, rounds, use_case
+from notifyflow.pipeline import claim, decisions, operations, outages, outbox, receive, rounds, steps, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import SetUseCase
@@ -76,8 +76,8 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
         yield partial(_settle, deps, _EXPIRE_LEASES, refs)
     for due in _sets(run(lambda ledger: ledger.work.escalations_due(now=now, limit=limit))):
         yield partial(_settle, deps, _DECIDE, due)
-    for incident_id in run(lambda ledger: ledger.work.operations_rounds_due(now=now, limit=limit)):
-        yield partial(_start_operations_round, deps, incident_id)
+    for incident_id in run(lambda ledger: ledger.work.incidents_due(now=now, limit=limit)):
+        yield partial(_go_on, deps, incident_id)
     for incident_id in run(lambda ledger: ledger.work.rounds_due(now=now, limit=limit)):
         yield partial(_pass_rounds, deps, incident_id)
     for entry in run(lambda ledger: ledger.outbox.waiting(limit=limit)):
@@ -148,9 +148,14 @@ _EXPIRE_LEASES = SetUseCase(_load_leases, _expire_lease)
 _DECIDE = SetUseCase(_load_due, _decide)
 
 
-def _start_operations_round(deps: Dependencies, incident_id: str) -> Consequences:
+def _go_on(deps: Dependencies, incident_id: str) -> Consequences:
+    """Start the next round of an operations incident, or the next step of a chain."""
+
     def body(tx: Transaction) -> None:
         incident = tx.ledger.incidents.lock(incident_id)
+        if not incident.is_operations:
+            steps.pass_time(tx, incident)
+            return
         is_due = incident.round_at is not None and incident.round_at <= tx.now
         if is_due and incident.state is not IncidentState.RESOLVED:
             operations.start_round(tx, incident)

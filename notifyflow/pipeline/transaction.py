@@ -32,6 +32,7 @@ class Transaction:
         incident_events: Events for subscribers: (incident, event, detail).
         health_updates: Providers whose circuit opened or closed.
         callback_paths: Those that were looked into: (channel, provider).
+        spent: Incidents with a chain in which every way to a recipient has failed.
     """
 
     def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
@@ -44,6 +45,7 @@ class Transaction:
         self.incident_events: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
         self.health_updates: list[ProviderHealth] = []
         self.callback_paths: set[tuple[str, str]] = set()
+        self.spent: set[str] = set()
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
         self._recalls: list[Recall] = []

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, assert_never, cast
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StaleRow, StorageUnavailable
-from notifyflow.pipeline import incident_events, operations
+from notifyflow.pipeline import incident_events, operations, steps
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger, Line
@@ -44,6 +44,7 @@ def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
     def once(ledger: Ledger) -> _Done[T]:
         tx = Transaction(ledger, deps)
         answer = body(tx)
+        steps.settle(tx)
         incident_events.settle(tx)
         operations.settle(tx)
         return _Done(answer=answer, consequences=tx.consequences, line=ledger.line)

@@ -43,6 +43,18 @@ _FIRST_CONTACTS = Statement(  # a union, of which each part has an index
     ),
     columns=_PLACED,
 )
+_LAST_RESOLVED = Statement(
+    lambda param: (
+        select(
+            IncidentFacts,
+            IncidentRow.key == param(IncidentRow.key),
+            IncidentRow.namespace == param(IncidentRow.namespace),
+            IncidentRow.state == SQL("'RESOLVED'"),
+        )
+        .order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc())
+        .limit(1)
+    )
+)
 _ACKNOWLEDGEMENT = Statement(
     lambda param: (
         TransitionRow.select(TransitionRow.detail, TransitionRow.at)
@@ -128,6 +140,10 @@ class Incidents(MachinePart[IncidentFacts]):
             return incident.acknowledged_by, incident.acknowledged_at
         row = first(self._unit.rows(_ACKNOWLEDGEMENT(incident.id)))
         return None if row is None else (row["detail"].get("by", ""), row["at"])
+
+    def last_resolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
+        """Read the resolved incident of a key that was opened last; None if there is none; not locked."""
+        return first(self._unit.read(IncidentFacts, _LAST_RESOLVED(key, namespace)))
 
     def set_content(self, incident_id: str, content: Incident) -> None:
         """Store new content."""

@@ -13,7 +13,7 @@ from peewee import SQL, Expression
 
 from notifyflow.core.deadlines import Outage, Stop, outage_since
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.storage.models import EscalationRow, OutageRow, PauseRow, QuarantineRow, StopRow
+from notifyflow.storage.models import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import first
 from notifyflow.storage.statements import Places, Statement
@@ -149,7 +149,7 @@ class Stops(Part):
         self.begin_watch(at=outage.ended_at)
 
     def has_waited(self, *, since: datetime) -> bool:
-        """Return whether an escalation that started before an instant has a running timer."""
+        """Return whether an escalation that started before an instant has a running timer, or a chain has waited since."""
         waiting = (
             EscalationRow.select(EscalationRow.id).where(
                 EscalationRow.next_decision_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
@@ -157,6 +157,7 @@ class Stops(Part):
             EscalationRow.select(EscalationRow.id).where(
                 EscalationRow.next_round_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
             ),
+            StepRow.select(StepRow.id).where(StepRow.due_at.is_null(is_null=False), StepRow.waits_since <= since),
         )
         return any(self._unit.first(query) is not None for query in waiting)
 

@@ -15,7 +15,7 @@ from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Severity
 from notifyflow.storage.conditions import IS_ANY, IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, RUNNING, URGENCY, is_free, is_listed
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, StepRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
 from notifyflow.storage.statements import Places, Statement
@@ -101,17 +101,17 @@ class Work(Part):
         """Find incidents in which a recipient's next round is due, the oldest first; not locked."""
         return tuple(row["incident_id"] for row in self._unit.rows(_ROUNDS_DUE(now, limit)))
 
-    def operations_rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find unresolved operations incidents whose next round is due, the oldest first; not locked."""
-        return tuple(row["id"] for row in self._unit.rows(_OPERATIONS_ROUNDS_DUE(now, limit)))
+    def incidents_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
+        """Find operations incidents whose next round is due, and incidents whose next step is due; not locked."""
+        return tuple(row["id"] for row in self._unit.rows(_INCIDENTS_DUE(now, limit, now, limit)))
 
     def next_wake_at(self) -> datetime | None:
         """Return when the sweeper has work next, which may be in the past; None while no timer runs.
 
         Notifications that were rung for do not count: if no worker claims them, a later sweep rings again.
         """
-        instants = [instant for earliest in _EARLIEST if (instant := self._unit.scalar(earliest())) is not None]
-        return min(instants, default=None)
+        rows = (row for earliest in _EARLIEST for row in self._unit.rows(earliest()))
+        return min((instant for row in rows for instant in row.values()), default=None)
 
     def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row]:
         """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
@@ -285,14 +285,31 @@ _ROUNDS_DUE = Statement(
     ),
     columns=(EscalationRow.incident_id, EscalationRow.next_round_at),
 )
-_OPERATIONS_ROUNDS_DUE = Statement(
-    lambda param: (
-        IncidentRow.select(IncidentRow.id)
-        .where(IncidentRow.round_at <= param(IncidentRow.round_at), IS_UNRESOLVED, ~is_listed(IncidentRow.id))
-        .order_by(IncidentRow.round_at)
-        .limit(param(IntegerField()))
-    )
-)
+
+
+def _union_of(rounds: Select, steps: Select) -> Any:
+    """Join searches for rounds of operations incidents and for steps of chains, each of which walks its own index."""
+    parts = (Select(from_list=[each.alias("part")], columns=[SQL("*")]) for each in (rounds, steps))
+    return next(parts).union_all(next(parts))
+
+
+def _incidents_due(param: Places) -> Any:
+    rounds = IncidentRow.select(IncidentRow.id).where(IncidentRow.round_at <= param(IncidentRow.round_at), *_HAS_ROUND)
+    rounds = rounds.order_by(IncidentRow.round_at).limit(param(IntegerField()))
+    steps = StepRow.select(StepRow.incident_id).where(StepRow.due_at <= param(StepRow.due_at), _IS_STEP_FREE)
+    return _union_of(rounds, steps.order_by(StepRow.due_at).limit(param(IntegerField())))
+
+
+def _earliest_of_incidents(param: Places) -> Any:
+    del param
+    rounds = IncidentRow.select(IncidentRow.round_at).where(IncidentRow.round_at.is_null(is_null=False), *_HAS_ROUND)
+    steps = StepRow.select(StepRow.due_at).where(StepRow.due_at.is_null(is_null=False), _IS_STEP_FREE)
+    return _union_of(rounds.order_by(IncidentRow.round_at).limit(1), steps.order_by(StepRow.due_at).limit(1))
+
+
+_HAS_ROUND = (IS_UNRESOLVED, ~is_listed(IncidentRow.id))
+_IS_STEP_FREE = ~is_listed(StepRow.incident_id)
+_INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id,))
 _EARLIEST = (
     *(
         _earliest(NotificationRow.due_at, QUEUED, NotificationRow.rung_at.is_null(), each, _IS_FREE)
@@ -303,5 +320,5 @@ _EARLIEST = (
         _earliest(timer, timer.is_null(is_null=False), EscalationRow.is_current, _IS_ESCALATION_FREE)
         for timer in (EscalationRow.next_decision_at, EscalationRow.next_round_at)
     ),
-    _earliest(IncidentRow.round_at, IncidentRow.round_at.is_null(is_null=False), IS_UNRESOLVED, ~is_listed(IncidentRow.id)),
+    Statement(_earliest_of_incidents, columns=(StepRow.due_at,)),
 )

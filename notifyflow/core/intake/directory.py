@@ -8,6 +8,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from notifyflow.core.chain import LAST_STEP as LAST_STEP
+from notifyflow.core.chain import LONGEST_STEP, MOST_STEPS
+from notifyflow.core.chain import OPERATIONS as OPERATIONS
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.intake.faults import Faults
@@ -21,13 +24,6 @@ from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidDirectory
 
 T = TypeVar("T")
-
-OPERATIONS = "operations"
-"""What the last step of a chain names to page the people of operations."""
-MOST_STEPS = 20
-LONGEST_STEP = timedelta(hours=24)
-LAST_STEP = timedelta(minutes=15)
-"""The time of the last step, unless its route says another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

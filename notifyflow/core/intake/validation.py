@@ -8,6 +8,7 @@ from types import UnionType
 from typing import get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
+from notifyflow.core.chain import Chain
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import add_new, either, unknown
 from notifyflow.core.model import DETAILS, Contact, Incident, Recipient, Severity
@@ -40,11 +41,33 @@ class Admitted:
         incident: The incident, without anything that a database or a channel cannot carry.
         contacts: The recipients in their order; one that cannot be reached has no addresses.
         faults: Faults of single recipients.
+        chain: Who is paged next when nobody acknowledges; None if nobody is.
+        is_routed: Whether the recipients are those of a route.
     """
 
     incident: Incident
     contacts: tuple[Contact, ...]
     faults: tuple[Fault, ...]
+    chain: Chain | None = None
+    is_routed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedChain:
+    """The result of validating a chain.
+
+    Attributes:
+        chain: The chain; None if there is none, or if it is of bad form.
+        refusals: Faults that refuse the whole submission.
+        faults: Faults of single recipients.
+    """
+
+    chain: Chain | None = None
+    refusals: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+NO_CHAIN = CheckedChain()
 
 
 def admit(
@@ -57,6 +80,7 @@ def admit(
     may_reach_nobody: bool = False,
     unread: Sequence[Fault] = (),
     most_faults: int | None = None,
+    chain: CheckedChain = NO_CHAIN,
 ) -> Admitted:
     """Validate the arguments of ``notify()``; return the incident and recipients to store, with the faults of single recipients.
 
@@ -67,8 +91,9 @@ def admit(
         InvalidIncident: With every fault, when the incident or its document is of bad form, when nothing can reach any
             recipient, or when ``is_strict`` and a recipient has a fault.
     """
-    refusals = list(validate_incident(incident))
+    refusals = [*validate_incident(incident), *chain.refusals]
     contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults)
+    faults = (*faults, *chain.faults)
     if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
@@ -77,7 +102,7 @@ def admit(
         reported.add_all(unread)
         add_new(reported, (*refusals, *faults))
         raise InvalidIncident(reported)
-    return Admitted(incident=clean(incident), contacts=contacts, faults=faults)
+    return Admitted(incident=clean(incident), contacts=contacts, faults=faults, chain=chain.chain)
 
 
 def validate_incident(incident: Incident) -> tuple[Fault, ...]:

@@ -51,7 +51,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "expired_leases": lambda ledger: ledger.attempts.expired_leases(now=NOW, limit=10),
     "escalations_due": lambda ledger: ledger.work.escalations_due(now=NOW, limit=10),
     "rounds_due": lambda ledger: ledger.work.rounds_due(now=NOW, limit=10),
-    "operations_rounds_due": lambda ledger: ledger.work.operations_rounds_due(now=NOW, limit=10),
+    "incidents_due": lambda ledger: ledger.work.incidents_due(now=NOW, limit=10),
     "next_wake_at": lambda ledger: ledger.work.next_wake_at(),
     "attempt_refs": lambda ledger: ledger.attempts.refs(["a"]),
     "attempt_refs_by_provider_refs": lambda ledger: ledger.attempts.refs_by_provider_refs([("p", "r"), ("q", "s")]),
@@ -217,7 +217,7 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
     assert "Sort" not in plan
 
 
-@pytest.mark.parametrize("search", ["next_wake_at", "ring_due", "escalations_due", "expired_leases", "operations_rounds_due"])
+@pytest.mark.parametrize("search", ["next_wake_at", "ring_due", "escalations_due", "expired_leases", "incidents_due"])
 def test_an_idle_sweep_reads_the_first_row_of_an_index(explained: _Explained, search: str) -> None:
     INDEXED[search](Ledger(Unit(explained._db)))
     for plan in explained.plans:

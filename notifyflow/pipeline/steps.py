@@ -1,0 +1,208 @@
+"""Goes through the chain of an incident: starts its steps, stops them, and alerts operations at its end.
+
+The caller holds the incident's lock. A transaction that records the last failure of a recipient does not: it only makes the next
+step due (``settle``), and the sweep that follows judges whether everybody in the step before is spent.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from notifyflow.core import chain as chains
+from notifyflow.core import incident as incidents
+from notifyflow.core import repeated_key
+from notifyflow.core.chain import Chain, StepUpdate
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.incident import IncidentUpdate
+from notifyflow.core.intake.validation import Admitted, admit_recipients
+from notifyflow.core.model import Contact, IncidentState, Severity, StepState
+from notifyflow.core.policy import Acknowledgement
+from notifyflow.pipeline import decisions, outages, rounds
+from notifyflow.pipeline.transaction import Transaction
+
+
+def settle(tx: Transaction) -> None:
+    """Make the next steps due of incidents in which every way to a recipient has failed in this transaction."""
+    tx.ledger.steps.bring_forward(tx.spent, now=tx.now)
+
+
+def plan(tx: Transaction, incident: IncidentFacts, chain: Chain) -> None:
+    """Store the steps of a pass that is about to begin."""
+    tx.ledger.steps.add(chains.plan(chain, incident, _new_ids(tx)), chain.people, at=tx.now)
+
+
+def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
+    """Begin the first pass of a new incident, whose first people are paged.
+
+    If its key opens again soon after a resolve that nobody acknowledged, it begins with the steps that had started then.
+    """
+    if incident.pass_number:
+        begin(tx, incident, people, up_to=_steps_to_repeat(tx, incident))
+
+
+def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str], *, up_to: int = 1) -> None:
+    """Begin a pass: its first people are paged, and so are those of further steps up to a number."""
+    first, *later = tx.ledger.steps.lock_pass(incident)
+    started = _write(tx, first, chains.start(first, people, paged=(), now=tx.now))
+    _go_on(tx, incident, [started, *later], up_to=min(up_to, len(later)))
+
+
+def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
+    """Start the next step of an incident if its time has come, or everybody in the step before is spent."""
+    contexts = [outages.inform(tx, each) for each in decisions.lock_contexts(tx, incident)]
+    steps = tx.ledger.steps.lock_pass(incident)
+    step = chains.next_step(steps)
+    if incident.state is not IncidentState.OPEN or step is None or step.due_at is None or step.due_at > tx.now:
+        return
+    is_spent = chains.is_step_spent(steps, step, contexts, tx.now)
+    breaks = outages.breaks_of(tx, incident, since=step.waits_since or tx.now)
+    goes_on_at = chains.goes_on_at(step, breaks, is_spent=is_spent, now=tx.now)
+    if goes_on_at > tx.now:
+        tx.ledger.save(step, replace(step, due_at=goes_on_at))
+    else:
+        _go_on(tx, incident, list(steps), up_to=step.number)
+
+
+def stop(tx: Transaction, incident: IncidentFacts, event: Literal["acknowledged", "resolved"]) -> None:
+    """Stop the current pass of an incident."""
+    for step in tx.ledger.steps.lock_pass(incident):
+        _write(tx, step, chains.stop(step, event))
+
+
+def renew(tx: Transaction, before: IncidentFacts, update: IncidentUpdate, chain: Chain | None = None) -> IncidentUpdate:
+    """Return an update with the number of a new pass, if its round begins one; the chain is the one that came with it."""
+    if before.pass_number:
+        is_new = chains.needs_new_pass(before, tx.ledger.steps.of_pass(before))
+    else:
+        is_new = chain is not None and before.policy.acknowledgement is not Acknowledgement.EACH
+    return replace(update, after=replace(update.after, pass_number=before.pass_number + 1)) if is_new else update
+
+
+def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, admitted: Admitted) -> None:
+    """Start a round for those paged so far, while the steps go on; or a new pass, which reads anew who is on duty.
+
+    Args:
+        tx: The transaction.
+        before: The incident before its severity was raised.
+        incident: The incident; ``renew`` has numbered its pass.
+        admitted: What raised it; a new pass takes its chain, if it has one.
+    """
+    if incident.pass_number == before.pass_number:
+        paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
+        rounds.start(tx, incident, paged | {each.recipient_id for each in admitted.contacts})
+        if before.severity is Severity.INFO:
+            _rearm(tx, incident)
+        return
+    people = {each.recipient_id: each for each in admitted.contacts}
+    if admitted.chain is None:
+        new = chains.plan_again(tx.ledger.steps.of_pass(before), incident, _new_ids(tx))
+        tx.ledger.steps.add(new, (), at=tx.now)
+        people |= {each.recipient_id: each for each in _people(tx, incident, new[0].to)}
+    else:
+        plan(tx, incident, admitted.chain)
+    _page(tx, incident, list(people.values()), everybody=not before.pass_number)
+    begin(tx, incident, list(people))
+
+
+def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, recipient_id: str) -> None:
+    """Let the time of the first step that has not started begin anew, after a recipient was paged again; or begin a new pass.
+
+    ``renew`` has numbered its pass; ``before`` is the incident before it was opened again.
+    """
+    if incident.pass_number == before.pass_number:
+        _rearm(tx, incident)
+        return
+    steps = tx.ledger.steps.of_pass(before)
+    new = chains.plan_again(steps, incident, _new_ids(tx), first=(recipient_id,))
+    tx.ledger.steps.add(new, (), at=tx.now)
+    begin(tx, incident, [recipient_id])
+
+
+def _steps_to_repeat(tx: Transaction, incident: IncidentFacts) -> int:
+    predecessor = tx.ledger.incidents.last_resolved(incident.key, namespace=incident.namespace)
+    return 1 if predecessor is None else chains.steps_to_repeat(predecessor, tx.ledger.steps.of_pass(predecessor), now=tx.now)
+
+
+def _go_on(tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, up_to: int) -> None:
+    """Start steps up to a number, and the one after each that pages nobody; then the time of the next one begins."""
+    while (step := chains.next_step(steps)) is not None and incident.severity is not Severity.INFO:
+        if step.number > up_to and steps[step.number - 2].state is not StepState.PASSED:
+            break
+        incident = tx.update_incident(incident, incidents.go_on(incident, now=tx.now), step=str(step.number))
+        steps[step.number - 1] = _finish(tx, incident, steps) if step.is_end else _start(tx, incident, step)
+    if step is not None:
+        armed = chains.arm(step, incident.severity, now=tx.now)
+        if armed != step:
+            tx.ledger.save(step, armed)
+
+
+def _start(tx: Transaction, incident: IncidentFacts, step: StepFacts) -> StepFacts:
+    people = _people(tx, incident, step.to)
+    paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
+    started = _write(tx, step, chains.start(step, [each.recipient_id for each in people], paged=paged, now=tx.now))
+    _page(tx, incident, [each for each in people if each.recipient_id in started.duty])
+    return started
+
+
+def _finish(tx: Transaction, incident: IncidentFacts, steps: Sequence[StepFacts]) -> StepFacts:
+    """Alert operations, since nobody has acknowledged and nobody is next."""
+    finished = _write(tx, steps[-1], chains.finish(steps[-1]))
+    escalations = tx.ledger.escalations.lock_current(incident.id) or (_page_nobody(tx, incident, steps[0].to[0]),)
+    marked, alert = chains.alert(incident, escalations, tx.now)
+    (before,) = (each for each in escalations if each.id == marked.id)
+    stored = tx.ledger.save(before, marked)
+    tx.critical.append(stored)
+    tx.alerts.append((stored, alert))
+    return finished
+
+
+def _page_nobody(tx: Transaction, incident: IncidentFacts, name: str) -> EscalationFacts:
+    """Store, for a chain in which nobody was on duty, that whom it names cannot be reached."""
+    contact = Contact(recipient_id=name, name=name, addresses={})
+    tx.ledger.contacts.put(incident.id, [contact])
+    return decisions.start(tx, incident, contact)
+
+
+def _people(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list[Contact]:
+    """Return whom the names of a step mean now: who was given with it, whom the roster knows, or operations."""
+    given, known = tx.ledger.steps.people(incident.id), tx.ledger.contacts.of(incident.id)
+    roster = tx.ledger.roster.current()
+    found: dict[str, Contact] = {}
+    for name in names:
+        if name == chains.OPERATIONS:
+            people: Iterable[Contact] = tx.deps.operations
+        elif name in given:
+            people = (given[name],)
+        else:
+            recipients = roster.people([name], tx.now).recipients
+            people, _ = admit_recipients(recipients, tx.deps.check_address, tx.deps.channels)
+            people = [each if each.addresses else known.get(each.recipient_id, each) for each in people]
+        found |= {each.recipient_id: each for each in people}
+    return list(found.values())
+
+
+def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *, everybody: bool = False) -> None:
+    """Start a round for people, who become contacts of the incident; or for everybody who is."""
+    known = tx.ledger.contacts.of(incident.id)
+    amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in people]
+    changed = [each for each in amended if each != known.get(each.recipient_id)]
+    if changed:
+        tx.ledger.contacts.put(incident.id, changed)
+    rounds.start(tx, incident, None if everybody else {each.recipient_id for each in people})
+
+
+def _rearm(tx: Transaction, incident: IncidentFacts) -> None:
+    step = chains.next_step(tx.ledger.steps.lock_pass(incident))
+    if step is not None:
+        _write(tx, step, chains.rearm(step, incident.severity, now=tx.now))
+
+
+def _write(tx: Transaction, before: StepFacts, update: StepUpdate) -> StepFacts:
+    if not update.has_moved:
+        return before
+    return tx.ledger.move(before, update.after, event=update.event, at=tx.now, detail=update.detail)
+
+
+def _new_ids(tx: Transaction) -> Iterable[str]:
+    while True:
+        yield tx.deps.ids.new()
