@@ -19,7 +19,8 @@ _MEASURE_AGAIN_AFTER_S = 1.0
 _LARGE_OFFSET = timedelta(seconds=2)
 
 
-def _system_now() -> datetime:
+def system_now() -> datetime:
+    """Return the system's time, for what has no database."""
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
@@ -31,7 +32,7 @@ def new_secret() -> str:
 class DatabaseClock:
     """The database's time, which all leases use: the system's, with an offset that is measured once a minute."""
 
-    def __init__(self, store: Store, *, system_now: Callable[[], datetime] = _system_now) -> None:
+    def __init__(self, store: Store, *, system_now: Callable[[], datetime] = system_now) -> None:
         self._store = store
         self._system_now = system_now
         self._offset = timedelta()

@@ -1,6 +1,7 @@
 """The command that checks the directory: its faults, and the people who could not be reached."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,10 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
+from notifyflow.core.foresight import foresee
 from notifyflow.core.intake.reach import Reach, reach
+from notifyflow.core.policy import Policy
+from notifyflow.core.roster import Roster
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidDirectory
 from notifyflow.service.directory import text_of
@@ -48,13 +52,26 @@ def _reach(file: Path | None) -> Reach:
     path = file or settings.directory
     if path is None:
         raise InvalidDirectory((_UNSET,))
-    return reach(
+    found = reach(
         text_of(path),
         lambda channel, address: channels[channel].check_address(address),
         channels,
         [name for name, channel in channels.items() if channel.providers],
         policies,
         warn=lambda channel, address: channels[channel].warning(address),
+    )
+    return _foreseen(found, policies) if found.is_usable else found
+
+
+def _foreseen(found: Reach, policies: Mapping[str, Policy]) -> Reach:
+    """Add what can be foreseen to go wrong; the file alone says nothing of overrides and calendars."""
+    from notifyflow.app.clock_and_ids import system_now
+
+    findings = foresee(Roster(directory=found.directory), found.ways, policies, now=system_now())
+    return replace(
+        found,
+        faults=(*found.faults, *(each.fault for each in findings if each.is_fault)),
+        warnings=(*found.warnings, *(each.fault for each in findings if not each.is_fault)),
     )
 
 

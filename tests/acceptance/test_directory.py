@@ -53,6 +53,18 @@ def test_an_invalid_file_exits_with_2_and_all_its_faults(line: CommandLine):
     assert "NOTIFYFLOW_DIRECTORY" in line.run("directory", "check").err
 
 
+def test_what_can_be_foreseen_is_listed(line: CommandLine):
+    layer = '{ who = ["ben"], from = 2026-01-01T09:00:00, every = "1w", only = "Mon-Fri 09:00-17:00" }'
+    duty = f'[recipients.ben]\n[schedules.office]\ntimezone = "Europe/Berlin"\nlayers = [{layer}]\n'
+    chain = 'then = [{ after = "1m", to = ["@office"] }]\n'
+    line.write("directory.toml", GOOD + chain + duty)
+    ended = line.run("directory", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
+    assert ended.code == 1
+    assert "default.then[0].after: the step is over after 1 m, and the policy insistent" in ended.out
+    assert "schedules.office: nobody is on duty from " in ended.out
+    assert "schedules.office: ben cannot be reached, and is on duty from " in ended.err
+
+
 def test_a_broken_directory_is_a_fault_of_the_settings(line: CommandLine):
     line.write("directory.toml", "[default")
     ended = line.run("config", "check", NOTIFYFLOW_DIRECTORY="directory.toml")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.intake.directory import Directory, read_leniently, routes
+from notifyflow.core.intake.directory import NOBODY, Directory, read_leniently, routes
 from notifyflow.core.intake.forms import add_new, either
 from notifyflow.core.intake.schedules import MARK
 from notifyflow.core.intake.validation import CheckAddress, address_field, admit_recipients
@@ -31,6 +31,7 @@ class Reach:
         is_usable: Whether the file's form has no fault.
         paging: Route to its policy, and what ends its paging, in words.
         warnings: Warnings about addresses that are used nevertheless.
+        directory: What the file says, as far as it could be read.
     """
 
     ways: Mapping[str, tuple[str, ...]]
@@ -38,6 +39,7 @@ class Reach:
     is_usable: bool
     paging: Mapping[str, str] = FrozenDict()
     warnings: tuple[Fault, ...] = ()
+    directory: Directory = NOBODY
 
 
 def reach(
@@ -79,7 +81,12 @@ def reach(
     found += _unreached(directory, policies, ways)
     add_new(faults, found)
     return Reach(
-        ways=ways, faults=tuple(faults), is_usable=is_usable, paging=paging(directory, policies), warnings=tuple(warnings)
+        ways=ways,
+        faults=tuple(faults),
+        is_usable=is_usable,
+        paging=paging(directory, policies),
+        warnings=tuple(warnings),
+        directory=directory,
     )
 
 

@@ -297,11 +297,10 @@ def test_a_policy_that_uses_none_of_somebodys_channels_reaches_them_not():
 
 
 def test_a_directory_in_order_has_no_fault():
-    found = reach(
-        '[recipients.ada]\nemail = "a"\n[groups]\nall = ["ada"]\n[default]\nto = ["all"]', check, CHANNELS, CHANNELS, SHIPPED
-    )
+    document = '[recipients.ada]\nemail = "a"\n[groups]\nall = ["ada"]\n[default]\nto = ["all"]'
+    found = reach(document, check, CHANNELS, CHANNELS, SHIPPED)
     insistent = {"default": "insistent, which pages on until somebody acknowledges"}
-    assert found == Reach(ways={"ada": ("email",)}, faults=(), is_usable=True, paging=insistent)
+    assert found == Reach(ways={"ada": ("email",)}, faults=(), is_usable=True, paging=insistent, directory=read(document))
 
 
 def test_a_route_without_a_policy_pages_until_somebody_acknowledges():

@@ -1,0 +1,147 @@
+from datetime import UTC, datetime, timedelta
+
+from notifyflow.core.foresight import Finding, FindingKind, foresee
+from notifyflow.core.intake.directory import read_directory
+from notifyflow.core.policy import DEFAULT, SHIPPED, Policy, Tier
+from notifyflow.core.roster import Roster
+from notifyflow.core.schedules import Calendar, Override, Shift, Why
+
+NOW = datetime(2026, 12, 7, 10, 0, tzinfo=UTC)  # a Monday
+MONTH = timedelta(days=30)
+BY_PHONE = ("sms", "voice")
+WAYS = {"ada": ("email", *BY_PHONE), "ben": ("email",), "cy": (), "dan": BY_PHONE}
+DOCUMENT = """
+[recipients]
+ada = {{}}
+ben = {{}}
+cy = {{}}
+dan = {{}}
+[schedules.always]
+timezone = "Europe/Berlin"
+layers = [{{ who = ["ada"], from = 2026-01-01T09:00:00, every = "1w" }}]
+[schedules.office]
+timezone = "Europe/Berlin"
+layers = [{{ who = ["ada"], from = 2026-01-01T09:00:00, every = "1w", only = "Mon-Fri 09:00-18:00" }}]
+[schedules.nights]
+timezone = "Europe/Berlin"
+layers = [{{ who = ["ada"], from = 2026-01-01T09:00:00, every = "1w", only = "Mon-Fri 18:00-08:00, Sat, Sun" }}]
+[schedules.turns]
+timezone = "Europe/Berlin"
+layers = [{{ who = ["ada", "cy"], from = 2026-12-07T09:00:00, every = "1d" }}]
+[schedules.late]
+timezone = "UTC"
+layers = [{{ who = ["ada"], from = 2027-12-07T09:00:00, every = "1d" }}]
+[schedules.legacy]
+ical = "https://calendar.example.com/oncall.ics"
+[default]
+{default}
+"""
+
+
+def roster(default: str, **fields: object) -> Roster:
+    return Roster(directory=read_directory(DOCUMENT.format(default=default), SHIPPED), **fields)
+
+
+def findings(default: str, kind: FindingKind, **fields: object) -> list[Finding]:
+    return [each for each in foresee(roster(default, **fields), WAYS, SHIPPED, now=NOW) if each.kind is kind]
+
+
+def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
+    gaps = {each.where: each for each in findings('to = ["ada"]', FindingKind.GAP)}
+    assert sorted(gaps) == ["schedules.late", "schedules.nights", "schedules.office"]
+    office = gaps["schedules.office"]
+    assert str(office.fault) == (
+        "schedules.office: nobody is on duty from Mon 7 Dec 18:00 CET to Tue 8 Dec 09:00 CET, and 21 more times. "
+        "Add a layer before the others, or see that a later step of its chains reaches somebody."
+    )
+    assert (office.begins_at, office.ends_at, office.count) == (
+        datetime(2026, 12, 7, 17, tzinfo=UTC),
+        datetime(2026, 12, 8, 8, tzinfo=UTC),
+        22,
+    )
+    assert not office.is_fault
+    assert gaps["schedules.late"].what == "nobody is on duty from Mon 7 Dec 10:00 UTC on"
+
+
+def test_people_on_duty_who_cannot_be_reached_are_named_with_their_times():
+    (found,) = findings('to = ["ada"]', FindingKind.UNREACHABLE)
+    assert str(found.fault) == (
+        "schedules.turns: cy cannot be reached, and is on duty from Tue 8 Dec 09:00 CET to Wed 9 Dec 09:00 CET, "
+        "and 14 more times. "
+        "Give them an address that a configured provider carries, or let somebody else take the duty."
+    )
+    assert (found.person, found.count, found.is_fault) == ("cy", 15, True)
+
+
+def test_overrides_and_calendars_count():
+    taken = Override(
+        id="o", schedule="always", people=("cy",), begins_at=NOW, ends_at=NOW + timedelta(hours=8), made_by="ada", made_at=NOW
+    )
+    shift = Shift(people=("cy",), begins_at=NOW - timedelta(days=1), ends_at=NOW + timedelta(days=2), why=Why.CALENDAR)
+    calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=NOW)
+    found = findings('to = ["ada"]', FindingKind.UNREACHABLE, overrides=(taken,), calendars={"legacy": calendar})
+    assert [(each.where, each.begins_at) for each in found if each.where != "schedules.turns"] == [
+        ("schedules.always", NOW),
+        ("schedules.legacy", NOW),
+    ]
+    (gap,) = (
+        each
+        for each in findings('to = ["ada"]', FindingKind.GAP, calendars={"legacy": calendar})
+        if each.where == "schedules.legacy"
+    )
+    assert gap.begins_at == shift.ends_at
+
+
+def test_a_chain_that_reaches_nobody_at_some_time_is_a_fault():
+    chain = 'to = ["@office"]\nthen = [{ after = "10m", to = ["@nights", "cy"] }]'
+    (found,) = findings(chain, FindingKind.NOBODY_REACHED)
+    assert str(found.fault) == (
+        "default: its chain reaches nobody from Tue 8 Dec 08:00 CET to Tue 8 Dec 09:00 CET, and 21 more times. "
+        "Add somebody who can always be reached, or operations, as its last step."
+    )
+    assert found.is_fault
+    assert findings('to = ["@turns"]', FindingKind.NOBODY_REACHED)[0].begins_at == datetime(2026, 12, 8, 8, tzinfo=UTC)
+    assert (
+        findings('to = ["@late"]', FindingKind.NOBODY_REACHED)[0].what == "its chain reaches nobody from Mon 7 Dec 10:00 UTC on"
+    )
+
+
+def test_a_chain_that_always_reaches_somebody_is_none():
+    for chain in (
+        'to = ["@always"]',
+        'to = ["@office"]\nthen = [{ after = "10m", to = ["ben"] }]',
+        'to = ["@office"]\nthen = [{ after = "10m", to = ["operations"] }]',
+        'to = ["@legacy", "@office"]',
+        'to = ["cy"]',
+    ):
+        assert findings(chain, FindingKind.NOBODY_REACHED) == []
+
+
+def test_a_policy_without_the_channels_of_those_on_duty_reaches_nobody():
+    chats = Policy(name="insistent", tiers=(Tier(name="chat", channels=("slack",)),))
+    found = foresee(roster('to = ["@always"]'), WAYS, {"insistent": chats}, now=NOW)
+    assert [each.kind for each in found if each.where == "default"] == [FindingKind.NOBODY_REACHED]
+
+
+def test_a_step_that_is_shorter_than_its_tiers_need_is_named():
+    steps = '[{ after = "9m", to = ["ben"] }, { after = "10m", to = ["dan"] }]'
+    found = findings(f'to = ["ada"]\nthen = {steps}\nover_after = "30s"', FindingKind.SHORT_STEP)
+    assert [str(each.fault) for each in found] == [
+        "default.then[0].after: the step is over after 9 m, and the policy insistent opens its last tier after 10 m. "
+        "Give it at least 10 m, or choose a policy that is faster.",
+        "default.over_after: the step is over after 30 s, and the policy insistent opens its last tier after 10 m. "
+        "Give it at least 10 m, or choose a policy that is faster.",
+    ]
+    assert not found[0].is_fault
+    assert (found[0].begins_at, found[0].ends_at, found[0].person) == (None, None, "")
+
+
+def test_a_policy_that_opens_tiers_by_outcome_alone_needs_no_time():
+    steps = 'policy = "default"\nthen = [{ after = "1s", to = ["ben"] }]'
+    assert findings(f'to = ["ada"]\n{steps}', FindingKind.SHORT_STEP) == []
+    assert findings('to = ["ada"]', FindingKind.SHORT_STEP) == []
+
+
+def test_a_route_with_an_unknown_policy_is_left_out():
+    found = foresee(roster('to = ["@late"]'), WAYS, {"default": DEFAULT}, now=NOW)
+    assert [each for each in found if each.where == "default"] == []
