@@ -133,6 +133,14 @@ def _timers(context: DecisionContext) -> list[timedelta]:
     return [wait for wait in waits if wait < fresh_for]
 
 
+def is_spent(context: DecisionContext, now: datetime) -> bool:
+    """Return whether every way to the recipient has failed, as far as is known: then the next step of a chain need not wait."""
+    pages = [row for row in context.notifications if row.kind == "page"]
+    is_failing = all(row.state == "FAILED" or _is_suspected(context, row, now) for row in pages)
+    is_critical = context.escalation.severity is Severity.CRITICAL
+    return context.escalation.state == "EXHAUSTED" or (is_critical and is_failing and not _leads_somewhere(context))
+
+
 def _leads_somewhere(context: DecisionContext) -> bool:
     return any(_pages(context, tier) for tier in context.escalation.policy.tiers[context.escalation.tier :])
 

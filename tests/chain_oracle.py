@@ -1,0 +1,152 @@
+"""The oracle of chains: what becomes of the steps of one incident, computed a second time, as simply as possible.
+
+It is told who is spent and when nothing counts, and looks at the time; it has no timers, and nothing is stored.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+Duty = Callable[[str, datetime], Collection[str]]
+"""Whom a name means at an instant: a person, the people on duty, or nobody."""
+Break = tuple[datetime, datetime]
+"""A time that does not count: its begin and its end."""
+
+
+@dataclass
+class OracleStep:
+    """One step of a pass; without a name it is the end of the chain.
+
+    Attributes:
+        people: Those whom it pages; nobody else pages them in this pass.
+        was_started: Whether it has ever paged anybody.
+    """
+
+    to: tuple[str, ...]
+    after: timedelta
+    state: str = "WAITING"
+    people: tuple[str, ...] = ()
+    was_started: bool = False
+
+
+@dataclass
+class OracleChain:
+    """One incident with a chain, and all its passes.
+
+    Attributes:
+        plan: The steps: whom each pages, and after which time; then the time of the last one.
+        duty: Whom a name means.
+        severity: The incident's.
+        breaks: The times that do not count.
+        state: The incident's.
+        spent: Those of whom every way has failed.
+        passes: The steps of each pass.
+        alerts: The passes whose end was told to operations.
+        by_hand: Whom this pass pages by_hand its steps: by hand, or since the severity was raised.
+        since: Since when the time of the next step counts.
+        resolved_at: When it was resolved, unless somebody had acknowledged it.
+    """
+
+    plan: Sequence[tuple[tuple[str, ...], timedelta]]
+    duty: Duty
+    severity: str
+    breaks: list[Break] = field(default_factory=list)
+    state: str = "OPEN"
+    spent: set[str] = field(default_factory=set)
+    passes: list[list[OracleStep]] = field(default_factory=list)
+    alerts: list[int] = field(default_factory=list)
+    by_hand: set[str] = field(default_factory=set)
+    since: datetime | None = None
+    resolved_at: datetime | None = None
+
+    @property
+    def steps(self) -> list[OracleStep]:
+        return self.passes[-1]
+
+    @property
+    def waiting(self) -> list[OracleStep]:
+        return [step for step in self.steps if step.state == "WAITING"]
+
+    @property
+    def paged(self) -> list[str]:
+        return [*self.by_hand, *(each for step in self.steps for each in step.people)]
+
+    def begin(self, now: datetime, *, after: "OracleChain | None" = None) -> None:
+        """Begin; after an incident that was resolved soon before, with all steps at once that it had started."""
+        self._begin_pass(self.plan, now)
+        if after is not None and after.resolved_at is not None and now - after.resolved_at <= timedelta(minutes=30):
+            started = [step.was_started for step in after.steps]
+            for step in self.waiting[: len(started) - started[::-1].index(True) - 1 if any(started) else 0]:
+                self._begin_step(step, now)
+
+    def look(self, now: datetime) -> None:
+        """Start every step that is due, and alert operations if the end is due."""
+        while self._is_due(now):
+            self._begin_step(self.waiting[0], now)
+
+    def acknowledge(self) -> None:
+        if self.state == "OPEN":
+            self._stop("ACKNOWLEDGED")
+
+    def resolve(self, now: datetime) -> None:
+        self.resolved_at = now if self.state == "OPEN" else None
+        self._stop("RESOLVED")
+
+    def raise_severity(self, severity: str, now: datetime) -> None:
+        """Page everybody anew; a pass that has ended begins anew, and one that INFO held begins to count."""
+        was_info, self.severity = self.severity == "INFO", severity
+        if self.state == "ACKNOWLEDGED" or not self.waiting:
+            self._begin_pass(self.plan, now)
+        elif was_info:
+            self.since = now
+        self.spent.clear()
+
+    def page_again(self, who: str, now: datetime) -> None:
+        """Page somebody anew, and count anew to the next step; a pass that has ended goes on with what it had not started."""
+        if self.state == "ACKNOWLEDGED" or not self.waiting:
+            ahead = [each for each in self.steps if not each.was_started and (not each.to or each.state != "PASSED")]
+            self._begin_pass([((who,), timedelta()), *((each.to, each.after) for each in ahead)], now)
+        else:
+            self.since = now
+            self.by_hand.add(who)
+        self.spent.discard(who)
+
+    def _begin_pass(self, plan: Sequence[tuple[tuple[str, ...], timedelta]], now: datetime) -> None:
+        self.state = "OPEN"
+        self.by_hand.clear()
+        self.passes.append([OracleStep(to, after) for to, after in plan])
+        self._begin_step(self.steps[0], now)
+
+    def _begin_step(self, step: OracleStep, now: datetime) -> None:
+        found = [each for name in step.to for each in self.duty(name, now)]
+        step.people = tuple(each for each in dict.fromkeys(found) if each not in self.paged)
+        step.was_started = bool(step.people)
+        step.state = "STARTED" if step.people else "PASSED"
+        self.since = now
+        if not step.to:
+            self.alerts.append(len(self.passes))
+
+    def _stop(self, state: str) -> None:
+        for step in self.steps:
+            step.state = step.state if step.state == "PASSED" else "STOPPED"
+        self.state = state
+
+    def _is_due(self, now: datetime) -> bool:
+        if self.state != "OPEN" or self.severity == "INFO" or not self.waiting:
+            return False
+        before = self.steps[self.steps.index(self.waiting[0]) - 1]
+        if before.state == "PASSED" or self.spent.issuperset(before.people):
+            return not any(begins <= now < ends for begins, ends in self.breaks)
+        return self._counted(now) >= self.waiting[0].after
+
+    def _counted(self, now: datetime) -> timedelta:
+        """Return how much of the time since the last begin counts."""
+        assert self.since is not None
+        cuts = sorted({min(max(at, self.since), now) for at in (self.since, now, *(at for each in self.breaks for at in each))})
+        pieces = [
+            later - sooner
+            for sooner, later in pairwise(cuts)
+            if not any(begins <= sooner and later <= ends for begins, ends in self.breaks)
+        ]
+        return sum(pieces, timedelta())
