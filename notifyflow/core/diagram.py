@@ -6,12 +6,12 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
+from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.model import EscalationState
 from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier
 from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Hue, Track
 
-TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
 
 
 class View(StrEnum):
@@ -132,7 +132,7 @@ def unroll(policy: Policy) -> Drawing:
 
 
 def drawings(view: View = View.FULL) -> tuple[Drawing, ...]:
-    """Return all diagrams of a view: the three machines; of the full one also the escalation under the policy ``default``."""
+    """Return all diagrams of a view: the four machines; of the full one also the escalation under the policy ``default``."""
     return tuple(map(outline, TABLES)) if view is View.SIMPLE else (*map(draw, TABLES), unroll(DEFAULT))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, StepState
 
 
 class Track(StrEnum):
@@ -88,7 +88,7 @@ COLOURS: Mapping[Hue, str] = {
     Hue.QUIET: PALETTE["soft"],
 }
 
-N, E, I = NotificationState, EscalationState, IncidentState  # noqa: E741 - as in ``machines``
+N, E, I, S = NotificationState, EscalationState, IncidentState, StepState  # noqa: E741 - as in ``machines``
 
 OUTLINES: Mapping[str, Outline] = {
     "notification": Outline(
@@ -146,6 +146,18 @@ OUTLINES: Mapping[str, Outline] = {
             Line(I.ACKNOWLEDGED, I.OPEN, Track.RETRY, "more severe, or paged again"),
             Line(I.OPEN, I.OPEN, Track.RETRY, is_simple=False),
             Line(I.ACKNOWLEDGED, I.ACKNOWLEDGED, Track.RETRY, is_simple=False),
+        ),
+    ),
+    "step": Outline(
+        spine=(S.WAITING, S.STARTED, S.STOPPED),
+        sides={S.PASSED: (0, 0)},
+        hues={S.WAITING: Hue.WAITING, S.STARTED: Hue.BAD, S.PASSED: Hue.QUIET, S.STOPPED: Hue.GOOD},
+        lines=(
+            Line(S.WAITING, S.STARTED, Track.USUAL, "it is due"),
+            Line(S.STARTED, S.STOPPED, Track.USUAL, "acknowledged"),
+            Line(S.WAITING, S.STOPPED, Track.STOP, "acknowledged, or resolved"),
+            Line(S.WAITING, S.PASSED, Track.FAILURE, "nobody to page, or over"),
+            Line(S.WAITING, S.WAITING, Track.RETRY, is_simple=False),
         ),
     ),
 }

@@ -13,14 +13,14 @@ from hypothesis import given
 from notifyflow.core import diagram, policy_picture
 from notifyflow.core.diagram import View
 from notifyflow.core.diagram_svg import picture
-from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, Table
+from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from notifyflow.core.tracks import OUTLINES, Hue, Track
 from tests.strategies import policies
 
 FOLDER = Path(__file__).parents[3] / "docs" / "diagrams"
-TABLES = (NOTIFICATION, ESCALATION, INCIDENT)
+TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
 DRAWINGS = (*diagram.drawings(), diagram.unroll(INSISTENT))
 
 

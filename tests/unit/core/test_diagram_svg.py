@@ -96,7 +96,7 @@ def test_a_picture_that_stands_alone_has_the_colours_of_the_pages() -> None:
 
 def test_several_machines_stand_one_below_the_other() -> None:
     together = picture(TABLES)
-    assert [words(each) for each in classed(together, "head")] == ["Notification", "Escalation", "Incident"]
+    assert [words(each) for each in classed(together, "head")] == ["Notification", "Escalation", "Incident", "Step"]
     assert not classed(picture(TABLES[:1]), "head")
     height = float(ElementTree.fromstring(together).get("height", ""))
     assert height > sum(float(ElementTree.fromstring(svg(table)).get("height", "")) for table in TABLES)
