@@ -1,11 +1,13 @@
 """Whom a command is about before the incident: a recipient of the directory, the route of an alert, a file, or every route."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import files, screen
 from notifyflow.cli.options import label_pairs
 from notifyflow.core.intake.directory import Directory, Route
@@ -14,6 +16,7 @@ from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import Policy
+from notifyflow.core.roster import EMPTY, Roster
 from notifyflow.errors import Fault, InvalidInput
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
@@ -45,13 +48,24 @@ class Audience:
 
     Attributes:
         name: Who they are, in words.
-        people: The recipients.
+        people: The recipients who are paged at once.
         policy: The name of the policy.
+        route: The route that pages them; None if no route does.
+        roster: Who is on duty, by the directory that the route stands in.
+        begins_at: When the incident begins.
     """
 
     name: str
     people: Sequence[Recipient]
     policy: str
+    route: Route | None = None
+    roster: Roster = EMPTY
+    begins_at: datetime = field(default_factory=system_now)
+
+    @property
+    def has_chain(self) -> bool:
+        """Whether somebody else is paged when nobody acknowledges."""
+        return self.route is not None and bool(self.route.then)
 
 
 def audiences(
@@ -105,7 +119,9 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
 
 
 def _of_route(directory: Directory, route: Route, name: str) -> Audience:
-    return Audience(name=name, people=directory.at(route), policy=route.policy)
+    roster, now = Roster(directory=directory), system_now()
+    people = roster.people(route.to, now).recipients
+    return Audience(name=name, people=people, policy=route.policy, route=route, roster=roster, begins_at=now)
 
 
 def _words(route: Route) -> str:

@@ -1,6 +1,6 @@
 """The command that says what a policy would do for a recipient, before it has to."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,11 +9,23 @@ import notifyflow
 from notifyflow.app.database import is_there
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
-from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
+from notifyflow.cli.audience import (
+    Audience,
+    Labels,
+    OneRecipient,
+    PolicyName,
+    RecipientsFile,
+    SeverityName,
+    admitted,
+    audiences,
+    policy_of,
+)
 from notifyflow.cli.options import AsJson
+from notifyflow.core.chain_document import ExpectedChainDocument
+from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
 from notifyflow.core.forecast import Carrier, Hindrances
-from notifyflow.core.forecast_document import NOTHING, ForecastDocument
-from notifyflow.core.model import Contact, Recipient, Severity
+from notifyflow.core.forecast_document import NOTHING, ForecastDocument, fresh_escalation
+from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError
 from notifyflow.settings import Settings
@@ -33,34 +45,68 @@ def explain(
     severity: SeverityName = Severity.CRITICAL,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a policy would do: who is paged how and when, and what cannot happen; nothing is sent."""
+    """Show what a policy or a chain would do: who is paged how and when, and what cannot happen; nothing is sent."""
     from notifyflow.app import configuration
 
     settings = Settings()
     channels = load(settings)
-    policies = configuration.read(settings, channels).policies
-    (audience,) = audiences(settings, policies, recipient, labels or [], recipients)
-    found = _documents(settings, channels, audience.people, policy_of(policies, policy or audience.policy), severity)
+    read = configuration.read(settings, channels)
+    (audience,) = audiences(settings, read.policies, recipient, labels or [], recipients)
+    chosen = policy_of(read.policies, policy or audience.policy)
+    expected = _chain(audience, chosen, severity, channels, read.operations)
+    contacts = admitted(audience.people, channels) if expected is None else expected.contacts
+    found = _documents(settings, channels, contacts, chosen, severity, is_in_chain=expected is not None)
+    chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, severity)
     if as_json:
-        screen.print_json({"forecasts": [each.as_json() for each in found]})
+        screen.print_json({"forecasts": [each.as_json() for each in found], "chain": chain and chain.as_json()})
         return
+    _show(() if chain is None else chain.lines(audience.name))
     for each in found:
-        _show(each)
+        _show(each.lines())
 
 
-def _documents(
-    settings: Settings, channels: "Mapping[str, Channel]", people: Sequence[Recipient], policy: Policy, severity: Severity
-) -> list[ForecastDocument]:
-    contacts = admitted(people, channels)
-    hindrances = _hindrances(settings, channels, contacts)
-    carriers = {
+def _chain(
+    audience: Audience, policy: Policy, severity: Severity, channels: "Mapping[str, Channel]", operations: Sequence[Contact]
+) -> ExpectedChain | None:
+    """Return what the chain of the audience's route would do; None if it has none."""
+    if audience.route is None or not audience.has_chain:
+        return None
+    return expected_chain(
+        audience.route,
+        audience.roster,
+        operations=operations,
+        admit=lambda found: admitted(found.recipients, channels),
+        fresh=lambda contact: fresh_escalation(contact, policy, severity, _calling(channels)),
+        carriers=_carriers(channels),
+        begins_at=audience.begins_at,
+    )
+
+
+def _carriers(channels: "Mapping[str, Channel]") -> Mapping[str, Carrier]:
+    return {
         name: Carrier(
             providers=tuple(each.name for each in channel.providers),
             has_receipts=bool(channel.providers) and channel.providers[0].capabilities.has_receipts,
         )
         for name, channel in channels.items()
     }
-    calling = frozenset(name for name, channel in channels.items() if channel.traits.is_call)
+
+
+def _calling(channels: "Mapping[str, Channel]") -> frozenset[str]:
+    return frozenset(name for name, channel in channels.items() if channel.traits.is_call)
+
+
+def _documents(
+    settings: Settings,
+    channels: "Mapping[str, Channel]",
+    contacts: Sequence[Contact],
+    policy: Policy,
+    severity: Severity,
+    *,
+    is_in_chain: bool,
+) -> list[ForecastDocument]:
+    hindrances = _hindrances(settings, channels, contacts)
+    carriers, calling = _carriers(channels), _calling(channels)
     has_links = bool(settings.public_url and settings.secret_key)
     return [
         ForecastDocument.of_recipient(
@@ -71,6 +117,7 @@ def _documents(
             calling=calling,
             has_links=has_links,
             hindrances=hindrances.get(each.recipient_id, NOTHING),
+            is_in_chain=is_in_chain,
         )
         for each in contacts
     ]
@@ -101,6 +148,6 @@ def _opted_out(contact: Contact, channels: "Mapping[str, Channel]", opt_outs: Co
             yield name
 
 
-def _show(found: ForecastDocument) -> None:
-    for line in found.lines():
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
         screen.out.print(screen.plain(line), markup=False, soft_wrap=True)

@@ -62,9 +62,13 @@ class ForecastDocument(Document):
         calling: frozenset[str],
         has_links: bool,
         hindrances: Hindrances = NOTHING,
+        is_in_chain: bool = False,
     ) -> Self:
-        """Build the forecast of a recipient whom an incident of a severity pages by a policy."""
-        fresh = _fresh(contact, policy, severity, calling)
+        """Build the forecast of a recipient whom an incident of a severity pages by a policy.
+
+        In a chain, the next step starts where operations would be told that the recipient cannot be reached.
+        """
+        fresh = fresh_escalation(contact, policy, severity, calling)
         found = forecast(fresh, carriers)
         return cls(
             recipient=contact.recipient_id,
@@ -72,10 +76,14 @@ class ForecastDocument(Document):
             policy=policy.name,
             severity=severity,
             at_once=_carried(found.first, carriers),
-            expected=[_expected(each, policy, carriers) for each in found.later],
+            expected=[
+                _expected(each, policy, carriers)
+                for each in found.later
+                if not (is_in_chain and each.event.what is What.OPERATIONS)
+            ],
             called_within_s={answers: None if at is None else at.total_seconds() for answers, at in found.called_after.items()},
             rounds_after_s=[at.total_seconds() for at in found.rounds_at],
-            unanswered_after_s=None if found.ends_after is None else found.ends_after.total_seconds(),
+            unanswered_after_s=None if found.ends_after is None or is_in_chain else found.ends_after.total_seconds(),
             expires_after_s=found.expires_after.total_seconds(),
             warnings=list(warnings(fresh, carriers, found, has_links=has_links, hindrances=hindrances)),
         )
@@ -87,10 +95,9 @@ class ForecastDocument(Document):
         yield f"  at once: {_ways(self.at_once) or 'nobody is paged'}"
         yield from self._steps()
         yield f"  {self._worst_case()}"
+        if rounds := ", ".join(span(each) for each in self.rounds_after_s):
+            yield f"  again from the first tier after {rounds}, unless somebody acknowledges"
         if self.unanswered_after_s is not None:
-            rounds = ", ".join(span(each) for each in self.rounds_after_s)
-            if rounds:
-                yield f"  again from the first tier after {rounds}, unless somebody acknowledges"
             yield f"  operations is told {span(self.unanswered_after_s)} after the start that nobody has acknowledged"
         yield f"  a page that has not left {span(self.expires_after_s)} after the start of its round expires"
         yield from (f"  ! {each}" for each in self.warnings)
@@ -146,7 +153,8 @@ def between(earliest_s: float, latest_s: float) -> str:
     return f"after {first} to {last}" if round(earliest_s) else f"within {last}"
 
 
-def _fresh(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
+def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
+    """Return a fresh escalation to somebody, which begins the forecast."""
     return DecisionContext(
         escalation=EscalationFacts(
             id="", incident_id="", recipient_id=contact.recipient_id, round=1, severity=severity, policy=policy, started_at=_START

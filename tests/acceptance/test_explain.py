@@ -27,6 +27,15 @@ to = ["orders"]
 to = ["ada"]
 policy = "default"
 """
+CHAIN = """
+[recipients.ben]
+email = "ben@example.com"
+
+[[routes]]
+match = { team = "shop" }
+to = ["ada"]
+then = [{ after = "10m", to = ["ben"] }]
+"""
 
 
 @pytest.fixture
@@ -50,6 +59,14 @@ def test_a_recipient_a_route_and_a_file_are_explained_without_a_database(line: C
     assert "ben: CRITICAL, policy default" in by_file.out
     assert "recipients[0].phone" in by_file.err
     assert not (tmp_path / "notifyflow.db").exists()
+
+
+def test_the_chain_of_a_route_is_explained_before_its_people(line: CommandLine):
+    line.write("directory.toml", DIRECTORY + CHAIN)
+    ended = line.run("explain", "--label", "team=shop")
+    assert ended.code == 0, ended
+    assert ended.out.startswith("team=shop: a chain of 2 steps, unless somebody acknowledges\n  1. at once: Ada\n  2. after 10 m")
+    assert "\nben: CRITICAL, policy insistent\n" in ended.out
 
 
 def test_a_pause_and_a_stop_in_the_database_are_warned_of(line: CommandLine, tmp_path: Path):
