@@ -14,7 +14,7 @@ from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, as_options, flag, span_option
 from notifyflow.core.audit import Finding
-from notifyflow.core.schemas import FindingDocument
+from notifyflow.core.list_documents import FindingDocument
 from notifyflow.core.wording.text import quantity
 
 if TYPE_CHECKING:

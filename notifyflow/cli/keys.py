@@ -12,8 +12,8 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, span_option
+from notifyflow.core.account_documents import ApiKeyDocument
 from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.schemas import ApiKeyDocument
 from notifyflow.core.wording import text
 
 if TYPE_CHECKING:

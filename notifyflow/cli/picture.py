@@ -1,6 +1,6 @@
 """How an incident looks on a terminal: a block for each recipient, a line for each channel and, if wanted, each attempt."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from notifyflow.cli.screen import plain
 from notifyflow.cli.timeline import came_in, story
+from notifyflow.core.chain_outlook import current
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
@@ -26,6 +27,7 @@ from notifyflow.core.model import (
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.wording import chain
 from notifyflow.core.wording.outlook import sentences
 from notifyflow.core.wording.timeline import NO_OPERATIONS, how
 
@@ -110,6 +112,7 @@ def picture(
 
     title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
     parts: list[RenderableType] = [_head(status, times)]
+    parts += [] if outlook is None else _chain(status, outlook, times)
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
         parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
@@ -192,6 +195,19 @@ def _next(facts: EscalationFacts, outlook: Outlook, times: Times, *, has_operati
     coming = outlook.escalations.get(facts.id, ())
     found = sentences(coming, facts, has_operations=has_operations, now=outlook.now, brief=times.brief)
     return [Text.assemble("    ", ("next: " if not place else "      ", "dim"), plain(each)) for place, each in enumerate(found)]
+
+
+def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[Text]:
+    """Yield the steps of the current pass of a chain, in a line each, and what comes next for it."""
+    name = chain.names(status, outlook)
+    steps = chain.lines(current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
+    if steps:
+        yield Text("\nChain", "bold")
+    for each in steps:
+        style = "bold" if each.is_next else "dim" if each.is_ahead else ""
+        yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}", style)
+    if word := "" if outlook.step else chain.last_word(status, outlook, name=name, brief=times.brief):
+        yield Text(f"    {word}", "dim")
 
 
 def _about(notification: NotificationFacts) -> str:

@@ -12,8 +12,8 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, flag
+from notifyflow.core.account_documents import UserDocument
 from notifyflow.core.namespaces import ALL
-from notifyflow.core.schemas import UserDocument
 from notifyflow.core.users import Role, User, reached
 
 if TYPE_CHECKING:

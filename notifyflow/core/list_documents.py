@@ -1,4 +1,4 @@
-"""The JSON documents of lists: one incident with whom it reached, and one message of the message log; addresses are masked."""
+"""The JSON documents of lists: an incident with whom it reached, a message of the log with its address masked, a finding."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from notifyflow.core.message_log import LoggedMessage
 from notifyflow.core.model import Severity
-from notifyflow.core.schemas import IncidentSummaryDocument, NotificationDocument, Text, values
+from notifyflow.core.schemas import Document, IncidentSummaryDocument, NotificationDocument, Text, values
 from notifyflow.core.views import IncidentLine
 from notifyflow.core.wording import text
 
@@ -46,3 +46,13 @@ class MessageDocument(NotificationDocument):
     @classmethod
     def _flatten(cls, value: object) -> object:
         return values(value.facts, value) if isinstance(value, LoggedMessage) else value
+
+
+class FindingDocument(Document):
+    """One finding of `notifyflow check`."""
+
+    rule: str
+    machine: str
+    row: str = Field(validation_alias="row_id")
+    incident_id: str
+    what: str

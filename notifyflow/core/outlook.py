@@ -11,8 +11,10 @@ from typing import assert_never
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle, tier_rules
+from notifyflow.core.chain_outlook import NextStep
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
 from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
 from notifyflow.core.tier_rules import DecisionContext
@@ -106,10 +108,14 @@ class Outlook:
     Attributes:
         escalations: By the id of each escalation what comes, the soonest first; empty if nothing does.
         now: When it was read.
+        step: The step of its chain that comes next; None if none does.
+        names: The names of recipients whom later steps of its chain name, by id; personal.
     """
 
     escalations: Mapping[str, tuple[Coming, ...]]
     now: datetime
+    step: NextStep | None = None
+    names: Mapping[str, str] = FrozenDict()
 
 
 def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:

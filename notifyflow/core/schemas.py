@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from notifyflow.core.arrivals import Arrival, Did
-from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.facts import NotificationFacts, StepFacts
 from notifyflow.core.model import (
     AttemptState,
     DeferralReason,
@@ -26,13 +26,14 @@ from notifyflow.core.model import (
     Notified,
     Result,
     Severity,
+    StepState,
     Via,
 )
 from notifyflow.core.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.policy import Policy
 from notifyflow.core.timeline import Moment, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
-from notifyflow.core.wording import arrivals, text, timeline
+from notifyflow.core.wording import arrivals, chain, text, timeline
 from notifyflow.core.wording.outlook import sentence
 
 Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
@@ -148,11 +149,49 @@ class EscalationDocument(Document):
         return values(value.contact, value.facts, value) if isinstance(value, EscalationStatus) else value
 
 
+class ChainStepDocument(Document):
+    """One step of an incident's chain, in one pass; the last of a pass names nobody, and is the chain's end."""
+
+    pass_number: int = Field(description="The pass through the chain, from 1.")
+    number: int = Field(description="Its number in the pass; 1 is whom the incident paged at once.")
+    to: list[str] = Field(description="Whom it pages: recipients' ids, and names of the directory; empty for the chain's end.")
+    after_s: float = Field(description="How long after the step before it starts, in seconds.")
+    state: StepState
+    due_at: datetime | None = Field(description="When it is decided on next; null unless it is the next one.")
+    started_at: datetime | None
+    duty: list[str] = Field(description="The ids of the recipients whom it pages, as they were on duty when it started.")
+    reason: Text = Field(description="Why it paged nobody: paged_already, nobody_on_duty or chain_over.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_seconds(cls, value: object) -> object:
+        return values(value) | {"after_s": value.after.total_seconds()} if isinstance(value, StepFacts) else value
+
+
+class NextStepDocument(Document):
+    """The step of an incident's chain that comes next if nobody acknowledges."""
+
+    number: int
+    at: datetime = Field(description="When it starts; now, if it is due.")
+    late_since: datetime | None = Field(description="When it was due, if it is late.")
+    people: list[str] = Field(description="The ids of those whom it would page now; empty if nobody is left or on duty.")
+    waits_for: list[str] = Field(description="The ids of those whose last failure would start it at once.")
+    text: str = Field(description="The same in words, with times in UTC.")
+
+    @classmethod
+    def coming(cls, status: IncidentStatus, outlook: Outlook) -> Self | None:
+        """Build it from what comes next for an incident."""
+        if (found := outlook.step) is None:
+            return None
+        words = chain.coming(found, name=chain.names(status, outlook), now=outlook.now, brief=_in_utc)
+        return cls.model_validate(values(found) | {"number": found.step.number, "people": list(found.people), "text": words})
+
+
 class TransitionDocument(Document):
     """One line of the transition log."""
 
     at: datetime
-    machine: str = Field(description="What moved: incident, escalation or notification.")
+    machine: str = Field(description="What moved: incident, escalation, notification or step.")
     row: str = Field(validation_alias="row_id", description="Its id.")
     event: str
     source: Text = Field(description="The state before; null for a new row.")
@@ -252,6 +291,7 @@ class IncidentDocument(IncidentSummaryDocument):
     )
     operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
     escalations: list[EscalationDocument]
+    steps: list[ChainStepDocument] = Field(description="The steps of its chain, by pass and number; empty if it has none.")
     transitions: list[TransitionDocument] = Field(description="The log of all its rows, by time.")
     notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
@@ -308,12 +348,9 @@ class MomentDocument(Document):
     """One thing that happened."""
 
     at: datetime
-    machine: str = Field(description="What it happened to: incident, escalation or notification.")
+    machine: str = Field(description="What it happened to: incident, escalation, notification or step.")
     row: str = Field(validation_alias="row_id", description="Its id.")
-    event: str = Field(
-        description="The machine's event, or `noted`, `became_critical`, `operations_alerted`; "
-        "`operations_missing`, where operations has no recipients."
-    )
+    event: str = Field(description="The machine's event, or noted, became_critical, operations_alerted, operations_missing.")
     recipient: str | None = Field(validation_alias="recipient_id", description="The recipient whom it concerns.")
     channel: Text
     provider: Text
@@ -335,49 +372,18 @@ class IncidentReportDocument(IncidentDocument):
     """One incident with all that belongs to it, what happened, and what comes next."""
 
     next: list[ComingDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
+    next_step: NextStepDocument | None = Field(description="The step of its chain that comes next if nobody acknowledges.")
     timeline: list[MomentDocument] = Field(description="What happened, by time, in plain words.")
 
     @classmethod
     def of_all(cls, status: IncidentStatus, outlook: Outlook, moments: Sequence[Moment]) -> Self:
         """Build it from an incident, what comes next for it, and what happened to it."""
-        report = {"next": ComingDocument.all_of(status, outlook), "timeline": MomentDocument.all_of(status, moments)}
+        report = {
+            "next": ComingDocument.all_of(status, outlook),
+            "next_step": NextStepDocument.coming(status, outlook),
+            "timeline": MomentDocument.all_of(status, moments),
+        }
         return cls.model_validate(_of_status(status) | report)
-
-
-class FindingDocument(Document):
-    """One finding of `notifyflow check`."""
-
-    rule: str
-    machine: str
-    row: str = Field(validation_alias="row_id")
-    incident_id: str
-    what: str
-
-
-class UserDocument(Document):
-    """A user of the dashboard, without the hash of their password."""
-
-    id: str
-    name: str
-    role: str
-    namespaces: Annotated[list[str] | None, BeforeValidator(lambda names: names if names is None else sorted(names))]
-    recipient: str | None = Field(validation_alias="recipient_id")
-    created_at: datetime
-    disabled_at: datetime | None
-    logged_in_at: datetime | None
-
-
-class ApiKeyDocument(Document):
-    """An API key, without its hash."""
-
-    id: str
-    name: str
-    namespace: str
-    scopes: Annotated[list[str], BeforeValidator(sorted)]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
 
 
 def _of_status(status: IncidentStatus) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from notifyflow.core.facts import NotificationFacts, Transition
+from notifyflow.core.chain_outlook import Because, because
+from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
 from notifyflow.core.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.policy import Failed
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
@@ -66,8 +67,9 @@ class Moment:
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
         deferred_by: Why it is deferred.
         until: Until when it is deferred.
-        step: The number of the step of a chain; 0 for other machines.
-        people: The recipients whom the step pages.
+        step: The step of a chain.
+        because: Why the step began.
+        before: The ids of those whom the step before paged.
         by: Who did it: a recipient's id, or any other name.
         via: How: a ``Via``, or the channel of a reply.
     """
@@ -100,8 +102,9 @@ class Moment:
     is_repeated: bool = False
     deferred_by: DeferralReason | None = None
     until: datetime | None = None
-    step: int = 0
-    people: tuple[str, ...] = ()
+    step: StepFacts | None = None
+    because: Because | None = None
+    before: tuple[str, ...] = ()
     by: str = ""
     via: str = ""
 
@@ -110,7 +113,6 @@ _TONES: Mapping[tuple[str, str], Tone] = {
     ("incident", "severity_raised"): Tone.BAD,
     ("incident", "acknowledged"): Tone.GOOD,
     ("incident", "resolved"): Tone.GOOD,
-    ("incident", "step_due"): Tone.UNSURE,
     ("step", "step_due"): Tone.UNSURE,
     ("step", "passed"): Tone.BAD,
     ("escalation", "tier_opened"): Tone.UNSURE,
@@ -157,6 +159,8 @@ class _Story:
         self._rows = {row.id: row for row in (*paged, *status.incident_events)}
         self._attempts = {attempt.id: (row, attempt) for row in self._rows.values() for attempt in row.attempts}
         self._steps = {each.id: each for each in status.steps}
+        self._duty = {(each.pass_number, each.number): each.duty for each in status.steps}
+        self._because = because(status.transitions, status.steps)
         self._states: dict[str, str] = {}
         self._instead: dict[tuple[str, datetime], tuple[str, ...]] = defaultdict(tuple)
         for line in status.transitions:
@@ -181,7 +185,8 @@ class _Story:
 
     def _of_incident(self, line: Transition) -> Moment:
         severity = self._severity_at(line.at) if line.event in _SEVERE else None
-        return replace(_moment(line), recipient_id=line.detail.get("recipient"), severity=severity)
+        is_minor = line.event == "step_due"  # the step says it
+        return replace(_moment(line), recipient_id=line.detail.get("recipient"), severity=severity, is_minor=is_minor)
 
     def _severity_at(self, at: datetime) -> Severity:
         """Return the severity of the first round from an instant on."""
@@ -217,8 +222,14 @@ class _Story:
 
     def _of_step(self, line: Transition) -> Moment:
         step = self._steps[line.row_id]
-        is_minor = line.event in (*_STOPS, "planned") or step.number == 1
-        return replace(_moment(line), step=step.number, people=step.duty, reason=line.detail.get("reason", ""), is_minor=is_minor)
+        return replace(
+            _moment(line),
+            step=step,
+            because=self._because.get(step.id),
+            before=self._duty.get((step.pass_number, step.number - 1), ()),
+            reason=line.detail.get("reason", ""),
+            is_minor=line.event in (*_STOPS, "planned") or step.number == 1,
+        )
 
     def _of_notification(self, line: Transition) -> Moment:
         row, detail = self._rows[line.row_id], line.detail

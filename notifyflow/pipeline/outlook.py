@@ -1,5 +1,10 @@
 """Reads what comes next for an incident; nothing is locked, decided or written."""
 
+from collections.abc import Collection, Mapping
+
+from notifyflow.core.chain import OPERATIONS
+from notifyflow.core.chain_outlook import NextStep, current, next_step
+from notifyflow.core.facts import StepFacts
 from notifyflow.core.outlook import Outlook, outlook
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
@@ -9,11 +14,15 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
-    """Return what comes next for each escalation of an incident."""
+    """Return what comes next for each escalation of an incident, and for its chain."""
 
     def body(tx: Transaction) -> Outlook:
-        coming = {each.facts.id: outlook(_context(tx, status, each), tx.now) for each in status.escalations}
-        return Outlook(escalations=coming, now=tx.now)
+        contexts = {each.facts.id: _context(tx, status, each) for each in status.escalations}
+        coming = {escalation_id: outlook(context, tx.now) for escalation_id, context in contexts.items()}
+        if not status.steps:
+            return Outlook(escalations=coming, now=tx.now)
+        ahead = {name: named for step in current(status) for name, named in _people(tx, step, step.to).items() if name in step.to}
+        return Outlook(escalations=coming, now=tx.now, step=_next_step(tx, status, contexts.values()), names=ahead)
 
     return use_case.run(deps, body)[0]
 
@@ -27,3 +36,23 @@ def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStat
         calling=tx.deps.calling,
     )
     return outages.inform(tx, context)
+
+
+def _next_step(tx: Transaction, status: IncidentStatus, contexts: Collection[DecisionContext]) -> NextStep | None:
+    """Return the step of its chain that comes next."""
+    live = [each for each in contexts if each.escalation.is_current]
+    since = min((each.waits_since for each in current(status) if each.waits_since), default=tx.now)
+    breaks = outages.breaks_of(tx, status.facts, since=since)
+    return next_step(status, live, breaks, lambda step: _people(tx, step, step.to), now=tx.now)
+
+
+def _people(tx: Transaction, step: StepFacts, names: Collection[str]) -> Mapping[str, str]:
+    """Return whom names of a step mean now: ids to names."""
+    if OPERATIONS in names:
+        return {each.recipient_id: each.name for each in tx.deps.operations}
+    given = tx.ledger.steps.people(step.incident_id)
+    found = tx.ledger.roster.current().people([each for each in names if each not in given], tx.now)
+    return {
+        **{each: given[each].name for each in names if each in given},
+        **{each.id: each.name or each.id for each in found.recipients},
+    }

@@ -8,7 +8,7 @@ from peewee import JOIN, Case, Select, fn
 from notifyflow.core.model import Evidence, Result
 from notifyflow.core.views import Stamp
 from notifyflow.storage.conditions import QUEUED, RUNNING
-from notifyflow.storage.models import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow
+from notifyflow.storage.models import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow, StepRow
 from notifyflow.storage.rows import Reader
 
 _RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
@@ -27,8 +27,8 @@ class Stamps(Reader):
             return None
         figures: list[Any] = [incident["version"]]
         times: list[datetime] = []
-        for query in (_escalations(incident_id), _notifications(incident_id), _reports(incident_id), _arrivals(incident_id)):
-            (row,) = self._source.rows(query)
+        for query in (_escalations, _notifications, _steps, _reports, _arrivals):
+            (row,) = self._source.rows(query(incident_id))
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()
         return Stamp(namespace=incident["namespace"], figures=tuple(map(str, figures)), soonest_at=min(times, default=None))
@@ -41,6 +41,12 @@ def _escalations(incident_id: str) -> Select:
         fn.MIN(EscalationRow.next_decision_at).filter(EscalationRow.is_current).alias("decision_at"),
         fn.MIN(EscalationRow.next_round_at).filter(EscalationRow.is_current).alias("round_at"),
     ).where(EscalationRow.incident_id == incident_id)
+
+
+def _steps(incident_id: str) -> Select:
+    return StepRow.select(
+        fn.COUNT(StepRow.id).alias("count"), fn.SUM(StepRow.version).alias("versions"), fn.MIN(StepRow.due_at).alias("due_at")
+    ).where(StepRow.incident_id == incident_id)
 
 
 def _notifications(incident_id: str) -> Select:

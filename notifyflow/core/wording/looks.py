@@ -6,7 +6,7 @@ The severity, the update or the state is always said in words, too: no reader de
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity, StepState
 from notifyflow.core.timeline import Tone
 
 
@@ -72,3 +72,11 @@ NOTIFICATIONS: Mapping[NotificationState, StateLook] = {
     NotificationState.FAILED: StateLook(sign="✕", word="failed", tone=Tone.BAD),
     NotificationState.CANCELLED: StateLook(sign="–", word="cancelled", tone=Tone.PLAIN),
 }
+STEPS: Mapping[StepState, StateLook] = {
+    StepState.WAITING: StateLook(sign="○", word="waiting", tone=Tone.UNSURE),
+    StepState.STARTED: StateLook(sign="◐", word="being paged", tone=Tone.UNSURE),
+    StepState.PASSED: StateLook(sign="–", word="passed", tone=Tone.PLAIN),
+    StepState.STOPPED: StateLook(sign="–", word="stopped", tone=Tone.PLAIN),
+}
+CHAIN_OVER = StateLook(sign="✕", word="over", tone=Tone.BAD)
+"""The end of a chain that nobody has acknowledged."""

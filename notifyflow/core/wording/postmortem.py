@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from notifyflow.core.model import EscalationState, Kind
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording import arrivals, text, timeline
+from notifyflow.core.wording import arrivals, chain, text, timeline
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 _ENDED: Mapping[EscalationState, str] = {
@@ -35,6 +35,7 @@ def markdown(status: IncidentStatus, moments: Sequence[Moment], *, here: Here) -
         "\n".join(f"- {name}: {value}" for name, value in _facts(status, here)),
         "## Who was paged",
         _table(("Recipient", "Round", "Outcome", "Messages"), map(_paged, status.escalations)),
+        *_chain(status),
         *_arrived(status, here),
         "## Timeline",
         _table(("UTC", "Local time", "What happened"), _happened(status, moments, here)),
@@ -75,6 +76,23 @@ def _paged(escalation: EscalationStatus) -> tuple[str, ...]:
         if row.kind is Kind.PAGE
     ]
     return _plain(escalation.contact.name), str(facts.round), outcome, "; ".join(pages) or _plain(facts.reason)
+
+
+def _chain(status: IncidentStatus) -> Iterator[str]:
+    """Yield the chain, pass by pass, if there is one."""
+    if status.steps:
+        name = status.name_of
+        yield "## Its chain"
+        rows = (
+            (
+                str(each.pass_number),
+                str(each.number),
+                _plain(chain.who(each, name=name)),
+                _plain(chain.standing(each, brief=_in_utc)),
+            )
+            for each in status.steps
+        )
+        yield _table(("Pass", "Step", "Who", "How it went"), rows)
 
 
 def _arrived(status: IncidentStatus, here: Here) -> Iterator[str]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, StepState, Via
 from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
+from notifyflow.core.wording import chain
 from notifyflow.core.wording.text import listed
 
 MESSAGES: Mapping[str, str] = {
@@ -38,10 +39,7 @@ _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.SUSPENSION: "since the provider refuses us",
     DeferralReason.PAUSE: "by a pause",
 }
-_NOBODY: Mapping[str, str] = {
-    "paged_already": ": its people are paged already",
-    "nobody_on_duty": ": nobody is on duty",
-}
+_STOPPED = "step {step} is stopped"
 _NO_LONGER_PAGED = "{who} is no longer paged"
 _REACHED = "{who} counts as reached"
 _EXHAUSTED = "all ways to {who} have failed"
@@ -79,11 +77,11 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("escalation", ALERTED): "operations was told about {who}",
     ("escalation", UNHEARD): f"{NO_OPERATIONS}, and is not told about {{who}}",
     ("step", "planned"): "step {step} is planned",
-    ("step", "step_due"): "step {step} starts: {people}",
-    ("step", "step_due", StepState.PASSED): "step {step} is passed{nobody}",
-    ("step", "passed"): "the chain is over, and nobody has acknowledged",
-    ("step", "acknowledged"): "step {step} is over",
-    ("step", "resolved"): "step {step} is over",
+    ("step", "step_due"): "step {step} starts{begun}: {people}",
+    ("step", "step_due", StepState.PASSED): "step {step} ({people}) is passed: {passed}",
+    ("step", "passed"): "the chain is over{begun}",
+    ("step", "acknowledged"): _STOPPED,
+    ("step", "resolved"): _STOPPED,
     ("step", "rearmed"): "the time until step {step} begins anew",
     ("notification", "queued"): "{message} queued",
     ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
@@ -138,11 +136,24 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         because=_because(moment),
         follows=_follows(moment),
         deferral="" if moment.deferred_by is None else _DEFERRED[moment.deferred_by],
-        step=moment.step,
-        people=listed([name(each) for each in moment.people]),
-        nobody=_NOBODY.get(moment.reason, ""),
+        **_of_step(moment, name),
         until="" if moment.until is None else brief(moment.until),
     )
+
+
+def _of_step(moment: Moment, name: Callable[[str], str]) -> Mapping[str, object]:
+    """Return what is said of the step of a chain: its number, whom it pages, and why it began or paged nobody."""
+    step = moment.step
+    if step is None:
+        return dict.fromkeys(("step", "people", "begun", "passed"), "")
+    before = listed([name(each) for each in moment.before])
+    begun = "" if moment.because is None else chain.begun(moment.because, after=step.after, before=before)
+    return {
+        "step": step.number,
+        "people": chain.who(step, name=name),
+        "begun": f", since {begun}" if begun else "",
+        "passed": chain.PASSED.get(moment.reason, moment.reason),
+    }
 
 
 def how(via: str) -> str:

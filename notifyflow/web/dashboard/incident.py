@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from notifyflow.channels.meanings import meanings
+from notifyflow.core.chain_outlook import passes
 from notifyflow.core.diagram_svg import svg
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.machines import NOTIFICATION
@@ -19,7 +20,7 @@ from notifyflow.core.references import ById
 from notifyflow.core.timeline import timeline
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
-from notifyflow.core.wording import arrivals
+from notifyflow.core.wording import arrivals, chain
 from notifyflow.core.wording.links import is_web_address
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.core.wording.timeline import sentence
@@ -141,16 +142,18 @@ def _values(
     recipients = describer.recipients(most=None if shows_everybody else _MOST_RECIPIENTS)
     moments = timeline(status, explain=explain)
     latest = moments if shows_everybody else moments[-_MOST_MOMENTS:]
-    name_of = cache(status.name_of)
+    names = cache(chain.names(status, outlook))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     return {
         "facts": facts,
         "content": content,
         "look": INCIDENTS[facts.state],
         "head": _head(status, times),
+        "chain": [chain.lines(steps, outlook.step, name=names, now=outlook.now, brief=times.brief) for steps in passes(status)],
+        "chain_coming": chain.last_word(status, outlook, name=names, brief=times.brief),
         "recipients": recipients,
         "hidden": describer.count - len(recipients),
-        "moments": [(times.brief(each.at), each, sentence(each, name=name_of, brief=times.brief)) for each in latest],
+        "moments": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
         "moments_before": len(moments) - len(latest),
         "arrivals": [(times.brief(each.first_at), arrivals.sentence(each, brief=times.brief)) for each in status.arrivals],
         "links": links,

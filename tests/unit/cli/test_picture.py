@@ -8,11 +8,22 @@ import pytest
 from rich.console import Console
 
 from notifyflow.cli.picture import Times, explain, picture
+from notifyflow.core.chain_outlook import NextStep
 from notifyflow.core.facts import Transition
-from notifyflow.core.model import AttemptState, EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.model import (
+    AttemptState,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+)
 from notifyflow.core.outlook import Coming, Outlook, Premise, Wait, What
 from notifyflow.core.schemas import ComingDocument
 from notifyflow.core.views import IncidentStatus, Note
+from tests.chains import chain
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -245,3 +256,14 @@ def test_what_decides_nothing_is_shown_once_beside_what_it_is_about():
     ]
     text = drawn(replace(OPEN, escalations=(escalation("ada", sent),), notes=tuple(notes)))
     assert text.count("noted: the recipient called it spam") == 1
+
+
+def test_a_chain_is_shown_step_by_step():
+    coming = NextStep(step=chain().steps[1], at=AT + timedelta(minutes=8), people={"ben": "Ben"})
+    outlook = Outlook(escalations={}, now=AT, step=coming)
+    text = drawn(chain(), outlook=outlook)
+    assert "│  Chain" in text
+    assert "○ Ben (@secondary)  in 8 min, at 03:22:03" in text
+    assert "○ operations is told  10 min later" in text
+    over = drawn(chain(severity=Severity.INFO), outlook=replace(outlook, step=None))
+    assert "INFO starts no later step." in over

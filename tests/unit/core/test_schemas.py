@@ -5,18 +5,18 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from notifyflow.core.account_documents import ApiKeyDocument
 from notifyflow.core.arrivals import Why
 from notifyflow.core.audit import Finding, Rule
 from notifyflow.core.facts import Transition
 from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.list_documents import FindingDocument
 from notifyflow.core.model import Kind, NotificationState, Notified
 from notifyflow.core.outlook import Coming, Outlook, What
 from notifyflow.core.pauses import Pause
 from notifyflow.core.pauses import Scope as PauseScope
 from notifyflow.core.schemas import (
-    ApiKeyDocument,
     FaultDocument,
-    FindingDocument,
     IncidentDocument,
     IncidentReportDocument,
     IncidentSummaryDocument,

@@ -1,0 +1,133 @@
+"""What comes next for a chain: which step, when, and whom it would page; and how each step of a pass stands. Pure."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from notifyflow.core import chain
+from notifyflow.core.deadlines import Interval
+from notifyflow.core.facts import StepFacts, Transition
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.model import IncidentState, StepState
+from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.views import IncidentStatus
+
+LATE_AFTER = timedelta(seconds=5)
+"""From when on a step that is due counts as late; a sweep comes every second."""
+
+Resolve = Callable[[StepFacts], Mapping[str, str]]
+"""Returns whom a step would page now: the ids and names of those on duty."""
+
+
+class Because(StrEnum):
+    """Why a step began: it was the FIRST, its TIME was over, everybody in the one before was SPENT, or that one was PASSED."""
+
+    FIRST = "first"
+    TIME = "time"
+    SPENT = "spent"
+    PASSED = "passed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """The step of a chain that comes next, if nobody acknowledges.
+
+    Attributes:
+        step: The step; it may be the end of the chain.
+        at: When it starts; now, if it is due.
+        late_since: When it was due, if it is late; None if it is not.
+        people: The ids of those whom it would page now, with their names; personal. Empty if nobody is left or on duty.
+        is_paged_already: Whether the chain pages all of its people already, so that it will be passed.
+        waits_for: The ids of those whose last failure would start it at once.
+    """
+
+    step: StepFacts
+    at: datetime
+    late_since: datetime | None = None
+    people: Mapping[str, str] = FrozenDict()
+    is_paged_already: bool = False
+    waits_for: tuple[str, ...] = ()
+
+
+def next_step(
+    status: IncidentStatus,
+    contexts: Collection[DecisionContext],
+    breaks: Collection[Interval],
+    resolve: Resolve,
+    *,
+    now: datetime,
+) -> NextStep | None:
+    """Return the step that comes next; None if none does, since the chain is over or stopped, or INFO starts no later step.
+
+    Args:
+        status: The incident.
+        contexts: Its current escalations.
+        breaks: What stops the time of the step.
+        resolve: Returns whom the step would page now.
+        now: The time.
+    """
+    steps = current(status)
+    step = chain.next_step(steps)
+    if step is None or step.waits_since is None or step.number == 1 or status.facts.state is not IncidentState.OPEN:
+        return None
+    is_spent = chain.is_step_spent(steps, step, contexts, now)
+    at = chain.goes_on_at(step, breaks, is_spent=is_spent, now=now)
+    meant = {} if step.is_end else resolve(step)
+    paged = chain.paged(each.escalation for each in contexts)
+    left = {each: name for each, name in meant.items() if each not in paged}
+    before = steps[step.number - 2].duty
+    waited = [each for each in contexts if each.escalation.recipient_id in before and not chain.is_spent(each, now)]
+    return NextStep(
+        step=step,
+        at=max(now, at),
+        late_since=at if at < now - LATE_AFTER else None,
+        people=FrozenDict(left),
+        is_paged_already=bool(meant) and not left,
+        waits_for=tuple(dict.fromkeys(each.escalation.recipient_id for each in waited)),
+    )
+
+
+def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
+    """Return the steps of the current pass, by number."""
+    return tuple(each for each in status.steps if each.pass_number == status.facts.pass_number)
+
+
+def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[str, Because]:
+    """Return why each step began that has a line in the log, by its id.
+
+    Its time counts from the start of the one before, or from when it was armed anew. A step that begins sooner follows one that
+    was passed, or in which everybody was spent.
+
+    Args:
+        lines: The transition log of the incident, by time.
+        steps: The steps of all passes.
+    """
+    return dict(_because(lines, {each.id: each for each in steps}))
+
+
+def _because(lines: Sequence[Transition], steps: Mapping[str, StepFacts]) -> Iterator[tuple[str, Because]]:
+    armed_at: dict[tuple[int, int], datetime] = {}
+    follows: dict[tuple[int, int], str] = {}
+    for line in (each for each in lines if each.event in _BEGIN and each.row_id in steps):
+        step = steps[line.row_id]
+        place, following = (step.pass_number, step.number), (step.pass_number, step.number + 1)
+        if line.event == "rearmed":
+            armed_at[place] = line.at
+            continue
+        armed_at[following], follows[following] = line.at, line.target
+        if place not in follows:
+            yield step.id, Because.FIRST
+        elif line.at >= armed_at[place] + step.after:
+            yield step.id, Because.TIME
+        else:
+            yield step.id, Because.PASSED if follows[place] == StepState.PASSED else Because.SPENT
+
+
+_BEGIN = frozenset({"step_due", "passed", "rearmed"})
+
+
+def passes(status: IncidentStatus) -> tuple[tuple[StepFacts, ...], ...]:
+    """Return the steps of each pass, the newest pass first."""
+    numbers = sorted({each.pass_number for each in status.steps}, reverse=True)
+    return tuple(tuple(each for each in status.steps if each.pass_number == number) for number in numbers)
