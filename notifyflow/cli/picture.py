@@ -205,7 +205,7 @@ def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[T
         yield Text("\nChain", "bold")
     for each in steps:
         style = "bold" if each.is_next else "dim" if each.is_ahead else ""
-        yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}", style)
+        yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}{plain(each.sooner)}", style)
     if word := "" if outlook.step else chain.last_word(status, outlook, name=name, brief=times.brief):
         yield Text(f"    {word}", "dim")
 

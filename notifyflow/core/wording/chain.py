@@ -40,7 +40,8 @@ class StepLine:
         step: The step.
         look: The look of its state.
         who: Whom it pages.
-        standing: How it stands, and when it comes.
+        standing: How it stands, or when it comes.
+        sooner: What would make it come at once, after a comma; empty unless it comes next.
         is_next: Whether it comes next.
     """
 
@@ -48,6 +49,7 @@ class StepLine:
     look: StateLook
     who: str
     standing: str
+    sooner: str
     is_next: bool
 
     @property
@@ -66,7 +68,8 @@ def lines(
             step=step,
             look=CHAIN_OVER if step.is_end and step.state is StepState.PASSED else STEPS[step.state],
             who=_who_next(shown[step.id], name=name) if step.id in shown else who(step, name=name),
-            standing=_next(shown[step.id], name=name, now=now, brief=brief) if step.id in shown else standing(step, brief=brief),
+            standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(step, brief=brief),
+            sooner=_sooner(shown[step.id], name=name, now=now) if step.id in shown else "",
             is_next=step.id in shown,
         )
         for step in steps
@@ -126,10 +129,6 @@ def when(found: NextStep, *, now: datetime, brief: Callable[[datetime], str]) ->
     if left <= timedelta():
         return "now"
     return f"in {_ceiled(left)}{f', at {brief(found.at)}' if left >= _MINUTE else ''}"
-
-
-def _next(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
-    return when(found, now=now, brief=brief) + _sooner(found, name=name, now=now)
 
 
 def _sooner(found: NextStep, *, name: Name, now: datetime) -> str:

@@ -69,7 +69,7 @@ def shown(status: IncidentStatus, found: NextStep | None = None) -> list[tuple[s
 def test_a_chain_is_a_line_of_steps() -> None:
     assert shown(chain(), coming()) == [
         ("◐", "Ada", "started at 02:14:03"),
-        ("○", "Ben (@secondary)", "in 8 min, at 02:22:03, or at once when all ways to Ada have failed"),
+        ("○", "Ben (@secondary)", "in 8 min, at 02:22:03"),
         ("○", "leads and Cy", "10 min later"),
         ("○", "operations is told", "10 min later"),
     ]
