@@ -11,14 +11,18 @@ import typer
 import notifyflow
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
+from notifyflow.cli.audience import Labels, audiences, policy_of
+from notifyflow.cli.expected import chain_of
 from notifyflow.cli.options import flag
 from notifyflow.core import diagram as diagrams
-from notifyflow.core import diagram_svg, policy_picture
-from notifyflow.core.diagram import Drawing, View
+from notifyflow.core import diagram_svg, ladder_picture
+from notifyflow.core.diagram import View
 from notifyflow.core.intake.forms import unknown
+from notifyflow.core.ladder_picture import Ladder
+from notifyflow.core.model import Severity
 from notifyflow.core.policy import Policy
 from notifyflow.core.wording.text import quantity
-from notifyflow.errors import InvalidPolicy, ProgramMissing
+from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
 
 app = typer.Typer()
@@ -40,30 +44,41 @@ def diagram(
     policy: Annotated[
         str | None, typer.Option(help="Draw only the escalation, unrolled for this policy.", show_default=False)
     ] = None,
+    labels: Labels = None,
     view: Annotated[
         View, typer.Option(help="What a newcomer reads in ten seconds (simple), or every move with its events (full).")
     ] = View.SIMPLE,
 ) -> None:
     """Print the state machines as diagrams."""
     unrolled = None if policy is None else _policy(policy)
+    ladder = _chain(labels) if labels else ladder_picture.of_policy(unrolled) if unrolled and view is View.SIMPLE else None
+    drawn = [ladder_picture.outline(ladder)] if ladder else [diagrams.unroll(unrolled)] if unrolled else diagrams.drawings(view)
     match format_:
         case Format.MERMAID:
-            text = diagrams.mermaid(_drawings(view, unrolled))
+            text = diagrams.mermaid(drawn)
         case Format.DOT:
-            text = diagrams.dot(_drawings(view, unrolled))
+            text = diagrams.dot(drawn)
         case Format.RST:
             text = diagrams.rst(view=view)
         case Format.SVG if view is View.FULL:
-            text = _svg(diagrams.dot(_drawings(view, unrolled)))
+            text = _svg(diagrams.dot(drawn))
         case Format.SVG:
-            text = policy_picture.overview(unrolled) if unrolled else diagram_svg.picture(diagrams.TABLES)
+            text = ladder_picture.overview(ladder) if ladder else diagram_svg.picture(diagrams.TABLES)
     typer.echo(text, nl=not text.endswith("\n"))
 
 
-def _drawings(view: View, policy: Policy | None) -> Sequence[Drawing]:
-    if policy is None:
-        return diagrams.drawings(view)
-    return [policy_picture.outline(policy) if view is View.SIMPLE else diagrams.unroll(policy)]
+def _chain(labels: Sequence[str]) -> Ladder:
+    """Return the chain of the route that an alert with these labels takes."""
+    from notifyflow.app import configuration
+
+    settings = Settings()
+    channels = load(settings)
+    read = configuration.read(settings, channels)
+    (audience,) = audiences(settings, read.policies, None, labels, None)
+    found = chain_of(audience, policy_of(read.policies, audience.policy), Severity.CRITICAL, channels, read.operations)
+    if found is None:
+        raise InvalidInput((Fault("--label", "the route of this alert has no chain", "Give it later steps with `then`"),))
+    return ladder_picture.of_chain(audience.name, found)
 
 
 def _policy(name: str) -> Policy:

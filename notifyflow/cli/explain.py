@@ -10,7 +10,6 @@ from notifyflow.app.database import is_there
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import (
-    Audience,
     Labels,
     OneRecipient,
     PolicyName,
@@ -20,11 +19,11 @@ from notifyflow.cli.audience import (
     audiences,
     policy_of,
 )
+from notifyflow.cli.expected import calling_of, carriers_of, chain_of
 from notifyflow.cli.options import AsJson
 from notifyflow.core.chain_document import ExpectedChainDocument
-from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
-from notifyflow.core.forecast import Carrier, Hindrances
-from notifyflow.core.forecast_document import NOTHING, ForecastDocument, fresh_escalation
+from notifyflow.core.forecast import Hindrances
+from notifyflow.core.forecast_document import NOTHING, ForecastDocument
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError
@@ -53,7 +52,7 @@ def explain(
     read = configuration.read(settings, channels)
     (audience,) = audiences(settings, read.policies, recipient, labels or [], recipients)
     chosen = policy_of(read.policies, policy or audience.policy)
-    expected = _chain(audience, chosen, severity, channels, read.operations)
+    expected = chain_of(audience, chosen, severity, channels, read.operations)
     contacts = admitted(audience.people, channels) if expected is None else expected.contacts
     found = _documents(settings, channels, contacts, chosen, severity, is_in_chain=expected is not None)
     chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, severity)
@@ -63,37 +62,6 @@ def explain(
     _show(() if chain is None else chain.lines(audience.name))
     for each in found:
         _show(each.lines())
-
-
-def _chain(
-    audience: Audience, policy: Policy, severity: Severity, channels: "Mapping[str, Channel]", operations: Sequence[Contact]
-) -> ExpectedChain | None:
-    """Return what the chain of the audience's route would do; None if it has none."""
-    if audience.route is None or not audience.has_chain:
-        return None
-    return expected_chain(
-        audience.route,
-        audience.roster,
-        operations=operations,
-        admit=lambda found: admitted(found.recipients, channels),
-        fresh=lambda contact: fresh_escalation(contact, policy, severity, _calling(channels)),
-        carriers=_carriers(channels),
-        begins_at=audience.begins_at,
-    )
-
-
-def _carriers(channels: "Mapping[str, Channel]") -> Mapping[str, Carrier]:
-    return {
-        name: Carrier(
-            providers=tuple(each.name for each in channel.providers),
-            has_receipts=bool(channel.providers) and channel.providers[0].capabilities.has_receipts,
-        )
-        for name, channel in channels.items()
-    }
-
-
-def _calling(channels: "Mapping[str, Channel]") -> frozenset[str]:
-    return frozenset(name for name, channel in channels.items() if channel.traits.is_call)
 
 
 def _documents(
@@ -106,7 +74,7 @@ def _documents(
     is_in_chain: bool,
 ) -> list[ForecastDocument]:
     hindrances = _hindrances(settings, channels, contacts)
-    carriers, calling = _carriers(channels), _calling(channels)
+    carriers, calling = carriers_of(channels), calling_of(channels)
     has_links = bool(settings.public_url and settings.secret_key)
     return [
         ForecastDocument.of_recipient(

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from notifyflow.core import ladder_picture
 from notifyflow.core.chain_document import ExpectedChainDocument
 from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
+from notifyflow.core.diagram import dot, mermaid
 from notifyflow.core.forecast import Carrier
 from notifyflow.core.forecast_document import fresh_escalation
 from notifyflow.core.intake.directory import read_directory
@@ -113,3 +115,13 @@ def test_a_document_has_the_same_as_data() -> None:
         "duty": {"@primary": ["ben"]},
     }
     assert (document["over_after_s"], document["names"]["ben"]) == (2700.0, "Ben")
+
+
+def test_a_chain_is_drawn_with_its_people_and_times() -> None:
+    ladder = ladder_picture.of_chain("team=orders", expected())
+    drawing, svg = ladder_picture.outline(ladder), ladder_picture.overview(ladder)
+    for text in ("Ben (@primary)", "10 min, or all fail", "20 min, or", "at once", "operations is told"):
+        assert all(text in each for each in (mermaid([drawing]), dot([drawing]), svg))
+    assert drawing.states["step_3"] == "nobody"
+    long = replace(ladder, rungs=[*ladder.rungs[:-1], "x" * 90])
+    assert "x" * 31 not in ladder_picture.overview(long)

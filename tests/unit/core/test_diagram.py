@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from notifyflow.core import diagram, policy_picture
+from notifyflow.core import diagram, ladder_picture
 from notifyflow.core.diagram import View
 from notifyflow.core.diagram_svg import picture
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
@@ -30,7 +30,7 @@ def files() -> dict[str, str]:
     texts |= {f"{drawing.name}.dot": diagram.dot([drawing]) for drawing in DRAWINGS}
     texts |= {f"{table.name}_simple.svg": picture([table]) for table in TABLES}
     texts |= {f"{table.name}_simple.mmd": diagram.mermaid([diagram.outline(table)]) for table in TABLES}
-    texts["overview.svg"] = policy_picture.overview(DEFAULT)
+    texts["overview.svg"] = ladder_picture.overview(ladder_picture.of_policy(DEFAULT))
     return texts | {f"{table.name}.rst": diagram.rst([table]) for table in TABLES}
 
 
@@ -131,7 +131,8 @@ def test_a_policy_is_unrolled_tier_by_tier() -> None:
 
 
 def test_the_simple_view_of_a_policy_says_the_same_in_every_format() -> None:
-    drawing, svg = policy_picture.outline(INSISTENT), policy_picture.overview(INSISTENT)
+    ladder = ladder_picture.of_policy(INSISTENT)
+    drawing, svg = ladder_picture.outline(ladder), ladder_picture.overview(ladder)
     texts = [drawing.states["incident"], drawing.states["tier_1"], "if it fails or nobody acknowledges in 10 min"]
     for text in (*texts, "if nobody is reached", "operations is paged"):
         assert all(text in each for each in (diagram.mermaid([drawing]), diagram.dot([drawing]), svg))
@@ -173,7 +174,7 @@ def test_any_policy_can_be_drawn(policy: Policy) -> None:
     assert len([state for state in states if state.startswith("ACTIVE_")]) == len(policy.tiers)
     assert all({arrow.source, arrow.target} <= states for arrow in drawing.arrows)
     assert re.fullmatch(r"\w+", drawing.name, re.ASCII)
-    simple = policy_picture.outline(policy)
+    simple = ladder_picture.outline(ladder_picture.of_policy(policy))
     assert all({arrow.source, arrow.target} <= set(simple.states) for arrow in simple.arrows)
     assert all(diagram.dot([each]).count('"') % 2 == 0 for each in (drawing, simple))
 

@@ -1,0 +1,47 @@
+"""What is expected of an audience before the incident: the chain of its route, with the people who are on duty."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from notifyflow.cli.audience import Audience, admitted
+from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
+from notifyflow.core.forecast import Carrier
+from notifyflow.core.forecast_document import fresh_escalation
+from notifyflow.core.model import Contact, Severity
+from notifyflow.core.policy import Policy
+
+if TYPE_CHECKING:
+    from notifyflow.channels.base import Channel
+
+
+def chain_of(
+    audience: Audience, policy: Policy, severity: Severity, channels: "Mapping[str, Channel]", operations: Sequence[Contact]
+) -> ExpectedChain | None:
+    """Return what the chain of the audience's route would do; None if it has none."""
+    if audience.route is None or not audience.has_chain:
+        return None
+    return expected_chain(
+        audience.route,
+        audience.roster,
+        operations=operations,
+        admit=lambda found: admitted(found.recipients, channels),
+        fresh=lambda contact: fresh_escalation(contact, policy, severity, calling_of(channels)),
+        carriers=carriers_of(channels),
+        begins_at=audience.begins_at,
+    )
+
+
+def carriers_of(channels: "Mapping[str, Channel]") -> Mapping[str, Carrier]:
+    """Return who carries each channel."""
+    return {
+        name: Carrier(
+            providers=tuple(each.name for each in channel.providers),
+            has_receipts=bool(channel.providers) and channel.providers[0].capabilities.has_receipts,
+        )
+        for name, channel in channels.items()
+    }
+
+
+def calling_of(channels: "Mapping[str, Channel]") -> frozenset[str]:
+    """Return the channels of calls."""
+    return frozenset(name for name, channel in channels.items() if channel.traits.is_call)
