@@ -1,14 +1,12 @@
 """Reads what comes next for an incident; nothing is locked, decided or written."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from notifyflow.core.chain import OPERATIONS
 from notifyflow.core.chain_outlook import NextStep, current, next_step
-from notifyflow.core.facts import StepFacts
 from notifyflow.core.outlook import Outlook, outlook
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.pipeline import outages, use_case
+from notifyflow.pipeline import outages, steps, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -21,8 +19,9 @@ def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
         coming = {escalation_id: outlook(context, tx.now) for escalation_id, context in contexts.items()}
         if not status.steps:
             return Outlook(escalations=coming, now=tx.now)
-        ahead = {name: named for step in current(status) for name, named in _people(tx, step, step.to).items() if name in step.to}
-        return Outlook(escalations=coming, now=tx.now, step=_next_step(tx, status, contexts.values()), names=ahead)
+        ahead = [name for step in current(status) for name in step.to]
+        names = {each: name for each, name in _people(tx, status, ahead).items() if each in ahead}
+        return Outlook(escalations=coming, now=tx.now, step=_next_step(tx, status, contexts.values()), names=names)
 
     return use_case.run(deps, body)[0]
 
@@ -43,16 +42,9 @@ def _next_step(tx: Transaction, status: IncidentStatus, contexts: Collection[Dec
     live = [each for each in contexts if each.escalation.is_current]
     since = min((each.waits_since for each in current(status) if each.waits_since), default=tx.now)
     breaks = outages.breaks_of(tx, status.facts, since=since)
-    return next_step(status, live, breaks, lambda step: _people(tx, step, step.to), now=tx.now)
+    return next_step(status, live, breaks, lambda step: _people(tx, status, step.to), now=tx.now)
 
 
-def _people(tx: Transaction, step: StepFacts, names: Collection[str]) -> Mapping[str, str]:
+def _people(tx: Transaction, status: IncidentStatus, names: Sequence[str]) -> Mapping[str, str]:
     """Return whom names of a step mean now: ids to names."""
-    if OPERATIONS in names:
-        return {each.recipient_id: each.name for each in tx.deps.operations}
-    given = tx.ledger.steps.people(step.incident_id)
-    found = tx.ledger.roster.current().people([each for each in names if each not in given], tx.now)
-    return {
-        **{each: given[each].name for each in names if each in given},
-        **{each.id: each.name or each.id for each in found.recipients},
-    }
+    return {each.recipient_id: each.name for each in steps.whom(tx, status.facts, names)}

@@ -97,7 +97,7 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
     if admitted.chain is None:
         new = chains.plan_again(tx.ledger.steps.of_pass(before), incident, _new_ids(tx))
         tx.ledger.steps.add(new, (), at=tx.now)
-        people |= {each.recipient_id: each for each in _people(tx, incident, new[0].to)}
+        people |= {each.recipient_id: each for each in whom(tx, incident, new[0].to)}
     else:
         plan(tx, incident, admitted.chain)
     _page(tx, incident, list(people.values()), everybody=not before.pass_number)
@@ -137,7 +137,7 @@ def _go_on(tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, 
 
 
 def _start(tx: Transaction, incident: IncidentFacts, step: StepFacts) -> StepFacts:
-    people = _people(tx, incident, step.to)
+    people = whom(tx, incident, step.to)
     paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
     started = _write(tx, step, chains.start(step, [each.recipient_id for each in people], paged=paged, now=tx.now))
     _page(tx, incident, [each for each in people if each.recipient_id in started.duty])
@@ -163,7 +163,7 @@ def _page_nobody(tx: Transaction, incident: IncidentFacts, name: str) -> Escalat
     return decisions.start(tx, incident, contact)
 
 
-def _people(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list[Contact]:
+def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list[Contact]:
     """Return whom the names of a step mean now: who was given with it, whom the roster knows, or operations."""
     given, known = tx.ledger.steps.people(incident.id), tx.ledger.contacts.of(incident.id)
     roster = tx.ledger.roster.current()

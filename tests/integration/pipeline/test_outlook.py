@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from notifyflow.core.model import NotificationState, Severity
+from notifyflow.core.chain_outlook import NextStep
+from notifyflow.core.model import NotificationState, Severity, Step, StepState
 from notifyflow.core.outlook import Coming, Premise, What
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import INSISTENT
@@ -13,6 +14,7 @@ from tests.driver import Driver
 
 MINUTE = timedelta(minutes=1)
 ADA = a_recipient("ada", "email", "sms", "voice")
+BEN = a_recipient("ben", "email")
 
 
 def coming(driver: Driver, key: str = "db-1") -> list[Coming]:
@@ -39,6 +41,28 @@ def test_a_pause_of_everything_moves_what_comes_next(driver: Driver) -> None:
     assert set(driver.pages()) == {"email"}
     driver.pass_time(minutes=1)
     assert set(driver.pages()) == {"email", "sms"}
+
+
+def next_step(driver: Driver, key: str = "db-1") -> NextStep | None:
+    return outlook.read(driver.deps, driver.status(key)).step
+
+
+def test_the_next_step_of_a_chain_is_foretold_with_its_people_and_comes_then(driver: Driver) -> None:
+    then = (Step(to=(BEN,), after=10 * MINUTE), Step(to=(ADA, BEN), after=5 * MINUTE))
+    driver.notify(None, ADA, then=then)
+    driver.deliver()
+    driver.pass_time(minutes=2)
+    first = next_step(driver)
+    assert first is not None
+    assert (first.step.number, first.at, first.people, first.waits_for) == (2, START + 10 * MINUTE, {"ben": "Ben"}, ("ada",))
+    driver.pass_time(minutes=8)
+    assert [each.state for each in driver.status("db-1").steps][1] is StepState.STARTED
+    second = next_step(driver)
+    assert second is not None
+    assert (second.at, second.people, second.is_paged_already) == (START + 15 * MINUTE, {}, True)
+    driver.pass_time(minutes=5)
+    assert [each.state for each in driver.status("db-1").steps][2:] == [StepState.PASSED] * 2, "the end follows at once"
+    assert next_step(driver) is None
 
 
 def test_a_page_that_is_due_is_next_until_it_is_sent_and_then_nothing_is(driver: Driver) -> None:
