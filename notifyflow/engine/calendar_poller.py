@@ -80,9 +80,14 @@ class CalendarPoller:
             self._is_stopping.wait(self._every_s)
 
     def _fetch(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
-        """Fetch and store one calendar."""
+        """Fetch and store one calendar.
+
+        Once a day it is read whether or not it has changed: what is stored of one that repeats ends after sixty days.
+        """
+        is_of_today = claimed.fetched_at is not None and claimed.fetched_at.date() == self._deps.clock.now().date()
+        etag, last_modified = (claimed.etag, claimed.last_modified) if is_of_today else ("", "")
         try:
-            fetched = self._client.fetch(schedule.ical or "", etag=claimed.etag, last_modified=claimed.last_modified)
+            fetched = self._client.fetch(schedule.ical or "", etag=etag, last_modified=last_modified)
             if fetched is None:
                 calendars.confirm(self._deps, claimed)
             else:

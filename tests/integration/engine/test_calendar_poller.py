@@ -171,6 +171,18 @@ def test_a_calendar_is_fetched_every_five_minutes_by_one_process(machines: Machi
     assert machines.flow._service.rosters.read().calendars["legacy"].fetched_at == machines.clock.now()
 
 
+def test_a_calendar_that_never_changes_is_read_once_a_day(machines: Machines) -> None:
+    daily = b"DTSTART:20261101T000000Z\r\nDTEND:20261102T000000Z\r\nRRULE:FREQ=DAILY\r\nSUMMARY:ada\r\n"
+    repeated = EMPTY.replace(b"END:VCALENDAR", b"BEGIN:VEVENT\r\nUID:1\r\n" + daily + b"END:VEVENT\r\nEND:VCALENDAR")
+    machines.answer(200, repeated, headers={"ETag": '"1"'})
+    for _ in range(3):
+        machines.clock.pass_time(timedelta(days=30))
+        machines.answer(200, repeated, headers={"ETag": '"1"'})
+        (request,) = machines.server.requests
+        assert "If-None-Match" not in request.headers
+        assert machines.on_duty() == ["ada"]
+
+
 def test_another_url_is_fetched_at_once_and_what_was_read_before_stays_until_then(machines: Machines) -> None:
     machines.answer(200, ics("ada"), headers={"ETag": '"1"', "Last-Modified": "x" * 501})
     machines.write(DIRECTORY.format(url=f"{machines.server.url}/other"))
