@@ -2,12 +2,14 @@
 
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import ceil
 from zoneinfo import ZoneInfo
 
 _SECOND = timedelta(seconds=1)
 
 
+@lru_cache(maxsize=4_000)  # a look at a schedule asks for the same instants again and again
 def instant(local: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant at which the clocks of a zone show a local time, or a later one.
 

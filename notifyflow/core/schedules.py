@@ -245,12 +245,12 @@ def _by_calendar(events: tuple[Shift, ...], at: datetime) -> Shift:
 def _overridden(shift: Shift, override: Override, at: datetime) -> Shift:
     """Return the shift with an override, cut where the override begins or ends to change it."""
     has_effect = not override.instead_of or override.instead_of in shift.people
-    if not has_effect:
+    if not has_effect or override.ends_at <= shift.begins_at or shift.ends_at <= override.begins_at:
         return shift
     if at < override.begins_at:
-        return replace(shift, ends_at=min(shift.ends_at, override.begins_at))
+        return replace(shift, ends_at=override.begins_at)
     if override.ends_at <= at:
-        return replace(shift, begins_at=max(shift.begins_at, override.ends_at))
+        return replace(shift, begins_at=override.ends_at)
     if not override.instead_of:
         return _whole(override)
     people = [new for each in shift.people for new in (override.people if each == override.instead_of else (each,))]
