@@ -5,6 +5,7 @@ A run draws a few hundred; ``python -m tests.unit.core.test_schedules_properties
 
 import random
 import sys
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -60,14 +61,21 @@ def any_schedule(chance: random.Random, name: str, moment: datetime) -> Schedule
 def any_layer(chance: random.Random, number: int, local: datetime) -> Layer:
     unit = chance.choice(list(Unit))
     every = Every(count=chance.choice((1, 2, 3, 4, 6, 8, 12, 24) if unit is Unit.HOURS else (1, 1, 2, 3, 5)), unit=unit)
+    near = local + chance.choice((chance.randint(-8, 8), chance.randint(-104, 104))) * STEP
     days_ago = chance.choice((0, 0, 1, 2, 20, 60) if unit is Unit.HOURS else (0, 1, 7, 30, 400, 3_700))
-    near = local + chance.randint(-104, 104) * STEP
-    first = near - timedelta(days=days_ago)
-    if unit is Unit.MONTHS and chance.random() < 0.5:
-        first = first.replace(month=chance.choice((1, 3, 5, 7, 8, 10, 12)), day=31)
+    months_ago = chance.choice((0, 1, 2, 7, 13, 100))
+    first = earlier(near, months_ago) if unit is Unit.MONTHS else near - timedelta(days=days_ago)
     only = tuple(any_hours(chance, local) for _ in range(chance.choice((0, 0, 1, 2))))
     who = tuple((f"{number}.{each}",) for each in range(chance.choice((1, 2, 3, 7))))
     return Layer(who=who, first=first, every=every, only=only)
+
+
+def earlier(near: datetime, months: int) -> datetime:
+    """Return the same day of an earlier month; of the last day of a month, the 31st, if that month has one."""
+    is_last = (near + timedelta(days=1)).day == 1
+    year, month = divmod(near.year * 12 + near.month - 1 - months, 12)
+    days = monthrange(year, month + 1)[1]
+    return near.replace(year=year, month=month + 1, day=days if is_last else min(near.day, days))
 
 
 def any_hours(chance: random.Random, local: datetime) -> Hours:
