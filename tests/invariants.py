@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity
+from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Severity, StepState
 from notifyflow.core.timeline import timeline
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording.timeline import sentence
@@ -15,6 +15,7 @@ def check(status: IncidentStatus) -> None:
     """Check one incident with its escalations and notifications."""
     _check_log(status)
     check_timeline(status)
+    _check_chain(status)
     for escalation in status.escalations:
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
         opened = Counter((row.tier, row.channel) for row in pages)
@@ -32,6 +33,22 @@ def check(status: IncidentStatus) -> None:
     if status.facts.state is IncidentState.ACKNOWLEDGED:
         left = {each.facts.state for each in status.escalations if each.facts.is_current} - {EscalationState.ACKNOWLEDGED}
         assert not left, f"the incident is acknowledged, and an escalation is {left}"
+
+
+def _check_chain(status: IncidentStatus) -> None:
+    """Check that each step starts once a pass, in order and never after an end, and that a pass ends in one alert at most."""
+    starts = Counter(
+        line.row_id for line in status.transitions if line.machine == "step" and line.event in ("step_due", "passed")
+    )
+    assert set(starts.values()) <= {1}, "a step started twice"
+    ends = [step for step in status.steps if step.is_end and step.state is StepState.PASSED]
+    alerted = [each.facts for each in status.escalations if each.facts.alerted_at is not None]
+    if status.steps:
+        assert len(alerted) <= len(ends), "a pass ended in two alerts"
+    for step in status.steps:
+        is_current = step.pass_number == status.facts.pass_number
+        assert step.due_at is None or (step.state is StepState.WAITING and is_current)
+        assert status.facts.state is IncidentState.OPEN or not is_current or step.state in (StepState.PASSED, StepState.STOPPED)
 
 
 def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from notifyflow import __version__
 from notifyflow.app.awaiting import awaitable
 from notifyflow.core.intake.requests import Submission
-from notifyflow.core.model import Incident, Notified, Recipient, Stopped, Via
+from notifyflow.core.model import Incident, Notified, Recipient, Step, Stopped, Via
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
@@ -116,6 +116,7 @@ class NotifyFlow:
         recipients: Sequence[Recipient],
         *,
         policy: str | Policy = "default",
+        then: Sequence[Step] = (),
         strict: bool = False,
         connection: "Connection[Any] | None" = None,
     ) -> Notified:
@@ -128,6 +129,8 @@ class NotifyFlow:
             incident: What happened.
             recipients: Whom to page.
             policy: The policy, by name or as a value.
+            then: Who is paged next when nobody acknowledges in time, or every way to those before has failed: the later steps of
+                a chain.
             strict: Whether a fault of one recipient refuses the whole.
             connection: A synchronous psycopg connection to notifyflow's own PostgreSQL database, in an open transaction at READ
                 COMMITTED. If the database refuses a statement there, psycopg's error reaches you.
@@ -142,7 +145,7 @@ class NotifyFlow:
                 statements.
             UnsuitableConnection: When the connection or its transaction is of another kind; nothing is stored.
         """
-        submission = Submission(incident=incident, recipients=tuple(recipients), policy=policy, strict=strict)
+        submission = Submission(incident=incident, recipients=tuple(recipients), then=tuple(then), policy=policy, strict=strict)
         return self.submit(submission, connection=connection)
 
     def submit(self, submission: Submission, *, connection: "Connection[Any] | None" = None) -> Notified:
@@ -153,7 +156,10 @@ class NotifyFlow:
         return notified
 
     def wait(self, key: str, *, namespace: str | None = None, timeout_s: float | None = None) -> bool:
-        """Wait until every escalation of an incident is settled, or for ``timeout_s`` seconds; return whether it is settled."""
+        """Wait until every escalation of an incident is settled and its chain is over; return whether they are.
+
+        It waits for ``timeout_s`` seconds at most, or without an end where None.
+        """
         if self.is_embedded:
             self.start()
         ref = ByKey(key, namespace)

@@ -10,16 +10,36 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.facts import (
+    MACHINE_NAMES,
+    AttemptFacts,
+    EscalationFacts,
+    IncidentFacts,
+    NotificationFacts,
+    StepFacts,
+    Transition,
+)
 from notifyflow.core.lifecycle import counted, state_of
 from notifyflow.core.machines import MACHINES, Table
-from notifyflow.core.model import IN_PROGRESS, LIVE, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.model import (
+    IN_PROGRESS,
+    LIVE,
+    AttemptState,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+    StepState,
+)
 from notifyflow.core.wording.text import quantity
 
 LONG = timedelta(minutes=5)
 """Anything due for longer than this counts as forgotten; sweepers run every second."""
 
-_Row = IncidentFacts | EscalationFacts | NotificationFacts
+_Row = IncidentFacts | EscalationFacts | NotificationFacts | StepFacts
+_BEGUN = (StepState.STARTED, StepState.PASSED)
 _DOUBTING = ("doubted", "lease_expired")
 _REFUSING = ("refused", "refused_for_good")
 
@@ -47,6 +67,10 @@ class Rule(StrEnum):
     )
     OPERATIONS = "operations", "Each critical failure is linked to one operations incident, and at most one of these is open."
     ACKNOWLEDGED = "acknowledged", "Nobody is paged in a round that was acknowledged or is over."
+    CHAIN = (
+        "chain",
+        "The steps of a chain start one after the other, once a pass, and none after an acknowledgement or a resolve.",
+    )
     DOUBT = "doubt", "A doubt is recorded for every message that may have been sent twice."
 
 
@@ -56,7 +80,7 @@ class Finding:
 
     Attributes:
         rule: The invariant.
-        machine: ``incident``, ``escalation`` or ``notification``.
+        machine: ``incident``, ``escalation``, ``notification`` or ``step``.
         row_id: The row.
         incident_id: Its incident.
         what: What is wrong: the rest of a sentence that begins with the row, without its full stop.
@@ -108,6 +132,20 @@ def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
         yield from _check_doubts(row, log)
 
 
+def check_chain(
+    incident: IncidentFacts, steps: Sequence[StepFacts], transitions: Sequence[Transition], *, now: datetime
+) -> Iterator[Finding]:
+    """Check the steps of an incident, by pass and number, against their log and against each other."""
+    for step in steps:
+        yield from _replay(step, [line for line in transitions if line.row_id == step.id])
+        if _is_long_ago(step.due_at, now):
+            yield _finding(Rule.OVERDUE, step, f"should have started at {step.due_at}")
+    for before, step in pairwise(steps):
+        if before.state is StepState.WAITING and step.state in _BEGUN and step.pass_number == before.pass_number:
+            yield _finding(Rule.CHAIN, step, f"is {step.state}, and step {before.number} before it waits")
+    yield from _check_pass(incident, [step for step in steps if step.pass_number == incident.pass_number])
+
+
 def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
     """Check that there is at most one unresolved operations incident; ``unresolved`` holds their ids."""
     for incident_id in unresolved[1:]:
@@ -125,6 +163,18 @@ def missing(machine: str, row_id: str, incident_id: str) -> Finding:
     """Return the finding that a row in the log is missing."""
     what = "is in the log, but its row is missing"
     return Finding(rule=Rule.STATE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
+
+
+def _check_pass(incident: IncidentFacts, steps: Sequence[StepFacts]) -> Iterator[Finding]:
+    """Check the steps of the current pass against their incident; until the outbox is carried out, none has begun."""
+    if incident.state is not IncidentState.OPEN:
+        for step in steps:
+            if step.state in (StepState.WAITING, StepState.STARTED):
+                yield _finding(Rule.CHAIN, step, f"is {step.state}, and its incident is {incident.state}")
+        return
+    ahead = [step for step in steps if step.state is StepState.WAITING]
+    if 0 < len(ahead) < len(steps) and ahead[0].due_at is None and incident.severity is not Severity.INFO:
+        yield _finding(Rule.CHAIN, ahead[0], "is next, and nothing will ever start it")
 
 
 def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:

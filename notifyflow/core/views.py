@@ -78,8 +78,9 @@ class IncidentStatus:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every escalation is settled."""
-        return all(escalation.is_settled for escalation in self.escalations)
+        """Whether every escalation is settled, and no step of its chain waits for its time."""
+        is_waiting = any(step.due_at is not None for step in self.steps)
+        return not is_waiting and all(escalation.is_settled for escalation in self.escalations)
 
     @property
     def name_of(self) -> Callable[[str], str]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from notifyflow.core.chain import Chain, Planned
 from notifyflow.core.intake.directory import NOBODY, Route
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import Recipient, Via
-from notifyflow.core.policy import Policy
+from notifyflow.core.policy import Acknowledgement, Policy
 from notifyflow.core.roster import Roster
 from notifyflow.core.wording import text
 from notifyflow.errors import StorageError, StorageUnavailable
@@ -81,13 +82,18 @@ class Integrations:
 
     def _routed(self, request: InboundRequest, roster: Roster, route: Route, now: datetime) -> RoutedRequest:
         directory = roster.directory
-        recipients = roster.people(route.to, now).recipients or tuple(Recipient(id=name) for name in route.to)
+        policy = self._policy(route)
+        chain = _chain(route, policy)
+        recipients = roster.people(route.to, now).recipients
+        if not recipients and chain is None:  # nobody is on duty, and nobody is next
+            recipients = tuple(Recipient(id=name) for name in route.to)
         contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
         reached = {each.recipient_id for each in contacts if each.addresses}
         return RoutedRequest(
             request=request,
             contacts=contacts,
-            policy=self._policy(route),
+            policy=policy,
+            chain=chain,
             route="" if directory is NOBODY else directory.place(route),
             left_out="" if directory is NOBODY else text.listed([each.id for each in recipients if each.id not in reached]),
         )
@@ -95,3 +101,11 @@ class Integrations:
     def _policy(self, route: Route) -> Policy:
         """Return the policy of a route; where the process that read the directory knows a policy that this one does not, ours."""
         return self._policies.get(route.policy) or self._policies[Route(to=()).policy]
+
+
+def _chain(route: Route, policy: Policy) -> Chain | None:
+    """Return the chain of a route; None if it has none, or by its policy each recipient has to acknowledge."""
+    if not route.then or policy.acknowledgement is Acknowledgement.EACH:
+        return None
+    then = tuple(Planned(to=step.to, after=step.after) for step in route.then)
+    return Chain(to=route.to, then=then, over_after=route.over_after)

@@ -1,6 +1,6 @@
 """The application service: one method a use case, for the library, the command line, the API, links, replies and integrations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -139,15 +139,24 @@ class Service:
             UnsuitableConnection: When it cannot be stored in the transaction of this connection.
         """
         with self._store.within(SUBMIT_WITHIN_S) as deadline:
-            admitted, policy = admit(self._deps, submission, self._policies, most_faults=None if caller is None else NAMED)
+            most_faults = None if caller is None else NAMED
+            admitted, policy = admit(
+                self._deps, submission, self._policies, names=self._names(submission), most_faults=most_faults
+            )
             namespace = SHARED
             if caller is not None:
                 namespace = caller.namespace
-                self._strangers.admit(namespace, admitted.contacts)
+                later = admitted.chain.people if admitted.chain else ()
+                self._strangers.admit(namespace, (*admitted.contacts, *later))
         submitted = Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)
         if connection is not None:
             return self._use_cases.run(join, submitted, connection)
         return self._submissions.store(submitted, deadline)
+
+    def _names(self, submission: Submission) -> Collection[str]:
+        """Return the names that the directory knows, if a step of the chain names anybody."""
+        is_needed = any(isinstance(each, str) for step in submission.then for each in getattr(step, "to", ()))
+        return self.rosters.current().directory.names if is_needed else ()
 
     def acknowledge(self, ref: IncidentRef, *, by: str, via: Via) -> Stopped:
         """Acknowledge an incident; raise ``NotFound`` or ``AmbiguousKey``."""

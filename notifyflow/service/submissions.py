@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from notifyflow.core.intake import validation
+from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
@@ -27,11 +28,17 @@ _ALONE_S = 2.0
 
 
 def admit(
-    deps: Dependencies, submission: Submission, policies: Mapping[str, Policy], *, most_faults: int | None = None
+    deps: Dependencies,
+    submission: Submission,
+    policies: Mapping[str, Policy],
+    *,
+    names: Collection[str] = (),
+    most_faults: int | None = None,
 ) -> tuple[Admitted, Policy]:
     """Validate a submission, without the database, and return it with its policy.
 
-    Of the faults of single recipients, the first ``most_faults`` are listed and the others counted; None lists all.
+    A step of its chain may name whom the directory knows by one of the ``names``. Of the faults of single recipients, the first
+    ``most_faults`` are listed and the others counted; None lists all.
 
     Raises:
         InvalidIncident: When a fault refuses it, with every fault.
@@ -40,10 +47,10 @@ def admit(
     try:
         policy = _find_policy(submission.policy, policies, deps.channels)
     except InvalidPolicy as unknown:
-        if faults := _faults(deps, submission, most_faults):
+        if faults := _faults(deps, submission, None, names, most_faults):
             raise InvalidIncident((*faults, *unknown.faults)) from None
         raise
-    return _admit(deps, submission, most_faults), policy
+    return _admit(deps, submission, policy, names, most_faults), policy
 
 
 def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
@@ -56,7 +63,9 @@ def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels:
     return policy
 
 
-def _admit(deps: Dependencies, submission: Submission, most_faults: int | None) -> Admitted:
+def _admit(
+    deps: Dependencies, submission: Submission, policy: Policy | None, names: Collection[str], most_faults: int | None
+) -> Admitted:
     return validation.admit(
         submission.incident,
         submission.recipients,
@@ -65,12 +74,15 @@ def _admit(deps: Dependencies, submission: Submission, most_faults: int | None) 
         is_strict=submission.strict,
         unread=submission.unread,
         most_faults=most_faults,
+        chain=check_chain(submission.then, submission.recipients, deps.check_address, deps.channels, policy=policy, names=names),
     )
 
 
-def _faults(deps: Dependencies, submission: Submission, most_faults: int | None) -> tuple[Fault, ...]:
+def _faults(
+    deps: Dependencies, submission: Submission, policy: Policy | None, names: Collection[str], most_faults: int | None
+) -> tuple[Fault, ...]:
     try:
-        return _admit(deps, submission, most_faults).faults
+        return _admit(deps, submission, policy, names, most_faults).faults
     except InvalidIncident as invalid:
         return invalid.faults
 

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from peewee import SQL, IntegerField, PeeweeException, Tuple, fn
 
 from notifyflow.core import audit
 from notifyflow.core.audit import Finding, Round, Rule
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
 from notifyflow.storage.adoption import Adopted
-from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, StepRow, TransitionRow
 from notifyflow.storage.rows import BY_ID, NOTIFICATIONS_OF, Reader
 from notifyflow.storage.statements import Statement
+from notifyflow.storage.steps import StepReads
 
 T = TypeVar("T")
 
@@ -68,7 +69,8 @@ def _missing(machine: str, model: Any) -> Statement:
 
 
 _MISSING = {
-    machine: _missing(machine, model) for machine, model in (("escalation", EscalationRow), ("notification", NotificationRow))
+    machine: _missing(machine, model)
+    for machine, model in (("escalation", EscalationRow), ("notification", NotificationRow), ("step", StepRow))
 }
 
 
@@ -85,6 +87,14 @@ class Audited:
     count: int
     last_id: str
     findings: tuple[Finding, ...]
+
+
+class _Chained(NamedTuple):
+    """The steps of an incident, and their log."""
+
+    incident_id: str
+    steps: Sequence[StepFacts]
+    log: Sequence[Transition]
 
 
 class Audits(Reader):
@@ -114,6 +124,10 @@ class Audits(Reader):
         for incident, log in self._readable(ids, self._incidents_with_logs, "incident", lambda each: each, findings):
             incidents[incident.id] = incident
             findings += audit.check_incident(incident, log, now=now)
+        for chained in self._readable(
+            [each for each in incidents if incidents[each].pass_number], self._chains, "incident", str, findings
+        ):
+            findings += audit.check_chain(incidents[chained.incident_id], chained.steps, chained.log, now=now)
         read = partial(self._stood, incidents)
         for incident_ids in self._rounds(ids) if ids else ():
             wanted = [each for each, incident_id in incident_ids.items() if incident_id in incidents]
@@ -175,6 +189,11 @@ class Audits(Reader):
             )
             for each in escalations
         ]
+
+    def _chains(self, incident_ids: Sequence[str]) -> list[_Chained]:
+        steps = StepReads(self._source).of(incident_ids)
+        logs = self._logs([step.id for each in steps.values() for step in each])
+        return [_Chained(each, own, [line for step in own for line in logs[step.id]]) for each, own in steps.items()]
 
     def _operations_of(self, escalation_ids: Sequence[str]) -> Mapping[str, IncidentFacts]:
         links = self._source.rows(_LINKS(escalation_ids))

@@ -128,7 +128,9 @@ class Reads:
         return tuple(self._source.read(IncidentFacts, query))
 
     def is_settled(self, key: str, *, namespace: str | None = None) -> bool | None:
-        """Return whether every escalation of the incident that a key names is settled; None if no incident has the key.
+        """Return whether every escalation of the incident that a key names is settled, and no step of its chain waits.
+
+        None if no incident has the key.
 
         Raises:
             AmbiguousKey: When several namespaces have an unresolved incident of the key.
@@ -138,7 +140,10 @@ class Reads:
             return None
         active = EscalationRow.select(fn.COUNT(1)).where(EscalationRow.incident_id == incident.id, _IS_ACTIVE)
         in_outbox = OutboxRow.select(fn.COUNT(1)).where(OutboxRow.incident_id == incident.id)
-        return int(self._source.scalar(active)) + int(self._source.scalar(in_outbox)) == 0
+        if int(self._source.scalar(active)) + int(self._source.scalar(in_outbox)):
+            return False
+        steps = self.steps.of([incident.id])[incident.id] if incident.pass_number else ()
+        return all(step.due_at is None for step in steps)
 
     def pending_count(self, *, due_by: datetime | None = None) -> int:
         """Count the notifications that are being sent or queued; with ``due_by``, only those queued that are due by then.

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
+from notifyflow.core.chain import MOST_STEPS
 from notifyflow.core.duty_documents import DutyDocument
 from notifyflow.core.intake import validation
 from notifyflow.core.list_documents import MessageDocument
@@ -44,6 +45,16 @@ class NewRecipient(RequestBody):
     push: str | None = Field(None, description="An SNS platform endpoint's ARN.")
     addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
     timezone: str | None = Field(None, description="An IANA name; by default UTC.")
+
+
+class NewStep(RequestBody):
+    """A step of a chain."""
+
+    to: list[NewRecipient | str] = Field(
+        description="Whom it pages: recipients, names of the directory (`@primary` is a schedule), or only `operations`.",
+        min_length=1,
+    )
+    after: str | None = Field(None, description="How long after the step before it starts, such as `10m`; by default 15m.")
 
 
 class NewIncident(RequestBody):
@@ -91,6 +102,11 @@ class NewIncident(RequestBody):
     )
     occurred_at: AwareDatetime | None = Field(None, description="When it happened; by default now.")
     recipients: list[NewRecipient] = Field(description="Whom to notify; at least one must be reachable.", min_length=1)
+    then: list[NewStep] | None = Field(
+        None,
+        description="Who is paged next when nobody acknowledges, or every way to those before has failed.",
+        max_length=MOST_STEPS,
+    )
     policy: str | None = Field(None, description="The policy's name: `default`, `insistent`, or one of your own.")
     strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole request.")
 

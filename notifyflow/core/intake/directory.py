@@ -88,6 +88,11 @@ class Directory:
     routes: tuple[Route, ...] = ()
     default: Route
 
+    @property
+    def names(self) -> Collection[str]:
+        """The names that a route or a step may give: of recipients, groups and, with ``@``, schedules."""
+        return dict.fromkeys([*self.recipients, *self.groups, *(f"{MARK}{name}" for name in self.schedules)])
+
     def route(self, labels: Mapping[str, str], key: str) -> Route:
         """Return the route of an alert with these labels, sent with the API key of this name."""
         return next((route for route in self.routes if route.fits(labels, key)), self.default)
@@ -296,7 +301,7 @@ def _reserved(where: str, name: str) -> Iterator[Fault]:
 
 
 def _unknown_names(where: str, directory: Directory, names: Collection[str]) -> Iterator[Fault]:
-    known = dict.fromkeys([*directory.recipients, *directory.groups, *(f"{MARK}{name}" for name in directory.schedules)])
+    known = directory.names
     for name in names:
         if name not in known and name != OPERATIONS:
             yield unknown(where, "schedule" if name.startswith(MARK) else "recipient or group", name, known)

@@ -26,7 +26,7 @@ from notifyflow.core.intake.forms import (
     unknown,
 )
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import FileValue, Incident, Recipient
+from notifyflow.core.model import FileValue, Incident, Recipient, Step
 from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
@@ -119,9 +119,22 @@ def unreadable(language: str, wrong: Exception) -> Fault:
 
 INCIDENT_FIELDS = codecs_of(Incident)
 RECIPIENT_FIELDS = codecs_of(Recipient, without="id")
-RECIPIENTS = listed(codec_of(Recipient), stand_in=Recipient(id=""))
+RECIPIENT: Codec[Recipient] = codec_of(Recipient)
+RECIPIENTS = listed(RECIPIENT, stand_in=Recipient(id=""))
 
-_codec: Callable[[Any], Codec[Any]] = cache(codec_of)
+
+def _read_person(node: Node) -> Recipient | str:
+    return node.value if isinstance(node.value, str) else RECIPIENT.read(node)
+
+
+def _write_person(person: Recipient | str) -> object:
+    return person if isinstance(person, str) else RECIPIENT.write(person)
+
+
+_KNOWN: Mapping[Any, Codec[Any]] = {Recipient | str: Codec(_read_person, _write_person)}
+STEPS = listed(codec_of(Step, _KNOWN), stand_in=Step(to=()))
+
+_codec: Callable[[Any], Codec[Any]] = cache(partial(codec_of, known=_KNOWN))
 
 
 def read_recipients(document: str) -> list[Recipient]:

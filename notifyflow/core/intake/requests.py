@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, parsed
+from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, STEPS, parsed
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, Refused, codec_of, record
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.model import Incident, Recipient, Step
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidIncident, InvalidRequest
 
@@ -27,6 +27,7 @@ class Submission:
     Attributes:
         incident: The incident.
         recipients: The recipients.
+        then: Who is paged next when nobody acknowledges.
         policy: The policy, by name or as a value.
         strict: Whether a fault of one recipient refuses the whole request.
         unread: Faults found while reading it; if there are any, the request is refused.
@@ -34,6 +35,7 @@ class Submission:
 
     incident: Incident
     recipients: tuple[Recipient, ...] = ()
+    then: tuple[Step, ...] = ()
     policy: str | Policy = "default"
     strict: bool = False
     unread: tuple[Fault, ...] = ()
@@ -78,7 +80,7 @@ class DutyChange(Act):
     ends_at: datetime
 
 
-OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "policy": TEXT, "strict": FLAG}
+OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "then": STEPS, "policy": TEXT, "strict": FLAG}
 
 
 def _submission(**values: Any) -> Submission:
@@ -86,7 +88,9 @@ def _submission(**values: Any) -> Submission:
     return Submission(incident=Incident(**values), **options)
 
 
-_INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, "recipients": RECIPIENTS}, stand_ins={"key": "", "title": ""})
+_INCIDENT_FILE = record(
+    _submission, {**INCIDENT_FIELDS, "recipients": RECIPIENTS, "then": STEPS}, stand_ins={"key": "", "title": ""}
+)
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
 _ACT: Codec[Act] = codec_of(Act)
 _PAGE: Codec[Page] = codec_of(Page)
@@ -94,7 +98,7 @@ _DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)
 
 
 def read_incident(document: str) -> Submission:
-    """Read an incident file: the incident's fields, and optionally its ``recipients``.
+    """Read an incident file: the incident's fields, and optionally its ``recipients``, and ``then`` who is paged next.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.
@@ -129,14 +133,21 @@ def add_recipients(submission: Submission, document: str) -> Submission:
 def _read(codec: Codec[Submission], document: str, most_recipients: int | None = None) -> Submission:
     faults = Faults()
     content = parsed(document)
-    recipients = content.get("recipients") if isinstance(content, dict) else None
-    if most_recipients is not None and isinstance(recipients, list) and len(recipients) > most_recipients:
-        what = f"there are {len(recipients):,}, {most_recipients:,} are allowed in one request"
+    count = _count(content) if isinstance(content, dict) else 0
+    if most_recipients is not None and count > most_recipients:
+        what = f"there are {count:,}, {most_recipients:,} are allowed in one request"
         raise InvalidIncident((Fault("recipients", what, "Send the others in further requests, under the same key"),))
     with suppress(Refused):
         submission = codec.read(Node("", content, faults))
         return replace(submission, unread=tuple(faults))
     raise InvalidIncident(faults)
+
+
+def _count(content: Mapping[str, object]) -> int:
+    """Count the recipients of a submission, also those of its later steps."""
+    then = content.get("then")
+    steps = [each["to"] for each in then if isinstance(each, dict) and "to" in each] if isinstance(then, list) else []
+    return sum(len(each) for each in (content.get("recipients"), *steps) if isinstance(each, list))
 
 
 def read_act(document: str) -> Act:

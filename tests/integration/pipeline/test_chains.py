@@ -6,14 +6,29 @@ from functools import partial
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState, Recipient, Severity, Step, StepState, Via
+from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
+from notifyflow.core.model import (
+    Contact,
+    EscalationState,
+    Incident,
+    IncidentState,
+    Recipient,
+    Severity,
+    Step,
+    StepState,
+    Via,
+)
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import InvalidIncident
+from notifyflow.pipeline import inbound
 from notifyflow.pipeline import pause as pauses
 from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.inbound import RoutedRequest
+from notifyflow.pipeline.roster import store_directory
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.store import Store
 from tests.builders import KEY, REFUSED, START, a_contact, a_recipient, an_incident
@@ -25,6 +40,26 @@ MINUTE = timedelta(minutes=1)
 THEN = (Step(to=(BEN,), after=10 * MINUTE), Step(to=(CY,), after=20 * MINUTE))
 WAITING, STARTED, PASSED, STOPPED = StepState
 CRITICAL = an_incident(severity=Severity.CRITICAL)
+
+
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+
+[recipients.ben]
+email = "ben@example.com"
+
+[schedules.primary]
+timezone = "UTC"
+
+[[schedules.primary.layers]]
+who = ["ben", "ada"]
+from = 2026-11-25T03:05:00
+every = "1d"
+
+[default]
+to = ["ada"]
+"""
 
 
 @pytest.fixture
@@ -86,6 +121,15 @@ def test_somebody_without_an_address_is_spent_from_the_start(driver: Driver) -> 
     driver.pass_time(minutes=1)
     driver.pass_time(seconds=0)
     assert [who for who, _ in paged(driver)] == ["ben", "nobody", "cy", "eve"]
+
+
+def test_an_incident_is_settled_when_its_chain_is_over(driver: Driver) -> None:
+    driver.notify(None, ADA, then=THEN)
+    driver.deliver()
+    driver.pass_time(minutes=40)
+    assert (driver.status().is_settled, driver.store.read(lambda reads: reads.is_settled(KEY))) == (False, False)
+    driver.pass_time(minutes=5)
+    assert (driver.status().is_settled, driver.store.read(lambda reads: reads.is_settled(KEY))) == (True, True)
 
 
 def test_an_acknowledgement_stops_the_chain(driver: Driver) -> None:
@@ -354,3 +398,60 @@ def test_an_incident_without_a_chain_costs_no_statement_of_one(driver: Driver, c
     driver.resolve()
     of_steps = [statement for statement in counted if "notifyflow_step" in statement]
     assert all("notifyflow_incident" in statement or "waits_since" in statement for statement in of_steps)
+
+
+def route(driver: Driver, *whom: Contact, to: str, then: str, incident: Incident | None = None) -> None:
+    """Open or repeat an incident by a route with a chain; the schedule ``@primary`` begins after five minutes."""
+    store_directory(driver.deps, DIRECTORY, changed_at=START)
+    chain = Chain(to=(to,), then=(Planned(to=(then,), after=10 * MINUTE),), over_after=5 * MINUTE)
+    request = InboundRequest(action=Action.NOTIFY, incident=incident or an_incident(), labels={})
+    routed = RoutedRequest(request=request, contacts=whom, policy=DEFAULT, chain=chain)
+    inbound.handle(driver.deps, [routed], by="prometheus", via=Via.ALERTMANAGER, namespace="")
+
+
+def test_who_is_on_duty_is_read_when_the_step_starts(driver: Driver) -> None:
+    route(driver, a_contact("ada", "email"), to="ada", then="@primary")
+    driver.pass_time(minutes=10)
+    assert paged(driver)[1:] == [("ben", 10 * MINUTE)]
+    (contact,) = (each.contact for each in driver.status().escalations if each.facts.recipient_id == "ben")
+    assert contact.addresses == {"email": "ben@example.com"}
+
+
+def test_a_route_on_which_nobody_is_on_duty_goes_on_with_the_next_step(driver: Driver) -> None:
+    route(driver, to="@primary", then="ada")
+    assert [(step.state, step.reason) for step in driver.status().steps] == [
+        (PASSED, "nobody_on_duty"),
+        (STARTED, ""),
+        (WAITING, ""),
+    ]
+    assert paged(driver) == [("ada", 0 * MINUTE)]
+
+
+def test_a_chain_in_which_nobody_is_on_duty_alerts_operations_at_once(watched: Driver) -> None:
+    route(watched, to="@primary", then="@primary")
+    assert [step.state for step in watched.status().steps] == [PASSED] * 3
+    (alerted,) = [each for each in watched.status().escalations if each.facts.alerted_at is not None]
+    assert (alerted.facts.recipient_id, alerted.facts.state) == ("@primary", EscalationState.EXHAUSTED)
+
+
+def test_an_alert_that_comes_again_reads_the_duty_only_if_its_severity_is_raised(driver: Driver) -> None:
+    route(driver, a_contact("ada", "email"), to="ada", then="@primary")
+    route(driver, a_contact("cy", "email"), to="ada", then="@primary")
+    assert [who for who, _ in paged(driver)] == ["ada"]
+    driver.acknowledge("ada")
+    route(driver, a_contact("cy", "email"), to="ada", then="@primary", incident=CRITICAL)
+    status = driver.status()
+    assert [(step.pass_number, step.state, step.duty) for step in status.steps if step.number == 1] == [
+        (1, STOPPED, ("ada",)),
+        (2, STARTED, ("cy",)),
+    ]
+
+
+def test_nobody_of_a_chain_is_forgotten_while_it_may_page_them(driver: Driver) -> None:
+    driver.notify(None, ADA, then=THEN)
+    unresolved = driver.store.run(lambda ledger: ledger.recipients.unresolved_of("cy"))
+    assert unresolved == [("", KEY)]
+    driver.resolve()
+    assert driver.store.run(lambda ledger: ledger.recipients.forget("cy")).is_known
+    (kept,) = driver.store.run(lambda ledger: [ledger.steps.people(driver.status().facts.id)["cy"]])
+    assert (kept.name, kept.addresses) == ("forgotten", {})

@@ -513,3 +513,28 @@ def test_it_is_not_ready_without_its_tables(sqlite_url: str):
             response = client.get("/readyz")
             assert [fault["where"] for fault in response.json()["faults"]] == ([where] if where else [])
             assert response.status_code == (503 if where else 200)
+
+
+def test_a_request_names_who_is_next(api: Api) -> None:
+    then = [{"after": "10m", "to": [BEN]}, {"to": ["operations"]}]
+    response = api.submit(then=then)
+    steps = api.flow.status("db-1").steps
+    assert [(step.to, step.after) for step in steps] == [
+        (("ada",), timedelta()),
+        (("ben",), timedelta(minutes=10)),
+        (("operations",), timedelta(minutes=15)),
+        ((), timedelta(minutes=15)),
+    ]
+    assert response["added"] == ["ada"]
+
+
+def test_every_fault_of_a_chain_is_named_with_the_others(api: Api) -> None:
+    then = [{"after": "0s", "to": []}, {"after": "soon", "to": ["@primary"]}]
+    problem = api.submit(then=then, title="", status=422)
+    assert [each["where"] for each in problem["faults"]] == [
+        "then[1].after",
+        "title",
+        "then[0].after",
+        "then[0].to",
+        "then[1].to[0]",
+    ]

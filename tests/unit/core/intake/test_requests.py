@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from notifyflow.core.intake.requests import (
     read_submission,
 )
 from notifyflow.core.intake.validation import admit
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.model import Incident, Recipient, Severity, Step
 from notifyflow.errors import InvalidIncident, InvalidRequest, UnreadableIncident
 from tests import strategies
 
@@ -52,6 +52,32 @@ def test_an_incident_file_is_a_submission():
 def test_a_submission_may_name_its_policy_and_be_strict():
     submission = read_submission('{"key": "db-1", "title": "down", "policy": "insistent", "strict": true}')
     assert (submission.policy, submission.strict) == ("insistent", True)
+
+
+def test_a_submission_names_who_is_next():
+    then = [{"after": "10m", "to": [{"id": "ben", "phone": "+15005550006"}, "@primary"]}, {"to": ["operations"]}]
+    document = {"key": "db-1", "title": "down", "then": then}
+    steps = (
+        Step(to=(Recipient(id="ben", phone="+15005550006"), "@primary"), after=timedelta(minutes=10)),
+        Step(to=("operations",)),
+    )
+    assert read_submission(json.dumps(document)).then == read_incident(json.dumps(document)).then == steps
+    assert [Step.from_dict(each) for each in then] == list(steps)
+    assert [Step.from_dict(step.to_dict()) for step in steps] == list(steps)
+    assert steps[1].to_dict() == then[1]
+
+
+def test_the_recipients_of_all_steps_count_for_the_limit():
+    then = [{"to": ["ben", "cy"]}, {"after": "1m"}, 7]
+    for document in ({"recipients": ["ada"], "then": then}, {"then": then[:1]}):
+        with pytest.raises(InvalidIncident) as refused:
+            read_submission(json.dumps(document), most_recipients=1)
+        assert [fault.where for fault in refused.value.faults] == ["recipients"]
+    assert read_submission(json.dumps({"then": then}), most_recipients=2).then == (
+        Step(to=("ben", "cy")),
+        Step(to=(), after=timedelta(minutes=1)),
+        Step(to=()),
+    )
 
 
 def test_all_faults_of_a_submission_are_listed_at_once():
