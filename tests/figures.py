@@ -33,7 +33,10 @@ _RESULTS = {
 _ENDED = ("expired", "beyond_retry_window", "no_provider", "capped", "opted_out")
 _STARTS = ("opened", "severity_raised", "paged_again")
 _SETTLED = ("REACHED", "EXHAUSTED", "ACKNOWLEDGED", "CANCELLED")
-_LINES = "SELECT machine, row_id, version, event, source, target, detail FROM notifyflow_transition ORDER BY row_id, version"
+_LINES = """
+    SELECT machine, row_id, version, event, source, target, detail FROM notifyflow_transition
+    WHERE machine <> 'step' ORDER BY row_id, version
+"""
 _ROWS = "SELECT id, channel, kind, severity FROM notifyflow_notification"
 _ATTEMPTS = "SELECT id, notification_id, provider, state, took_s, receipt_due_at FROM notifyflow_attempt"
 _CRITICAL = """

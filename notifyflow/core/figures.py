@@ -53,6 +53,7 @@ class IncidentChange(StrEnum):
     REPEATED = "repeated"
     SEVERITY_RAISED = "severity_raised"
     PAGED_AGAIN = "paged_again"
+    STEP_DUE = "step_due"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
 

@@ -133,7 +133,7 @@ def fold(batch: Batch) -> Folded:
             _fold_notification(folded, batch, line)
         elif line.machine == "escalation":
             _fold_escalation(folded, batch, line)
-        else:
+        elif line.machine == "incident":
             _fold_incident(folded, batch, line)
     for severity, at in batch.critical:
         folded.count(figures.CRITICAL, at, severity)

@@ -25,11 +25,10 @@ from notifyflow.cli import serving
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import Incident, Severity
-from notifyflow.core.policy import SHIPPED
-from notifyflow.service.integrations import Integrations
 from notifyflow.service.use_cases import UseCases
 from tests.bench import bodies
 from tests.bench.bodies import Endpoint
+from tests.routing import integrations_of
 from tests.unit.web.conftest import API_KEY, Backend, application_of
 
 MOST_CPU_S, MOST_BYTES, LONGEST_RESPONSE = 0.5, 100_000_000, 64 * 1024
@@ -176,7 +175,7 @@ def measure_storing() -> float:
     with _flow() as flow:
         caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
         use_cases = UseCases(flow._deps, lambda consequences: None, prepare=flow._database.prepare)
-        handle = Integrations(use_cases, SHIPPED, None).handle
+        handle = integrations_of(flow._store, use_cases, None).handle
         groups = [
             [
                 InboundRequest(action=Action.NOTIFY, incident=Incident(key=f"{turn}/{number}", title="down"), labels={})

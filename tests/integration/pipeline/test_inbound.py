@@ -14,12 +14,11 @@ from notifyflow.core.keys import ApiKey
 from notifyflow.core.keys import Scope as KeyScope
 from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import SHIPPED
 from notifyflow.pipeline.pause import pause
 from notifyflow.pipeline.ports import Consequences
-from notifyflow.service.integrations import Integrations
 from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings
+from tests.routing import integrations_of
 
 DIRECTORY = """
 [recipients.ada]
@@ -50,7 +49,7 @@ class System:
             namespace="sender",
         )
         use_cases = UseCases(flow._deps, self.reports.append, prepare=flow._database.prepare)
-        self.integrations = Integrations(use_cases, SHIPPED, folder / "directory.toml")
+        self.integrations = integrations_of(flow._store, use_cases, folder / "directory.toml")
 
     def handle(self, *requests: InboundRequest) -> None:
         self.integrations.handle(requests, self.caller, "alertmanager")
@@ -174,9 +173,9 @@ def test_what_pages_nobody_says_why(system: System) -> None:
 
 def test_recipients_who_cannot_be_paged_are_named_and_so_is_a_missing_directory(system: System, tmp_path: Path) -> None:
     (tmp_path / "faulty.toml").write_text(DIRECTORY.replace("ada@example.com", "no address"))
-    for name in ("faulty.toml", None):
+    for name in (None, "faulty.toml"):
         use_cases = UseCases(system.flow._deps, system.reports.append, prepare=system.flow._database.prepare)
-        system.integrations = Integrations(use_cases, SHIPPED, tmp_path / name if name else None)
+        system.integrations = integrations_of(system.flow._store, use_cases, tmp_path / name if name else None)
         system.handle(request(str(name)))
     assert [each.left_out for each in system.flow.status("faulty.toml", namespace="sender").arrivals] == ["ada"]
     assert came_in(system, "None") == [("opened", "no_route", "", 1)]

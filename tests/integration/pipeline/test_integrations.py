@@ -1,5 +1,6 @@
 """What comes through the integrations is stored, in both databases, whatever it says and wherever it leads."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.model import EscalationState, Incident, Severity
-from notifyflow.core.policy import SHIPPED
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.store import Store
@@ -18,6 +18,7 @@ from tests import strategies
 from tests.builders import a_contact
 from tests.driver import Driver
 from tests.facts import NOW
+from tests.routing import integrations_of
 
 DIRECTORY = """
 [recipients.ada]
@@ -33,6 +34,12 @@ slack = "bad"
 match = { team = "orders" }
 to = ["ben", "cy"]
 
+[[routes]]
+match = { team = "payments" }
+to = ["ada"]
+then = [{ after = "10m", to = ["ben"] }, { after = "5m", to = ["operations"] }]
+over_after = "2m"
+
 [default]
 to = ["ada"]
 """
@@ -43,7 +50,7 @@ CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), di
 @pytest.fixture
 def integrations(driver: Driver, tmp_path: Path) -> Integrations:
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    return Integrations(UseCases(driver.deps, lambda consequences: None), SHIPPED, tmp_path / "directory.toml")
+    return integrations_of(driver.store, UseCases(driver.deps, lambda consequences: None), tmp_path / "directory.toml")
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,7 +67,7 @@ def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, driver:
 def test_a_route_on_which_nobody_can_be_reached_is_exhausted_from_the_start_and_operations_is_paged(store: Store, tmp_path: Path):
     driver = Driver(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    integrations = Integrations(UseCases(driver.deps, lambda consequences: None), SHIPPED, tmp_path / "directory.toml")
+    integrations = integrations_of(store, UseCases(driver.deps, lambda consequences: None), tmp_path / "directory.toml")
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
     integrations.handle(
         [InboundRequest(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager"
@@ -74,3 +81,17 @@ def test_a_route_on_which_nobody_can_be_reached_is_exhausted_from_the_start_and_
     operations = driver.store.read(lambda reads: reads.status("notifyflow/operations"))
     assert operations is not None
     assert [each.facts.recipient_id for each in operations.escalations] == ["ops"]
+
+
+def test_a_route_says_who_is_next(integrations: Integrations, driver: Driver):
+    incident = Incident(key="alertmanager/g", title="down")
+    request = InboundRequest(action=Action.NOTIFY, incident=incident, labels={"team": "payments"})
+    integrations.handle([request], CALLER, "alertmanager")
+    status = driver.status("alertmanager/g")
+    assert [(step.to, step.after) for step in status.steps] == [
+        (("ada",), timedelta()),
+        (("ben",), timedelta(minutes=10)),
+        (("operations",), timedelta(minutes=5)),
+        ((), timedelta(minutes=2)),
+    ]
+    assert [each.facts.recipient_id for each in status.escalations] == ["ada"]

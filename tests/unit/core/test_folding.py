@@ -182,6 +182,12 @@ def test_a_human_is_timed_from_the_last_time_that_the_incident_paged(
     assert counts(found)["incident_events", "acknowledged", "ERROR"] == 1
 
 
+def test_a_chain_that_goes_on_is_counted_with_its_incident_and_its_steps_are_not() -> None:
+    due = line("step_due", "OPEN", "OPEN", machine="incident")
+    found = counts(folded(due, line("step_due", "WAITING", "STARTED", machine="step")))
+    assert found == {("incident_events", "step_due", "ERROR"): 1}
+
+
 def test_rows_that_were_deleted_are_passed_over() -> None:
     lines = (
         line("accepted", "SENDING", "SENT"),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.documents import read_policies, read_recipients
 from notifyflow.core.intake.requests import read_incident
 from notifyflow.core.intake.validation import admit, admit_recipients
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.model import Incident, Recipient, Step
 from notifyflow.core.policy import SHIPPED, Policy, Repeat, Retries, Schedule, Tier
 from tests import strategies
 
@@ -45,16 +46,20 @@ def test_every_key_of_a_policy_is_explained(kind: type[Policy]) -> None:
         assert f"``{field.name}``" in POLICIES, field.name
 
 
-@pytest.mark.parametrize("kind", [Incident, Recipient])
+@pytest.mark.parametrize("kind", [Incident, Recipient, Step])
 def test_every_field_of_an_incident_file_is_explained(kind: type[Incident]) -> None:
     for field in fields(kind):
         assert f"* - ``{field.name}``" in INCIDENT_FILES, field.name
 
 
 def test_the_files_of_the_page_are_accepted() -> None:
-    whole, recipients = blocks(INCIDENT_FILES, "json")
+    whole, recipients, chained = blocks(INCIDENT_FILES, "json")
     submission = read_incident(whole)
     assert submission.unread == ()
     assert admit(submission.incident, submission.recipients, lambda _, address: address, strategies.CHANNELS).faults == ()
     assert set(json.loads(whole)) == {field.name for field in fields(Incident)} | {"recipients"}
     assert admit_recipients(read_recipients(recipients), lambda _, address: address, strategies.CHANNELS)[1] == ()
+    next_ones = read_incident(chained)
+    assert next_ones.unread == ()
+    checked = check_chain(next_ones.then, next_ones.recipients, lambda _, address: address, strategies.CHANNELS)
+    assert (checked.refusals, checked.faults) == ((), ())

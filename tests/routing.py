@@ -1,0 +1,16 @@
+"""Integrations over a directory's file, as the service puts them together."""
+
+from pathlib import Path
+
+from notifyflow.core.policy import SHIPPED
+from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.integrations import Integrations
+from notifyflow.service.roster import Rosters
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.store import Store
+
+
+def integrations_of(store: Store, use_cases: UseCases, path: Path | None) -> Integrations:
+    """Return integrations whose directory is read from a file; without one, the stored directory counts."""
+    file = DirectoryFile(path, SHIPPED, use_cases.deps.clock, tell=lambda reason: None)
+    return Integrations(use_cases, SHIPPED, Rosters(store, use_cases, file))
