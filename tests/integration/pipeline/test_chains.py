@@ -19,17 +19,20 @@ from notifyflow.core.model import (
     StepState,
     Via,
 )
+from notifyflow.core.overrides import Wish
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import InvalidIncident
-from notifyflow.pipeline import inbound
+from notifyflow.pipeline import adopt, inbound, overrides
 from notifyflow.pipeline import pause as pauses
 from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.inbound import RoutedRequest
+from notifyflow.pipeline.prune import prune_incidents
 from notifyflow.pipeline.roster import store_directory
-from notifyflow.pipeline.sweep import sweep
+from notifyflow.pipeline.sweep import next_wake_at, sweep
 from notifyflow.storage.store import Store
 from tests.builders import KEY, REFUSED, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver
@@ -455,3 +458,66 @@ def test_nobody_of_a_chain_is_forgotten_while_it_may_page_them(driver: Driver) -
     assert driver.store.run(lambda ledger: ledger.recipients.forget("cy")).is_known
     (kept,) = driver.store.run(lambda ledger: [ledger.steps.people(driver.status().facts.id)["cy"]])
     assert (kept.name, kept.addresses) == ("forgotten", {})
+
+
+def test_who_takes_a_duty_before_the_step_starts_is_paged_and_who_takes_it_later_is_not(driver: Driver) -> None:
+    def take(who: str) -> None:
+        ends_at = driver.clock.at + 60 * MINUTE
+        overrides.make(driver.deps, Wish(schedules=("primary",), people=(who,), ends_at=ends_at, by="eve"))
+
+    route(driver, a_contact("cy", "email"), to="cy", then="@primary")
+    driver.pass_time(minutes=9)
+    take("ada")
+    driver.pass_time(minutes=1)
+    take("ben")
+    driver.pass_time(minutes=3)
+    assert paged(driver)[1:] == [("ada", 10 * MINUTE)]
+    assert driver.status().steps[1].duty == ("ada",)
+
+
+def test_an_override_while_a_step_starts_leaves_one_person_on_duty(driver: Driver) -> None:
+    route(driver, a_contact("cy", "email"), to="cy", then="@primary")
+    driver.keep_watch(START + 10 * MINUTE)
+    wish = Wish(schedules=("primary",), people=("ada",), ends_at=driver.clock.at + 60 * MINUTE, by="eve")
+    with ThreadPoolExecutor(2) as threads:
+        taken = threads.submit(overrides.make, driver.deps, wish)
+        threads.submit(sweep, driver.deps).result()
+        taken.result()
+    (duty,) = driver.status().steps[1].duty
+    assert duty in ("ada", "ben")
+    assert [who for who, _ in paged(driver)][1:] == [duty]
+
+
+def test_a_chain_stands_still_in_quarantine_and_its_time_does_not_count(driver: Driver) -> None:
+    driver.notify(None, ADA, then=THEN)
+    driver.deliver()
+    driver.pass_time(minutes=5)
+    adopt.adopt(driver.deps, None, is_forced=True)
+    assert next_wake_at(driver.deps) is None
+    driver.pass_time(minutes=60)
+    driver.sweep()
+    assert [who for who, _ in paged(driver)] == ["ada"]
+    adopt.release_from_quarantine(driver.deps)
+    driver.pass_time(minutes=4)
+    assert [who for who, _ in paged(driver)] == ["ada"]
+    driver.pass_time(minutes=1)
+    assert paged(driver)[1:] == [("ben", 70 * MINUTE)]
+
+
+def test_resolving_the_quarantined_stops_their_chains(driver: Driver) -> None:
+    driver.notify(None, ADA, then=THEN)
+    adopt.adopt(driver.deps, None, is_forced=True)
+    adopt.resolve_quarantined(driver.deps)
+    assert set(states(driver.status())) == {STOPPED}
+
+
+def test_the_chain_is_deleted_with_its_incident(driver: Driver) -> None:
+    driver.notify(None, ADA, then=THEN)
+    driver.resolve()
+    driver.deliver()
+    fold_all(driver.deps)
+    incident_id = driver.status().facts.id
+    prune_incidents(driver.deps, (START - timedelta(days=1), ""), before=START + timedelta(days=1))
+    assert driver.store.read(lambda reads: reads.status_by_id(incident_id)) is None
+    assert driver.store.read(lambda reads: reads.steps.of([incident_id])) == {incident_id: ()}
+    assert driver.store.run(lambda ledger: ledger.steps.people(incident_id)) == {}

@@ -1,5 +1,6 @@
 """A submission in a transaction of the application: stored with it, lost with it, and paged for by the first sweep after it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,8 @@ import psycopg
 import pytest
 
 from notifyflow.core.intake import validation
-from notifyflow.core.model import Incident, IncidentState, Notified, Recipient, Severity
+from notifyflow.core.intake.chains import check_chain
+from notifyflow.core.model import Incident, IncidentState, Notified, Recipient, Severity, Step
 from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.pipeline import adopt, operations
 from notifyflow.pipeline.notify import Submitted
@@ -36,8 +38,11 @@ def _notify(
     incident: Incident | None = None,
     *recipients: Recipient,
     policy: Policy = DEFAULT,
+    then: Sequence[Step] = (),
 ) -> Notified:
-    admitted = validation.admit(incident or an_incident(), recipients or (ADA, BOB), check_address, TRAITS)
+    recipients = recipients or (ADA, BOB)
+    chain = check_chain(then, recipients, check_address, TRAITS)
+    admitted = validation.admit(incident or an_incident(), recipients, check_address, TRAITS, chain=chain)
     committed = join(driver.deps, Submitted(admitted=admitted, policy=policy), connection)
     assert not committed.consequences.due
     return committed.value
@@ -65,6 +70,18 @@ def test_nobody_learns_of_it_before_the_commit_and_the_first_sweep_after_it_page
     assert not driver.sweep().due
     driver.deliver()
     assert driver.store.read(lambda reads: reads.is_settled(KEY))
+
+
+def test_its_chain_begins_after_the_commit(driver: Driver, connection: psycopg.Connection[Any]) -> None:
+    _notify(driver, connection, None, ADA, then=(Step(to=(BOB,), after=timedelta(minutes=10)),))
+    driver.pass_time(minutes=5)
+    connection.commit()
+    driver.sweep()
+    driver.deliver()
+    driver.pass_time(minutes=9)
+    assert [each.facts.recipient_id for each in driver.status().escalations] == ["ada"]
+    driver.pass_time(minutes=1)
+    assert [each.facts.recipient_id for each in driver.status().escalations] == ["ada", "bob"]
 
 
 def test_nothing_is_left_of_it_after_a_rollback(driver: Driver, connection: psycopg.Connection[Any]) -> None:
