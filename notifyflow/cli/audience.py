@@ -1,13 +1,15 @@
 """Whom a command is about before the incident: a recipient of the directory, the route of an alert, a file, or every route."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import notifyflow
 from notifyflow.app.clock_and_ids import system_now
+from notifyflow.app.database import is_there
 from notifyflow.cli import files, screen
 from notifyflow.cli.options import label_pairs
 from notifyflow.core.intake.directory import Directory, Route
@@ -17,7 +19,7 @@ from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.core.roster import EMPTY, Roster
-from notifyflow.errors import Fault, InvalidInput
+from notifyflow.errors import Fault, InvalidInput, StorageError
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
 
@@ -95,9 +97,10 @@ def audiences(
             raise InvalidInput((unknown("RECIPIENT", "recipient", recipient, directory.recipients),))
         return [Audience(name=recipient, people=(directory.recipients[recipient],), policy=_DEFAULT)]
     if labels:
-        return [_of_route(directory, directory.route(label_pairs(labels), ""), ", ".join(labels))]
+        return [_of_route(_roster(settings, directory), directory.route(label_pairs(labels), ""), ", ".join(labels))]
+    roster = _roster(settings, directory)
     routes = [(route, _words(route)) for route in directory.routes]
-    return [_of_route(directory, route, name) for route, name in (*routes, (directory.default, "any other alert"))]
+    return [_of_route(roster, route, name) for route, name in (*routes, (directory.default, "any other alert"))]
 
 
 def admitted(people: Sequence[Recipient], channels: "Mapping[str, Channel]") -> tuple[Contact, ...]:
@@ -118,8 +121,20 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
     return policies[name]
 
 
-def _of_route(directory: Directory, route: Route, name: str) -> Audience:
-    roster, now = Roster(directory=directory), system_now()
+def _roster(settings: Settings, directory: Directory) -> Roster:
+    """Return a directory with the overrides and calendars of the database, if there is one."""
+    if not is_there(settings.database_url.get_secret_value()):
+        return Roster(directory=directory)
+    try:
+        with notifyflow.NotifyFlow(settings.model_copy(update={"directory": None})) as flow:
+            return replace(flow.oncall.roster(), directory=directory)
+    except StorageError as error:
+        screen.warn(f"Overrides and calendars are not considered: {error}")
+        return Roster(directory=directory)
+
+
+def _of_route(roster: Roster, route: Route, name: str) -> Audience:
+    now = system_now()
     people = roster.people(route.to, now).recipients
     return Audience(name=name, people=people, policy=route.policy, route=route, roster=roster, begins_at=now)
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ email = "ben@example.com"
 [[routes]]
 match = { team = "shop" }
 to = ["ada"]
-then = [{ after = "10m", to = ["ben"] }]
+then = [{ after = "10m", to = ["@second"] }]
+
+[schedules.second]
+timezone = "UTC"
+layers = [{ who = ["ada"], from = 2026-01-01T00:00:00, every = "1d" }]
 """
 
 
@@ -66,6 +71,11 @@ def test_the_chain_of_a_route_is_explained_before_its_people(line: CommandLine):
     ended = line.run("explain", "--label", "team=shop")
     assert ended.code == 0, ended
     assert ended.out.startswith("team=shop: a chain of 2 steps, unless somebody acknowledges\n  1. at once: Ada\n  2. after 10 m")
+    assert "! step 2 pages nobody, and the next one starts at once: its people are paged already" in ended.out
+    taken = line.run("oncall", "take", "@second", "--who", "ben", "--until", str(datetime.now(UTC).date() + timedelta(days=2)))
+    assert taken.code == 0, taken
+    ended = line.run("explain", "--label", "team=shop")
+    assert ": ben (@second)\n" in ended.out, ended
     assert "\nben: CRITICAL, policy insistent\n" in ended.out
 
 
