@@ -1,7 +1,8 @@
 """The command that rehearses incidents while providers fail, for a person or for continuous integration; nothing leaves."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,9 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
 from notifyflow.cli.exits import Exit
+from notifyflow.cli.expected import chain_of
 from notifyflow.cli.options import AsJson
+from notifyflow.core.chain import OPERATIONS
 from notifyflow.core.drill_document import DrillDocument
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
@@ -20,6 +23,10 @@ from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
+    from notifyflow.core.chain_forecast import ExpectedChain
+    from notifyflow.core.intake.directory import Route
+    from notifyflow.core.model import Contact
+    from notifyflow.testing.drill import Later
 
 app = typer.Typer()
 
@@ -53,13 +60,36 @@ def drill(
     drilled = []
     with log_output.only_to(logging.NullHandler()):
         for each in who:
-            people = admitted(each.people, channels)
-            drilled.append(rehearsal.run(each.name, people, policy_of(found.policies, policy or each.policy), severity))
+            chosen = policy_of(found.policies, policy or each.policy)
+            expected = chain_of(each, chosen, severity, channels, found.operations)
+            if each.route is None or expected is None:
+                drilled.append(rehearsal.run(each.name, admitted(each.people, channels), chosen, severity))
+                continue
+            people, then = _steps(each.route, expected)
+            drilled.append(rehearsal.run(each.name, people, chosen, severity, then))
     is_passed = all(each.is_passed for each in drilled)
     document = DrillDocument(is_passed=is_passed, failing=failing, incidents=drilled, warnings=list(rehearsal.warnings()))
     _show(document, as_json=as_json)
     if not is_passed:
         raise typer.Exit(Exit.FAILED)
+
+
+def _steps(route: "Route", chain: "ExpectedChain") -> "tuple[Sequence[Contact], Sequence[Later]]":
+    """Return whom a chain pages at once, and its later steps; one that would page nobody is passed: the next one comes then."""
+    from notifyflow.testing.drill import Later
+
+    contacts = {each.recipient_id: each for each in chain.contacts}
+    then: list[Later] = []
+    passed: timedelta | None = None
+    for step, found in zip(route.then, chain.steps[1:], strict=True):
+        after = step.after if passed is None else passed
+        if not found.people:
+            passed = after
+            continue
+        people = None if step.to == (OPERATIONS,) else [contacts[each] for each in found.people]
+        then.append(Later(after=after, people=people))
+        passed = None
+    return [contacts[each] for each in chain.steps[0].people], then
 
 
 def _check_names(names: Collection[str], channels: "Mapping[str, Channel]") -> None:

@@ -75,13 +75,14 @@ class DrilledDocument(Document):
     ) -> Self:
         """Build it from the rows of the incident and of the operations incident that it is linked to."""
         start = status.facts.opened_at
+        knows = any if status.steps else all  # one of a chain is enough
         recipients = [_recipient(each, start) for each in rehearsed(status, operations, calling)]
         steps = [step for each in (status, operations) if each for step in _steps(each, explain, start)]
         return cls(
             name=name,
             policy=status.facts.policy.name,
             severity=status.facts.severity,
-            is_passed=bool(recipients) and all(each.is_passed for each in recipients),
+            is_passed=bool(recipients) and knows(each.is_passed for each in recipients),
             is_settled=is_settled,
             recipients=recipients,
             timeline=sorted(steps, key=lambda step: step.after_s),
@@ -113,7 +114,7 @@ class DrillDocument(Document):
             yield from each.lines()
         yield from (f"! {each}" for each in self.warnings)
         people = [each for incident in self.incidents for each in incident.recipients]
-        failed = [each.name for each in people if not each.is_passed]
+        failed = [each.name for incident in self.incidents if not incident.is_passed for each in incident.recipients]
         failing = f" while {', '.join(self.failing)} failed" if self.failing else ""
         if failed:
             yield f"✘ Failed{failing}: nobody knows of the incident of {', '.join(dict.fromkeys(failed))}."

@@ -6,12 +6,15 @@ sandbox. Nobody acknowledges in it, so that it goes on until each recipient is r
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.meanings import meanings
+from notifyflow.core.chain import OPERATIONS
 from notifyflow.core.drill import rehearsed
 from notifyflow.core.drill_document import DrilledDocument
-from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.model import Contact, Incident, Recipient, Severity, Step
 from notifyflow.core.policy import Policy
 from notifyflow.sandbox import Sandbox
 from notifyflow.settings import Settings
@@ -34,6 +37,19 @@ _UNSET: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 _SECOND_ACCOUNT = ("TWILIO_B_ACCOUNT_SID", "TWILIO_B_AUTH_TOKEN")
 _KEPT = ("connect_timeout_s", "read_timeout_s", "lease_s", "concurrent_sends")
 _NUMBERS, _OPERATIONS = 25_000, 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """A later step of a chain.
+
+    Attributes:
+        after: The time after the step before.
+        people: Whom it pages; None for the operations recipients.
+    """
+
+    after: timedelta
+    people: Sequence[Contact] | None
 
 
 class Rehearsal:
@@ -67,7 +83,9 @@ class Rehearsal:
         """Yield what was not rehearsed so far: the channels without a stand-in."""
         yield from (f"{name} was left out: the sandbox has no stand-in for it" for name in sorted(self._used - _UNSET.keys()))
 
-    def run(self, name: str, people: Sequence[Contact], policy: Policy, severity: Severity) -> DrilledDocument:
+    def run(
+        self, name: str, people: Sequence[Contact], policy: Policy, severity: Severity, then: Sequence[Later] = ()
+    ) -> DrilledDocument:
         """Play one incident until everything has come to rest, operations included.
 
         Args:
@@ -75,13 +93,20 @@ class Rehearsal:
             people: The recipients; only their ids, their names and the channels of their addresses count.
             policy: The policy.
             severity: The severity.
+            then: The later steps of its chain, with those who are on duty at their times.
         """
-        self._used.update(name for each in people for name in each.addresses)
+        later = [each for step in then for each in step.people or ()]
+        self._used.update(name for each in (*people, *later) for name in each.addresses)
         completed = self._paged_operations
         with Driver(self._variables(), has_spares=True, failing=self._failing, completed=completed) as driver:
             driver.sandbox.script(self._script)
-            recipients = [_moved(each, _addresses(driver.sandbox, number)) for number, each in enumerate(people)]
-            driver.flow.notify(Incident(key=_KEY, title="A drill", severity=severity), recipients, policy=policy)
+            moved = {
+                each.recipient_id: _moved(each, _addresses(driver.sandbox, number))
+                for number, each in enumerate((*people, *later))
+            }
+            steps = [Step(to=_named(each, moved), after=each.after) for each in then]
+            recipients = [moved[each.recipient_id] for each in people]
+            driver.flow.notify(Incident(key=_KEY, title="A drill", severity=severity), recipients, policy=policy, then=steps)
             calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.traits.is_call)
             is_settled = _settles(driver, calling)
             status = driver.flow.status(_KEY)
@@ -141,12 +166,19 @@ def _moved(person: Contact, addresses: Mapping[str, str]) -> Recipient:
     return Recipient(id=person.recipient_id, name=person.name, addresses=known, timezone=person.timezone)
 
 
+def _named(step: Later, moved: Mapping[str, Recipient]) -> tuple[Recipient | str, ...]:
+    return (OPERATIONS,) if step.people is None else tuple(moved[each.recipient_id] for each in step.people)
+
+
 def _pairs(limits: Mapping[str, int]) -> str:
     return ",".join(f"{name}={limit}" for name, limit in limits.items())
 
 
 def _settles(driver: Driver, calling: Collection[str]) -> bool:
-    """Let time pass until all has come to rest, also rounds of operations and of who is not reached; return whether it did."""
+    """Let time pass until all has come to rest; return whether it did.
+
+    Rounds of operations, and those of who is not reached, go on until then, and so does a chain.
+    """
 
     def is_settled() -> bool:
         waiting = (summary.facts.round_at for summary, _ in driver.flow.overview.unresolved())

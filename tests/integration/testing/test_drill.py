@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from notifyflow.core.drill_document import DrilledDocument, RehearsedDocument
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.settings import Settings
-from notifyflow.testing.drill import Rehearsal
+from notifyflow.testing.drill import Later, Rehearsal
 
 ADA = Contact(
     recipient_id="ada",
@@ -134,7 +135,8 @@ def test_the_rounds_of_a_policy_go_on_until_somebody_is_reached_or_they_are_over
     assert reached is not None
     assert 900 < reached.after_s < 960, "in the second round"
     lost = drilled(rehearsal(script="email to person-0: 451"), BEN, policy=INSISTENT)
-    assert (lost.is_settled, [each.state for each in lost.timeline if each.event == "round_due"]) == (True, ["EXHAUSTED"] * 3)
+    rounds = [each.state for each in lost.timeline if (each.event, each.recipient) == ("round_due", "ben")]
+    assert (lost.is_settled, rounds) == (True, ["EXHAUSTED"] * 3)
 
 
 def test_a_limit_and_a_policy_of_our_own_count() -> None:
@@ -158,3 +160,22 @@ def test_no_real_address_is_in_what_it_shows() -> None:
     text = found.model_dump_json()
     assert "example.com" not in text
     assert "+1500" not in text
+
+
+def test_a_chain_is_played_until_its_end_and_passes_if_somebody_is_reached() -> None:
+    made = rehearsal(script="email to person-0: 550")
+    cy = replace(BEN, recipient_id="cy", name="Cy")
+    ada = replace(ADA, addresses={"email": "ada@example.com"})
+    then = [
+        Later(after=timedelta(minutes=10), people=[BEN]),
+        Later(after=timedelta(minutes=5), people=[cy]),
+        Later(after=timedelta(minutes=5), people=None),
+    ]
+    found = made.run("team=orders", [ada], DEFAULT, Severity.ERROR, then)
+    reached = {each.recipient: each.reached and each.reached.after_s for each in found.recipients}
+    assert reached.pop("ada") is None
+    first, *later = (each for each in reached.values() if each is not None)
+    assert first < 60, "at once, since every way to Ada has failed"
+    assert [round(each - first) for each in later] == [300, 600]
+    assert (found.is_passed, found.is_settled) == (True, True)
+    assert any("all ways to Ada have failed: Ben" in line for line in found.lines())

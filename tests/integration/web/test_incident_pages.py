@@ -4,13 +4,14 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 
 from notifyflow.core.keys import Scope
-from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity
+from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
 from notifyflow.core.users import Role
 from notifyflow.testing import Driver
 from tests.dashboard import ORIGIN, Visit, visit
@@ -371,3 +372,20 @@ def test_the_page_of_a_link_leads_to_the_incident(driver: Driver) -> None:
     page = visitor.get(link).text
     (address,) = re.findall(r'href="([^"]+)">Who was told', page)
     assert urljoin(link, address) == address_of(driver)
+
+
+def test_the_next_person_of_a_chain_is_named_with_the_time_until_then(driver: Driver) -> None:
+    then = [Step(to=[BEN], after=timedelta(minutes=10)), Step(to=[ADA], after=timedelta(minutes=5))]
+    driver.flow.notify(DOWN, [ADA], then=then)
+    driver.advance(minutes=2)
+    seen = walk(driver)
+    seen.click("orders db is down")
+    assert "in 8 min, at 09:10:00: Ben, or at once when all ways to Ada have failed" in seen.words
+    driver.advance(minutes=8)
+    seen.page = seen.visitor.get(address_of(driver)).text
+    assert "◐ called Ben started at 09:10:00" in seen.words
+    assert "in 5 min, at 09:15:00: Ada, but its people are paged already" in seen.words
+    driver.advance(minutes=5)
+    seen.page = seen.visitor.get(address_of(driver)).text
+    assert "The chain is over: everybody in it was paged, and nobody has acknowledged." in seen.words
+    assert "step 2 starts, since nobody has acknowledged in 10 min: Ben" in seen.words
