@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import CommitUnknown as CommitUnknown
     from notifyflow.errors import DatabaseInUse as DatabaseInUse
     from notifyflow.errors import Fault as Fault
+    from notifyflow.errors import FeedNotFound as FeedNotFound
     from notifyflow.errors import Fenced as Fenced
     from notifyflow.errors import IdempotencyMismatch as IdempotencyMismatch
     from notifyflow.errors import IllegalMove as IllegalMove
@@ -137,14 +138,15 @@ _NAMES = {
     ),
     "notifyflow.core.views": "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally",
     "notifyflow.errors": (
-        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault Fenced "
-        "IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar InvalidDirectory "
-        "InvalidIncident InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause InvalidPolicy InvalidRequest "
-        "InvalidScript InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed NotFound NotLoggedIn NotifyflowError "
-        "OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing ProviderError RecipientInUse RecipientNotFound "
-        "RecipientUnknown RefusedUsError RejectedCallback SchemaMismatch SetupOver StaleRow StorageError StorageUnavailable "
-        "TemporaryProviderError TooManyAddresses TooManyLogins TooManyRequests TooManyTests UnknownOutcomeError "
-        "UnreadableIncident UnreleasedSchema UnsuitableConnection UserExists UserNotFound WrongEnvironment"
+        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault "
+        "FeedNotFound Fenced IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar "
+        "InvalidDirectory InvalidIncident InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause "
+        "InvalidPolicy InvalidRequest InvalidScript InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed "
+        "NotFound NotLoggedIn NotifyflowError OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing "
+        "ProviderError RecipientInUse RecipientNotFound RecipientUnknown RefusedUsError RejectedCallback SchemaMismatch "
+        "SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError TooManyAddresses TooManyLogins "
+        "TooManyRequests TooManyTests UnknownOutcomeError UnreadableIncident UnreleasedSchema UnsuitableConnection "
+        "UserExists UserNotFound WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
 }

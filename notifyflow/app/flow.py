@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
     from notifyflow.engine.broker import Doorbell
     from notifyflow.service.access import Access
+    from notifyflow.service.feeds import Feeds
     from notifyflow.service.oncall import OnCall
     from notifyflow.service.users import Users
     from notifyflow.settings import Settings
@@ -242,6 +243,14 @@ class NotifyFlow:
         """Who is on duty, to show and to change."""
         return self._service.oncall
 
+    def feeds(self) -> "Feeds":
+        """Return the feeds of calendars: make, list and revoke them."""
+        from notifyflow.app.clock_and_ids import new_secret
+        from notifyflow.service.feeds import Feeds
+
+        self._database.prepare()
+        return Feeds(self._store, self._deps.clock, self._deps.ids, self._service.rosters, new_secret=new_secret)
+
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, integrations, API, dashboard."""
         from notifyflow.channels.sns_messages import SnsReceiver
@@ -255,6 +264,7 @@ class NotifyFlow:
                 service=self._service,
                 access=self.access(),
                 users=self.users(),
+                feeds=self.feeds(),
                 entrance=Entrance(
                     public_url=self._settings.public_url,
                     proxies=self._settings.trusted_proxies,

@@ -41,6 +41,7 @@ def code_of(error: errors.NotifyflowError) -> Exit:
             | errors.WrongEnvironment()
             | errors.DatabaseInUse()
             | errors.OverrideNotFound()
+            | errors.FeedNotFound()
             | errors.NotConfirmed()
         ):
             return Exit.BAD_INPUT

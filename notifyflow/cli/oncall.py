@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import screen
+from notifyflow.cli import feeds, screen
 from notifyflow.cli.options import AsJson, By, as_options
 from notifyflow.core.duty import Duty
 from notifyflow.core.duty_documents import OverrideDocument, duty_document
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from notifyflow.service.oncall import OnCall
 
 app = typer.Typer(name="oncall", help="Show who is on duty, and change it for some time.", no_args_is_help=True)
+app.add_typer(feeds.app)
 
 _MOST_WEEKS = 104
 _WEEKS_OF_ONE = 4

@@ -36,6 +36,18 @@ class OverrideDocument(Document):
     made_at: datetime
 
 
+class FeedDocument(Document):
+    """A feed of a calendar, without its address."""
+
+    id: str
+    schedule: Text = Field(description="The name of the schedule that it shows; null for a person's.")
+    recipient: Text = Field(
+        validation_alias="recipient_id", description="The person whose duties it shows; null for a schedule's."
+    )
+    made_by: str
+    made_at: datetime
+
+
 class DutyDocument(Document):
     """Who is on duty in a schedule."""
 

@@ -57,6 +57,13 @@ class Roster:
         """Return the schedule of a name, with or without ``@``, or None."""
         return self.directory.schedules.get(name.removeprefix(MARK))
 
+    def name_of(self, recipient_id: str) -> str:
+        """Return the name of a recipient, or else the id; whom a calendar has and the directory does not know has none."""
+        known = self.directory.recipients.get(recipient_id)
+        if known is not None:
+            return known.name or known.id
+        return "somebody unknown" if recipient_id.startswith(MARK) else recipient_id
+
     def on_duty(self, schedule: Schedule, at: datetime) -> Shift:
         """Return the shift of a schedule at an instant."""
         return schedules.on_duty(schedule, at, overrides=self._overrides(schedule), calendar=self.calendars.get(schedule.name))

@@ -7,6 +7,7 @@ made of them and never holds an address, a token or a message.
 from notifyflow.errors.access import AccessDenied as AccessDenied
 from notifyflow.errors.access import ApiKeyNotFound as ApiKeyNotFound
 from notifyflow.errors.access import ApiKeyRevoked as ApiKeyRevoked
+from notifyflow.errors.access import FeedNotFound as FeedNotFound
 from notifyflow.errors.access import InvalidApiKey as InvalidApiKey
 from notifyflow.errors.access import InvalidLink as InvalidLink
 from notifyflow.errors.access import LoginRefused as LoginRefused

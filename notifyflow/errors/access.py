@@ -141,6 +141,14 @@ class UserExists(NotifyflowError):
         self.name = name
 
 
+class FeedNotFound(NotifyflowError):
+    """Raised when there is no such feed of a calendar, or it was revoked."""
+
+    def __init__(self, feed_id: str) -> None:
+        super().__init__(f"there is no feed {feed_id!r}. `notifyflow oncall feed list` shows those there are.")
+        self.feed_id = feed_id
+
+
 class UserNotFound(NotifyflowError):
     """Raised when there is no such user."""
 

@@ -13,6 +13,7 @@ from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.arrivals import Arrivals
 from notifyflow.storage.attempts import AttemptRef, Attempts, AttemptToPoll
 from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.feeds import Feeds
 from notifyflow.storage.folds import Folds
 from notifyflow.storage.forgetting import Recipients
 from notifyflow.storage.health import Heartbeat
@@ -49,6 +50,7 @@ class Ledger:
         self.attempts = Attempts(unit)
         self.contacts = Contacts(unit)
         self.escalations = Escalations(unit)
+        self.feeds = Feeds(unit)
         self.folds = Folds(unit)
         self.heartbeat = Heartbeat(unit)
         self.inbox = Inbox(unit)

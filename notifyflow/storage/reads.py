@@ -12,6 +12,7 @@ from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.arrivals import Arrived
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.conditions import RUNNING, is_free
+from notifyflow.storage.feeds import FeedReads
 from notifyflow.storage.folds import Figures
 from notifyflow.storage.incident_list import IncidentList
 from notifyflow.storage.listings import Listings
@@ -92,6 +93,7 @@ class Reads:
         self.arrivals = Arrived(source)
         self.audits = Audits(source)
         self.incident_list = IncidentList(source)
+        self.feeds = FeedReads(source)
         self.figures = Figures(source)
         self.listings = Listings(source)
         self.messages = Messages(source)

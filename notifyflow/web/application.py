@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError
 from notifyflow.log import get_logger
-from notifyflow.web import acknowledge, api, callbacks, duty, health, home, integrations, metrics, openapi, pages, problems
+from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets, incident, incidents, login, messages, oncall, people, respond
@@ -33,6 +33,7 @@ def build(context: Context) -> FastAPI:
     application.include_router(callbacks.replies(context), include_in_schema=False)
     application.include_router(acknowledge.router(context), include_in_schema=False)
     application.include_router(home.router(context), include_in_schema=False)
+    application.include_router(feeds.router(context), include_in_schema=False)
     for pages_of in (
         assets.router(),
         login.router(context, bulkhead),

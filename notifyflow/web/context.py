@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sns_messages import SnsReceiver
 from notifyflow.service.access import Access
+from notifyflow.service.feeds import Feeds
 from notifyflow.service.service import Service
 from notifyflow.service.users import Users
 from notifyflow.web.dashboard.entrance import Entrance
@@ -20,6 +21,7 @@ class Context:
         service: The use cases; a method that changes something has committed it on return.
         access: Admits the holders of API keys.
         users: The users of the dashboard.
+        feeds: The feeds of calendars.
         entrance: Tells their browsers and proxies apart.
         channels: The channels by name; their providers verify and read their callbacks.
         sns: Verifies and reads the messages of SNS; None if no topic is configured.
@@ -33,6 +35,7 @@ class Context:
     service: Service
     access: Access
     users: Users
+    feeds: Feeds
     entrance: Entrance
     channels: Mapping[str, Channel]
     sns: SnsReceiver | None

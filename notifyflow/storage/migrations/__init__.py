@@ -22,6 +22,7 @@ from notifyflow.storage.migrations import (
     v0008_users,
     v0009_roster,
     v0010_steps,
+    v0011_feeds,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -35,6 +36,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0008_users,
     v0009_roster,
     v0010_steps,
+    v0011_feeds,
 )
 WANTED = len(MIGRATIONS)
 

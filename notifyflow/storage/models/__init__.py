@@ -21,7 +21,7 @@ from notifyflow.storage.models.incidents import (
     StepRow,
     TransitionRow,
 )
-from notifyflow.storage.models.roster import CalendarRow, OverrideRow, RosterRow
+from notifyflow.storage.models.roster import CalendarRow, FeedRow, OverrideRow, RosterRow
 from notifyflow.storage.models.service import (
     ApiKeyRow,
     EnvironmentRow,
@@ -51,6 +51,7 @@ __all__ = [
     "CriticalRow",
     "EnvironmentRow",
     "EscalationRow",
+    "FeedRow",
     "FoldRow",
     "HeartbeatRow",
     "IdempotentResponseRow",

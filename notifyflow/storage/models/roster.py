@@ -1,4 +1,4 @@
-"""The tables of the roster: the directory as the database has it, calendars, and overrides."""
+"""The tables of the roster: the directory as the database has it, calendars, overrides, and feeds."""
 
 from peewee import IntegerField
 
@@ -43,3 +43,14 @@ class OverrideRow(Table):
     made_at = InstantField()
     cancelled_at = InstantField(null=True)
     cancelled_by = PlainTextField(null=True)
+
+
+class FeedRow(Table):
+    """A feed of a calendar, without the token in its address."""
+
+    id = PlainTextField(primary_key=True)
+    digest = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
+    schedule = PlainTextField(null=True)
+    recipient_id = PlainTextField(null=True)
+    made_by = PlainTextField()
+    made_at = InstantField()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
+from notifyflow.core.feeds import Feed, address
 from notifyflow.core.intake.local_times import read_time
 from notifyflow.core.intake.schedules import MARK
 from notifyflow.core.overrides import Wish, find_schedule
@@ -17,7 +18,7 @@ from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Override, Schedule, Shift, Why
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.wording import text
-from notifyflow.errors import Fault, InvalidInput, OverrideNotFound
+from notifyflow.errors import Fault, FeedNotFound, InvalidInput, OverrideNotFound
 from notifyflow.service.oncall import OnCall
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
@@ -111,8 +112,7 @@ def router(context: Context) -> APIRouter:
     def act(
         visitor: Annotated[Visitor, Depends(Admit(context, Role.RESPONDER))], request: Request, schedule: Chosen = ""
     ) -> Response:
-        if visitor.namespaces is not None:
-            raise HTTPException(403, "Who is on duty is changed by those who see all namespaces; you see some of them.")
+        _insist_on_all(visitor)
         try:
             _change(context.service.oncall, visitor, form_of(request))
         except InvalidInput as error:
@@ -122,7 +122,38 @@ def router(context: Context) -> APIRouter:
             return _page(context, visitor, request, schedule, faults=(gone,), status=409)
         return respond.redirect(f"oncall?{urlencode({'schedule': schedule})}" if schedule else "oncall")
 
+    _add_feeds(routes, context)
     return routes
+
+
+def _add_feeds(routes: APIRouter, context: Context) -> None:
+    @routes.post("/oncall/feeds")
+    def change_feeds(visitor: Annotated[Visitor, Depends(Admit(context, Role.RESPONDER))], request: Request) -> Response:
+        _insist_on_all(visitor)
+        form = form_of(request)
+        try:
+            if feed_id := form.get("revoke"):
+                context.feeds.revoke(feed_id, by=visitor.by)
+                return respond.redirect("../oncall")
+            feed, token = context.feeds.make(
+                schedule=form.get("schedule", ""), recipient_id=form.get("recipient", "").strip(), by=visitor.by
+            )
+        except FeedNotFound:
+            raise HTTPException(404, "There is no such feed, or it was revoked before.") from None
+        except InvalidInput as error:
+            return _page(context, visitor, request, "", faults=error.faults, status=422)
+        values = {"of": _of(feed), "address": address(context.entrance.public_url, token)}
+        return respond.page(request, visitor, "oncall_feed.html", values)
+
+
+def _insist_on_all(visitor: Visitor) -> None:
+    """Refuse a visitor who does not see all namespaces."""
+    if visitor.namespaces is not None:
+        raise HTTPException(403, "Who is on duty is changed by those who see all namespaces; you see some of them.")
+
+
+def _of(feed: Feed) -> str:
+    return feed.recipient_id or f"{MARK}{feed.schedule}"
 
 
 def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
@@ -165,6 +196,7 @@ def _page(
         "chosen": chosen,
         "rotas": list(_rotas(roster, now, drawn)),
         "people": sorted((each.id, each.name or each.id) for each in people.values()),
+        "feeds": [(each, _of(each)) for each in context.feeds.all()] if visitor.may(Role.RESPONDER) else [],
         "may_act": visitor.may(Role.RESPONDER),
         "me": visitor.recipient_id if visitor.recipient_id in people else "",
         "faults": faults,
@@ -184,22 +216,21 @@ def rota(roster: Roster, schedule: Schedule, now: datetime, *, is_drawn: bool) -
     span = span_at(now, zone)
     shifts = list(joined(roster.shifts(schedule, begin=span.begins_at if is_drawn else now, end=span.ends_at)))
     current, *later = (each for each in shifts if each.ends_at > now)
-    name_of = _namer(roster)
     return Rota(
         name=schedule.name,
         zone=schedule.timezone,
         now=_held(roster, current, zone, span.ends_at),
         next=_held(roster, later[0], zone, span.ends_at) if later else None,
-        weeks=weeks(shifts, span, name_of) if is_drawn else (),
-        overrides=tuple(_changes(roster, schedule, now, name_of)) if is_drawn else (),
+        weeks=weeks(shifts, span, roster.name_of) if is_drawn else (),
+        overrides=tuple(_changes(roster, schedule, now)) if is_drawn else (),
     )
 
 
-def _changes(roster: Roster, schedule: Schedule, now: datetime, name_of: Name) -> Iterator[Change]:
+def _changes(roster: Roster, schedule: Schedule, now: datetime) -> Iterator[Change]:
     zone = ZoneInfo(schedule.timezone)
     left = [each for each in roster.overrides if each.schedule == schedule.name and each.ends_at > now]
     for each in sorted(left, key=lambda override: (override.begins_at, override.id)):
-        yield _written(each, zone, name_of)
+        yield _written(each, zone, roster.name_of)
 
 
 def _written(override: Override, zone: ZoneInfo, name_of: Name) -> Change:
@@ -214,22 +245,11 @@ def _written(override: Override, zone: ZoneInfo, name_of: Name) -> Change:
 
 
 def _held(roster: Roster, shift: Shift, zone: ZoneInfo, shown_until: datetime) -> Held:
-    name_of = _namer(roster)
     return Held(
-        people=tuple(Person(id=each if each in roster.directory.recipients else "", name=name_of(each)) for each in shift.people),
+        people=tuple(
+            Person(id=each if each in roster.directory.recipients else "", name=roster.name_of(each)) for each in shift.people
+        ),
         why=_WHY[shift.why],
         begins=text.moment(shift.begins_at, zone),
         ends=text.moment(shift.ends_at, zone) if shift.ends_at < shown_until else "",
     )
-
-
-def _namer(roster: Roster) -> Name:
-    """Return how to name a recipient; whom a calendar has and the directory does not know has the schedule's name."""
-
-    def name(recipient_id: str) -> str:
-        known = roster.directory.recipients.get(recipient_id)
-        if known is not None:
-            return known.name or known.id
-        return "somebody unknown" if recipient_id.startswith(MARK) else recipient_id
-
-    return name

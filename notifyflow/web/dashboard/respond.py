@@ -77,7 +77,7 @@ def page(
         return _with_key(request, HTMLResponse(html, status, {**_HEADERS, "Cache-Control": _UNKEPT}))
     etag = _etag(html) if tag is None else _etag_of(request, visitor, tag)
     headers = {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}
-    return _with_key(request, Response(None, 304, headers) if _has(request, etag) else HTMLResponse(html, status, headers))
+    return _with_key(request, Response(None, 304, headers) if has_tag(request, etag) else HTMLResponse(html, status, headers))
 
 
 def unchanged(request: Request, visitor: Visitor | None, tag: str) -> Response | None:
@@ -86,7 +86,15 @@ def unchanged(request: Request, visitor: Visitor | None, tag: str) -> Response |
     A route calls it before it reads what the page shows, if it knows the tag by then.
     """
     etag = _etag_of(request, visitor, tag)
-    return Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}) if _has(request, etag) else None
+    return Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}) if has_tag(request, etag) else None
+
+
+def has_tag(request: Request, etag: str) -> bool:
+    """Return whether the client has what a tag stands for; a proxy that compresses may have made the tag a weak one."""
+    if request.method not in ("GET", "HEAD"):
+        return False
+    given = (each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(","))
+    return etag in given
 
 
 def refusal(request: Request, status: int, headline: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -159,11 +167,3 @@ def _etag_of(request: Request, visitor: Visitor | None, tag: str) -> str:
 
 def _etag(content: str) -> str:
     return f'"{hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
-
-
-def _has(request: Request, etag: str) -> bool:
-    """Return whether the browser has it; a proxy that compresses may have made the tag a weak one."""
-    if request.method not in ("GET", "HEAD"):
-        return False
-    given = (each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(","))
-    return etag in given

@@ -9,7 +9,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from notifyflow.cli.commands import app
-from notifyflow.errors import InvalidOverride, InvalidRequest, OverrideNotFound
+from notifyflow.errors import FeedNotFound, InvalidOverride, InvalidRequest, OverrideNotFound
 
 DIRECTORY = """
 recipients = { ada = { timezone = "Asia/Tokyo" }, ben = {}, cy = {} }
@@ -106,3 +106,23 @@ def test_what_cannot_be_done_is_an_error(arguments: tuple[str, ...], error: type
 
 def test_without_a_directory_there_are_no_schedules():
     assert run("show", directory="").output == "The directory has no schedules.\n"
+
+
+def test_a_feed_is_made_listed_and_revoked():
+    made = read("feed", "add", "@primary", "--by", "grace")
+    assert (made["schedule"], made["recipient"], made["made_by"]) == ("primary", None, "grace")
+    address = run("feed", "add", "ada").stdout.strip()
+    assert address.startswith("/oncall/feeds/")
+    assert address.endswith(".ics")
+    listed = run("feed", "list").output
+    assert "@primary" in listed
+    assert "ada" in listed
+    assert made["address"] not in listed
+    assert run("feed", "revoke", made["id"]).output == "The feed is revoked.\n"
+    assert [each["recipient"] for each in read("feed", "list")] == ["ada"]
+    assert isinstance(run("feed", "revoke", made["id"]).exception, FeedNotFound)
+    assert isinstance(run("feed", "add", "@gone").exception, InvalidRequest)
+
+
+def test_there_may_be_no_feeds():
+    assert run("feed", "list").output == "There are no feeds.\n"

@@ -199,6 +199,16 @@ def with_press(system: System, method: str, path: str, credential: str) -> int:
     return system.request(method, path, content=sent, headers={} if credential == "none" else signature).status_code
 
 
+def with_address(system: System, method: str, path: str, credential: str) -> int:
+    """Read a feed under its secret address, as a calendar program does."""
+    feeds = system.flow.feeds()
+    feed, token = feeds.make(schedule="primary", by="a")
+    if credential == "revoked":
+        feeds.revoke(feed.id, by="a")
+    presented = {"none": "", "wrong": token[:-1]}.get(credential, token)
+    return system.request(method, path.format(token=presented)).status_code
+
+
 def with_message(system: System, method: str, path: str, credential: str) -> int:
     """Send a message as SNS does."""
     message = dict(
@@ -226,6 +236,10 @@ SIGNED: Mapping[Route, tuple[Send, Mapping[str, int]]] = {
             {"none": 403, "wrong": 403, "of somebody else": 403, "right": 200},
         )
         for more in ("", "/{attempt_id}", "/{attempt_id}/key")
+    },
+    **{
+        (method, "/oncall/feeds/{token}.ics"): (with_address, {"none": 404, "wrong": 404, "revoked": 404, "right": 200})
+        for method in ("GET", "HEAD")
     },
     ("POST", "/callbacks/slack/actions"): (
         with_press,

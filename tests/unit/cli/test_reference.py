@@ -58,4 +58,5 @@ def test_the_commands_are_these():
     of_users = ("add", "list", "change", "password", "disable", "enable", "remove")
     grouped += "".join(f"|users {name}" for name in of_users)
     grouped += "".join(f"|oncall {name}" for name in ("show", "next", "take", "cover", "swap", "cancel"))
+    grouped += "".join(f"|oncall feed {name}" for name in ("add", "list", "revoke"))
     assert {name.removeprefix("notifyflow ") for name, _ in commands()} == {*alone.split(), *grouped.split("|")}

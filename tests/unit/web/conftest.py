@@ -20,6 +20,7 @@ from notifyflow.core.users import Visitor
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, NotFound, NotLoggedIn, RejectedCallback
 from notifyflow.service.access import Access
+from notifyflow.service.feeds import Feeds
 from notifyflow.service.service import Service
 from notifyflow.service.users import Users
 from notifyflow.settings import Settings
@@ -162,6 +163,7 @@ def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
         service=cast(Service, backend),
         access=cast(Access, backend),
         users=cast(Users, backend),
+        feeds=cast(Feeds, backend),
         entrance=Entrance(),
         channels=backend.channels(),
         sns=None,

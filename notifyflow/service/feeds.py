@@ -1,0 +1,108 @@
+"""The feeds of calendars: make and revoke them, and show what one says."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date
+
+from notifyflow.core import feeds as rules
+from notifyflow.core.feeds import Feed
+from notifyflow.core.intake.schedules import MARK
+from notifyflow.core.keys import digest
+from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.roster import EMPTY, Roster
+from notifyflow.errors import FeedNotFound, InvalidRequest
+from notifyflow.log import get_logger
+from notifyflow.pipeline import feeds as stored
+from notifyflow.service.roster import Rosters
+from notifyflow.storage.store import Store
+
+_log = get_logger("notifyflow.app")
+
+_MOST_KEPT = 50
+"""How many calendars a process keeps; one may take a second to write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a feed says now.
+
+    Attributes:
+        content: The calendar.
+        tag: Changes whenever the calendar does.
+    """
+
+    content: bytes
+    tag: str
+
+
+class Feeds:
+    """The feeds of one database; threads may share it.
+
+    Args:
+        rosters: The roster in force.
+        new_secret: Draws the token of a feed.
+    """
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, rosters: Rosters, *, new_secret: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._rosters = rosters
+        self._new_secret = new_secret
+        self._kept: tuple[Roster, date, dict[str, Shown]] = (EMPTY, date.min, {})
+
+    def all(self) -> tuple[Feed, ...]:
+        """Return all feeds, the oldest first."""
+        return self._store.read(lambda reads: reads.feeds.all())
+
+    def make(self, *, schedule: str = "", recipient_id: str = "", by: str) -> tuple[Feed, str]:
+        """Make a feed of a schedule or of a recipient.
+
+        Returns:
+            The feed and its token, which stands in its address and is stored nowhere.
+
+        Raises:
+            InvalidRequest: When the directory has no such schedule or recipient.
+        """
+        if found := tuple(rules.faults(self._rosters.read(), schedule, recipient_id)):
+            raise InvalidRequest(found)
+        token = self._new_secret()
+        feed = Feed(
+            id=self._ids.new(),
+            digest=digest(token),
+            schedule=schedule.removeprefix(MARK) or None,
+            recipient_id=recipient_id or None,
+            made_by=by,
+            made_at=self._clock.now(),
+        )
+        stored.add(self._store, feed)
+        _log.info("app.feed_made", feed_id=feed.id, schedule=feed.schedule, recipient_id=feed.recipient_id, by=by)
+        return feed, token
+
+    def revoke(self, feed_id: str, *, by: str) -> None:
+        """Revoke a feed, so that its address shows nothing any more; raise ``FeedNotFound`` if there is none."""
+        stored.revoke(self._store, feed_id)
+        _log.info("app.feed_revoked", feed_id=feed_id, by=by)
+
+    def show(self, token: str) -> Shown:
+        """Return what the feed of a token says now.
+
+        Raises:
+            FeedNotFound: When there is none: the token is wrong, or the feed was revoked.
+        """
+        feed = self._store.read(lambda reads: reads.feeds.find(digest(token)))
+        if feed is None:
+            raise FeedNotFound("of this address")
+        roster, today = self._rosters.current(), self._clock.now().astimezone(UTC).date()
+        kept = self._kept
+        if kept[0] is not roster or kept[1] != today:
+            kept = self._kept = (roster, today, {})
+        if feed.id not in kept[2]:
+            self._keep(kept[2], feed.id, rules.write(feed, roster, today).encode())
+        return kept[2][feed.id]
+
+    def _keep(self, kept: dict[str, Shown], feed_id: str, content: bytes) -> None:
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        kept[feed_id] = Shown(content=content, tag=f'"{hashlib.sha256(content).hexdigest()[:32]}"')

@@ -1,0 +1,34 @@
+"""Reads and writes the feeds of calendars."""
+
+from notifyflow.core.feeds import Feed
+from notifyflow.storage.models import FeedRow
+from notifyflow.storage.parts import Part
+from notifyflow.storage.rows import Reader, first
+
+_FEED = tuple(Feed.__dataclass_fields__)
+_FEEDS = FeedRow.select(*(getattr(FeedRow, name) for name in _FEED))
+
+
+class FeedReads(Reader):
+    """Questions about feeds."""
+
+    def all(self) -> tuple[Feed, ...]:
+        """Return all feeds, the oldest first."""
+        return tuple(Feed(**row) for row in self._source.rows(_FEEDS.order_by(FeedRow.made_at, FeedRow.id)))
+
+    def find(self, digest: str) -> Feed | None:
+        """Return the feed of a token, by its digest, or None."""
+        row = first(self._source.rows(_FEEDS.where(FeedRow.digest == digest)))
+        return None if row is None else Feed(**row)
+
+
+class Feeds(Part):
+    """Feeds."""
+
+    def add(self, feed: Feed) -> None:
+        """Store a new feed."""
+        self._unit.insert(FeedRow, [{name: getattr(feed, name) for name in _FEED}])
+
+    def remove(self, feed_id: str) -> bool:
+        """Delete a feed; return False if there is none."""
+        return bool(self._unit.execute(FeedRow.delete().where(FeedRow.id == feed_id)))

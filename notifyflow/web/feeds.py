@@ -1,0 +1,29 @@
+"""The feeds of calendars: whoever knows the secret address of one reads it without a login, as calendar programs do."""
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
+
+from notifyflow.core.wording.icalendar import MEDIA_TYPE
+from notifyflow.errors import FeedNotFound
+from notifyflow.web.context import Context
+from notifyflow.web.dashboard.respond import has_tag
+
+_HEADERS = {"Cache-Control": "private, no-cache", "Content-Disposition": 'inline; filename="oncall.ics"'}
+
+
+def router(context: Context) -> APIRouter:
+    """Build the route of ``/oncall/feeds/{token}.ics``."""
+    routes = APIRouter()
+
+    @routes.api_route("/oncall/feeds/{token}.ics", methods=["GET", "HEAD"])
+    def show(request: Request, token: str) -> Response:
+        try:
+            shown = context.feeds.show(token)
+        except FeedNotFound:
+            raise HTTPException(404, "There is no calendar at this address, or it was revoked.") from None
+        headers = {**_HEADERS, "ETag": shown.tag}
+        if has_tag(request, shown.tag):
+            return Response(None, 304, headers)
+        return Response(shown.content, headers=headers, media_type=MEDIA_TYPE)
+
+    return routes
