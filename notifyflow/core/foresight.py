@@ -95,6 +95,12 @@ def foresee(
     return tuple(found)
 
 
+def gaps(findings: Iterable[Finding], schedules: Iterable[str]) -> Mapping[str, int]:
+    """Return how many times nobody is on duty in each schedule."""
+    counts = {each.where.removeprefix("schedules."): each.count for each in findings if each.kind is FindingKind.GAP}
+    return {name: counts.get(name, 0) for name in schedules}
+
+
 def _gaps(schedule: Schedule, shifts: Sequence[Shift], now: datetime) -> Iterator[Finding]:
     if gaps := _when(shifts, lambda shift: not shift.people, now):
         yield Finding(

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from notifyflow.core import links
 from notifyflow.core.charts import Charts, Window, charts
+from notifyflow.core.foresight import FindingKind, gaps
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
@@ -40,6 +41,7 @@ from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.access import Strangers
 from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.foresight import Foresight
 from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.oncall import OnCall
@@ -72,6 +74,7 @@ class Service:
 
     Attributes:
         people: The people, and tests of whether they can be reached.
+        foresight: What can be foreseen to go wrong with the duty.
         health: The health of the whole system.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
@@ -99,6 +102,7 @@ class Service:
         )
         self._submissions = Submissions(use_cases, within=store.within)
         self.people = People(store, use_cases, self.rosters, self._submissions)
+        self.foresight = Foresight(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)
         self._strangers = Strangers(
@@ -303,6 +307,7 @@ class Service:
     def measures(self, carried: frozenset[str]) -> Measures:
         """Return what a scrape shows; some channels are ``carried`` by a provider."""
         now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
+        findings = self.foresight.findings(carried)
         lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}
 
         def read(reads: Reads) -> Measures:
@@ -315,6 +320,8 @@ class Service:
                 oldest_unacknowledged_at=reads.moments.oldest_unacknowledged_at(),
                 circuits={(each.channel, each.provider): circuit(each, now) for each in reads.moments.health()},
                 unreachable=len(lost | reads.moments.unreached(sorted(people))),
+                gaps=gaps(findings, self.rosters.current().directory.schedules),
+                unreachable_on_duty=len({each.person for each in findings if each.kind is FindingKind.UNREACHABLE}),
             )
 
         return self._read(read)

@@ -32,6 +32,11 @@ GAUGES = {
         "People on the directory's routes who have no address that a provider carries, or whose newest round did not reach them.",
         (),
     ),
+    "notifyflow_oncall_gaps": ("How many times within 30 days nobody is on duty in a schedule.", ("schedule",)),
+    "notifyflow_oncall_unreachable_people": (
+        "People who are on duty in a schedule within 30 days, and have no address that a provider carries.",
+        (),
+    ),
     "notifyflow_build_info": ("The version of notifyflow.", ("version",)),
 }
 """The name of each gauge, with its meaning and its labels."""
@@ -111,6 +116,8 @@ def _gauges(measures: Measures, carriers: Iterable[tuple[str, str]], version: st
         "notifyflow_counted_timestamp_seconds": {(): _seconds(measures.folded_at)},
         "notifyflow_circuit": _circuits(measures, carriers),
         "notifyflow_unreachable_people": {(): measures.unreachable},
+        "notifyflow_oncall_gaps": {(schedule,): count for schedule, count in measures.gaps.items()},
+        "notifyflow_oncall_unreachable_people": {(): measures.unreachable_on_duty},
         "notifyflow_build_info": {(version,): 1},
     }
     for name, rows in values.items():

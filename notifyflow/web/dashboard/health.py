@@ -1,6 +1,6 @@
 """The health of the whole system: the sweeper, the queue, the providers, the pauses, and how long pages take."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from notifyflow.core.charts import Charts, ProviderFigures, Window
 from notifyflow.core.figures import Outcome
+from notifyflow.core.foresight import Finding, FindingKind
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.provider_health import Circuit, circuit, used
 from notifyflow.core.users import Role, Visitor
@@ -74,6 +75,7 @@ class Row:
 def router(context: Context) -> APIRouter:
     """Build the route of ``/health``."""
     routes = APIRouter()
+    carried = frozenset(name for name, channel in context.channels.items() if channel.providers)
 
     @routes.get("/health")
     def show(
@@ -85,7 +87,7 @@ def router(context: Context) -> APIRouter:
         vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
         values = {
             "vitals": vitals,
-            "signs": list(_signs(vitals)),
+            "signs": [*_signs(vitals), _duty(context.service.foresight.findings(carried))],
             "providers": list(_rows(vitals, figures)),
             "counted": COUNTED,
             "window": window,
@@ -138,6 +140,17 @@ def _signs(vitals: Vitals) -> Iterator[Sign]:
         value=f"{open_ones} of {len(vitals.providers)}",
         detail="left alone, since they do not answer or refuse us",
         is_good=not open_ones,
+    )
+
+
+def _duty(findings: Iterable[Finding]) -> Sign:
+    found = sum(each.kind is not FindingKind.SHORT_STEP for each in findings)
+    return Sign(
+        name="Duty",
+        value=f"{found:,}",
+        detail="schedules without anybody at some time within 30 days, and people on duty whom nothing reaches",
+        is_good=not found,
+        link="oncall",
     )
 
 

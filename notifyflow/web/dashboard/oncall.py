@@ -200,9 +200,14 @@ def _page(
         "may_act": visitor.may(Role.RESPONDER),
         "me": visitor.recipient_id if visitor.recipient_id in people else "",
         "faults": faults,
+        "findings": context.service.foresight.findings(_carried(context)),
         "typed": form_of(request) if faults else {},
     }
     return respond.page(request, visitor, "oncall.html", values, status=status)
+
+
+def _carried(context: Context) -> frozenset[str]:
+    return frozenset(name for name, channel in context.channels.items() if channel.providers)
 
 
 def _rotas(roster: Roster, now: datetime, drawn: Sequence[str]) -> Iterator[Rota]:

@@ -31,6 +31,9 @@ email = "ada@example.com"
 email = "eve@example.com"
 [default]
 to = ["ada-lovelace", "bob"]
+[schedules.night]
+timezone = "UTC"
+layers = [{ who = ["bob"], from = 2016-01-04T09:00:00, every = "1d", only = "Mon-Fri" }]
 """
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -88,6 +91,8 @@ def test_every_series_is_there_before_anything_has_happened(client: Client) -> N
     assert value(found, "notifyflow_accepted_seconds_bucket", channel="voice", severity="CRITICAL", le="10.0") == 0
     assert value(found, "notifyflow_circuit", **twilio, state="closed") == 1
     assert value(found, "notifyflow_unreachable_people") == 1, "bob has no address, and no route leads to eve"
+    assert value(found, "notifyflow_oncall_gaps", schedule="night") in (4, 5), "one each weekend"
+    assert value(found, "notifyflow_oncall_unreachable_people") == 1
     assert len(found) < 2500
 
 

@@ -93,6 +93,18 @@ def test_the_page_says_who_is_on_duty_until_when_and_who_is_next(system: System)
     assert "style=" not in page
 
 
+def test_what_will_go_wrong_stands_on_top_and_on_the_page_health(system: System) -> None:
+    browser = system.visit(Role.VIEWER)
+    said = words(browser.get("/oncall").text)
+    assert "! schedules.office nobody is on duty from Tue 24 Nov 22:00 EST to Wed 25 Nov 09:00 EST, and" in said
+    assert "✕ schedules.primary ben cannot be reached, and is on duty from" in said
+    assert said.index("schedules.office") < said.index("@primary")
+    health = words(browser.get("/health").text)
+    assert "✕ Duty" in health
+    system.write(PEOPLE + '[default]\nto = ["ada"]\n')
+    assert "✓ Duty 0" in words(browser.get("/health").text)
+
+
 def test_the_calendar_has_the_days_of_its_own_zone(system: System) -> None:
     page = system.visit().get("/oncall?schedule=office").text
     assert "days and times in America/New_York" in page

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from notifyflow.core.foresight import Finding, FindingKind, foresee
+from notifyflow.core.foresight import Finding, FindingKind, foresee, gaps
 from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.policy import DEFAULT, SHIPPED, Policy, Tier
 from notifyflow.core.roster import Roster
@@ -47,9 +47,9 @@ def findings(default: str, kind: FindingKind, **fields: object) -> list[Finding]
 
 
 def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
-    gaps = {each.where: each for each in findings('to = ["ada"]', FindingKind.GAP)}
-    assert sorted(gaps) == ["schedules.late", "schedules.nights", "schedules.office"]
-    office = gaps["schedules.office"]
+    found = {each.where: each for each in findings('to = ["ada"]', FindingKind.GAP)}
+    assert sorted(found) == ["schedules.late", "schedules.nights", "schedules.office"]
+    office = found["schedules.office"]
     assert str(office.fault) == (
         "schedules.office: nobody is on duty from Mon 7 Dec 18:00 CET to Tue 8 Dec 09:00 CET, and 21 more times. "
         "Add a layer before the others, or see that a later step of its chains reaches somebody."
@@ -60,7 +60,7 @@ def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
         22,
     )
     assert not office.is_fault
-    assert gaps["schedules.late"].what == "nobody is on duty from Mon 7 Dec 10:00 UTC on"
+    assert found["schedules.late"].what == "nobody is on duty from Mon 7 Dec 10:00 UTC on"
 
 
 def test_people_on_duty_who_cannot_be_reached_are_named_with_their_times():
@@ -145,3 +145,8 @@ def test_a_policy_that_opens_tiers_by_outcome_alone_needs_no_time():
 def test_a_route_with_an_unknown_policy_is_left_out():
     found = foresee(roster('to = ["@late"]'), WAYS, {"default": DEFAULT}, now=NOW)
     assert [each for each in found if each.where == "default"] == []
+
+
+def test_gaps_are_counted_by_schedule_also_where_there_are_none():
+    found = foresee(roster('to = ["ada"]'), WAYS, SHIPPED, now=NOW)
+    assert gaps(found, ["always", "office"]) == {"always": 0, "office": 22}

@@ -1,0 +1,40 @@
+"""What can be foreseen to go wrong with the duty, by the roster in force; computed once an hour, or when the roster changes."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from notifyflow.core.foresight import Finding, foresee
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.policy import Policy
+from notifyflow.core.roster import Roster
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.service.roster import Rosters
+
+
+class Foresight:
+    """The findings about the roster in force; two threads may compute them at once, with the same result."""
+
+    def __init__(self, rosters: Rosters, deps: Dependencies, policies: Mapping[str, Policy]) -> None:
+        self._rosters = rosters
+        self._deps = deps
+        self._policies = policies
+        self._known: tuple[Roster, datetime, frozenset[str], tuple[Finding, ...]] | None = None
+
+    def findings(self, carried: Collection[str]) -> tuple[Finding, ...]:
+        """Return what can be foreseen to go wrong within 30 days; some channels are ``carried`` by a provider.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time.
+        """
+        roster, now, carried = self._rosters.current(), self._deps.clock.now(), frozenset(carried)
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        known = self._known
+        if known is None or known[0] is not roster or known[1:3] != (hour, carried):
+            found = foresee(roster, self._ways(roster, carried), self._policies, now=now)
+            known = self._known = (roster, hour, carried, found)
+        return known[3]
+
+    def _ways(self, roster: Roster, carried: frozenset[str]) -> Mapping[str, Collection[str]]:
+        recipients = list(roster.directory.recipients.values())
+        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        return {each.recipient_id: carried & each.addresses.keys() for each in contacts}
