@@ -26,6 +26,7 @@ _ONLY_LINKED = """
     SELECT e.id, e.incident_id FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id
     WHERE e.critical_at IS NOT NULL AND e.alerted_at IS NULL AND e.state IN ('ACTIVE', 'REACHED', 'EXHAUSTED')
         AND e.is_current AND i.state = 'OPEN' AND NOT i.is_operations
+        AND i.pass_number = 0
 """
 _ROUNDS = "SELECT started_at FROM notifyflow_escalation WHERE incident_id = ? AND severity = 'CRITICAL'"
 _FAILED_AT = "SELECT at FROM notifyflow_critical WHERE operations_incident_id = ?"
@@ -73,7 +74,7 @@ class Alarms:
         for row_id, operations_id, reason, at_text, incident_id in self._database.look(_LINKS):
             at = datetime.fromisoformat(at_text)
             is_new = (row_id, at_text) not in self._linked
-            if is_new and self._does_page(session, self._failed(incident_id, row_id), reason, at):
+            if is_new and self._does_page(session, self._status(incident_id), row_id, reason, at):
                 self._expect_round(Waiting(row_id, at, at), operations_id)
             self._linked.add((row_id, at_text))
 
@@ -81,19 +82,25 @@ class Alarms:
         """Require that a failure that was only linked pages operations once a page fails anew."""
         failing = {line["row_id"]: line["at"] for line in session.lines if line["target"] == NotificationState.FAILED}
         for row_id, incident_id in self._database.look(_ONLY_LINKED) if failing else ():
-            failed = self._failed(incident_id, row_id)
+            failed = _failed(self._status(incident_id), row_id)
             for row in _failures(failed):
                 is_missed = row.id in failing and _is_young(replace(failed, notifications=(row,)), failing[row.id])
                 require(
                     not is_missed, f"operations: the failure of {row_id[-4:]} was linked, and pages nobody now that it is young"
                 )
 
-    def _failed(self, incident_id: str, row_id: str) -> EscalationStatus:
+    def _status(self, incident_id: str) -> IncidentStatus:
         status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
         assert status is not None
-        return next(each for each in status.escalations if each.facts.id == row_id)
+        return status
 
-    def _does_page(self, session: Session, failed: EscalationStatus, reason: str, at: datetime) -> bool:
+    def _does_page(self, session: Session, status: IncidentStatus, row_id: str, reason: str, at: datetime) -> bool:
+        """Return whether a failure pages operations; that of a chain does so at its end, unless it is a WARNING that was sent."""
+        failed = _failed(status, row_id)
+        if status.facts.pass_number:
+            own = [each.facts.state for each in status.escalations if each.facts.is_current]
+            is_mild = status.facts.severity is Severity.WARNING and EscalationState.REACHED in own
+            return reason == "chain_over" and not is_mild
         if reason == "unconfirmed":
             return any(_comes_to_rest(line, failed.facts.id) for line in session.lines)
         return reason in ("unanswered", "unreachable") or _is_young(failed, at) or _has_expired(failed)
@@ -137,6 +144,10 @@ class Alarms:
         critical = [each.facts for each in status.escalations if each.facts.severity is Severity.CRITICAL]
         is_paged = any(waiting.due_at - skew <= each.started_at <= latest and each.repetition == 1 for each in critical)
         require(is_paged, f"operations: the failure of {waiting.row_id[-4:]} is paged by no round in time")
+
+
+def _failed(status: IncidentStatus, row_id: str) -> EscalationStatus:
+    return next(each for each in status.escalations if each.facts.id == row_id)
 
 
 def _comes_to_rest(line: dict[str, Any], row_id: str) -> bool:

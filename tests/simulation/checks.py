@@ -35,10 +35,12 @@ from tests.figures import differences, folded, recounted
 from tests.oracle import opens
 from tests.simulation.adoption import freed
 from tests.simulation.alarms import Alarms
+from tests.simulation.chains import Chains
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
 from tests.simulation.phones import Phones
+from tests.simulation.rosters import Rosters
 from tests.simulation.world import START, Process, Violation, World, require
 from tests.traits import CALLING
 
@@ -72,7 +74,15 @@ _RUNNING = f"""
 class Checks:
     """Checks every commit, every send, and the settled world at the end."""
 
-    def __init__(self, world: World, database: SimulatedDatabase, outside: Outside, operators: Operators, phones: Phones) -> None:
+    def __init__(
+        self,
+        world: World,
+        database: SimulatedDatabase,
+        outside: Outside,
+        operators: Operators,
+        phones: Phones,
+        rosters: Rosters,
+    ) -> None:
         self._operators = operators
         self._phones = phones
         self._world = world
@@ -89,6 +99,15 @@ class Checks:
         self._surprised: dict[str, datetime] = {}  # escalation: when a failure last opened a tier
         self._loosest_skew_s = 2.0
         self.alarms = Alarms(world, database, operators.covers)
+        self.chains = Chains(
+            world,
+            database,
+            operators.covers,
+            rosters,
+            status=self._status,
+            context=self._context_at,
+            disturbances=self._disturbances,
+        )
 
     # -- after every commit
 
@@ -104,6 +123,7 @@ class Checks:
         for row in session.pages:
             self._check_page(row, session.lines)
         self.alarms.after_commit(session)
+        self.chains.after_commit(session)
         for line in session.lines:
             if (line["machine"], line["target"]) == ("notification", NotificationState.FAILED):
                 self._check_failure(line)
@@ -308,6 +328,7 @@ class Checks:
         for row_id in stored:
             status = self._status(row_id)
             self._check_incident(status, now)
+            self.chains.at_end(status)
             if status.facts.is_operations:
                 self.alarms.at_end(status, healed_s=healed_s)
         ((unlinked,),) = look(
@@ -353,6 +374,15 @@ class Checks:
             outages=outages,
             stops=stops,
         )
+
+    def _context_at(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> DecisionContext:
+        return self._context(status, escalation, escalation.facts, now)
+
+    def _disturbances(self) -> tuple[Any, ...]:
+        """Return what changes if anything happens that may keep a sweeper from its work."""
+        world = self._world
+        processes = [(each.booted_s, each.is_dead, each.paused_until_s, each.interrupted_s) for each in world.processes]
+        return *self._operators.disturbances(), *processes, *world.faults.values(), self._operators.covers.count
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
         """Return the pauses, quarantines and outages that stopped the clocks of an escalation."""

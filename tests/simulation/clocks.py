@@ -55,6 +55,11 @@ class Covers:
             for each in self._covers
         ]
 
+    @property
+    def count(self) -> int:
+        """How many pauses and quarantines there were, and were certainly over."""
+        return len(self._covers) + len(self._quarantines) + sum(each.ended_s < float("inf") for each in self._quarantines)
+
     def quarantine(self, incident_ids: Collection[str]) -> None:
         """Record that incidents are quarantined."""
         self._quarantines.append(Quarantine(frozenset(incident_ids), self._world.now_s))

@@ -1,5 +1,6 @@
 """One scenario: the people, workers and sweepers of a world drawn from one seed, and the result of its run."""
 
+import re
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,8 +11,10 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from notifyflow.core.chain import Chain
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.intake import validation
+from notifyflow.core.intake.validation import CheckedChain
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
@@ -32,11 +35,13 @@ from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
+from tests.simulation.hand_overs import HandOvers
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
+from tests.simulation.rosters import Rosters
 from tests.simulation.rush import Rush
 from tests.simulation.web import Web
 from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
@@ -62,6 +67,7 @@ _BURST = 6
 _CROWDED = 0.1
 _JOINING = 0.2
 _CROWD = 9
+_ADDRESS = re.compile(r"\w@")  # a name of a schedule begins with @
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNMATCHED = """
     notifyflow_receipt r JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
@@ -80,6 +86,8 @@ _FIRST_TIMER = f"""
             WHERE next_round_at IS NOT NULL AND is_current AND {freed("incident_id")}
         UNION ALL SELECT MIN(round_at) FROM notifyflow_incident
             WHERE round_at IS NOT NULL AND state <> 'RESOLVED' AND {freed("id")}
+        UNION ALL SELECT MIN(due_at) FROM notifyflow_step
+            WHERE due_at IS NOT NULL AND {freed("incident_id")}
         UNION ALL SELECT '{START}' WHERE EXISTS (SELECT 1 FROM notifyflow_outbox WHERE {freed("incident_id")}))
 """
 _RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
@@ -167,7 +175,9 @@ class Scenario:
         self._operators = Operators(world, self._database, self._outside)
         self._adoption = Adoption(world, self._database, self._operators.covers)
         self._phones = Phones(world, self._database, self._outside)
-        self._checks = Checks(world, self._database, self._outside, self._operators, self._phones)
+        self._rosters = Rosters(world, self._database)
+        self._checks = Checks(world, self._database, self._outside, self._operators, self._phones, self._rosters)
+        self._hand_overs = HandOvers(world, self._database, self._rosters)
         self._namespaces = Namespaces(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
@@ -179,6 +189,7 @@ class Scenario:
         operations = [Contact(recipient_id="ops", name="Ops", addresses={name: f"ops@{name}" for name in ("email", "sms")})]
         self._operations = tuple(operations if chance.random() < 0.8 else ())
         self._checks.alarms.has_recipients = bool(self._operations)
+        self._rosters.operations = tuple(each.recipient_id for each in self._operations)
         self._subscribers = (_SUBSCRIBER,) if world.apart("followed").random() < _FOLLOWED else ()
 
     def run(self) -> RunResult:
@@ -259,6 +270,7 @@ class Scenario:
         self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
+        self._hand_overs.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
         """In some worlds, notify many recipients at once and stop a worker meanwhile."""
@@ -398,9 +410,11 @@ class Scenario:
 
     def _after_commit(self, session: Session) -> None:
         """Check the commit, and wake the sweepers if it made something due within a second; they sleep otherwise."""
+        self._rosters.after_commit(session)
         self._checks.after_commit(session)
         self._adoption.check(session)
         self._namespaces.after_commit(session)
+        self._hand_overs.after_commit(session)
         if session.writes:
             self._wake_sweepers()
         if self._acknowledges_at_tier and any(line["event"] == "tier_opened" for line in session.lines):
@@ -486,9 +500,12 @@ class Scenario:
         self.world.note(f"notified late: {committed.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
         return committed.consequences
 
-    def _submit(self, incident: Incident, people: list[Recipient], policy: Policy, namespace: str) -> str:
+    def _submit(
+        self, incident: Incident, people: list[Recipient], policy: Policy, namespace: str, chain: Chain | None = None
+    ) -> str:
         deps = self._deps(self._web_process)
-        admitted = validation.admit(incident, people, deps.check_address, deps.channels)
+        checked = CheckedChain(chain=chain)
+        admitted = validation.admit(incident, people, deps.check_address, deps.channels, chain=checked)
         incident_id = self._web.submit(Submitted(admitted=admitted, policy=policy, namespace=namespace))
         self._accepted.append(incident_id)
         return incident_id
@@ -538,6 +555,7 @@ class Scenario:
             "unmatched": _UNMATCHED,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
             "rounds": "notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current",
+            "steps": "notifyflow_step WHERE due_at IS NOT NULL",
             "outbox": "notifyflow_outbox",
             "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
@@ -553,7 +571,7 @@ class Scenario:
 
     def _on_log(self, event: str, facts: dict[str, Any]) -> None:
         """Handle a log line of the product."""
-        require("@" not in repr(facts), f"8: {event} logs an address")
+        require(not _ADDRESS.search(repr(facts)), f"8: {event} logs an address")
         self._checks.on_log(event, facts)
         self.world.note(f"{event} {' '.join(f'{name}={str(value)[-6:]}' for name, value in sorted(facts.items()))}")
 

@@ -1,0 +1,242 @@
+"""Chains: who is paged when nobody answers. Plans incidents with chains, and checks when each step begins and whom it pages."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifyflow.core.escalation import DecisionContext
+from notifyflow.core.facts import StepFacts
+from notifyflow.core.model import LIVE, IncidentState, Severity, StepState
+from notifyflow.core.views import EscalationStatus, IncidentStatus
+from tests.oracle import is_spent
+from tests.simulation.clocks import Covers
+from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.rosters import Rosters
+from tests.simulation.world import START, World, require
+
+Contexts = Callable[[IncidentStatus, EscalationStatus, datetime], DecisionContext]
+"""Returns what a decision about an escalation knows, at an instant."""
+
+SPENT_WITHIN_S = 1.0
+_LEEWAY_S = 1.0
+_SLACK_S = 2.0  # for the locks and calls of threads beside the sweeper
+_FLAPS_WITHIN = timedelta(minutes=30)
+_OVER = "chain_over"
+_WAITING = "SELECT id, incident_id, number FROM notifyflow_step WHERE state = 'WAITING' AND due_at IS NOT NULL"
+_OVERS = """
+    SELECT e.incident_id, c.escalation_id, c.reason, c.at, e.alerted_at
+    FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.id = c.escalation_id
+    JOIN notifyflow_incident i ON i.id = e.incident_id WHERE i.pass_number > 0
+"""
+_BEFORE = """
+    SELECT id FROM notifyflow_incident WHERE namespace = ? AND key = ? AND state = 'RESOLVED' AND resolved_at <= ?
+    ORDER BY resolved_at DESC, id DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Since when everybody in the step before one that waits is spent, and what was disturbed until then."""
+
+    since_s: float
+    disturbances: tuple[Any, ...]
+
+
+class Chains:
+    """Checks every step of every chain.
+
+    Attributes:
+        is_calm: Whether nothing else keeps a sweeper busy.
+    """
+
+    is_calm = False
+
+    def __init__(
+        self,
+        world: World,
+        database: SimulatedDatabase,
+        covers: Covers,
+        rosters: Rosters,
+        *,
+        status: Callable[[str], IncidentStatus],
+        context: Contexts,
+        disturbances: Callable[[], tuple[Any, ...]],
+    ) -> None:
+        self._world, self._database, self._covers, self._rosters = world, database, covers, rosters
+        self._status, self._context, self._disturbances = status, context, disturbances
+        self._counts_since: dict[str, datetime] = {}  # step: since when its time counts
+        self._begun: dict[tuple[str, int, int], datetime] = {}  # incident, pass and number: when
+        self._duty: dict[str, tuple[str, ...]] = {}  # step: whom it has paged since
+        self._spent: dict[str, Spent] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._alerts: Counter[tuple[str, int]] = Counter()
+
+    # -- after every commit
+
+    def after_commit(self, session: Session) -> None:
+        """Check the steps that began, and that nobody waits for those that should have."""
+        moved = [line for line in session.lines if line["machine"] == "step"]
+        chained = {line["incident_id"] for line in moved} | self._concerned(session)
+        if not chained:
+            return
+        for incident_id in sorted(chained):
+            status = self._status(incident_id)
+            for line in (each for each in moved if each["incident_id"] == incident_id):
+                self._check_move(line, status, session)
+            self._check_duty(status)
+            self._look_for_spent(status)
+        self._check_alerts()
+
+    def _concerned(self, session: Session) -> set[str]:
+        """Return the incidents of the session whose next step waits."""
+        lines = {line["incident_id"] for line in session.lines}
+        return {incident_id for _, incident_id, _ in self._database.look(_WAITING) if incident_id in lines} if lines else set()
+
+    def _check_move(self, line: dict[str, Any], status: IncidentStatus, session: Session) -> None:
+        step = next(each for each in status.steps if each.id == line["row_id"])
+        if line["event"] == "rearmed":
+            self._counts_since[step.id] = line["at"]
+        if line["event"] not in ("step_due", "passed"):
+            return
+        what = f"10: step {step.number} of pass {step.pass_number} of {step.incident_id[-4:]}"
+        key = (step.incident_id, step.pass_number, step.number)
+        require(key not in self._begun, f"{what} begins a second time")
+        self._begun[key] = line["at"]
+        states = [each["source"] for each in session.lines if each["row_id"] == step.incident_id]
+        state = states[0] if states and states[0] else status.facts.state
+        is_reopened = bool(states) and state != IncidentState.OPEN and step.number == 1
+        require(state == IncidentState.OPEN or is_reopened, f"{what} begins, and its incident is {state}")
+        if step.number > 1:
+            self._check_due(what, step, status, line["at"], session)
+        if not step.is_end:
+            self._check_people(what, step, status, session, line["at"])
+        following = next((each for each in status.steps if each.number == step.number + 1 and _is_beside(each, step)), None)
+        if following is not None:
+            self._counts_since[following.id] = line["at"]
+        self._check_promptness(what, step)
+
+    def _check_due(self, what: str, step: StepFacts, status: IncidentStatus, at: datetime, session: Session) -> None:
+        """Require that a step begins when its time is over, or everybody before it is spent, or its key comes again."""
+        before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
+        require(before.state is not StepState.WAITING, f"{what} begins before the one before it")
+        require(status.facts.severity is not Severity.INFO or self._is_repeated(step, status), f"{what} begins, and is INFO")
+        since_s, now_s = ((each - START).total_seconds() for each in (self._counts_since[step.id], at))
+        is_urgent = status.facts.severity is Severity.CRITICAL
+        counted_s = now_s - since_s - self._covers.covered_s(since_s, now_s, step.incident_id, is_urgent=is_urgent)
+        leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
+        is_over = counted_s >= step.after.total_seconds() - leeway_s or before.state is StepState.PASSED
+        is_early = is_over or self._is_spent(before, status, at) or self._is_repeated(step, status)
+        require(
+            is_early,
+            f"{what} begins after {counted_s:.0f} s of {step.after.total_seconds():.0f}, and {before.duty} are not spent",
+        )
+
+    def _check_people(self, what: str, step: StepFacts, status: IncidentStatus, session: Session, at: datetime) -> None:
+        """Require that a step pages whom its names mean now, without those whom the pass pages already."""
+        new = {line["row_id"] for line in session.lines if line["machine"] == "escalation" and not line["source"]}
+        before = [each.facts for each in status.escalations if each.facts.is_current and each.facts.id not in new]
+        paged = {each.recipient_id for each in before if each.state in LIVE} if step.number > 1 else set()
+        others = [who for each in status.steps if _is_beside(each, step) and each.number < step.number for who in each.duty]
+        known = self._rosters.meant(step.to, at, session.began_s)
+        meant = [tuple(each for each in people if each not in (*paged, *others)) for people in known]
+        require(step.duty in meant, f"{what} pages {step.duty}, and its names mean {meant}")
+        require(not set(step.duty) & set(others), f"{what} pages {step.duty}, and others have paged {others}")
+        rounds = {each.facts.recipient_id for each in status.escalations if each.facts.id in new}
+        require(rounds.issuperset(step.duty), f"{what} pages {step.duty}, and only {sorted(rounds)} get a round")
+
+    def _check_promptness(self, what: str, step: StepFacts) -> None:
+        spent = self._spent.pop(step.id, None)
+        if spent is not None and spent.disturbances == self._disturbances():
+            late_s = self._world.now_s - spent.since_s
+            within_s = SPENT_WITHIN_S + (0.0 if self.is_calm else _SLACK_S)
+            require(late_s <= within_s, f"{what} begins {late_s:.2f} s after everybody before it was spent")
+
+    def _check_duty(self, status: IncidentStatus) -> None:
+        """Require that it is said for ever who was on duty when a step began."""
+        for step in status.steps:
+            if step.started_at is not None:
+                known = self._duty.setdefault(step.id, step.duty)
+                require(known == step.duty, f"10: step {step.id[-4:]} paged {known}, and is said to have paged {step.duty}")
+
+    def _look_for_spent(self, status: IncidentStatus) -> None:
+        """Note which steps should begin now."""
+        step = _next(status)
+        if step is None or status.facts.severity is Severity.INFO or status.is_quarantined:
+            return
+        before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
+        now = START + timedelta(seconds=self._world.now_s)
+        if before.state is StepState.PASSED or self._is_spent(before, status, now):
+            self._spent.setdefault(step.id, Spent(self._world.now_s, self._disturbances()))
+        else:
+            self._spent.pop(step.id, None)
+
+    def _is_spent(self, step: StepFacts, status: IncidentStatus, at: datetime) -> bool:
+        own = [each for each in status.escalations if each.facts.is_current and each.facts.recipient_id in step.duty]
+        return all(is_spent(self._context(status, each, at), at) for each in own)
+
+    def _is_repeated(self, step: StepFacts, status: IncidentStatus) -> bool:
+        """Return whether a step begins at once, since the key comes again soon after a resolve that nobody acknowledged."""
+        facts = status.facts
+        if step.pass_number != 1 or self._begun[facts.id, 1, 1] != self._begun[facts.id, 1, step.number]:
+            return False
+        found = self._database.look(_BEFORE, facts.namespace, facts.key, "9999")
+        if not found:
+            return False
+        before = self._status(found[0][0])
+        assert before.facts.resolved_at is not None
+        is_soon = facts.opened_at - before.facts.resolved_at <= _FLAPS_WITHIN
+        begun = max((each.number for each in before.steps if each.started_at is not None), default=1)
+        return is_soon and before.facts.acknowledged_at is None and step.number <= begun
+
+    def _check_alerts(self) -> None:
+        """Require that a pass pages operations once at most, and not before its end."""
+        for incident_id, escalation_id, reason, at, alerted_at in self._database.look(_OVERS):
+            if reason != _OVER:
+                require(alerted_at is None, f"10: {escalation_id[-4:]} pages operations ({reason}), and its chain is not over")
+            elif (escalation_id, at) not in self._told:
+                self._told.add((escalation_id, at))
+                ((number,),) = self._database.look("SELECT pass_number FROM notifyflow_incident WHERE id = ?", incident_id)
+                self._alerts[incident_id, number] += 1
+                count = self._alerts[incident_id, number]
+                require(count == 1, f"10: pass {number} of {incident_id[-4:]} ends in {count} alerts")
+
+    # -- at the end
+
+    def at_end(self, status: IncidentStatus) -> None:
+        """Require that each pass has come to an end: acknowledged, resolved, replaced, or in one alert."""
+        facts, what = status.facts, f"10: the chain of {status.facts.id[-4:]}"
+        require(
+            bool(facts.pass_number) is bool(status.steps), f"{what} has {len(status.steps)} steps in {facts.pass_number} passes"
+        )
+        numbers = [(each.pass_number, each.number) for each in status.steps]
+        require(len(set(numbers)) == len(numbers), f"{what} has a step twice: {numbers}")
+        for step in status.steps:
+            is_left = step.state is StepState.WAITING and step.pass_number < facts.pass_number
+            require(not is_left, f"{what} has a step that waits in a pass that was replaced")
+        last = [each for each in status.steps if each.pass_number == facts.pass_number]
+        if not last or status.is_quarantined:
+            return
+        if facts.state is not IncidentState.OPEN:
+            left = [each.number for each in last if each.state in (StepState.WAITING, StepState.STARTED)]
+            require(not left, f"{what} goes on with {left}, and its incident is {facts.state}")
+        elif facts.severity is Severity.INFO:
+            begun = [each.number for each in last if each.number > 1 and each.state is not StepState.WAITING]
+            require(not begun or self._alerts[facts.id, facts.pass_number] <= 1, f"{what} is INFO")
+        else:
+            waiting = [each.number for each in last if each.state is StepState.WAITING]
+            require(not waiting, f"{what} does not end: {waiting} wait")
+            count = self._alerts[facts.id, facts.pass_number]
+            require(count == 1, f"{what} ends in {count} alerts")
+
+
+def _is_beside(one: StepFacts, other: StepFacts) -> bool:
+    return (one.incident_id, one.pass_number) == (other.incident_id, other.pass_number)
+
+
+def _next(status: IncidentStatus) -> StepFacts | None:
+    """Return the step that waits for the one before it."""
+    facts = status.facts
+    own = (each for each in status.steps if each.pass_number == facts.pass_number and each.state is StepState.WAITING)
+    return next(own, None) if facts.state is IncidentState.OPEN else None

@@ -1,0 +1,122 @@
+"""The directory and the overrides of a world: files that change, and people who take each other's duty."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any
+
+from notifyflow.core.intake.directory import OPERATIONS
+from notifyflow.core.roster import EMPTY, Roster
+from notifyflow.core.schedules import Override
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.roster import store_directory
+from notifyflow.storage.reads import Reads
+from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.outside import CHANNELS
+from tests.simulation.world import START, World
+
+PEOPLE = ("hal", "ivy", "jon")
+_GONE = 0.3
+_BERLIN = timedelta(hours=1)
+_LONGEST_OVERRIDE_S = 900.0
+_DIGEST = "SELECT digest FROM notifyflow_roster"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A roster, and since when it is committed."""
+
+    roster: Roster
+    since_s: float
+
+
+class Rosters:
+    """Writes a directory with a schedule and a group, and knows who was on duty when.
+
+    Attributes:
+        operations: The ids of the people of operations.
+    """
+
+    operations: tuple[str, ...] = ()
+
+    def __init__(self, world: World, database: SimulatedDatabase) -> None:
+        self._world = world
+        self._database = database
+        self._chance = chance = world.apart("rosters")
+        self._hands_over_at = START + timedelta(seconds=chance.uniform(0, 900)) - timedelta(hours=3)
+        self._digest = ""
+        self._known = [Known(EMPTY, 0.0)]
+
+    def write_script(self, people: Callable[..., None], *, until_s: float) -> None:
+        """Store a directory at the start, and others later, and let people take the duty; ``people`` schedules an act."""
+        chance = self._chance
+        people(0, partial(self._store, self._document(chance)))
+        for _ in range(chance.choice((0, 1, 2))):
+            people(chance.uniform(0, until_s), partial(self._store, self._document(chance)))
+        for _ in range(chance.choice((0, 1))):
+            people(chance.uniform(0, until_s), self.take)
+
+    def take(self, deps: Dependencies) -> Consequences:
+        """Let somebody take the duty, or that of one person, for some minutes from now."""
+        chance, now = self._chance, deps.clock.now()
+        override = Override(
+            id=deps.ids.new(),
+            schedule="primary",
+            people=(chance.choice(PEOPLE),),
+            instead_of=chance.choice(("", "", *PEOPLE)),
+            begins_at=now + timedelta(seconds=chance.choice((0.0, chance.uniform(0, 60)))),
+            ends_at=now + timedelta(seconds=chance.uniform(61, _LONGEST_OVERRIDE_S)),
+            made_by="eve",
+            made_at=now,
+        )
+
+        def body(ledger: Any) -> None:
+            ledger.roster.lock()
+            ledger.roster.add_overrides([override])
+
+        deps.transactions.run(body)
+        self._world.note(f"override: {override.people} instead of {override.instead_of or 'all'}")
+        return NOTHING
+
+    def after_commit(self, session: Session) -> None:
+        """Remember a roster that was changed."""
+        found = self._database.look(_DIGEST) if session.writes else []
+        if found and found[0][0] != self._digest:
+            self._digest = found[0][0]
+            self._known.append(Known(self._database.read(lambda db: Reads(db).roster.current()), self._world.now_s))
+
+    def meant(self, names: Sequence[str], at: datetime, since_s: float) -> list[tuple[str, ...]]:
+        """Return whom names mean at an instant, by each roster that was in force at any time since then."""
+        before = [each for each in self._known if each.since_s <= since_s][-1:]
+        known = before + [each for each in self._known if each.since_s > since_s]
+        own = [tuple(each.id for each in one.roster.people(names, at).recipients) for one in known]
+        return [tuple(id for each in ids for id in (self.operations if each == OPERATIONS else (each,))) for ids in own]
+
+    def _store(self, document: str, deps: Dependencies) -> Consequences:
+        kept = store_directory(deps, document, changed_at=deps.clock.now())
+        self._world.note(f"directory: {kept}")
+        return NOTHING
+
+    def _document(self, chance: Random) -> str:
+        """Return a directory in which the duty changes hands every hour, once of it soon after the start."""
+        recipients = []
+        for who in PEOPLE:
+            is_gone = chance.random() < _GONE
+            ways = {name: "gone" if is_gone and name != "voice" else who for name in CHANNELS if chance.random() < 0.5}
+            addresses = ", ".join(f'{name} = "{whose}@{name}"' for name, whose in ways.items())
+            recipients.append(f"[recipients.{who}]\naddresses = {{ {addresses} }}")
+        turns = chance.sample(PEOPLE, k=chance.choice((1, 2, 3)))
+        first = (self._hands_over_at + _BERLIN).replace(tzinfo=None, microsecond=0)
+        return "\n".join(
+            [
+                *recipients,
+                f"[groups]\nleads = {chance.sample(PEOPLE, k=2)!r}",
+                '[schedules.primary]\ntimezone = "Europe/Berlin"',
+                f'[[schedules.primary.layers]]\nwho = {turns!r}\nfrom = {first.isoformat()}\nevery = "1h"',
+                '[schedules.nobody]\ntimezone = "UTC"',
+                '[[schedules.nobody.layers]]\nwho = ["hal"]\nfrom = 2030-01-01T00:00:00\nevery = "1d"',
+                '[default]\nto = ["@primary"]',
+            ]
+        )
