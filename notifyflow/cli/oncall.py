@@ -12,7 +12,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.cli import feeds, screen
-from notifyflow.cli.options import AsJson, By, as_options
+from notifyflow.cli.options import AsJson, By, as_options, flag
 from notifyflow.core.duty import Duty
 from notifyflow.core.duty_documents import OverrideDocument, duty_document
 from notifyflow.core.hours import LATEST
@@ -37,6 +37,7 @@ AnySchedule = Annotated[
 ]
 OneSchedule = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule, as in @primary.", show_default=False)]
 From = Annotated[str | None, typer.Option("--from", metavar="TIME", help=f"From when on, {_TIME}.", show_default="now")]
+WithOpen = Annotated[bool, flag("--with-open", help="Page them for open incidents, too, whose chain has paged those on duty.")]
 Until = Annotated[
     str, typer.Option("--until", metavar="TIME", help="Until when; a date alone means its end.", show_default=False)
 ]
@@ -90,6 +91,7 @@ def take(
     who: Annotated[
         list[str] | None, typer.Option("--who", metavar="PERSON", help="Who takes it; can be repeated.", show_default="--by")
     ] = None,
+    with_open: WithOpen = False,
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +101,7 @@ def take(
         begins_at, ends_at = _period(oncall, begin, until, zone)
         wish = Wish(schedules=(schedule,), people=tuple(who or (by,)), begins_at=begins_at, ends_at=ends_at, by=by)
         with as_options("until", "by"):
-            made = oncall.change(wish)
+            made = oncall.change(wish, with_open=with_open)
     _show_made(made, zone, as_json=as_json)
 
 
@@ -114,6 +116,7 @@ def cover(
     schedule: Annotated[
         list[str] | None, typer.Option(help="Only in this schedule; can be repeated.", show_default="in all")
     ] = None,
+    with_open: WithOpen = False,
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +136,7 @@ def cover(
             by=by,
         )
         with as_options("until", "by"):
-            made = oncall.change(wish)
+            made = oncall.change(wish, with_open=with_open)
     _show_made(made, zone, as_json=as_json)
 
 

@@ -15,6 +15,7 @@ from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
+from notifyflow.core.schedules import Override
 from notifyflow.core.tier_rules import DecisionContext
 
 _MACHINE = MACHINES["step"]
@@ -182,6 +183,12 @@ def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now
     if left:
         return _fire(step, "step_due", StepState.STARTED, started_at=now, duty=left)
     return _fire(step, "step_due", StepState.PASSED, reason="paged_already" if people else "nobody_on_duty")
+
+
+def has_duty(step: StepFacts, override: Override) -> bool:
+    """Return whether a step pages those on duty in a schedule, and an override changes for whom."""
+    is_meant = step.state is StepState.STARTED and f"@{override.schedule}" in step.to
+    return is_meant and (not override.instead_of or override.instead_of in step.duty)
 
 
 def finish(step: StepFacts) -> StepUpdate:

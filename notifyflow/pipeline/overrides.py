@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from notifyflow.core.overrides import Swap, Wish, plan
+from notifyflow.core.references import ById
 from notifyflow.core.schedules import Override
 from notifyflow.errors import OverrideNotFound
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline import steps, use_case
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.storage.ledger import Ledger
 
 
@@ -45,6 +47,20 @@ def cancel(deps: Dependencies, override_id: str, *, by: str) -> Override:
         return found.override
 
     return deps.transactions.run(body)
+
+
+def open_incidents(deps: Dependencies, override: Override) -> tuple[str, ...]:
+    """Return the OPEN incidents, by id, a step of which has paged those on duty in the schedule of an override."""
+    return deps.transactions.run(lambda ledger: ledger.steps.with_duty_of(override.schedule))
+
+
+def join_open(deps: Dependencies, incident_id: str, override: Override) -> Committed[bool]:
+    """Page the people of an override for an incident that is open, if it changes for whom; return whether.
+
+    Raises:
+        NotFound: When there is no such incident.
+    """
+    return use_case.run_on(deps, ById(incident_id), lambda tx, incident: steps.join(tx, incident, override))
 
 
 def prune(deps: Dependencies, *, before: datetime) -> None:

@@ -17,6 +17,7 @@ from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.intake.validation import Admitted, admit_recipients
 from notifyflow.core.model import Contact, IncidentState, Severity, StepState
 from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.schedules import Override
 from notifyflow.pipeline import decisions, outages, rounds
 from notifyflow.pipeline.transaction import Transaction
 
@@ -116,6 +117,22 @@ def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, 
     new = chains.plan_again(steps, incident, _new_ids(tx), first=(recipient_id,))
     tx.ledger.steps.add(new, (), at=tx.now)
     begin(tx, incident, [recipient_id])
+
+
+def join(tx: Transaction, incident: IncidentFacts, override: Override) -> bool:
+    """Page the people of an override, too, if a step of an OPEN incident has the duty that it changes; return whether.
+
+    They are counted into the step, so that the next one waits for them.
+    """
+    known = tx.ledger.escalations.lock_current(incident.id) if incident.state is IncidentState.OPEN else ()
+    step = next((each for each in reversed(tx.ledger.steps.lock_pass(incident)) if chains.has_duty(each, override)), None)
+    paged = chains.paged(known)
+    if not known or step is None or paged.issuperset(override.people):
+        return False
+    people = [each for each in whom(tx, incident, override.people) if each.recipient_id not in paged]
+    tx.ledger.save(step, replace(step, duty=(*step.duty, *(each.recipient_id for each in people))))
+    _page(tx, incident, people)
+    return True
 
 
 def _steps_to_repeat(tx: Transaction, incident: IncidentFacts) -> int:

@@ -52,8 +52,13 @@ class OnCall:
         since = self.now() - _OLDEST
         return self._store.read(lambda reads: reads.roster.overrides(since=since))
 
-    def change(self, wish: Wish | Swap) -> tuple[Override, ...]:
-        """Change the duty; incidents that are open stay with whom they page already.
+    def change(self, wish: Wish | Swap, *, with_open: bool = False) -> tuple[Override, ...]:
+        """Change the duty.
+
+        Args:
+            wish: The change.
+            with_open: Whether open incidents with a chain that has paged those on duty so far page the new people, too; what
+                begins later leaves them alone.
 
         Raises:
             InvalidOverride: When it cannot be done; nothing is stored.
@@ -72,6 +77,11 @@ class OnCall:
                 by=each.made_by,
             )
         self._rosters.read()
+        now = self.now()
+        for each in (each for each in made if with_open and each.begins_at <= now):
+            for incident_id in overrides.open_incidents(self._deps, each):
+                if self._use_cases.run(overrides.join_open, incident_id, each):
+                    _log.info("app.override_joined", override_id=each.id, incident_id=incident_id)
         return made
 
     def cancel(self, override_id: str, *, by: str) -> Override:

@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from peewee import SQL
+
 from notifyflow.core.facts import IncidentFacts, StepFacts
-from notifyflow.core.model import Contact
-from notifyflow.storage.models import StepContactRow, StepRow
+from notifyflow.core.model import Contact, StepState
+from notifyflow.storage.models import IncidentRow, StepContactRow, StepRow
 from notifyflow.storage.parts import MachinePart
 from notifyflow.storage.rows import Reader, select
 from notifyflow.storage.statements import Run, Statement
@@ -28,6 +30,15 @@ _PEOPLE = Statement(
 _IS_RUNNING = StepRow.due_at.is_null(is_null=False)
 _NEXT_OF = Statement(lambda param: select(StepFacts, param.among(StepRow.incident_id), _IS_RUNNING).order_by(StepRow.incident_id))
 _NEXT = Statement(lambda param: select(StepFacts, _IS_RUNNING).order_by(StepRow.incident_id))
+
+
+_STARTED = Statement(
+    lambda param: (
+        StepRow.select(StepRow.incident_id, StepRow.to)
+        .join(IncidentRow, on=((IncidentRow.id == StepRow.incident_id) & (IncidentRow.pass_number == StepRow.pass_number)))
+        .where(StepRow.state == StepState.STARTED, IncidentRow.state == SQL("'OPEN'"))
+    )
+)
 
 
 class Steps(MachinePart[StepFacts]):
@@ -56,6 +67,11 @@ class Steps(MachinePart[StepFacts]):
     def people(self, incident_id: str) -> Mapping[str, Contact]:
         """Read the people who were given with the steps of an incident, by id."""
         return {row["recipient_id"]: Contact(**row) for row in self._unit.rows(_PEOPLE(incident_id))}
+
+    def with_duty_of(self, schedule: str) -> tuple[str, ...]:
+        """Return the OPEN incidents, by id, a step of which has paged those on duty in a schedule."""
+        rows = self._unit.rows(_STARTED())
+        return tuple(sorted({row["incident_id"] for row in rows if f"@{schedule}" in row["to"]}))
 
     def bring_forward(self, incident_ids: Collection[str], *, now: datetime) -> None:
         """Make the next steps of incidents due, since everybody in the step before may be spent: the next sweep judges it."""

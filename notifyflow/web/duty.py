@@ -85,7 +85,8 @@ def _add_changes(routes: APIRouter, context: Context) -> None:
                 begins_at=wanted.begins_at,
                 ends_at=wanted.ends_at,
                 by=wanted.by or caller.name,
-            )
+            ),
+            with_open=wanted.with_open,
         )
         return OverrideDocument.of(made)
 

@@ -136,6 +136,9 @@ class DutyChangeRequest(ActRequest):
     instead_of: str | None = Field(None, description="The one person whose duty they take; by default, the whole duty.")
     begins_at: AwareDatetime | None = Field(None, description="From when on; by default, now.")
     ends_at: AwareDatetime = Field(description="Until when; at most a year later.")
+    with_open: bool | None = Field(
+        None, description="Whether they are paged for open incidents, too, whose chain has paged those on duty; by default not."
+    )
 
 
 REQUESTS = (NewIncident, ActRequest, PageAgainRequest, DutyChangeRequest)

@@ -72,12 +72,14 @@ class DutyChange(Act):
         instead_of: The one person whose duty they take; empty for the whole duty.
         begins_at: From when on; None from now on.
         ends_at: Until when.
+        with_open: Whether they are paged for open incidents, too.
     """
 
     people: tuple[str, ...]
     instead_of: str = ""
     begins_at: datetime | None = None
     ends_at: datetime
+    with_open: bool = False
 
 
 OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "then": STEPS, "policy": TEXT, "strict": FLAG}

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
+from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.keys import Scope
 from notifyflow.core.namespaces import ALL
+from notifyflow.core.policy import DEFAULT
+from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.settings import Settings
-from tests.builders import CountingIds, HandClock
+from tests.builders import CountingIds, HandClock, a_contact, an_incident
 from tests.integration.web.test_api import SilentBell
 from tests.log_lines import capture_logs
 from tests.published import Published
@@ -30,6 +34,7 @@ MONDAY = "2027-01-04T12:00:00Z"
 
 class Api:
     def __init__(self, flow: NotifyFlow, clock: HandClock) -> None:
+        self.flow = flow
         self.clock = clock
         self.published = Published(flow.asgi(), self.key(flow, ALL))
         self.other = self.key(flow, "team")
@@ -126,3 +131,21 @@ def test_a_key_of_one_namespace_changes_nothing_that_belongs_to_all(api: Api):
     api.change(404)
     api.send("DELETE", f"/overrides/{made['id']}", 404)
     assert api.now() == ["cy"]
+
+
+def test_the_people_of_a_change_are_paged_for_what_is_open_if_that_is_wanted(api: Api):
+    chain = Chain(to=("@primary",), then=(Planned(to=("ada",), after=timedelta(hours=1)),))
+    contacts = tuple(a_contact(each, "email") for each in api.now())
+    admitted = Admitted(incident=an_incident("db-1"), contacts=contacts, faults=(), chain=chain)
+    store_all(api.flow._deps, [Submitted(admitted=admitted, policy=DEFAULT)]).only()
+
+    def paged() -> set[str]:
+        return {each.facts.recipient_id for each in api.flow.status("db-1").escalations} - {contacts[0].recipient_id}
+
+    api.change()
+    api.change(with_open=True, begins_at=(api.clock.now() + timedelta(hours=1)).isoformat())
+    assert paged() == set()
+    with capture_logs() as logs:
+        api.change(with_open=True)
+    assert paged() == {"cy"}
+    assert "app.override_joined" in [each["event"] for each in logs]

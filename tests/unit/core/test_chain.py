@@ -17,6 +17,7 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.policy import DEFAULT, Policy, Tier
+from notifyflow.core.schedules import Override
 from notifyflow.errors import IllegalMove
 from tests.facts import NOW, attempt, escalation, incident, minutes, page
 
@@ -264,3 +265,16 @@ def test_a_key_that_opens_again_soon_begins_with_the_steps_that_had_started(
     before: IncidentFacts = incident(**facts)
     assert chains.steps_to_repeat(before, steps, now=NOW + minutes(after)) == first
     assert chains.steps_to_repeat(before, planned(), now=NOW + minutes(after)) == 1
+
+
+def test_a_started_step_has_the_duty_that_an_override_of_its_schedule_changes() -> None:
+    def override(**fields: Any) -> Override:
+        times: dict[str, Any] = {"begins_at": NOW, "ends_at": NOW + minutes(60), "made_at": NOW}
+        return Override(**({"id": "o1", "schedule": "primary", "people": ("cy",), "made_by": "cy"} | times | fields))
+
+    step = one(to=("leads", "@primary"), state=STARTED, duty=("ada",))
+    assert chains.has_duty(step, override())
+    assert chains.has_duty(step, override(instead_of="ada"))
+    assert not chains.has_duty(step, override(instead_of="ben"))
+    assert not chains.has_duty(step, override(schedule="leads"))
+    assert not chains.has_duty(replace(step, state=WAITING), override())
