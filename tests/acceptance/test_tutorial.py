@@ -2,8 +2,11 @@
 
 import json
 import re
+import textwrap
+import tomllib
 import urllib.request
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +15,25 @@ from notifyflow.cli.serving import listen, served, url_of
 from notifyflow.sandbox import Sandbox
 from tests.acceptance.commands import CommandLine
 from tests.servers.ports import reserve_port
+from tests.waiting import wait_until
 
 FOLDER = Path(__file__).parents[2] / "docs/tutorial"
 TUTORIAL = (FOLDER / "first-incident.rst").read_text(encoding="utf-8")
 PROVIDERS = (FOLDER / "real-providers.rst").read_text(encoding="utf-8")
+NEXT_PERSON = (FOLDER / "next-person.rst").read_text(encoding="utf-8")
 QUEUE = {"NOTIFYFLOW_SES_CONFIGURATION_SET", "NOTIFYFLOW_SQS_QUEUE_URL"}
 
 
-def commands() -> list[list[str]]:
-    """Every `notifyflow …` line of the tutorial, as words."""
-    lines = re.findall(r"^   notifyflow (.+)$", TUTORIAL, re.MULTILINE)
+def commands(page: str) -> list[list[str]]:
+    """Every `notifyflow …` line of a page, as words."""
+    lines = re.findall(r"^   notifyflow (.+)$", page, re.MULTILINE)
     return [[word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)] for line in lines]
 
 
-def incident() -> object:
-    (block,) = re.findall(r"^\.\. code-block:: json\n\n((?:   .*\n)+)", TUTORIAL, re.MULTILINE)
-    return json.loads(block)
+def block(page: str, language: str) -> str:
+    """The only block of a page in a language."""
+    (found,) = re.findall(rf"^\.\. code-block:: {language}\n\n((?:(?:   .*)?\n)+)", page, re.MULTILINE)
+    return textwrap.dedent(found)
 
 
 def exported(output: list[str]) -> dict[str, str]:
@@ -36,13 +42,13 @@ def exported(output: list[str]) -> dict[str, str]:
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path):
     names = ["demo", "sandbox", "config check", "up", "send", "status", "resolve", "sandbox", "send", "ack"]
-    lines = commands()
+    lines = commands(TUTORIAL)
     assert [" ".join(words) if words[0] == "config" else words[0] for words in lines] == names
     _, sandbox, check, up, send, status, resolve, failing, again, ack = lines
     port = reserve_port()
     operations = re.findall(r"NOTIFYFLOW_OPS_RECIPIENTS='(.+)'", TUTORIAL)[0]
     shared = {"NOTIFYFLOW_PUBLIC_URL": f"http://127.0.0.1:{port}", "NOTIFYFLOW_OPS_RECIPIENTS": operations}
-    CommandLine(tmp_path, {}).write("incident.json", incident())
+    CommandLine(tmp_path, {}).write("incident.json", json.loads(block(TUTORIAL, "json")))
 
     with CommandLine(tmp_path, {}).running(*sandbox, "--port", "0", until="push ") as printed:
         line = CommandLine(tmp_path, shared | exported(printed))
@@ -74,6 +80,60 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             assert "Ada: sms accepted → SENT" in sent.out
             acknowledged = line.run(*ack)
             assert "acknowledged by Ada" in acknowledged.out
+
+
+def test_the_part_with_the_next_person_does_what_it_says(tmp_path: Path):
+    """Whoever is on duty changes with the week; the names of the page are replaced by theirs."""
+    lines = commands(NEXT_PERSON)
+    names = ["sandbox", "directory", "oncall", "up", "keys", "status", "ack", "resolve"]
+    names += ["sandbox", "status", "resolve", "oncall", "oncall", "drill"]
+    assert [words[0] for words in lines] == names
+    sandbox, check, show, up, make_key, status, ack, resolve, failing, look, _, take, _, drill = lines
+    variables = dict(re.findall(r"^   export (\w+)='?([^'\n]*)'?$", NEXT_PERSON, re.MULTILINE))
+    port = reserve_port()
+    variables["NOTIFYFLOW_PUBLIC_URL"] = f"http://127.0.0.1:{port}"
+    (tmp_path / "directory.toml").write_text(block(NEXT_PERSON, "toml"))
+    people = tomllib.loads(block(NEXT_PERSON, "toml"))["recipients"]
+
+    with CommandLine(tmp_path, {}).running(*sandbox, "--port", "0", until="push ") as printed:
+        line = CommandLine(tmp_path, variables | exported(printed))
+        assert line.run(*check).code == 0
+        first, second = (each["on_duty"]["people"][0] for each in line.run(*show, "--json").document)
+        with line.running(*up, "--port", str(port), until="Listening on"):
+            alert = block(NEXT_PERSON, "json").replace("KEY", key_of(line.run(*make_key).out))
+            assert trigger(port, alert) == 202
+            wait_until(lambda: set(paged(line, status)) == {first, second})
+            assert "operations" in line.run(*status).out
+            acknowledged = line.run(*[each.replace("ben", second) for each in ack])
+            assert f"acknowledged by {people[second]['name']}" in acknowledged.out
+            assert line.run(*resolve).code == 0
+    script = failing[-1].replace("ada@example.com", people[first]["email"]).replace("+15005550011", people[first]["phone"])
+    with CommandLine(tmp_path, {}).running(*failing[:-1], script, "--port", "0", until="push ") as printed:
+        line = CommandLine(tmp_path, variables | exported(printed))
+        with line.running(*up, "--port", str(port), until="Listening on"):
+            assert trigger(port, alert) == 202
+            wait_until(lambda: set(paged(line, look)) == {first, second})
+            begun = [each["started_at"] for each in line.run(*look, "--json").document["steps"] if each["started_at"]]
+            before, after = map(datetime.fromisoformat, begun)
+            assert after - before < timedelta(seconds=5)
+            assert line.run(*take).code == 0
+            assert [each["on_duty"]["people"] for each in line.run(*show, "@primary", "--json").document] == [["cy"]]
+            assert line.run(*drill).code == 0
+
+
+def key_of(output: str) -> str:
+    (key,) = re.findall(r"nf_\S+", output)
+    return str(key)
+
+
+def trigger(port: int, event: str) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/enqueue", data=event.encode(), timeout=30) as response:
+        return int(response.status)
+
+
+def paged(line: CommandLine, status: list[str]) -> list[str]:
+    """Who was paged, by recipient id."""
+    return [each["recipient"] for each in line.run(*status, "--json").document["escalations"]]
 
 
 def files(page: str) -> dict[str, dict[str, Any]]:
