@@ -102,3 +102,9 @@ def test_a_schedule_is_found_with_and_without_its_mark():
 def test_before_a_directory_was_read_every_alert_has_a_recipient_without_an_address():
     (only,) = EMPTY.people(EMPTY.directory.default.to, MONDAY).recipients
     assert only.ways == {}
+
+
+def test_a_person_is_named_as_the_directory_names_them():
+    directory = read_directory('[recipients]\nada = { name = "Ada" }\nben = {}\n[default]\nto = ["ada"]\n', SHIPPED)
+    roster = Roster(directory=directory)
+    assert [roster.name_of(each) for each in ("ada", "ben", "gone", "@legacy")] == ["Ada", "ben", "gone", "somebody unknown"]
