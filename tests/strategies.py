@@ -56,6 +56,7 @@ spans = st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(d
 severities = st.sampled_from(Severity)
 instants = st.floats(100_000, 7_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 zones = st.sampled_from(("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Kiritimati", "America/New_York"))
+quiet_hours = st.sampled_from((None, None, "22:00-07:00", "00:30-16:30", "12:00-13:00"))
 
 
 def incident_events() -> st.SearchStrategy[IncidentEvent]:
@@ -150,6 +151,7 @@ recipients = st.builds(
     phone=st.none() | st.just("+15550001234") | st.just("bad number"),
     addresses=st.dictionaries(st.sampled_from((*CHANNELS, "pager")), any_text, max_size=2),
     timezone=st.none() | zones | any_text,
+    quiet=quiet_hours | any_text,
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core import chain
+from notifyflow.core import chain, quiet
 from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
@@ -63,7 +63,7 @@ def next_step(
     Args:
         status: The incident.
         contexts: Its current escalations.
-        breaks: What stops the time of the step.
+        breaks: What stops the time of the step, besides quiet hours.
         resolve: Returns whom the step would page now.
         now: The time.
     """
@@ -72,11 +72,15 @@ def next_step(
     if step is None or step.waits_since is None or step.number == 1 or status.facts.state is not IncidentState.OPEN:
         return None
     is_spent = chain.is_step_spent(steps, step, contexts, now)
+    before = steps[step.number - 2].duty
+    if not is_spent:
+        people = [each.contact for each in status.escalations if each.facts.is_current and each.facts.recipient_id in before]
+        nights = quiet.step_stops(people, status.facts.severity, step.after, since=step.waits_since, now=now)
+        breaks = (*breaks, *nights)
     at = chain.goes_on_at(step, breaks, is_spent=is_spent, now=now)
     meant = {} if step.is_end else resolve(step)
     paged = chain.paged(each.escalation for each in contexts)
     left = {each: name for each, name in meant.items() if each not in paged}
-    before = steps[step.number - 2].duty
     waited = [each for each in contexts if each.escalation.recipient_id in before and not chain.is_spent(each, now)]
     return NextStep(
         step=step,

@@ -85,7 +85,10 @@ class ForecastDocument(Document):
             rounds_after_s=[at.total_seconds() for at in found.rounds_at],
             unanswered_after_s=None if found.ends_after is None or is_in_chain else found.ends_after.total_seconds(),
             expires_after_s=found.expires_after.total_seconds(),
-            warnings=list(warnings(fresh, carriers, found, has_links=has_links, hindrances=hindrances)),
+            warnings=[
+                *_quiet(contact, severity),
+                *warnings(fresh, carriers, found, has_links=has_links, hindrances=hindrances),
+            ],
         )
 
     def lines(self) -> Iterator[str]:
@@ -164,6 +167,11 @@ def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calli
         addresses=frozenset(contact.addresses),
         calling=calling,
     )
+
+
+def _quiet(contact: Contact, severity: Severity) -> Iterator[str]:
+    if contact.quiet is not None and severity is not Severity.CRITICAL:
+        yield f"from {contact.quiet.replace('-', ' to ')} ({contact.timezone}) nothing leaves, and no time counts: quiet hours"
 
 
 def _expected(each: Expected, policy: Policy, carriers: Mapping[str, Carrier]) -> ExpectedDocument:

@@ -160,6 +160,7 @@ class DeferralReason(StrEnum):
     CIRCUIT = "circuit"
     SUSPENSION = "suspension"
     PAUSE = "pause"
+    QUIET = "quiet"
 
 
 class Condition(StrEnum):
@@ -242,6 +243,7 @@ class Recipient(FileValue):
         push: The ARN of an SNS platform endpoint.
         addresses: Channel to address, for other channels; takes precedence over the fields above.
         timezone: IANA name; None for UTC.
+        quiet: Quiet hours of every day in that time zone, such as ``22:00-07:00``: only CRITICAL pages in them. None for none.
     """
 
     id: str
@@ -253,6 +255,7 @@ class Recipient(FileValue):
     push: str | None = None
     addresses: Mapping[str, str] = FrozenDict()
     timezone: str | None = None
+    quiet: str | None = None
 
     def __post_init__(self) -> None:
         freeze(self, "addresses")
@@ -299,12 +302,14 @@ class Contact:
         name: The name that messages use; never empty.
         addresses: Channel to normalised address; if empty, the escalation starts as EXHAUSTED.
         timezone: IANA name.
+        quiet: The quiet hours of every day, as ``quiet.read_quiet`` reads them; None for none.
     """
 
     recipient_id: str
     name: str
     addresses: Mapping[str, str]
     timezone: str = "UTC"
+    quiet: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ class What(StrEnum):
 
 
 class Wait(StrEnum):
-    """What an attempt waits for; the last five are the reasons for deferrals."""
+    """What an attempt waits for; the last six are the reasons for deferrals."""
 
     TURN = "turn"
     RETRY = "retry"
@@ -56,6 +56,7 @@ class Wait(StrEnum):
     CIRCUIT = "circuit"
     SUSPENSION = "suspension"
     PAUSE = "pause"
+    QUIET = "quiet"
 
 
 class Premise(StrEnum):
@@ -235,22 +236,16 @@ def _is_live(context: DecisionContext) -> bool:
     return context.escalation.is_current and context.escalation.state in LIVE
 
 
-def _expires_at(context: DecisionContext, row: NotificationFacts) -> datetime:
-    if row.kind is Kind.PAGE:
-        return tier_rules.page_expires_at(context.escalation, row, context.stops)
-    return row.created_at + context.escalation.policy.fresh_for
-
-
 def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) -> NotificationFacts:
     """Return a page, ended if it expires before it is attempted again."""
-    expires_at = _expires_at(context, row)
+    expires_at = tier_rules.row_expires_at(context.escalation, row, context.stops)
     if row.kind is not Kind.PAGE or row.due_at is None or expires_at > min(now, row.due_at):
         return row
     return lifecycle.end(row, Ended.EXPIRED, reason="", now=now).after
 
 
 def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> Coming:
-    due_at, expires_at = row.due_at or now, _expires_at(context, row)
+    due_at, expires_at = row.due_at or now, tier_rules.row_expires_at(context.escalation, row, context.stops)
     if expires_at <= max(now, due_at):
         return _due(_about(row, What.EXPIRY, expires_at), now)
     return _due(replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)

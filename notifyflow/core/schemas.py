@@ -121,7 +121,7 @@ class NotificationDocument(Document):
     due_at: datetime | None = Field(description="When it may be sent; null unless it is QUEUED.")
     deferred_since: datetime | None = Field(description="Since when it is deferred.")
     deferred_by: DeferralReason | None = Field(
-        description="By what: a limit, a wait that the provider asked for, an open circuit, a suspension, a pause."
+        description="By what: a limit, a wait that the provider asked for, an open circuit, a suspension, a pause, quiet hours."
     )
     reason: Text = Field(description="Why it is FAILED.")
     attempts: list[AttemptDocument]

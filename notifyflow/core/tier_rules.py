@@ -91,8 +91,14 @@ def expires_at(escalation: EscalationFacts, stops: Iterable[Interval]) -> dateti
     return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), stops, since=escalation.started_at)
 
 
-def page_expires_at(escalation: EscalationFacts, row: NotificationFacts, stops: Iterable[Interval]) -> datetime:
-    """Return when a page expires: with its round, but later by the time for which pauses deferred it."""
+def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, stops: Iterable[Interval]) -> datetime:
+    """Return when a notification expires.
+
+    A page expires with its round, but later by the time for which pauses deferred it. The age of anything else counts from when
+    it was queued.
+    """
+    if row.kind is not Kind.PAGE:
+        return moved(row.created_at + escalation.policy.fresh_for, stops, since=row.created_at)
     return expires_at(escalation, (*stops, *paused(row)))
 
 
@@ -222,7 +228,7 @@ def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: boo
     for row in context.pages:
         timers += [at for at in _row_timers(context, row) if at > now]
     queued = (row for row in context.pages if row.state is NotificationState.QUEUED)
-    timers += [page_expires_at(context.escalation, row, context.stops) for row in queued]
+    timers += [row_expires_at(context.escalation, row, context.stops) for row in queued]
     if is_opening:
         timers.append(_expires_at(context))
     return min(timers, default=None)

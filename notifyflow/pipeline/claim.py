@@ -5,11 +5,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from notifyflow.core import lifecycle, tier_rules
+from notifyflow.core import lifecycle, quiet, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Ended, Kind, NotificationState
+from notifyflow.core.model import Contact, DeferralReason, Ended, Kind, NotificationState
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.errors import StaleRow, StorageUnavailable
 from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
@@ -97,6 +97,9 @@ def _claim_row(
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
+        return
+    if until := quiet.quiet_until(incident_events.receiver(tx, row, escalation), escalation.severity, tx.now):
+        claiming.deferred.append((row, Obstacle(why=DeferralReason.QUIET, until=until, provider="")))
         return
     slots.lock()  # the cap on calls and texts is counted under this lock
     if eligibility.is_capped(tx, row, escalation):
@@ -187,13 +190,11 @@ def _reason_unsendable(
 
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
-    """Return whether a notification is too old to send; the age of anything but a page counts from when it was queued."""
-    if row.kind is not Kind.PAGE:
-        return tx.now >= row.created_at + escalation.policy.fresh_for
-    if tx.now < tier_rules.page_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
+    """Return whether a notification is too old to send."""
+    if tx.now < tier_rules.row_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
         return False
-    _, stops = outages.idle_times(tx, escalation)
-    return tx.now >= tier_rules.page_expires_at(escalation, row, stops)
+    _, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
+    return tx.now >= tier_rules.row_expires_at(escalation, row, stops)
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
@@ -203,11 +204,7 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
 
 def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str, *, has_receipts: bool) -> Claimed:
     policy = escalation.policy
-    contact = (
-        incident_events.contact_of(row.incident_event)
-        if row.incident_event
-        else tx.ledger.contacts.get(row.incident_id, escalation.recipient_id)
-    )
+    contact = incident_events.receiver(tx, row, escalation)
     attempt = AttemptFacts(
         id=tx.deps.ids.new(),
         notification_id=row.id,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from notifyflow.core import chain, lifecycle
+from notifyflow.core import chain, lifecycle, quiet
 from notifyflow.core import escalation as escalations
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
@@ -45,7 +45,8 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
     """Decide a locked escalation by its stored state; its incident and notifications are read after its lock."""
     incident = tx.ledger.incidents.get(escalation.incident_id)
     contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)
-    context = outages.inform(tx, _context(tx, escalation, incident, contact, tx.ledger.notifications.of(escalation.id)))
+    context = _context(tx, escalation, incident, contact, tx.ledger.notifications.of(escalation.id))
+    context = outages.inform(tx, context, contact)
     callback_paths.look_into(tx, context)
     write(tx, context, escalations.decide(context, event=cause, now=tx.now))
 
@@ -109,7 +110,7 @@ def start(
         started_at=tx.now,
         repetition=repetition,
     )
-    context = _context(tx, new, incident, contact)
+    context = replace(_context(tx, new, incident, contact), stops=quiet.clock_stops(contact, new, tx.now))
     decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.escalations.add(decided.after, event="started", detail=detail)

@@ -1,6 +1,6 @@
 """Sends incident events to subscribers: one notification per subscriber, queued in the transaction of the event."""
 
-from notifyflow.core.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import AMENDED, IncidentEvent
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.policy import INCIDENT_EVENTS
@@ -25,9 +25,12 @@ def settle(tx: Transaction) -> None:
         tx.queue([tx.new_row(escalation, CHANNEL, Kind.INCIDENT_EVENT, incident_event=each) for each in own])
 
 
-def contact_of(event: IncidentEvent) -> Contact:
-    """Return the subscriber of an event as a contact."""
-    return Contact(recipient_id=event.subscriber, name=event.subscriber, addresses={CHANNEL: event.subscriber})
+def receiver(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> Contact:
+    """Return whom a notification is for: the escalation's recipient, or the subscriber of an incident event."""
+    if row.incident_event is None:
+        return tx.ledger.contacts.get(row.incident_id, escalation.recipient_id)
+    subscriber = row.incident_event.subscriber
+    return Contact(recipient_id=subscriber, name=subscriber, addresses={CHANNEL: subscriber})
 
 
 def _subscribers_to(tx: Transaction, incident: IncidentFacts, event: str) -> list[str]:

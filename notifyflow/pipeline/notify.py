@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from notifyflow.core import incident as incidents
-from notifyflow.core import namespaces, repeated_key
+from notifyflow.core import lifecycle, namespaces, repeated_key
 from notifyflow.core.arrivals import Did
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Notified, Recipient, Step
+from notifyflow.core.model import Contact, DeferralReason, EscalationState, Incident, IncidentState, Notified, Recipient, Step
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, rounds, steps
 from notifyflow.pipeline.idempotency import Once, Responses
@@ -171,7 +171,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     elif update.needs_round:
         rounds.start(tx, incident)
     else:
-        _follow_addresses(tx, incident, moved & paged)
+        _follow_contacts(tx, incident, moved & paged)
         rounds.start(tx, incident, added)
     repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
     notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
@@ -187,7 +187,7 @@ def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
 
 
 def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
-    """Store the recipients' new names and addresses; return the ids of those whose addresses changed."""
+    """Store the recipients' new names, addresses and quiet hours; return the ids of those who are paged in another way then."""
     known = tx.ledger.contacts.of(incident.id)
     amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in contacts]
     changed = [each for each in amended if each != known.get(each.recipient_id)]
@@ -196,18 +196,27 @@ def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequenc
     return frozenset(
         each.recipient_id
         for each in changed
-        if each.recipient_id in known and each.addresses != known[each.recipient_id].addresses
+        if each.recipient_id in known and _is_paged_otherwise(known[each.recipient_id], each)
     )
 
 
-def _follow_addresses(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
-    """Page changed addresses: on the open tiers, or by a new round if every page had failed.
+def _is_paged_otherwise(before: Contact, after: Contact) -> bool:
+    is_quiet = before.quiet is not None or after.quiet is not None
+    has_other_nights = is_quiet and (before.quiet, before.timezone) != (after.quiet, after.timezone)
+    return before.addresses != after.addresses or has_other_nights
+
+
+def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
+    """Page changed addresses: on the open tiers, or by a new round if every page had failed; and apply changed quiet hours.
 
     Once the incident is acknowledged no current escalation is EXHAUSTED: all of them are ACKNOWLEDGED.
     """
     if not moved:
         return
-    escalations = [context.escalation for context in decisions.lock_contexts(tx, incident, moved)]
+    contexts = decisions.lock_contexts(tx, incident, moved)
+    escalations = [context.escalation for context in contexts]
+    for row in (row for context in contexts for row in context.notifications if row.deferred_by is DeferralReason.QUIET):
+        tx.write(row, lifecycle.defer(row, DeferralReason.QUIET, until=tx.now, now=tx.now))
     exhausted = {each.recipient_id for each in escalations if each.state is EscalationState.EXHAUSTED}
     for escalation in escalations:
         if escalation.recipient_id not in exhausted:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifyflow.core import tier_rules
+from notifyflow.core import quiet, tier_rules
 from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import Severity
+from notifyflow.core.model import Contact, Severity
 from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.pipeline import incident_events
 from notifyflow.pipeline.transaction import Transaction
 
 _NOTE_EVERY = timedelta(seconds=5)
@@ -36,17 +37,18 @@ def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
     return outage
 
 
-def inform(tx: Transaction, context: DecisionContext) -> DecisionContext:
-    """Return the context with the outages and pauses since its round started."""
-    outages, stops = idle_times(tx, context.escalation)
+def inform(tx: Transaction, context: DecisionContext, contact: Contact) -> DecisionContext:
+    """Return the context with the outages, pauses and quiet hours since its round started."""
+    outages, stops = idle_times(tx, context.escalation, contact)
     return replace(context, outages=outages, stops=stops)
 
 
-def idle_times(tx: Transaction, escalation: EscalationFacts) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
-    """Return the outages, and the stops of its clocks, since an escalation started."""
+def idle_times(tx: Transaction, escalation: EscalationFacts, contact: Contact) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
+    """Return the outages, and the stops of its clocks, since an escalation of a recipient started."""
     since = escalation.started_at
     covering = _covering(tx, escalation.incident_id, escalation.severity, since)
-    return (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined)), covering
+    idle = (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined))
+    return idle, (*covering, *quiet.clock_stops(contact, escalation, tx.now))
 
 
 def breaks_of(tx: Transaction, incident: IncidentFacts, *, since: datetime) -> tuple[Interval, ...]:
@@ -60,6 +62,7 @@ def _covering(tx: Transaction, incident_id: str, severity: Severity, since: date
 
 
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
-    """Return the periods that a row's retry window does not count: outages, pauses of everything, pauses that deferred it."""
-    idle, stops = idle_times(tx, tx.ledger.escalations.get(row.escalation_id))
+    """Return what a row's retry window does not count: outages, pauses of everything, pauses that deferred it, quiet hours."""
+    escalation = tx.ledger.escalations.get(row.escalation_id)
+    idle, stops = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
     return (*idle, *stops, *tier_rules.paused(row))

@@ -34,7 +34,7 @@ def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStat
         addresses=frozenset(escalation.contact.addresses),
         calling=tx.deps.calling,
     )
-    return outages.inform(tx, context)
+    return outages.inform(tx, context, escalation.contact)
 
 
 def _next_step(tx: Transaction, status: IncidentStatus, contexts: Collection[DecisionContext]) -> NextStep | None:

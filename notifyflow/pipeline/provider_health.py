@@ -156,7 +156,7 @@ def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle
             tx.ledger.save(row, after)
             continue
         tx.ledger.move(row, after, event="deferred", at=tx.now, detail=detail)
-        if row.kind is Kind.PAGE and after.deferred_since:
+        if row.kind is Kind.PAGE and after.deferred_since and obstacle.why is not DeferralReason.QUIET:
             _decide_when_suspected(tx, after, after.deferred_since)
 
 

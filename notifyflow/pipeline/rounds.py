@@ -29,7 +29,8 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     due = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id) if _is_due(each, tx.now)}
     has_passed = False
     for context in decisions.lock_contexts(tx, incident, due):
-        informed = outages.inform(tx, context)
+        contact = tx.ledger.contacts.get(incident.id, context.escalation.recipient_id)
+        informed = outages.inform(tx, context, contact)
         decided = escalations.decide(informed, event="round_due", now=tx.now)
         decisions.write(tx, informed, decided)
         has_passed = has_passed or any(step.event == "round_due" for step in decided.steps)

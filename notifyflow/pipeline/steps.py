@@ -10,7 +10,7 @@ from typing import Literal
 
 from notifyflow.core import chain as chains
 from notifyflow.core import incident as incidents
-from notifyflow.core import repeated_key
+from notifyflow.core import quiet, repeated_key
 from notifyflow.core.chain import Chain, StepUpdate
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.incident import IncidentUpdate
@@ -50,13 +50,18 @@ def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str], *, up
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the next step of an incident if its time has come, or everybody in the step before is spent."""
-    contexts = [outages.inform(tx, each) for each in decisions.lock_contexts(tx, incident)]
+    found, contacts = decisions.lock_contexts(tx, incident), tx.ledger.contacts.of(incident.id)
+    contexts = [outages.inform(tx, each, contacts[each.escalation.recipient_id]) for each in found]
     steps = tx.ledger.steps.lock_pass(incident)
     step = chains.next_step(steps)
     if incident.state is not IncidentState.OPEN or step is None or step.due_at is None or step.due_at > tx.now:
         return
     is_spent = chains.is_step_spent(steps, step, contexts, tx.now)
-    breaks = outages.breaks_of(tx, incident, since=step.waits_since or tx.now)
+    since = step.waits_since or tx.now
+    breaks = outages.breaks_of(tx, incident, since=since)
+    if not is_spent:
+        before = [contacts[each] for each in steps[step.number - 2].duty]
+        breaks += quiet.step_stops(before, incident.severity, step.after, since=since, now=tx.now)
     goes_on_at = chains.goes_on_at(step, breaks, is_spent=is_spent, now=tx.now)
     if goes_on_at > tx.now:
         tx.ledger.save(step, replace(step, due_at=goes_on_at))

@@ -16,7 +16,7 @@ from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipien
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.keys import KEY_COLUMNS
 from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
-from notifyflow.storage.rows import BY_ID, CONTENT_FIELDS, Reader, select
+from notifyflow.storage.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
 NOBODY = Tally()
@@ -105,8 +105,7 @@ class Listings(Reader):
             .alias("newest")
         )
         is_newest = (ContactRow.recipient_id == newest.c.recipient_id) & (ContactRow.incident_id == newest.c.incident_id)
-        columns = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone)
-        query = ContactRow.select(*columns).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
+        query = ContactRow.select(*CONTACT).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
         contacts = [Contact(**row) for row in self._source.rows(query)]
         pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
         opt_outs = self.opt_outs({address for contact in contacts for address in contact.addresses.values()})

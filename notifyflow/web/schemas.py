@@ -45,6 +45,7 @@ class NewRecipient(RequestBody):
     push: str | None = Field(None, description="An SNS platform endpoint's ARN.")
     addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
     timezone: str | None = Field(None, description="An IANA name; by default UTC.")
+    quiet: str | None = Field(None, description="Quiet hours in that zone, such as `22:00-07:00`, in which only CRITICAL pages.")
 
 
 class NewStep(RequestBody):
@@ -249,6 +250,7 @@ class ReachabilityResponse(BaseModel):
     id: str
     name: str
     timezone: str
+    quiet: str | None = Field(description="Their quiet hours in that zone; null if they have none.")
     is_reachable: bool = Field(description="Whether there is a channel that does not fail.")
     ways: list[WayResponse]
 
@@ -261,6 +263,7 @@ class ReachabilityResponse(BaseModel):
             id=contact.recipient_id,
             name=contact.name,
             timezone=contact.timezone,
+            quiet=contact.quiet,
             is_reachable=any(way.verdict is not Verdict.FAILS for way in ways),
             ways=ways,
         )

@@ -16,7 +16,7 @@ from peewee import Select
 from notifyflow.core import forecast, lifecycle, outlook, provider_health, rounds, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
-from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.tier_rules import DecisionContext
@@ -280,9 +280,9 @@ def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str =
     return attempt if result is None else replace(attempt, result=result, code=code, reason=reason)
 
 
-def _mute_what_seems_broken(tx: Transaction, context: DecisionContext) -> DecisionContext:
+def _mute_what_seems_broken(tx: Transaction, context: DecisionContext, contact: Contact) -> DecisionContext:
     """Await no receipt of a provider whose callback path seems broken."""
-    context = _inform(tx, context)
+    context = _inform(tx, context, contact)
     mute = {each for each in tier_rules.overdue_receipts(context, tx.now) if callback_paths._seems_broken(tx, *each)}
 
     def silenced(row: NotificationFacts) -> NotificationFacts:
@@ -436,7 +436,7 @@ MUTANTS = (
     Mutant("a pause that no claim checks", Variant(parts=(NoPauses,)), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant(
-        "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "page_expires_at", _age_by_the_clock), known=24
+        "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "row_expires_at", _age_by_the_clock), known=24
     ),
     Mutant(
         "tiers that open by time through a pause", swap=lambda: swapped(tier_rules, "_opens_at", _open_by_the_clock), known=25

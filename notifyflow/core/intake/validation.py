@@ -12,6 +12,7 @@ from notifyflow.core.chain import Chain
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import add_new, either, unknown
 from notifyflow.core.model import DETAILS, Contact, Incident, Recipient, Severity
+from notifyflow.core.quiet import read_quiet
 from notifyflow.core.wording import links, text
 from notifyflow.core.wording.content import clean
 from notifyflow.errors import Fault, InvalidIncident
@@ -167,6 +168,7 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
         name=text.cut(text.one_line(recipient.name), MAX_NAME) or recipient.id,
         addresses=addresses,
         timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
+        quiet=_quiet(f"{where}.quiet", recipient.quiet, faults),
     )
 
 
@@ -194,6 +196,17 @@ def _timezone(where: str, name: str | None, faults: Faults) -> str:
 def is_time_zone(name: str) -> bool:
     """Return whether a name is that of a time zone."""
     return name in _zones()
+
+
+def _quiet(where: str, written: str | None, faults: Faults) -> str | None:
+    if written is None:
+        return None
+    try:
+        return str(read_quiet(written))
+    except ValueError as error:
+        remedy = "Write when they begin and end, such as 22:00-07:00; until then pages come at any time"
+        faults.add(Fault(where, f"{text.quoted(written)} {error}", remedy))
+        return None
 
 
 @cache

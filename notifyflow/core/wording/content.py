@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from notifyflow.core import quiet
+from notifyflow.core.deadlines import counted
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import DETAILS, Contact, Incident, Kind, Severity
 from notifyflow.core.wording import looks, text
@@ -125,13 +127,14 @@ def compose(
     """Return the content of a message to one recipient, in clean words that are ready to be set.
 
     An incident that does not say when it happened gets the start of the round. A page that leaves more than ``delayed_after``
-    after it was due for the first time says so. Link and reply are for pages only, ``status_update`` for status updates only,
-    ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other recipients.
+    after it was due for the first time says so; quiet hours do not count. Link and reply are for pages only, ``status_update``
+    for status updates only, ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other
+    recipients.
     """
     occurred_at = incident.occurred_at or round_started_at
     zone = ZoneInfo(contact.timezone)
     local = occurred_at.astimezone(zone)
-    held_up = now - due_at
+    held_up = counted(due_at, now, quiet.stops(contact, severity, since=due_at, until=now))
     is_page = kind is Kind.PAGE
     told = clean(incident)
     acknowledger = text.one_line(acknowledged_by) or "somebody"

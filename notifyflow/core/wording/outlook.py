@@ -19,6 +19,7 @@ _WAITS: Mapping[Wait, str] = {
     Wait.CIRCUIT: "deferred by an open circuit",
     Wait.SUSPENSION: "deferred, since the provider refuses us",
     Wait.PAUSE: "paused",
+    Wait.QUIET: "quiet hours",
 }
 _PREMISES: Mapping[Premise, str] = {
     Premise.NOBODY_ACKNOWLEDGES: "unless somebody acknowledges",

@@ -38,6 +38,7 @@ _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.CIRCUIT: "by an open circuit",
     DeferralReason.SUSPENSION: "since the provider refuses us",
     DeferralReason.PAUSE: "by a pause",
+    DeferralReason.QUIET: "by their quiet hours",
 }
 _STOPPED = "step {step} is stopped"
 _NO_LONGER_PAGED = "{who} is no longer paged"

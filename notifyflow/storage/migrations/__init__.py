@@ -23,6 +23,7 @@ from notifyflow.storage.migrations import (
     v0009_roster,
     v0010_steps,
     v0011_feeds,
+    v0012_quiet,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -37,6 +38,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0009_roster,
     v0010_steps,
     v0011_feeds,
+    v0012_quiet,
 )
 WANTED = len(MIGRATIONS)
 

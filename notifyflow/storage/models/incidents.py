@@ -86,6 +86,7 @@ class ContactRow(Table):
     name = PlainTextField(forgotten_as=FORGOTTEN)
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
+    quiet = PlainTextField(null=True, forgotten_as=None)
 
 
 class StepRow(Table):
@@ -114,6 +115,7 @@ class StepContactRow(Table):
     name = PlainTextField(forgotten_as=FORGOTTEN)
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
+    quiet = PlainTextField(null=True, forgotten_as=None)
 
 
 class EscalationRow(Table):

@@ -42,8 +42,10 @@ def fresh(
     return context(addresses=ways, policy=policy, severity=severity, tier=0)
 
 
-def told(policy: Policy, contact: Contact = ADA, *, has_links: bool = True) -> ForecastDocument:
-    return ForecastDocument.of_recipient(contact, policy, Severity.CRITICAL, CARRIERS, calling=CALLING, has_links=has_links)
+def told(
+    policy: Policy, contact: Contact = ADA, *, severity: Severity = Severity.CRITICAL, has_links: bool = True
+) -> ForecastDocument:
+    return ForecastDocument.of_recipient(contact, policy, severity, CARRIERS, calling=CALLING, has_links=has_links)
 
 
 def ranges(found: Forecast, what: What, tier: int | None) -> dict[Answers, tuple[timedelta, timedelta]]:
@@ -217,3 +219,11 @@ def test_a_duration_is_said_to_the_second(number: float, words: str) -> None:
 )
 def test_a_range_is_said_in_few_words(first: float, last: float, words: str) -> None:
     assert between(first, last) == words
+
+
+def test_quiet_hours_are_named_unless_it_is_critical() -> None:
+    asleep = replace(ADA, quiet="22:00-07:00")
+    assert told(DEFAULT, asleep, severity=Severity.ERROR).warnings == [
+        "from 22:00 to 07:00 (UTC) nothing leaves, and no time counts: quiet hours"
+    ]
+    assert told(DEFAULT, asleep).warnings == told(DEFAULT, severity=Severity.ERROR).warnings == []

@@ -83,6 +83,7 @@ def only(what: What, coming: tuple[Coming, ...]) -> Coming:
         ({"deferred_by": DeferralReason.CIRCUIT, "deferred_since": NOW}, Wait.CIRCUIT),
         ({"deferred_by": DeferralReason.SUSPENSION, "deferred_since": NOW}, Wait.SUSPENSION),
         ({"deferred_by": DeferralReason.PAUSE, "deferred_since": NOW}, Wait.PAUSE),
+        ({"deferred_by": DeferralReason.QUIET, "deferred_since": NOW}, Wait.QUIET),
         ({"attempts": (attempt(1, Result.IN_DOUBT),)}, Wait.DOUBT),
         ({"due_at": NOW}, Wait.TURN),
         ({"due_at": None}, Wait.TURN),

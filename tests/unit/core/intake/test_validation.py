@@ -84,6 +84,16 @@ def test_an_address_that_is_empty_is_called_so() -> None:
     ]
 
 
+def test_quiet_hours_that_cannot_be_read_are_left_out() -> None:
+    ben = Recipient(id="ben", email="ben@example.com", quiet="at night")
+    result = admitted(replace(ADA, quiet="22:00 - 07:00"), ben)
+    assert [contact.quiet for contact in result.contacts] == ["22:00-07:00", None]
+    assert [str(fault) for fault in result.faults] == [
+        "recipients[1].quiet: 'at night' does not say when quiet hours begin and end. Write when they begin and end, such as "
+        "22:00-07:00; until then pages come at any time."
+    ]
+
+
 def test_strictness_refuses_the_whole_for_one_fault() -> None:
     assert refusal(ADA, Recipient(id="bob", email="bad"), is_strict=True) == ["recipients[1].email"]
     assert admitted(ADA, is_strict=True).faults == ()

@@ -21,12 +21,13 @@ def composed(
     late_by: timedelta = timedelta(0),
     planned_after: timedelta = timedelta(0),
     kind: Kind = Kind.PAGE,
+    severity: Severity = Severity.CRITICAL,
     **given: Any,
 ) -> Content:
     return compose(
         incident,
         contact,
-        severity=Severity.CRITICAL,
+        severity=severity,
         now=STARTED + planned_after + late_by,
         round_started_at=STARTED,
         due_at=STARTED + planned_after,
@@ -68,6 +69,13 @@ def test_a_page_that_leaves_late_says_so(late_by: timedelta, expected: str) -> N
     assert composed(late_by=late_by, planned_after=timedelta(minutes=10)).delayed == expected, (
         "a tier that opens by plan is not late"
     )
+
+
+def test_a_page_that_waited_for_the_end_of_quiet_hours_is_late_only_by_the_rest() -> None:
+    quiet = replace(ADA, quiet="01:00-03:30")
+    assert composed(contact=quiet, severity=Severity.ERROR, late_by=timedelta(minutes=20)).delayed == ""
+    assert composed(contact=quiet, severity=Severity.ERROR, late_by=timedelta(minutes=30)).delayed == "delayed 14 m"
+    assert composed(contact=quiet, late_by=timedelta(minutes=30)).delayed == "delayed 30 m"
 
 
 def test_a_status_update_shows_the_state_and_has_no_button() -> None:
