@@ -40,6 +40,7 @@ from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
 from tests.simulation.outside import Outside, Send
 from tests.simulation.phones import Phones
+from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
 from tests.simulation.world import START, Process, Violation, World, require
 from tests.traits import CALLING
@@ -82,9 +83,11 @@ class Checks:
         operators: Operators,
         phones: Phones,
         rosters: Rosters,
+        quiet: QuietHours,
     ) -> None:
         self._operators = operators
         self._phones = phones
+        self._quiet = quiet
         self._world = world
         self._database = database
         self._outside = outside
@@ -115,6 +118,7 @@ class Checks:
         for line in session.lines:
             self._follow(line)
             self._operators.covers.check(line)
+            self._quiet.check(line)
         for attempt_id, is_new in session.attempts.items():
             if is_new:
                 self._check_claim(attempt_id, session)
@@ -172,6 +176,7 @@ class Checks:
             )
             self._check_stopping(row_id, what)
         self._check_carrier(attempt_id, session)
+        self._quiet.check_claim(attempt_id)
 
     def _check_stopping(self, row_id: str, what: str) -> None:
         """Require that a stopping worker claims a notification at most once a thread."""
@@ -385,9 +390,10 @@ class Checks:
         return *self._operators.disturbances(), *processes, *world.faults.values(), self._operators.covers.count
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
-        """Return the pauses, quarantines and outages that stopped the clocks of an escalation."""
+        """Return the pauses, quarantines, quiet hours and outages that stopped the clocks of an escalation."""
         found = self._database.read(lambda db: Stops(Unit(db)).of(facts.incident_id, since=facts.started_at, now=now))
         stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
+        stops += self._quiet.stops(facts)
         outages = self._database.read(lambda db: Stops(Unit(db)).outages(since=facts.started_at, now=now))
         return stops, (*outages, *(each for each in stops if each.is_quarantined))
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from peewee import Select
 
-from notifyflow.core import forecast, lifecycle, outlook, provider_health, rounds, tier_rules
+from notifyflow.core import forecast, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
@@ -313,6 +313,10 @@ def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, stops
     return escalation.started_at + escalation.policy.freshness(escalation.severity)
 
 
+def _quiet_for_all(contact: Contact, severity: Severity, now: datetime) -> datetime | None:
+    return _quiet_until(contact, Severity.INFO, now)
+
+
 def _open_by_the_clock(context: DecisionContext, rule: Unacknowledged) -> datetime:
     return context.escalation.started_at + rule.after
 
@@ -355,7 +359,7 @@ def _foresee_no_call(fresh: DecisionContext, carriers: Mapping[str, Carrier]) ->
 _due, _of_timers, _forecast = outlook._due, outlook._of_timers, forecast.forecast
 _page_or_wait = operations._page_or_wait
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
-_inform = outages.inform
+_inform, _quiet_until = outages.inform, quiet.quiet_until
 _lead, _handle_all = Gathering._lead, SetUseCase._handle_all
 
 
@@ -441,6 +445,13 @@ MUTANTS = (
     Mutant(
         "tiers that open by time through a pause", swap=lambda: swapped(tier_rules, "_opens_at", _open_by_the_clock), known=25
     ),
+    Mutant(
+        "a page that leaves in quiet hours",
+        swap=lambda: swapped(quiet, "quiet_until", lambda contact, severity, now: None),
+        known=31,
+    ),
+    Mutant("quiet hours that hold CRITICAL", swap=lambda: swapped(quiet, "quiet_until", _quiet_for_all), known=2),
+    Mutant("clocks that run in quiet hours", swap=lambda: swapped(quiet, "clock_stops", lambda contact, escalation, now: ())),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(
         "a STOP that is ignored",

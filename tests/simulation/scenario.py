@@ -41,6 +41,7 @@ from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
+from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
 from tests.simulation.rush import Rush
 from tests.simulation.web import Web
@@ -176,7 +177,8 @@ class Scenario:
         self._adoption = Adoption(world, self._database, self._operators.covers)
         self._phones = Phones(world, self._database, self._outside)
         self._rosters = Rosters(world, self._database)
-        self._checks = Checks(world, self._database, self._outside, self._operators, self._phones, self._rosters)
+        self._quiet = QuietHours(world, self._database)
+        self._checks = Checks(world, self._database, self._outside, self._operators, self._phones, self._rosters, self._quiet)
         self._hand_overs = HandOvers(world, self._database, self._rosters)
         self._namespaces = Namespaces(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
@@ -320,9 +322,8 @@ class Scenario:
         gone = {name for name in names if chance.random() < 0.1}
         if self.world.apart(f"{recipient_id} left").random() < _LEFT:
             gone |= {name for name in names if name not in ("sms", "voice")}
-        return Recipient(
-            id=recipient_id, addresses={name: f"{'gone' if name in gone else recipient_id}@{name}" for name in names}
-        )
+        addresses = {name: f"{'gone' if name in gone else recipient_id}@{name}" for name in names}
+        return self._quiet.given(Recipient(id=recipient_id, addresses=addresses))
 
     # -- processes
 
