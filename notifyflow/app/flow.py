@@ -202,6 +202,26 @@ class NotifyFlow:
         """
         self._service.page_again(ByKey(key, namespace), recipient_id, by=by, via=via)
 
+    def test_page(self, recipient_id: str, *, by: str, policy: str = "insistent") -> Notified:
+        """Page a person, as a test that alerts nobody else, through all tiers and rounds of a policy until they acknowledge it.
+
+        The test is an incident of the severity INFO, and ends an earlier test of this person. It heeds no quiet hours.
+
+        Args:
+            recipient_id: Somebody whom the directory has, or who was paged before.
+            by: Who sends it; the title says so.
+            policy: The name of the policy.
+
+        Raises:
+            RecipientUnknown: When nobody has this id, or they have no address.
+            TooManyTests: When they were sent a test within the last minute.
+            InvalidPolicy: When there is no such policy.
+        """
+        notified = self._service.people.test(recipient_id, (), None, sender=by, by=by, policy=policy)
+        if self.is_embedded:
+            self.start()
+        return notified
+
     anotify = awaitable(notify)
     astatus = awaitable(status)
     afind = awaitable(find)

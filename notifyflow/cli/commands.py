@@ -21,6 +21,7 @@ from notifyflow.cli import (
     oncall,
     overview,
     pauses,
+    people,
     screen,
     serve,
     users,
@@ -44,7 +45,10 @@ app = typer.Typer(
 )
 _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
 
-for part in (pauses.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app, overview.app, messages.app):
+for part in (
+    *(pauses.app, people.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app, overview.app),
+    messages.app,
+):
     app.add_typer(part)
 for group in (serve.sandbox_app, directory.app, keys.app, users.app, oncall.app, administration.db, configuration.app):
     app.add_typer(group)

@@ -42,6 +42,8 @@ def code_of(error: errors.NotifyflowError) -> Exit:
             | errors.DatabaseInUse()
             | errors.OverrideNotFound()
             | errors.FeedNotFound()
+            | errors.RecipientUnknown()
+            | errors.TooManyTests()
             | errors.NotConfirmed()
         ):
             return Exit.BAD_INPUT

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from notifyflow.log import get_logger
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.roster import Rosters
-from notifyflow.service.submissions import Submissions, admit
+from notifyflow.service.submissions import Submissions, admit, find_policy
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
@@ -34,6 +35,8 @@ TEST_EVERY = timedelta(minutes=1)
 _SUBMIT_WITHIN_S = 5.0
 _MOST_NEVER_PAGED = 200
 _POLICY = "test"
+_BODY = "This is a test, and nothing is wrong. Acknowledge it to show that it reached you."
+_BODY_OF_ALL_TIERS = "This is a test, and nothing is wrong. It goes on, as an incident would, until you acknowledge it."
 
 
 class People:
@@ -42,14 +45,23 @@ class People:
     Args:
         rosters: The roster in force; only visitors who see all namespaces see whom its directory names.
         submissions: Stores the tests.
+        policies: The policies by name.
     """
 
-    def __init__(self, store: Store, use_cases: UseCases, rosters: Rosters, submissions: Submissions) -> None:
+    def __init__(
+        self,
+        store: Store,
+        use_cases: UseCases,
+        rosters: Rosters,
+        submissions: Submissions,
+        policies: Mapping[str, Policy],
+    ) -> None:
         self._store = store
         self._use_cases = use_cases
         self._deps = use_cases.deps
         self._rosters = rosters
         self._submissions = submissions
+        self._policies = policies
 
     def page(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> PeoplePage:
         """Return a page of the people who were paged, by id; on the first page also those who need attention.
@@ -88,7 +100,14 @@ class People:
         return None if found is None else self._read(lambda reads: reads.status_by_id(found.facts.id))
 
     def test(
-        self, recipient_id: str, channels: Collection[str], namespaces: frozenset[str] | None, *, sender: str, by: str
+        self,
+        recipient_id: str,
+        channels: Collection[str],
+        namespaces: frozenset[str] | None,
+        *,
+        sender: str,
+        by: str,
+        policy: str | None = None,
     ) -> Notified:
         """Send a person a test, which is an incident as any other, and end the one before it.
 
@@ -98,29 +117,35 @@ class People:
             namespaces: What the sender sees; the incident is opened in one of them. None for all.
             sender: The sender's name, which the title has.
             by: The id or name under which the sender acts.
+            policy: The name of a policy whose tiers and rounds the test goes through until it is acknowledged; None for one page
+                on each channel at once.
 
         Raises:
             RecipientUnknown: When nobody there knows the person, or has an address of theirs on the channels.
             TooManyTests: When a test was sent within the last minute.
             InvalidIncident: When none of the addresses can be used any more.
+            InvalidPolicy: When there is no such policy.
             StorageUnavailable: When the database does not answer in time.
         """
         person = self.find(recipient_id, namespaces)
         tested = {} if person is None else self._chosen(person.contact.addresses, channels)
         if person is None or not tested:
             raise RecipientUnknown(recipient_id)
+        steps = Policy(name=_POLICY, tiers=(Tier(name=_POLICY, channels=tuple(tested)),))
+        if policy is not None:
+            steps = _harmless(find_policy(policy, self._policies, self._deps.channels))
         namespace = SHARED if namespaces is None or SHARED in namespaces else min(namespaces)
         self._end_last(recipient_id, namespace, by=by)
         submission = Submission(
-            incident=_incident(person.contact, sender),
+            incident=_incident(person.contact, sender, _BODY if policy is None else _BODY_OF_ALL_TIERS),
             recipients=(
                 Recipient(id=recipient_id, name=person.contact.name, addresses=tested, timezone=person.contact.timezone),
             ),
-            policy=Policy(name=_POLICY, tiers=(Tier(name=_POLICY, channels=tuple(tested)),)),
+            policy=steps,
         )
         with self._store.within(_SUBMIT_WITHIN_S) as deadline:
-            admitted, policy = admit(self._deps, submission, {})
-        notified = self._submissions.store(Submitted(admitted=admitted, policy=policy, namespace=namespace), deadline)
+            admitted, steps = admit(self._deps, submission, {})
+        notified = self._submissions.store(Submitted(admitted=admitted, policy=steps, namespace=namespace), deadline)
         if not notified.is_new:  # another process has just sent one
             raise TooManyTests(math.ceil(TEST_EVERY.total_seconds()))
         _log.info("app.test_sent", incident_id=notified.incident_id, recipient_id=recipient_id, channels=sorted(tested), by=by)
@@ -188,11 +213,17 @@ def _key(recipient_id: str) -> str:
     return key if len(key) <= MAX_KEY else f"test-{hashlib.sha256(recipient_id.encode()).hexdigest()}"
 
 
-def _incident(contact: Contact, sender: str) -> Incident:
+def _harmless(policy: Policy) -> Policy:
+    """Return a policy for a test, which is INFO, so that it alerts nobody: no tier is shut for that, and its rounds go on."""
+    tiers = tuple(replace(tier, shut_for=()) for tier in policy.tiers)
+    return replace(policy, name=_POLICY, tiers=tiers, repeat=policy.repeat and replace(policy.repeat, never_for=()))
+
+
+def _incident(contact: Contact, sender: str, body: str) -> Incident:
     return Incident(
         key=_key(contact.recipient_id),
         title=cut(f"Test for {contact.name}, sent by {sender}", MAX_TITLE),
-        body="This is a test, and nothing is wrong. Acknowledge it to show that it reached you.",
+        body=body,
         severity=Severity.INFO,
         source="notifyflow",
     )

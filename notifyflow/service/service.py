@@ -101,7 +101,7 @@ class Service:
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)
-        self.people = People(store, use_cases, self.rosters, self._submissions)
+        self.people = People(store, use_cases, self.rosters, self._submissions, policies)
         self.foresight = Foresight(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)

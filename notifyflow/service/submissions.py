@@ -45,7 +45,7 @@ def admit(
         InvalidPolicy: When only the policy is wrong.
     """
     try:
-        policy = _find_policy(submission.policy, policies, deps.channels)
+        policy = find_policy(submission.policy, policies, deps.channels)
     except InvalidPolicy as unknown:
         if faults := _faults(deps, submission, None, names, most_faults):
             raise InvalidIncident((*faults, *unknown.faults)) from None
@@ -53,7 +53,12 @@ def admit(
     return _admit(deps, submission, policy, names, most_faults), policy
 
 
-def _find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
+def find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
+    """Return a policy that was given by name or as a value.
+
+    Raises:
+        InvalidPolicy: When there is no such policy, or the value is faulty.
+    """
     if isinstance(policy, str):
         if policy not in policies:
             raise InvalidPolicy((unknown("policy", "policy", policy, policies),))

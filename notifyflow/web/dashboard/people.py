@@ -13,6 +13,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
 from notifyflow.core.people import MOST_UNREACHED, ROUNDS, Person, Standing, WayRecord, is_failing, standing
+from notifyflow.core.policy import INSISTENT
 from notifyflow.core.references import ById
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
@@ -131,10 +132,14 @@ def router(context: Context) -> APIRouter:
         form, people = form_of(request), context.service.people
         if "end" in form:
             return _end(context, visitor, request, recipient_id, form["end"])
+        is_whole = "whole" in form
+        if is_whole and visitor.recipient_id != recipient_id:
+            fault = "Only they can page themselves until they acknowledge. You can send a test."
+            return _page(context, visitor, request, recipient_id, fault=fault, status=403)
+        chosen = list(filter(None, (form.get("test"),)))
+        policy = INSISTENT.name if is_whole else None
         try:
-            people.test(
-                recipient_id, list(filter(None, (form.get("test"),))), visitor.namespaces, sender=visitor.name, by=visitor.by
-            )
+            people.test(recipient_id, chosen, visitor.namespaces, sender=visitor.name, by=visitor.by, policy=policy)
         except TooManyTests as error:
             return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=429)
         except (RecipientUnknown, InvalidIncident) as error:
@@ -156,6 +161,7 @@ def _page(
         "person": shown(person, context.channels, now),
         "test": last and tested(last, now, zone),
         "may_test": visitor.may(Role.RESPONDER),
+        "is_me": visitor.recipient_id == recipient_id,
         "fault": fault,
         "rounds": ROUNDS,
     }

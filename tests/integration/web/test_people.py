@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, 
 from notifyflow.core.pauses import Scope
 from notifyflow.core.policy import Policy, Tier
 from notifyflow.core.users import Role
+from notifyflow.errors import InvalidPolicy, RecipientUnknown
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.notify import notify
@@ -62,8 +64,10 @@ class System:
     def visit(self, role: Role = Role.RESPONDER, **user: Any) -> Visit:
         return visit(self.flow, role, application=self.application, **user)
 
-    def page(self, who: str = "ada", key: str = "db-1", namespace: str = "", **addresses: str) -> None:
-        recipient = a_recipient(who, **(addresses or {"email": ADDRESS}))
+    def page(
+        self, who: str = "ada", key: str = "db-1", namespace: str = "", *, quiet: str | None = None, **addresses: str
+    ) -> None:
+        recipient = replace(a_recipient(who, **(addresses or {"email": ADDRESS})), quiet=quiet)
         policy = Policy(name="at once", tiers=(Tier(name="all", channels=("email", "sms")),))
         notify(self.flow._deps, Incident(key=key, title="down"), [recipient], policy=policy, namespace=namespace)
 
@@ -74,6 +78,12 @@ class System:
         for claimed in claims.claimed:
             record_one(self.flow._deps, claimed, outcome)
         return [claimed.message.attempt_id for claimed in claims.claimed]
+
+    def pass_time(self, **span: float) -> None:
+        """Let time pass with sweeps that find nothing to do, then sweep."""
+        self.clock.pass_time(timedelta(**span))
+        self.flow._store.run(lambda ledger: ledger.stops.note_sweep(at=self.clock.now()))
+        sweep(self.flow._deps)
 
     def deliver(self, attempt_id: str) -> None:
         receipt = Receipt(
@@ -229,6 +239,44 @@ def test_a_second_test_within_a_minute_is_refused(system: System) -> None:
     assert "The last test was sent less than a minute ago. Send another one in 60 s." in refused.text
     system.clock.pass_time(timedelta(minutes=1))
     assert browser.send("/people/ada", test="").status_code == 303
+
+
+def test_people_page_themselves_through_all_tiers_until_they_acknowledge(system: System) -> None:
+    browser = system.visit(name="Ada", recipient_id="ada")
+    assert "Page me until I acknowledge" in browser.get("/people/ada").text
+    assert browser.send("/people/ada", whole="1").status_code == 303
+    assert browser.send("/people/ada", whole="1").status_code == 429
+    assert (len(system.send("email")), system.send("sms")) == (1, [])
+    system.pass_time(minutes=5)
+    assert len(system.send("sms", REFUSED)) == 1
+    for _ in range(3):
+        system.pass_time(minutes=15)
+        system.send("email", REFUSED)
+    status = system.flow.status("test-ada")
+    assert [each.facts.repetition for each in status.escalations] == [1, 2, 3]
+    assert [each.facts.critical_at for each in status.escalations] == [None] * 3
+    system.flow.acknowledge("test-ada", by="ada")
+    assert "They acknowledged it" in browser.get("/people/ada").text
+    assert system.flow.find("notifyflow/operations") is None
+
+
+def test_nobody_pages_another_person_until_they_acknowledge(system: System) -> None:
+    browser = system.visit(name="Ben", recipient_id="ben")
+    assert "Page me" not in browser.get("/people/ada").text
+    refused = browser.send("/people/ada", whole="1")
+    assert (refused.status_code, "Only they can page themselves" in refused.text) == (403, True)
+    assert system.flow.find("test-ada") is None
+
+
+def test_the_library_pages_a_person_as_a_test_in_their_quiet_hours_too(system: System) -> None:
+    system.page("dan", quiet="22:00-07:00")
+    system.flow.test_page("dan", by="dan", policy="default")
+    (escalation,) = system.flow.status("test-dan").escalations
+    assert (escalation.facts.policy.name, escalation.contact.quiet) == ("test", None)
+    with pytest.raises(InvalidPolicy):
+        system.flow.test_page("ada", by="ada", policy="unknown")
+    with pytest.raises(RecipientUnknown):
+        system.flow.test_page("nobody", by="ada")
 
 
 def test_who_has_no_address_is_not_tested(system: System) -> None:
