@@ -11,6 +11,7 @@ from notifyflow.core.forecast import Answers, Carrier, Expected, Hindrances, for
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outlook import Premise, What
 from notifyflow.core.policy import Policy
+from notifyflow.core.preferences import preferred
 from notifyflow.core.schemas import Document
 from notifyflow.core.tier_rules import DecisionContext
 
@@ -158,6 +159,7 @@ def between(earliest_s: float, latest_s: float) -> str:
 
 def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
     """Return a fresh escalation to somebody, which begins the forecast."""
+    policy = preferred(policy, contact, severity)
     return DecisionContext(
         escalation=EscalationFacts(
             id="", incident_id="", recipient_id=contact.recipient_id, round=1, severity=severity, policy=policy, started_at=_START

@@ -244,6 +244,8 @@ class Recipient(FileValue):
         addresses: Channel to address, for other channels; takes precedence over the fields above.
         timezone: IANA name; None for UTC.
         quiet: Quiet hours of every day in that time zone, such as ``22:00-07:00``: only CRITICAL pages in them. None for none.
+        channels: Severity to the channels that page them one after another, in this order; None leaves it to the policy. For
+            CRITICAL they only come sooner.
     """
 
     id: str
@@ -256,9 +258,14 @@ class Recipient(FileValue):
     addresses: Mapping[str, str] = FrozenDict()
     timezone: str | None = None
     quiet: str | None = None
+    channels: Mapping[str, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         freeze(self, "addresses")
+        if isinstance(self.channels, Mapping):
+            given: Mapping[str, Any] = self.channels
+            preferred = {severity: tuple(each) if isinstance(each, list) else each for severity, each in given.items()}
+            object.__setattr__(self, "channels", FrozenDict(preferred))
 
     @property
     def ways(self) -> Mapping[str, str]:
@@ -303,6 +310,7 @@ class Contact:
         addresses: Channel to normalised address; if empty, the escalation starts as EXHAUSTED.
         timezone: IANA name.
         quiet: The quiet hours of every day, as ``quiet.read_quiet`` reads them; None for none.
+        channels: Severity to the preferred channels, in order; None for no preference.
     """
 
     recipient_id: str
@@ -310,6 +318,7 @@ class Contact:
     addresses: Mapping[str, str]
     timezone: str = "UTC"
     quiet: str | None = None
+    channels: Mapping[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

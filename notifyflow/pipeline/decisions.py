@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from notifyflow.core import chain, lifecycle, quiet
+from notifyflow.core import chain, lifecycle, preferences, quiet
 from notifyflow.core import escalation as escalations
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
@@ -106,7 +106,7 @@ def start(
         recipient_id=contact.recipient_id,
         round=last_round + 1,
         severity=incident.severity,
-        policy=incident.policy,
+        policy=preferences.preferred(incident.policy, contact, incident.severity),
         started_at=tx.now,
         repetition=repetition,
     )

@@ -183,6 +183,17 @@ class CountsField(DocumentField):
         super().__init__(lambda counts: json.dumps(counts, separators=(",", ":")), _load_counts, **options)
 
 
+class PreferenceField(DocumentField):
+    """Severity to preferred channels: a JSON object of lists."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_texts, _load_preference, **options)
+
+
+def _load_preference(document: str) -> Mapping[str, tuple[str, ...]]:
+    return FrozenDict({severity: tuple(names) for severity, names in json.loads(document).items()})
+
+
 class LabelsField(DocumentField):
     """The labels of a figure: a mapping of text to text, of which there are few; what was read is remembered."""
 

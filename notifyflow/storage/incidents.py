@@ -236,7 +236,7 @@ class Contacts(Part):
         self._unit.unlocked.clear()
 
 
-_VALUES = ("name", "addresses", "timezone", "quiet")
+_VALUES = ("name", "addresses", "timezone", "quiet", "channels")
 
 
 def _values(contact: Contact) -> tuple[Any, ...]:

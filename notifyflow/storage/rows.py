@@ -34,7 +34,7 @@ _COLUMNS: Mapping[type, tuple[str, ...]] = {
     facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
 }
 _VALUES: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {facts: attrgetter(*columns) for facts, columns in _COLUMNS.items()}
-CONTACT = (ContactRow.recipient_id, ContactRow.name, ContactRow.addresses, ContactRow.timezone, ContactRow.quiet)
+CONTACT = tuple(getattr(ContactRow, name) for name in Contact.__dataclass_fields__)
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
 _CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
 _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}

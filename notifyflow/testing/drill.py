@@ -163,7 +163,9 @@ def _addresses(sandbox: Sandbox, number: int) -> Mapping[str, str]:
 def _moved(person: Contact, addresses: Mapping[str, str]) -> Recipient:
     """Return a person with addresses of the sandbox on the channels on which they have some."""
     known = {channel: address for channel, address in addresses.items() if channel in person.addresses}
-    return Recipient(id=person.recipient_id, name=person.name, addresses=known, timezone=person.timezone)
+    return Recipient(
+        id=person.recipient_id, name=person.name, addresses=known, timezone=person.timezone, channels=person.channels
+    )
 
 
 def _named(step: Later, moved: Mapping[str, Recipient]) -> tuple[Recipient | str, ...]:

@@ -46,6 +46,9 @@ class NewRecipient(RequestBody):
     addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
     timezone: str | None = Field(None, description="An IANA name; by default UTC.")
     quiet: str | None = Field(None, description="Quiet hours in that zone, such as `22:00-07:00`, in which only CRITICAL pages.")
+    channels: dict[str, list[str]] | None = Field(
+        None, description="Severity to the channels that page them one after another; for CRITICAL they only come sooner."
+    )
 
 
 class NewStep(RequestBody):

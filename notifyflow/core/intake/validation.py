@@ -9,6 +9,7 @@ from typing import get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
 from notifyflow.core.chain import Chain
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import add_new, either, unknown
 from notifyflow.core.model import DETAILS, Contact, Incident, Recipient, Severity
@@ -169,6 +170,7 @@ def _contact(where: str, recipient: Recipient, check: CheckAddress, channels: Se
         addresses=addresses,
         timezone=_timezone(f"{where}.timezone", recipient.timezone, faults),
         quiet=_quiet(f"{where}.quiet", recipient.quiet, faults),
+        channels=_channels(f"{where}.channels", recipient.channels, addresses, faults),
     )
 
 
@@ -209,6 +211,26 @@ def _quiet(where: str, written: str | None, faults: Faults) -> str | None:
         return None
 
 
+def _channels(
+    where: str, preferred: Mapping[str, tuple[str, ...]] | None, addresses: Collection[str], faults: Faults
+) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the preferred channels that have an address, by severity; None if there are none."""
+    found: dict[str, tuple[str, ...]] = {}
+    for severity, names in (preferred or {}).items():
+        if severity not in list(Severity):
+            faults.add(unknown(where, "severity", severity, list(Severity)))
+            continue
+        for name in names:
+            if name not in addresses:
+                remedy = "Give one, or leave the channel out; it is skipped"
+                faults.add(Fault(f"{where}.{severity}", f"there is no address for {text.quoted(name)}", remedy))
+        if usable := tuple(dict.fromkeys(name for name in names if name in addresses)):
+            found[severity] = usable
+        else:
+            faults.add(Fault(f"{where}.{severity}", "no channel is left", "Name one with an address; the policy's are used"))
+    return FrozenDict(found) or None
+
+
 @cache
 def _zones() -> frozenset[str]:
     """Return all time zones, read once: looking up an unknown one reads several files."""
@@ -236,8 +258,15 @@ def _type_faults(where: str, subject: object, kind: type) -> Iterator[Fault]:
             yield Fault(f"{where}{field}", what, "Give it as the reference says")
         elif isinstance(value, Mapping):
             for name, item in value.items():
-                if not isinstance(name, str) or not isinstance(item, str):
+                if field == "channels":
+                    yield from _list_faults(f"{where}{field}", name, item)
+                elif not isinstance(name, str) or not isinstance(item, str):
                     yield Fault(f"{where}{field}", f"{text.quoted(name)} is not text with text", "Put both in quotes")
+
+
+def _list_faults(where: str, name: object, items: object) -> Iterator[Fault]:
+    if not isinstance(name, str) or not isinstance(items, tuple) or not all(isinstance(each, str) for each in items):
+        yield Fault(where, f"{text.quoted(name)} is not text with a list of texts", "Give a list of channels")
 
 
 def id_faults(where: str, value: str) -> Iterator[Fault]:

@@ -24,6 +24,7 @@ from notifyflow.storage.migrations import (
     v0010_steps,
     v0011_feeds,
     v0012_quiet,
+    v0013_channels,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -39,6 +40,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0010_steps,
     v0011_feeds,
     v0012_quiet,
+    v0013_channels,
 )
 WANTED = len(MIGRATIONS)
 

@@ -27,6 +27,7 @@ from notifyflow.storage.fields import (
     OnForget,
     PlainTextField,
     PolicyField,
+    PreferenceField,
     SequenceField,
     TextsField,
     TransactionField,
@@ -87,6 +88,7 @@ class ContactRow(Table):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
     quiet = PlainTextField(null=True, forgotten_as=None)
+    channels = PreferenceField(null=True, forgotten_as=None)
 
 
 class StepRow(Table):
@@ -116,6 +118,7 @@ class StepContactRow(Table):
     addresses = TextsField(forgotten_as={})
     timezone = PlainTextField(forgotten_as="UTC")
     quiet = PlainTextField(null=True, forgotten_as=None)
+    channels = PreferenceField(null=True, forgotten_as=None)
 
 
 class EscalationRow(Table):

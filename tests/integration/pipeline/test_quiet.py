@@ -182,6 +182,19 @@ def test_a_repetition_brings_new_quiet_hours_for_open_incidents_too(driver: Driv
     assert set(driver.pages(key="db-2")) == {"email", "sms"}
 
 
+def test_preferred_channels_page_one_after_another(driver: Driver) -> None:
+    person = replace(a_recipient("ada", "email", "sms", "voice"), channels={"ERROR": ("voice", "email"), "CRITICAL": ("voice",)})
+    driver.notify(None, person, policy=replace(INSISTENT, repeat=None))
+    driver.deliver()
+    driver.pass_time(minutes=30)
+    assert [each.channel for each in driver.seen] == ["voice", "email"]
+    driver.notify(an_incident(severity=CRITICAL), person)
+    driver.deliver()
+    assert {each.channel for each in driver.seen[2:]} == {"voice", "email"}
+    driver.pass_time(minutes=10)
+    assert {each.channel for each in driver.seen[2:]} == {"voice", "email", "sms"}
+
+
 def test_recipients_without_quiet_hours_cost_no_statement_more(driver: Driver, counted: list[str]) -> None:
     for key in ("db-0", "db-1"):  # the provider's row is added for the first
         driver.notify(an_incident(key), a_recipient("ada", "email"))

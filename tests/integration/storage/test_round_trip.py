@@ -153,7 +153,15 @@ def test_content_and_contacts_come_back_in_order(store: Store) -> None:
         occurred_at=INSTANT,
     )
     people = [
-        Contact(recipient_id=each, name=each, addresses={"sms": "+1", "email": each}, timezone="Asia/Tokyo") for each in "cab"
+        Contact(
+            recipient_id=each,
+            name=each,
+            addresses={"sms": "+1", "email": each},
+            timezone="Asia/Tokyo",
+            quiet="22:00-07:00",
+            channels={"ERROR": ("sms", "email")},
+        )
+        for each in "cab"
     ]
     store.run(lambda ledger: ledger.incidents.add(incident(), Incident(key="db-1", title="before")))
     store.run(lambda ledger: ledger.incidents.set_content("i", content))

@@ -94,6 +94,27 @@ def test_quiet_hours_that_cannot_be_read_are_left_out() -> None:
     ]
 
 
+def test_preferred_channels_need_an_address_and_a_severity() -> None:
+    wishes = {"ERROR": ["sms", "slack", "sms"], "WARNING": ("slack",), "INFO": [], "URGENT": ["sms"]}
+    result = admitted(replace(ADA, channels=wishes), Recipient(id="ben", email="ben@example.com", channels={"INFO": ("slack",)}))
+    assert [contact.channels for contact in result.contacts] == [{"ERROR": ("sms",)}, None]
+    assert [str(fault) for fault in result.faults] == [
+        "recipients[0].channels.ERROR: there is no address for 'slack'. Give one, or leave the channel out; it is skipped.",
+        "recipients[0].channels.WARNING: there is no address for 'slack'. Give one, or leave the channel out; it is skipped.",
+        "recipients[0].channels.WARNING: no channel is left. Name one with an address; the policy's are used.",
+        "recipients[0].channels.INFO: no channel is left. Name one with an address; the policy's are used.",
+        "recipients[0].channels: 'URGENT' is not a known severity. Use one of CRITICAL, ERROR, WARNING, INFO.",
+        "recipients[1].channels.INFO: there is no address for 'slack'. Give one, or leave the channel out; it is skipped.",
+        "recipients[1].channels.INFO: no channel is left. Name one with an address; the policy's are used.",
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"ERROR": "sms"}, {"ERROR": (1,)}, {1: ("sms",)}])
+def test_preferred_channels_of_another_form_are_a_fault(wrong: object) -> None:
+    result = admitted(ADA, Recipient(id="ben", email="ben@example.com", channels=wrong))  # type: ignore[arg-type]
+    assert [fault.where for fault in result.faults] == ["recipients[1].channels"]
+
+
 def test_strictness_refuses_the_whole_for_one_fault() -> None:
     assert refusal(ADA, Recipient(id="bob", email="bad"), is_strict=True) == ["recipients[1].email"]
     assert admitted(ADA, is_strict=True).faults == ()
