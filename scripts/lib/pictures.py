@@ -32,7 +32,7 @@ IN_DOCS = {
     "web acknowledge": "acknowledge",
     "web acknowledged": "acknowledged",
 }
-WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident"}
+WIDE_IN_DOCS = {"dashboard incidents": "incidents", "dashboard incident": "incident", "dashboard oncall": "oncall"}
 EVERYWHERE = Policy(name="everywhere", tiers=(Tier(name="all", channels=("email", "slack", "teams", "push", "sms", "voice")),))
 
 
