@@ -106,7 +106,8 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
         people |= {each.recipient_id: each for each in whom(tx, incident, new[0].to)}
     else:
         plan(tx, incident, admitted.chain)
-    _page(tx, incident, list(people.values()), everybody=not before.pass_number)
+    is_going_on = before.state is IncidentState.OPEN or not before.pass_number  # nobody took over from those paged so far
+    _page(tx, incident, list(people.values()), everybody=is_going_on)
     begin(tx, incident, list(people))
 
 

@@ -253,6 +253,16 @@ def test_a_higher_severity_after_an_acknowledgement_begins_a_new_pass(driver: Dr
     assert paged(driver)[3:] == [("ben", 22 * MINUTE)]
 
 
+def test_a_higher_severity_after_the_end_of_a_chain_pages_everybody_again(watched: Driver) -> None:
+    watched.notify(None, ADA, then=THEN)
+    watched.pass_time(minutes=46)
+    assert (told(watched), states(watched.status())) == (1, [STARTED, STARTED, STARTED, PASSED])
+    watched.notify(CRITICAL, ADA)
+    assert {who for who, at in paged(watched) if at == 46 * MINUTE} == {"ada", "ben", "cy"}
+    watched.pass_time(minutes=11)
+    assert (told(watched), states(watched.status())) == (2, [STARTED, PASSED, PASSED, PASSED])
+
+
 def test_a_higher_severity_brings_its_own_chain(driver: Driver) -> None:
     driver.notify(None, ADA)
     driver.deliver()
