@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from peewee import Select
 
-from notifyflow.core import forecast, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core import escalation, forecast, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
@@ -24,7 +24,7 @@ from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
-from notifyflow.pipeline import callback_paths, eligibility, operations, outages, use_case
+from notifyflow.pipeline import callback_paths, eligibility, operations, outages, steps, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
@@ -40,7 +40,9 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
 from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.outbox import Outbox
+from notifyflow.storage.roster import RosterReads
 from notifyflow.storage.rows import MODELS
+from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Work
 from tests.simulation.calm import simulate_calm
@@ -49,6 +51,7 @@ from tests.simulation.scenario import RunResult, Variant, simulate
 
 _NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
 _NO_NUMBER = (",\n        UNIQUE (notification_id, number)", "")
+_NO_ROUND = (",\n        UNIQUE (incident_id, recipient_id, round)", "")
 _NO_TIER = ("UNIQUE (escalation_id, tier, channel),", "")
 
 
@@ -75,6 +78,14 @@ class BlindToNeighbours(Overriding, Notifications):
         own = next(reversed(self._unit._changed), None)
         kept = {each.id: self._unit._kept[NotificationFacts, each.id] for each in now}
         return tuple(each if (NotificationFacts, each.id) == own else kept[each.id].stored or each for each in now)
+
+
+class UnlockedIncidents(Overriding, Incidents):
+    """Locks nothing in a transaction about one incident that is not of operations."""
+
+    def lock(self, row_id: str) -> IncidentFacts:
+        cast(UnguardedStep, self._unit).locks_nothing = not self.get(row_id).is_operations
+        return super().lock(row_id)
 
 
 class NoReceiptSweep(Overriding, Inbox):
@@ -171,6 +182,16 @@ class UnguardedClaim(Unguarded):
 
     def locked(self, query: Select, *, skips_locked: bool = False) -> Select:
         return query if skips_locked else super().locked(query)
+
+
+class UnguardedStep(Unguarded):
+    locks_nothing = False
+
+    def locked(self, query: Select, *, skips_locked: bool = False) -> Select:
+        return query if self.locks_nothing else super().locked(query, skips_locked=skips_locked)
+
+    def _is_unguarded(self, after: Any) -> bool:
+        return isinstance(after, StepFacts | IncidentFacts | EscalationFacts)
 
 
 class UnguardedEscalation(Unguarded):
@@ -292,6 +313,25 @@ def _mute_what_seems_broken(tx: Transaction, context: DecisionContext, contact: 
     return replace(context, notifications=tuple(map(silenced, context.notifications)))
 
 
+def _duty_at_display(reads: StepReads, incident_ids: Collection[str]) -> Mapping[str, tuple[StepFacts, ...]]:
+    """Say that the people of a step are those who are on duty by the roster of now."""
+    roster = RosterReads(reads._source).current()
+
+    def shown(step: StepFacts) -> StepFacts:
+        people = roster.people(step.to, step.started_at).recipients if step.started_at else ()
+        return replace(step, duty=tuple(each.id for each in people) if step.number > 1 and people else step.duty)
+
+    return {incident_id: tuple(map(shown, found)) for incident_id, found in _steps_of(reads, incident_ids).items()}
+
+
+def _alert_beside_the_chain(subject: Any, **named: Any) -> None:
+    """Alert operations of each failure, as if there were no chain that does so at its end."""
+    incident = subject.context.incident
+    subject.context = replace(subject.context, incident=replace(incident, pass_number=0))
+    _alert(subject, **named)
+    subject.context = replace(subject.context, incident=incident)
+
+
 def _nothing_behind_a_shut_tier(context: DecisionContext) -> Tier | None:
     """Return no tier behind the first one that is shut."""
     escalation = context.escalation
@@ -358,6 +398,7 @@ def _foresee_no_call(fresh: DecisionContext, carriers: Mapping[str, Carrier]) ->
 
 _due, _of_timers, _forecast = outlook._due, outlook._of_timers, forecast.forecast
 _page_or_wait = operations._page_or_wait
+_steps_of, _alert = StepReads.of, escalation._Subject._alert
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
 _inform, _quiet_until = outages.inform, quiet.quiet_until
 _lead, _handle_all = Gathering._lead, SetUseCase._handle_all
@@ -516,6 +557,16 @@ MUTANTS = (
         "notices alone that ring the phone",
         swap=lambda: swapped(operations, "severity_of_round", lambda *given, **named: Severity.CRITICAL),
         known=2,
+    ),
+    Mutant("a step that ignores the outcome", swap=lambda: swapped(steps, "settle", lambda tx: None), known=4),
+    Mutant(
+        "a step that two sweepers start",
+        Variant(unit=UnguardedStep, parts=(UnlockedIncidents,), without=(_NO_ROUND,)),
+        known=58,
+    ),
+    Mutant("duty that is read when it is shown", swap=lambda: swapped(StepReads, "of", _duty_at_display), known=5),
+    Mutant(
+        "a pass that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
     ),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=3),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
