@@ -39,6 +39,7 @@ nitpick_ignore = [
         "collections.abc.Mapping",
         "collections.abc.Sequence",
         "datetime.datetime",
+        "datetime.time",
         "datetime.timedelta",
         "enum.StrEnum",
         "pathlib.Path",
