@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,18 +12,18 @@ import notifyflow
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, audiences, policy_of
-from notifyflow.cli.expected import chain_of
 from notifyflow.cli.options import flag
 from notifyflow.core import diagram as diagrams
-from notifyflow.core import diagram_svg, ladder_picture
 from notifyflow.core.diagram import View
 from notifyflow.core.intake.forms import unknown
-from notifyflow.core.ladder_picture import Ladder
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Policy
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
+
+if TYPE_CHECKING:
+    from notifyflow.core.ladder_picture import Ladder
 
 app = typer.Typer()
 db = typer.Typer(name="db", help="Manage the database.", no_args_is_help=True)
@@ -50,6 +50,8 @@ def diagram(
     ] = View.SIMPLE,
 ) -> None:
     """Print the state machines as diagrams."""
+    from notifyflow.core import diagram_svg, ladder_picture
+
     unrolled = None if policy is None else _policy(policy)
     ladder = _chain(labels) if labels else ladder_picture.of_policy(unrolled) if unrolled and view is View.SIMPLE else None
     drawn = [ladder_picture.outline(ladder)] if ladder else [diagrams.unroll(unrolled)] if unrolled else diagrams.drawings(view)
@@ -67,9 +69,11 @@ def diagram(
     typer.echo(text, nl=not text.endswith("\n"))
 
 
-def _chain(labels: Sequence[str]) -> Ladder:
+def _chain(labels: Sequence[str]) -> "Ladder":
     """Return the chain of the route that an alert with these labels takes."""
     from notifyflow.app import configuration
+    from notifyflow.cli.expected import chain_of
+    from notifyflow.core import ladder_picture
 
     settings = Settings()
     channels = load(settings)

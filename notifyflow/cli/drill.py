@@ -12,10 +12,8 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
 from notifyflow.cli.exits import Exit
-from notifyflow.cli.expected import chain_of
 from notifyflow.cli.options import AsJson
 from notifyflow.core.chain import OPERATIONS
-from notifyflow.core.drill_document import DrillDocument
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
 from notifyflow.errors import InvalidInput
@@ -24,6 +22,7 @@ from notifyflow.settings import Settings
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
     from notifyflow.core.chain_forecast import ExpectedChain
+    from notifyflow.core.drill_document import DrillDocument
     from notifyflow.core.intake.directory import Route
     from notifyflow.core.model import Contact
     from notifyflow.testing.drill import Later
@@ -48,6 +47,8 @@ def drill(
 ) -> None:
     """Rehearse an incident on a virtual clock while providers fail: is everybody reached, or operations told? Nothing is sent."""
     from notifyflow.app import configuration
+    from notifyflow.cli.expected import chain_of
+    from notifyflow.core.drill_document import DrillDocument
     from notifyflow.testing.drill import Rehearsal
 
     settings = Settings()
@@ -99,7 +100,7 @@ def _check_names(names: Collection[str], channels: "Mapping[str, Channel]") -> N
         raise InvalidInput(faults)
 
 
-def _show(document: DrillDocument, *, as_json: bool) -> None:
+def _show(document: "DrillDocument", *, as_json: bool) -> None:
     if as_json:
         screen.print_json(document)
         return

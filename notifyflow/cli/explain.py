@@ -19,11 +19,7 @@ from notifyflow.cli.audience import (
     audiences,
     policy_of,
 )
-from notifyflow.cli.expected import calling_of, carriers_of, chain_of
 from notifyflow.cli.options import AsJson
-from notifyflow.core.chain_document import ExpectedChainDocument
-from notifyflow.core.forecast import Hindrances
-from notifyflow.core.forecast_document import NOTHING, ForecastDocument
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StorageError
@@ -31,6 +27,8 @@ from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
+    from notifyflow.core.forecast import Hindrances
+    from notifyflow.core.forecast_document import ForecastDocument
 
 app = typer.Typer()
 
@@ -46,6 +44,8 @@ def explain(
 ) -> None:
     """Show what a policy or a chain would do: who is paged how and when, and what cannot happen; nothing is sent."""
     from notifyflow.app import configuration
+    from notifyflow.cli.expected import chain_of
+    from notifyflow.core.chain_document import ExpectedChainDocument
 
     settings = Settings()
     channels = load(settings)
@@ -72,7 +72,10 @@ def _documents(
     severity: Severity,
     *,
     is_in_chain: bool,
-) -> list[ForecastDocument]:
+) -> "list[ForecastDocument]":
+    from notifyflow.cli.expected import calling_of, carriers_of
+    from notifyflow.core.forecast_document import NOTHING, ForecastDocument
+
     hindrances = _hindrances(settings, channels, contacts)
     carriers, calling = carriers_of(channels), calling_of(channels)
     has_links = bool(settings.public_url and settings.secret_key)
@@ -91,8 +94,10 @@ def _documents(
     ]
 
 
-def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> Mapping[str, Hindrances]:
+def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> "Mapping[str, Hindrances]":
     """Return what stands in the way of messages to each recipient, from the database, if there is one."""
+    from notifyflow.core.forecast import Hindrances
+
     if not is_there(settings.database_url.get_secret_value()):
         return {}
     try:

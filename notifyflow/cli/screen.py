@@ -20,8 +20,8 @@ QUARANTINED = (
     "This incident is quarantined since the database was adopted: nothing is sent for it until you run `notifyflow db adopt` "
     "with `--release`, which lets it continue, or `--resolve`, which ends it."
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def plain(text: str) -> str:

@@ -8,7 +8,6 @@ import threading
 from datetime import timedelta
 
 from notifyflow.channels.calendars import CalendarClient, Fetched
-from notifyflow.core.intake.calendars import read_calendar
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Schedule
 from notifyflow.engine.reporter import place
@@ -98,6 +97,8 @@ class CalendarPoller:
             self._note_fault(claimed, _UNUSABLE)
 
     def _store(self, schedule: Schedule, claimed: StoredCalendar, fetched: Fetched, roster: Roster) -> None:
+        from notifyflow.core.intake.calendars import read_calendar  # few have a calendar
+
         found = read_calendar(fetched.document, schedule, roster.directory.recipients, now=self._deps.clock.now())
         self._use_cases.run(
             calendars.put,

@@ -53,7 +53,8 @@ def _table(arena: Arena, name: str) -> rows.Table:
         f" WHERE table_name = '{name}' AND is_identity = 'NO' AND column_default IS NULL ORDER BY ordinal_position"
     )
     columns = [column for column, _ in found]
-    written = arena.query(f"SELECT {', '.join(columns)} FROM {name}")
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    written = arena.query(f"SELECT {quoted} FROM {name}")
     return rows.Table(name=name, columns=columns, types=[kind for _, kind in found], rows=written)
 
 
