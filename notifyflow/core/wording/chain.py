@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from notifyflow.core.chain_outlook import Because, NextStep, current
 from notifyflow.core.facts import StepFacts
@@ -164,6 +165,8 @@ def begun(why: Because, *, after: timedelta, before: str) -> str:
             return f"all ways to {before} have failed"
         case Because.PASSED:
             return "the step before paged nobody"
+        case _:
+            assert_never(why)
 
 
 def span(after: timedelta) -> str:

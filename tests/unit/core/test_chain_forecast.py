@@ -90,6 +90,8 @@ def test_a_step_waits_its_time_where_not_every_way_can_fail_before() -> None:
         begins_at=MONDAY,
     )
     assert found.steps[1].soonest == found.steps[1].after == timedelta(minutes=10)
+    document = ExpectedChainDocument.of_chain(found, slow, Severity.CRITICAL)
+    assert list(document.lines("team=orders"))[2].startswith("  2. after 10 m: nobody")
 
 
 def test_what_cannot_happen_is_warned_of() -> None:
