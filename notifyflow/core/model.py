@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
+from notifyflow.core.file_value import FileValue
 from notifyflow.core.frozen import FrozenDict, freeze
 from notifyflow.errors import Fault
 
@@ -169,29 +170,6 @@ class Condition(StrEnum):
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
     REFUSING = "refusing"
-
-
-class FileValue:
-    """A value that incident files hold."""
-
-    __slots__ = ()
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, object]) -> Self:
-        """Read it from the fields that it has in an incident file, as JSON has them.
-
-        Raises:
-            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
-        """
-        from notifyflow.core.intake.documents import read_fields  # it reads these values
-
-        return read_fields(cls, fields)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields that it has in an incident file, as JSON can hold them; those that are not set are left out."""
-        from notifyflow.core.intake.documents import write_fields
-
-        return write_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

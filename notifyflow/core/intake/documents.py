@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import Any, TypeVar
 
+from notifyflow.core.file_value import FileValue
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import (
     DURATION,
@@ -26,7 +27,7 @@ from notifyflow.core.intake.forms import (
     unknown,
 )
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import FileValue, Incident, Recipient, Step
+from notifyflow.core.model import Incident, Recipient, Step
 from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
