@@ -69,7 +69,7 @@ class Roster:
         return schedules.on_duty(schedule, at, overrides=self._overrides(schedule), calendar=self.calendars.get(schedule.name))
 
     def shifts(self, schedule: Schedule, *, begin: datetime, end: datetime) -> Iterator[Shift]:
-        """Yield the consecutive shifts of a schedule that overlap a period, also those of nobody."""
+        """Yield the consecutive shifts of a schedule that overlap a period, those without anybody on duty included."""
         calendar = self.calendars.get(schedule.name)
         return schedules.shifts(schedule, begin=begin, end=end, overrides=self._overrides(schedule), calendar=calendar)
 

@@ -163,7 +163,7 @@ class Calendar:
 def shifts(
     schedule: Schedule, *, begin: datetime, end: datetime, overrides: Iterable[Override] = (), calendar: Calendar | None = None
 ) -> Iterator[Shift]:
-    """Yield the consecutive shifts that overlap a period, also those of nobody.
+    """Yield the consecutive shifts that overlap a period, those without anybody on duty included.
 
     The first may have begun before ``begin``, and the last may end after ``end``.
     """

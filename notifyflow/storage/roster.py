@@ -127,7 +127,7 @@ class RosterReads(Reader):
 
 
 class StoredRoster(RosterReads, Part):
-    """The roster; whoever changes it locks it first, and before anything else."""
+    """The roster; a transaction that changes it locks it first, before anything else."""
 
     def lock(self) -> StoredDirectory:
         """Lock the roster, and return which directory is stored."""

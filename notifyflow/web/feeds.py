@@ -1,4 +1,4 @@
-"""The feeds of calendars: whoever knows the secret address of one reads it without a login, as calendar programs do."""
+"""The feeds of calendars: a secret address each, which calendar programs read without a login."""
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response

@@ -127,7 +127,7 @@ def schedule_codec(name: str) -> Codec[Schedule]:
 
 
 def no_schedule(name: str, **fields: Any) -> Schedule:
-    """Return a schedule of nobody, or one with these fields."""
+    """Return a schedule with these fields, or without them one in which nobody is on duty."""
     return Schedule(name=name, **{"timezone": "UTC", **fields})
 
 

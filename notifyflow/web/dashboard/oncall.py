@@ -63,7 +63,7 @@ class Change:
     Attributes:
         id: Its id.
         people: Who is on duty.
-        instead_of: Whose duty it is otherwise; empty for whoever has it.
+        instead_of: Whose duty it is otherwise; empty if that is everybody on duty.
         begins: When it begins, in the schedule's zone.
         ends: When it ends.
         by: Who made it.

@@ -163,7 +163,7 @@ def test_a_responder_takes_the_duty_until_a_time_in_the_zone_of_the_schedule(sys
     page = browser.get("/oncall").text
     said = words(page)
     assert "Ada &lt;b&gt; until Wed 25 Nov 18:00 CET (17:00 UTC), by an override" in said
-    assert "Ada &lt;b&gt; instead of whoever is on duty, from Wed 25 Nov 04:00 CET" in said
+    assert "Ada &lt;b&gt; instead of all on duty, from Wed 25 Nov 04:00 CET" in said
     assert "⇄ override" in said
 
 
@@ -216,7 +216,7 @@ def test_a_viewer_only_looks(system: System) -> None:
     system.visit().send("/oncall", schedule="primary", who="ada", until="2026-11-25T18:00")
     viewer = system.visit(Role.VIEWER)
     page = viewer.get("/oncall").text
-    assert "instead of whoever is on duty" in words(page)
+    assert "instead of all on duty" in words(page)
     assert "<form" not in page.partition("<main")[2]
     assert viewer.send("/oncall", schedule="primary", who="ben", until="2026-11-25T18:00").status_code == 403
 
