@@ -79,7 +79,7 @@ def next_(schedule: AnySchedule = None, as_json: AsJson = False) -> None:
     for each in found:
         zone = _zone(each.schedule.timezone)
         begins = "" if each.next is None else _time(each.next.begins_at, zone)
-        table.add_row(_name(each), _people(each.next) if each.next else Text("nobody else", style="dim"), begins)
+        table.add_row(_name(each), _people(each, each.next) if each.next else Text("nobody else", style="dim"), begins)
     _print(table, found)
 
 
@@ -198,7 +198,7 @@ def _show_duties(found: Sequence[Duty]) -> None:
     for each in found:
         zone = _zone(each.schedule.timezone)
         until = "" if each.next is None else _time(each.next.begins_at, zone)
-        table.add_row(_name(each), _people(each.on_duty), until, _people(each.next) if each.next else "")
+        table.add_row(_name(each), _people(each, each.on_duty), until, _people(each, each.next) if each.next else "")
     _print(table, found)
 
 
@@ -208,7 +208,7 @@ def _show_shifts(duty: Duty) -> None:
     for each in duty.shifts:
         ends = "" if each.ends_at >= LATEST else _time(each.ends_at, zone)
         table.add_row(
-            _time(max(each.begins_at, duty.at), zone), ends, _people(each), "override" if each.why is Why.OVERRIDE else ""
+            _time(max(each.begins_at, duty.at), zone), ends, _people(duty, each), "override" if each.why is Why.OVERRIDE else ""
         )
     screen.out.print()
     screen.out.print(table)
@@ -245,8 +245,10 @@ def _name(duty: Duty) -> Text:
     return Text(screen.plain(MARK + duty.schedule.name))
 
 
-def _people(shift: Shift) -> Text:
-    return Text(screen.plain(listed(shift.people))) if shift.people else Text("nobody", style="bold red")
+def _people(duty: Duty, shift: Shift) -> Text:
+    if shift.people:
+        return Text(screen.plain(listed(shift.people)))
+    return Text("nobody", style="dim" if duty.schedule.may_have_gaps else "bold red")
 
 
 def _zone(name: str) -> tzinfo:

@@ -96,18 +96,19 @@ def foresee(
 
 
 def gaps(findings: Iterable[Finding], schedules: Iterable[str]) -> Mapping[str, int]:
-    """Return how many times nobody is on duty in each schedule."""
+    """Return how many times nobody is on duty in each schedule; 0 for one that may have gaps."""
     counts = {each.where.removeprefix("schedules."): each.count for each in findings if each.kind is FindingKind.GAP}
     return {name: counts.get(name, 0) for name in schedules}
 
 
 def _gaps(schedule: Schedule, shifts: Sequence[Shift], now: datetime) -> Iterator[Finding]:
-    if gaps := _when(shifts, lambda shift: not shift.people, now):
+    gaps = () if schedule.may_have_gaps else _when(shifts, lambda shift: not shift.people, now)
+    if gaps:
         yield Finding(
             kind=FindingKind.GAP,
             where=f"schedules.{schedule.name}",
             what=f"nobody is on duty {_words(gaps, schedule, now)}",
-            remedy="Add a layer before the others, or see that a later step of its chains reaches somebody",
+            remedy="Add a layer before the others, or write `may_have_gaps = true` into the schedule if it is meant",
             begins_at=gaps[0][0],
             ends_at=gaps[0][1],
             count=len(gaps),

@@ -21,7 +21,7 @@ class Measures:
         oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
         circuits: The circuit of each provider that was ever used, by channel and name.
         unreachable: How many people on the routes of the directory cannot be reached.
-        gaps: Schedule to how many times within 30 days nobody is on duty.
+        gaps: Schedule to how many times within 30 days nobody is on duty; 0 for one that may have gaps.
         unreachable_on_duty: How many people who are on duty within 30 days cannot be reached.
     """
 

@@ -86,12 +86,14 @@ class Schedule:
         timezone: IANA name.
         layers: The layers; empty if a calendar counts.
         ical: The URL of an iCalendar file; None for layers.
+        may_have_gaps: Whether it is meant that nobody is on duty at some times.
     """
 
     name: str
     timezone: str
     layers: tuple[Layer, ...] = ()
     ical: str | None = None
+    may_have_gaps: bool = False
 
 
 class Why(StrEnum):

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from notifyflow.core.hours import EARLIEST, LATEST, Hours
-from notifyflow.core.intake.forms import TEXT, Codec, Node, listed, record, unknown
+from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, listed, record, unknown
 from notifyflow.core.intake.validation import MAX_URL, is_time_zone, is_web_address, length_faults
 from notifyflow.core.schedules import Every, Layer, Schedule, Unit
 from notifyflow.core.wording import text
@@ -108,6 +108,7 @@ _SCHEDULE: Mapping[str, Codec[Any]] = {
     "timezone": TEXT,
     "layers": listed(record(_layer, _LAYER, stand_ins=_STAND_INS), stand_in=_NO_LAYER),
     "ical": TEXT,
+    "may_have_gaps": FLAG,
 }
 
 

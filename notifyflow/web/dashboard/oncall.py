@@ -84,6 +84,7 @@ class Rota:
     Attributes:
         name: Its name, without ``@``.
         zone: Its time zone.
+        may_have_gaps: Whether it is meant that nobody is on duty at some times.
         now: The duty now.
         next: The duty after it; None if nothing changes in the time that the calendar shows.
         weeks: The days of its calendar, by week; empty if only the others' are shown.
@@ -92,6 +93,7 @@ class Rota:
 
     name: str
     zone: str
+    may_have_gaps: bool
     now: Held
     next: Held | None
     weeks: tuple[tuple[Day, ...], ...]
@@ -224,6 +226,7 @@ def rota(roster: Roster, schedule: Schedule, now: datetime, *, is_drawn: bool) -
     return Rota(
         name=schedule.name,
         zone=schedule.timezone,
+        may_have_gaps=schedule.may_have_gaps,
         now=_held(roster, current, zone, span.ends_at),
         next=_held(roster, later[0], zone, span.ends_at) if later else None,
         weeks=weeks(shifts, span, roster.name_of) if is_drawn else (),

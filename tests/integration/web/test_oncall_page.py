@@ -101,8 +101,16 @@ def test_what_will_go_wrong_stands_on_top_and_on_the_page_health(system: System)
     assert said.index("schedules.office") < said.index("@primary")
     health = words(browser.get("/health").text)
     assert "✕ Duty" in health
-    system.write(PEOPLE + '[default]\nto = ["ada"]\n')
-    assert "✓ Duty 0" in words(browser.get("/health").text)
+
+
+def test_a_gap_that_is_meant_is_nothing_that_goes_wrong(system: System) -> None:
+    rest = DIRECTORY.partition("[schedules.office]\n")[2].replace('"cy"', '"ben"')
+    system.write(f"{PEOPLE}[schedules.office]\nmay_have_gaps = true\n{rest}".replace("@primary", "ada"))
+    browser = system.visit(Role.VIEWER)
+    said = words(browser.get("/oncall").text)
+    assert "@office America/New_York – nobody until Wed 25 Nov 09:00 EST" in said
+    assert "today – nobody 09:00 Ada &lt;b&gt; and Ben 17:00 – nobody" in said
+    assert "schedules.office nobody is on duty" not in said
 
 
 def test_the_calendar_has_the_days_of_its_own_zone(system: System) -> None:

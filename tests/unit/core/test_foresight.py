@@ -52,7 +52,7 @@ def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
     office = found["schedules.office"]
     assert str(office.fault) == (
         "schedules.office: nobody is on duty from Mon 7 Dec 18:00 CET to Tue 8 Dec 09:00 CET, and 21 more times. "
-        "Add a layer before the others, or see that a later step of its chains reaches somebody."
+        "Add a layer before the others, or write `may_have_gaps = true` into the schedule if it is meant."
     )
     assert (office.begins_at, office.ends_at, office.count) == (
         datetime(2026, 12, 7, 17, tzinfo=UTC),
@@ -61,6 +61,15 @@ def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
     )
     assert not office.is_fault
     assert found["schedules.late"].what == "nobody is on duty from Mon 7 Dec 10:00 UTC on"
+
+
+def test_gaps_that_are_meant_are_no_finding_but_a_chain_that_ends_in_one_is():
+    document = DOCUMENT.format(default='to = ["@office"]')
+    meant = document.replace("[schedules.office]", "[schedules.office]\nmay_have_gaps = true")
+    found = foresee(Roster(directory=read_directory(meant, SHIPPED)), WAYS, SHIPPED, now=NOW)
+    assert "schedules.office" not in [each.where for each in found]
+    assert gaps(found, ["office", "nights"])["office"] == 0
+    assert [each.kind for each in found if each.where == "default"] == [FindingKind.NOBODY_REACHED]
 
 
 def test_people_on_duty_who_cannot_be_reached_are_named_with_their_times():
