@@ -1,7 +1,7 @@
 """Whom a command is about before the incident: a recipient of the directory, the route of an alert, a file, or every route."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,16 +121,20 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
     return policies[name]
 
 
-def _roster(settings: Settings, directory: Directory) -> Roster:
-    """Return a directory with the overrides and calendars of the database, if there is one."""
+def stored_roster(settings: Settings, directory: Directory) -> Roster | None:
+    """Return a directory with the overrides and calendars of the database; None if there is none, or none that answers."""
     if not is_there(settings.database_url.get_secret_value()):
-        return Roster(directory=directory)
+        return None
     try:
         with notifyflow.NotifyFlow(settings.model_copy(update={"directory": None})) as flow:
-            return replace(flow.oncall.roster(), directory=directory)
+            return flow.oncall.roster().of_file(directory)
     except StorageError as error:
         screen.warn(f"Overrides and calendars are not considered: {error}")
-        return Roster(directory=directory)
+        return None
+
+
+def _roster(settings: Settings, directory: Directory) -> Roster:
+    return stored_roster(settings, directory) or Roster(directory=directory)
 
 
 def _of_route(roster: Roster, route: Route, name: str) -> Audience:

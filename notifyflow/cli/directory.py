@@ -10,6 +10,7 @@ from rich.text import Text
 
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
+from notifyflow.cli.audience import stored_roster
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
 from notifyflow.core.foresight import foresee
@@ -31,22 +32,28 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check the directory; list everything that is wrong and everyone who could not be reached; exit 0 if there is nothing."""
-    found = _reach(file)
+    settings = Settings()
+    found, policies = _reach(settings, file)
+    has_duty = found.is_usable and bool(found.directory.schedules)
+    roster = stored_roster(settings, found.directory) if has_duty else None
+    if found.is_usable:
+        found = _foreseen(found, roster or Roster(directory=found.directory), policies)
     if as_json:
         recipients = {each: list(ways) for each, ways in found.ways.items()}
         faults = [FaultDocument.of(each) for each in found.faults]
         warnings = [FaultDocument.of(each) for each in found.warnings]
-        screen.print_json({"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings})
+        document = {"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings}
+        screen.print_json({**document, "uses_database": roster is not None})
     else:
-        _show(found)
+        rows = "are those of the database" if roster else "are not considered: no database was read"
+        _show(found, f"Overrides and calendars {rows}." if has_duty else "")
     if found.faults:
         raise typer.Exit(Exit.FAILED if found.is_usable else Exit.BAD_INPUT)
 
 
-def _reach(file: Path | None) -> Reach:
+def _reach(settings: Settings, file: Path | None) -> tuple[Reach, Mapping[str, Policy]]:
     from notifyflow.app import configuration
 
-    settings = Settings()
     channels = load(settings)
     policies = configuration.read(settings, channels).policies
     path = file or settings.directory
@@ -60,14 +67,14 @@ def _reach(file: Path | None) -> Reach:
         policies,
         warn=lambda channel, address: channels[channel].warning(address),
     )
-    return _foreseen(found, policies) if found.is_usable else found
+    return found, policies
 
 
-def _foreseen(found: Reach, policies: Mapping[str, Policy]) -> Reach:
-    """Add what can be foreseen to go wrong; the file alone says nothing of overrides and calendars."""
+def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:
+    """Add what can be foreseen to go wrong."""
     from notifyflow.app.clock_and_ids import system_now
 
-    findings = foresee(Roster(directory=found.directory), found.ways, policies, now=system_now())
+    findings = foresee(roster, found.people, policies, now=system_now())
     return replace(
         found,
         faults=(*found.faults, *(each.fault for each in findings if each.is_fault)),
@@ -75,11 +82,13 @@ def _foreseen(found: Reach, policies: Mapping[str, Policy]) -> Reach:
     )
 
 
-def _show(found: Reach) -> None:
+def _show(found: Reach, source: str) -> None:
     for recipient, ways in found.ways.items():
         mark, state = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
         screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {state}"))
     show_paging(found.paging)
+    if source:
+        screen.out.print(Text(f"· {source}"), soft_wrap=True)
     for warning in found.warnings:
         screen.out.print(Text.assemble(("! ", "yellow"), screen.plain(str(warning))), soft_wrap=True)
     screen.show_faults(found.faults, style="yellow")

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from notifyflow.cli.audience import Audience, admitted
 from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
-from notifyflow.core.forecast import Carrier
-from notifyflow.core.forecast_document import fresh_escalation
+from notifyflow.core.forecast import Carrier, fresh_escalation
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import Policy
 

@@ -6,20 +6,23 @@ The ranges hold while nothing defers a page: no limit, Retry-After, open circuit
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle, rounds
-from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import IN_PROGRESS, Ended, NotificationState, Receipt, Result, Severity
+from notifyflow.core.model import IN_PROGRESS, Contact, Ended, NotificationState, Receipt, Result, Severity
 from notifyflow.core.outlook import Coming, What, come, step, timers, written
 from notifyflow.core.pauses import Pause
+from notifyflow.core.policy import Policy
+from notifyflow.core.preferences import preferred
 from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
 
 LONGEST_CALL = timedelta(seconds=13)
 """The longest that a call to a provider takes: 3 s to connect and 10 s to answer."""
+_START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Answers(StrEnum):
@@ -108,6 +111,20 @@ class Forecast:
     def later(self) -> tuple[Expected, ...]:
         """What is expected after the first tier has opened."""
         return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier != self.first_tier)
+
+
+def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
+    """Return a fresh escalation to somebody, which begins the forecast."""
+    policy = preferred(policy, contact, severity)
+    return DecisionContext(
+        escalation=EscalationFacts(
+            id="", incident_id="", recipient_id=contact.recipient_id, round=1, severity=severity, policy=policy, started_at=_START
+        ),
+        incident=IncidentFacts(id="", key="", severity=severity, policy=policy, opened_at=_START, last_seen_at=_START),
+        notifications=(),
+        addresses=frozenset(contact.addresses),
+        calling=calling,
+    )
 
 
 def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:

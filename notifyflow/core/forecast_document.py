@@ -1,22 +1,17 @@
 """The forecast of one recipient as one document, which ``notifyflow explain`` prints in words or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Self
 
 from pydantic import Field
 
-from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.forecast import Answers, Carrier, Expected, Hindrances, forecast, warnings
+from notifyflow.core.forecast import Answers, Carrier, Expected, Hindrances, forecast, fresh_escalation, warnings
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outlook import Premise, What
 from notifyflow.core.policy import Policy
-from notifyflow.core.preferences import preferred
 from notifyflow.core.schemas import Document
-from notifyflow.core.tier_rules import DecisionContext
 
 NOTHING = Hindrances()
-_START = datetime(2000, 1, 1, tzinfo=UTC)
 _IF: Mapping[Answers, str] = {
     Answers.REFUSED: "if every message is refused for good",
     Answers.FAILING: "if every attempt fails",
@@ -155,20 +150,6 @@ def between(earliest_s: float, latest_s: float) -> str:
     if first == last:
         return f"after {first}" if round(latest_s) else "at once"
     return f"after {first} to {last}" if round(earliest_s) else f"within {last}"
-
-
-def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
-    """Return a fresh escalation to somebody, which begins the forecast."""
-    policy = preferred(policy, contact, severity)
-    return DecisionContext(
-        escalation=EscalationFacts(
-            id="", incident_id="", recipient_id=contact.recipient_id, round=1, severity=severity, policy=policy, started_at=_START
-        ),
-        incident=IncidentFacts(id="", key="", severity=severity, policy=policy, opened_at=_START, last_seen_at=_START),
-        notifications=(),
-        addresses=frozenset(contact.addresses),
-        calling=calling,
-    )
 
 
 def _quiet(contact: Contact, severity: Severity) -> Iterator[str]:

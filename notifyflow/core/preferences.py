@@ -1,6 +1,6 @@
 """What a recipient prefers: which channels page them, and in which order, by severity; pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from notifyflow.core.model import Contact, Severity
@@ -18,6 +18,24 @@ def preferred(policy: Policy, contact: Contact, severity: Severity) -> Policy:
         return policy
     tiers = _advanced(policy.tiers, names) if severity is Severity.CRITICAL else _in_turn(policy.tiers, names)
     return replace(policy, tiers=tuple(tiers))
+
+
+def reached_for(policy: Policy, contact: Contact) -> frozenset[Severity]:
+    """Return the severities for which a policy pages a recipient over a channel on which they have an address."""
+    return frozenset(severity for severity in Severity if _reaches(policy, contact, severity))
+
+
+def unreached_for(contact: Contact, policies: Collection[Policy]) -> tuple[Severity, ...]:
+    """Return the severities for which none of some policies reaches a recipient, because of the channels that they prefer."""
+    if not (policies and contact.addresses and contact.channels):
+        return ()
+    wished = [each for each in Severity if each in contact.channels and each is not Severity.CRITICAL]
+    return tuple(each for each in wished if not any(_reaches(policy, contact, each) for policy in policies))
+
+
+def _reaches(policy: Policy, contact: Contact, severity: Severity) -> bool:
+    open_ones = (tier for tier in preferred(policy, contact, severity).tiers if severity not in tier.shut_for)
+    return any(channel in contact.addresses for tier in open_ones for channel in tier.channels)
 
 
 def _in_turn(tiers: Sequence[Tier], names: Sequence[str]) -> Iterable[Tier]:

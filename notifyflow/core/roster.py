@@ -1,7 +1,7 @@
 """The roster: who there is, and who is on duty by the directory, its calendars and the overrides; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifyflow.core import schedules
@@ -38,6 +38,16 @@ class Roster:
     directory: Directory
     overrides: tuple[Override, ...] = ()
     calendars: Mapping[str, Calendar] = FrozenDict()
+
+    def of_file(self, directory: Directory) -> "Roster":
+        """Return the roster with another directory; a calendar counts only for a schedule that has the same address in it."""
+        known, new = self.directory.schedules, directory.schedules
+        calendars = {
+            name: each
+            for name, each in self.calendars.items()
+            if name in known and name in new and known[name].ical == new[name].ical
+        }
+        return replace(self, directory=directory, calendars=FrozenDict(calendars))
 
     def people(self, names: Iterable[str], at: datetime) -> Resolved:
         """Return the people behind names of recipients, groups and, with ``@``, schedules, as they are on duty at an instant."""

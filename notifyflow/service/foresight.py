@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from notifyflow.core.foresight import Finding, foresee
+from notifyflow.core.intake.reach import carried_to
 from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
 from notifyflow.core.roster import Roster
 from notifyflow.pipeline.ports import Dependencies
@@ -30,11 +32,11 @@ class Foresight:
         hour = now.replace(minute=0, second=0, microsecond=0)
         known = self._known
         if known is None or known[0] is not roster or known[1:3] != (hour, carried):
-            found = foresee(roster, self._ways(roster, carried), self._policies, now=now)
+            found = foresee(roster, self._people(roster, carried), self._policies, now=now)
             known = self._known = (roster, hour, carried, found)
         return known[3]
 
-    def _ways(self, roster: Roster, carried: frozenset[str]) -> Mapping[str, Collection[str]]:
+    def _people(self, roster: Roster, carried: frozenset[str]) -> Mapping[str, Contact]:
         recipients = list(roster.directory.recipients.values())
         contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
-        return {each.recipient_id: carried & each.addresses.keys() for each in contacts}
+        return {each.recipient_id: carried_to(each, carried) for each in contacts}

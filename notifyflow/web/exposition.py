@@ -34,7 +34,7 @@ GAUGES = {
     ),
     "notifyflow_oncall_gaps": ("How many times within 30 days nobody is on duty in a schedule.", ("schedule",)),
     "notifyflow_oncall_unreachable_people": (
-        "People who are on duty in a schedule within 30 days, and have no address that a provider carries.",
+        "People who are on duty in a schedule within 30 days and cannot be reached, if only for one severity.",
         (),
     ),
     "notifyflow_build_info": ("The version of notifyflow.", ("version",)),

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -56,13 +57,17 @@ def test_an_invalid_file_exits_with_2_and_all_its_faults(line: CommandLine):
 def test_what_can_be_foreseen_is_listed(line: CommandLine):
     layer = '{ who = ["ben"], from = 2026-01-01T09:00:00, every = "1w", only = "Mon-Fri 09:00-17:00" }'
     duty = f'[recipients.ben]\n[schedules.office]\ntimezone = "Europe/Berlin"\nlayers = [{layer}]\n'
-    chain = 'then = [{ after = "1m", to = ["@office"] }]\n'
-    line.write("directory.toml", GOOD + chain + duty)
+    line.write("directory.toml", GOOD + duty)
     ended = line.run("directory", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
     assert ended.code == 1
-    assert "default.then[0].after: the step is over after 1 m, and the policy insistent" in ended.out
     assert "schedules.office: nobody is on duty from " in ended.out
     assert "schedules.office: ben cannot be reached, and is on duty from " in ended.err
+    assert "Overrides and calendars are not considered: no database was read." in ended.out
+    until = f"{datetime.now(UTC) + timedelta(days=60):%Y-%m-%d}"
+    line.run("oncall", "cover", "ben", "--with", "ada", "--until", until, NOTIFYFLOW_DIRECTORY="directory.toml")
+    covered = line.run("directory", "check", "--json", NOTIFYFLOW_DIRECTORY="directory.toml").document
+    assert covered["uses_database"]
+    assert "schedules.office" not in [fault["where"] for fault in covered["faults"]]
 
 
 def test_a_broken_directory_is_a_fault_of_the_settings(line: CommandLine):

@@ -4,7 +4,7 @@ The caller passes the text of the file, the channels, and a function that valida
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import NOBODY, Directory, read_leniently, routes
@@ -13,6 +13,7 @@ from notifyflow.core.intake.schedules import MARK
 from notifyflow.core.intake.validation import CheckAddress, address_field, admit_recipients
 from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import Policy
+from notifyflow.core.preferences import reached_for, unreached_for
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault
 
@@ -25,7 +26,7 @@ class Reach:
     """The result of checking a directory.
 
     Attributes:
-        ways: Recipient to the channels on which they can be reached; may be empty.
+        people: The recipients, with the addresses at which they can be reached, if any; personal.
         faults: All faults: of the file's form, invalid addresses, channels without a provider, empty groups, routes that reach
             nobody.
         is_usable: Whether the file's form has no fault.
@@ -34,12 +35,17 @@ class Reach:
         directory: What the file says, as far as it could be read.
     """
 
-    ways: Mapping[str, tuple[str, ...]]
+    people: Mapping[str, Contact]
     faults: tuple[Fault, ...]
     is_usable: bool
     paging: Mapping[str, str] = FrozenDict()
     warnings: tuple[Fault, ...] = ()
     directory: Directory = NOBODY
+
+    @property
+    def ways(self) -> Mapping[str, tuple[str, ...]]:
+        """Recipient to the channels on which they can be reached; may be empty."""
+        return {name: tuple(each.addresses) for name, each in self.people.items()}
 
 
 def reach(
@@ -62,32 +68,43 @@ def reach(
     directory, faults = read_leniently(document, policies)
     is_usable = not faults
     found: list[Fault] = []
-    ways: dict[str, tuple[str, ...]] = {}
+    people: dict[str, Contact] = {}
+    named = {route.policy for _, route in routes(directory)}
+    used = [policy for name, policy in policies.items() if name in named]
     warnings: dict[Fault, None] = {}
     for name, recipient in directory.recipients.items():
         where = f"recipients.{name}"
         contacts, wrong = admit_recipients([recipient], check, channels)
         found += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
         addresses = [channel for contact in contacts for channel in contact.addresses]
-        ways[name] = tuple(channel for channel in addresses if channel in carried)
+        people[name] = carried_to(contacts[0] if contacts else Contact(recipient_id=name, name=name, addresses={}), carried)
         for channel in addresses:
             if channel not in carried:
                 remedy = f"Configure one (`notifyflow config check` says how), or leave the {channel} address out"
                 found.append(Fault(where, f"no provider carries {channel}", remedy))
+        if lost := unreached_for(people[name], used):
+            what = f"{name} cannot be reached for {text.listed(lost)} by the channels that they prefer"
+            found.append(Fault(f"{where}.channels", what, "Let them prefer one that a provider carries, too"))
         warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
     for name, members in directory.groups.items():
         if not members:
             found.append(Fault(f"groups.{name}", "it has no members", "Name its members; until then its alerts page operations"))
-    found += _unreached(directory, policies, ways)
+    found += _unreached(directory, policies, people)
     add_new(faults, found)
     return Reach(
-        ways=ways,
+        people=people,
         faults=tuple(faults),
         is_usable=is_usable,
         paging=paging(directory, policies),
         warnings=tuple(warnings),
         directory=directory,
     )
+
+
+def carried_to(contact: Contact, carried: Collection[str]) -> Contact:
+    """Return a recipient with the addresses to which a provider carries messages."""
+    addresses = {channel: address for channel, address in contact.addresses.items() if channel in carried}
+    return replace(contact, addresses=addresses)
 
 
 def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Callable[[str, str], str]) -> Iterator[Fault]:
@@ -103,7 +120,7 @@ def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str,
     return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
 
 
-def _unreached(directory: Directory, policies: Mapping[str, Policy], ways: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
+def _unreached(directory: Directory, policies: Mapping[str, Policy], people: Mapping[str, Contact]) -> Iterator[Fault]:
     """Yield whom the steps of the routes do not reach; whom a calendar has is not known here."""
     calendars = {f"{MARK}{name}" for name, schedule in directory.schedules.items() if schedule.ical is not None}
     for where, route in routes(directory):
@@ -112,14 +129,14 @@ def _unreached(directory: Directory, policies: Mapping[str, Policy], ways: Mappi
         for place, names in places.items():
             ids = [each.id for each in directory.everybody(name for name in names if name not in calendars)]
             if policy is not None and ids:
-                yield from _unreached_in(place, ids, ways, policy)
+                yield from _unreached_in(place, ids, people, policy)
 
 
-def _unreached_in(where: str, ids: list[str], ways: Mapping[str, tuple[str, ...]], policy: Policy) -> Iterator[Fault]:
+def _unreached_in(where: str, ids: list[str], people: Mapping[str, Contact], policy: Policy) -> Iterator[Fault]:
     used = {channel for tier in policy.tiers for channel in tier.channels}
-    lost = [each for each in ids if used.isdisjoint(ways.get(each, ()))]
+    lost = [each for each in ids if each not in people or not reached_for(policy, people[each])]
     for each in lost:
-        if had := ways.get(each):
+        if each in people and (had := people[each].addresses):
             what = f"{each} can be reached by {', '.join(had)}, which the policy {policy.name} does not use"
             yield Fault(where, what, f"Give an address for {either(sorted(used))}, or choose another policy")
     if lost == ids:

@@ -8,8 +8,7 @@ from notifyflow.core import ladder_picture
 from notifyflow.core.chain_document import ExpectedChainDocument
 from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
 from notifyflow.core.diagram import dot, mermaid
-from notifyflow.core.forecast import Carrier
-from notifyflow.core.forecast_document import fresh_escalation
+from notifyflow.core.forecast import Carrier, fresh_escalation
 from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import INSISTENT, SHIPPED, Acknowledgement, Policy, Tier, Unacknowledged

@@ -1,7 +1,9 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from notifyflow.core.foresight import Finding, FindingKind, foresee, gaps
 from notifyflow.core.intake.directory import read_directory
+from notifyflow.core.model import Contact
 from notifyflow.core.policy import DEFAULT, SHIPPED, Policy, Tier
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Calendar, Override, Shift, Why
@@ -10,6 +12,7 @@ NOW = datetime(2026, 12, 7, 10, 0, tzinfo=UTC)  # a Monday
 MONTH = timedelta(days=30)
 BY_PHONE = ("sms", "voice")
 WAYS = {"ada": ("email", *BY_PHONE), "ben": ("email",), "cy": (), "dan": BY_PHONE}
+PEOPLE = {who: Contact(recipient_id=who, name=who, addresses=dict.fromkeys(ways, "x")) for who, ways in WAYS.items()}
 DOCUMENT = """
 [recipients]
 ada = {{}}
@@ -42,8 +45,12 @@ def roster(default: str, **fields: object) -> Roster:
     return Roster(directory=read_directory(DOCUMENT.format(default=default), SHIPPED), **fields)
 
 
-def findings(default: str, kind: FindingKind, **fields: object) -> list[Finding]:
-    return [each for each in foresee(roster(default, **fields), WAYS, SHIPPED, now=NOW) if each.kind is kind]
+def findings(default: str, kind: FindingKind, people: dict[str, Contact] = PEOPLE, **fields: object) -> list[Finding]:
+    return [each for each in foresee(roster(default, **fields), people, SHIPPED, now=NOW) if each.kind is kind]
+
+
+def preferring(who: str, **channels: tuple[str, ...]) -> dict[str, Contact]:
+    return {**PEOPLE, who: replace(PEOPLE[who], channels=channels)}
 
 
 def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
@@ -66,7 +73,7 @@ def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
 def test_gaps_that_are_meant_are_no_finding_but_a_chain_that_ends_in_one_is():
     document = DOCUMENT.format(default='to = ["@office"]')
     meant = document.replace("[schedules.office]", "[schedules.office]\nmay_have_gaps = true")
-    found = foresee(Roster(directory=read_directory(meant, SHIPPED)), WAYS, SHIPPED, now=NOW)
+    found = foresee(Roster(directory=read_directory(meant, SHIPPED)), PEOPLE, SHIPPED, now=NOW)
     assert "schedules.office" not in [each.where for each in found]
     assert gaps(found, ["office", "nights"])["office"] == 0
     assert [each.kind for each in found if each.where == "default"] == [FindingKind.NOBODY_REACHED]
@@ -128,7 +135,7 @@ def test_a_chain_that_always_reaches_somebody_is_none():
 
 def test_a_policy_without_the_channels_of_those_on_duty_reaches_nobody():
     chats = Policy(name="insistent", tiers=(Tier(name="chat", channels=("slack",)),))
-    found = foresee(roster('to = ["@always"]'), WAYS, {"insistent": chats}, now=NOW)
+    found = foresee(roster('to = ["@always"]'), PEOPLE, {"insistent": chats}, now=NOW)
     assert [each.kind for each in found if each.where == "default"] == [FindingKind.NOBODY_REACHED]
 
 
@@ -136,13 +143,42 @@ def test_a_step_that_is_shorter_than_its_tiers_need_is_named():
     steps = '[{ after = "9m", to = ["ben"] }, { after = "10m", to = ["dan"] }]'
     found = findings(f'to = ["ada"]\nthen = {steps}\nover_after = "30s"', FindingKind.SHORT_STEP)
     assert [str(each.fault) for each in found] == [
-        "default.then[0].after: the step is over after 9 m, and the policy insistent opens its last tier after 10 m. "
+        "default.then[0].after: the step is over after 9 m, and the policy insistent opens its last tier for ada after 10 m. "
         "Give it at least 10 m, or choose a policy that is faster.",
-        "default.over_after: the step is over after 30 s, and the policy insistent opens its last tier after 10 m. "
+        "default.over_after: the step is over after 30 s, and the policy insistent opens its last tier for dan after 10 m. "
         "Give it at least 10 m, or choose a policy that is faster.",
     ]
     assert not found[0].is_fault
     assert (found[0].begins_at, found[0].ends_at, found[0].person) == (None, None, "")
+
+
+def test_a_step_needs_the_time_of_those_whom_it_may_page_by_the_channels_that_they_prefer():
+    def short(first: str, people: dict[str, Contact] = PEOPLE, **fields: object) -> list[str]:
+        step = '{ after = "9m", to = ["operations"] }'
+        found = findings(f'to = ["{first}"]\nthen = [{step}]\nover_after = "9m"', FindingKind.SHORT_STEP, people, **fields)
+        return [each.what.partition("last tier ")[2] for each in found]
+
+    operations = "for operations after 10 m"
+    assert short("ben") == [operations], "he has mail only"
+    assert short("@turns") == ["for ada after 10 m", operations]
+    assert short("@legacy") == ["for ada after 10 m", operations], "anybody may be on duty"
+    shift = Shift(people=("ben", "eve"), begins_at=NOW, ends_at=NOW + MONTH, why=Why.CALENDAR)
+    calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=NOW)
+    assert short("@legacy", calendars={"legacy": calendar}) == [operations]
+    one_each = preferring("ada", WARNING=("email",), ERROR=("voice",), CRITICAL=("voice",))
+    assert short("ada", one_each) == [operations], "for CRITICAL she is called at once, and texted after 5 m"
+    all_three = preferring("ada", WARNING=("sms", "voice", "email"), ERROR=("voice",), CRITICAL=("voice",))
+    assert short("ada", all_three) == ["for ada after 10 m for WARNING", operations]
+
+
+def test_who_prefers_only_channels_that_nothing_carries_cannot_be_reached_for_a_severity():
+    people = preferring("ada", INFO=("slack", "sms"), WARNING=("slack",), ERROR=("email",), CRITICAL=("slack",))
+    found = [each for each in findings('to = ["ada"]', FindingKind.UNREACHABLE, people) if each.where == "schedules.always"]
+    assert [str(each.fault) for each in found] == [
+        "schedules.always: ada cannot be reached for WARNING and INFO, and is on duty from Mon 7 Dec 11:00 CET on. "
+        "Let them prefer a channel that a configured provider carries, too."
+    ]
+    assert findings('to = ["@always"]', FindingKind.NOBODY_REACHED, people) == []
 
 
 def test_a_policy_that_opens_tiers_by_outcome_alone_needs_no_time():
@@ -152,10 +188,10 @@ def test_a_policy_that_opens_tiers_by_outcome_alone_needs_no_time():
 
 
 def test_a_route_with_an_unknown_policy_is_left_out():
-    found = foresee(roster('to = ["@late"]'), WAYS, {"default": DEFAULT}, now=NOW)
+    found = foresee(roster('to = ["@late"]'), PEOPLE, {"default": DEFAULT}, now=NOW)
     assert [each for each in found if each.where == "default"] == []
 
 
 def test_gaps_are_counted_by_schedule_also_where_there_are_none():
-    found = foresee(roster('to = ["ada"]'), WAYS, SHIPPED, now=NOW)
+    found = foresee(roster('to = ["ada"]'), PEOPLE, SHIPPED, now=NOW)
     assert gaps(found, ["always", "office"]) == {"always": 0, "office": 22}

@@ -94,6 +94,13 @@ def test_the_shifts_are_those_of_the_schedule_with_its_overrides_and_its_calenda
     assert [each.people for each in roster.shifts(legacy, begin=MONDAY, end=MONDAY + timedelta(days=1))] == [("ada",)]
 
 
+def test_with_another_directory_a_calendar_counts_only_if_its_address_is_the_same():
+    roster = replace(ROSTER, overrides=(override("cy"),), calendars={"legacy": calendar("ada"), "gone": calendar("ada")})
+    assert set(roster.of_file(DIRECTORY).calendars) == {"legacy"}
+    other = replace(DIRECTORY, schedules={"legacy": replace(DIRECTORY.schedules["legacy"], ical="https://example.com/other.ics")})
+    assert roster.of_file(other) == replace(roster, directory=other, calendars={})
+
+
 def test_a_schedule_is_found_with_and_without_its_mark():
     assert ROSTER.schedule("@primary") is ROSTER.schedule("primary") is DIRECTORY.schedules["primary"]
     assert ROSTER.schedule("none") is None

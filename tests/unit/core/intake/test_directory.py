@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.intake.directory import NOBODY, Directory, Route, read_directory
 from notifyflow.core.intake.reach import Reach, paging, reach
-from notifyflow.core.model import Recipient
+from notifyflow.core.model import Contact, Recipient
 from notifyflow.core.policy import DEFAULT, SHIPPED, Policy, Repeat, Tier
 from notifyflow.errors import InvalidDirectory
 
@@ -300,7 +300,18 @@ def test_a_directory_in_order_has_no_fault():
     document = '[recipients.ada]\nemail = "a"\n[groups]\nall = ["ada"]\n[default]\nto = ["all"]'
     found = reach(document, check, CHANNELS, CHANNELS, SHIPPED)
     insistent = {"default": "insistent, which pages on until somebody acknowledges"}
-    assert found == Reach(ways={"ada": ("email",)}, faults=(), is_usable=True, paging=insistent, directory=read(document))
+    people = {"ada": Contact(recipient_id="ada", name="ada", addresses={"email": "a"})}
+    assert found == Reach(people=people, faults=(), is_usable=True, paging=insistent, directory=read(document))
+
+
+def test_who_prefers_only_channels_that_nothing_carries_is_named_with_the_severities():
+    channels = '{ INFO = ["teams", "email"], WARNING = ["teams"], ERROR = ["teams", "email"], CRITICAL = ["teams"] }'
+    person = f'[recipients.ada]\nemail = "a"\nteams = "https://example.com"\nchannels = {channels}\n'
+    found = reach(f'{person}[default]\nto = ["ada"]', check, CHANNELS, ["email"], SHIPPED)
+    assert [(fault.where, fault.what) for fault in found.faults] == [
+        ("recipients.ada", "no provider carries teams"),
+        ("recipients.ada.channels", "ada cannot be reached for WARNING and INFO by the channels that they prefer"),
+    ]
 
 
 def test_a_route_without_a_policy_pages_until_somebody_acknowledges():
