@@ -32,7 +32,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str, directory: str = "directory.toml") -> Result:
     variables = {"NOTIFYFLOW_DIRECTORY": directory} if directory else {}
-    return CliRunner().invoke(app, ["oncall", *arguments], env=variables)
+    return CliRunner().invoke(app, ["oncall", *arguments], env={"COLUMNS": "200"} | variables)
 
 
 def read(*arguments: str) -> Any:
