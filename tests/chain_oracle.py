@@ -19,12 +19,14 @@ class OracleStep:
     """One step of a pass; without a name it is the end of the chain.
 
     Attributes:
+        place: Its place in the plan, from 1; whoever is paged again by hand has that of the last step that had begun.
         people: Those whom it pages; nobody else pages them in this pass.
         was_started: Whether it has ever paged anybody.
     """
 
     to: tuple[str, ...]
     after: timedelta
+    place: int
     state: str = "WAITING"
     people: tuple[str, ...] = ()
     was_started: bool = False
@@ -43,7 +45,7 @@ class OracleChain:
         spent: Those of whom every way has failed.
         passes: The steps of each pass.
         alerts: The passes whose end was told to operations.
-        by_hand: Whom this pass pages by_hand its steps: by hand, or since the severity was raised.
+        by_hand: Whom this pass pages beside its steps: by hand, or since the severity was raised.
         since: Since when the time of the next step counts.
         resolved_at: When it was resolved, unless somebody had acknowledged it.
     """
@@ -76,8 +78,8 @@ class OracleChain:
         """Begin; after an incident that was resolved soon before, with all steps at once that it had started."""
         self._begin_pass(self.plan, now)
         if after is not None and after.resolved_at is not None and now - after.resolved_at <= timedelta(minutes=30):
-            started = [step.was_started for step in after.steps]
-            for step in self.waiting[: len(started) - started[::-1].index(True) - 1 if any(started) else 0]:
+            furthest = max((step.place for step in after.steps if step.was_started), default=1)
+            for step in [each for each in self.waiting if each.place <= furthest]:
                 self._begin_step(step, now)
 
     def look(self, now: datetime) -> None:
@@ -115,7 +117,8 @@ class OracleChain:
     def _begin_pass(self, plan: Sequence[tuple[tuple[str, ...], timedelta]], now: datetime) -> None:
         self.state = "OPEN"
         self.by_hand.clear()
-        self.passes.append([OracleStep(to, after) for to, after in plan])
+        first = len(self.plan) - len(plan) + 1
+        self.passes.append([OracleStep(to, after, place) for place, (to, after) in enumerate(plan, start=first)])
         self._begin_step(self.steps[0], now)
 
     def _begin_step(self, step: OracleStep, now: datetime) -> None:

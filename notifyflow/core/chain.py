@@ -90,7 +90,7 @@ def plan_again(
     """Return the steps of a new pass: those of the last one; or, of those, ``first`` and what it had not started."""
     ahead = [each for each in last if each.started_at is None and each.reason in ("", OVER)] if first else last
     begin = [(tuple(first), timedelta())] if first else []
-    return _numbered((*begin, *((each.to, each.after) for each in ahead)), incident, ids)
+    return _numbered((*begin, *_plans(ahead)), incident, ids)
 
 
 def _numbered(
@@ -227,16 +227,29 @@ def alert(
     return marked, AlertOperations(reason=OVER, is_paging=is_paging)
 
 
-def steps_to_repeat(predecessor: IncidentFacts, steps: Sequence[StepFacts], *, now: datetime) -> int:
+def steps_to_repeat(predecessor: IncidentFacts, last: Sequence[StepFacts], steps: Sequence[StepFacts], *, now: datetime) -> int:
     """Return with how many steps a key begins that opens again: with those that its last incident had started, at least one.
 
     This is so for half an hour after a resolve that nobody acknowledged, so that an alert that comes and goes reaches the second
     person all the same.
+
+    Args:
+        predecessor: The last incident of the key.
+        last: The steps of its last pass. If somebody was paged again, they are those that were left, with numbers of their own.
+        steps: The steps of the new incident.
+        now: When it opens.
     """
     resolved_at = predecessor.resolved_at
     if resolved_at is None or predecessor.acknowledged_at is not None or now > resolved_at + _REOPENS_WITHIN:
         return 1
-    return max((each.number for each in steps if each.started_at is not None), default=1)
+    started = max((each.number for each in last if each.started_at is not None), default=1)
+    ahead = last[started:]
+    is_same_chain = _plans(ahead) == _plans(steps[1:][-len(ahead) :])
+    return len(steps) - len(ahead) if is_same_chain else started
+
+
+def _plans(steps: Iterable[StepFacts]) -> list[tuple[tuple[str, ...], timedelta]]:
+    return [(each.to, each.after) for each in steps]
 
 
 @dataclass(slots=True, kw_only=True)

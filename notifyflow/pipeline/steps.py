@@ -38,12 +38,18 @@ def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> No
     If its key opens again soon after a resolve that nobody acknowledged, it begins with the steps that had started then.
     """
     if incident.pass_number:
-        begin(tx, incident, people, up_to=_steps_to_repeat(tx, incident))
+        steps = tx.ledger.steps.lock_pass(incident)
+        _begin(tx, incident, people, steps, up_to=_steps_to_repeat(tx, incident, steps))
 
 
-def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str], *, up_to: int = 1) -> None:
+def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
+    """Begin a further pass: its first people are paged."""
+    _begin(tx, incident, people, tx.ledger.steps.lock_pass(incident), up_to=1)
+
+
+def _begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str], steps: Sequence[StepFacts], *, up_to: int) -> None:
     """Begin a pass: its first people are paged, and so are those of further steps up to a number."""
-    first, *later = tx.ledger.steps.lock_pass(incident)
+    first, *later = steps
     started = _write(tx, first, chains.start(first, people, paged=(), now=tx.now))
     _go_on(tx, incident, [started, *later], up_to=min(up_to, len(later)))
 
@@ -141,9 +147,11 @@ def join(tx: Transaction, incident: IncidentFacts, override: Override) -> bool:
     return True
 
 
-def _steps_to_repeat(tx: Transaction, incident: IncidentFacts) -> int:
+def _steps_to_repeat(tx: Transaction, incident: IncidentFacts, steps: Sequence[StepFacts]) -> int:
     predecessor = tx.ledger.incidents.last_resolved(incident.key, namespace=incident.namespace)
-    return 1 if predecessor is None else chains.steps_to_repeat(predecessor, tx.ledger.steps.of_pass(predecessor), now=tx.now)
+    if predecessor is None:
+        return 1
+    return chains.steps_to_repeat(predecessor, tx.ledger.steps.of_pass(predecessor), steps, now=tx.now)
 
 
 def _go_on(tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, up_to: int) -> None:

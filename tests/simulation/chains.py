@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import StepFacts
+from notifyflow.core.facts import IncidentFacts, StepFacts
 from notifyflow.core.model import LIVE, IncidentState, Severity, StepState
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from tests.oracle import is_spent
@@ -110,6 +110,8 @@ class Chains:
         require(state == IncidentState.OPEN or is_reopened, f"{what} begins, and its incident is {state}")
         if step.number > 1:
             self._check_due(what, step, status, line["at"], session)
+        elif step.pass_number == 1:
+            self._check_repetition(what, step, status)
         if not step.is_end:
             self._check_people(what, step, status, session, line["at"])
         following = next((each for each in status.steps if each.number == step.number + 1 and _is_beside(each, step)), None)
@@ -181,14 +183,27 @@ class Chains:
         facts = status.facts
         if step.pass_number != 1 or self._begun[facts.id, 1, 1] != self._begun[facts.id, 1, step.number]:
             return False
+        before = (each for each in self._steps_before(facts) if not each.is_end)
+        begun = {_plan(each) for each in before if each.started_at or each.state is StepState.PASSED}
+        return any(_plan(each) in begun for each in status.steps if _is_beside(each, step) and each.number >= step.number)
+
+    def _check_repetition(self, what: str, first: StepFacts, status: IncidentStatus) -> None:
+        """Require that a key that comes again soon begins with what its last incident had started, beside the first step."""
+        if status.facts.severity is Severity.INFO:
+            return
+        before = self._steps_before(status.facts)
+        begun = {_plan(each) for each in before if _is_beside(each, before[-1]) and each.number > 1 and each.started_at}
+        left = [each.number for each in status.steps if _plan(each) in begun and each.state is StepState.WAITING]
+        require(not left, f"{what} begins without {left}, which had started when its key was resolved")
+
+    def _steps_before(self, facts: IncidentFacts) -> tuple[StepFacts, ...]:
+        """Return the steps of the last incident of the key; none unless it was resolved soon before, unacknowledged."""
         found = self._database.look(_BEFORE, facts.namespace, facts.key, "9999")
-        if not found:
-            return False
-        before = self._status(found[0][0])
+        before = self._status(found[0][0]) if found else None
+        if before is None or before.facts.acknowledged_at is not None:
+            return ()
         assert before.facts.resolved_at is not None
-        is_soon = facts.opened_at - before.facts.resolved_at <= _FLAPS_WITHIN
-        begun = max((each.number for each in before.steps if each.started_at is not None), default=1)
-        return is_soon and before.facts.acknowledged_at is None and step.number <= begun
+        return before.steps if facts.opened_at - before.facts.resolved_at <= _FLAPS_WITHIN else ()
 
     def _check_alerts(self) -> None:
         """Require that a pass pages operations once at most, and not before its end."""
@@ -229,6 +244,10 @@ class Chains:
             require(not waiting, f"{what} does not end: {waiting} wait")
             count = self._alerts[facts.id, facts.pass_number]
             require(count == 1, f"{what} ends in {count} alerts")
+
+
+def _plan(step: StepFacts) -> tuple[tuple[str, ...], timedelta]:
+    return step.to, step.after
 
 
 def _is_beside(one: StepFacts, other: StepFacts) -> bool:

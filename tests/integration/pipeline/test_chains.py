@@ -328,6 +328,17 @@ def test_a_key_that_comes_and_goes_reaches_the_second_person(driver: Driver, min
     assert sorted(who for who, _ in paged(driver)) == whom
 
 
+def test_a_key_that_comes_and_goes_after_somebody_was_paged_again_reaches_the_second_person(driver: Driver) -> None:
+    driver.notify(None, ADA, then=THEN)
+    driver.deliver()
+    driver.pass_time(minutes=10)
+    driver.acknowledge("ben")
+    driver.page_again("ada")
+    driver.resolve("alertmanager")
+    driver.notify(None, ADA, then=THEN)
+    assert sorted(who for who, _ in paged(driver)) == ["ada", "ben"]
+
+
 def test_a_key_that_opens_again_after_an_acknowledgement_begins_from_the_start(driver: Driver) -> None:
     driver.notify(None, ADA, then=THEN)
     driver.deliver()

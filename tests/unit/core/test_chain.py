@@ -1,9 +1,10 @@
 """When a step of a chain starts, whom it pages, when its people are spent, and how a pass ends."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import count
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,11 +34,16 @@ LONE_MAIL = Policy(name="mail", tiers=(Tier(name="primary", channels=("email",))
 
 
 def ids() -> Iterator[str]:
-    return (f"s{number}" for number in count(1))
+    return (f"s{number}" for number in itertools.count(1))
 
 
 def planned(**facts: Any) -> tuple[StepFacts, ...]:
     return chains.plan(CHAIN, incident(pass_number=1, **facts), ids())
+
+
+def begun(count: int, steps: Sequence[StepFacts] | None = None) -> tuple[StepFacts, ...]:
+    """Return the steps of a pass, of which the first ones have started."""
+    return tuple(replace(each, started_at=NOW if each.number <= count else None) for each in steps or planned())
 
 
 def one(**facts: Any) -> StepFacts:
@@ -261,10 +267,25 @@ def test_a_warning_that_somebody_got_is_only_linked() -> None:
 def test_a_key_that_opens_again_soon_begins_with_the_steps_that_had_started(
     facts: dict[str, datetime], after: float, first: int
 ) -> None:
-    steps = tuple(replace(each, started_at=NOW if each.number <= 3 else None) for each in planned())
     before: IncidentFacts = incident(**facts)
-    assert chains.steps_to_repeat(before, steps, now=NOW + minutes(after)) == first
-    assert chains.steps_to_repeat(before, planned(), now=NOW + minutes(after)) == 1
+    assert chains.steps_to_repeat(before, begun(3), planned(), now=NOW + minutes(after)) == first
+    assert chains.steps_to_repeat(before, planned(), planned(), now=NOW + minutes(after)) == 1
+
+
+def test_what_had_started_before_somebody_was_paged_again_is_counted_too() -> None:
+    resolved, again = incident(resolved_at=NOW), partial(chains.plan_again, incident=incident(pass_number=2), ids=ids())
+    steps = again(begun(2), first=("ada",))
+    assert [each.to for each in steps] == [("ada",), ("leads",), ()]
+    assert chains.steps_to_repeat(resolved, begun(1, steps), planned(), now=NOW) == 2
+    assert chains.steps_to_repeat(resolved, begun(2, steps), planned(), now=NOW) == 3
+    assert chains.steps_to_repeat(resolved, begun(1, again(begun(2, steps), first=("ben",))), planned(), now=NOW) == 3
+
+
+def test_of_another_chain_as_many_steps_begin_as_had_started() -> None:
+    shorter, longer = ((*CHAIN.then[:1], *[Planned(to=("cy",), after=minutes(10))] * more) for more in (0, 3))
+    for then, count in itertools.product((shorter, longer), (1, 2)):
+        steps = chains.plan(replace(CHAIN, then=then), incident(pass_number=1), ids())
+        assert chains.steps_to_repeat(incident(resolved_at=NOW), begun(count), steps, now=NOW) == count
 
 
 def test_a_started_step_has_the_duty_that_an_override_of_its_schedule_changes() -> None:

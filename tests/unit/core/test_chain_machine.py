@@ -157,12 +157,13 @@ class AnyChain(RuleBasedStateMachine):
     @rule(severity=st.sampled_from(Severity))
     def open_again(self, severity: Severity) -> None:
         """Report the key of a resolved incident again: a new incident, which may begin with several steps."""
-        ahead = chains.steps_to_repeat(self.incident, self.steps, now=self.now)
+        predecessor, last = self.incident, self.steps
         before, breaks = self.oracle, self.oracle.breaks
         self.incident, self.passes, self.alerts, self.rounds = incident(severity=severity), [], [], {}
         self.oracle = OracleChain(plan=self.plan, duty=on_duty, severity=severity, breaks=breaks)
         self.begin_pass(chains.plan(self.chain, self.next_pass(), self.ids))
-        for step in self.steps[1:ahead]:
+        up_to = chains.steps_to_repeat(predecessor, last, self.steps, now=self.now)
+        for step in self.steps[1:up_to]:
             self.begin(step)
         self.oracle.begin(self.now, after=before)
         self.sweep()
