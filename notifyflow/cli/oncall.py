@@ -247,7 +247,8 @@ def _name(duty: Duty) -> Text:
 
 def _people(duty: Duty, shift: Shift) -> Text:
     if shift.people:
-        return Text(screen.plain(listed(shift.people)))
+        how = " (as last known)" if shift.why is Why.LAST_KNOWN else ""
+        return Text(screen.plain(listed(shift.people) + how))
     return Text("nobody", style="dim" if duty.schedule.may_have_gaps else "bold red")
 
 

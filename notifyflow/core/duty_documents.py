@@ -20,7 +20,7 @@ class ShiftDocument(Document):
     people: list[str] = Field(description="The ids of those on duty; empty for nobody.")
     begins_at: Begin = Field(description="When it begins; null if it has no begin.")
     ends_at: End = Field(description="When it ends; null if it has no end.")
-    why: Why = Field(description="What it follows from: layer, calendar, override or nobody.")
+    why: Why = Field(description="What it follows from: layer, calendar, override, last_known or nobody.")
 
 
 class OverrideDocument(Document):

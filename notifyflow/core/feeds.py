@@ -79,7 +79,8 @@ def _of_person(recipient_id: str, roster: Roster, begin: datetime) -> Iterator[E
 
 
 def _shifts(schedule: Schedule, roster: Roster, begin: datetime) -> Iterator[Shift]:
-    return (each for each in roster.shifts(schedule, begin=begin - BACK, end=begin + AHEAD) if each.people)
+    found = roster.shifts(schedule, begin=begin - BACK, end=begin + AHEAD)
+    return (each for each in found if each.people and each.why is not Why.LAST_KNOWN)
 
 
 def _event(schedule: str, shift: Shift, summary: str) -> Event:

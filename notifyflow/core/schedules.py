@@ -15,6 +15,10 @@ from zoneinfo import ZoneInfo
 from notifyflow.core import local_time
 from notifyflow.core.hours import EARLIEST, LATEST, Hours, last, stretch
 
+CALENDAR_AHEAD = timedelta(days=60)
+"""How far ahead of the instant of reading the shifts of a calendar are known."""
+_CONFIRMED_FOR = timedelta(days=1)
+"""For how long a calendar is only asked whether it has changed; then it is read anew."""
 _RESOLUTION = timedelta(microseconds=1)
 
 
@@ -102,6 +106,7 @@ class Why(StrEnum):
     LAYER = "layer"
     CALENDAR = "calendar"
     OVERRIDE = "override"
+    LAST_KNOWN = "last_known"
     NOBODY = "nobody"
 
 
@@ -161,6 +166,11 @@ class Calendar:
     shifts: tuple[Shift, ...]
     fetched_at: datetime
 
+    @property
+    def known_until(self) -> datetime:
+        """Until when a gap is known to be one; then the people of the last shift stay on duty."""
+        return self.fetched_at + CALENDAR_AHEAD - _CONFIRMED_FOR
+
 
 def shifts(
     schedule: Schedule, *, begin: datetime, end: datetime, overrides: Iterable[Override] = (), calendar: Calendar | None = None
@@ -196,8 +206,7 @@ def _in_order(schedule: Schedule, overrides: Iterable[Override]) -> list[Overrid
 
 def _shift(schedule: Schedule, at: datetime, overrides: list[Override], calendar: Calendar | None) -> Shift:
     at = min(max(at, EARLIEST), LATEST - _RESOLUTION)
-    events = () if calendar is None else calendar.shifts
-    shift = _by_layers(schedule, at) if schedule.ical is None else _by_calendar(events, at)
+    shift = _by_layers(schedule, at) if schedule.ical is None else _by_calendar(calendar, at)
     for override in overrides:
         shift = _overridden(shift, override, at)
     return shift
@@ -231,16 +240,24 @@ def turn(layer: Layer, zone: ZoneInfo, at: datetime) -> tuple[tuple[str, ...], d
     return people, max(begin(number), hours.begins_at), min(begin(number + 1), hours.ends_at)
 
 
-def _by_calendar(events: tuple[Shift, ...], at: datetime) -> Shift:
+def _by_calendar(calendar: Calendar | None, at: datetime) -> Shift:
+    events = () if calendar is None else calendar.shifts
     following = bisect_right(events, at, key=lambda each: each.begins_at)
     before = events[following - 1] if following else None
     if before is not None and at < before.ends_at:
         return before
-    return Shift(
+    gap = Shift(
         people=(),
         begins_at=EARLIEST if before is None else before.ends_at,
         ends_at=events[following].begins_at if following < len(events) else LATEST,
         why=Why.NOBODY,
+    )
+    if calendar is None or before is None:
+        return gap
+    if at < calendar.known_until:
+        return replace(gap, ends_at=min(gap.ends_at, calendar.known_until))
+    return Shift(
+        people=before.people, begins_at=max(gap.begins_at, calendar.known_until), ends_at=gap.ends_at, why=Why.LAST_KNOWN
     )
 
 

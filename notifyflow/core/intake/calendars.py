@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from notifyflow.core.hours import EARLIEST
 from notifyflow.core.intake import recurrences
 from notifyflow.core.model import Recipient
-from notifyflow.core.schedules import Calendar, Schedule, Shift, Why
+from notifyflow.core.schedules import CALENDAR_AHEAD, Calendar, Schedule, Shift, Why
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidCalendar
 
@@ -30,8 +30,7 @@ MOST_EVENTS = 5_000
 MOST_SHIFTS = 5_000
 MOST_CHANGES = 200
 BEFORE = timedelta(days=1)
-AHEAD = timedelta(days=60)
-"""The window in which shifts are known, around the instant of reading."""
+"""How far before the instant of reading shifts are known."""
 
 _CORRECT = "Correct the calendar; until then its last good version stays in force"
 _FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]")
@@ -88,7 +87,7 @@ def read_calendar(document: str, schedule: Schedule, recipients: Mapping[str, Re
         what = "none of its events names a recipient of the directory" if events else "it has no events"
         raise InvalidCalendar((Fault(where, what, _CORRECT),))
     try:
-        spans = _spans(where, duty, ZoneInfo(schedule.timezone), (now - BEFORE, now + AHEAD))
+        spans = _spans(where, duty, ZoneInfo(schedule.timezone), (now - BEFORE, now + CALENDAR_AHEAD))
     except _UNREADABLE as wrong:
         raise _unreadable(where, wrong) from None
     calendar = Calendar(schedule=schedule.name, shifts=tuple(_shifts(spans)), fetched_at=now)
@@ -111,7 +110,7 @@ def _events(document: str, where: str, now: datetime) -> list["Event"]:
     from ical.exceptions import CalendarError
 
     try:
-        wanted = "\r\n".join(_wanted(document, where, last_year=(now + AHEAD).year + 1))
+        wanted = "\r\n".join(_wanted(document, where, last_year=(now + CALENDAR_AHEAD).year + 1))
         stream = IcsCalendarStream.from_ics(wanted)
     except (CalendarError, *_UNREADABLE) as wrong:
         raise _unreadable(where, wrong) from None
@@ -227,7 +226,7 @@ def _spans(
         those = ((*span, people) for span in recurrences.spans(event, window, zone) if span[0] not in gone)
         found += islice(those, MOST_SHIFTS + 1)
         if len(found) > MOST_SHIFTS:
-            raise _too_large(where, f"it has more than {MOST_SHIFTS:,} events within {(AHEAD + BEFORE).days} days")
+            raise _too_large(where, f"it has more than {MOST_SHIFTS:,} events within {(CALENDAR_AHEAD + BEFORE).days} days")
     return found
 
 

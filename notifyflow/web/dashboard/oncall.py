@@ -28,7 +28,13 @@ from notifyflow.web.dashboard.visitors import Admit, Form, form_of
 _MOST_CALENDARS = 6
 """How many calendars the page shows at once."""
 Chosen = Annotated[str, Query(max_length=255)]
-_WHY = {Why.LAYER: "", Why.CALENDAR: "by its calendar", Why.OVERRIDE: "by an override", Why.NOBODY: ""}
+_WHY = {
+    Why.LAYER: "",
+    Why.CALENDAR: "by its calendar",
+    Why.OVERRIDE: "by an override",
+    Why.LAST_KNOWN: "as last known from its calendar",
+    Why.NOBODY: "",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

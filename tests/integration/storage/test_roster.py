@@ -159,6 +159,10 @@ def test_what_a_calendar_said_stays_while_it_cannot_be_read(rows: Rows) -> None:
     rows.store.run(lambda ledger: ledger.roster.note_fault(claimed, "404"))
     assert rows.claims("other")
     assert rows.on_duty() == ("ada",)
+    rows.clock.pass_time(HOUR)
+    assert rows.on_duty() == ()
+    rows.clock.pass_time(60 * 24 * HOUR)
+    assert rows.on_duty() == ("ada",)
     assert (rows.calendar.source, rows.calendar.etag, rows.calendar.last_modified, rows.calendar.fault) == (
         "other",
         "",

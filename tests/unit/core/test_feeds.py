@@ -1,5 +1,6 @@
 """Feeds: which shifts they have, under which ids, and what a feed can show."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import Directory, Route
 from notifyflow.core.model import Recipient
 from notifyflow.core.roster import Roster
-from notifyflow.core.schedules import Every, Layer, Override, Schedule, Unit
+from notifyflow.core.schedules import Calendar, Every, Layer, Override, Schedule, Shift, Unit, Why
 from tests.facts import NOW
 
 DAY = timedelta(days=1)
@@ -61,6 +62,16 @@ def test_the_feed_of_a_schedule_has_its_shifts_of_some_time() -> None:
     assert [(each.dtstart, each.dtend) for each in found] == [(each.begins_at, each.ends_at) for each in shifts]
     assert [each.summary for each in found[:2]] == ["Ben and cy (@primary)", "Ada; L,\\ (@primary)"]
     assert all(each.transparency == "TRANSPARENT" for each in found)
+
+
+def test_the_feed_of_a_calendar_ends_with_the_last_event_that_is_known() -> None:
+    legacy = Schedule(name="legacy", timezone="UTC", ical="https://calendar.example.com/oncall.ics")
+    shift = Shift(people=("ada",), begins_at=BEGIN, ends_at=BEGIN + DAY, why=Why.CALENDAR)
+    calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=BEGIN - 100 * DAY)
+    directory = replace(DIRECTORY, schedules=FrozenDict({"legacy": legacy}))
+    roster = Roster(directory=directory, calendars=FrozenDict({"legacy": calendar}))
+    assert roster.on_duty(legacy, BEGIN + 2 * DAY).people == ("ada",)
+    assert [(each.dtstart, each.dtend) for each in events(a_feed(schedule="legacy"), roster)] == [(BEGIN, BEGIN + DAY)]
 
 
 def test_the_feed_of_a_person_has_all_their_duties_and_no_other() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -271,10 +272,32 @@ def test_a_calendar_is_the_duty_and_a_gap_in_it_is_nobody():
     assert [(each.people, each.begins_at, each.ends_at, each.why) for each in found[::2]] == [
         ((), EARLIEST, ada.begins_at, Why.NOBODY),
         ((), ada.ends_at, ben.begins_at, Why.NOBODY),
-        ((), ben.ends_at, LATEST, Why.NOBODY),
+        ((), ben.ends_at, calendar.known_until, Why.NOBODY),
     ]
     never = on_duty(plan, utc("2026-12-01"))
     assert (never.people, never.begins_at, never.ends_at) == ((), EARLIEST, LATEST)
+
+
+def test_beyond_the_time_of_which_a_calendar_is_known_its_last_people_stay_on_duty():
+    plan = Schedule(name="legacy", timezone="UTC", ical="https://calendar.example.com/oncall.ics")
+    ada = Shift(people=("ada",), begins_at=utc("2026-12-01"), ends_at=utc("2026-12-02"), why=Why.CALENDAR)
+    ben = Shift(people=("ben",), begins_at=utc("2027-01-30"), ends_at=utc("2027-02-07"), why=Why.CALENDAR)
+    calendar = Calendar(schedule="legacy", shifts=(ada,), fetched_at=utc("2026-12-01"))
+    end = calendar.known_until
+    assert end == utc("2027-01-29")
+
+    def found(calendar: Calendar) -> list[tuple[tuple[str, ...], datetime, datetime, Why]]:
+        later = shifts(plan, begin=utc("2026-12-02"), end=utc("2027-03-01"), calendar=calendar)
+        return [(each.people, each.begins_at, each.ends_at, each.why) for each in later]
+
+    assert found(calendar) == [((), ada.ends_at, end, Why.NOBODY), (("ada",), end, LATEST, Why.LAST_KNOWN)]
+    assert found(replace(calendar, shifts=(ada, ben))) == [
+        ((), ada.ends_at, end, Why.NOBODY),
+        (("ada",), end, ben.begins_at, Why.LAST_KNOWN),
+        (("ben",), ben.begins_at, ben.ends_at, Why.CALENDAR),
+        (("ben",), ben.ends_at, LATEST, Why.LAST_KNOWN),
+    ]
+    assert found(replace(calendar, shifts=())) == [((), EARLIEST, LATEST, Why.NOBODY)]
 
 
 def test_an_instant_beyond_all_calendars_has_the_first_or_the_last_shift():
