@@ -38,6 +38,10 @@ _LINES = """
     WHERE machine <> 'step' ORDER BY row_id, version
 """
 _ROWS = "SELECT id, channel, kind, severity FROM notifyflow_notification"
+_COUNTED = {
+    "incident": "SELECT id, severity FROM notifyflow_incident WHERE is_operations OR namespace <> 'notifyflow'",
+    "escalation": "SELECT id, severity FROM notifyflow_escalation WHERE round > 0",
+}
 _ATTEMPTS = "SELECT id, notification_id, provider, state, took_s, receipt_due_at FROM notifyflow_attempt"
 _CRITICAL = """
     SELECT e.severity, COUNT(*) FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.id = c.escalation_id GROUP BY 1
@@ -73,13 +77,11 @@ def recounted(look: Callable[[str], Sequence[Any]]) -> Counts:
     """Count the rows and the lines of the log; ``look`` runs a query."""
     found: Counter[tuple[str, ...]] = Counter()
     pages = {row_id: tuple(labels) for row_id, *labels in look(_ROWS)}
-    severities = {
-        machine: dict(map(tuple, look(f"SELECT id, severity FROM notifyflow_{machine}")))
-        for machine in ("incident", "escalation")
-    }
+    severities = {machine: dict(map(tuple, look(query))) for machine, query in _COUNTED.items()}
     attempts = {attempt_id: tuple(rest) for attempt_id, *rest in look(_ATTEMPTS)}
     logs: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for machine, row_id, *rest in look(_LINES):
+    counted = pages.keys() | severities["incident"].keys() | severities["escalation"].keys()
+    for machine, row_id, *rest in [line for line in look(_LINES) if line[1] in counted]:
         logs[machine, row_id].append(rest)
     for (machine, row_id), log in logs.items():
         if machine == "notification":

@@ -32,8 +32,7 @@ from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.engine.broker import BrokerBell, Doorbell
-    from notifyflow.engine.calendar_poller import CalendarPoller
-    from notifyflow.engine.engine import EmbeddedEngine
+    from notifyflow.engine.engine import EmbeddedEngine, RosterLoop
 
 _log = get_logger("notifyflow.app")
 
@@ -116,7 +115,7 @@ class Runtime:
                 places=self._settings.concurrent_sends,
                 heartbeat=self._make_heartbeat(),
                 queue=FeedbackQueue.from_settings(self._settings),
-                calendars=self._make_calendars(),
+                roster_loops=self._make_roster_loops(),
             )
             self._engine.start()
             atexit.register(self.close)
@@ -141,7 +140,7 @@ class Runtime:
             bell=self._bell,
             heartbeat=self._make_heartbeat(),
             queue=FeedbackQueue.from_settings(self._settings),
-            calendars=self._make_calendars(),
+            roster_loops=self._make_roster_loops(),
         )
         broker.add_middleware(engine)
         return broker
@@ -234,12 +233,14 @@ class Runtime:
             return None
         return Heartbeat(monitor, self._deps, every=timedelta(seconds=self._settings.heartbeat_s))
 
-    def _make_calendars(self) -> "CalendarPoller | None":
+    def _make_roster_loops(self) -> "Sequence[RosterLoop]":
         from notifyflow.engine.calendar_poller import CalendarPoller
+        from notifyflow.engine.hand_over_teller import HandOverTeller
 
         if self._duty is None:
-            return None
-        return CalendarPoller(CalendarClient(self._settings), *self._duty)
+            return ()
+        use_cases, rosters = self._duty
+        return CalendarPoller(CalendarClient(self._settings), use_cases, rosters), HandOverTeller(use_cases, rosters.current)
 
     def _drain(self) -> None:
         horizon = self._deps.clock.now() + timedelta(seconds=self._settings.drain_s)

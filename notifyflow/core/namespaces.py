@@ -9,7 +9,7 @@ SHARED = ""
 """The namespace in which the library and the command line open incidents."""
 
 OPERATIONS = "notifyflow"
-"""The namespace of operations incidents; reserved, so that no API key reaches them by their key."""
+"""The namespace of notifyflow's own incidents; reserved, so that no API key reaches them by their key."""
 
 ALL = "*"
 """Stands for all namespaces, for API keys that do not open incidents."""

@@ -91,6 +91,7 @@ class Schedule:
         layers: The layers; empty if a calendar counts.
         ical: The URL of an iCalendar file; None for layers.
         may_have_gaps: Whether it is meant that nobody is on duty at some times.
+        handover: Whether people are told when the duty changes hands.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Schedule:
     layers: tuple[Layer, ...] = ()
     ical: str | None = None
     may_have_gaps: bool = False
+    handover: bool = False
 
 
 class Why(StrEnum):

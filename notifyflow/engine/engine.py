@@ -1,6 +1,6 @@
 """Assembles the parts of one process over a broker: its actors, deliverer, sweeper and pollers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from notifyflow.engine.calendar_poller import CalendarPoller
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.folder import Folder
+from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter, rings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from dramatiq.worker import _WorkQueueItem
 
     from notifyflow.engine.broker import Doorbell
+
+RosterLoop = CalendarPoller | HandOverTeller
 
 _POLL_MS = 200
 
@@ -47,7 +50,7 @@ class Engine:
         is_alone: Whether rings end with the process: earlier ones are then rung again at once.
         heartbeat: Pings an outside monitor, or None.
         queue: The queue to which providers send receipts, or None.
-        calendars: Keeps the roster up to date, or None.
+        roster_loops: What keeps the roster up to date and follows it.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Engine:
         is_alone: bool = False,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
-        calendars: CalendarPoller | None = None,
+        roster_loops: Sequence[RosterLoop] = (),
     ) -> None:
         self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, Recaller(channels, deps.delivery))
         self._broker = broker
@@ -81,7 +84,7 @@ class Engine:
         self._heartbeat = heartbeat
         self._status_poller = StatusPoller(deps, channels, self.reporter)
         self._poller = Poller(queue, deps, self.reporter) if queue else None
-        self._calendars = calendars
+        self._roster_loops = roster_loops
         self._sweeper = Sweeper(deps.clock, self._sweep, lambda: next_wake_at(deps), deps.ids.fraction)
         declare_actors(broker, channels, self._deliverer.deliver)
 
@@ -97,8 +100,8 @@ class Engine:
         self._status_poller.start()
         if self._poller is not None:
             self._poller.start()
-        if self._calendars is not None:
-            self._calendars.start()
+        for loop in self._roster_loops:
+            loop.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
 
@@ -111,8 +114,8 @@ class Engine:
         if self._poller is not None:
             self._poller.stop()
         self._status_poller.stop()
-        if self._calendars is not None:
-            self._calendars.stop()
+        for loop in self._roster_loops:
+            loop.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()
 
@@ -170,7 +173,7 @@ class EmbeddedEngine:
         places: int,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
-        calendars: CalendarPoller | None = None,
+        roster_loops: Sequence[RosterLoop] = (),
     ) -> None:
         broker = EmbeddedBroker(middleware=[])
         self._engine = Engine(
@@ -182,7 +185,7 @@ class EmbeddedEngine:
             is_alone=True,
             heartbeat=heartbeat,
             queue=queue,
-            calendars=calendars,
+            roster_loops=roster_loops,
         )
         self._worker = Worker(broker, worker_threads=with_reserve(places), worker_timeout=_POLL_MS)
         self.reporter = self._engine.reporter
@@ -213,7 +216,7 @@ class EngineMiddleware(Middleware):
         bell: Bell | None = None,
         heartbeat: Heartbeat | None = None,
         queue: FeedbackQueue | None = None,
-        calendars: CalendarPoller | None = None,
+        roster_loops: Sequence[RosterLoop] = (),
     ) -> None:
         self._engine = Engine(
             broker,
@@ -224,7 +227,7 @@ class EngineMiddleware(Middleware):
             bell=bell,
             heartbeat=heartbeat,
             queue=queue,
-            calendars=calendars,
+            roster_loops=roster_loops,
         )
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:

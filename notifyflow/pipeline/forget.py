@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from notifyflow.core import lifecycle
 from notifyflow.errors import RecipientInUse
-from notifyflow.pipeline import operations, use_case
+from notifyflow.pipeline import hand_overs, operations, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.forgetting import Forgotten
@@ -27,6 +27,7 @@ def forget(deps: Dependencies, recipient_id: str) -> Forgotten:
             tx.write(row, lifecycle.stop(row, "resolved", now=tx.now))
         forgotten = tx.ledger.recipients.forget(recipient_id)
         was_listed = tx.ledger.roster.forget(recipient_id)
+        hand_overs.say_again(tx, recipient_id)
         operations.say_again(tx, tx.ledger.operations.about(recipient_id))
         return replace(forgotten, is_known=forgotten.is_known or was_listed)
 

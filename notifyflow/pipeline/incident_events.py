@@ -1,5 +1,6 @@
 """Sends incident events to subscribers: one notification per subscriber, queued in the transaction of the event."""
 
+from notifyflow.core import namespaces
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import AMENDED, IncidentEvent
 from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Severity
@@ -13,7 +14,7 @@ _REASON = "it pages nobody: it holds the incident events for subscribers"
 
 
 def settle(tx: Transaction) -> None:
-    """Queue the transaction's events for their subscribers, except those of operations incidents."""
+    """Queue the transaction's events for their subscribers, except those of our own incidents."""
     events = [(*each, names) for each in tx.incident_events if (names := _subscribers_to(tx, *each[:2]))]
     known = dict(tx.ledger.escalations.of_subscribers({incident.id for incident, *_ in events}))
     amended = {incident.id for incident, event, *_ in events if event == AMENDED}
@@ -34,7 +35,7 @@ def receiver(tx: Transaction, row: NotificationFacts, escalation: EscalationFact
 
 
 def _subscribers_to(tx: Transaction, incident: IncidentFacts, event: str) -> list[str]:
-    return [] if incident.is_operations else [each.name for each in tx.deps.subscribers if each.wants(event)]
+    return [] if incident.namespace == namespaces.OPERATIONS else [each.name for each in tx.deps.subscribers if each.wants(event)]
 
 
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:

@@ -6,8 +6,9 @@ from notifyflow.core.overrides import Swap, Wish, plan
 from notifyflow.core.references import ById
 from notifyflow.core.schedules import Override
 from notifyflow.errors import OverrideNotFound
-from notifyflow.pipeline import steps, use_case
+from notifyflow.pipeline import hand_overs, steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
+from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
 
 
@@ -29,24 +30,27 @@ def make(deps: Dependencies, wish: Wish | Swap) -> tuple[Override, ...]:
     return deps.transactions.run(body)
 
 
-def cancel(deps: Dependencies, override_id: str, *, by: str) -> Override:
+def cancel(deps: Dependencies, override_id: str, *, by: str) -> Committed[Override]:
     """Cancel an override that is in force or to come, and return it: the duty is as if it had never been made.
+
+    If the schedule tells of hand-overs, this is one.
 
     Raises:
         OverrideNotFound: When there is none.
         StorageUnavailable: When the database does not answer in time.
     """
-    now = deps.clock.now()
 
-    def body(ledger: Ledger) -> Override:
-        ledger.roster.lock()
-        found = ledger.roster.override(override_id)
-        if found is None or found.cancelled_at is not None or found.override.ends_at <= now:
+    def body(tx: Transaction) -> Override:
+        tx.ledger.roster.lock()
+        found = tx.ledger.roster.override(override_id)
+        if found is None or found.cancelled_at is not None or found.override.ends_at <= tx.now:
             raise OverrideNotFound(override_id)
-        ledger.roster.cancel_override(override_id, at=now, by=by)
+        before = tx.ledger.roster.current()
+        tx.ledger.roster.cancel_override(override_id, at=tx.now, by=by)
+        hand_overs.follow(tx, before, found.override.schedule)
         return found.override
 
-    return deps.transactions.run(body)
+    return use_case.run(deps, body)
 
 
 def open_incidents(deps: Dependencies, override: Override) -> tuple[str, ...]:

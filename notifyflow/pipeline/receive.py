@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from notifyflow.core import lifecycle
+from notifyflow.core import lifecycle, namespaces
 from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
@@ -120,7 +120,7 @@ def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: R
     """Tell operations about a fault of ours, and suspend the provider if it would refuse every message."""
     if receipt.is_general:
         provider_health.suspend(tx, channel, ref.provider)
-    if not tx.ledger.incidents.get(ref.incident_id).is_operations:
+    if tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
         tx.notices.append((receipt.reason or receipt.code, ref.provider))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from notifyflow.core import lifecycle
+from notifyflow.core import lifecycle, namespaces
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
@@ -151,7 +151,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
     provider_health.record_outcome(tx, row, ref.provider, outcome)
-    if outcome.is_our_fault and not tx.ledger.incidents.get(ref.incident_id).is_operations:
+    if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
         tx.notices.append((outcome.reason or outcome.code, ref.provider))
     receive.apply_receipts(tx, ref, waited)
 

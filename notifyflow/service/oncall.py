@@ -90,8 +90,7 @@ class OnCall:
         Raises:
             OverrideNotFound: When it is not in force or to come.
         """
-        self._use_cases.prepare()
-        cancelled = overrides.cancel(self._deps, override_id, by=by)
+        cancelled = self._use_cases.run(overrides.cancel, override_id, by=by)
         _log.warning("app.override_cancelled", override_id=cancelled.id, schedule=cancelled.schedule, by=by)
         self._rosters.read()
         return cancelled

@@ -12,6 +12,7 @@ from typing import Any
 
 from peewee import SQL, Case, Expression, IntegerField, Tuple, fn
 
+from notifyflow.core import namespaces
 from notifyflow.core.charts import SPANS, beginning
 from notifyflow.core.facts import Transition
 from notifyflow.core.figures import Key, Tallies, Tally, grown, names_of
@@ -146,9 +147,15 @@ _CALLS = Statement(
     ).where(param.among(AttemptRow.id))
 )
 _ESCALATIONS = Statement(
-    lambda param: EscalationRow.select(EscalationRow.id, EscalationRow.severity).where(param.among(EscalationRow.id))
+    lambda param: EscalationRow.select(EscalationRow.id, EscalationRow.severity).where(
+        param.among(EscalationRow.id), EscalationRow.round > 0
+    )
 )
-_INCIDENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, IncidentRow.severity).where(param.among(IncidentRow.id)))
+_INCIDENTS = Statement(  # without those that tell of hand-overs
+    lambda param: IncidentRow.select(IncidentRow.id, IncidentRow.severity).where(
+        param.among(IncidentRow.id), (IncidentRow.namespace != namespaces.OPERATIONS) | IncidentRow.is_operations
+    )
+)
 _CRITICAL = Statement(
     lambda param: (
         CriticalRow.select(CriticalRow.escalation_id, CriticalRow.at, EscalationRow.severity)

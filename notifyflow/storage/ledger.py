@@ -16,6 +16,7 @@ from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.feeds import Feeds
 from notifyflow.storage.folds import Folds
 from notifyflow.storage.forgetting import Recipients
+from notifyflow.storage.hand_overs import HandOvers
 from notifyflow.storage.health import Heartbeat
 from notifyflow.storage.idempotency import Responses
 from notifyflow.storage.inbox import Inbox
@@ -52,6 +53,7 @@ class Ledger:
         self.escalations = Escalations(unit)
         self.feeds = Feeds(unit)
         self.folds = Folds(unit)
+        self.hand_overs = HandOvers(unit)
         self.heartbeat = Heartbeat(unit)
         self.inbox = Inbox(unit)
         self.incidents = Incidents(unit)

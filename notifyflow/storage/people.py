@@ -19,6 +19,7 @@ from notifyflow.storage.statements import LISTED, Statement
 NEWEST = 10_000
 """How many of all rounds are searched for people whom nothing reached."""
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
+_IS_PAGED = EscalationRow.round > 0
 _PROVING = frozenset(Evidence) - {Evidence.ACCEPTED}
 
 
@@ -33,9 +34,10 @@ class People(Reader):
             limit: How many at most.
         """
         first = EscalationRow.select(fn.MIN(EscalationRow.recipient_id).alias("id"), SQL("1").alias("number"))
-        person = first.where(EscalationRow.recipient_id > after_id).cte("person", recursive=True, columns=("id", "number"))
+        first = first.where(EscalationRow.recipient_id > after_id, _IS_PAGED)
+        person = first.cte("person", recursive=True, columns=("id", "number"))
         later = EscalationRow.alias()
-        following = later.select(fn.MIN(later.recipient_id)).where(later.recipient_id > person.c.id)
+        following = later.select(fn.MIN(later.recipient_id)).where(later.recipient_id > person.c.id, later.round > 0)
         is_found = person.c.id.is_null(is_null=False)
         people = person.union_all(Select((person,), (following, person.c.number + 1)).where(is_found, person.c.number < limit))
         found = people.select_from(people.c.id).where(people.c.id.is_null(is_null=False)).order_by(people.c.number)
@@ -53,7 +55,7 @@ class People(Reader):
             limit: How many at most.
         """
         columns = (EscalationRow.id, EscalationRow.recipient_id, EscalationRow.state, EscalationRow.incident_id)
-        newest = EscalationRow.select(*columns).where(EscalationRow.round > 0).order_by(EscalationRow.id.desc()).limit(NEWEST)
+        newest = EscalationRow.select(*columns).where(_IS_PAGED).order_by(EscalationRow.id.desc()).limit(NEWEST)
         rounds = newest.alias("newest")
         failed = fn.MAX(Case(None, [(rounds.c.state == EscalationState.EXHAUSTED.value, rounds.c.id)]))
         query = Select((rounds,), (rounds.c.recipient_id,))
@@ -95,7 +97,7 @@ class People(Reader):
         return found
 
     def _last_rounds(self, is_recent: Any, namespaces: frozenset[str] | None) -> list[dict[str, Any]]:
-        last = _within(EscalationRow.select(fn.MAX(EscalationRow.id)), namespaces).where(is_recent)
+        last = _within(EscalationRow.select(fn.MAX(EscalationRow.id)), namespaces).where(is_recent, _IS_PAGED)
         is_contact = (ContactRow.incident_id == EscalationRow.incident_id) & (
             ContactRow.recipient_id == EscalationRow.recipient_id
         )
@@ -144,7 +146,7 @@ def _within(query: Select, namespaces: frozenset[str] | None) -> Select:
     return query.where(IncidentRow.namespace.in_(sorted(namespaces)))
 
 
-_THEIRS = EscalationRow.select(EscalationRow.started_at).where(EscalationRow.recipient_id == LISTED)
+_THEIRS = EscalationRow.select(EscalationRow.started_at).where(EscalationRow.recipient_id == LISTED, _IS_PAGED)
 _SINCE = Statement(
     lambda param: Select(
         (param.listed(EscalationRow.recipient_id),),

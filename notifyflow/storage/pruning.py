@@ -15,6 +15,7 @@ from notifyflow.storage.models import (
     ContactRow,
     CriticalRow,
     EscalationRow,
+    HandOverRow,
     IncidentRow,
     NoticeRow,
     NotificationRow,
@@ -99,9 +100,10 @@ class Pruning(Part):
     def strays(self, *, before: datetime, limit: int) -> Pruned:
         """Delete some foreign receipts, and counted notices, from before an instant.
 
-        Numbers that were not texted since then are deleted, too; opt-outs stay.
+        Numbers that were not texted since then are deleted, too, and hand-overs before; opt-outs stay.
         """
         self._delete(NumberRow, NumberRow.texted_at < before)
+        self._delete(HandOverRow, HandOverRow.at < before)
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         strays = ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id).where(_is_stray(before)).limit(limit)
         return Pruned(

@@ -39,6 +39,7 @@ from notifyflow.storage.stops import SWEPT_AT
 from notifyflow.storage.users import UserReads
 from notifyflow.storage.vitals import Signs
 
+_HAS_RECIPIENT = EscalationRow.recipient_id != SQL("''")
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
 _NOTIFICATIONS = Statement(
     lambda param: select(NotificationFacts, NotificationRow.incident_id == param(NotificationRow.incident_id)).order_by(
@@ -46,7 +47,7 @@ _NOTIFICATIONS = Statement(
     )
 )
 _ESCALATIONS = Statement(
-    lambda param: select(EscalationFacts, EscalationRow.incident_id == param(EscalationRow.incident_id), EscalationRow.round > 0)
+    lambda param: select(EscalationFacts, EscalationRow.incident_id == param(EscalationRow.incident_id), _HAS_RECIPIENT)
 )
 _TRANSITIONS = Statement(
     lambda param: (

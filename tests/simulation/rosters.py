@@ -7,20 +7,30 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from notifyflow.core.hand_overs import TOLD_WITHIN, hand_overs
 from notifyflow.core.intake.directory import OPERATIONS
 from notifyflow.core.roster import EMPTY, Roster
 from notifyflow.core.schedules import Override
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.roster import store_directory
+from notifyflow.storage.fields import instant_text
 from notifyflow.storage.reads import Reads
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
-from tests.simulation.world import START, World
+from tests.simulation.world import START, World, require
 
 PEOPLE = ("hal", "ivy", "jon")
 _GONE = 0.3
+_TOLD = 0.5
+LOOKED_WITHIN_S = 240.0
+"""The time in which a process that stood still, or was away, looks at the roster again."""
 _BERLIN = timedelta(hours=1)
 _LONGEST_OVERRIDE_S = 900.0
+_TOLD_TWICE = """
+    SELECT i.key, i.content_occurred_at, e.recipient_id FROM notifyflow_escalation e
+    JOIN notifyflow_incident i ON i.id = e.incident_id WHERE e.round = 0 AND e.recipient_id <> ''
+    GROUP BY i.key, i.content_occurred_at, e.recipient_id HAVING COUNT(*) > 1
+"""
 _DIGEST = "SELECT digest FROM notifyflow_roster"
 
 
@@ -37,6 +47,7 @@ class Rosters:
 
     Attributes:
         operations: The ids of the people of operations.
+        tells: Whether people are told of hand-overs.
     """
 
     operations: tuple[str, ...] = ()
@@ -46,6 +57,7 @@ class Rosters:
         self._database = database
         self._chance = chance = world.apart("rosters")
         self._hands_over_at = START + timedelta(seconds=chance.uniform(0, 900)) - timedelta(hours=3)
+        self.tells = world.apart("told").random() < _TOLD
         self._digest = ""
         self._known = [Known(EMPTY, 0.0)]
 
@@ -94,6 +106,18 @@ class Rosters:
         own = [tuple(each.id for each in one.roster.people(names, at).recipients) for one in known]
         return [tuple(id for each in ids for id in (self.operations if each == OPERATIONS else (each,))) for ids in own]
 
+    def at_end(self, healed_s: float) -> None:
+        """Require that each hand-over of late was told, and each person of one at most once."""
+        now, known = START + timedelta(seconds=self._world.now_s), self._known[-1]
+        leeway = timedelta(seconds=LOOKED_WITHIN_S + 2 * self._world.widest_skew_s)
+        if self.tells and max(known.since_s, healed_s) <= (now - leeway - START).total_seconds():
+            told = set(self._database.look("SELECT schedule, at FROM notifyflow_hand_over"))
+            for schedule in known.roster.directory.schedules.values():
+                found = hand_overs(known.roster, schedule, since=now - TOLD_WITHIN + leeway, until=now - leeway)
+                missing = [each.at for each in found if schedule.handover and (each.schedule, instant_text(each.at)) not in told]
+                require(not missing, f"nobody is told of the hand-overs of {schedule.name} at {missing}")
+        require(not (twice := self._database.look(_TOLD_TWICE)), f"somebody is told twice of a hand-over: {twice}")
+
     def _store(self, document: str, deps: Dependencies) -> Consequences:
         kept = store_directory(deps, document, changed_at=deps.clock.now())
         self._world.note(f"directory: {kept}")
@@ -113,7 +137,7 @@ class Rosters:
             [
                 *recipients,
                 f"[groups]\nleads = {chance.sample(PEOPLE, k=2)!r}",
-                '[schedules.primary]\ntimezone = "Europe/Berlin"',
+                f'[schedules.primary]\ntimezone = "Europe/Berlin"\nhandover = {str(self.tells).lower()}',
                 f'[[schedules.primary.layers]]\nwho = {turns!r}\nfrom = {first.isoformat()}\nevery = "1h"',
                 '[schedules.nobody]\ntimezone = "UTC"',
                 '[[schedules.nobody.layers]]\nwho = ["hal"]\nfrom = 2030-01-01T00:00:00\nevery = "1d"',

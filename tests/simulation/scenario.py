@@ -20,6 +20,7 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
+from notifyflow.engine.hand_over_teller import LOOK_EVERY, HandOverTeller
 from notifyflow.engine.reporter import Reporter, rings
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
 from notifyflow.pipeline import outbox
@@ -29,8 +30,10 @@ from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.parts import Part
+from notifyflow.storage.reads import Reads
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
@@ -42,7 +45,7 @@ from tests.simulation.outside import CHANNELS, Broker, Outside
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.quiet import QuietHours
-from tests.simulation.rosters import Rosters
+from tests.simulation.rosters import LOOKED_WITHIN_S, Rosters
 from tests.simulation.rush import Rush
 from tests.simulation.web import Web
 from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
@@ -180,6 +183,7 @@ class Scenario:
         self._quiet = QuietHours(world, self._database)
         self._checks = Checks(world, self._database, self._outside, self._operators, self._phones, self._rosters, self._quiet)
         self._hand_overs = HandOvers(world, self._database, self._rosters)
+        self._is_telling = self._hand_overs.is_told and self._rosters.tells
         self._namespaces = Namespaces(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
@@ -228,6 +232,7 @@ class Scenario:
     def _at_end(self) -> None:
         """Check the settled world."""
         self._checks.at_end(set(self._accepted), healed_s=self._heals_s)
+        self._rosters.at_end(self._heals_s)
 
     # -- what is drawn
 
@@ -370,6 +375,10 @@ class Scenario:
         for _ in range(self.threads):
             process.spawn(lambda: self._handle_rings(deliverer)).is_interruptible = True
         process.spawn(lambda: self._sweep(deps, reporter, deliverer))
+        if self._is_telling:
+            use_cases = UseCases(deps, reporter.report)
+            teller = HandOverTeller(use_cases, lambda: self._database.read(lambda db: Reads(db).roster.current()))
+            process.spawn(lambda: self._tell(deliverer, teller))
 
     def _handle_rings(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
@@ -387,6 +396,11 @@ class Scenario:
             self._sleepers[me] = self.world.now_s + pause_s
             self.world.sleep(pause_s)
             del self._sleepers[me]
+
+    def _tell(self, deliverer: Deliverer, teller: HandOverTeller) -> None:
+        while not self._operators.is_stopping(deliverer):
+            self._safely(teller.look)
+            self.world.sleep(LOOK_EVERY.total_seconds())
 
     def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> Any:
         swept = sweep(deps)
@@ -546,6 +560,8 @@ class Scenario:
 
     def _is_settled(self) -> bool:
         """Return whether no work is left; checked now and then only, for it costs more than a step."""
+        if self._is_telling and self.world.now_s < self._heals_s + 2 * LOOKED_WITHIN_S:
+            return False
         is_quiet = not self._unfinished and not self._outside.underway and self.world.steps % 10 == 0
         return is_quiet and not self._what_is_left()
 

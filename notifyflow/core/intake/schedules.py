@@ -109,6 +109,7 @@ _SCHEDULE: Mapping[str, Codec[Any]] = {
     "layers": listed(record(_layer, _LAYER, stand_ins=_STAND_INS), stand_in=_NO_LAYER),
     "ical": TEXT,
     "may_have_gaps": FLAG,
+    "handover": FLAG,
 }
 
 

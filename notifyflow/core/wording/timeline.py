@@ -63,6 +63,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("incident", "acknowledged", IncidentState.OPEN): "{by} acknowledged{via}, for themselves only",
     ("incident", "resolved"): "{by} resolved it{via}",
     ("escalation", "started"): "{round}{who} is paged: {messages}",
+    ("escalation", "informed"): "{who} is told",
     ("escalation", "started", EscalationState.EXHAUSTED): "{round}{who} cannot be paged{because}",
     ("escalation", "tier_opened"): "tier {tier} opened for {who}: {messages}, since {why}",
     **{

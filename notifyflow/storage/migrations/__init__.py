@@ -25,6 +25,7 @@ from notifyflow.storage.migrations import (
     v0011_feeds,
     v0012_quiet,
     v0013_channels,
+    v0014_hand_overs,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -41,6 +42,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0011_feeds,
     v0012_quiet,
     v0013_channels,
+    v0014_hand_overs,
 )
 WANTED = len(MIGRATIONS)
 

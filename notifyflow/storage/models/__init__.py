@@ -21,7 +21,7 @@ from notifyflow.storage.models.incidents import (
     StepRow,
     TransitionRow,
 )
-from notifyflow.storage.models.roster import CalendarRow, FeedRow, OverrideRow, RosterRow
+from notifyflow.storage.models.roster import CalendarRow, FeedRow, HandOverRow, OverrideRow, RosterRow
 from notifyflow.storage.models.service import (
     ApiKeyRow,
     EnvironmentRow,
@@ -53,6 +53,7 @@ __all__ = [
     "EscalationRow",
     "FeedRow",
     "FoldRow",
+    "HandOverRow",
     "HeartbeatRow",
     "IdempotentResponseRow",
     "IncidentRow",

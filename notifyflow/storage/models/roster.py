@@ -1,4 +1,4 @@
-"""The tables of the roster: the directory as the database has it, calendars, overrides, and feeds."""
+"""The tables of the roster: the directory as the database has it, calendars, overrides, hand-overs, and feeds."""
 
 from peewee import IntegerField
 
@@ -43,6 +43,17 @@ class OverrideRow(Table):
     made_at = InstantField()
     cancelled_at = InstantField(null=True)
     cancelled_by = PlainTextField(null=True)
+
+
+class HandOverRow(Table):
+    """A hand-over of which people were told; they appear as recipient ids."""
+
+    schedule = PlainTextField()
+    at = InstantField()
+    before = NameListField()
+    after = NameListField()
+    until = InstantField(null=True)
+    incident_id = PlainTextField()
 
 
 class FeedRow(Table):

@@ -43,6 +43,7 @@ OPAQUE: Mapping[type[Model], str] = {
     models.RosterRow: "digest source",
     models.CalendarRow: "schedule source shifts etag last_modified fault",
     models.OverrideRow: "id schedule people instead_of made_by cancelled_by",
+    models.HandOverRow: "schedule before after incident_id",
     models.FeedRow: "id schedule recipient_id made_by",
     models.QuarantineRow: "incident_id",
     models.TurnRow: "channel namespace",

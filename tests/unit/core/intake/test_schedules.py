@@ -30,6 +30,7 @@ only = "Mon-Fri 09:00-18:00, Sat"
 [schedules.legacy]
 ical = "https://calendar.example.com/oncall.ics"
 may_have_gaps = true
+handover = true
 [[routes]]
 match = {{ team = "orders" }}
 to = ["@primary"]
@@ -66,7 +67,7 @@ def check(_channel: str, address: str) -> str:
 def test_schedules_and_chains_are_what_the_file_says():
     directory = read_directory(GOOD, SHIPPED)
     assert directory.schedules["legacy"] == Schedule(
-        name="legacy", timezone="UTC", ical="https://calendar.example.com/oncall.ics", may_have_gaps=True
+        name="legacy", timezone="UTC", ical="https://calendar.example.com/oncall.ics", may_have_gaps=True, handover=True
     )
     first = datetime(2026, 12, 7, 9)  # noqa: DTZ001 # local time
     assert directory.schedules["primary"] == Schedule(
@@ -172,7 +173,7 @@ def test_all_faults_of_schedules_are_listed_at_once():
         broken = 5
         "@at" = { ical = "https://example.com" }
         both = { ical = "https://example.com", timezone = "UTC", layers = [{}] }
-        calendar = { ical = "ftp://example.com", timezone = "Berlin", may_have_gaps = "yes" }
+        calendar = { ical = "ftp://example.com", timezone = "Berlin", may_have_gaps = "yes", handover = 1 }
         zoneless = { layers = [5, { who = ["leads"], from = 2026-12-07T09:00:00, every = "1w", until = 5 }] }
         [default]
         to = ["@broken", "@ghost", "empty"]
@@ -183,6 +184,7 @@ def test_all_faults_of_schedules_are_listed_at_once():
         "schedules.both.layers[0].from: it is missing. Give it a value.",
         "schedules.both.layers[0].every: it is missing. Give it a value.",
         "schedules.calendar.may_have_gaps: 'yes' is neither true nor false. Write true or false.",
+        "schedules.calendar.handover: 1 is neither true nor false. Write true or false.",
         "schedules.zoneless.layers[0]: 5 is not a table. Give fields and their values.",
         "schedules.zoneless.layers[1].until: 'until' is not a known field. Use one of who, from, every, only.",
         "schedules.zoneless.timezone: it is missing. Say where the layers' times are local, such as Europe/Berlin.",

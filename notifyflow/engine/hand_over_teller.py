@@ -1,0 +1,69 @@
+"""Tells people that a duty has changed hands: looks at the roster in memory, and at the database only if somebody may be told.
+
+Every process that delivers does so; the first one to note a hand-over in the database tells of it.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from notifyflow.core.hand_overs import to_tell
+from notifyflow.core.roster import Roster
+from notifyflow.engine.reporter import place
+from notifyflow.errors import StorageUnavailable
+from notifyflow.log import get_logger
+from notifyflow.pipeline import hand_overs
+from notifyflow.service.use_cases import UseCases
+
+_log = get_logger("notifyflow.engine")
+
+LOOK_EVERY = timedelta(seconds=15)
+
+
+class HandOverTeller:
+    """Looks every few seconds whether a duty has changed hands, until it is stopped.
+
+    Args:
+        use_cases: Runs use cases.
+        roster: Returns the roster in force.
+        every: The time between two looks.
+    """
+
+    def __init__(self, use_cases: UseCases, roster: Callable[[], Roster], *, every: timedelta = LOOK_EVERY) -> None:
+        self._use_cases = use_cases
+        self._roster = roster
+        self._every_s = every.total_seconds()
+        self._told: frozenset[tuple[str, datetime]] = frozenset()
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notifyflow-hand-over-teller", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the look that is running."""
+        self._is_stopping.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Tell of the hand-overs of the last hour of which nobody has told.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time.
+        """
+        found = frozenset((each.schedule, each.at) for each in to_tell(self._roster(), self._use_cases.deps.clock.now()))
+        if not found <= self._told:
+            for each in self._use_cases.run(hand_overs.tell):
+                _log.info("engine.duty_handed_over", schedule=each.schedule, at=each.at.isoformat(), people=list(each.people))
+        self._told = found
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            try:
+                self.look()
+            except StorageUnavailable:  # the sweeper says so
+                pass
+            except Exception as error:  # noqa: BLE001 - the edge of the thread
+                _log.error("engine.hand_over_teller_broke", error=type(error).__name__, place=place(error))
+            self._is_stopping.wait(self._every_s)

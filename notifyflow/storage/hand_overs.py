@@ -1,0 +1,35 @@
+"""Stores the hand-overs of which people were told."""
+
+from collections.abc import Sequence
+
+from notifyflow.core.hand_overs import HandOver
+from notifyflow.storage.models import HandOverRow, IncidentRow
+from notifyflow.storage.parts import Part
+from notifyflow.storage.rows import first
+from notifyflow.storage.statements import Statement
+
+_FIELDS = tuple(HandOver.__dataclass_fields__)
+_COLUMNS = tuple(getattr(HandOverRow, name) for name in _FIELDS)
+_OF = Statement(lambda param: HandOverRow.select(*_COLUMNS).where(HandOverRow.incident_id == param(HandOverRow.incident_id)))
+
+
+class HandOvers(Part):
+    """Hand-overs of which people were told."""
+
+    def add(self, told: HandOver, incident_id: str) -> bool:
+        """Store that an incident tells of a hand-over; return False if another one does."""
+        row = {name: getattr(told, name) for name in _FIELDS}
+        return self._unit.insert_once(HandOverRow, row | {"incident_id": incident_id})
+
+    def of(self, incident_id: str) -> HandOver | None:
+        """Return the hand-over that an incident tells of; None if that is deleted."""
+        row = first(self._unit.rows(_OF(incident_id)))
+        return None if row is None else HandOver(**row)
+
+    def naming(self, recipient_id: str) -> Sequence[tuple[str, HandOver]]:
+        """Return the hand-overs from or to a recipient, each with the incident that tells of it."""
+        query = HandOverRow.select(HandOverRow.incident_id, *_COLUMNS).join(
+            IncidentRow, on=(IncidentRow.id == HandOverRow.incident_id)
+        )
+        found = [(str(row.pop("incident_id")), HandOver(**row)) for row in self._unit.rows(query.order_by(HandOverRow.at))]
+        return [(incident_id, each) for incident_id, each in found if recipient_id in (*each.before, *each.after)]
