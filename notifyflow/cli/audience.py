@@ -78,8 +78,11 @@ def audiences(
     file: str | None,
     *,
     is_one: bool = True,
+    at: datetime | None = None,
 ) -> list[Audience]:
     """Return who is meant: one audience, or, unless ``is_one``, those of all routes if nobody is named.
+
+    Their incidents begin ``at`` an instant; None for now.
 
     Raises:
         InvalidInput: When the directory or the file cannot be used, or has no such recipient.
@@ -96,11 +99,11 @@ def audiences(
         if recipient not in directory.recipients:
             raise InvalidInput((unknown("RECIPIENT", "recipient", recipient, directory.recipients),))
         return [Audience(name=recipient, people=(directory.recipients[recipient],), policy=_DEFAULT)]
+    roster, begins_at = _roster(settings, directory), at or system_now()
     if labels:
-        return [_of_route(_roster(settings, directory), directory.route(label_pairs(labels), ""), ", ".join(labels))]
-    roster = _roster(settings, directory)
+        return [_of_route(roster, directory.route(label_pairs(labels), ""), ", ".join(labels), begins_at)]
     routes = [(route, _words(route)) for route in directory.routes]
-    return [_of_route(roster, route, name) for route, name in (*routes, (directory.default, "any other alert"))]
+    return [_of_route(roster, route, name, begins_at) for route, name in (*routes, (directory.default, "any other alert"))]
 
 
 def admitted(people: Sequence[Recipient], channels: "Mapping[str, Channel]") -> tuple[Contact, ...]:
@@ -137,10 +140,9 @@ def _roster(settings: Settings, directory: Directory) -> Roster:
     return stored_roster(settings, directory) or Roster(directory=directory)
 
 
-def _of_route(roster: Roster, route: Route, name: str) -> Audience:
-    now = system_now()
-    people = roster.people(route.to, now).recipients
-    return Audience(name=name, people=people, policy=route.policy, route=route, roster=roster, begins_at=now)
+def _of_route(roster: Roster, route: Route, name: str, begins_at: datetime) -> Audience:
+    people = roster.people(route.to, begins_at).recipients
+    return Audience(name=name, people=people, policy=route.policy, route=route, roster=roster, begins_at=begins_at)
 
 
 def _words(route: Route) -> str:

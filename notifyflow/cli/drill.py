@@ -4,10 +4,12 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 from notifyflow.app import log_output
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
@@ -15,6 +17,7 @@ from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
 from notifyflow.core.chain import OPERATIONS
 from notifyflow.core.intake.forms import unknown
+from notifyflow.core.intake.local_times import read_time
 from notifyflow.core.model import Severity
 from notifyflow.errors import InvalidInput
 from notifyflow.settings import Settings
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from notifyflow.testing.drill import Later
 
 app = typer.Typer()
+_TIME = "as in 03:00, '2026-12-24 03:00'; in UTC unless it has an offset"
 
 
 @app.command()
@@ -43,6 +47,10 @@ def drill(
     ] = "",
     policy: PolicyName = None,
     severity: SeverityName = Severity.CRITICAL,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help=f"When it begins, {_TIME}; then quiet hours count, too.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rehearse an incident on a virtual clock while providers fail: is everybody reached, or operations told? Nothing is sent."""
@@ -54,15 +62,16 @@ def drill(
     settings = Settings()
     channels = load(settings)
     found = configuration.read(settings, channels)
+    begins_at = None if at is None else read_time(at, ZoneInfo("UTC"), where="--at", after=system_now())
     failing = [name for each in fail.split(",") if (name := each.strip())]
     _check_names(failing, channels)
-    who = audiences(settings, found.policies, recipient, labels or [], recipients, is_one=False)
-    rehearsal = Rehearsal(settings, channels, found.operations, failing=failing, script=script)
+    who = audiences(settings, found.policies, recipient, labels or [], recipients, is_one=False, at=begins_at)
+    rehearsal = Rehearsal(settings, channels, found.operations, failing=failing, script=script, begins_at=begins_at)
     drilled = []
     with log_output.only_to(logging.NullHandler()):
         for each in who:
             chosen = policy_of(found.policies, policy or each.policy)
-            expected = chain_of(each, chosen, severity, channels, found.operations)
+            expected = chain_of(each, chosen, severity, channels, found.operations, has_quiet_hours=at is not None)
             if each.route is None or expected is None:
                 drilled.append(rehearsal.run(each.name, admitted(each.people, channels), chosen, severity))
                 continue

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 
 def chain_of(
-    audience: Audience, policy: Policy, severity: Severity, channels: "Mapping[str, Channel]", operations: Sequence[Contact]
+    audience: Audience,
+    policy: Policy,
+    severity: Severity,
+    channels: "Mapping[str, Channel]",
+    operations: Sequence[Contact],
+    *,
+    has_quiet_hours: bool = False,
 ) -> ExpectedChain | None:
-    """Return what the chain of the audience's route would do; None if it has none."""
+    """Return what the chain of the audience's route would do, by the quiet hours of its people if asked; None if it has none."""
     if audience.route is None or not audience.has_chain:
         return None
     return expected_chain(
@@ -27,6 +33,7 @@ def chain_of(
         fresh=lambda contact: fresh_escalation(contact, policy, severity, calling_of(channels)),
         carriers=carriers_of(channels),
         begins_at=audience.begins_at,
+        quiet_for=severity if has_quiet_hours else None,
     )
 
 

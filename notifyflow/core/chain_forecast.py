@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifyflow.core import chain
+from notifyflow.core import chain, quiet
+from notifyflow.core.deadlines import moved
 from notifyflow.core.forecast import Answers, Carrier, Play
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import OPERATIONS, Route
@@ -67,6 +68,7 @@ def expected_chain(
     fresh: Callable[[Contact], DecisionContext],
     carriers: Mapping[str, Carrier],
     begins_at: datetime,
+    quiet_for: Severity | None = None,
 ) -> ExpectedChain:
     """Return what the chain of a route would do.
 
@@ -78,13 +80,20 @@ def expected_chain(
         fresh: Returns a fresh escalation to somebody.
         carriers: Who carries each channel.
         begins_at: When the incident begins.
+        quiet_for: The severity for which quiet hours put off steps; None leaves quiet hours out.
     """
+
+    def over_after(after: timedelta, wait: timedelta, people: Sequence[Contact]) -> timedelta:
+        since = begins_at + after
+        nights = quiet.step_stops(people, quiet_for, wait, since=since, now=since) if quiet_for else ()
+        return moved(since + wait, nights, since=since) - begins_at
+
     steps: list[ExpectedStep] = []
     paged: dict[str, Contact] = {}
     last: list[Contact] = []
     after = soonest = _AT_ONCE
     for number, (names, wait) in enumerate(((route.to, _AT_ONCE), *((each.to, each.after) for each in route.then)), start=1):
-        after += wait if last else _AT_ONCE  # one that is passed is followed at once
+        after = over_after(after, wait, last) if last else after  # one that is passed is followed at once
         soonest += min(wait, max((_spent_after(fresh(each), carriers, wait) for each in last), default=_AT_ONCE))
         resolved = Resolved(recipients=()) if names == (OPERATIONS,) else roster.people(names, begins_at + after)
         people = list(operations if names == (OPERATIONS,) else admit(resolved))
@@ -102,7 +111,9 @@ def expected_chain(
         )
         paged |= {each.recipient_id: each for each in last}
     return ExpectedChain(
-        steps=tuple(steps), over_after=after + (route.over_after if last else _AT_ONCE), contacts=tuple(paged.values())
+        steps=tuple(steps),
+        over_after=over_after(after, route.over_after, last) if last else after,
+        contacts=tuple(paged.values()),
     )
 
 

@@ -8,10 +8,11 @@ from itertools import chain
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Kind, NotificationState
+from notifyflow.core.model import DeferralReason, Kind, NotificationState
 from notifyflow.core.tier_rules import has_sign_of_arrival
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 
+_QUIET = DeferralReason.QUIET.value
 _ARRIVED = frozenset({NotificationState.SENT, NotificationState.DELIVERED})
 
 
@@ -23,11 +24,13 @@ class Arrival:
         at: When.
         channel: Its channel.
         provider: Who carried it.
+        is_after_quiet: Whether it waited until the recipient's quiet hours were over.
     """
 
     at: datetime
     channel: str
     provider: str
+    is_after_quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,12 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
 def _arrivals(status: IncidentStatus, escalations: Collection[EscalationStatus], calling: Collection[str]) -> Iterator[Arrival]:
     for row in chain.from_iterable(each.notifications for each in escalations):
         if row.kind is Kind.PAGE and has_sign_of_arrival(row, calling):
-            yield Arrival(at=_arrived_at(status, row), channel=row.channel, provider=counted(row)[-1].provider)
+            yield Arrival(
+                at=_arrived_at(status, row),
+                channel=row.channel,
+                provider=counted(row)[-1].provider,
+                is_after_quiet=any(each.row_id == row.id and each.detail.get("why") == _QUIET for each in status.transitions),
+            )
 
 
 def _arrived_at(status: IncidentStatus, row: NotificationFacts) -> datetime:

@@ -23,6 +23,7 @@ class ArrivalDocument(Document):
     channel: str
     provider: str
     after_s: float = Field(description="Seconds after the incident was opened.")
+    is_after_quiet: bool = Field(description="Whether it waited until the recipient's quiet hours were over.")
 
 
 class RehearsedDocument(Document):
@@ -57,8 +58,9 @@ class DrilledDocument(Document):
     name: str = Field(description="Who is paged: a recipient, or the route.")
     policy: str
     severity: Severity
+    begins_at: datetime | None = Field(description="When it begins, if --at says so; quiet hours count then.")
     is_passed: bool
-    is_settled: bool = Field(description="Whether everything came to rest; false after six virtual hours.")
+    is_settled: bool = Field(description="Whether everything came to rest; false after six virtual hours, with --at after 30.")
     recipients: list[RehearsedDocument]
     timeline: list[StepDocument]
 
@@ -72,6 +74,7 @@ class DrilledDocument(Document):
         calling: Collection[str],
         explain: Explain,
         is_settled: bool,
+        begins_at: datetime | None = None,
     ) -> Self:
         """Build it from the rows of the incident and of the operations incident that it is linked to."""
         start = status.facts.opened_at
@@ -82,6 +85,7 @@ class DrilledDocument(Document):
             name=name,
             policy=status.facts.policy.name,
             severity=status.facts.severity,
+            begins_at=begins_at,
             is_passed=bool(recipients) and knows(each.is_passed for each in recipients),
             is_settled=is_settled,
             recipients=recipients,
@@ -90,14 +94,15 @@ class DrilledDocument(Document):
 
     def lines(self) -> Iterator[str]:
         """Yield the incident in words: what happened when, and what became of each recipient."""
-        yield f"{self.name}: {self.severity}, policy {self.policy}"
+        begins = f", at {self.begins_at:%Y-%m-%d %H:%M} UTC" if self.begins_at else ""
+        yield f"{self.name}: {self.severity}, policy {self.policy}{begins}"
         for step in self.timeline:
             place = "operations: " if step.is_of_operations else ""
             yield f"  {f'+ {span(step.after_s)}':<12} {_MARKS[step.tone]} {place}{step.text}"
         for each in self.recipients:
             yield f"  {_MARKS[Tone.GOOD if each.is_passed else Tone.BAD]} {_verdict(each)}"
         if not self.is_settled:
-            yield "  ! it had not come to rest after six hours"
+            yield "  ! it had not come to rest when the drill ended"
 
 
 class DrillDocument(Document):
@@ -138,7 +143,9 @@ def _recipient(each: Rehearsed, start: datetime) -> RehearsedDocument:
 
 def _arrival(arrival: Arrival, start: datetime) -> ArrivalDocument:
     after_s = (arrival.at - start).total_seconds()
-    return ArrivalDocument(channel=arrival.channel, provider=arrival.provider, after_s=after_s)
+    return ArrivalDocument(
+        channel=arrival.channel, provider=arrival.provider, after_s=after_s, is_after_quiet=arrival.is_after_quiet
+    )
 
 
 def _steps(status: IncidentStatus, explain: Explain, start: datetime) -> Sequence[StepDocument]:
@@ -167,8 +174,9 @@ def _step(moment: Moment, status: IncidentStatus, start: datetime) -> StepDocume
 
 def _verdict(each: RehearsedDocument) -> str:
     """Return what became of a recipient, in words."""
-    if each.reached is not None:
-        return f"{each.name} is reached after {span(each.reached.after_s)}: {each.reached.channel} over {each.reached.provider}"
+    if (found := each.reached) is not None:
+        waited = ", when their quiet hours are over" if found.is_after_quiet else ""
+        return f"{each.name} is reached after {span(found.after_s)}{waited}: {found.channel} over {found.provider}"
     if each.operations_alerted_after_s is not None:
         return f"{each.name} is not reached; operations is told after {span(each.operations_alerted_after_s)}"
     return f"{each.name} is not reached, and operations is not told"

@@ -7,7 +7,7 @@ sandbox. Nobody acknowledges in it, so that it goes on until each recipient is r
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.meanings import meanings
@@ -16,8 +16,10 @@ from notifyflow.core.drill import rehearsed
 from notifyflow.core.drill_document import DrilledDocument
 from notifyflow.core.model import Contact, Incident, Recipient, Severity, Step
 from notifyflow.core.policy import Policy
+from notifyflow.core.wording.text import listed
 from notifyflow.sandbox import Sandbox
 from notifyflow.settings import Settings
+from notifyflow.testing.clock import START
 from notifyflow.testing.driver import Driver
 
 _KEY = "drill"
@@ -37,6 +39,7 @@ _UNSET: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 _SECOND_ACCOUNT = ("TWILIO_B_ACCOUNT_SID", "TWILIO_B_AUTH_TOKEN")
 _KEPT = ("connect_timeout_s", "read_timeout_s", "lease_s", "concurrent_sends")
 _NUMBERS, _OPERATIONS = 25_000, 50_000
+_LONGEST, _LONGEST_NIGHT = timedelta(hours=6), timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class Rehearsal:
         operations: The operations recipients.
         failing: The names of providers and channels that respond with an error to everything.
         script: More faults, in the script language of the sandbox.
+        begins_at: When each incident begins; then the quiet hours of its people count. None for a time without quiet hours.
     """
 
     def __init__(
@@ -71,17 +75,22 @@ class Rehearsal:
         *,
         failing: Collection[str] = (),
         script: str = "",
+        begins_at: datetime | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels
         self._operations = operations
         self._failing = failing
         self._script = script
+        self._begins_at = begins_at
         self._used: set[str] = set()
+        self._quiet: dict[str, str] = {}
 
     def warnings(self) -> Iterator[str]:
-        """Yield what was not rehearsed so far: the channels without a stand-in."""
+        """Yield what was not rehearsed so far: the channels without a stand-in, and quiet hours unless a time was given."""
         yield from (f"{name} was left out: the sandbox has no stand-in for it" for name in sorted(self._used - _UNSET.keys()))
+        if self._quiet:
+            yield f"the quiet hours of {listed(list(self._quiet.values()))} were left out: --at says when the incident begins"
 
     def run(
         self, name: str, people: Sequence[Contact], policy: Policy, severity: Severity, then: Sequence[Later] = ()
@@ -97,18 +106,21 @@ class Rehearsal:
         """
         later = [each for step in then for each in step.people or ()]
         self._used.update(name for each in (*people, *later) for name in each.addresses)
+        if self._begins_at is None and severity is not Severity.CRITICAL:
+            self._quiet |= {each.recipient_id: each.name for each in (*people, *later) if each.quiet}
         completed = self._paged_operations
-        with Driver(self._variables(), has_spares=True, failing=self._failing, completed=completed) as driver:
+        start_at = self._begins_at or START
+        with Driver(self._variables(), start_at=start_at, has_spares=True, failing=self._failing, completed=completed) as driver:
             driver.sandbox.script(self._script)
             moved = {
-                each.recipient_id: _moved(each, _addresses(driver.sandbox, number))
+                each.recipient_id: self._moved(each, _addresses(driver.sandbox, number))
                 for number, each in enumerate((*people, *later))
             }
             steps = [Step(to=_named(each, moved), after=each.after) for each in then]
             recipients = [moved[each.recipient_id] for each in people]
             driver.flow.notify(Incident(key=_KEY, title="A drill", severity=severity), recipients, policy=policy, then=steps)
             calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.traits.is_call)
-            is_settled = _settles(driver, calling)
+            is_settled = self._settles(driver, calling)
             status = driver.flow.status(_KEY)
             operations = driver.flow.status(status.operations_key) if status.operations_key else None
             return DrilledDocument.of_incident(
@@ -118,6 +130,7 @@ class Rehearsal:
                 calling=calling,
                 explain=meanings(driver.flow.channels),
                 is_settled=is_settled,
+                begins_at=self._begins_at,
             )
 
     def _variables(self) -> Mapping[str, str]:
@@ -142,9 +155,42 @@ class Rehearsal:
 
     def _paged_operations(self, sandbox: Sandbox) -> Mapping[str, str]:
         """Return the setting of the operations recipients, at addresses of the sandbox."""
-        people = [_moved(each, _addresses(sandbox, number)) for number, each in enumerate(self._operations, start=_OPERATIONS)]
-        document = [{"id": each.id, "name": each.name, "addresses": dict(each.addresses)} for each in people]
+        numbered = enumerate(self._operations, start=_OPERATIONS)
+        document = [self._moved(each, _addresses(sandbox, number)).to_dict() for number, each in numbered]
         return {"NOTIFYFLOW_OPS_RECIPIENTS": json.dumps(document)}
+
+    def _moved(self, person: Contact, addresses: Mapping[str, str]) -> Recipient:
+        """Return a person with addresses of the sandbox on the channels on which they have some."""
+        return Recipient(
+            id=person.recipient_id,
+            name=person.name,
+            addresses={channel: address for channel, address in addresses.items() if channel in person.addresses},
+            timezone=person.timezone,
+            quiet=person.quiet if self._begins_at else None,
+            channels=person.channels,
+        )
+
+    def _settles(self, driver: Driver, calling: Collection[str]) -> bool:
+        """Let time pass until all has come to rest; return whether it did.
+
+        Rounds of operations, and those of who is not reached, go on until then, and so does a chain.
+        """
+
+        def is_settled() -> bool:
+            waiting = (summary.facts.round_at for summary, _ in driver.flow.overview.unresolved())
+            return driver.flow.is_settled() and not any(waiting) and not has_rounds()
+
+        def has_rounds() -> bool:
+            status = driver.flow.status(_KEY)
+            missed = {each.recipient_id for each in rehearsed(status, None, calling) if each.arrival is None}
+            facts = (each.facts for each in status.escalations)
+            return any(each.is_current and each.next_round_at is not None and each.recipient_id in missed for each in facts)
+
+        try:
+            driver.run_until(is_settled, limit=_LONGEST + (_LONGEST_NIGHT if self._begins_at else timedelta()))
+        except TimeoutError:
+            return False
+        return True
 
 
 def _addresses(sandbox: Sandbox, number: int) -> Mapping[str, str]:
@@ -160,40 +206,9 @@ def _addresses(sandbox: Sandbox, number: int) -> Mapping[str, str]:
     }
 
 
-def _moved(person: Contact, addresses: Mapping[str, str]) -> Recipient:
-    """Return a person with addresses of the sandbox on the channels on which they have some."""
-    known = {channel: address for channel, address in addresses.items() if channel in person.addresses}
-    return Recipient(
-        id=person.recipient_id, name=person.name, addresses=known, timezone=person.timezone, channels=person.channels
-    )
-
-
 def _named(step: Later, moved: Mapping[str, Recipient]) -> tuple[Recipient | str, ...]:
     return (OPERATIONS,) if step.people is None else tuple(moved[each.recipient_id] for each in step.people)
 
 
 def _pairs(limits: Mapping[str, int]) -> str:
     return ",".join(f"{name}={limit}" for name, limit in limits.items())
-
-
-def _settles(driver: Driver, calling: Collection[str]) -> bool:
-    """Let time pass until all has come to rest; return whether it did.
-
-    Rounds of operations, and those of who is not reached, go on until then, and so does a chain.
-    """
-
-    def is_settled() -> bool:
-        waiting = (summary.facts.round_at for summary, _ in driver.flow.overview.unresolved())
-        return driver.flow.is_settled() and not any(waiting) and not has_rounds()
-
-    def has_rounds() -> bool:
-        status = driver.flow.status(_KEY)
-        missed = {each.recipient_id for each in rehearsed(status, None, calling) if each.arrival is None}
-        facts = (each.facts for each in status.escalations)
-        return any(each.is_current and each.next_round_at is not None and each.recipient_id in missed for each in facts)
-
-    try:
-        driver.run_until(is_settled)
-    except TimeoutError:
-        return False
-    return True

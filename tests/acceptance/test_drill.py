@@ -18,10 +18,10 @@ def line(tmp_path: Path) -> CommandLine:
 
 
 def test_a_drill_passes_while_somebody_is_reached_and_fails_when_nobody_knows(line: CommandLine, tmp_path: Path):
-    passed = line.run("drill", "--fail", "smtp")
+    passed = line.run("drill", "--fail", "smtp", "--at", "2026-12-24 03:00+01:00")
     assert (passed.code, passed.err) == (0, ""), passed
-    assert passed.out.startswith("team=orders: CRITICAL, policy insistent\n")
-    assert "\nany other alert: CRITICAL, policy default\n" in passed.out
+    assert passed.out.startswith("team=orders: CRITICAL, policy insistent, at 2026-12-24 02:00 UTC\n")
+    assert "\nany other alert: CRITICAL, policy default, at 2026-12-24 02:00 UTC\n" in passed.out
     assert passed.out.endswith("Passed while smtp failed: 2 of 2 recipients.\n")
     failed = line.run("drill", "ada", "--fail", "smtp, twilio", "--severity", "error", "--json")
     assert (failed.code, failed.document["is_passed"], failed.document["failing"]) == (1, False, ["smtp", "twilio"]), failed
@@ -33,6 +33,7 @@ def test_a_drill_passes_while_somebody_is_reached_and_fails_when_nobody_knows(li
 def test_what_cannot_be_drilled_says_what_to_do(line: CommandLine):
     for arguments, words in (
         (("--fail", "twillio"), "Use twilio, if that was meant"),
+        (("--at", "night"), "--at: it is not a time"),
         (("ada", "--label", "team=orders"), "a recipient of the directory, --label, or"),
     ):
         ended = line.run("drill", *arguments)

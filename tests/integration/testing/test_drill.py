@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -33,13 +33,18 @@ SETTINGS = {
 
 
 def rehearsal(
-    failing: str = "", script: str = "", operations: tuple[Contact, ...] = (OLGA,), without: tuple[str, ...] = (), **more: str
+    failing: str = "",
+    script: str = "",
+    operations: tuple[Contact, ...] = (OLGA,),
+    without: tuple[str, ...] = (),
+    at: datetime | None = None,
+    **more: str,
 ) -> Rehearsal:
     variables: Mapping[str, str] = {
         name: value for name, value in SETTINGS.items() if name.removeprefix("NOTIFYFLOW_") not in without
     }
     settings = Settings.from_variables({**variables, **{f"NOTIFYFLOW_{name}": value for name, value in more.items()}})
-    return Rehearsal(settings, load(settings), operations, failing=failing.split(), script=script)
+    return Rehearsal(settings, load(settings), operations, failing=failing.split(), script=script, begins_at=at)
 
 
 def drilled(
@@ -179,3 +184,26 @@ def test_a_chain_is_played_until_its_end_and_passes_if_somebody_is_reached() -> 
     assert [round(each - first) for each in later] == [300, 600]
     assert (found.is_passed, found.is_settled) == (True, True)
     assert any("all ways to Ada have failed: Ben" in line for line in found.lines())
+
+
+def test_a_page_waits_for_the_morning_if_the_drill_begins_at_night() -> None:
+    ada = replace(ADA, quiet="22:00-07:00", timezone="Europe/Berlin")
+    night = datetime(2026, 12, 24, 5, 57, tzinfo=UTC)
+    found = drilled(rehearsal(at=night), ada, BEN, severity=Severity.WARNING)
+    assert [each.reached and (each.reached.after_s, each.reached.is_after_quiet) for each in found.recipients] == [
+        (180, True),
+        (0, False),
+    ]
+    assert (found.is_passed, found.is_settled) == (True, True)
+    assert "  ✔ Ada is reached after 3 m, when their quiet hours are over: email over smtp" in list(found.lines())
+    lost = drilled(rehearsal("smtp slack twilio", at=night, operations=()), ada, severity=Severity.WARNING)
+    assert (lost.is_passed, lost.is_settled) == (False, True)
+
+
+def test_without_a_time_nobody_is_quiet_and_the_drill_says_so() -> None:
+    made = rehearsal()
+    quiet = replace(ADA, quiet="00:00-16:00")
+    assert drilled(made, quiet).is_passed
+    assert list(made.warnings()) == [], "a CRITICAL page never waits"
+    assert drilled(made, quiet, severity=Severity.WARNING).recipients[0].reached
+    assert list(made.warnings()) == ["the quiet hours of Ada were left out: --at says when the incident begins"]

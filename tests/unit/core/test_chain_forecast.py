@@ -93,6 +93,24 @@ def test_a_step_waits_its_time_where_not_every_way_can_fail_before() -> None:
     assert list(document.lines("team=orders"))[2].startswith("  2. after 10 m: nobody")
 
 
+def test_a_step_waits_until_quiet_hours_are_over_if_it_is_asked_for_a_severity() -> None:
+    def times(quiet_for: Severity | None) -> list[float]:
+        found = expected_chain(
+            DIRECTORY.routes[0],
+            Roster(directory=DIRECTORY),
+            operations=[OLGA],
+            admit=lambda found: [replace(each, quiet="08:00-10:00") for each in admit(found)],
+            fresh=lambda contact: fresh_escalation(contact, INSISTENT, Severity.ERROR, CALLING),
+            carriers=CARRIERS,
+            begins_at=MONDAY,
+            quiet_for=quiet_for,
+        )
+        return [each.total_seconds() / 60 for each in (*(step.after for step in found.steps), found.over_after)]
+
+    assert times(None) == times(Severity.CRITICAL) == [0, 10, 30, 30, 45]
+    assert times(Severity.ERROR) == [0, 75, 95, 95, 110], "Ada's hours end 65 minutes after the begin"
+
+
 def test_what_cannot_happen_is_warned_of() -> None:
     each = replace(INSISTENT, name="announce", acknowledgement=Acknowledgement.EACH)
     assert [line for line in told(1, each, Severity.INFO) if line.startswith("  !")] == [

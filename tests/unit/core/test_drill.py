@@ -134,7 +134,7 @@ def test_a_deferral_names_its_end_as_a_time_of_the_drill() -> None:
 
 
 def test_an_incident_that_does_not_come_to_rest_says_so() -> None:
-    assert "  ! it had not come to rest after six hours" in list(document(status(person("ada")), is_settled=False).lines())
+    assert "  ! it had not come to rest when the drill ended" in list(document(status(person("ada")), is_settled=False).lines())
 
 
 def drill(*incidents: DrilledDocument, failing: list[str]) -> DrillDocument:
