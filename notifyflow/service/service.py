@@ -262,6 +262,15 @@ class Service:
             raise NotFound(incident_id)
         return stamp
 
+    def stamp_of_all(self) -> str | None:
+        """Return what differs after any change to the database or to the directory's file; None if the database cannot tell.
+
+        What is read afterwards, the roster included, is at least as new.
+        """
+        stamp = self._read(lambda reads: reads.stamps.of_all())
+        self.rosters.read()
+        return stamp
+
     def now(self) -> datetime:
         """Return the time that everything here goes by."""
         return self._deps.clock.now()

@@ -1,9 +1,9 @@
-"""Reads what shows that an incident has changed, without reading the incident."""
+"""Reads what shows that an incident, or anything at all, has changed, without reading it."""
 
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Case, Select, fn
+from peewee import JOIN, SQL, Case, Select, fn
 
 from notifyflow.core.model import Evidence, Result
 from notifyflow.core.views import Stamp
@@ -15,8 +15,20 @@ _RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for resu
 _EVIDENCE = Case(AttemptRow.evidence, [(evidence.value, rank) for rank, evidence in enumerate(Evidence, start=1)], 0)
 
 
+_OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))
+
+
 class Stamps(Reader):
-    """Stamps of incidents."""
+    """Stamps of incidents, and of everything."""
+
+    def of_all(self) -> str | None:
+        """Return what differs between any two states of the database; None on SQLite, which cannot tell.
+
+        A snapshot of PostgreSQL names the transactions that have ended: two that are equal see the same rows. It also differs
+        after a write that changes nothing here, as one to another database of the server. Numbers of transactions may begin
+        anew on another server, which was started at another time.
+        """
+        return str(self._source.scalar(_OF_ALL)) if self._source.db.for_update else None
 
     def of(self, incident_id: str) -> Stamp | None:
         """Return the stamp of an incident, or None."""

@@ -1,6 +1,6 @@
 // Asks for the page again while it is open, and shows what has changed: every 2 s while something moves, nearly as often where
-// nothing does but an answer costs little, rarely where it costs a search, at most once a minute in a hidden tab. Focus, selection,
-// scroll, open details and typed text survive. It also names the browser's time zone in a cookie, so that the pages have its time.
+// nothing does, rarely where an answer costs much, at most once a minute in a hidden tab. Focus, selection, scroll, open details
+// and typed text survive. It also names the browser's time zone in a cookie, so that the pages have its time.
 (() => {
   "use strict";
   const USUAL_MS = { moving: 2000, watching: 2500, idle: 15000 };
@@ -33,6 +33,7 @@
         return;
       }
       if (response.status !== 304 && !response.ok) throw new Error(String(response.status));
+      if (response.status === 304) tag.value = response.headers.get("ETag") ?? tag.value;
       if (response.ok) {
         const text = await response.text();
         if (address === location.href) {

@@ -83,6 +83,9 @@ def router(context: Context) -> APIRouter:
         request: Request,
         window: Annotated[Span, Query()] = Span.DAY,
     ) -> Response:
+        stamp = respond.stamp(context, has_ages=True)
+        if same := respond.unchanged(request, visitor, stamp):
+            return same
         zone = zone_of(request)
         vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
         values = {
@@ -96,7 +99,7 @@ def router(context: Context) -> APIRouter:
             "folded_at": figures.folded_at,
             "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         }
-        return respond.page(request, visitor, "health.html", values)
+        return respond.page(request, visitor, "health.html", values, stamp=stamp)
 
     return routes
 

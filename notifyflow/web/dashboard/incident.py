@@ -66,12 +66,12 @@ def _add_page(routes: APIRouter, context: Context) -> None:
         everybody: bool = False,
     ) -> Response:
         zone = zone_of(request)
-        tag = _tag(context, visitor, incident_id)
-        if unchanged := respond.unchanged(request, visitor, tag):
-            return unchanged
+        stamp = _stamp(context, visitor, incident_id)
+        if same := respond.unchanged(request, visitor, stamp):
+            return same
         status = _reached(context, visitor, incident_id)
         values = _values(context, status, zone, visitor, chosen_id=notification, shows_everybody=everybody)
-        return respond.page(request, visitor, "incident.html", values, tag=tag)
+        return respond.page(request, visitor, "incident.html", values, stamp=stamp)
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
@@ -106,7 +106,7 @@ def _add_addresses(routes: APIRouter, context: Context) -> None:
         return respond.page(request, visitor, "addresses.html", values)
 
 
-def _tag(context: Context, visitor: Visitor, incident_id: str) -> str:
+def _stamp(context: Context, visitor: Visitor, incident_id: str) -> str:
     """Return what changes with the page: the versions of its rows, and the time, the faster the sooner something is due."""
     stamp = context.service.stamp(incident_id)
     if not visitor.reaches(stamp.namespace):
@@ -207,6 +207,6 @@ def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
 
 def _live(status: IncidentStatus, outlook: Outlook) -> respond.Live:
     """Return how soon the page asks again; that of a crowd, which is dear to read, does so rarely."""
-    is_cheap = len(status.escalations) <= _CROWD
-    is_open = status.facts.state is IncidentState.OPEN or any(outlook.escalations.values())
-    return respond.live(is_moving=is_open and is_cheap, is_cheap=is_cheap)
+    if len(status.escalations) > _CROWD:
+        return respond.Live.IDLE
+    return respond.live(is_moving=status.facts.state is IncidentState.OPEN or any(outlook.escalations.values()))

@@ -29,25 +29,22 @@ def router(context: Context) -> APIRouter:
     def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
         search, zone = incident_search.read(request.query_params), zone_of(request)
         place = search.read_place(request.query_params.get("cursor"))
-        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
-        tag = repr((found.following, [(line.facts.id, line.facts.version, line.tally) for line in found.lines]))
-        if same := respond.unchanged(request, visitor, tag):
+        stamp = respond.stamp(context)
+        if same := respond.unchanged(request, visitor, stamp):
             return same
+        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
         values = {
             "search": search,
             "states": tuple(IncidentState),
             "severities": tuple(Severity),
             "looks": INCIDENTS,
             "groups": _groups(found.lines, Times(zone)),
-            "live": respond.live(
-                is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines),
-                is_cheap=not (search.labels or search.text),
-            ),
+            "live": respond.live(is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines)),
             "is_first": place is None,
             "older": search.following(found.following) if found.following else "",
             "is_cut": found.is_cut,
         }
-        return respond.page(request, visitor, "incidents.html", values, tag=tag)
+        return respond.page(request, visitor, "incidents.html", values, stamp=stamp)
 
     return routes
 

@@ -83,11 +83,11 @@ def router(context: Context) -> APIRouter:
     @routes.get("/messages")
     def show(visitor: Annotated[Visitor, let_view], request: Request, query: Annotated[MessageQuery, Query()]) -> Response:
         before = cursors.read(query.fields, query.cursor) or None
+        stamp = respond.stamp(context)
+        if same := respond.unchanged(request, visitor, stamp):
+            return same
         page = context.service.messages(query.filter(visitor, zone_of(request)), before=before, limit=_ON_A_PAGE)
-        tag = repr(page)
-        return respond.unchanged(request, visitor, tag) or respond.page(
-            request, visitor, "messages.html", _values(context, visitor, query, page), tag=tag
-        )
+        return respond.page(request, visitor, "messages.html", _values(context, visitor, query, page), stamp=stamp)
 
     @routes.get("/messages.csv")
     def export(visitor: Annotated[Visitor, let_view], request: Request, query: Annotated[MessageQuery, Query()]) -> Response:
@@ -118,9 +118,7 @@ def _values(context: Context, visitor: Visitor, query: MessageQuery, page: Messa
         "is_filtered": bool(fields),
         "is_narrow": is_narrow,
         "is_older": query.cursor is not None,
-        "live": respond.live(
-            is_moving=any(each.facts.state in IN_PROGRESS for each in page.messages), is_cheap=not (is_narrow or query.reason)
-        ),
+        "live": respond.live(is_moving=any(each.facts.state in IN_PROGRESS for each in page.messages)),
         "older": older,
         "newest": _address(fields),
         "searched": SEARCHED,

@@ -194,6 +194,9 @@ def _page(
 ) -> Response:
     if visitor.namespaces is not None:
         return respond.page(request, visitor, "oncall.html", {"is_seen": False})
+    stamp = respond.stamp(context, has_ages=True)
+    if same := respond.unchanged(request, visitor, stamp):
+        return same
     roster, now = context.service.rosters.current(), context.access.now()
     people = roster.directory.recipients
     if chosen and chosen not in roster.directory.schedules:
@@ -211,7 +214,7 @@ def _page(
         "findings": context.service.foresight.findings(_carried(context)),
         "typed": form_of(request) if faults else {},
     }
-    return respond.page(request, visitor, "oncall.html", values, status=status)
+    return respond.page(request, visitor, "oncall.html", values, stamp=stamp, status=status)
 
 
 def _carried(context: Context) -> frozenset[str]:

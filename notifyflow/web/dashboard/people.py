@@ -109,19 +109,7 @@ def router(context: Context) -> APIRouter:
     def list_people(
         visitor: Annotated[Visitor, let_view], request: Request, after: Annotated[str, Query(max_length=255)] = ""
     ) -> Response:
-        page = context.service.people.page(visitor.namespaces, after_id=after, limit=_ON_A_PAGE)
-        now = context.access.now()
-        values = {
-            "people": [shown(each, context.channels, now) for each in page.people],
-            "unreached": [shown(each, context.channels, now) for each in page.unreached],
-            "never_paged": [shown(each, context.channels, now) for each in page.never_paged],
-            "most_unreached": MOST_UNREACHED,
-            "never_paged_count": page.never_paged_count,
-            "is_first": not after,
-            "next": page.after_id and f"?{urlencode({'after': page.after_id})}",
-            "rounds": ROUNDS,
-        }
-        return respond.page(request, visitor, "people.html", values)
+        return _list(context, visitor, request, after)
 
     @routes.get("/people/{recipient_id:path}")
     def show(visitor: Annotated[Visitor, let_view], request: Request, recipient_id: str) -> Response:
@@ -149,23 +137,47 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
+def _list(context: Context, visitor: Visitor, request: Request, after: str) -> Response:
+    stamp = respond.stamp(context, has_ages=True)
+    if same := respond.unchanged(request, visitor, stamp):
+        return same
+    page = context.service.people.page(visitor.namespaces, after_id=after, limit=_ON_A_PAGE)
+    now = context.access.now()
+    values = {
+        "people": [shown(each, context.channels, now) for each in page.people],
+        "unreached": [shown(each, context.channels, now) for each in page.unreached],
+        "never_paged": [shown(each, context.channels, now) for each in page.never_paged],
+        "most_unreached": MOST_UNREACHED,
+        "never_paged_count": page.never_paged_count,
+        "is_first": not after,
+        "next": page.after_id and f"?{urlencode({'after': page.after_id})}",
+        "rounds": ROUNDS,
+    }
+    return respond.page(request, visitor, "people.html", values, stamp=stamp)
+
+
 def _page(
     context: Context, visitor: Visitor, request: Request, recipient_id: str, *, fault: str = "", status: int = 200
 ) -> Response:
+    stamp = respond.stamp(context, has_ages=True)
+    if same := respond.unchanged(request, visitor, stamp):
+        return same
     people, now, zone = context.service.people, context.access.now(), zone_of(request)
     person = people.find(recipient_id, visitor.namespaces)
     if person is None:
         raise HTTPException(404, "Nobody is known by this id.")
     last = people.last_test(recipient_id, visitor.namespaces)
+    test = None if last is None else tested(last, now, zone)
     values = {
         "person": shown(person, context.channels, now),
-        "test": last and tested(last, now, zone),
+        "test": test,
+        "live": respond.live(is_moving=test is not None and test.is_moving),
         "may_test": visitor.may(Role.RESPONDER),
         "is_me": visitor.recipient_id == recipient_id,
         "fault": fault,
         "rounds": ROUNDS,
     }
-    return respond.page(request, visitor, "person.html", values, status=status)
+    return respond.page(request, visitor, "person.html", values, stamp=stamp, status=status)
 
 
 def _end(context: Context, visitor: Visitor, request: Request, recipient_id: str, incident_id: str) -> Response:

@@ -1,7 +1,11 @@
-"""The responses of the dashboard: its pages, with headers that let a browser load assets and ask whether anything changed."""
+"""The responses of the dashboard: its pages, with headers that let a browser load assets and ask whether anything changed.
+
+An ETag has two parts: the stamp of what a page is made from, which is known before the page is, and the digest of the page. A
+browser that has the stamp gets a 304 at once; one that has the digest alone gets it once the page is made.
+"""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +35,8 @@ _POLICY = (
 )
 _HEADERS: Mapping[str, str] = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin", "Vary": "Cookie"}
 _KEPT = "private, no-cache"
+_AGES_S = 10
+"""How often a page that shows ages is made anew, and how old these may be."""
 _UNKEPT = "no-store"
 
 
@@ -42,9 +48,20 @@ class Live(StrEnum):
     IDLE = "idle"
 
 
-def live(*, is_moving: bool, is_cheap: bool) -> Live:
-    """Return how soon a page asks again: by whether something moves, and whether an answer costs little."""
-    return Live.MOVING if is_moving else Live.WATCHING if is_cheap else Live.IDLE
+def live(*, is_moving: bool) -> Live:
+    """Return how soon a page asks again, by whether something moves on it."""
+    return Live.MOVING if is_moving else Live.WATCHING
+
+
+def stamp(context: Context, *, has_ages: bool = False) -> str | None:
+    """Return what differs after any change, so that no page needs to be made if it is the same; None where nothing tells.
+
+    Args:
+        context: The services.
+        has_ages: Whether the page shows how long ago or how soon something is, which changes with time alone.
+    """
+    found = context.service.stamp_of_all()
+    return f"{found} {int(context.service.now().timestamp()) // _AGES_S}" if found and has_ages else found
 
 
 def page(
@@ -53,7 +70,7 @@ def page(
     template: str,
     values: Mapping[str, Any],
     *,
-    tag: str | None = None,
+    stamp: str | None = None,
     status: int = 200,
 ) -> Response:
     """Render a page for a visitor; 304 without a body if their browser has it already.
@@ -65,36 +82,43 @@ def page(
         values: The values of the template. It also gets ``visitor``, ``root`` (the relative way to the dashboard's root, before
             every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone) and
             ``asset`` (name → address below it).
-        tag: Changes whenever the values do; without one the rendered page is compared.
+        stamp: Differs whenever the values do, and was taken before they were read; None if only the page itself can be compared.
         status: The status of the response.
     """
-    if tag is not None and (response := unchanged(request, visitor, tag)):
-        return response
     visit: Visit = request.state.visit
     html = pages.render(f"dashboard/{template}", {**_frame(request, visit), **values, "visitor": visitor})
     is_kept = visitor is not None and status == 200 and request.method in ("GET", "HEAD")
     if not is_kept:
         return _with_key(request, HTMLResponse(html, status, {**_HEADERS, "Cache-Control": _UNKEPT}))
-    etag = _etag(html) if tag is None else _etag_of(request, visitor, tag)
+    digest = _digest(html)
+    etag = f'"{_stamped(request, visitor, stamp)}{digest}"'
+    is_known = any(each.endswith(f'{digest}"') for each in _tags(request))
     headers = {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}
-    return _with_key(request, Response(None, 304, headers) if has_tag(request, etag) else HTMLResponse(html, status, headers))
+    return _with_key(request, Response(None, 304, headers) if is_known else HTMLResponse(html, status, headers))
 
 
-def unchanged(request: Request, visitor: Visitor | None, tag: str) -> Response | None:
-    """Return the response without a body if the browser has the page of this tag; None if it must be rendered.
+def unchanged(request: Request, visitor: Visitor | None, stamp: str | None) -> Response | None:
+    """Return the response without a body if the browser has the page of this stamp; None if it must be made.
 
-    A route calls it before it reads what the page shows, if it knows the tag by then.
+    A route calls it before it reads what the page shows.
     """
-    etag = _etag_of(request, visitor, tag)
-    return Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}) if has_tag(request, etag) else None
+    if stamp is None:
+        return None
+    stamped = _stamped(request, visitor, stamp)
+    etag = next((each for each in _tags(request) if each.startswith(f'"{stamped}')), None)
+    return None if etag is None else Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag})
 
 
 def has_tag(request: Request, etag: str) -> bool:
-    """Return whether the client has what a tag stands for; a proxy that compresses may have made the tag a weak one."""
+    """Return whether the client has what a tag stands for."""
+    return etag in _tags(request)
+
+
+def _tags(request: Request) -> Sequence[str]:
+    """Return the tags of what the client has; a proxy that compresses may have made them weak ones."""
     if request.method not in ("GET", "HEAD"):
-        return False
-    given = (each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(","))
-    return etag in given
+        return ()
+    return [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
 
 
 def refusal(request: Request, status: int, headline: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -156,14 +180,15 @@ def _with_key(request: Request, response: Response) -> Response:
     return response
 
 
-def _etag_of(request: Request, visitor: Visitor | None, tag: str) -> str:
-    """Return the ETag of a page by its tag, and by all else that decides how it looks."""
+def _stamped(request: Request, visitor: Visitor | None, stamp: str | None) -> str:
+    """Return the part of an ETag for a stamp, and for all else that decides how a page looks; empty without a stamp."""
+    if stamp is None:
+        return ""
     visit: Visit = request.state.visit
     context = context_of(request)
-    return _etag(
-        repr((tag, target_below(request.scope), visitor, visit.csrf, str(zone_of(request)), context.notice, context.version))
-    )
+    decisive = (stamp, target_below(request.scope), visitor, visit.csrf, str(zone_of(request)), context.notice, context.version)
+    return f"{_digest(repr(decisive))}-"
 
 
-def _etag(content: str) -> str:
-    return f'"{hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,5 +1,6 @@
 """What people are shown is one consistent state, in order, read by as many queries as there are tables."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -97,6 +98,29 @@ def test_an_incident_is_settled_when_no_escalation_is_active(store: Store) -> No
 
     store.run(settle)
     assert store.read(lambda reads: reads.is_settled("db-1")) is True
+
+
+def test_the_stamp_of_everything_differs_after_each_commit_also_of_a_transaction_that_began_before(
+    store: Store, database_url: str
+) -> None:
+    def stamp() -> str | None:
+        return store.read(lambda reads: reads.stamps.of_all())
+
+    if store.is_embedded:
+        assert stamp() is None
+        return
+    seen = [stamp()]
+    with closing(Store(database_url)) as other:
+
+        def write_early(ledger: Ledger) -> None:
+            ledger.replies.opt_out("+15005550001", "+15005550006", at=NOW)
+            other.run(lambda later: later.replies.opt_out("+15005550001", "+15005550007", at=NOW))
+            seen.append(stamp())
+
+        store.run(write_early)
+    seen.append(stamp())
+    assert stamp() == seen[-1]
+    assert len(set(seen)) == 3
 
 
 def test_a_status_shows_the_newest_incident_of_a_key(store: Store) -> None:

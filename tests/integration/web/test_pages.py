@@ -21,6 +21,7 @@ from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.test_api import SilentBell
 
 SHOWN = {"headline": "<b>one</b>", "detail": "two"}
+STATE = {"stamp": "1", "shown": "a"}
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def flow(sqlite_url: str) -> Iterator[NotifyFlow]:
 
 @pytest.fixture
 def application(flow: NotifyFlow) -> FastAPI:
-    """An application with a page, a page that knows its tag, and an action."""
+    """An application with a page, a page that knows its stamp, and an action."""
     application = flow.asgi()
     context = application.state.context
     viewer, admin = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.ADMIN))
@@ -43,9 +44,11 @@ def application(flow: NotifyFlow) -> FastAPI:
             raise InvalidRequest((Fault("state", "it is unknown", "Choose another"),))
         return respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": name})
 
-    @application.get("/tagged")
-    def show_tagged(visitor: Annotated[Visitor, viewer], request: Request, tag: str, number: int = 0) -> Response:
-        return respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": f"{tag} {number}"}, tag=tag)
+    @application.get("/stamped")
+    def show_stamped(visitor: Annotated[Visitor, viewer], request: Request, number: int = 0) -> Response:
+        stamp = STATE["stamp"]
+        same = respond.unchanged(request, visitor, stamp)
+        return same or respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": STATE["shown"]}, stamp=stamp)
 
     @application.post("/sample/{name}")
     def act(visitor: Annotated[Visitor, admin], request: Request, name: str) -> Response:
@@ -84,15 +87,24 @@ def test_a_page_that_has_not_changed_is_not_sent_again(admin: Visit):
     assert admin.request("GET", "/sample/b", headers={"if-none-match": page.headers["etag"]}).status_code == 200
 
 
-def test_a_page_with_a_tag_is_sent_again_when_the_tag_the_address_or_the_visitor_changes(
-    flow: NotifyFlow, application: FastAPI, admin: Visit
+def test_a_page_with_a_stamp_is_made_again_when_that_changes_and_sent_again_when_the_page_does(
+    flow: NotifyFlow, application: FastAPI, admin: Visit, monkeypatch: pytest.MonkeyPatch
 ):
-    known = {"if-none-match": admin.get("/tagged?tag=1").headers["etag"]}
-    assert admin.request("GET", "/tagged?tag=1", headers=known).status_code == 304
-    assert admin.request("GET", "/tagged?tag=2", headers=known).status_code == 200
-    assert admin.request("GET", "/tagged?tag=1&number=5", headers=known).status_code == 200
-    other = visit(flow, Role.VIEWER, application=application)
-    assert other.request("GET", "/tagged?tag=1", headers=known).status_code == 200
+    def ask(visitor: Visit = admin, path: str = "/stamped", **state: str) -> int:
+        for name, value in state.items():
+            monkeypatch.setitem(STATE, name, value)
+        response = visitor.request("GET", path, headers={"if-none-match": f'"x", W/{known["etag"]}'})
+        if visitor is admin:
+            known.update(response.headers)
+        return response.status_code
+
+    known = dict(admin.get("/stamped").headers)
+    assert ask(shown="not made") == 304
+    assert ask(shown="a", stamp="2") == 304
+    assert ask(shown="not made") == 304  # the browser has been told the new stamp
+    assert ask(stamp="3") == 200
+    assert ask(path="/stamped?number=1", shown="b") == 200
+    assert ask(visit(flow, Role.VIEWER, application=application)) == 200
 
 
 def test_somebody_who_is_not_logged_in_is_sent_to_the_login_and_back(flow: NotifyFlow, application: FastAPI):
@@ -112,7 +124,7 @@ def test_somebody_who_is_not_logged_in_is_sent_to_the_login_and_back(flow: Notif
 
 
 def test_links_are_relative_so_that_a_proxy_may_add_a_prefix(application: FastAPI, admin: Visit):
-    for prefix, address, root in (("", "/sample/a", "../"), ("", "/tagged?tag=1", ""), ("/nf", "/nf/sample/a", "../")):
+    for prefix, address, root in (("", "/sample/a", "../"), ("", "/stamped", ""), ("/nf", "/nf/sample/a", "../")):
         page = Client.request(_below(admin, prefix), "GET", address, headers={"cookie": _cookies(admin)})
         assert f'href="{root}incidents"' in page.text
         assert f'action="{root}logout"' in page.text
@@ -147,7 +159,7 @@ def test_an_action_reads_its_form(admin: Visit):
 def test_an_error_is_a_page_with_the_way_back(admin: Visit):
     for address, status, text in (
         ("/sample/wrong", 422, "state: it is unknown. Choose another."),
-        ("/tagged", 422, "has a value that this page does not know"),
+        ("/stamped?number=x", 422, "has a value that this page does not know"),
     ):
         response = admin.get(address)
         assert response.status_code == status

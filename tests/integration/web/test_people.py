@@ -187,6 +187,26 @@ def test_a_hostile_name_stays_text_and_has_a_page_and_a_test(system: System) -> 
     assert "<img" not in browser.get(f"/{address[1]}").text
 
 
+def test_pages_that_search_or_show_ages_are_sent_again_only_when_they_change(system: System, database_url: str) -> None:
+    system.page("ada", "db-1")
+    system.send("email")
+    browser = system.visit()
+    paths = ("/incidents?text=down", "/messages?reason=nowhere", "/people", "/people/ada", "/health", "/oncall")
+    tags = {path: browser.get(path).headers["etag"] for path in paths}
+    assert {"-" in tag for tag in tags.values()} == {database_url.startswith("postgresql")}  # the stamp that SQLite lacks
+
+    def changed() -> set[str]:
+        found = {path: browser.request("GET", path, headers={"if-none-match": tag}).status_code for path, tag in tags.items()}
+        assert set(found.values()) <= {200, 304}
+        return {path for path, status in found.items() if status == 200}
+
+    assert changed() == set()
+    system.clock.pass_time(timedelta(seconds=10))
+    assert changed() == {"/people", "/people/ada"}
+    system.page("ben", "db-2")
+    assert changed() == {"/incidents?text=down", "/people", "/people/ada", "/health"}
+
+
 # -- tests
 
 
@@ -210,7 +230,7 @@ def test_a_test_is_sent_and_its_outcome_is_shown(system: System) -> None:
     page = browser.get("/people/ada").text
     assert "They acknowledged it on Wed 25 Nov 03:00 UTC." in page
     assert "not sent, since somebody acknowledged before" in page
-    assert 'data-live="idle"' in page
+    assert 'data-live="watching"' in page
 
 
 def test_a_test_of_one_channel_uses_only_that(system: System) -> None:
