@@ -42,11 +42,12 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO notifyflow_incident (id, namespace, key, state, version, severity, policy, is_operations, opened_at, last_seen_at,
-        times_seen, acknowledged_at, acknowledged_by, acknowledged_via, resolved_at, resolved_by, content_title, content_body,
-        content_severity, content_source, content_labels)
+        times_seen, pass_number, acknowledged_at, acknowledged_by, acknowledged_via, resolved_at, resolved_by, content_title,
+        content_body, content_severity, content_source, content_labels)
     SELECT incident_id, CASE WHEN i % 10 = 0 THEN 'web' ELSE '' END, 'service-' || i % 5000 || '-' || i,
         CASE WHEN is_open THEN 'OPEN' ELSE 'RESOLVED' END, 3, (ARRAY['CRITICAL', 'ERROR', 'WARNING', 'INFO'])[1 + i % 4],
-        '{policy}', FALSE, at, at, 1, CASE WHEN is_open THEN NULL ELSE at + interval '90 s' END,
+        '{policy}', FALSE, at, at, 1, CASE WHEN is_open THEN 1 ELSE 0 END,
+        CASE WHEN is_open THEN NULL ELSE at + interval '90 s' END,
         CASE WHEN is_open THEN '' ELSE 'p1' END, CASE WHEN is_open THEN '' ELSE 'link' END,
         CASE WHEN is_open THEN NULL ELSE at + interval '1 h' END, CASE WHEN is_open THEN '' ELSE 'p1' END,
         'service ' || i % 5000 || ' is down', '', 'ERROR', 'grafana', '{{"team":"' || i % 20 || '"}}'
@@ -65,6 +66,15 @@ _STATEMENTS = (
         CASE WHEN is_failing AND who = 1 THEN 'EXHAUSTED' WHEN is_open THEN 'REACHED' ELSE 'ACKNOWLEDGED' END, 3, 1, 'ERROR',
         '{policy}', at, 1, is_open, ''
     FROM filled, generate_series(0, 1) AS who
+    """,
+    """
+    INSERT INTO notifyflow_step (id, incident_id, pass_number, number, "to", after, state, version, waits_since, due_at,
+        started_at, duty, reason)
+    SELECT incident_id || '-' || number, incident_id, 1, number, (ARRAY['["@rota0"]', '["@rota1","p1"]', '["p2"]', '[]'])[number],
+        '10m', CASE number WHEN 1 THEN 'STARTED' ELSE 'WAITING' END, 1, CASE number WHEN 2 THEN now() END,
+        CASE number WHEN 2 THEN now() + interval '10 min' END, CASE number WHEN 1 THEN at END,
+        CASE number WHEN 1 THEN '["p0"]' ELSE '[]' END, ''
+    FROM filled, generate_series(1, 4) AS number WHERE is_open
     """,
     """
     INSERT INTO notifyflow_notification (id, incident_id, escalation_id, namespace, channel, kind, tier, state, version, severity,

@@ -30,7 +30,7 @@ from notifyflow.core.users import Role
 from notifyflow.core.wording.text import cut
 from notifyflow.storage.policies import snapshot
 from notifyflow.storage.store import Store
-from tests.bench.fill import fill
+from tests.bench.fill import PEOPLE, fill
 from tests.dashboard import PASSWORD, Visit
 from tests.servers.postgres import Postgres, postgres
 from tests.servers.redis import redis_server
@@ -41,11 +41,10 @@ MOST_MS, MOST_UNCHANGED_MS, MOST_SCRAPE_MS, MOST_GROWTH_MB = 100.0, 10.0, 50.0, 
 SLOWEST = 3
 _WIDEST, _LONGEST = 120, 24
 _ROOT = Path(__file__).parents[2]
+_SCHEDULES = 12
 _FIGURES = _ROOT / "docs" / "figures" / "pages"
 _PROGRAM = Path(sys.executable).with_name("notifyflow")
 _URL = "http://127.0.0.1"
-_KEEPS_STILL = frozenset({"incidents", "one incident", "messages"})
-"""The pages that a browser asks for again, and that stay the same while nothing happens."""
 _TEXT = """.. Made by scripts/bench; do not edit.
 
 .. list-table::
@@ -147,6 +146,8 @@ def pages(get: Callable[[str], str]) -> Mapping[str, str]:
     return {
         "incidents": "incidents",
         "one incident": f"incidents/{incident[1]}",
+        "incidents by text, none found": "incidents?text=nowhere",
+        "incidents by label": "incidents?label=team:7",
         "messages": "messages",
         "messages, older": older[1].replace("&amp;", "&"),
         "messages before a time": f"messages?until={half}",
@@ -158,6 +159,7 @@ def pages(get: Callable[[str], str]) -> Mapping[str, str]:
         "messages of a reference": "messages?ref=unknown",
         "people": "people",
         "one person": "people/p7",
+        "on call": "oncall",
         "health": "health",
         "health, a month": "health?window=month",
         "metrics": "metrics",
@@ -166,16 +168,15 @@ def pages(get: Callable[[str], str]) -> Mapping[str, str]:
 
 def measure(browser: Browser, process: psutil.Process, name: str, path: str) -> Timed:
     """Ask for a page again and again, and then with what the browser has."""
-    spans, unchanged = [], []
+    spans, unchanged = [], list[float]()
     first = browser.get(path)
     assert first.status_code == 200, f"{path}: {first.status_code}"
     before = process.cpu_times()
     for _ in range(TIMES):
         spans.append(_timed(lambda: browser.get(path), 200))
     after = process.cpu_times()
-    if name in _KEEPS_STILL:
-        for _ in range(TIMES):
-            unchanged.append(_timed(lambda: browser.get(path, **{"If-None-Match": first.headers["etag"]}), 304))
+    if "etag" in first.headers:
+        unchanged = [_timed_unchanged(browser, path) for _ in range(TIMES)]
     return Timed(
         page=name,
         kilobytes=len(first.content) / 1024,
@@ -232,13 +233,12 @@ def _explained(store: Store, statement: str, took_ms: float, page: str, params: 
 
 
 @contextmanager
-def served(url: str, broker_url: str, folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+def served(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[int, psutil.Process]]:
     """Run the web service; yield its port and process."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFYFLOW_")}
-    variables = kept | _variables(url, broker_url)
     with (folder / "log").open("ab") as log:
         command = [_PROGRAM, "web", "--port", "0"]
-        process = subprocess.Popen(command, env=variables, cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(command, env=kept | variables, cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
     with process:
         try:
             assert process.stdout is not None
@@ -249,8 +249,22 @@ def served(url: str, broker_url: str, folder: Path) -> Iterator[tuple[int, psuti
             process.terminate()
 
 
-def _variables(url: str, broker_url: str) -> dict[str, str]:
+def _write_directory(path: Path) -> Path:
+    """Write a directory with all people, and with schedules that hand over every day, week, or month."""
+    people = [f'[recipients.p{number}]\nname = "Person {number}"\nemail = "p@example.com"' for number in range(PEOPLE)]
+    rotas = [
+        f'[schedules.rota{number}]\ntimezone = "Europe/Berlin"\n[[schedules.rota{number}.layers]]\n'
+        f'who = ["p{number}", "p{number + 12}", "p{number + 24}"]\nfrom = 2026-01-05T09:00:00\n'
+        f'every = "{("1d", "1w", "1mo")[number % 3]}"'
+        for number in range(_SCHEDULES)
+    ]
+    path.write_text("\n".join((*people, *rotas, "[default]", 'to = ["@rota0"]', "")), encoding="utf-8")
+    return path
+
+
+def _variables(url: str, broker_url: str, directory: Path) -> dict[str, str]:
     return {
+        "NOTIFYFLOW_DIRECTORY": str(directory),
         "NOTIFYFLOW_DATABASE_URL": url,
         "NOTIFYFLOW_BROKER_URL": broker_url,
         "NOTIFYFLOW_METRICS_HOSTS": "127.0.0.1",
@@ -275,6 +289,17 @@ def _timed(ask: Callable[[], requests.Response], status: int) -> float:
     response = ask()
     assert response.status_code == status, response.status_code
     return 1000 * (time.perf_counter() - began)
+
+
+def _timed_unchanged(browser: Browser, path: str) -> float:
+    """Time a response to a browser that has the page; one that shows ages changes now and then, and is asked for again."""
+    for _ in range(3):
+        tag = browser.get(path).headers["etag"]
+        began = time.perf_counter()
+        response = browser.get(path, **{"If-None-Match": tag})
+        if response.status_code == 304:
+            return 1000 * (time.perf_counter() - began)
+    raise AssertionError(f"{path} changes all the time: {response.status_code}")
 
 
 def _p95(spans: Sequence[float]) -> float:
@@ -319,9 +344,10 @@ def main() -> int:
         with closing(Store(url)) as store:
             store.upgrade()
         fill(server, name, notifications=NOTIFICATIONS, policy=_store_policy(server, name))
-        with NotifyFlow(Settings.from_variables(_variables(url, queue.url))) as flow:
+        variables = _variables(url, queue.url, _write_directory(Path(folder) / "directory.toml"))
+        with NotifyFlow(Settings.from_variables(variables)) as flow:
             flow.users().add("admin", Role.ADMIN, password=PASSWORD)
-            with served(url, queue.url, Path(folder)) as (port, process):
+            with served(variables, Path(folder)) as (port, process):
                 browser = Browser(port, "admin")
                 found = pages(lambda path: browser.get(path).text)
                 timed = [measure(browser, process, page, path) for page, path in found.items()]
