@@ -254,6 +254,9 @@ class ReachabilityResponse(BaseModel):
     name: str
     timezone: str
     quiet: str | None = Field(description="Their quiet hours in that zone; null if they have none.")
+    channels: dict[str, list[str]] | None = Field(
+        description="Severity to the channels that they prefer, in order; null without a preference."
+    )
     is_reachable: bool = Field(description="Whether there is a channel that does not fail.")
     ways: list[WayResponse]
 
@@ -267,6 +270,7 @@ class ReachabilityResponse(BaseModel):
             name=contact.name,
             timezone=contact.timezone,
             quiet=contact.quiet,
+            channels=None if contact.channels is None else {each: list(names) for each, names in contact.channels.items()},
             is_reachable=any(way.verdict is not Verdict.FAILS for way in ways),
             ways=ways,
         )

@@ -433,8 +433,10 @@ def test_the_body_of_an_act_is_validated(api: Api):
 def test_a_recipient_is_shown_with_the_last_page_over_each_channel(api: Api):
     api.submit("old", ADA)
     api.send("email", Outcome(result=Result.PERMANENT_FAILURE, code="550", reason="there is no such address"))
-    api.submit("new", ADA | {"name": "Ada Lovelace", "timezone": "Europe/London"})
+    wishes = {"timezone": "Europe/London", "channels": {"WARNING": ["sms", "email"]}}
+    api.submit("new", ADA | {"name": "Ada Lovelace", **wishes})
     shown = api.get("/v1/recipients/ada")
+    assert (shown["quiet"], shown["channels"]) == (None, wishes["channels"])
     assert (shown["id"], shown["name"], shown["timezone"]) == ("ada", "Ada Lovelace", "Europe/London")
     ways = {way["channel"]: way for way in shown["ways"]}
     assert set(ways) == {"email", "sms", "voice"}
