@@ -1,33 +1,76 @@
 """Changes who is on duty for some time; incidents that are open stay with whom they page already."""
 
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 
 from notifyflow.core.overrides import Swap, Wish, plan
 from notifyflow.core.references import ById
 from notifyflow.core.schedules import Override
-from notifyflow.errors import OverrideNotFound
+from notifyflow.errors import IdempotencyMismatch, OverrideNotFound
 from notifyflow.pipeline import hand_overs, steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
 
 
-def make(deps: Dependencies, wish: Wish | Swap) -> tuple[Override, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a wish came to.
+
+    Attributes:
+        overrides: The overrides.
+        is_new: Whether they were not there before.
+    """
+
+    overrides: tuple[Override, ...]
+    is_new: bool = True
+
+
+def make(deps: Dependencies, wish: Wish | Swap, *, once: str = "") -> Made:
     """Store the overrides that a wish comes to, and return them.
+
+    Args:
+        deps: The dependencies of the use cases.
+        wish: The wish.
+        once: Its name: a wish that was carried out under the same name is not carried out again, as long as its overrides are
+            stored. Empty for a wish without a name.
 
     Raises:
         InvalidOverride: When it cannot be done; nothing is stored.
+        IdempotencyMismatch: When another wish was carried out under the same name; nothing is stored.
         StorageUnavailable: When the database does not answer in time.
     """
     now = deps.clock.now()
 
-    def body(ledger: Ledger) -> tuple[Override, ...]:
+    def body(ledger: Ledger) -> Made:
         ledger.roster.lock()
-        overrides = plan(wish, ledger.roster.current(), iter(deps.ids.new, ""), now=now)
+        if once and (known := ledger.roster.override(next(_ids_of(once)))):
+            return _made_before(ledger, wish, once, known.override.made_at)
+        ids = _ids_of(once) if once else iter(deps.ids.new, "")
+        overrides = plan(wish, ledger.roster.current(), ids, now=now)
         ledger.roster.add_overrides(overrides)
-        return overrides
+        return Made(overrides=overrides)
 
     return deps.transactions.run(body)
+
+
+def _made_before(ledger: Ledger, wish: Wish | Swap, once: str, made_at: datetime) -> Made:
+    """Return the overrides that a wish came to when it was carried out; raise ``IdempotencyMismatch`` if it was another."""
+    roster = ledger.roster.current()
+    before = replace(roster, overrides=tuple(each for each in roster.overrides if each.made_at < made_at))
+    overrides = plan(wish, before, _ids_of(once), now=made_at)
+    stored = [ledger.roster.override(each.id) for each in overrides]
+    if [each and each.override for each in stored] != list(overrides):
+        raise IdempotencyMismatch
+    return Made(overrides=overrides, is_new=False)
+
+
+def _ids_of(once: str) -> Iterator[str]:
+    """Yield the ids of the overrides of a wish that is carried out once: they follow from its name."""
+    return (hashlib.sha256(f"{number} {once}".encode()).hexdigest()[:32] for number in count())
 
 
 def cancel(deps: Dependencies, override_id: str, *, by: str) -> Committed[Override]:

@@ -52,20 +52,24 @@ class OnCall:
         since = self.now() - _OLDEST
         return self._store.read(lambda reads: reads.roster.overrides(since=since))
 
-    def change(self, wish: Wish | Swap, *, with_open: bool = False) -> tuple[Override, ...]:
+    def change(self, wish: Wish | Swap, *, with_open: bool = False, once: str = "") -> tuple[Override, ...]:
         """Change the duty.
 
         Args:
             wish: The change.
             with_open: Whether open incidents with a chain that has paged those on duty so far page the new people, too; what
                 begins later leaves them alone.
+            once: Your name for this change: if it was made before under the same name, it is not made again, and what was made is
+                returned. Empty for a change without a name.
 
         Raises:
             InvalidOverride: When it cannot be done; nothing is stored.
+            IdempotencyMismatch: When another change was made under the same name.
         """
         self._rosters.read()  # stores the directory's file first, if it has changed
-        made = overrides.make(self._deps, wish)
-        for each in made:
+        change = overrides.make(self._deps, wish, once=once)
+        made = change.overrides
+        for each in made if change.is_new else ():
             _log.warning(
                 "app.override_made",
                 override_id=each.id,
@@ -76,9 +80,8 @@ class OnCall:
                 ends_at=each.ends_at.isoformat(),
                 by=each.made_by,
             )
-        self._rosters.read()
-        now = self.now()
-        for each in (each for each in made if with_open and each.begins_at <= now):
+        now, not_cancelled = self.now(), self._rosters.read().overrides
+        for each in (each for each in made if with_open and each.begins_at <= now and each in not_cancelled):
             for incident_id in overrides.open_incidents(self._deps, each):
                 if self._use_cases.run(overrides.join_open, incident_id, each):
                     _log.info("app.override_joined", override_id=each.id, incident_id=incident_id)

@@ -65,6 +65,13 @@ KnownIn = Annotated[
     str | None,
     Query(max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."),
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        description="A repetition with the same key and body changes nothing and gets the same response.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with everything else
+    ),
+]
 act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
 ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
 
@@ -211,13 +218,7 @@ def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None
         caller: Annotated[ApiKey, let_ingest],
         body: Annotated[str, read_body],
         response: Response,
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                description="A repetition with the same key and body changes nothing and gets the same response.",
-                json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},  # validated below, with everything else
-            ),
-        ] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> NotifiedDocument:
         """Page the recipients, or count a repetition of the key; the response is sent after commit. Scope: `ingest`."""
         stored = await bulkhead.run(len(body), partial(_submit, context, caller, body, idempotency_key))
@@ -231,11 +232,14 @@ def _submit(context: Context, caller: ApiKey, body: str, idempotency_key: str | 
     if idempotency_key is not None:
         fingerprint = hashlib.sha256(body.encode()).hexdigest()
         once = Once(api_key_id=caller.id, idempotency_key=idempotency_key, fingerprint=fingerprint)
-        submission = replace(submission, unread=(*_faults(idempotency_key), *submission.unread))
+        submission = replace(submission, unread=(*idempotency_faults(idempotency_key), *submission.unread))
     return context.service.submit(submission, caller=caller, once=once)
 
 
-def _faults(idempotency_key: str) -> Iterator[Fault]:
+def idempotency_faults(idempotency_key: str | None) -> Iterator[Fault]:
+    """Yield what is wrong with an idempotency key; nothing if there is none."""
+    if idempotency_key is None:
+        return
     if not idempotency_key:
         yield Fault(_ONCE, "it is empty", "Use a new one for each request, or leave it out")
     yield from length_faults(_ONCE, idempotency_key, MAX_KEY, "Shorten it")

@@ -11,7 +11,8 @@ from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.intake.requests import read_duty_change
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.overrides import Wish
-from notifyflow.web.api import ACT_REFUSALS, act_body
+from notifyflow.errors import InvalidRequest
+from notifyflow.web.api import ACT_REFUSALS, IdempotencyKey, act_body, idempotency_faults
 from notifyflow.web.auth import Require
 from notifyflow.web.context import Context
 from notifyflow.web.openapi import refusals, request_body
@@ -71,10 +72,17 @@ def _add_changes(routes: APIRouter, context: Context) -> None:
         responses=ACT_REFUSALS,
         openapi_extra=request_body(DutyChangeRequest),
     )
-    def add_override(caller: Annotated[ApiKey, let_operate], schedule: str, body: Annotated[str, act_body]) -> OverrideDocument:
+    def add_override(
+        caller: Annotated[ApiKey, let_operate],
+        schedule: str,
+        body: Annotated[str, act_body],
+        idempotency_key: IdempotencyKey = None,
+    ) -> OverrideDocument:
         """Put somebody on duty, for everybody or for one person; open incidents stay as they are. Scope: `operate`."""
         _insist_on_all(caller)
         wanted = read_duty_change(body)
+        if faults := tuple(idempotency_faults(idempotency_key)):
+            raise InvalidRequest(faults)
         if context.service.oncall.roster().schedule(schedule) is None:
             raise HTTPException(404, "The directory has no schedule with this name.")
         (made,) = context.service.oncall.change(
@@ -87,6 +95,7 @@ def _add_changes(routes: APIRouter, context: Context) -> None:
                 by=wanted.by or caller.name,
             ),
             with_open=wanted.with_open,
+            once=f"{caller.id} {idempotency_key}" if idempotency_key else "",
         )
         return OverrideDocument.of(made)
 

@@ -155,7 +155,7 @@ def test_a_duty_that_is_taken_is_handed_over_at_once_and_who_has_a_phone_only_is
 
 def test_a_duty_that_is_given_back_is_handed_over_at_once(driver: Driver) -> None:
     wish = Wish(schedules=("primary",), people=("ben",), ends_at=START + timedelta(minutes=30), by="ben")
-    (made,) = overrides.make(driver.deps, wish)
+    (made,) = overrides.make(driver.deps, wish).overrides
     tell(driver, minutes=1)
     cancelled = overrides.cancel(driver.deps, made.id, by="ben")
     driver._note(cancelled.consequences)

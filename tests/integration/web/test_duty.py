@@ -100,6 +100,23 @@ def test_a_duty_is_changed_and_the_change_is_cancelled(api: Api):
     assert api.send("DELETE", f"/overrides/{made['id']}", 404)["type"].endswith(":no-such-override")
 
 
+def test_a_change_that_comes_again_under_its_idempotency_key_is_made_once(api: Api):
+    fields = {"people": ["cy"], "ends_at": (api.clock.now() + timedelta(hours=8)).isoformat(), "with_open": True}
+
+    def send(status: int, key: str = "k", **more: Any) -> Any:
+        return api.send("POST", "/primary/overrides", status, json=fields | more, headers={"Idempotency-Key": key})
+
+    with capture_logs() as logs:
+        made = send(201)
+        api.clock.pass_time(timedelta(minutes=1))
+        assert send(201) == made
+    assert [each["event"] for each in logs if "override" in each["event"]] == ["app.override_made"]
+    assert send(422, people=["ben"])["type"].endswith(":idempotency-mismatch")
+    assert [each["where"] for each in send(422, key="")["faults"]] == ["idempotency-key"]
+    assert send(201, key="l")["id"] != made["id"]
+    assert len(api.send("GET", "/primary")["overrides"]) == 2
+
+
 def test_a_change_may_begin_later_and_ends_by_itself(api: Api):
     begins = api.clock.now() + timedelta(hours=1)
     api.change(begins_at=begins.isoformat())
