@@ -1,6 +1,6 @@
 """On call: who is on duty, until when, who is next, and the calendar of the next weeks; responders change it for some time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from notifyflow.core.feeds import Feed, address
+from notifyflow.core.hours import LATEST
 from notifyflow.core.intake.local_times import read_time
 from notifyflow.core.intake.schedules import MARK
-from notifyflow.core.overrides import Wish, find_schedule
+from notifyflow.core.overrides import Swap, Wish, find_schedule
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Override, Schedule, Shift, Why
 from notifyflow.core.users import Role, Visitor
@@ -22,7 +23,7 @@ from notifyflow.errors import Fault, FeedNotFound, InvalidInput, OverrideNotFoun
 from notifyflow.service.oncall import OnCall
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
-from notifyflow.web.dashboard.duty_calendar import Day, Name, joined, span_at, weeks
+from notifyflow.web.dashboard.duty_calendar import Day, Name, Span, joined, span_at, weeks
 from notifyflow.web.dashboard.visitors import Admit, Form, form_of
 
 _MOST_CALENDARS = 6
@@ -84,6 +85,19 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A shift that can change places with another one, as the page offers it.
+
+    Attributes:
+        at: An instant in it.
+        name: Who is on duty, and from when on.
+    """
+
+    at: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rota:
     """A schedule, as the page shows it.
 
@@ -95,6 +109,7 @@ class Rota:
         next: The duty after it; None if nothing changes in the time that the calendar shows.
         weeks: The days of its calendar, by week; empty if only the others' are shown.
         overrides: The overrides that have not ended, by their begin.
+        choices: The shifts that its calendar shows and that have not ended.
     """
 
     name: str
@@ -104,6 +119,7 @@ class Rota:
     next: Held | None
     weeks: tuple[tuple[Day, ...], ...]
     overrides: tuple[Change, ...]
+    choices: tuple[Choice, ...]
 
 
 def router(context: Context) -> APIRouter:
@@ -165,7 +181,7 @@ def _of(feed: Feed) -> str:
 
 
 def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
-    """Cancel an override, or make one: of the whole duty, or of the duty of one person.
+    """Cancel an override, let two shifts change places, or make an override: of the whole duty, or of that of one person.
 
     Raises:
         InvalidInput: When it cannot be done.
@@ -176,6 +192,10 @@ def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
         return
     name, now = form.get("schedule", ""), oncall.now()
     zone = ZoneInfo(find_schedule(oncall.roster(), name).timezone)
+    if "first" in form:
+        first, second = (read_time(form.get(each, ""), zone, where=each, after=now) for each in ("first", "second"))
+        oncall.change(Swap(schedule=name, first=first, second=second, by=visitor.by))
+        return
     begins_at = read_time(form["from"], zone, where="from", after=now) if form.get("from") else None
     oncall.change(
         Wish(
@@ -230,7 +250,8 @@ def rota(roster: Roster, schedule: Schedule, now: datetime, *, is_drawn: bool) -
     """Return a schedule as the page shows it."""
     zone = ZoneInfo(schedule.timezone)
     span = span_at(now, zone)
-    shifts = list(joined(roster.shifts(schedule, begin=span.begins_at if is_drawn else now, end=span.ends_at)))
+    pieces = list(roster.shifts(schedule, begin=span.begins_at if is_drawn else now, end=span.ends_at))
+    shifts = list(joined(pieces))
     current, *later = (each for each in shifts if each.ends_at > now)
     return Rota(
         name=schedule.name,
@@ -240,7 +261,16 @@ def rota(roster: Roster, schedule: Schedule, now: datetime, *, is_drawn: bool) -
         next=_held(roster, later[0], zone, span.ends_at) if later else None,
         weeks=weeks(shifts, span, roster.name_of) if is_drawn else (),
         overrides=tuple(_changes(roster, schedule, now)) if is_drawn else (),
+        choices=tuple(_choices(roster, pieces, span, now)) if is_drawn else (),
     )
+
+
+def _choices(roster: Roster, shifts: Iterable[Shift], span: Span, now: datetime) -> Iterator[Choice]:
+    for each in shifts:
+        if each.people and now < each.ends_at < LATEST:
+            begin = max(each.begins_at, span.begins_at)
+            people = text.listed([roster.name_of(who) for who in each.people])
+            yield Choice(at=begin.isoformat(), name=f"{people} from {text.instant(begin.astimezone(span.zone), now=now)}")
 
 
 def _changes(roster: Roster, schedule: Schedule, now: datetime) -> Iterator[Change]:

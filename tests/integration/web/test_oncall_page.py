@@ -184,6 +184,20 @@ def test_a_responder_covers_for_somebody_and_stays_with_the_schedule(system: Sys
     assert "Ben until Thu 26 Nov 09:00 CET (08:00 UTC)" in words(browser.get("/oncall").text)
 
 
+def test_a_responder_lets_two_shifts_change_places(system: System) -> None:
+    browser = system.visit()
+    chosen = browser.get("/oncall").text.partition('id="swap-first-2"')[2].partition("</select>")[0]
+    choices = re.findall(r'<option value="([^"]+)"(?: selected)?>([^<]+)', chosen)
+    assert [name for _, name in choices[:2]] == ["Ben from Mon 23 Nov 09:00 CET", "Ada &lt;b&gt; from Mon 30 Nov 09:00 CET"]
+    same = browser.send("/oncall", schedule="primary", first=choices[0][0], second=choices[0][0])
+    assert (same.status_code, "ben is on duty in both" in same.text) == (422, True)
+    assert 'id="swap-2" open' in same.text
+    assert browser.send("/oncall", schedule="primary", first=choices[0][0], second=choices[1][0]).status_code == 303
+    assert overrides(system) == [("primary", ("ada",), "", "responder"), ("primary", ("ben",), "", "responder")]
+    said = words(browser.get("/oncall").text)
+    assert "Ada &lt;b&gt; until Mon 30 Nov 09:00 CET (08:00 UTC), by an override Ben from Mon 30 Nov 09:00 CET" in said
+
+
 def test_an_override_is_cancelled_once(system: System) -> None:
     browser = system.visit()
     browser.send("/oncall", schedule="primary", who="ada", until="2026-11-25T18:00")
@@ -202,6 +216,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"schedule": "primary", "who": "ada", "until": "tomorrow"}, "it is not a time"),
     ({"schedule": "primary", "who": "ada", "from": "now", "until": "2026-11-25T18:00"}, "it is not a time"),
     ({"schedule": "primary", "who": "ada", "instead_of": "ada", "until": "2026-11-25T18:00"}, "their own substitute"),
+    ({"schedule": "primary", "first": "2026-11-25T03:00"}, "it is not a time"),
     ({"schedule": "none", "who": "ada", "until": "2026-11-25T18:00"}, "none"),
     ({}, "schedule"),
 ]
