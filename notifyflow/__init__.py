@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from notifyflow.core.policy import Schedule as Schedule
     from notifyflow.core.policy import Tier as Tier
     from notifyflow.core.policy import Unacknowledged as Unacknowledged
+    from notifyflow.core.views import ChainPlace as ChainPlace
     from notifyflow.core.views import EscalationStatus as EscalationStatus
     from notifyflow.core.views import IncidentFilter as IncidentFilter
     from notifyflow.core.views import IncidentLine as IncidentLine
@@ -136,7 +137,9 @@ _NAMES = {
     "notifyflow.core.policy": (
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
     ),
-    "notifyflow.core.views": "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally",
+    "notifyflow.core.views": (
+        "ChainPlace EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"
+    ),
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault "
         "FeedNotFound Fenced IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar "

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from notifyflow.core.model import IncidentState, Severity
 from notifyflow.core.pauses import Pause
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage
+from notifyflow.core.wording import chain
 
 app = typer.Typer()
 UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -106,10 +108,14 @@ def drawn(page: IncidentPage, wanted: IncidentFilter) -> Sequence[RenderableType
 
 
 def table(found: Sequence[IncidentLine]) -> RenderableType:
-    """Draw some incidents; their namespaces only if one has any."""
+    """Draw some incidents; their namespaces and chains only if one has any."""
     has_namespaces = any(each.facts.namespace for each in found)
+    has_chains = any(each.chain for each in found)
     names = ("Key", *(("Namespace",) if has_namespaces else ()), "Severity", "Title", "State", "Since", "Reached", "Failed")
-    columns = (Column(name, no_wrap=name != "Title") for name in names)  # only titles are cut where there is no room
+    names = (*names, "Chain") if has_chains else names
+    columns = (
+        Column(name, no_wrap=name not in ("Title", "Chain")) for name in names
+    )  # only titles are cut where there is no room
     drawn = Table(*columns, box=None, pad_edge=False)
     for each in found:
         facts, tally = each.facts, each.tally
@@ -122,5 +128,10 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
             f"{facts.opened_at.astimezone():%Y-%m-%d %H:%M}",
             f"{tally.reached} of {tally.recipients}",
             Text(str(tally.failed), "bold red" if tally.failed else ""),
+            *((Text(plain(chain.in_list(each.chain, brief=_brief)) if each.chain else ""),) if has_chains else ()),
         )
     return drawn
+
+
+def _brief(at: datetime) -> str:
+    return f"{at.astimezone():%H:%M}"

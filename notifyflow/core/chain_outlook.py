@@ -11,7 +11,7 @@ from notifyflow.core.facts import StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import IncidentState, StepState
 from notifyflow.core.tier_rules import DecisionContext
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.views import ChainPlace, IncidentStatus
 
 LATE_AFTER = timedelta(seconds=5)
 """From when on a step that is due counts as late; a sweep comes every second."""
@@ -95,6 +95,14 @@ def next_step(
 def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
     """Return the steps of the current pass, by number."""
     return tuple(each for each in status.steps if each.pass_number == status.facts.pass_number)
+
+
+def place(steps: Sequence[StepFacts]) -> ChainPlace:
+    """Return how far a pass has come; whom its next step pages is left open."""
+    following = chain.next_step(steps)
+    begun = len(steps) if following is None else following.number - 1
+    paged = frozenset(who for step in steps for who in step.duty)
+    return ChainPlace(step=min(begun, len(steps) - 1), steps=len(steps) - 1, following=following, paged=paged)
 
 
 def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[str, Because]:

@@ -1,12 +1,14 @@
 """Who is on duty in a schedule, and who is next; pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.hours import LATEST
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Override, Schedule, Shift
+from notifyflow.core.views import ChainPlace
 
 _AHEAD = timedelta(days=366)
 """How far the next shift is looked for."""
@@ -49,3 +51,10 @@ def duty(roster: Roster, schedule: Schedule, at: datetime, *, weeks: int) -> Dut
         overrides=[each for each in roster.overrides if each.schedule == schedule.name and each.ends_at > at],
         calendar_fetched_at=None if calendar is None or schedule.ical is None else calendar.fetched_at,
     )
+
+
+def with_people(place: ChainPlace, roster: Roster, at: datetime) -> ChainPlace:
+    """Return how far a chain has come, with all whom its next step would page at an instant; it has the names that were given."""
+    to = place.following.to if place.following else ()
+    meant = [each.id for each in roster.people(to, at).recipients if each.id not in place.paged]
+    return replace(place, people=FrozenDict({each: place.people.get(each) or roster.name_of(each) for each in meant}))

@@ -8,8 +8,27 @@ from pydantic import BeforeValidator, Field, model_validator
 from notifyflow.core.message_log import LoggedMessage
 from notifyflow.core.model import Severity
 from notifyflow.core.schemas import Document, IncidentSummaryDocument, NotificationDocument, Text, values
-from notifyflow.core.views import IncidentLine
+from notifyflow.core.views import ChainPlace, IncidentLine
 from notifyflow.core.wording import text
+
+
+class ChainPlaceDocument(Document):
+    """How far the chain of an open incident has come."""
+
+    step: int = Field(description="The number of the last step that has begun.")
+    steps: int = Field(description="How many steps it has.")
+    next_at: datetime | None = Field(
+        description="When the next step begins, or operations is told after the last; null if none is."
+    )
+    next: list[str] = Field(description="The ids of those whom the next step would page now.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flatten(cls, value: object) -> object:
+        if not isinstance(value, ChainPlace):
+            return value
+        at = value.following.due_at if value.following else None
+        return {"step": value.step, "steps": value.steps, "next_at": at, "next": list(value.people)}
 
 
 class IncidentLineDocument(IncidentSummaryDocument):
@@ -20,6 +39,7 @@ class IncidentLineDocument(IncidentSummaryDocument):
     failed: int = Field(description="How many could not be reached on any channel.")
     critical: int = Field(description="How many are a critical failure.")
     failed_pages: int = Field(description="How many pages are FAILED.")
+    chain: ChainPlaceDocument | None = Field(description="How far its chain has come; null without one, or if it is not OPEN.")
 
     @model_validator(mode="before")
     @classmethod

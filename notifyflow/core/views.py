@@ -6,6 +6,7 @@ from datetime import datetime
 
 from notifyflow.core.arrivals import Arrival
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
 
 
@@ -149,6 +150,25 @@ class IncidentFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChainPlace:
+    """How far the chain of an OPEN incident has come.
+
+    Attributes:
+        step: The number of the last step that has begun.
+        steps: How many steps it has, without its end.
+        following: What comes next; None if the chain is over.
+        paged: The ids of those whom its steps have paged.
+        people: The ids of those whom the next one would page now, with their names; personal. Empty for nobody else.
+    """
+
+    step: int
+    steps: int
+    following: StepFacts | None
+    paged: frozenset[str] = frozenset()
+    people: Mapping[str, str] = FrozenDict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentLine:
     """An incident as one line of a list.
 
@@ -160,6 +180,7 @@ class IncidentLine:
         url: Its link.
         occurred_at: When it happened.
         tally: Whom it has reached.
+        chain: How far its chain has come; None without one, and once the incident is not OPEN any more.
     """
 
     facts: IncidentFacts
@@ -169,6 +190,7 @@ class IncidentLine:
     url: str | None
     occurred_at: datetime | None
     tally: Tally
+    chain: ChainPlace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

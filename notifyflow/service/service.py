@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from notifyflow.core import links
 from notifyflow.core.charts import Charts, Window, charts
+from notifyflow.core.duty import with_people
 from notifyflow.core.foresight import FindingKind, gaps
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
@@ -253,7 +254,12 @@ class Service:
 
     def incident_list(self, wanted: IncidentFilter, *, after: ListPlace | None, limit: int) -> IncidentPage:
         """Return a page of the list of incidents, what is open first."""
-        return self._read(lambda reads: reads.incident_list.page(wanted, after=after, limit=limit))
+        page = self._read(lambda reads: reads.incident_list.page(wanted, after=after, limit=limit))
+        if not any(line.chain for line in page.lines):
+            return page
+        roster, now = self.rosters.current(), self._deps.clock.now()
+        lines = (line if line.chain is None else replace(line, chain=with_people(line.chain, roster, now)) for line in page.lines)
+        return replace(page, lines=tuple(lines))
 
     def stamp(self, incident_id: str) -> Stamp:
         """Return what shows that an incident has changed; raise ``NotFound``."""

@@ -15,6 +15,7 @@ from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.listings import NOBODY, Listings, conditions, of_recipient
 from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.rows import Reader, select
+from notifyflow.storage.steps import StepReads
 
 WINDOW = 10_000
 """How many incidents of the history one page searches where no index helps."""
@@ -84,13 +85,12 @@ class IncidentList(Reader):
 
     def _lines(self, rows: list[dict[str, Any]]) -> tuple[IncidentLine, ...]:
         tallies = Listings(self._source).tallies([row["id"] for row in rows])
+        contents = [{name: row.pop(f"content_{name}") for name in _SHOWN} for row in rows]
+        facts = [IncidentFacts(**row) for row in self._source.with_policies(rows)]
+        places = StepReads(self._source).places([each for each in facts if each.state is IncidentState.OPEN])
         return tuple(
-            IncidentLine(
-                **{name: row.pop(f"content_{name}") for name in _SHOWN},
-                tally=tallies.get(row["id"], NOBODY),
-                facts=IncidentFacts(**row),
-            )
-            for row in self._source.with_policies(rows)
+            IncidentLine(**content, facts=each, tally=tallies.get(each.id, NOBODY), chain=places.get(each.id))
+            for each, content in zip(facts, contents, strict=True)
         )
 
 

@@ -6,8 +6,11 @@ from datetime import datetime
 
 from peewee import SQL
 
+from notifyflow.core.chain_outlook import place
 from notifyflow.core.facts import IncidentFacts, StepFacts
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import Contact, StepState
+from notifyflow.core.views import ChainPlace
 from notifyflow.storage.models import IncidentRow, StepContactRow, StepRow
 from notifyflow.storage.parts import MachinePart
 from notifyflow.storage.rows import Reader, select
@@ -26,6 +29,11 @@ _OF = Statement(
 )
 _PEOPLE = Statement(
     lambda param: StepContactRow.select(*_PERSON).where(StepContactRow.incident_id == param(StepContactRow.incident_id))
+)
+_NAMES = Statement(
+    lambda param: StepContactRow.select(StepContactRow.incident_id, StepContactRow.recipient_id, StepContactRow.name).where(
+        param.among(StepContactRow.incident_id)
+    )
 )
 _IS_RUNNING = StepRow.due_at.is_null(is_null=False)
 _NEXT_OF = Statement(lambda param: select(StepFacts, param.among(StepRow.incident_id), _IS_RUNNING).order_by(StepRow.incident_id))
@@ -97,6 +105,22 @@ class StepReads(Reader):
         for step in self._source.read(StepFacts, _OF(sorted(incident_ids))) if incident_ids else ():
             found[step.incident_id].append(step)
         return {incident_id: tuple(steps) for incident_id, steps in found.items()}
+
+    def places(self, incidents: Collection[IncidentFacts]) -> Mapping[str, ChainPlace]:
+        """Read how far the chains of incidents have come, with the names of those who were given with what comes next."""
+        passes = {each.id: each.pass_number for each in incidents if each.pass_number}
+        if not passes:
+            return {}
+        names: dict[str, dict[str, str]] = {each: {} for each in passes}
+        for row in self._source.rows(_NAMES(sorted(passes))):
+            names[row["incident_id"]][row["recipient_id"]] = row["name"]
+        found = {}
+        for incident_id, steps in self.of(passes).items():
+            reached = place([each for each in steps if each.pass_number == passes[incident_id]])
+            to = reached.following.to if reached.following else ()
+            given = {each: name for each, name in names[incident_id].items() if each in to}
+            found[incident_id] = replace(reached, people=FrozenDict(given))
+        return found
 
 
 def _row(incident_id: str, contact: Contact) -> dict[str, object]:

@@ -9,7 +9,7 @@ from notifyflow.core.chain_outlook import Because, NextStep, current
 from notifyflow.core.facts import StepFacts
 from notifyflow.core.model import IncidentState, StepState
 from notifyflow.core.outlook import Outlook
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.views import ChainPlace, IncidentStatus
 from notifyflow.core.wording.looks import CHAIN_OVER, STEPS, StateLook
 from notifyflow.core.wording.text import duration, listed
 
@@ -120,6 +120,25 @@ def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Ca
     if steps[-1].state is StepState.PASSED:
         return "The chain is over: everybody in it was paged, and nobody has acknowledged."
     return f"{status.facts.severity} starts no later step."
+
+
+def in_list(place: ChainPlace, *, brief: Callable[[datetime], str]) -> str:
+    """Return how far a chain has come, for a line of a list: ``next: Ben (@secondary) at 03:22:03; step 1 of 3``; empty for INFO.
+
+    The time does not count pauses and quiet hours that the step has not met yet.
+    """
+    following = place.following
+    if following is None:
+        return "the chain is over"
+    if following.due_at is None:
+        return ""
+    what = who(following, name=str) if following.is_end else f"next: {_who_in_list(following, place)}"
+    return f"{what} at {brief(following.due_at)}; step {place.step} of {place.steps}"
+
+
+def _who_in_list(following: StepFacts, place: ChainPlace) -> str:
+    people = tuple(place.people)
+    return called(following, people, name=place.people.__getitem__) if people else f"nobody else ({listed(following.to)})"
 
 
 def when(found: NextStep, *, now: datetime, brief: Callable[[datetime], str]) -> str:

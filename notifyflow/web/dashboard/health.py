@@ -83,7 +83,7 @@ def router(context: Context) -> APIRouter:
         request: Request,
         window: Annotated[Span, Query()] = Span.DAY,
     ) -> Response:
-        stamp = respond.stamp(context, has_ages=True)
+        stamp = respond.stamp(context, with_time=True)
         if same := respond.unchanged(request, visitor, stamp):
             return same
         zone = zone_of(request)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentLine
-from notifyflow.core.wording import text
+from notifyflow.core.wording import chain, text
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import incident_search, respond
@@ -29,7 +29,7 @@ def router(context: Context) -> APIRouter:
     def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
         search, zone = incident_search.read(request.query_params), zone_of(request)
         place = search.read_place(request.query_params.get("cursor"))
-        stamp = respond.stamp(context)
+        stamp = respond.stamp(context, with_time=True)
         if same := respond.unchanged(request, visitor, stamp):
             return same
         found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
@@ -64,6 +64,7 @@ def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
         "opened": times.brief(facts.opened_at),
         "then": _then(line, times),
         "reached": f"{tally.reached:,} of {text.quantity(tally.recipients, 'recipient')} reached" if tally.recipients else "",
+        "chain": "" if line.chain is None else chain.in_list(line.chain, brief=times.brief),
         "failures": _failures(line),
     }
 

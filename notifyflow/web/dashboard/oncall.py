@@ -214,7 +214,7 @@ def _page(
 ) -> Response:
     if visitor.namespaces is not None:
         return respond.page(request, visitor, "oncall.html", {"is_seen": False})
-    stamp = respond.stamp(context, has_ages=True)
+    stamp = respond.stamp(context, with_time=True)
     if same := respond.unchanged(request, visitor, stamp):
         return same
     roster, now = context.service.rosters.current(), context.access.now()

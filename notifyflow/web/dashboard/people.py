@@ -138,7 +138,7 @@ def router(context: Context) -> APIRouter:
 
 
 def _list(context: Context, visitor: Visitor, request: Request, after: str) -> Response:
-    stamp = respond.stamp(context, has_ages=True)
+    stamp = respond.stamp(context, with_time=True)
     if same := respond.unchanged(request, visitor, stamp):
         return same
     page = context.service.people.page(visitor.namespaces, after_id=after, limit=_ON_A_PAGE)
@@ -159,7 +159,7 @@ def _list(context: Context, visitor: Visitor, request: Request, after: str) -> R
 def _page(
     context: Context, visitor: Visitor, request: Request, recipient_id: str, *, fault: str = "", status: int = 200
 ) -> Response:
-    stamp = respond.stamp(context, has_ages=True)
+    stamp = respond.stamp(context, with_time=True)
     if same := respond.unchanged(request, visitor, stamp):
         return same
     people, now, zone = context.service.people, context.access.now(), zone_of(request)

@@ -35,8 +35,8 @@ _POLICY = (
 )
 _HEADERS: Mapping[str, str] = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin", "Vary": "Cookie"}
 _KEPT = "private, no-cache"
-_AGES_S = 10
-"""How often a page that shows ages is made anew, and how old these may be."""
+_STEP_S = 10
+"""How often a page that changes with time alone is made anew, and how late it may show that."""
 _UNKEPT = "no-store"
 
 
@@ -53,15 +53,15 @@ def live(*, is_moving: bool) -> Live:
     return Live.MOVING if is_moving else Live.WATCHING
 
 
-def stamp(context: Context, *, has_ages: bool = False) -> str | None:
+def stamp(context: Context, *, with_time: bool = False) -> str | None:
     """Return what differs after any change, so that no page needs to be made if it is the same; None where nothing tells.
 
     Args:
         context: The services.
-        has_ages: Whether the page shows how long ago or how soon something is, which changes with time alone.
+        with_time: Whether the page also changes with time alone: it shows ages, or who is on duty.
     """
     found = context.service.stamp_of_all()
-    return f"{found} {int(context.service.now().timestamp()) // _AGES_S}" if found and has_ages else found
+    return f"{found} {int(context.service.now().timestamp()) // _STEP_S}" if found and with_time else found
 
 
 def page(

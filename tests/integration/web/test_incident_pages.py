@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urljoin
@@ -378,8 +379,10 @@ def test_the_next_person_of_a_chain_is_named_with_the_time_until_then(driver: Dr
     then = [Step(to=[BEN], after=timedelta(minutes=10)), Step(to=[ADA], after=timedelta(minutes=5))]
     driver.flow.notify(DOWN, [ADA], then=then)
     driver.advance(minutes=2)
+    driver.flow.notify(replace(DOWN, key="db-2"), [ADA])
     seen = walk(driver)
-    seen.click("orders db is down")
+    assert seen.words.count("next: Ben at 7 Jan 09:10:00; step 1 of 3") == 1
+    seen.page = seen.visitor.get(address_of(driver)).text
     assert "in 8 min, at 09:10:00: Ben, or at once when all ways to Ada have failed" in seen.words
     driver.advance(minutes=8)
     seen.page = seen.visitor.get(address_of(driver)).text

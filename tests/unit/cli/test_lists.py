@@ -1,13 +1,16 @@
 import io
+import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console, Group
 
 from notifyflow.cli import messages, overview
+from notifyflow.core.chain_outlook import place
 from notifyflow.core.message_log import LoggedMessage, MessagePage
 from notifyflow.core.model import IncidentState
 from notifyflow.core.views import IncidentFilter, IncidentPage, ListPlace
+from tests.chains import chain
 from tests.statuses import AT
 from tests.unit.core.test_list_documents import LINE, SMS
 
@@ -30,6 +33,10 @@ def test_a_list_shows_how_many_were_reached_and_a_namespace_only_if_one_has_any(
     other = replace(LINE, facts=replace(LINE.facts, namespace="shop"), title="a\x1b[31m")
     text = shown(*overview.drawn(IncidentPage(lines=(LINE, other)), UNRESOLVED))
     assert "shop" in text
+    assert "Chain" not in text
+    chained = replace(LINE, chain=replace(place(chain().steps), people={"ben": "Ben"}))
+    text = shown(*overview.drawn(IncidentPage(lines=(LINE, chained)), UNRESOLVED))
+    assert re.search(r"Chain.*next: Ben \(@secondary\) at \d\d:\d\d; step 1 of 3", text, re.DOTALL)
     assert "\x1b" not in text
 
 

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
+from notifyflow.core.chain_outlook import place
 from notifyflow.core.list_documents import IncidentLineDocument, MessageDocument
 from notifyflow.core.message_log import LoggedMessage
 from notifyflow.core.model import NotificationState, Result
 from notifyflow.core.schemas import IncidentSummaryDocument
 from notifyflow.core.views import IncidentLine, IncidentSummary, Tally
+from tests.chains import chain
 from tests.statuses import AT, FACTS, INCIDENT, attempt, notification
 
 LINE = IncidentLine(
@@ -23,8 +26,20 @@ def test_a_line_of_the_list_is_a_summary_with_whom_it_reached() -> None:
     document = IncidentLineDocument.of(LINE).as_json()
     assert json.loads(json.dumps(document)) == document
     summary = IncidentSummaryDocument.of(IncidentSummary(facts=FACTS, content=INCIDENT)).as_json()
-    assert document.keys() - summary.keys() == {"recipients", "reached", "failed", "critical", "failed_pages"}
+    assert document.keys() - summary.keys() == {"recipients", "reached", "failed", "critical", "failed_pages", "chain"}
     assert (document["key"], document["source"], document["reached"], document["failed_pages"]) == ("db-1", None, 1, 4)
+
+
+def test_a_line_of_the_list_says_how_far_its_chain_has_come_and_who_is_next() -> None:
+    reached = replace(place(chain().steps), people={"ben": "Ben"})
+    documents = [
+        IncidentLineDocument.of(replace(LINE, chain=each)).as_json() for each in (reached, replace(reached, following=None))
+    ]
+    assert [each["chain"] for each in documents] == [
+        {"step": 1, "steps": 3, "next_at": "2026-11-25T02:24:03Z", "next": ["ben"]},
+        {"step": 1, "steps": 3, "next_at": None, "next": ["ben"]},
+    ]
+    assert IncidentLineDocument.of(LINE).as_json()["chain"] is None
 
 
 def test_a_message_has_its_recipient_and_its_incident_and_no_address() -> None:

@@ -3,10 +3,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from notifyflow.core.duty import with_people
 from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.policy import SHIPPED
 from notifyflow.core.roster import EMPTY, Roster
 from notifyflow.core.schedules import Calendar, Override, Shift, Why, on_duty
+from notifyflow.core.views import ChainPlace
+from tests.chains import step
 
 MONDAY = datetime(2026, 12, 7, 9, 0, tzinfo=UTC)
 DIRECTORY = read_directory(
@@ -115,3 +118,15 @@ def test_a_person_is_named_as_the_directory_names_them():
     directory = read_directory('[recipients]\nada = { name = "Ada" }\nben = {}\n[default]\nto = ["ada"]\n', SHIPPED)
     roster = Roster(directory=directory)
     assert [roster.name_of(each) for each in ("ada", "ben", "gone", "@legacy")] == ["Ada", "ben", "gone", "somebody unknown"]
+
+
+def test_the_next_step_of_a_chain_pages_those_on_duty_by_the_names_that_were_given_first():
+    def people(*to: str, **given: str) -> dict[str, str]:
+        following = step(2, to=to)
+        place = ChainPlace(step=1, steps=2, following=following, paged=frozenset({"dan"}), people=given)
+        return dict(with_people(place, ROSTER, MONDAY).people)
+
+    assert people("@primary", "zoe", zoe="Zoe") == {"ada": "Ada", "zoe": "Zoe"}
+    assert people("leads", ben="Benjamin") == {"ben": "Benjamin", "cy": "Ben"}
+    assert people("@legacy", "dan") == {}
+    assert dict(with_people(ChainPlace(step=1, steps=1, following=None), ROSTER, MONDAY).people) == {}

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from notifyflow.core.chain_outlook import Because, NextStep
+from notifyflow.core.chain_outlook import Because, NextStep, place
+from notifyflow.core.facts import StepFacts
 from notifyflow.core.model import IncidentState, Severity, StepState
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.schemas import IncidentReportDocument
@@ -59,6 +60,20 @@ def coming(number: int = 2, left: timedelta = timedelta(minutes=8), **fields: ob
 )
 def test_the_next_step_has_its_time_its_people_and_what_would_start_it_sooner(found: NextStep, text: str) -> None:
     assert words.coming(found, name=name, now=AT, brief=brief) == text
+
+
+def in_list(*steps: StepFacts, **people: str) -> str:
+    return words.in_list(replace(place(steps or chain().steps), people=people), brief=brief)
+
+
+def test_a_line_of_a_list_says_who_is_next_and_how_far_the_chain_has_come() -> None:
+    at = f"{AT + TEN:%H:%M:%S}"
+    assert in_list(ben="Ben") == f"next: Ben (@secondary) at {at}; step 1 of 3"
+    assert in_list() == f"next: nobody else (@secondary) at {at}; step 1 of 3"
+    begun = (step(1, STARTED), step(2, PASSED), step(3, STARTED))
+    assert in_list(*begun, step(4, waits_since=AT, due_at=AT + TEN)) == f"operations is told at {at}; step 3 of 3"
+    assert in_list(*begun, step(4, PASSED)) == "the chain is over"
+    assert in_list(step(1, STARTED), step(2), step(3), step(4)) == ""
 
 
 def shown(status: IncidentStatus, found: NextStep | None = None) -> list[tuple[str, str, str]]:
