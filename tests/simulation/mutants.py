@@ -16,12 +16,14 @@ from peewee import Select
 from notifyflow.core import escalation, forecast, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
+from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
+from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, steps, use_case
@@ -34,6 +36,7 @@ from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.attempts import Attempts, select_refs
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.hand_overs import HandOvers
 from notifyflow.storage.inbox import Inbox
 from notifyflow.storage.incidents import Incidents
 from notifyflow.storage.ledger import Ledger
@@ -421,6 +424,13 @@ def _without_commit_checks() -> Iterator[None]:
         yield
 
 
+_tell_once = HandOvers.add
+
+
+def _tell_again(stored: HandOvers, told: HandOver, incident_id: str) -> bool:
+    return _tell_once(stored, told, incident_id) or True
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A faulty variant of the product.
@@ -568,6 +578,8 @@ MUTANTS = (
     Mutant(
         "a pass that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
     ),
+    Mutant("a hand-over that each worker tells", swap=lambda: swapped(HandOvers, "add", _tell_again), known=129),
+    Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=129),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=3),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),

@@ -57,7 +57,7 @@ class Rosters:
         self._database = database
         self._chance = chance = world.apart("rosters")
         self._hands_over_at = START + timedelta(seconds=chance.uniform(0, 900)) - timedelta(hours=3)
-        self.tells = world.apart("told").random() < _TOLD
+        self.tells = world.apart("news about hand-overs").random() < _TOLD
         self._digest = ""
         self._known = [Known(EMPTY, 0.0)]
 
