@@ -8,7 +8,6 @@ from typing import Any
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.reads import Reads
 from tests import invariants
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
@@ -74,7 +73,7 @@ class Alarms:
         for row_id, operations_id, reason, at_text, incident_id in self._database.look(_LINKS):
             at = datetime.fromisoformat(at_text)
             is_new = (row_id, at_text) not in self._linked
-            if is_new and self._does_page(session, self._status(incident_id), row_id, reason, at):
+            if is_new and self._does_page(session, self._database.status(incident_id), row_id, reason, at):
                 self._expect_round(Waiting(row_id, at, at), operations_id)
             self._linked.add((row_id, at_text))
 
@@ -82,17 +81,12 @@ class Alarms:
         """Require that a failure that was only linked pages operations once a page fails anew."""
         failing = {line["row_id"]: line["at"] for line in session.lines if line["target"] == NotificationState.FAILED}
         for row_id, incident_id in self._database.look(_ONLY_LINKED) if failing else ():
-            failed = _failed(self._status(incident_id), row_id)
+            failed = _failed(self._database.status(incident_id), row_id)
             for row in _failures(failed):
                 is_missed = row.id in failing and _is_young(replace(failed, notifications=(row,)), failing[row.id])
                 require(
                     not is_missed, f"operations: the failure of {row_id[-4:]} was linked, and pages nobody now that it is young"
                 )
-
-    def _status(self, incident_id: str) -> IncidentStatus:
-        status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
-        assert status is not None
-        return status
 
     def _does_page(self, session: Session, status: IncidentStatus, row_id: str, reason: str, at: datetime) -> bool:
         """Return whether a failure pages operations; that of a chain does so at its end, unless it is a WARNING that was sent."""

@@ -19,7 +19,6 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.ports import Dependencies
-from notifyflow.storage.reads import Reads
 from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
@@ -83,23 +82,18 @@ class Calm(Scenario):
         super()._after_commit(session)
         self._commits += bool(session.lines)
         for incident_id in dict.fromkeys(line["incident_id"] for line in session.lines):
-            self._check_promises(self._status(incident_id))
+            self._check_promises(self._database.status(incident_id))
 
     def _at_end(self) -> None:
         super()._at_end()
         for (incident_id,) in self._database.look("SELECT id FROM notifyflow_incident WHERE NOT is_operations"):
-            status = self._status(incident_id)
+            status = self._database.status(incident_id)
             self._check_promises(status)
             first = status.escalations[0].facts
             for escalation in status.escalations:
                 self._check_forecast(status, escalation, first)
         left = {key[-4:]: [each.what for each in promised.values()] for key, promised in self._promised.items() if promised}
         require(not left, f"outlook: at the end it is said to come: {left}")
-
-    def _status(self, incident_id: str) -> IncidentStatus:
-        status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
-        assert status is not None
-        return status
 
     # -- what comes next
 

@@ -60,12 +60,11 @@ class Chains:
         covers: Covers,
         rosters: Rosters,
         *,
-        status: Callable[[str], IncidentStatus],
         context: Contexts,
         disturbances: Callable[[], tuple[Any, ...]],
     ) -> None:
         self._world, self._database, self._covers, self._rosters = world, database, covers, rosters
-        self._status, self._context, self._disturbances = status, context, disturbances
+        self._context, self._disturbances = context, disturbances
         self._counts_since: dict[str, datetime] = {}  # step: since when its time counts
         self._begun: dict[tuple[str, int, int], datetime] = {}  # incident, pass and number: when
         self._duty: dict[str, tuple[str, ...]] = {}  # step: whom it has paged since
@@ -82,7 +81,7 @@ class Chains:
         if not chained:
             return
         for incident_id in sorted(chained):
-            status = self._status(incident_id)
+            status = self._database.status(incident_id)
             for line in (each for each in moved if each["incident_id"] == incident_id):
                 self._check_move(line, status, session)
             self._check_duty(status)
@@ -199,7 +198,7 @@ class Chains:
     def _steps_before(self, facts: IncidentFacts) -> tuple[StepFacts, ...]:
         """Return the steps of the last incident of the key; none unless it was resolved soon before, unacknowledged."""
         found = self._database.look(_BEFORE, facts.namespace, facts.key, "9999")
-        before = self._status(found[0][0]) if found else None
+        before = self._database.status(found[0][0]) if found else None
         if before is None or before.facts.acknowledged_at is not None:
             return ()
         assert before.facts.resolved_at is not None

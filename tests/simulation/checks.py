@@ -107,7 +107,6 @@ class Checks:
             database,
             operators.covers,
             rosters,
-            status=self._status,
             context=self._context_at,
             disturbances=self._disturbances,
         )
@@ -231,7 +230,7 @@ class Checks:
 
     def _check_failure(self, line: dict[str, Any]) -> None:
         """Require that the transaction that wrote a failure also decided the escalation, and that what is late says so."""
-        status, now = self._status(line["incident_id"]), line["at"]
+        status, now = self._database.status(line["incident_id"]), line["at"]
         for escalation in status.escalations:
             if any(row.id == line["row_id"] for row in escalation.notifications):
                 self._check_tier(status, escalation, now)
@@ -255,7 +254,7 @@ class Checks:
             skew = timedelta(seconds=self._world.widest_skew_s)
             is_in_time = said_at is not None and said_at <= now + skew + _FORETOLD_WITHIN
             require(is_in_time or self._operators.pauses, f"outlook: {row_id[-4:]} opens a tier; it was said to at {said_at}")
-        status = self._status(line["incident_id"])
+        status = self._database.status(line["incident_id"])
         for escalation in (each for each in status.escalations if each.facts.id == row_id):
             facts = escalation.facts
             coming = outlook(self._context(status, escalation, facts, now), now)
@@ -268,7 +267,7 @@ class Checks:
 
     def _is_as_foretold(self, line: dict[str, Any]) -> bool:
         """Return whether the recipient's addresses are those for which it was said what comes next."""
-        found = next(each for each in self._status(line["incident_id"]).escalations if each.facts.id == line["row_id"])
+        found = next(each for each in self._database.status(line["incident_id"]).escalations if each.facts.id == line["row_id"])
         return self._open_to.get(line["row_id"]) == frozenset(found.contact.addresses)
 
     def _check_lateness(self, coming: Sequence[Coming], escalation: EscalationStatus, now: datetime) -> None:
@@ -331,7 +330,7 @@ class Checks:
         off = differences(read(folded), recounted(look))
         require(not off, f"figures: the log counts what the rows do not: {off}")
         for row_id in stored:
-            status = self._status(row_id)
+            status = self._database.status(row_id)
             self._check_incident(status, now)
             self.chains.at_end(status)
             if status.facts.is_operations:
@@ -344,11 +343,6 @@ class Checks:
         require(not unlinked, f"6: {unlinked} critical failures are not linked, or links are none")
         ((count,),) = look("SELECT COUNT(*) FROM notifyflow_incident WHERE is_operations AND state <> 'RESOLVED'")
         require(count <= 1, f"6: {count} operations incidents are open")
-
-    def _status(self, incident_id: str) -> IncidentStatus:
-        status = self._database.read(lambda db: Reads(db).status_by_id(incident_id))
-        assert status is not None
-        return status
 
     def _check_tier(
         self, status: IncidentStatus, escalation: EscalationStatus, now: datetime, *, is_at_rest: bool = False

@@ -17,12 +17,14 @@ import peewee
 from peewee import Database, Query, Select
 
 from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, TransitionRow
 from notifyflow.storage.parts import Part
+from notifyflow.storage.reads import Reads
 from notifyflow.storage.statements import Run
 from notifyflow.storage.unit import Unit
 from tests.simulation.world import Task, World
@@ -229,6 +231,7 @@ class SimulatedDatabase:
         self._unit, self._parts = unit, parts
         self._active: Session | None = None
         self._is_looking = False
+        self._statuses: dict[str, IncidentStatus] = {}  # since the last commit
         schema = _schema(without)
         self.connection = _Connection(":memory:", thread_safe=False, autoconnect=False, check_same_thread=False)
         self.connection.simulated = self
@@ -258,6 +261,14 @@ class SimulatedDatabase:
             return query(self.connection)
         finally:
             self._is_looking = False
+
+    def status(self, incident_id: str) -> IncidentStatus:
+        """Return an incident as it is committed, read once between two commits."""
+        if incident_id not in self._statuses:
+            status = self.read(lambda db: Reads(db).status_by_id(incident_id))
+            assert status is not None
+            self._statuses[incident_id] = status
+        return self._statuses[incident_id]
 
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[None]:
@@ -322,6 +333,7 @@ class SimulatedDatabase:
         if session.writes:
             self.enter("COMMIT", None)
             self._raw.execute("COMMIT")
+            self._statuses.clear()
             self._active = None
         session.end()
         self.after_commit(session)

@@ -11,7 +11,6 @@ from notifyflow.core.lifecycle import counted as made
 from notifyflow.core.model import DeferralReason, Kind, NotificationState, Recipient, Severity
 from notifyflow.core.policy import Unacknowledged
 from notifyflow.core.views import EscalationStatus
-from notifyflow.storage.reads import Reads
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.world import START, World, require
 
@@ -71,9 +70,7 @@ class QuietHours:
         is_deferred = line["event"] == "deferred" and line["detail"]["why"] == DeferralReason.QUIET
         if not self._is_on or not (is_timed or is_deferred):
             return
-        status = self._database.read(lambda db: Reads(db).status_by_id(line["incident_id"]))
-        assert status is not None
-        for escalation in status.escalations:
+        for escalation in self._database.status(line["incident_id"]).escalations:
             if line["row_id"] in (escalation.facts.id, *(row.id for row in escalation.notifications)):
                 (self._check_deferral if is_deferred else self._check_clock)(escalation, line)
 

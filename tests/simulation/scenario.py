@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -563,9 +563,13 @@ class Scenario:
         if self._is_telling and self.world.now_s < self._heals_s + 2 * LOOKED_WITHIN_S:
             return False
         is_quiet = not self._unfinished and not self._outside.underway and self.world.steps % 10 == 0
-        return is_quiet and not self._what_is_left()
+        return is_quiet and next(self._left(), None) is None
 
     def _what_is_left(self) -> str:
+        return ", ".join(f"{name} {ids}" for name, ids in self._left())
+
+    def _left(self) -> Iterator[tuple[str, list[str]]]:
+        """Look up one kind of work after the other, and yield what is found."""
         left = {
             "escalations": "notifyflow_escalation WHERE state = 'ACTIVE'",
             "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
@@ -576,8 +580,9 @@ class Scenario:
             "outbox": "notifyflow_outbox",
             "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
-        found = {name: [each[-4:] for (each,) in self._database.look(f"SELECT id FROM {what}")] for name, what in left.items()}
-        return ", ".join(f"{name} {ids}" for name, ids in found.items() if ids)
+        for name, what in left.items():
+            if found := self._database.look(f"SELECT id FROM {what}"):
+                yield name, [each[-4:] for (each,) in found]
 
     def _safely(self, act: Callable[[], Any]) -> Any:
         """Run an act as the edge of a thread does: an unavailable database is the only error it tolerates."""
