@@ -202,7 +202,7 @@ class NotifyFlow:
         """
         self._service.page_again(ByKey(key, namespace), recipient_id, by=by, via=via)
 
-    def test_page(self, recipient_id: str, *, by: str, policy: str = "insistent") -> Notified:
+    def test_page(self, recipient_id: str, *, by: str, policy: str | None = None) -> Notified:
         """Page a person, as a test that alerts nobody else, through all tiers and rounds of a policy until they acknowledge it.
 
         The test is an incident of the severity INFO, and ends an earlier test of this person. It heeds no quiet hours.
@@ -210,14 +210,15 @@ class NotifyFlow:
         Args:
             recipient_id: Somebody whom the directory has, or who was paged before.
             by: Who sends it; the title says so.
-            policy: The name of the policy.
+            policy: The name of the policy; by default, that of the first route that leads to them, or ``insistent`` without one.
 
         Raises:
             RecipientUnknown: When nobody has this id, or they have no address.
             TooManyTests: When they were sent a test within the last minute.
             InvalidPolicy: When there is no such policy.
         """
-        notified = self._service.people.test(recipient_id, (), None, sender=by, by=by, policy=policy)
+        people = self._service.people
+        notified = people.test(recipient_id, (), None, sender=by, by=by, policy=policy or people.policy_for(recipient_id))
         if self.is_embedded:
             self.start()
         return notified

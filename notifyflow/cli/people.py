@@ -7,17 +7,21 @@ import typer
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By
-from notifyflow.core.policy import INSISTENT
 from notifyflow.core.schemas import NotifiedDocument
 
 app = typer.Typer()
 
 PersonId = Annotated[str, typer.Argument(metavar="PERSON", help="Their id, as the directory has it.", show_default=False)]
-PolicyName = Annotated[str, typer.Option("--policy", help="The policy whose tiers and rounds it goes through.")]
+PolicyName = Annotated[
+    str | None,
+    typer.Option(
+        "--policy", help="The policy whose tiers and rounds it goes through.", show_default="of the first route to them"
+    ),
+]
 
 
 @app.command("test-page")
-def page_as_a_test(person: PersonId, policy: PolicyName = INSISTENT.name, by: By = "", as_json: AsJson = False) -> None:
+def page_as_a_test(person: PersonId, policy: PolicyName = None, by: By = "", as_json: AsJson = False) -> None:
     """Page a person as a test, by all tiers, until they acknowledge it; nobody else is alerted."""
     with notifyflow.NotifyFlow.from_env() as flow:
         notified = flow.test_page(person, by=by, policy=policy)

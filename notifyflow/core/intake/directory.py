@@ -101,6 +101,11 @@ class Directory:
         """Return where one of its routes stands: ``routes[0]``, or ``default``."""
         return next(where for where, each in routes(self) if each is route)
 
+    def route_to(self, recipient_id: str) -> Route | None:
+        """Return the first route that pages a recipient in any step, at any time; None without one."""
+        found = (route for _, route in routes(self) if any(recipient_id in self._ids(name) for name in route.names))
+        return next(found, None)
+
     def at(self, route: Route) -> tuple[Recipient, ...]:
         """Return the recipients that a route pages at once, each once; an empty group becomes a recipient without an address."""
         ids = dict.fromkeys(each for name in route.to for each in self.groups.get(name) or (name,))

@@ -13,7 +13,6 @@ from notifyflow.channels.base import Channel
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
 from notifyflow.core.people import MOST_UNREACHED, ROUNDS, Person, Standing, WayRecord, is_failing, standing
-from notifyflow.core.policy import INSISTENT
 from notifyflow.core.references import ById
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
@@ -122,10 +121,10 @@ def router(context: Context) -> APIRouter:
             return _end(context, visitor, request, recipient_id, form["end"])
         is_whole = "whole" in form
         if is_whole and visitor.recipient_id != recipient_id:
-            fault = "Only they can page themselves until they acknowledge. You can send a test."
+            fault = "Only they can page themselves as an incident would. You can send a test."
             return _page(context, visitor, request, recipient_id, fault=fault, status=403)
         chosen = list(filter(None, (form.get("test"),)))
-        policy = INSISTENT.name if is_whole else None
+        policy = people.policy_for(recipient_id) if is_whole else None
         try:
             people.test(recipient_id, chosen, visitor.namespaces, sender=visitor.name, by=visitor.by, policy=policy)
         except TooManyTests as error:
@@ -174,6 +173,7 @@ def _page(
         "live": respond.live(is_moving=test is not None and test.is_moving),
         "may_test": visitor.may(Role.RESPONDER),
         "is_me": visitor.recipient_id == recipient_id,
+        "policy": people.policy_for(recipient_id),
         "fault": fault,
         "rounds": ROUNDS,
     }

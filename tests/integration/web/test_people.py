@@ -39,6 +39,14 @@ phone = "+15005550006"
 [recipients.cleo]
 email = "no address"
 
+[recipients.eve]
+email = "eve@example.com"
+
+[[routes]]
+match = { team = "web" }
+to = ["eve"]
+policy = "default"
+
 [default]
 to = ["ada"]
 """
@@ -263,7 +271,7 @@ def test_a_second_test_within_a_minute_is_refused(system: System) -> None:
 
 def test_people_page_themselves_through_all_tiers_until_they_acknowledge(system: System) -> None:
     browser = system.visit(name="Ada", recipient_id="ada")
-    assert "Page me until I acknowledge" in browser.get("/people/ada").text
+    assert "Page me as an incident would" in browser.get("/people/ada").text
     assert browser.send("/people/ada", whole="1").status_code == 303
     assert browser.send("/people/ada", whole="1").status_code == 429
     assert (len(system.send("email")), system.send("sms")) == (1, [])
@@ -297,6 +305,15 @@ def test_the_library_pages_a_person_as_a_test_in_their_quiet_hours_too(system: S
         system.flow.test_page("ada", by="ada", policy="unknown")
     with pytest.raises(RecipientUnknown):
         system.flow.test_page("nobody", by="ada")
+
+
+def test_a_person_is_paged_as_a_test_by_the_policy_of_the_first_route_to_them(system: System) -> None:
+    assert "of the policy default until" in system.visit(name="Eve", recipient_id="eve").get("/people/eve").text
+    system.page("dan")
+    for who, rounds in (("eve", False), ("ada", True), ("dan", True)):
+        system.flow.test_page(who, by=who)
+        (escalation,) = system.flow.status(f"test-{who}").escalations
+        assert (escalation.facts.policy.repeat is not None) is rounds, who
 
 
 def test_who_has_no_address_is_not_tested(system: System) -> None:

@@ -113,6 +113,24 @@ def test_no_value_makes_a_pattern_slow(pattern: str):
     assert not any(route.fits({"team": "a" * length}, "") for length in range(900, 1_000))
 
 
+def test_the_first_route_to_a_person_leads_there_in_any_step_by_any_name():
+    document = """
+    recipients = { ada = {}, ben = {}, cy = {}, dan = {} }
+    groups.leads = ["cy"]
+    routes = [
+        { match = { team = "a" }, to = ["ada"], then = [{ to = ["@primary"], after = "5m" }] },
+        { match = { team = "b" }, to = ["ben", "leads"] },
+    ]
+    default.to = ["ada"]
+    [schedules.primary]
+    timezone = "UTC"
+    layers = [{ who = ["ben"], from = 2026-01-05T09:00:00, every = "1w" }]
+    """
+    directory = read_directory(document, SHIPPED)
+    first, second = directory.routes
+    assert [directory.route_to(each) for each in ("ada", "ben", "cy", "dan")] == [first, first, second, None]
+
+
 def test_everybody_at_the_end_of_a_route_stands_there_once():
     directory = read(GOOD)
     assert [each.id for each in directory.at(directory.routes[0])] == ["ada", "ben"]
