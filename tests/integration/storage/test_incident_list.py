@@ -10,16 +10,31 @@ import pytest
 
 from notifyflow.core import ids
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, EscalationState, Evidence, Incident, IncidentState, NotificationState, Result, Severity
+from notifyflow.core.model import (
+    Contact,
+    EscalationState,
+    Evidence,
+    Incident,
+    IncidentState,
+    NotificationState,
+    Result,
+    Severity,
+    StepState,
+)
 from notifyflow.core.views import IncidentFilter, IncidentPage, ListPlace, Stamp, Tally
+from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.incident_list import WINDOW
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
+from tests.chains import step
 from tests.facts import NOW, escalation, incident
 from tests.integration.storage.samples import a_page, begin, claim
 
 OPEN, ACKNOWLEDGED, RESOLVED = IncidentState
 HOUR = timedelta(hours=1)
+STEPS = (step(1, StepState.STARTED), step(2, StepState.STARTED), step(3), step(4))
 
 
 def add(store: Store, number: int, state: IncidentState = OPEN, *, who: Sequence[str] = ("ada",), **content: Any) -> str:
@@ -74,6 +89,30 @@ def test_what_is_open_comes_first_then_what_is_acknowledged_then_what_is_resolve
     assert keys(found) == ["db-4", "db-1", "db-3", "db-5", "db-2", "db-0"]
     assert (found.following, found.is_cut) == (None, False)
     assert found.lines[0].title == "title 4"
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_chains_are_read_with_as_many_queries_however_many_there_are(store: Store, database_url: str, number: int) -> None:
+    def begin_chain(ledger: Ledger, incident_id: str) -> None:
+        before = ledger.incidents.lock(incident_id)
+        ledger.save(before, replace(before, pass_number=1))
+        steps = [step(each.number, each.state, id=f"{incident_id}{each.id}", incident_id=incident_id) for each in STEPS]
+        ledger.steps.add(steps, [Contact(recipient_id="cy", name="Cy", addresses={})], at=NOW)
+
+    for each in range(number):
+        incident_id = add(store, each)
+        store.run(lambda ledger: begin_chain(ledger, incident_id))  # noqa: B023 - it is run at once
+    add(store, number)
+    db = dialect_for(database_url).connect(Deadline(600))
+    statements: list[str] = []
+    Reads(db).incident_list.page(IncidentFilter(), after=None, limit=10)  # the first read of a process parses the policy, too
+    db.query_hooks.append(lambda event: statements.append(event.sql))
+    found = Reads(db).incident_list.page(IncidentFilter(), after=None, limit=10)
+    db.close()
+    assert found.lines[0].chain is None
+    chains = [line.chain for line in found.lines[1:]]
+    assert [(each.step, each.steps, dict(each.people)) for each in chains if each] == [(2, 3, {"cy": "Cy"})] * number
+    assert len([each for each in statements if "notifyflow_step" in each]) == 2
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 6])
