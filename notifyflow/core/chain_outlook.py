@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core import chain, quiet
+from notifyflow.core import chain, quiet, tier_rules
 from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.model import IncidentState, StepState
+from notifyflow.core.model import IN_PROGRESS, IncidentState, StepState
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import ChainPlace, IncidentStatus
 
@@ -40,6 +40,8 @@ class NextStep:
         people: The ids of those whom it would page now, with their names; personal. Empty if nobody is left or on duty.
         is_paged_already: Whether the chain pages all of its people already, so that it will be passed.
         waits_for: The ids of those whose last failure would start it at once.
+        spent_at: When it starts at the latest if no receipt comes, since every way to them then counts as failed; None if that
+            is not before ``at``, or if attempts that are still to come decide it.
     """
 
     step: StepFacts
@@ -48,6 +50,7 @@ class NextStep:
     people: Mapping[str, str] = FrozenDict()
     is_paged_already: bool = False
     waits_for: tuple[str, ...] = ()
+    spent_at: datetime | None = None
 
 
 def next_step(
@@ -73,6 +76,8 @@ def next_step(
         return None
     is_spent = chain.is_step_spent(steps, step, contexts, now)
     before = steps[step.number - 2].duty
+    own = [each for each in contexts if each.escalation.recipient_id in before]
+    spent_at = None if is_spent else _spent_at(step, own, breaks, now)
     if not is_spent:
         people = [each.contact for each in status.escalations if each.facts.is_current and each.facts.recipient_id in before]
         nights = quiet.step_stops(people, status.facts.severity, step.after, since=step.waits_since, now=now)
@@ -81,7 +86,7 @@ def next_step(
     meant = {} if step.is_end else resolve(step)
     paged = chain.paged(each.escalation for each in contexts)
     left = {each: name for each, name in meant.items() if each not in paged}
-    waited = [each for each in contexts if each.escalation.recipient_id in before and not chain.is_spent(each, now)]
+    waited = [each for each in own if not chain.is_spent(each, now)]
     return NextStep(
         step=step,
         at=max(now, at),
@@ -89,7 +94,29 @@ def next_step(
         people=FrozenDict(left),
         is_paged_already=bool(meant) and not left,
         waits_for=tuple(dict.fromkeys(each.escalation.recipient_id for each in waited)),
+        spent_at=spent_at if spent_at is not None and spent_at < at else None,
     )
+
+
+def _spent_at(step: StepFacts, own: Collection[DecisionContext], breaks: Collection[Interval], now: datetime) -> datetime | None:
+    """Return when a step starts since everybody in the one before is spent, if no receipt comes; None if that is not known."""
+    known = [now if chain.is_spent(each, now) else _silent_at(each, now) for each in own]
+    times = [at for at in known if at is not None]
+    return chain.goes_on_at(step, breaks, is_spent=True, now=max(times)) if len(times) == len(known) else None
+
+
+def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
+    """Return when the last receipt of somebody becomes overdue, so that every way to them counts as failed.
+
+    None if that does not spend them, or if an attempt or a new round comes before: its result is not known.
+    """
+    overdue_at = max(filter(None, (tier_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
+    round_at = context.escalation.next_round_at
+    is_quarantined = any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops)
+    tried = (row.due_at for row in context.pages if row.state in IN_PROGRESS)
+    if is_quarantined or (round_at is not None and round_at <= overdue_at) or any(at is None or at < overdue_at for at in tried):
+        return None
+    return overdue_at if overdue_at > now and chain.is_spent(context, overdue_at) else None
 
 
 def current(status: IncidentStatus) -> tuple[StepFacts, ...]:

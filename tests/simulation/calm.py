@@ -7,18 +7,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from random import Random
 
 from notifyflow.core import forecast, outlook
+from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.chain_outlook import next_step
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Kind, NotificationState, Recipient, Result, Severity
+from notifyflow.core.model import Contact, Incident, Kind, NotificationState, Recipient, Result, Severity, StepState
+from notifyflow.core.namespaces import SHARED
 from notifyflow.core.outlook import Coming, What
+from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
@@ -33,6 +38,8 @@ _RESPONSES: Mapping[Answers, tuple[str, tuple[Result, ...]]] = {
     Answers.ACCEPTED: ("accepted", (Result.ACCEPTED, Result.DELIVERED)),
 }
 _SECOND = timedelta(seconds=1)
+_CHAINED = 0.5
+_WAITS_S = (20, 90, 240, 900)
 _VISIBLE = frozenset({What.ATTEMPT, What.EXPIRY, What.TIER, What.ROUND, What.OPERATIONS})
 
 _Key = tuple[What, str, int | None]
@@ -54,10 +61,12 @@ class Calm(Scenario):
         self._operators.limits = {}
         self._phones.senders = {}
         self._subscribers = ()
+        self._hand_overs.acts_at_hand_over = False
         self.world.widest_skew_s = 0.0
         for process in self.world.processes:
             process.skew = timedelta()
         self._promised: dict[str, dict[_Key, Coming]] = {}
+        self._steps_promised: dict[str, tuple[str, datetime]] = {}
         self._commits = 0
 
     def _draw_faults(self) -> None:
@@ -71,6 +80,28 @@ class Calm(Scenario):
             ways = [name for name in CHANNELS if chance.random() < 0.7] or ["email"]
             who = Recipient(id=f"p{number}", addresses={name: f"p{number}@{name}" for name in ways})
             self._people(0, partial(self._notify, key=f"calm-{number}"), chance.choice(list(Severity)), [who])
+        apart = self.world.apart("calm chain")
+        if apart.random() < _CHAINED:
+            self._people(0, partial(self._notify_in_steps, apart))
+
+    def _notify_in_steps(self, chance: Random, deps: Dependencies) -> Consequences:
+        """Page one or two people, and one or two others after them."""
+        del deps
+        team = []
+        for number in range(4):
+            ways = [name for name in sorted(self._outside.reporting) if chance.random() < 0.5] or ["sms"]
+            team.append(Recipient(id=f"s{number}", addresses={name: f"s{number}@{name}" for name in ways}))
+        first, later = team[: chance.choice((1, 2))], team[2 : chance.choice((3, 4))]
+        chain = Chain(
+            to=tuple(each.id for each in first),
+            then=tuple(Planned(to=(each.id,), after=timedelta(seconds=chance.choice(_WAITS_S))) for each in later),
+            people=tuple(Contact(recipient_id=each.id, name=each.id, addresses=each.addresses) for each in later),
+            over_after=timedelta(seconds=chance.choice(_WAITS_S)),
+        )
+        severity = chance.choice((*[Severity.CRITICAL] * 3, Severity.ERROR))
+        policy = replace(self._policy, acknowledgement=Acknowledgement.ANY)
+        self._submit(Incident(key="calm-chain", title="down", severity=severity), first, policy, SHARED, chain)
+        return NOTHING
 
     def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> datetime:
         """Sweep; a sweeper that missed a commit looks again after a second, as each one does in the product."""
@@ -82,7 +113,9 @@ class Calm(Scenario):
         super()._after_commit(session)
         self._commits += bool(session.lines)
         for incident_id in dict.fromkeys(line["incident_id"] for line in session.lines):
-            self._check_promises(self._database.status(incident_id))
+            status = self._database.status(incident_id)
+            self._check_promises(status)
+            self._check_step(status)
 
     def _at_end(self) -> None:
         super()._at_end()
@@ -90,10 +123,11 @@ class Calm(Scenario):
             status = self._database.status(incident_id)
             self._check_promises(status)
             first = status.escalations[0].facts
-            for escalation in status.escalations:
+            for escalation in () if status.steps else status.escalations:
                 self._check_forecast(status, escalation, first)
         left = {key[-4:]: [each.what for each in promised.values()] for key, promised in self._promised.items() if promised}
         require(not left, f"outlook: at the end it is said to come: {left}")
+        require(not self._steps_promised, f"outlook: at the end a step is said to start: {self._steps_promised}")
 
     # -- what comes next
 
@@ -116,6 +150,20 @@ class Calm(Scenario):
                 elif at <= now:
                     require(_has_come(promised, escalation), f"{what}, and will not")
             self._promised[row_id] = said
+
+    def _check_step(self, status: IncidentStatus) -> None:
+        """Require that the step that was said to come next started then, and note what is said now."""
+        now, incident_id = self._now(), status.facts.id
+        if incident_id in self._steps_promised:
+            step_id, at = self._steps_promised.pop(incident_id)
+            step = next(each for each in status.steps if each.id == step_id)
+            what = f"outlook: step {step.number} was said to start at {at:%H:%M:%S}"
+            require(now <= at + _WITHIN, f"{what}, and has not until {now:%H:%M:%S}")
+            is_early = step.state is not StepState.WAITING and now < at - _WITHIN
+            require(not is_early, f"{what}, and started at {now:%H:%M:%S}")
+        contexts = [_context(status, each, each.facts) for each in status.escalations if each.facts.is_current]
+        if (found := next_step(status, contexts, (), lambda step: {}, now=now)) is not None:
+            self._steps_promised[incident_id] = (found.step.id, found.spent_at or found.at)
 
     # -- explain
 

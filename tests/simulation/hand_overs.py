@@ -42,7 +42,7 @@ class HandOvers:
         self._world, self._database, self._rosters = world, database, rosters
         self._chance = world.apart("chains")
         self.is_told = self._chance.random() < _CHAINED
-        self._acts_at_hand_over = self._chance.random() < 0.4
+        self.acts_at_hand_over = self._chance.random() < 0.4
 
     def write_script(self, people: Callable[..., None], submit: Submit, policy: Policy, *, until_s: float) -> None:
         """Plan the stories.
@@ -80,7 +80,7 @@ class HandOvers:
 
     def after_commit(self, session: Session) -> None:
         """Let somebody act when a step begins, and when the next one is about to."""
-        if not self._acts_at_hand_over:
+        if not self.acts_at_hand_over:
             return
         chance = self._chance
         for line in session.lines:

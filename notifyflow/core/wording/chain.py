@@ -70,7 +70,7 @@ def lines(
             look=CHAIN_OVER if step.is_end and step.state is StepState.PASSED else STEPS[step.state],
             who=_who_next(shown[step.id], name=name) if step.id in shown else who(step, name=name),
             standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(step, brief=brief),
-            sooner=_sooner(shown[step.id], name=name, now=now) if step.id in shown else "",
+            sooner=_sooner(shown[step.id], name=name, now=now, brief=brief) if step.id in shown else "",
             is_next=step.id in shown,
         )
         for step in steps
@@ -107,7 +107,7 @@ def standing(step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
 def coming(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
     """Return what comes next for a chain: ``in 8 min, at 03:22:03: Ben (@secondary), or at once when all ways to Ada fail``."""
     what = "operations is told that nobody has acknowledged" if found.step.is_end else _who_next(found, name=name)
-    return f"{when(found, now=now, brief=brief)}: {what}{_sooner(found, name=name, now=now)}"
+    return f"{when(found, now=now, brief=brief)}: {what}{_sooner(found, name=name, now=now, brief=brief)}"
 
 
 def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Callable[[datetime], str]) -> str:
@@ -151,10 +151,13 @@ def when(found: NextStep, *, now: datetime, brief: Callable[[datetime], str]) ->
     return f"in {_ceiled(left)}{f', at {brief(found.at)}' if left >= _MINUTE else ''}"
 
 
-def _sooner(found: NextStep, *, name: Name, now: datetime) -> str:
-    """Return what would make a step start at once, after a comma."""
+def _sooner(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
+    """Return what would make a step start at once, after a comma, and by when it does if no receipt comes."""
     waited = listed([name(each) for each in found.waits_for])
-    return f", or at once when all ways to {waited} have failed" if waited and found.at > now else ""
+    if not waited or found.at <= now:
+        return ""
+    latest = "" if found.spent_at is None else f", at {brief(found.spent_at)} at the latest if no receipt comes"
+    return f", or at once when all ways to {waited} have failed{latest}"
 
 
 def _who_next(found: NextStep, *, name: Name) -> str:

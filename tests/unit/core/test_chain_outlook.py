@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.chain_outlook import Because, NextStep, because, next_step, passes
-from notifyflow.core.deadlines import Interval
-from notifyflow.core.facts import StepFacts
-from notifyflow.core.model import EscalationState, IncidentState, Severity, StepState
+from notifyflow.core.deadlines import Interval, Stop
+from notifyflow.core.facts import NotificationFacts, StepFacts
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import IncidentStatus
 from tests.chains import chain, moved, step
+from tests.facts import attempt, page
 from tests.statuses import AT
 
 STARTED, PASSED = StepState.STARTED, StepState.PASSED
@@ -70,6 +71,70 @@ def test_the_end_of_a_chain_comes_last_and_pages_nobody_of_it() -> None:
     steps = (step(1, STARTED, duty=("ada",)), step(2, PASSED), step(3, PASSED), step(4, waits_since=AT, due_at=AT + TEN))
     coming = certain(chain(*steps))
     assert (coming.step.is_end, coming.people) == (True, {})
+
+
+def silent(status: IncidentStatus, *rows: NotificationFacts, **fields: object) -> DecisionContext:
+    """Return the CRITICAL escalation of Ada, whose last tier is open, with pages that wait for receipts."""
+    (given,) = contexts(status)
+    facts = replace(given.escalation, state=EscalationState.ACTIVE, tier=3, next_round_at=fields.pop("next_round_at", None))  # type: ignore[arg-type]
+    return replace(given, escalation=facts, notifications=rows, **fields)  # type: ignore[arg-type]
+
+
+def sent(channel: str, receipt_after_s: float | None) -> NotificationFacts:
+    due_at = None if receipt_after_s is None else AT + timedelta(seconds=receipt_after_s)
+    tried = attempt(1, Result.ACCEPTED, started_at=AT, receipt_due_at=due_at)
+    return page(channel, NotificationState.SENT, tried, severity=Severity.CRITICAL)
+
+
+def retried(due_after_s: float) -> NotificationFacts:
+    tries = [attempt(number, Result.TEMPORARY_FAILURE, started_at=AT) for number in (1, 2)]
+    due_at = AT + timedelta(seconds=due_after_s)
+    return page("email", NotificationState.QUEUED, *tries, severity=Severity.CRITICAL, due_at=due_at)
+
+
+LOST = page("email", NotificationState.FAILED, severity=Severity.CRITICAL)
+SMS, CALL = sent("sms", 60), sent("voice", 90)
+QUARANTINE = Stop(began_at=AT, ended_at=AT + timedelta(minutes=1), is_quarantined=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "fields", "after_s"),
+    [
+        ((LOST, SMS, CALL), {}, 90),
+        ((SMS,), {"outages": (Interval(began_at=AT + timedelta(seconds=10), ended_at=AT + timedelta(seconds=40)),)}, 90),
+        ((retried(100), SMS, CALL), {}, 90),
+        ((retried(80), SMS, CALL), {}, None),
+        ((LOST, SMS, sent("slack", None)), {}, None),
+        ((LOST, SMS, sent("voice", 601)), {}, None),
+        ((SMS,), {"next_round_at": AT + timedelta(seconds=60)}, None),
+        ((SMS,), {"stops": (QUARANTINE,)}, None),
+        ((LOST,), {}, 0),
+    ],
+    ids=["receipts", "outage", "retry after", "retry before", "accepted", "after its time", "round", "quarantine", "spent"],
+)
+def test_it_comes_when_the_last_receipt_is_overdue_unless_something_else_comes_before(
+    rows: tuple[NotificationFacts, ...], fields: dict[str, object], after_s: float | None
+) -> None:
+    coming = next_step(chain(), [silent(chain(), *rows, **fields)], (), lambda step: {"ben": "Ben"}, now=AT)
+    assert coming is not None
+    assert coming.spent_at == (AT + timedelta(seconds=after_s) if after_s else None)
+    assert coming.at == (AT if after_s == 0 else AT + TEN)
+
+
+def test_the_last_of_several_people_counts_and_a_pause_puts_it_off() -> None:
+    status = chain(step(1, STARTED, duty=("ada", "ben", "cy")), step(2, waits_since=AT, due_at=AT + TEN))
+    ada = silent(status, SMS)
+    ben = replace(ada, escalation=replace(ada.escalation, id="e2", recipient_id="ben"), notifications=(LOST,))
+    cy = replace(ada, escalation=replace(ada.escalation, id="e3", recipient_id="cy"), notifications=(CALL,))
+
+    def at(*own: DecisionContext, breaks: tuple[Interval, ...] = ()) -> object:
+        coming = next_step(status, own, breaks, lambda step: {}, now=AT)
+        return coming and coming.spent_at and (coming.spent_at - AT).total_seconds()
+
+    assert at(ada, ben, cy) == 90
+    assert at(ada, ben, replace(cy, notifications=(sent("slack", None),))) is None
+    pause = Interval(began_at=AT + timedelta(seconds=80), ended_at=AT + timedelta(minutes=4))
+    assert at(ada, ben, cy, breaks=(pause,)) == 240
 
 
 @pytest.mark.parametrize(

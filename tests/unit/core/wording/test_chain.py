@@ -43,6 +43,11 @@ def coming(number: int = 2, left: timedelta = timedelta(minutes=8), **fields: ob
             coming(left=timedelta(seconds=61)),
             "in 2 min, at 02:15:04: Ben (@secondary), or at once when all ways to Ada have failed",
         ),
+        (
+            coming(spent_at=AT + timedelta(minutes=1)),
+            "in 8 min, at 02:22:03: Ben (@secondary), or at once when all ways to Ada have failed,"
+            " at 02:15:03 at the latest if no receipt comes",
+        ),
         (coming(left=timedelta(seconds=22), waits_for=()), "in 22 s: Ben (@secondary)"),
         (coming(left=timedelta()), "now: Ben (@secondary)"),
         (coming(left=timedelta(), late_since=AT - timedelta(seconds=9)), "now, 9 s late: Ben (@secondary)"),
