@@ -128,7 +128,9 @@ class Driver:
         while self._is_anything_due() and (claimed := [each for channel in CHANNELS for each in self.claim(channel)]):
             for each in claimed:
                 self.seen.append(each)
-                self.record(each, self._next_outcome(each.channel))
+                outcome = self._next_outcome(each.channel)
+                for attempt in each.attempts:
+                    self.record(attempt, outcome)
 
     def sweep(self) -> Consequences:
         return self._note(sweep(self.deps))

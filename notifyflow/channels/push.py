@@ -15,6 +15,7 @@ from notifyflow.channels.aws_events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.traits import Traits
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
@@ -56,7 +57,7 @@ class Sns(Provider):
         """Return the message: a payload for each platform, as JSON within JSON, below the 4 KB limit of APNs and FCM."""
         title = cut(self._templates.render("push/title.txt.jinja", message.content), _TITLE_LIMIT)
         text = cut(self._templates.render("push/text.txt.jinja", message.content), _TEXT_LIMIT)
-        links = {"link": message.content.link, "url": message.content.url}
+        links = {"link": message.content.first_link, "url": message.content.url}
         data = {"attempt": message.attempt_id} | {name: url for name, url in links.items() if url and len(url) <= _URL_LIMIT}
         apple = {"aps": {"alert": {"title": title, "body": text}, "sound": "default"}, **data}
         google = {
@@ -87,6 +88,7 @@ class PushChannel(Channel):
     """Push messages to a device."""
 
     name = "push"
+    traits = Traits(is_gathered=True)
     provider_names = ("sns",)
     codes = (("SNS, for push", SNS), ("Failures of push over SNS", PUSH_FAILURES))
 

@@ -150,10 +150,13 @@ class SnsSms(Provider):
 
 
 def _write(templates: Templates, content: Content, *, stops_texts: bool) -> str:
-    """Return the text; it says STOP if the provider honours it, as Twilio does for a number (Twilio docs, "Advanced Opt-Out")."""
+    """Return the text; one for several incidents lists them as far as there is room, and has the link of the first.
+
+    It says STOP if the provider honours it, as Twilio does for a number (Twilio docs, "Advanced Opt-Out").
+    """
     text = templates.render("sms/text.txt.jinja", content)
     more = templates.render("sms/more.txt.jinja", content, stops_texts=stops_texts).splitlines()
-    return fit(text, content.link, segments=_SEGMENTS, more=more)
+    return fit(text, content.first_link, segments=_SEGMENTS, more=more)
 
 
 def _is_same(body: str | None, text: str, link: str | None) -> bool:
@@ -170,7 +173,7 @@ class SmsChannel(PhoneChannel):
     """Texts to a phone."""
 
     name = "sms"
-    traits = Traits(has_text_replies=True, hourly_cap=60, how="by text message")
+    traits = Traits(has_text_replies=True, hourly_cap=60, is_gathered=True, how="by text message")
     provider_names = ("sns", "twilio", "twilio-b")
     codes = (("Twilio", TWILIO), ("SNS, for texts", SNS_TEXTS), ("Twilio's receipts of a text", MESSAGE_STATUSES))
 

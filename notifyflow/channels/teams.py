@@ -126,7 +126,7 @@ class TeamsChannel(Channel):
     """Cards in Teams."""
 
     name = "teams"
-    traits = Traits(gets_status_updates=True)
+    traits = Traits(gets_status_updates=True, is_gathered=True)
     provider_names = ("teams",)
     codes = (("Teams", TEAMS),)
 

@@ -22,7 +22,7 @@ from notifyflow.log import get_logger
 
 _MARKUP = (".html.jinja", ".xml.jinja")
 _MRKDWN = ".mrkdwn.jinja"
-FIELDS = (*(field.name for field in fields(Content)), "details", "links", "other_labels", "look", "web_addresses")
+FIELDS = (*(field.name for field in fields(Content)), "details", "first_link", "links", "other_labels", "look", "web_addresses")
 OPTIONAL = ("slack/text.mrkdwn.jinja",)
 """Templates that operators may have, and that are not shipped."""
 _log = get_logger(__name__)

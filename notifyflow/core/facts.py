@@ -50,6 +50,8 @@ class AttemptFacts:
         retry_after_s: Seconds that the provider asked to wait.
         receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
+        carried_by: The attempt whose call carried this one together with others, in a gathered message; its own id if it made the
+            call. None if it was sent alone.
     """
 
     id: str
@@ -71,6 +73,12 @@ class AttemptFacts:
     retry_after_s: float | None = None
     receipt_due_at: datetime | None = None
     took_s: float | None = None
+    carried_by: str | None = None
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the call of another attempt carries it."""
+        return self.carried_by not in (None, self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

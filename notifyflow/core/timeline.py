@@ -64,6 +64,7 @@ class Moment:
         code: The provider's code or status.
         reason: What the code means, or why a notification was ended; nothing personal.
         is_our_fault: Whether the provider refused *us*.
+        others: How many other pages the attempt's call carries, in a gathered message.
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
         deferred_by: Why it is deferred.
         until: Until when it is deferred.
@@ -99,6 +100,7 @@ class Moment:
     code: str = ""
     reason: str = ""
     is_our_fault: bool = False
+    others: int = 0
     is_repeated: bool = False
     deferred_by: DeferralReason | None = None
     until: datetime | None = None
@@ -158,6 +160,9 @@ class _Story:
         paged = [row for each in status.escalations for row in each.notifications]
         self._rows = {row.id: row for row in (*paged, *status.incident_events)}
         self._attempts = {attempt.id: (row, attempt) for row in self._rows.values() for attempt in row.attempts}
+        self._others = {
+            line.detail["attempt"]: int(line.detail["together"]) for line in status.transitions if "together" in line.detail
+        }
         self._steps = {each.id: each for each in status.steps}
         self._duty = {(each.pass_number, each.number): each.duty for each in status.steps}
         self._because = because(status.transitions, status.steps)
@@ -258,6 +263,7 @@ class _Story:
             moment,
             provider=attempt.provider,
             attempt=attempt.number,
+            others=self._others.get(attempt_id, 0),
             reason=moment.reason or (self._explain(row.channel, moment.code) if moment.code else ""),
             is_our_fault=attempt.is_our_fault and moment.event == "refused",
         )

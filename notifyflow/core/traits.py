@@ -14,6 +14,8 @@ class Traits:
         is_call: Whether it rings a phone. A call that was put through shows that a page arrived, even if nobody pressed a key.
         hourly_cap: How many messages an hour one namespace sends to one address, unless ``NOTIFYFLOW_RECIPIENT_CAPS`` is set;
             None means that messages are not counted, and no cap applies, not even one on a prefix.
+        is_gathered: Whether the pages that waited in a recipient's quiet hours leave in one message, which lists them in its body
+            and has no link of its own. If not, each leaves by itself.
         how: How a reply on it acknowledges, as the acknowledgement page says it ("in Slack"); may be empty.
     """
 
@@ -22,6 +24,7 @@ class Traits:
     has_text_replies: bool = False
     is_call: bool = False
     hourly_cap: int | None = None
+    is_gathered: bool = False
     how: str = ""
 
 

@@ -122,5 +122,5 @@ def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
         if hand is None or not hand.room:
             hand = min((some for some in hands if some.room), key=lambda some: len(dealt[some]))
         hand.deal(each)
-        dealt[hand].add(notification_id)
+        dealt[hand].update(attempt.message.notification_id for attempt in each.attempts)
     return list(dealt.values())

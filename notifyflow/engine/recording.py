@@ -99,6 +99,7 @@ class Recorder:
         """Give attempts back that were not made, all at once; the lease of one that cannot be given back expires."""
         if not unsent:
             return
+        unsent = [each for call in unsent for each in call.attempts]
         leases = [_lease(each) for each in unsent]
         try:
             settled = self._release(leases, reason)
@@ -196,8 +197,9 @@ class Recordings:
 
     def add(self, claimed: Claimed, outcome: Outcome, took: timedelta, *, has_alternative: bool, next_takes: timedelta) -> None:
         """Hand an outcome over; wait for it and those before it if there are too many, or the next call takes too long."""
-        recording = Recording(lease=_lease(claimed), outcome=outcome, has_alternative=has_alternative)
-        self._open.append(self._recorder.hand_over(claimed, recording, took))
+        for each in claimed.attempts:
+            recording = Recording(lease=_lease(each), outcome=outcome, has_alternative=has_alternative)
+            self._open.append(self._recorder.hand_over(each, recording, took))
         if len(self._open) >= _MOST_OPEN or self._recorder.is_late(self._open[0], after=next_takes):
             self.settle()
 

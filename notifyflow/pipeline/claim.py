@@ -1,16 +1,17 @@
 """Claims notifications to send: stores each attempt with its lease and token before its provider is called."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from notifyflow.core import lifecycle, quiet, tier_rules
+from notifyflow.core import gathered, lifecycle, quiet, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, DeferralReason, Ended, Kind, NotificationState
 from notifyflow.core.provider_health import Obstacle
+from notifyflow.core.wording.gathered import gather
 from notifyflow.errors import StaleRow, StorageUnavailable
 from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
@@ -48,18 +49,20 @@ def claim(
 
     Returns:
         The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred;
-        damaged rows are postponed, so that they do not block others.
+        damaged rows are postponed, so that they do not block others. What waited in the quiet hours of one recipient is one
+        message, whatever ``requested_ids`` and ``limit`` say.
     """
 
     def body(tx: Transaction) -> _Claiming:
         claiming = _Claiming()
         slots = SlotAllocation(tx, channel, providers)
         rows = tx.ledger.work.claim(channel, requested_ids, now=tx.now, limit=limit)
+        if tx.deps.traits(channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
+            rows += tx.ledger.work.claim_with(waiting, channel, now=tx.now, limit=len(waiting) * gathered.MOST)
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
             tx.ledger.escalations.load_pages(rows)
-        for row in rows:
-            with _blaming(row):
-                _claim_row(tx, slots, row, claiming, providers, reporting)
+        for group in _groups(tx, rows, claiming, providers):
+            _claim_group(tx, slots, group, claiming, providers, reporting)
         slots.save()
         return claiming
 
@@ -85,34 +88,74 @@ class _Claiming:
     deferred: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
 
 
-def _claim_row(
-    tx: Transaction,
-    slots: SlotAllocation,
-    row: NotificationFacts,
-    claiming: _Claiming,
-    providers: Sequence[str],
-    reporting: Collection[str],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A notification that may be sent now, by some of the providers."""
+
+    row: NotificationFacts
+    escalation: EscalationFacts
+    contact: Contact
+    allowed: Sequence[str]
+
+
+def _groups(
+    tx: Transaction, rows: Sequence[NotificationFacts], claiming: _Claiming, providers: Sequence[str]
+) -> Iterator[Sequence[_Candidate]]:
+    """Return what may be sent now, call by call: what waited for one recipient at one address together, anything else alone."""
+    groups: dict[Hashable, list[_Candidate]] = {}
+    for row in rows:
+        with _blaming(row):
+            if candidate := _candidate(tx, row, claiming, providers):
+                groups.setdefault(_call(tx, candidate), []).append(candidate)
+    for group in groups.values():
+        group.sort(key=lambda each: gathered.order(each.row))
+        yield from (group[part] for part in gathered.split(len(group)))
+
+
+def _call(tx: Transaction, candidate: _Candidate) -> Hashable:
+    """Return what the notifications have in common that one call carries."""
+    row, contact = candidate.row, candidate.contact
+    if tx.deps.traits(row.channel).is_gathered and gathered.waits_together(row):
+        return row.namespace, contact.recipient_id, contact.addresses[row.channel]
+    return row.id
+
+
+def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> _Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
-        return
-    if until := quiet.quiet_until(incident_events.receiver(tx, row, escalation), escalation.severity, tx.now):
+        return None
+    contact = incident_events.receiver(tx, row, escalation)
+    if until := quiet.quiet_until(contact, escalation.severity, tx.now):
         claiming.deferred.append((row, Obstacle(why=DeferralReason.QUIET, until=until, provider="")))
-        return
-    slots.lock()  # the cap on calls and texts is counted under this lock
-    if eligibility.is_capped(tx, row, escalation):
-        claiming.unsendable.append((row, Ended.CAPPED))
-        return
-    chosen = slots.choose(row, allowed)
-    if isinstance(chosen, Obstacle) and len(allowed) < len(providers):
-        claiming.deferred.append((row, chosen))
-    elif isinstance(chosen, Obstacle):
-        claiming.obstacles.setdefault(is_urgent(row), chosen)
-    else:
-        eligibility.spend(tx, row, escalation)
-        claiming.claimed.append(_begin(tx, row, escalation, chosen, has_receipts=chosen in reporting))
+        return None
+    return _Candidate(row, escalation, contact, allowed)
+
+
+def _claim_group(
+    tx: Transaction,
+    slots: SlotAllocation,
+    group: Sequence[_Candidate],
+    claiming: _Claiming,
+    providers: Sequence[str],
+    reporting: Collection[str],
+) -> None:
+    """Claim what one call carries: it takes one slot, and counts once for the caps."""
+    first = group[0]
+    with _blaming(first.row):
+        slots.lock()  # the cap on calls and texts is counted under this lock
+        if eligibility.is_capped(tx, first.row, first.escalation):
+            claiming.unsendable += [(each.row, Ended.CAPPED) for each in group]
+            return
+        chosen = slots.choose(first.row, first.allowed)
+        if isinstance(chosen, Obstacle) and len(first.allowed) < len(providers):
+            claiming.deferred += [(each.row, chosen) for each in group]
+        elif isinstance(chosen, Obstacle):
+            claiming.obstacles.setdefault(is_urgent(first.row), chosen)
+        else:
+            eligibility.spend(tx, first.row, first.escalation)
+            claiming.claimed.append(_begin_all(tx, group, chosen, has_receipts=chosen in reporting))
 
 
 def _put_off(deps: Dependencies, channel: str, claiming: _Claiming) -> Consequences:
@@ -202,11 +245,38 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
     return lifecycle.end(row, why, reason=_REASONS[why].format(channel=row.channel), now=tx.now)
 
 
-def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str, *, has_receipts: bool) -> Claimed:
+def _begin_all(tx: Transaction, group: Sequence[_Candidate], provider: str, *, has_receipts: bool) -> Claimed:
+    """Begin an attempt of each notification that one call carries; return that of the first, whose message is sent."""
+    others = len(group) - 1
+    first_id = tx.deps.ids.new()
+    begun: list[Claimed] = []
+    for each in group:
+        attempt_id = tx.deps.ids.new() if begun else first_id
+        with _blaming(each.row):
+            begun.append(_begin(tx, each, provider, attempt_id, first_id, others=others, has_receipts=has_receipts))
+    first = begun[0]
+    if not others:
+        return first
+    said = [each.message.content for each in begun]
+    oldest = min(range(len(group)), key=lambda number: group[number].row.created_at)
+    message = replace(first.message, content=gather(said, oldest=said[oldest]))
+    return replace(first, message=message, carried=tuple(begun[1:]))
+
+
+def _begin(
+    tx: Transaction,
+    candidate: _Candidate,
+    provider: str,
+    attempt_id: str,
+    first_id: str,
+    *,
+    others: int,
+    has_receipts: bool,
+) -> Claimed:
+    row, escalation, contact = candidate.row, candidate.escalation, candidate.contact
     policy = escalation.policy
-    contact = incident_events.receiver(tx, row, escalation)
     attempt = AttemptFacts(
-        id=tx.deps.ids.new(),
+        id=attempt_id,
         notification_id=row.id,
         number=len(row.attempts) + 1,
         provider=provider,
@@ -214,9 +284,11 @@ def _begin(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts,
         started_at=tx.now,
         lease_until=tx.now + tx.deps.lease,
         receipt_due_at=tx.now + policy.overdue_after.get(row.channel, _OVERDUE_AFTER) if has_receipts else None,
+        carried_by=first_id if others else None,
     )
     doubted = lifecycle.doubt_of(row)
     mark = {"after_doubt": doubted.id} if doubted else {}
+    mark |= {"together": str(others)} if others else {}
     tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
     message = replace(
         _message(tx, row, escalation, contact, attempt),
@@ -246,7 +318,7 @@ def _message(
         notification_id=row.id,
         incident_id=row.incident_id,
         address=contact.addresses[row.channel],
-        content=contents.write(tx, row, escalation, contact, now=attempt.started_at, provider=attempt.provider),
+        content=contents.write(tx, row, escalation, contact, attempt),
         at=attempt.started_at,
     )
 

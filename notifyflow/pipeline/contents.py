@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, IncidentState, Kind
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import StorageUnavailable
@@ -13,9 +13,10 @@ from notifyflow.pipeline.transaction import Transaction
 
 
 def write(
-    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, *, now: datetime, provider: str
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
 ) -> Content:
-    """Return the content of a notification's message to its recipient."""
+    """Return the content of a notification's message to its recipient, as of the start of an attempt."""
+    now = attempt.started_at
     content = tx.ledger.incidents.content(row.incident_id)
     if row.kind is Kind.PAGE and content.key == operations.KEY:
         content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
@@ -40,7 +41,7 @@ def write(
         acknowledged_by=standing.acknowledged_by,
         acknowledged_at=standing.acknowledged_at,
         ops_contact=tx.deps.ops_contact,
-        reply=reply_codes.reply_hint(tx, row, contact, provider) if row.kind is Kind.PAGE else "",
+        reply=reply_codes.reply_hint(tx, row, contact, attempt) if row.kind is Kind.PAGE else "",
         incident_event=row.incident_event,
         namespace=standing.namespace,
     )

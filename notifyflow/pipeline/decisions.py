@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from notifyflow.core import chain, lifecycle, preferences, quiet
+from notifyflow.core import chain, gathered, lifecycle, preferences, quiet
 from notifyflow.core import escalation as escalations
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
@@ -33,6 +33,11 @@ def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, Notificatio
 def schedule(escalation: EscalationFacts, row: NotificationFacts) -> Schedule:
     """Return when temporary failures of a notification are retried."""
     return escalation.policy.retries.schedule(row.channel, escalation.severity)
+
+
+def fraction(tx: Transaction, ref: AttemptRef) -> float:
+    """Return the jitter of an attempt's retry, from 0 to 1: the same for all that one call carried."""
+    return tx.deps.ids.fraction() if ref.carried_by is None else gathered.jitter(ref.carried_by)
 
 
 def decide_page(tx: Transaction, escalation: EscalationFacts, row: NotificationFacts, *, cause: Cause) -> None:

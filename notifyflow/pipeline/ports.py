@@ -207,6 +207,7 @@ class Claimed:
         lease_until: The claimer must have recorded or released the attempt by then.
         severity: The round's.
         doubt: The attempt that this one repeats; None for any other attempt.
+        carried: The attempts that the same call carries; the message is gathered then, and theirs are not sent.
     """
 
     token: str
@@ -216,6 +217,12 @@ class Claimed:
     lease_until: datetime
     severity: Severity
     doubt: Doubt | None = None
+    carried: tuple["Claimed", ...] = ()
+
+    @property
+    def attempts(self) -> tuple["Claimed", ...]:
+        """The attempt, and those that its call carries: each is recorded or released."""
+        return (self, *self.carried)
 
     def ids(self) -> dict[str, str]:
         """Return what names it in the log."""
@@ -233,7 +240,7 @@ class Claims:
     """The result of a claim.
 
     Attributes:
-        claimed: Attempts to make, the most urgent first.
+        claimed: Attempts to make, the most urgent first, each with those that its call carries.
         consequences: What followed for rows that were deferred or can no longer be sent.
     """
 

@@ -1,8 +1,8 @@
 """Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges where key 1 was pressed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from notifyflow.core import lifecycle, namespaces
 from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
@@ -12,6 +12,9 @@ from notifyflow.pipeline.ports import Committed, Dependencies, Fate
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
+
+Carried = Mapping[str, Sequence[AttemptRef]]
+"""The attempts that a call carried, by the attempt that made it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,10 +89,34 @@ def has_acknowledgement(receipts: Iterable[Receipt]) -> bool:
     return any(each.is_acknowledgement for each in receipts)
 
 
-def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]) -> None:
-    """Apply matched receipts; acknowledgements first, so that no other receipt opens a tier."""
-    for receipt in sorted(receipts, key=lambda each: not each.is_acknowledgement):
-        _apply(tx, ref, receipt)
+def find_carried(tx: Transaction, refs: Iterable[AttemptRef]) -> Carried:
+    """Find what the calls of some attempts carried besides, to which their receipts apply, too; most carried nothing."""
+    found: dict[str, list[AttemptRef]] = defaultdict(list)
+    if calls := [ref.attempt_id for ref in refs if ref.carried_by == ref.attempt_id]:
+        for each in tx.ledger.attempts.carried_by(calls):
+            found[each.carried_by or ""].append(each)
+    return found
+
+
+def lock_all(
+    tx: Transaction,
+    found: Sequence[tuple[AttemptRef, Sequence[Receipt]]],
+    carried: Carried,
+    *,
+    others: Collection[AttemptRef] = (),
+) -> None:
+    """Lock and read what receipts and other attempts need; the incidents that the receipts acknowledge come first."""
+    all_found = [(each, receipts) for ref, receipts in found for each in (ref, *carried.get(ref.attempt_id, ()))]
+    tx.ledger.incidents.lock_many({ref.incident_id for ref, receipts in all_found if has_acknowledgement(receipts)})
+    decisions.load(tx, [*others, *(ref for ref, _ in all_found)])
+
+
+def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt], carried: Carried) -> None:
+    """Apply matched receipts to an attempt and what its call carried; acknowledgements first, so that no other opens a tier."""
+    in_order = sorted(receipts, key=lambda each: not each.is_acknowledgement)
+    for each in (ref, *carried.get(ref.attempt_id, ())):
+        for receipt in in_order:
+            _apply(tx, each, replace(receipt, provider_ref=None) if each.is_carried else receipt)
 
 
 def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
@@ -102,13 +129,13 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         receipt,
         schedule=decisions.schedule(escalation, row),
         now=tx.now,
-        fraction=tx.deps.ids.fraction(),
+        fraction=decisions.fraction(tx, ref),
         breaks=outages.breaks(tx, row) if has_to_wait else (),
     )
     tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
     if incident is None:  # what acknowledges opens no tier
         decisions.decide_page(tx, escalation, row, cause="received")
-    if receipt.is_our_fault:
+    if receipt.is_our_fault and not ref.is_carried:
         _report_our_fault(tx, ref, row.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalations.get(ref.escalation_id).recipient_id
@@ -140,10 +167,12 @@ class _Loaded:
     Attributes:
         new: The receipts of events that had not come before, with their attempts, if known.
         waited: The receipts that waited for the provider's id of an attempt; they are applied with its first receipt.
+        carried: What the calls of the attempts carried.
     """
 
     new: Mapping[Received, AttemptRef | None]
     waited: dict[str, list[Receipt]]
+    carried: Carried
 
 
 def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
@@ -156,14 +185,9 @@ def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
     new = {each: ref for each, ref in refs.items() if is_new[each]}
     matched = [(ref, each.receipt) for each, ref in new.items() if ref is not None]
     waited = match_waiting(tx, [(ref, receipt.provider_ref) for ref, receipt in matched])
-    _lock(tx, [(ref, [receipt, *waited.get(ref.attempt_id, ())]) for ref, receipt in matched])
-    return _Loaded(new, waited)
-
-
-def _lock(tx: Transaction, found: Sequence[tuple[AttemptRef, Sequence[Receipt]]]) -> None:
-    """Lock and read what applying receipts to their attempts needs; the incidents that they acknowledge come first."""
-    tx.ledger.incidents.lock_many({ref.incident_id for ref, receipts in found if has_acknowledgement(receipts)})
-    decisions.load(tx, [ref for ref, _ in found])
+    carried = find_carried(tx, [ref for ref, _ in matched])
+    lock_all(tx, [(ref, [receipt, *waited.get(ref.attempt_id, ())]) for ref, receipt in matched], carried)
+    return _Loaded(new, waited, carried)
 
 
 def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
@@ -172,21 +196,23 @@ def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
     ref = loaded.new[received]
     if ref is None:
         return Fate.WAITING if received.receipt.attempt_id is None else Fate.FOREIGN
-    apply_receipts(tx, ref, [received.receipt, *loaded.waited.pop(ref.attempt_id, ())])
+    apply_receipts(tx, ref, [received.receipt, *loaded.waited.pop(ref.attempt_id, ())], loaded.carried)
     return Fate.MATCHED
 
 
-def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> Mapping[Receipt, AttemptRef]:
+def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> tuple[Mapping[Receipt, AttemptRef], Carried]:
     refs = _attempt_refs(tx, missed)
     use_case.keep_apart([bool(ref and ref.is_operations) for ref in refs])
     matched = dict(_match(tx, zip(missed, refs, strict=True)))
-    _lock(tx, [(ref, [receipt]) for receipt, ref in matched.items()])
-    return matched
+    carried = find_carried(tx, matched.values())
+    lock_all(tx, [(ref, [receipt]) for receipt, ref in matched.items()], carried)
+    return matched, carried
 
 
-def _apply_missed(tx: Transaction, matched: Mapping[Receipt, AttemptRef], receipt: Receipt) -> None:
+def _apply_missed(tx: Transaction, loaded: tuple[Mapping[Receipt, AttemptRef], Carried], receipt: Receipt) -> None:
+    matched, carried = loaded
     if receipt in matched:
-        apply_receipts(tx, matched[receipt], [receipt])
+        apply_receipts(tx, matched[receipt], [receipt], carried)
 
 
 _RECEIVE = SetUseCase(_load, _receive)

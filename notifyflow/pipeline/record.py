@@ -9,6 +9,7 @@ from notifyflow.core.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
 from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.receive import Carried
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
@@ -104,20 +105,21 @@ def _settle(settled: Settled[None]) -> Settled[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """What was locked and read for a set: the attempts, and the receipts that waited for a provider's id of one."""
+    """What was locked and read for a set: attempts, receipts that waited for a provider's id of one, what its call carried."""
 
     refs: Mapping[str, AttemptRef]
     waited: Mapping[str, Sequence[Receipt]]
+    carried: Carried
 
 
 def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
     """Lock and read, for all attempts at once, what a decision about them needs; receipts first, then incidents."""
     refs = _find(tx, [each.lease for each in recordings])
-    new = {each.lease.attempt_id: each.outcome.provider_ref for each in recordings if each.lease.attempt_id in refs}
-    waited = receive.match_waiting(tx, [(refs[each], provider_ref) for each, provider_ref in new.items()])
-    tx.ledger.incidents.lock_many([refs[each].incident_id for each, some in waited.items() if receive.has_acknowledgement(some)])
-    decisions.load(tx, list(refs.values()))
-    return _Loaded(refs=refs, waited=waited)
+    told = [(refs[each.lease.attempt_id], each.outcome) for each in recordings if each.lease.attempt_id in refs]
+    waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_carried])
+    carried = receive.find_carried(tx, [refs[each] for each in waited])
+    receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], carried, others=refs.values())
+    return _Loaded(refs=refs, waited=waited, carried=carried)
 
 
 def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
@@ -129,7 +131,7 @@ def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
 def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
     refs = _find(tx, [each.lease for each in releases])
     decisions.load(tx, list(refs.values()))
-    return _Loaded(refs=refs, waited={})
+    return _Loaded(refs=refs, waited={}, carried={})
 
 
 def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
@@ -142,7 +144,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
         _completed(tx, attempt, recording),
         schedule=decisions.schedule(escalation, row),
         now=tx.now,
-        fraction=tx.deps.ids.fraction(),
+        fraction=decisions.fraction(tx, ref),
         doubt_resolution_time=tx.deps.doubt_resolution_time(attempt.provider),
         breaks=outages.breaks(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
     )
@@ -150,18 +152,23 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
     waited = loaded.waited.get(attempt.id, ())
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
-    provider_health.record_outcome(tx, row, ref.provider, outcome)
-    if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
-        tx.notices.append((outcome.reason or outcome.code, ref.provider))
-    receive.apply_receipts(tx, ref, waited)
+    if not ref.is_carried:  # one call says once how its provider is
+        provider_health.record_outcome(tx, row, ref.provider, outcome)
+        if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
+            tx.notices.append((outcome.reason or outcome.code, ref.provider))
+    receive.apply_receipts(tx, ref, waited, loaded.carried)
 
 
 def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
-    """Return an outcome with the time at which its receipt is overdue, which counts from the response."""
+    """Return an outcome with the time at which its receipt is overdue, which counts from the response.
+
+    The provider's id of a message is that of the attempt that made the call, which is polled for all that it carried.
+    """
     outcome = recording.outcome
     awaited = lifecycle.awaited_until(attempt, tx.now)
     retry_after_s = None if recording.has_alternative else outcome.retry_after_s
-    return replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
+    outcome = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
+    return replace(outcome, provider_ref="", took_s=None) if attempt.is_carried else outcome
 
 
 def _release(tx: Transaction, loaded: _Loaded, released: Release) -> None:

@@ -38,11 +38,15 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
 
 
 def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
-    """Find the attempt whose message a status update on a channel replaces: the newest page that has an id."""
+    """Find the attempt whose message a status update on a channel replaces: the newest page that has an id.
+
+    A gathered message tells of other incidents, too, and is never replaced.
+    """
     if not tx.deps.traits(channel).is_edited_in_place:
         return None
     pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
-    known = [attempt for row in pages for attempt in row.attempts if attempt.provider_ref and attempt.result in _MAY_HAVE_ARRIVED]
+    alone = [attempt for row in pages for attempt in row.attempts if attempt.carried_by is None]
+    known = [attempt for attempt in alone if attempt.provider_ref and attempt.result in _MAY_HAVE_ARRIVED]
     return max(known, key=lambda attempt: attempt.started_at, default=None)
 
 

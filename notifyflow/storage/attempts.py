@@ -37,6 +37,7 @@ class AttemptRef:
         provider: Its provider.
         provider_ref: The provider's id of the message, if known.
         namespace: Its incident's namespace.
+        carried_by: The attempt whose call carried it together with others; None if it was sent alone.
     """
 
     incident_id: str
@@ -46,11 +47,17 @@ class AttemptRef:
     provider: str
     provider_ref: str
     namespace: str
+    carried_by: str | None = None
 
     @property
     def is_operations(self) -> bool:
         """Whether it belongs to an operations incident."""
         return self.namespace == OPERATIONS
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the call of another attempt carries it."""
+        return self.carried_by not in (None, self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +98,10 @@ class Attempts(Part):
         for ref in self._refs(_REFS_BY_PROVIDER_REFS(*zip(*known, strict=True))) if known else ():
             found.setdefault((ref.provider, ref.provider_ref), ref)
         return tuple(found.get(each) for each in stored)
+
+    def carried_by(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
+        """Find the attempts that the calls of some attempts carried, without these; not locked."""
+        return tuple(ref for ref in self._refs(_CARRIED_BY(attempt_ids)) if ref.attempt_id != ref.carried_by)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
         """Find running attempts whose lease has expired, the oldest first; not locked."""
@@ -174,6 +185,7 @@ def select_refs(is_wanted: Expression) -> Select:
         AttemptRow.provider,
         AttemptRow.provider_ref,
         NotificationRow.namespace,
+        AttemptRow.carried_by,
     )
     is_its = NotificationRow.id == AttemptRow.notification_id
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
@@ -185,6 +197,7 @@ _REFS_BY_PROVIDER_REFS = Statement(
         param.among(AttemptRow.provider) & param.among(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
     ).order_by(AttemptRow.started_at)
 )
+_CARRIED_BY = Statement(lambda param: select_refs(param.among(AttemptRow.carried_by)).order_by(AttemptRow.id))
 _EXPIRED_LEASES = Statement(
     lambda param: (
         select_refs(RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)

@@ -70,6 +70,20 @@ class Work(Part):
                 rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
         return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
 
+    def claim_with(
+        self, rows: Sequence[NotificationFacts], channel: str, *, now: datetime, limit: int
+    ) -> tuple[NotificationFacts, ...]:
+        """Lock and read what else waited for the same recipients on a channel in quiet hours, or was carried with others.
+
+        Skips what another transaction has locked, as ``claim``. The addresses may differ.
+        """
+        found = self._unit.rows(
+            self._unit.locked(_WAITED([row.escalation_id for row in rows], channel, now, limit), skips_locked=True)
+        )
+        claimed = {row.id for row in rows}
+        others = [row for row in found if row["id"] not in claimed]
+        return tuple(self._unit.keep(self._unit.with_attempts(others), is_locked=True))
+
     def ring(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.
 
@@ -248,7 +262,24 @@ def _earliest(timer: Field, *where: Expression | Field) -> Statement:
     return Statement(lambda param: query.where(*where).order_by(timer).limit(1))
 
 
+def _waited(param: Places) -> Select:
+    """Search for due pages to the recipients of some escalations that quiet hours deferred, or a call carried with others."""
+    first = EscalationRow.alias()
+    recipients = first.select(first.recipient_id).where(param.among(first.id))
+    is_own = (EscalationRow.id == NotificationRow.escalation_id) & EscalationRow.recipient_id.in_(recipients)
+    was_carried = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.carried_by.is_null(is_null=False)
+    return (
+        select(NotificationFacts, QUEUED, NotificationRow.channel == param(NotificationRow.channel), IS_CALM, _IS_FREE)
+        .where(NotificationRow.due_at <= param(NotificationRow.due_at), NotificationRow.kind == SQL("'page'"))
+        .where(fn.EXISTS(EscalationRow.select(SQL("1")).where(is_own)))
+        .where((NotificationRow.deferred_by == SQL("'quiet'")) | fn.EXISTS(AttemptRow.select(SQL("1")).where(was_carried)))
+        .order_by(NotificationRow.due_at, NotificationRow.id)
+        .limit(param(IntegerField()))
+    )
+
+
 _ALL_DUE = Statement(_all_due)
+_WAITED = Statement(_waited)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(
     lambda param: (

@@ -62,7 +62,11 @@ _CARRIED = """
     JOIN notifyflow_escalation e ON e.id = n.escalation_id
     LEFT JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id WHERE a.id = ?
 """
-_WITHIN = "SELECT COUNT(*) FROM notifyflow_attempt WHERE provider = ? AND started_at > ? AND started_at <= ?"
+_WITHIN = """
+    SELECT COUNT(*) FROM notifyflow_attempt
+    WHERE provider = ? AND started_at > ? AND started_at <= ? AND COALESCE(carried_by, id) = id
+"""
+_CALL = "SELECT COALESCE(carried_by, id) FROM notifyflow_attempt WHERE id = ?"
 _RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
 _REPORTED = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
 
@@ -175,7 +179,7 @@ class Checks:
             )
             self._check_stopping(row_id, what)
         self._check_carrier(attempt_id, session)
-        self._quiet.check_claim(attempt_id)
+        self._quiet.check_claim(attempt_id, session)
 
     def _check_stopping(self, row_id: str, what: str) -> None:
         """Require that a stopping worker claims a notification at most once a thread."""
@@ -204,8 +208,7 @@ class Checks:
 
     def _check_result(self, attempt_id: str) -> None:
         ((result, state),) = self._database.look("SELECT result, state FROM notifyflow_attempt WHERE id = ?", attempt_id)
-        send = self._outside.sends.get(attempt_id)
-        reported = [Result(each) for (each,) in self._database.look(_REPORTED, attempt_id)]
+        send, reported = self._send(attempt_id), self._reported(attempt_id)
         strength = Result(result).strength if result else 0
         require(all(each.strength <= strength for each in reported), f"5: {attempt_id[-4:]} has {result} after {reported}")
         # a status fetch may outlive the lease
@@ -214,6 +217,16 @@ class Checks:
             result in (None, Result.IN_DOUBT) or result in known, f"9: {attempt_id[-4:]} is {result}; its provider knows {known}"
         )
         require(state != AttemptState.NOT_SENT or not send, f"9: {attempt_id[-4:]} was sent, and is recorded as unsent")
+
+    def _send(self, attempt_id: str) -> Send | None:
+        """Return the call of an attempt, which may have carried others."""
+        found = self._database.look(_CALL, attempt_id)
+        return self._outside.sends.get(found[0][0]) if found else None
+
+    def _reported(self, attempt_id: str) -> list[Result]:
+        """Return what was reported of the call of an attempt."""
+        ((call,),) = self._database.look(_CALL, attempt_id)
+        return [Result(each) for (each,) in self._database.look(_REPORTED, call)]
 
     def _check_page(self, row: NotificationFacts, lines: Sequence[dict[str, Any]]) -> None:
         """Require that a new page is the only one of its tier and channel, and that its incident was open: so far, in its set."""
@@ -410,8 +423,7 @@ class Checks:
         require(is_stopped or state_of(row) is row.state, f"5: the attempts of {what} amount to {state_of(row)}")
         accepted = doubts = failures = 0
         for attempt in counted(row):
-            send = self._outside.sends.get(attempt.id)
-            reported = [result for (result,) in self._database.look(_REPORTED, attempt.id)]
+            send, reported = self._send(attempt.id), self._reported(attempt.id)
             accepted += send is not None and send.is_accepted and not send.outcome.startswith("busy")
             doubts += attempt.is_doubted
             failures += Result.TEMPORARY_FAILURE in reported

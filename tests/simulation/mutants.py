@@ -14,7 +14,7 @@ from typing import Any, cast
 from peewee import Select
 
 from notifyflow.core import escalation, forecast, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
@@ -26,7 +26,7 @@ from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
-from notifyflow.pipeline import callback_paths, eligibility, operations, outages, steps, use_case
+from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, steps, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
@@ -138,6 +138,11 @@ class ForgottenQuarantine(Overriding, Stops):
 
 class NoPauses(Overriding, Stops):
     def pauses(self, **arguments: Any) -> Any:
+        return ()
+
+
+class OneByOne(Overriding, Work):
+    def claim_with(self, rows: Any, channel: Any, **arguments: Any) -> Any:
         return ()
 
 
@@ -356,6 +361,11 @@ def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, stops
     return escalation.started_at + escalation.policy.freshness(escalation.severity)
 
 
+def _as_if_sent(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
+    outcome = _completed(tx, attempt, recording)
+    return replace(outcome, result=Result.ACCEPTED) if attempt.is_carried else outcome
+
+
 def _quiet_for_all(contact: Contact, severity: Severity, now: datetime) -> datetime | None:
     return _quiet_until(contact, Severity.INFO, now)
 
@@ -403,7 +413,7 @@ _due, _of_timers, _forecast = outlook._due, outlook._of_timers, forecast.forecas
 _page_or_wait = operations._page_or_wait
 _steps_of, _alert = StepReads.of, escalation._Subject._alert
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
-_inform, _quiet_until = outages.inform, quiet.quiet_until
+_inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
 _lead, _handle_all = Gathering._lead, SetUseCase._handle_all
 
 
@@ -503,6 +513,10 @@ MUTANTS = (
     ),
     Mutant("quiet hours that hold CRITICAL", swap=lambda: swapped(quiet, "quiet_until", _quiet_for_all), known=2),
     Mutant("clocks that run in quiet hours", swap=lambda: swapped(quiet, "clock_stops", lambda contact, escalation, now: ())),
+    Mutant("pages that waited and leave one by one", Variant(parts=(OneByOne,))),
+    Mutant(
+        "a carried page that counts as sent although its call failed", swap=lambda: swapped(record, "_completed", _as_if_sent)
+    ),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(
         "a STOP that is ignored",

@@ -11,7 +11,7 @@ from notifyflow.core.lifecycle import counted as made
 from notifyflow.core.model import DeferralReason, Kind, NotificationState, Recipient, Severity
 from notifyflow.core.policy import Unacknowledged
 from notifyflow.core.views import EscalationStatus
-from tests.simulation.database import SimulatedDatabase
+from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.world import START, World, require
 
 _QUIET = 0.3
@@ -23,6 +23,21 @@ _SENT_TO = """
     SELECT e.incident_id, e.recipient_id, e.severity, a.started_at, n.kind FROM notifyflow_attempt a
     JOIN notifyflow_notification n ON n.id = a.notification_id JOIN notifyflow_escalation e ON e.id = n.escalation_id
     WHERE a.id = ?
+"""
+_LEFT = """
+    SELECT other.id FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+    JOIN notifyflow_escalation e ON e.id = n.escalation_id
+    JOIN notifyflow_contact c ON c.incident_id = e.incident_id AND c.recipient_id = e.recipient_id
+    JOIN notifyflow_escalation f ON f.recipient_id = e.recipient_id
+    JOIN notifyflow_notification other ON other.escalation_id = f.id
+    JOIN notifyflow_contact d ON d.incident_id = f.incident_id AND d.recipient_id = f.recipient_id
+    WHERE a.id = ? AND other.state = 'QUEUED' AND other.kind = 'page' AND other.deferred_by = 'quiet'
+    AND other.due_at <= a.started_at AND other.channel = n.channel AND other.namespace = n.namespace AND NOT other.is_quarantined
+    AND json_extract(d.addresses, '$.' || n.channel) = json_extract(c.addresses, '$.' || n.channel)
+    AND 'quiet' = (
+        SELECT detail ->> 'why' FROM notifyflow_transition
+        WHERE row_id = n.id AND event <> 'claimed' ORDER BY version DESC LIMIT 1
+    )
 """
 _IS_KNOWN = "SELECT quiet FROM notifyflow_contact WHERE incident_id = ? AND recipient_id = ? AND quiet IS NOT NULL"
 
@@ -55,14 +70,20 @@ class QuietHours:
         begins = (START + night[0] + day * _DAY for day in range(-1, _DAYS))
         return tuple(Stop(began_at=each, ended_at=each + night[1], is_for_critical=False) for each in begins)
 
-    def check_claim(self, attempt_id: str) -> None:
-        """Require that nobody is sent anything in their quiet hours, by the clock of the worker that claims it."""
+    def check_claim(self, attempt_id: str, session: Session) -> None:
+        """Require that nobody is sent anything in their quiet hours, by the clock of the worker that claims it.
+
+        What waited in them leaves with one call, except for rows that another transaction has locked.
+        """
         if not self._is_on:
             return
         ((incident_id, recipient_id, severity, started_at, kind),) = self._database.look(_SENT_TO, attempt_id)
         if kind != Kind.INCIDENT_EVENT and severity != Severity.CRITICAL:
             is_quiet = self._lasting(incident_id, recipient_id, datetime.fromisoformat(started_at)) is not None
             require(not is_quiet, f"11: {attempt_id[-4:]} is claimed in the quiet hours of {recipient_id}")
+        left = [row_id for (row_id,) in self._database.look(_LEFT, attempt_id)]
+        is_free = all(self._database.locks.get(row_id, session) is session for row_id in left)
+        require(not (left and is_free), f"quiet: {attempt_id[-4:]} leaves alone, and {len(left)} wait for {recipient_id}, too")
 
     def check(self, line: dict[str, Any]) -> None:
         """Require that only quiet hours defer by that name, and that no clock has run in them."""

@@ -39,6 +39,8 @@ class Content(Incident):
         acknowledged: Who has acknowledged the incident, and when ("Ada, Wed 25 Nov 03:20 CET"); empty until somebody has.
         ops_contact: Whom to ask in order to get no more messages like this.
         incident_event: What another system is told; None for people.
+        gathered: What a message about each incident would say, in a message about several; empty in any other. The other fields
+            speak of all of them then.
     """
 
     body: str = ""
@@ -58,6 +60,12 @@ class Content(Incident):
     acknowledged: str = ""
     ops_contact: str = _OPERATIONS
     incident_event: IncidentEvent | None = None
+    gathered: tuple["Content", ...] = ()
+
+    @property
+    def first_link(self) -> str | None:
+        """The link; in a gathered message that of the first incident, for channels that have room for one only."""
+        return self.gathered[0].link if self.gathered else self.link
 
     @property
     def details(self) -> Mapping[str, str]:
@@ -84,8 +92,8 @@ class Content(Incident):
     @property
     def web_addresses(self) -> frozenset[str]:
         """The addresses that are links in every message; a URL within other text is none."""
-        single = (each for each in (self.url, self.link, self.ops_contact) if each and is_web_address(each))
-        return frozenset((*single, *self.links.values()))
+        single = (self.url, self.link, self.ops_contact, *(each.link for each in self.gathered))
+        return frozenset((*(each for each in single if each and is_web_address(each)), *self.links.values()))
 
 
 def clean(incident: Incident) -> Incident:

@@ -6,7 +6,7 @@ from datetime import datetime
 from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, StepState, Via
 from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
 from notifyflow.core.wording import chain
-from notifyflow.core.wording.text import listed
+from notifyflow.core.wording.text import listed, quantity
 
 MESSAGES: Mapping[str, str] = {
     "email": "mail",
@@ -165,7 +165,8 @@ def how(via: str) -> str:
 
 def _provider(moment: Moment) -> str:
     number = f", attempt {moment.attempt}" if moment.attempt and moment.attempt > 1 and moment.event != "claimed" else ""
-    return f" ({moment.provider}{number})" if moment.provider else ""
+    together = f", together with {quantity(moment.others, 'other')}" if moment.others else ""
+    return f" ({moment.provider}{number}{together})" if moment.provider else ""
 
 
 def _messages(moment: Moment) -> str:

@@ -26,6 +26,7 @@ from notifyflow.storage.migrations import (
     v0012_quiet,
     v0013_channels,
     v0014_hand_overs,
+    v0015_carried,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -43,6 +44,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0012_quiet,
     v0013_channels,
     v0014_hand_overs,
+    v0015_carried,
 )
 WANTED = len(MIGRATIONS)
 

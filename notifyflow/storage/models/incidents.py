@@ -195,6 +195,7 @@ class AttemptRow(Table):
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
     took_s = FloatField(null=True)
+    carried_by = PlainTextField(null=True)
     times_polled = IntegerField(default=0)
 
 

@@ -28,6 +28,7 @@ _IN_A_CHUNK = 1_000
 _COLUMNS = (
     *("notification", "queued_at", "recipient", "address", "channel", "kind", "state", "reason", "incident", "key", "namespace"),
     *("severity", "attempt", "provider", "provider_ref", "started_at", "ended_at", "result", "evidence", "code", "meaning"),
+    *("attempt_id", "carried_by"),
 )
 
 Text = Annotated[str, Field(max_length=255)]
@@ -155,7 +156,8 @@ def _rows(message: LoggedMessage) -> Iterator[tuple[object, ...]]:
     about = (*start, facts.reason, facts.incident_id, message.key, facts.namespace, facts.severity.value)
     for attempt in facts.attempts:
         called = (attempt.number, attempt.provider, attempt.provider_ref, _iso(attempt.started_at), _iso(attempt.ended_at))
-        yield (*about, *called, attempt.result or attempt.state, attempt.evidence, attempt.code, attempt.reason)
+        ended = (attempt.result or attempt.state, attempt.evidence, attempt.code, attempt.reason)
+        yield (*about, *called, *ended, attempt.id, attempt.carried_by)
     if not facts.attempts:
         yield (*about, *[None] * (len(_COLUMNS) - len(about)))
 

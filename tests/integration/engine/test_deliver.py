@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier, Event
 from typing import TypeVar
@@ -129,6 +130,30 @@ def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
     assert scene.attempt().id == message.attempt_id
     assert scene.attempt().provider_ref == message.attempt_id
     assert scene.attempt().took_s is not None
+
+
+def test_one_call_carries_what_waited_in_quiet_hours_and_its_outcome_is_recorded_for_all(scene: Scene) -> None:
+    keys = ("db-1", "db-2", "db-3")
+    ada = replace(a_recipient("ada", "email"), quiet="22:00-07:00")
+    for key in keys:
+        notify(scene.deps, an_incident(key), [ada], policy=DEFAULT)
+    rung = [row.id for key in keys for row in scene.rows(key)]
+    for _ in rung:  # one at a time, while the latency is unknown
+        scene.deliverer.deliver("email", rung)
+    scene.clock.pass_time(timedelta(hours=4))
+    scene.provider.script.append(TemporaryProviderError("busy", code="503"))
+    scene.deliverer.deliver("email", rung[1:2])
+    scene.clock.pass_time(timedelta(minutes=1))
+    scene.deliverer.deliver("email", rung[2:])
+    assert [message.content.title for message in scene.provider.messages] == ["3 incidents waited while you were quiet"] * 2
+    assert [scene.states(key) for key in keys] == [[NotificationState.SENT]] * 3
+    attempts = [scene.rows(key)[0].attempts[-1] for key in keys]
+    assert [(each.carried_by, each.provider_ref) for each in attempts] == [
+        (attempts[0].id, attempts[0].id),
+        (attempts[0].id, ""),
+        (attempts[0].id, ""),
+    ]
+    assert [each.took_s is None for each in attempts] == [False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,12 @@ def test_an_event_for_a_subscriber_concerns_no_recipient() -> None:
 
 def test_a_recipient_has_a_name_and_anybody_else_the_one_they_gave() -> None:
     assert [status().name_of(who) for who in ("ada", "eve", "")] == ["Ada", "eve", ""]
+
+
+def test_what_one_call_carried_says_with_how_many_others() -> None:
+    lines = (
+        line("notification", "n-email", "claimed", "SENDING", 2, attempt="a1", provider="smtp", together="3"),
+        line("notification", "n-email", "accepted", "SENT", 3, attempt="a1"),
+    )
+    found = told(status(*lines, rows=(row("email", attempts=(attempt(1, Result.ACCEPTED, carried_by="a0"),)),)))
+    assert [each.others for each in found] == [3, 3]
