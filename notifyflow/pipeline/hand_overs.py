@@ -22,6 +22,7 @@ from notifyflow.pipeline.transaction import Transaction
 
 _KEY = "notifyflow/hand-over/{schedule}"
 _INFORMED = "informed"
+_POLICY = replace(DEFAULT, name="hand_over", fresh_for=hand_overs.TOLD_WITHIN)
 
 
 def tell(deps: Dependencies) -> Committed[tuple[HandOver, ...]]:
@@ -94,7 +95,7 @@ def _open(tx: Transaction, incident_id: str, contacts: Sequence[Contact], roster
     key = _KEY.format(schedule=told.schedule)
     untitled = Incident(key=key, title="", severity=Severity.INFO, source="notifyflow", labels={}, occurred_at=told.at)
     content = _as_stored(untitled, roster, told)
-    incident = incidents.open_(content, incident_id=incident_id, policy=DEFAULT, now=tx.now, namespace=namespaces.OPERATIONS)
+    incident = incidents.open_(content, incident_id=incident_id, policy=_POLICY, now=tx.now, namespace=namespaces.OPERATIONS)
     tx.ledger.incidents.add(incident, content)
     tx.ledger.contacts.add(incident_id, contacts)
     rounds = [_start(tx, incident, each) for each in contacts]

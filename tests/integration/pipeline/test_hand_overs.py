@@ -11,7 +11,7 @@ from notifyflow.core.chain import Chain, Planned
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import IncidentState, Kind, NotificationState, Severity
+from notifyflow.core.model import Ended, IncidentState, Kind, NotificationState, Severity
 from notifyflow.core.overrides import Wish
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import IncidentStatus
@@ -141,6 +141,14 @@ def test_two_workers_at_once_and_a_restart_tell_once(driver: Driver) -> None:
 def test_nobody_is_told_an_hour_later(driver: Driver) -> None:
     assert tell(driver, minutes=120) == ()
     assert addressees(driver) == []
+
+
+def test_a_message_that_could_not_leave_within_an_hour_is_given_up_and_quiet_hours_do_not_count(driver: Driver) -> None:
+    tell(driver)
+    driver.keep_watch(driver.clock.at + timedelta(minutes=61))
+    assert addressees(driver) == [("email", "ben@example.com"), ("slack", "https://hooks.slack.com/ben")]
+    (ended,) = (row for each in told(driver).escalations for row in each.notifications if row.ended)
+    assert (ended.state, ended.ended) == (NotificationState.FAILED, Ended.EXPIRED)
 
 
 def test_a_duty_that_is_taken_is_handed_over_at_once_and_who_has_a_phone_only_is_not_told(driver: Driver) -> None:
