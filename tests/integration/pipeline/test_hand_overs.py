@@ -19,6 +19,7 @@ from notifyflow.pipeline import hand_overs, overrides
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.notify import Submitted, store_all
+from notifyflow.pipeline.prune import prune_strays
 from notifyflow.pipeline.roster import store_directory
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED_US, START, a_contact, an_incident
@@ -183,8 +184,13 @@ def test_a_message_that_fails_is_tried_once_and_operations_is_not_told(driver: D
     assert driver.store.read(lambda reads: reads.status("notifyflow/operations")) is None
 
 
-def test_who_is_forgotten_is_not_named_any_more(driver: Driver) -> None:
+def test_who_is_forgotten_is_not_named_any_more_and_a_hand_over_is_pruned(driver: Driver) -> None:
     tell(driver)
     driver.pass_time(hours=2)
     forget(driver.deps, "ben")
     assert told(driver).content.title == TITLE.replace("Ben", "ben")
+    incident_id = told(driver).facts.id
+    prune_strays(driver.deps, before=HANDED_OVER)
+    assert driver.store.run(lambda ledger: ledger.hand_overs.of(incident_id)) is not None
+    prune_strays(driver.deps, before=driver.clock.at)
+    assert driver.store.run(lambda ledger: ledger.hand_overs.of(incident_id)) is None
