@@ -1,12 +1,15 @@
-"""Shared by all tests: Hypothesis profiles, the order of tests, and an unconfigured log."""
+"""Shared by all tests: Hypothesis profiles, the order of tests, what coverage measures, and an unconfigured log."""
 
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import measuring
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True, print_blob=True)
@@ -20,6 +23,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run slow tests first, so that no worker is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Measure coverage of what is imported in one of the processes that share the tests."""
+    with nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else measuring.unmeasured():
+        return (yield)
+
+
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """Let coverage rest where a test goes again through what others have gone through."""
+    with measuring.unmeasured():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ A test that takes ``database_url`` or ``store`` runs twice, over SQLite and over
 """
 
 import shutil
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,6 @@ from notifyflow.storage.store import Store
 from tests.servers.postgres import Postgres, postgres
 
 DATABASES = ("sqlite", "postgres")
-
-
-@pytest.fixture
-def unmeasured() -> Iterator[None]:
-    """Let coverage rest, which doubles a test's time, where it goes again through what others have gone through."""
-    tracing, tracing_of_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]
-    yield
-    sys.settrace(tracing)
-    threading.settrace(tracing_of_threads)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

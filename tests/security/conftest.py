@@ -26,7 +26,6 @@ from tests.integration.conftest import (  # noqa: F401 - fixtures are found by n
     postgres_url,
     sqlite_url,
     store,
-    unmeasured,
 )
 
 PUBLIC_URL = "https://notify.example"

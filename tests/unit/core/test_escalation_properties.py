@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def after(context: DecisionContext, decided: Decided, now: datetime) -> Decision
     return replace(context, escalation=facts, notifications=context.notifications + new)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @settings(max_examples=300)
 @given(st.data(), CAUSES)
 def test_tiers_open_exactly_while_the_oracle_says_so(data: st.DataObject, cause: escalations.Cause) -> None:
@@ -64,6 +66,7 @@ def test_tiers_open_exactly_while_the_oracle_says_so(data: st.DataObject, cause:
                 assert context.escalation.severity not in tier.shut_for
 
 
+@pytest.mark.usefixtures("unmeasured")
 @given(st.data(), CAUSES)
 def test_a_decision_is_sound(data: st.DataObject, cause: escalations.Cause) -> None:
     context = data.draw(contexts())

@@ -30,6 +30,7 @@ def stored(draw: st.DrawFn) -> tuple[DecisionContext, datetime]:
     return replace(before, escalation=decided.after, notifications=rows), now
 
 
+@pytest.mark.usefixtures("unmeasured")
 @given(stored())
 def test_it_is_never_empty_while_anything_is_due(found: tuple[DecisionContext, datetime]) -> None:
     facts, now = found
@@ -42,6 +43,7 @@ def test_it_is_never_empty_while_anything_is_due(found: tuple[DecisionContext, d
     assert all(each.at is None or each.at >= now for each in coming)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @given(stored())
 def test_a_tier_opens_exactly_when_it_says(found: tuple[DecisionContext, datetime]) -> None:
     facts, now = found
