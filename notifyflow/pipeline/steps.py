@@ -104,6 +104,8 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
         rounds.start(tx, incident, paged | {each.recipient_id for each in admitted.contacts})
         if before.severity is Severity.INFO:
             _rearm(tx, incident)
+        else:  # pauses and quiet hours that put the next step off may not hold for the new severity
+            tx.ledger.steps.bring_forward([incident.id], now=tx.now)
         return
     people = {each.recipient_id: each for each in admitted.contacts}
     if admitted.chain is None:

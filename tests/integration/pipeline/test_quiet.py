@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from notifyflow.core.model import DeferralReason, Ended, NotificationState, Recipient, Severity, Step
+from notifyflow.core.model import DeferralReason, Ended, NotificationState, Recipient, Severity, Step, StepState
 from notifyflow.core.outlook import Wait, What
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline import outlook
@@ -155,6 +155,17 @@ def test_the_next_step_of_a_chain_waits_while_everybody_before_is_quiet(driver: 
     assert coming.at == MORNING + 10 * MINUTE
     driver.pass_time(minutes=10)
     assert driver.escalation("ben").started_at == MORNING + 10 * MINUTE
+
+
+def test_the_next_step_of_an_incident_that_becomes_critical_waits_for_nobody_who_is_quiet(driver: Driver) -> None:
+    then = [Step(to=(a_recipient("ben", "email"),), after=10 * MINUTE)]
+    for key, minutes in (("db-1", 5), ("db-2", 30)):
+        driver.notify(an_incident(key), ADA, then=then)
+        driver.pass_time(minutes=minutes)
+        driver.notify(an_incident(key, severity=CRITICAL), ADA)
+        driver.pass_time(minutes=max(10 - minutes, 0))
+        steps = driver.status(key).steps
+        assert [(each.number, each.state) for each in steps if each.started_at == driver.clock.now()] == [(2, StepState.STARTED)]
 
 
 def test_the_next_step_of_a_chain_does_not_wait_for_people_who_are_spent(driver: Driver) -> None:
