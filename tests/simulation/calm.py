@@ -62,6 +62,7 @@ class Calm(Scenario):
         self._phones.senders = {}
         self._subscribers = ()
         self._hand_overs.acts_at_hand_over = False
+        self._checks.chains.is_calm = self._quiet.is_on = True
         self.world.widest_skew_s = 0.0
         for process in self.world.processes:
             process.skew = timedelta()
@@ -85,17 +86,19 @@ class Calm(Scenario):
             self._people(0, partial(self._notify_in_steps, apart))
 
     def _notify_in_steps(self, chance: Random, deps: Dependencies) -> Consequences:
-        """Page one or two people, and one or two others after them."""
+        """Page one or two people, and one or two others after them; some have quiet hours."""
         del deps
         team = []
         for number in range(4):
             ways = [name for name in sorted(self._outside.reporting) if chance.random() < 0.5] or ["sms"]
-            team.append(Recipient(id=f"s{number}", addresses={name: f"s{number}@{name}" for name in ways}))
+            team.append(self._quiet.given(Recipient(id=f"s{number}", addresses={name: f"s{number}@{name}" for name in ways})))
         first, later = team[: chance.choice((1, 2))], team[2 : chance.choice((3, 4))]
         chain = Chain(
             to=tuple(each.id for each in first),
             then=tuple(Planned(to=(each.id,), after=timedelta(seconds=chance.choice(_WAITS_S))) for each in later),
-            people=tuple(Contact(recipient_id=each.id, name=each.id, addresses=each.addresses) for each in later),
+            people=tuple(
+                Contact(recipient_id=each.id, name=each.id, addresses=each.addresses, quiet=each.quiet) for each in later
+            ),
             over_after=timedelta(seconds=chance.choice(_WAITS_S)),
         )
         severity = chance.choice((*[Severity.CRITICAL] * 3, Severity.ERROR))
@@ -132,9 +135,12 @@ class Calm(Scenario):
     # -- what comes next
 
     def _check_promises(self, status: IncidentStatus) -> None:
-        """Require that what was said to come at an instant came then, and note what is said now."""
+        """Require that what was said to come at an instant came then, and note what is said now.
+
+        What quiet hours put off is left out: it is said once it was tried.
+        """
         now = self._now()
-        for escalation in status.escalations:
+        for escalation in (each for each in status.escalations if not self._quiet.stops(each.facts)):
             row_id = escalation.facts.id
             coming = outlook.outlook(_context(status, escalation, escalation.facts), now)
             said = {_key(each): each for each in coming if each.what in _VISIBLE and each.at is not None}

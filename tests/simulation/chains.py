@@ -13,13 +13,15 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus
 from tests.oracle import is_spent
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
+from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
 from tests.simulation.world import START, World, require
 
 Contexts = Callable[[IncidentStatus, EscalationStatus, datetime], DecisionContext]
 """Returns what a decision about an escalation knows, at an instant."""
 
-SPENT_WITHIN_S = 1.0
+STARTS_WITHIN_S = 1.0
+_SWEEP_S = 0.1  # how long a sweep takes before it comes to a step
 _LEEWAY_S = 1.0
 _SLACK_S = 2.0  # for the locks and calls of threads beside the sweeper
 _FLAPS_WITHIN = timedelta(minutes=30)
@@ -48,7 +50,7 @@ class Chains:
     """Checks every step of every chain.
 
     Attributes:
-        is_calm: Whether nothing else keeps a sweeper busy.
+        is_calm: Whether nothing else keeps a sweeper busy: each step begins within a second, also when its time is over.
     """
 
     is_calm = False
@@ -59,16 +61,18 @@ class Chains:
         database: SimulatedDatabase,
         covers: Covers,
         rosters: Rosters,
+        quiet: QuietHours,
         *,
         context: Contexts,
         disturbances: Callable[[], tuple[Any, ...]],
     ) -> None:
-        self._world, self._database, self._covers, self._rosters = world, database, covers, rosters
+        self._world, self._database, self._covers, self._rosters, self._quiet = world, database, covers, rosters, quiet
         self._context, self._disturbances = context, disturbances
         self._counts_since: dict[str, datetime] = {}  # step: since when its time counts
         self._begun: dict[tuple[str, int, int], datetime] = {}  # incident, pass and number: when
         self._duty: dict[str, tuple[str, ...]] = {}  # step: whom it has paged since
         self._spent: dict[str, Spent] = {}
+        self._raised: dict[str, datetime] = {}  # incident: when its severity was raised last
         self._told: set[tuple[str, str]] = set()
         self._alerts: Counter[tuple[str, int]] = Counter()
 
@@ -76,6 +80,7 @@ class Chains:
 
     def after_commit(self, session: Session) -> None:
         """Check the steps that began, and that nobody waits for those that should have."""
+        self._raised |= {line["incident_id"]: line["at"] for line in session.lines if line["event"] == "severity_raised"}
         moved = [line for line in session.lines if line["machine"] == "step"]
         chained = {line["incident_id"] for line in moved} | self._concerned(session)
         if not chained:
@@ -125,7 +130,9 @@ class Chains:
         require(status.facts.severity is not Severity.INFO or self._is_repeated(step, status), f"{what} begins, and is INFO")
         since_s, now_s = ((each - START).total_seconds() for each in (self._counts_since[step.id], at))
         is_urgent = status.facts.severity is Severity.CRITICAL
-        counted_s = now_s - since_s - self._covers.covered_s(since_s, now_s, step.incident_id, is_urgent=is_urgent)
+        quiet = self._quiet.shared_s(step.incident_id, before.duty, status.facts.severity)
+        counted_s = now_s - since_s
+        counted_s -= self._covers.covered_s(since_s, now_s, step.incident_id, is_urgent=is_urgent, others=quiet)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
         is_over = counted_s >= step.after.total_seconds() - leeway_s or before.state is StepState.PASSED
         is_early = is_over or self._is_spent(before, status, at) or self._is_repeated(step, status)
@@ -133,6 +140,10 @@ class Chains:
             is_early,
             f"{what} begins after {counted_s:.0f} s of {step.after.total_seconds():.0f}, and {before.duty} are not spent",
         )
+        if self.is_calm:
+            raised_at = max(self._raised.get(step.incident_id, START), self._counts_since[step.id])
+            late_s = min(counted_s - step.after.total_seconds(), (at - raised_at).total_seconds())
+            require(late_s <= STARTS_WITHIN_S + _SWEEP_S, f"{what} begins {late_s:.2f} s after its time is over")
 
     def _check_people(self, what: str, step: StepFacts, status: IncidentStatus, session: Session, at: datetime) -> None:
         """Require that a step pages whom its names mean now, without those whom the pass pages already."""
@@ -151,7 +162,7 @@ class Chains:
         spent = self._spent.pop(step.id, None)
         if spent is not None and spent.disturbances == self._disturbances():
             late_s = self._world.now_s - spent.since_s
-            within_s = SPENT_WITHIN_S + (0.0 if self.is_calm else _SLACK_S)
+            within_s = STARTS_WITHIN_S + (_SWEEP_S if self.is_calm else _SLACK_S)
             require(late_s <= within_s, f"{what} begins {late_s:.2f} s after everybody before it was spent")
 
     def _check_duty(self, status: IncidentStatus) -> None:

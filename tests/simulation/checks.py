@@ -111,6 +111,7 @@ class Checks:
             database,
             operators.covers,
             rosters,
+            quiet,
             context=self._context_at,
             disturbances=self._disturbances,
         )

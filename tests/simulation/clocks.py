@@ -111,12 +111,25 @@ class Covers:
         is_over = now_s - since_s - paused_s >= wait.total_seconds() - leeway_s
         require(is_over, f"11: {escalation_id[-4:]} {what} after {now_s - since_s:.0f} s, {paused_s:.0f} of them paused")
 
-    def covered_s(self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool) -> float:
-        """Return the seconds in which everything was paused or the incident quarantined, without counting overlaps twice."""
+    def covered_s(
+        self, since_s: float, until_s: float, incident_id: str, *, is_urgent: bool, others: Collection[tuple[float, float]] = ()
+    ) -> float:
+        """Return the seconds in which everything was paused or the incident quarantined, without counting overlaps twice.
+
+        Args:
+            since_s: From when on, in seconds since the start.
+            until_s: Until when.
+            incident_id: The incident.
+            is_urgent: Whether it is CRITICAL.
+            others: Other times that do not count, as their begin and end.
+        """
         covering = [
-            (each.began_s, each.ended_s)
-            for each in self._covers
-            if each.pause.scope is Scope.ALL and (each.pause.is_for_critical or not is_urgent)
+            *others,
+            *(
+                (each.began_s, each.ended_s)
+                for each in self._covers
+                if each.pause.scope is Scope.ALL and (each.pause.is_for_critical or not is_urgent)
+            ),
         ]
         covering += [(each.began_s, each.ended_s) for each in self._quarantines if incident_id in each.incident_ids]
         paused_s, reached_s = 0.0, since_s

@@ -16,6 +16,7 @@ from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.resolve import resolve
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
+from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
 from tests.simulation.world import START, World
 
@@ -38,8 +39,8 @@ class HandOvers:
         is_told: Whether this world has chains.
     """
 
-    def __init__(self, world: World, database: SimulatedDatabase, rosters: Rosters) -> None:
-        self._world, self._database, self._rosters = world, database, rosters
+    def __init__(self, world: World, database: SimulatedDatabase, rosters: Rosters, quiet: QuietHours) -> None:
+        self._world, self._database, self._rosters, self._quiet = world, database, rosters, quiet
         self._chance = world.apart("chains")
         self.is_told = self._chance.random() < _CHAINED
         self.acts_at_hand_over = self._chance.random() < 0.4
@@ -104,7 +105,7 @@ class HandOvers:
         for who in _TEAM:
             ways = [name for name in CHANNELS if chance.random() < 0.4] or ["email"]
             whose = "gone" if chance.random() < _LEFT else who
-            team.append(Recipient(id=who, addresses={name: f"{whose}@{name}" for name in ways}))
+            team.append(self._quiet.given(Recipient(id=who, addresses={name: f"{whose}@{name}" for name in ways})))
         return team
 
     def _steps(self) -> list[tuple[tuple[str, ...], timedelta]]:
@@ -132,7 +133,7 @@ class HandOvers:
     ) -> Consequences:
         del deps
         (first, _), *later = steps
-        contacts = tuple(Contact(recipient_id=each.id, name=each.id, addresses=each.addresses) for each in team)
+        contacts = tuple(Contact(recipient_id=each.id, name=each.id, addresses=each.addresses, quiet=each.quiet) for each in team)
         then = tuple(Planned(to=to, after=after) for to, after in later)
         named = {name for each in then for name in each.to}
         chain = Chain(to=first, then=then, people=tuple(each for each in contacts if each.recipient_id in named))

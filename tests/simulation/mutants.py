@@ -598,6 +598,12 @@ MUTANTS = (
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
     Mutant(
+        "steps whose time runs in quiet hours",
+        swap=lambda: swapped(quiet, "step_stops", lambda *given, **named: ()),
+        known=7,
+        world=simulate_calm,
+    ),
+    Mutant(
         "attempts that are said to come later",
         swap=lambda: swapped(outlook, "_due", _attempt_later),
         world=simulate_calm,

@@ -46,12 +46,16 @@ Night = tuple[timedelta, timedelta]
 
 
 class QuietHours:
-    """Draws who is quiet when, in some worlds, and checks every commit against that, by a clock that knows UTC only."""
+    """Draws who is quiet when, in some worlds, and checks every commit against that, by a clock that knows UTC only.
+
+    Attributes:
+        is_on: Whether people are quiet in this world.
+    """
 
     def __init__(self, world: World, database: SimulatedDatabase) -> None:
         self._world = world
         self._database = database
-        self._is_on = world.apart("quiet").random() < _QUIET
+        self.is_on = world.apart("quiet").random() < _QUIET
         self._nights: dict[str, Night | None] = {}
 
     def given(self, recipient: Recipient) -> Recipient:
@@ -70,12 +74,22 @@ class QuietHours:
         begins = (START + night[0] + day * _DAY for day in range(-1, _DAYS))
         return tuple(Stop(began_at=each, ended_at=each + night[1], is_for_critical=False) for each in begins)
 
+    def shared_s(self, incident_id: str, recipient_ids: Sequence[str], severity: Severity) -> list[tuple[float, float]]:
+        """Return the times in which all of some recipients are quiet, in seconds since the start; none for CRITICAL."""
+        nights = [self._night_of(incident_id, each) for each in recipient_ids]
+        if severity is Severity.CRITICAL or not nights or None in nights:
+            return []
+        begin = max(begins for begins, _ in filter(None, nights))  # all nights begin within 22 minutes of each other, once a day
+        end = min(begins + lasts for begins, lasts in filter(None, nights))
+        days = (day * _DAY for day in range(-1, _DAYS))
+        return [((begin + day).total_seconds(), (end + day).total_seconds()) for day in days if begin < end]
+
     def check_claim(self, attempt_id: str, session: Session) -> None:
         """Require that nobody is sent anything in their quiet hours, by the clock of the worker that claims it.
 
         What waited in them leaves with one call, except for rows that another transaction has locked.
         """
-        if not self._is_on:
+        if not self.is_on:
             return
         ((incident_id, recipient_id, severity, started_at, kind),) = self._database.look(_SENT_TO, attempt_id)
         if kind != Kind.INCIDENT_EVENT and severity != Severity.CRITICAL:
@@ -89,7 +103,7 @@ class QuietHours:
         """Require that only quiet hours defer by that name, and that no clock has run in them."""
         is_timed = line["event"] in ("tier_opened", "round_due", "expired")
         is_deferred = line["event"] == "deferred" and line["detail"]["why"] == DeferralReason.QUIET
-        if not self._is_on or not (is_timed or is_deferred):
+        if not self.is_on or not (is_timed or is_deferred):
             return
         for escalation in self._database.status(line["incident_id"]).escalations:
             if line["row_id"] in (escalation.facts.id, *(row.id for row in escalation.notifications)):
@@ -134,7 +148,7 @@ class QuietHours:
         return min(rule.after for rule in rules if isinstance(rule, Unacknowledged))
 
     def _night(self, recipient_id: str) -> Night | None:
-        if self._is_on and recipient_id not in self._nights:
+        if self.is_on and recipient_id not in self._nights:
             chance = self._world.apart(f"{recipient_id} sleeps")
             night = chance.randint(-10, 12) * _MINUTE, chance.choice((1, 3, 8, 20, 40)) * _MINUTE
             self._nights[recipient_id] = night if chance.random() < _SLEEPING else None

@@ -182,7 +182,7 @@ class Scenario:
         self._rosters = Rosters(world, self._database)
         self._quiet = QuietHours(world, self._database)
         self._checks = Checks(world, self._database, self._outside, self._operators, self._phones, self._rosters, self._quiet)
-        self._hand_overs = HandOvers(world, self._database, self._rosters)
+        self._hand_overs = HandOvers(world, self._database, self._rosters, self._quiet)
         self._is_telling = self._hand_overs.is_told and self._rosters.tells
         self._namespaces = Namespaces(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
