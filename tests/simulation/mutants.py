@@ -513,9 +513,11 @@ MUTANTS = (
     ),
     Mutant("quiet hours that hold CRITICAL", swap=lambda: swapped(quiet, "quiet_until", _quiet_for_all), known=2),
     Mutant("clocks that run in quiet hours", swap=lambda: swapped(quiet, "clock_stops", lambda contact, escalation, now: ())),
-    Mutant("pages that waited and leave one by one", Variant(parts=(OneByOne,))),
+    Mutant("pages that waited and leave one by one", Variant(parts=(OneByOne,)), known=32),
     Mutant(
-        "a carried page that counts as sent although its call failed", swap=lambda: swapped(record, "_completed", _as_if_sent)
+        "a carried page that counts as sent although its call failed",
+        swap=lambda: swapped(record, "_completed", _as_if_sent),
+        known=64,
     ),
     Mutant("a pause whose early end brings nothing forward", Variant(parts=(NoBringingForward,)), known=7),
     Mutant(

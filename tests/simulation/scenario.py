@@ -65,6 +65,8 @@ _INTERRUPTING = 0.2
 _INTERRUPTS = 0.03
 _LEFT = 0.2
 _AGEING = 0.25
+_NIGHT = 4
+_BUSY_NIGHT = 0.4
 _STORM = 6
 _BURSTING = 0.15
 _BURST = 6
@@ -269,6 +271,7 @@ class Scenario:
             self._people(later_s(), self._resolve)
         if self._outside.dropping:
             self._write_storm(people)
+        self._write_night(self.world.apart("nights"), people)
         self._phones.write_script(self._people, until_s=self._heals_s)
         self._operators.write_script(self._people, self._workers, until_s=self._heals_s, on_stop=self._checks.on_stop)
         self._write_crowd(self.world.apart("crowd"))
@@ -320,6 +323,14 @@ class Scenario:
         silent = set(self._outside.dropping) - {"voice"}  # every receipt about fay is dropped, and no call to her can be placed
         fay = Recipient(id="fay", addresses={name: f"{'fay' if name in silent else 'gone'}@{name}" for name in CHANNELS})
         self._people(chance.uniform(0, 30), partial(self._notify, key="silence"), Severity.CRITICAL, [fay])
+
+    def _write_night(self, chance: Random, people: list[Recipient]) -> None:
+        """In some worlds, plan incidents that wait for those who are quiet, so that calls carry several."""
+        sleeping = [each for each in people if each.quiet is not None]
+        if sleeping and chance.random() < _BUSY_NIGHT:
+            for number in range(_NIGHT):
+                severity = chance.choice((Severity.ERROR, Severity.WARNING))
+                self._people(chance.uniform(0, 30), partial(self._notify, key=f"night-{number}"), severity, sleeping)
 
     def _recipient(self, recipient_id: str) -> Recipient:
         chance = self._chance
