@@ -57,11 +57,12 @@ def claim(
         claiming = _Claiming()
         slots = SlotAllocation(tx, channel, providers)
         rows = tx.ledger.work.claim(channel, requested_ids, now=tx.now, limit=limit)
+        others: Sequence[NotificationFacts] = ()
         if tx.deps.traits(channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
-            rows += tx.ledger.work.claim_with(waiting, channel, now=tx.now, limit=len(waiting) * gathered.MOST)
+            others = tx.ledger.work.claim_with(waiting, channel, now=tx.now, limit=len(waiting) * gathered.MOST)
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
-            tx.ledger.escalations.load_pages(rows)
-        for group in _groups(tx, rows, claiming, providers):
+            tx.ledger.escalations.load_pages((*rows, *others))
+        for group in _groups(tx, rows, others, claiming, providers):
             _claim_group(tx, slots, group, claiming, providers, reporting)
         slots.save()
         return claiming
@@ -99,14 +100,27 @@ class _Candidate:
 
 
 def _groups(
-    tx: Transaction, rows: Sequence[NotificationFacts], claiming: _Claiming, providers: Sequence[str]
+    tx: Transaction,
+    rows: Sequence[NotificationFacts],
+    others: Sequence[NotificationFacts],
+    claiming: _Claiming,
+    providers: Sequence[str],
 ) -> Iterator[Sequence[_Candidate]]:
-    """Return what may be sent now, call by call: what waited for one recipient at one address together, anything else alone."""
+    """Return what may be sent now, call by call: what waited for one recipient at one address together, anything else alone.
+
+    The others make no call of their own, since nobody has room for it: what fits into no call stays due.
+    """
     groups: dict[Hashable, list[_Candidate]] = {}
     for row in rows:
         with _blaming(row):
             if candidate := _candidate(tx, row, claiming, providers):
                 groups.setdefault(_call(tx, candidate), []).append(candidate)
+    for row in others:
+        with _blaming(row):
+            candidate = _candidate(tx, row, claiming, providers)
+            group = groups.get(_call(tx, candidate), []) if candidate else []
+            if candidate and 0 < len(group) < gathered.MOST:
+                group.append(candidate)
     for group in groups.values():
         group.sort(key=lambda each: gathered.order(each.row))
         yield from (group[part] for part in gathered.split(len(group)))

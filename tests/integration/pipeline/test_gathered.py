@@ -74,6 +74,14 @@ def test_a_claim_takes_along_what_its_ring_and_limit_do_not_name(driver: Driver,
         assert sum("'quiet'" in sql for sql in counted) == (2 if channel == "email" else 0)
 
 
+def test_a_claim_makes_no_more_calls_than_its_limit(driver: Driver) -> None:
+    driver.notify(an_incident("web-1"), quiet(email="ada@elsewhere"))
+    wait(driver, "email")
+    calls = [driver.claim("email", limit=1) for _ in range(2)]
+    assert sorted(len(call.attempts) for (call,) in calls) == [1, 4]
+    assert driver.claim("email") == ()
+
+
 def test_two_workers_send_nothing_twice_and_leave_nothing(driver: Driver) -> None:
     wait(driver, "email")
     ready = Barrier(2)

@@ -20,7 +20,7 @@ OPAQUE: Mapping[type[Model], str] = {
     models.StepContactRow: "incident_id recipient_id",
     models.EscalationRow: "id incident_id recipient_id policy reason",
     models.NotificationRow: "id incident_id escalation_id channel namespace reason incident_event",
-    models.AttemptRow: "id notification_id provider token code reason provider_ref",
+    models.AttemptRow: "id notification_id provider token code reason provider_ref carried_by",
     models.TransitionRow: "incident_id machine row_id event source target detail",
     models.ReceiptRow: "provider event_id attempt_id provider_ref code reason state matched_attempt_id",
     models.ArrivalRow: "incident_id api_key route why left_out",
