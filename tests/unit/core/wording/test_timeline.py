@@ -124,6 +124,10 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
         ),
         (of_page("accepted", "SENT", channel="email", provider="smtp"), "mail to Ada accepted (smtp)"),
         (
+            of_page("accepted", "SENT", channel="email", provider="smtp", others=3),
+            "mail to Ada accepted (smtp, together with 3 others)",
+        ),
+        (
             of_page("doubted", "QUEUED", channel="email", provider="smtp", reason="the connection broke"),
             "mail to Ada in doubt (smtp): the connection broke; it is tried again",
         ),
