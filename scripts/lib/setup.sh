@@ -32,7 +32,7 @@ with_venv() {
       "$python" -m venv "$venv"
     fi
     say "Installing notifyflow${extras:+ with its extras $extras}"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+    "$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt \
       --editable ".${extras:+[$extras]}"
     touch "$stamp"
   fi
