@@ -1,4 +1,4 @@
-"""Runs the installed command in its own process, with no other settings than those of the test."""
+"""Runs the command in its own process, with no other settings than those of the test."""
 
 import json
 import os
@@ -6,11 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+
+from tests.acceptance import warm
 
 PROGRAM = Path(sys.executable).with_name("notifyflow")
 
@@ -42,17 +45,21 @@ class CommandLine:
     variables: Mapping[str, str]
 
     def run(self, *arguments: str, input_text: str | bytes = b"", stdin: int | None = None, **variables: str) -> Ended:
-        """Run a command to its end; ``asked`` replaces its standard input with a file descriptor."""
-        standard_input: dict[str, Any] = {"input": input_text.encode() if isinstance(input_text, str) else input_text}
-        done = subprocess.run(
-            [PROGRAM, *arguments],
-            cwd=self.folder,
-            env=self._environment(variables),
-            **(standard_input if stdin is None else {"stdin": stdin}),
-            capture_output=True,
-            timeout=120,
-        )
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        """Run a command to its end; ``stdin`` replaces its standard input with a file descriptor.
+
+        Where it starts with other variables than settings, these may matter while it imports: then it starts from nothing.
+        """
+        environment = self._environment(variables)
+        start = warm.run if all(name.startswith("NOTIFYFLOW_") for name in {**self.variables, **variables}) else _start
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(input_text.encode() if isinstance(input_text, str) else input_text)
+            files = [given.fileno() if stdin is None else stdin, out.fileno(), err.fileno()]
+            for each in (given, out, err):
+                each.seek(0)
+            code = start(arguments, environment=environment, folder=self.folder, files=files, timeout_s=120)
+            for each in (out, err):
+                each.seek(0)
+            return Ended(code, out.read().decode(), err.read().decode())
 
     @contextmanager
     def running(
@@ -95,3 +102,13 @@ class CommandLine:
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE_")}
         return {**kept, "HOME": str(self.folder), "COLUMNS": "160", **self.variables, **variables}
+
+
+def _start(
+    arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, files: Sequence[int], timeout_s: float
+) -> int:
+    stdin, stdout, stderr = files
+    command = [PROGRAM, *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, timeout=timeout_s
+    ).returncode
