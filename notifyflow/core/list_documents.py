@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from notifyflow.core.message_log import LoggedMessage
 from notifyflow.core.model import Severity
 from notifyflow.core.schemas import Document, IncidentSummaryDocument, NotificationDocument, Text, values
-from notifyflow.core.views import ChainPlace, IncidentLine
+from notifyflow.core.views import IncidentLine
 from notifyflow.core.wording import text
 
 
@@ -20,15 +20,9 @@ class ChainPlaceDocument(Document):
     next_at: datetime | None = Field(
         description="When the next step begins, or operations is told after the last; null if none is."
     )
-    next: list[str] = Field(description="The ids of those whom the next step would page now.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flatten(cls, value: object) -> object:
-        if not isinstance(value, ChainPlace):
-            return value
-        at = value.following.due_at if value.following else None
-        return {"step": value.step, "steps": value.steps, "next_at": at, "next": list(value.people)}
+    next: Annotated[list[str], BeforeValidator(list)] = Field(
+        validation_alias="people", description="The ids of those whom the next step would page now."
+    )
 
 
 class IncidentLineDocument(IncidentSummaryDocument):

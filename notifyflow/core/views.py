@@ -167,6 +167,11 @@ class ChainPlace:
     paged: frozenset[str] = frozenset()
     people: Mapping[str, str] = FrozenDict()
 
+    @property
+    def next_at(self) -> datetime | None:
+        """When the next step begins, or operations is told after the last; None if neither is to come."""
+        return self.following.due_at if self.following else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentLine:
