@@ -3,10 +3,12 @@
 What happened is counted by the minute, and again by longer periods, so that a chart reads few rows however long it is.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from itertools import accumulate
 
 from notifyflow.core import figures
 from notifyflow.core.figures import Family, Key, Outcome, Tallies, Tally
@@ -154,27 +156,26 @@ def charts(window: Window, periods: Mapping[datetime, Tallies], *, folded_at: da
 
 def percentiles(family: Family, tally: Tally) -> Percentiles:
     """Return the percentiles of what fell into buckets."""
-    total = sum(tally.buckets)
-    if not total:
+    up_to = tuple(accumulate(tally.buckets))
+    if not up_to or not up_to[-1]:
         return _NONE
-    p50_s, p95_s, p99_s = (_quantile(family.bounds_s, tally.buckets, total * share) for share in (0.5, 0.95, 0.99))
+    p50_s, p95_s, p99_s = (_quantile(family.bounds_s, up_to, up_to[-1] * share) for share in (0.5, 0.95, 0.99))
     return Percentiles(count=tally.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
 
 
 _Steps = Sequence[tuple[datetime, Tallies]]
 
 
-def _quantile(bounds_s: Sequence[float], buckets: Sequence[int], wanted: float) -> float:
+def _quantile(bounds_s: Sequence[float], up_to: Sequence[int], wanted: float) -> float:
     """Return the duration that so many do not exceed, interpolated within its bucket as Prometheus does.
 
-    For what is above the last bound, that bound is returned.
+    ``up_to`` has for each bucket how many fell into it and those before. Above the last bound, that bound is returned.
     """
-    before, lower_s = 0, 0.0
-    for upper_s, count in zip(bounds_s, buckets, strict=False):
-        if before + count >= wanted:
-            return lower_s + (upper_s - lower_s) * (wanted - before) / count
-        before, lower_s = before + count, upper_s
-    return lower_s
+    bucket = bisect_left(up_to, wanted)
+    if bucket >= len(bounds_s):
+        return bounds_s[-1]
+    before, lower_s = (up_to[bucket - 1], bounds_s[bucket - 1]) if bucket else (0, 0.0)
+    return lower_s + (bounds_s[bucket] - lower_s) * (wanted - before) / (up_to[bucket] - before)
 
 
 def _by_severity(family: Family, steps: _Steps) -> Mapping[Severity, Course]:
