@@ -153,7 +153,7 @@ def _gaps(ahead: _Ahead, name: str) -> Iterator[Finding]:
             kind=FindingKind.GAP,
             where=f"schedules.{schedule.name}",
             what=f"nobody is on duty {_words(ahead, name, gaps)}",
-            remedy="Add a layer before the others, or write `may_have_gaps = true` into the schedule if it is meant",
+            remedy="Add a layer before the others, or write may_have_gaps = true into the schedule if it is meant",
             begins_at=gaps[0][0],
             ends_at=gaps[0][1],
             count=len(gaps),

@@ -59,7 +59,7 @@ def test_gaps_are_named_with_the_first_one_in_the_zone_of_the_schedule():
     office = found["schedules.office"]
     assert str(office.fault) == (
         "schedules.office: nobody is on duty from Mon 7 Dec 18:00 CET to Tue 8 Dec 09:00 CET, and 21 more times. "
-        "Add a layer before the others, or write `may_have_gaps = true` into the schedule if it is meant."
+        "Add a layer before the others, or write may_have_gaps = true into the schedule if it is meant."
     )
     assert (office.begins_at, office.ends_at, office.count) == (
         datetime(2026, 12, 7, 17, tzinfo=UTC),
