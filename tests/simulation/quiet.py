@@ -31,7 +31,8 @@ _LEFT = """
     JOIN notifyflow_escalation f ON f.recipient_id = e.recipient_id
     JOIN notifyflow_notification other ON other.escalation_id = f.id
     JOIN notifyflow_contact d ON d.incident_id = f.incident_id AND d.recipient_id = f.recipient_id
-    WHERE a.id = ? AND n.channel <> 'voice' AND other.state = 'QUEUED' AND other.kind = 'page' AND other.deferred_by = 'quiet'
+    WHERE a.id = ? AND n.kind = 'page' AND n.channel <> 'voice'
+    AND other.state = 'QUEUED' AND other.kind = 'page' AND other.deferred_by = 'quiet'
     AND other.due_at <= a.started_at AND other.channel = n.channel AND other.namespace = n.namespace AND NOT other.is_quarantined
     AND json_extract(d.addresses, '$.' || n.channel) = json_extract(c.addresses, '$.' || n.channel)
     AND 'quiet' = (
