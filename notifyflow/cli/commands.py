@@ -31,7 +31,8 @@ from notifyflow.cli.options import AsJson, By, as_options, flag, within
 from notifyflow.cli.picture import local, picture
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.schemas import IncidentDocument, IncidentReportDocument, NotifiedDocument
+from notifyflow.core.report_document import IncidentReportDocument
+from notifyflow.core.schemas import IncidentDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.text import quantity

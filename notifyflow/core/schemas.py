@@ -6,7 +6,6 @@ left out; only a namespace may be an empty string, which names the empty namespa
 Pydantic does no I/O and reads no clock; it is used here as the declaration of a shape, so the core stays pure.
 """
 
-from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -29,12 +28,9 @@ from notifyflow.core.model import (
     StepState,
     Via,
 )
-from notifyflow.core.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.policy import Policy
-from notifyflow.core.timeline import Moment, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
-from notifyflow.core.wording import arrivals, chain, text, timeline
-from notifyflow.core.wording.outlook import sentence
+from notifyflow.core.wording import arrivals, text
 
 Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 """A text, or null where it is not known."""
@@ -169,29 +165,6 @@ class ChainStepDocument(Document):
         return values(value) | {"after_s": value.after.total_seconds()} if isinstance(value, StepFacts) else value
 
 
-class NextStepDocument(Document):
-    """The step of an incident's chain that comes next if nobody acknowledges."""
-
-    number: int
-    at: datetime = Field(description="When it starts; now, if it is due.")
-    late_since: datetime | None = Field(description="When it was due, if it is late.")
-    people: list[str] = Field(description="The ids of those whom it would page now; empty if nobody is left or on duty.")
-    waits_for: list[str] = Field(description="The ids of those whose last failure would start it at once.")
-    spent_at: datetime | None = Field(
-        description="When it starts at the latest if no receipt comes, since all ways to them have then failed; null where an"
-        " attempt that is still to come decides it."
-    )
-    text: str = Field(description="The same in words, with times in UTC.")
-
-    @classmethod
-    def coming(cls, status: IncidentStatus, outlook: Outlook) -> Self | None:
-        """Build it from what comes next for an incident."""
-        if (found := outlook.step) is None:
-            return None
-        words = chain.coming(found, name=chain.names(status, outlook), now=outlook.now, brief=_in_utc)
-        return cls.model_validate(values(found) | {"number": found.step.number, "people": list(found.people), "text": words})
-
-
 class TransitionDocument(Document):
     """One line of the transition log."""
 
@@ -246,7 +219,7 @@ class ArrivalDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _say(cls, value: object) -> object:
-        return values(value) | {"text": arrivals.sentence(value, brief=_in_utc)} if isinstance(value, Arrival) else value
+        return values(value) | {"text": arrivals.sentence(value, brief=in_utc)} if isinstance(value, Arrival) else value
 
 
 class IncidentTexts(Document):
@@ -282,7 +255,7 @@ class IncidentSummaryDocument(IncidentTexts):
     @classmethod
     def _flatten(cls, value: object) -> object:
         if isinstance(value, IncidentStatus):
-            return _of_status(value)
+            return of_status(value)
         return values(value.content, value.facts) if isinstance(value, IncidentSummary) else value
 
 
@@ -314,88 +287,13 @@ class PauseDocument(Document):
     is_for_critical: bool
 
 
-class ComingDocument(Document):
-    """One event that comes next if no result, receipt or reply comes in."""
-
-    recipient: str = Field(description="The recipient's id.")
-    round: int = Field(description="The recipient's round that it belongs to.")
-    what: What
-    at: datetime | None = Field(description="When it comes; null if a person decides when.")
-    late_since: datetime | None = Field(description="When it was due, if it is late.")
-    channels: list[str] = Field(description="The channels that it concerns.")
-    provider: Text = Field(description="The provider of the latest attempt.")
-    attempt: int | None = Field(description="The number of the attempt.")
-    tier: int | None = Field(description="The number of the tier that opens.")
-    repetition: int | None = Field(description="The number of the policy's round that starts.")
-    state: EscalationState | None = Field(description="The state in which the escalation settles.")
-    wait: Wait | None = Field(description="What an attempt waits for.")
-    premise: Premise | None = Field(description="The condition on which it comes.")
-    text: str = Field(description="The event in words, with times in UTC.")
-
-    @classmethod
-    def all_of(cls, status: IncidentStatus, outlook: Outlook) -> list[Self]:
-        """Build the events of all escalations of an incident."""
-        return [
-            cls.model_validate(
-                {
-                    **values(coming),
-                    "recipient": each.facts.recipient_id,
-                    "round": each.facts.round,
-                    "text": sentence(coming, now=outlook.now, brief=_in_utc),
-                }
-            )
-            for each in status.escalations
-            for coming in outlook.escalations.get(each.facts.id, ())
-        ]
-
-
-class MomentDocument(Document):
-    """One thing that happened."""
-
-    at: datetime
-    machine: str = Field(description="What it happened to: incident, escalation, notification or step.")
-    row: str = Field(validation_alias="row_id", description="Its id.")
-    event: str = Field(description="The machine's event, or noted, became_critical, operations_alerted, operations_missing.")
-    recipient: str | None = Field(validation_alias="recipient_id", description="The recipient whom it concerns.")
-    channel: Text
-    provider: Text
-    code: Text = Field(description="The provider's code or status.")
-    tone: Tone = Field(description="Whether it is good news.")
-    is_minor: bool = Field(description="Whether it only says how another moment came about, or what follows from one.")
-    text: str = Field(description="The same in words, with times in UTC.")
-
-    @classmethod
-    def all_of(cls, status: IncidentStatus, moments: Sequence[Moment]) -> list[Self]:
-        """Build the moments of an incident."""
-        name = status.name_of
-        return [
-            cls.model_validate(values(each) | {"text": timeline.sentence(each, name=name, brief=_in_utc)}) for each in moments
-        ]
-
-
-class IncidentReportDocument(IncidentDocument):
-    """One incident with all that belongs to it, what happened, and what comes next."""
-
-    next: list[ComingDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
-    next_step: NextStepDocument | None = Field(description="The step of its chain that comes next if nobody acknowledges.")
-    timeline: list[MomentDocument] = Field(description="What happened, by time, in plain words.")
-
-    @classmethod
-    def of_all(cls, status: IncidentStatus, outlook: Outlook, moments: Sequence[Moment]) -> Self:
-        """Build it from an incident, what comes next for it, and what happened to it."""
-        report = {
-            "next": ComingDocument.all_of(status, outlook),
-            "next_step": NextStepDocument.coming(status, outlook),
-            "timeline": MomentDocument.all_of(status, moments),
-        }
-        return cls.model_validate(_of_status(status) | report)
-
-
-def _of_status(status: IncidentStatus) -> dict[str, Any]:
+def of_status(status: IncidentStatus) -> dict[str, Any]:
+    """Return the fields of an incident's document."""
     return values(status.content, status.facts, status) | {"is_settled": status.is_settled}
 
 
-def _in_utc(at: datetime) -> str:
+def in_utc(at: datetime) -> str:
+    """Return an instant as the texts of documents show it."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -16,7 +16,8 @@ from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.message_log import MessageFilter
 from notifyflow.core.model import Evidence, IncidentState, NotificationState, Notified, Severity, Stopped, Via
 from notifyflow.core.references import ById
-from notifyflow.core.schemas import IncidentReportDocument, IncidentSummaryDocument, NotifiedDocument
+from notifyflow.core.report_document import IncidentReportDocument
+from notifyflow.core.schemas import IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once

@@ -21,7 +21,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.outlook import Coming, Outlook, Premise, Wait, What
-from notifyflow.core.schemas import ComingDocument
+from notifyflow.core.report_document import ComingDocument
 from notifyflow.core.views import IncidentStatus, Note
 from tests.chains import chain
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification

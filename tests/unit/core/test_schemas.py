@@ -15,10 +15,10 @@ from notifyflow.core.model import Kind, NotificationState, Notified
 from notifyflow.core.outlook import Coming, Outlook, What
 from notifyflow.core.pauses import Pause
 from notifyflow.core.pauses import Scope as PauseScope
+from notifyflow.core.report_document import IncidentReportDocument
 from notifyflow.core.schemas import (
     FaultDocument,
     IncidentDocument,
-    IncidentReportDocument,
     IncidentSummaryDocument,
     NotifiedDocument,
     PauseDocument,

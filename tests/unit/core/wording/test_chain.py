@@ -9,7 +9,7 @@ from notifyflow.core.chain_outlook import Because, NextStep, place
 from notifyflow.core.facts import StepFacts
 from notifyflow.core.model import IncidentState, Severity, StepState
 from notifyflow.core.outlook import Outlook
-from notifyflow.core.schemas import IncidentReportDocument
+from notifyflow.core.report_document import IncidentReportDocument
 from notifyflow.core.timeline import timeline
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import chain as words
