@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import accumulate
 
 from notifyflow.core import figures
-from notifyflow.core.figures import Family, Key, Outcome, Tallies, Tally
+from notifyflow.core.figures import Family, Outcome, Tallies, Tally
 from notifyflow.core.model import Severity
 
 SPANS = (1, 15, 360)
@@ -57,52 +57,34 @@ class Percentiles:
     p99_s: float | None
 
 
-_NONE = Percentiles(count=0, p50_s=None, p95_s=None, p99_s=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """The durations of one period.
-
-    Attributes:
-        at: When the period began.
-        durations: Those that ended in it.
-    """
-
-    at: datetime
-    durations: Percentiles
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """Durations over a window.
 
     Attributes:
         whole: Those of the whole window.
-        points: Those of each period, the oldest first.
+        p95_s: For each period, the oldest first, 95 of 100 of those that ended in it took this long or less; None without any.
     """
 
     whole: Percentiles
-    points: tuple[Point, ...]
+    p95_s: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderFigures:
-    """The calls to one provider on one channel.
+    """The calls to one provider on one channel in a window.
 
     Attributes:
         channel: The channel.
         provider: The provider.
-        outcomes: How often they ended how, in the whole window.
-        calls: For each period when it began, how many calls were made, and how many of them were accepted.
+        outcomes: How often they ended how.
         took: How long they took.
     """
 
     channel: str
     provider: str
     outcomes: Mapping[Outcome, int]
-    calls: tuple[tuple[datetime, int, int], ...]
-    took: Course
+    took: Percentiles
 
     @property
     def made(self) -> int:
@@ -141,36 +123,51 @@ def beginning(at: datetime, minutes: int) -> datetime:
     return at - (at - _START) % timedelta(minutes=minutes)
 
 
-def charts(window: Window, periods: Mapping[datetime, Tallies], *, folded_at: datetime | None, now: datetime) -> Charts:
-    """Return what the charts of a window show, from what was counted in its periods."""
-    steps = [(at, periods.get(at, _NOTHING)) for at in window.periods(now)]
+def charts(
+    window: Window,
+    durations: Mapping[datetime, Tallies],
+    calls: Mapping[tuple[str, ...], int],
+    *,
+    folded_at: datetime | None,
+    now: datetime,
+) -> Charts:
+    """Return what the charts of a window show.
+
+    Args:
+        window: The window.
+        durations: What was counted in its periods, by when they began.
+        calls: How many calls there were in all, by channel, provider and outcome.
+        folded_at: Up to when all that is complete.
+        now: The end of the window.
+    """
+    steps = [durations.get(at, _NOTHING) for at in window.periods(now)]
     return Charts(
         window=window,
         folded_at=folded_at,
         accepted=_by_severity(figures.ACCEPTED_S, steps),
         delivered=_by_severity(figures.DELIVERED_S, steps),
         human=_by_severity(figures.HUMAN_S, steps),
-        providers=tuple(_provider(carrier, steps) for carrier in _carriers(steps)),
+        providers=tuple(
+            _provider(channel, provider, calls, steps) for channel, provider in sorted({(each[0], each[1]) for each in calls})
+        ),
     )
 
 
 def percentiles(family: Family, tally: Tally) -> Percentiles:
     """Return the percentiles of what fell into buckets."""
-    up_to = tuple(accumulate(tally.buckets))
-    if not up_to or not up_to[-1]:
-        return _NONE
-    p50_s, p95_s, p99_s = (_quantile(family.bounds_s, up_to, up_to[-1] * share) for share in (0.5, 0.95, 0.99))
+    p50_s, p95_s, p99_s = (_quantile(family, tally, share) for share in (0.5, 0.95, 0.99))
     return Percentiles(count=tally.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
 
 
-_Steps = Sequence[tuple[datetime, Tallies]]
+def _quantile(family: Family, tally: Tally, share: float) -> float | None:
+    """Return the duration that a share of all does not exceed, interpolated within its bucket as Prometheus does.
 
-
-def _quantile(bounds_s: Sequence[float], up_to: Sequence[int], wanted: float) -> float:
-    """Return the duration that so many do not exceed, interpolated within its bucket as Prometheus does.
-
-    ``up_to`` has for each bucket how many fell into it and those before. Above the last bound, that bound is returned.
+    Above the last bound, that bound is returned; without any duration None.
     """
+    if not tally.count:
+        return None
+    bounds_s, up_to = family.bounds_s, tuple(accumulate(tally.buckets))
+    wanted = up_to[-1] * share
     bucket = bisect_left(up_to, wanted)
     if bucket >= len(bounds_s):
         return bounds_s[-1]
@@ -178,37 +175,29 @@ def _quantile(bounds_s: Sequence[float], up_to: Sequence[int], wanted: float) ->
     return lower_s + (bounds_s[bucket] - lower_s) * (wanted - before) / (up_to[bucket] - before)
 
 
-def _by_severity(family: Family, steps: _Steps) -> Mapping[Severity, Course]:
+def _by_severity(family: Family, steps: Sequence[Tallies]) -> Mapping[Severity, Course]:
     courses = {severity: _course(family, (str(severity),), steps) for severity in Severity}
     return {severity: course for severity, course in courses.items() if course.whole.count}
 
 
-def _course(family: Family, labels: tuple[str, ...], steps: _Steps) -> Course:
-    key: Key = (family.name, labels)
-    tallies = [(at, each.get(key) or Tally()) for at, each in steps]
-    points = tuple(Point(at=at, durations=percentiles(family, tally)) for at, tally in tallies)
-    return Course(whole=percentiles(family, _total(tally for _, tally in tallies)), points=points)
+def _course(family: Family, labels: tuple[str, ...], steps: Sequence[Tallies]) -> Course:
+    tallies = [each.get((family.name, labels)) for each in steps]
+    p95_s = tuple(None if each is None else _quantile(family, each, 0.95) for each in tallies)
+    return Course(whole=percentiles(family, _total(tallies)), p95_s=p95_s)
 
 
-def _total(tallies: Iterable[Tally]) -> Tally:
-    return sum((each for each in tallies if each.count), Tally())
+def _total(tallies: Iterable[Tally | None]) -> Tally:
+    found = [each for each in tallies if each]
+    buckets = tuple(map(sum, zip(*(each.buckets for each in found), strict=True)))
+    return Tally(count=sum(each.count for each in found), sum_s=sum(each.sum_s for each in found), buckets=buckets)
 
 
-def _carriers(steps: _Steps) -> list[tuple[str, str]]:
-    name = figures.ATTEMPTS.name
-    return sorted({(labels[0], labels[1]) for _, tallies in steps for (family, labels), _ in tallies.items() if family == name})
-
-
-def _provider(carrier: tuple[str, str], steps: _Steps) -> ProviderFigures:
-    keys = {outcome: (figures.ATTEMPTS.name, (*carrier, str(outcome))) for outcome in Outcome}
-    counts = [(at, {outcome: tally.count for outcome, key in keys.items() if (tally := each.get(key))}) for at, each in steps]
-    made = [(at, sum(found.values()) - found.get(Outcome.NOT_SENT, 0), found.get(Outcome.ACCEPTED, 0)) for at, found in counts]
-    outcomes = {outcome: sum(found.get(outcome, 0) for _, found in counts) for outcome in Outcome}
-    channel, provider = carrier
+def _provider(channel: str, provider: str, calls: Mapping[tuple[str, ...], int], steps: Sequence[Tallies]) -> ProviderFigures:
+    outcomes = {outcome: calls.get((channel, provider, str(outcome)), 0) for outcome in Outcome}
+    took = _total(each.get((figures.REQUEST_S.name, (channel, provider))) for each in steps)
     return ProviderFigures(
         channel=channel,
         provider=provider,
         outcomes={outcome: number for outcome, number in outcomes.items() if number},
-        calls=tuple(made),
-        took=_course(figures.REQUEST_S, carrier, steps),
+        took=percentiles(figures.REQUEST_S, took),
     )

@@ -313,11 +313,15 @@ class Service:
     def figures(self, window: Window) -> Charts:
         """Return what the charts of a window show: percentiles of durations, and the calls to each provider."""
         now = self._deps.clock.now()
-        since = window.periods(now)[0]
-        periods, folded_at = self._read(
-            lambda reads: (reads.figures.periods(window.minutes, since=since), reads.figures.folded_at())
+        minutes, since = window.minutes, window.periods(now)[0]
+        durations, calls, folded_at = self._read(
+            lambda reads: (
+                reads.figures.durations(minutes, since=since),
+                reads.figures.calls(minutes, since=since),
+                reads.figures.folded_at(),
+            )
         )
-        return charts(window, periods, folded_at=folded_at, now=now)
+        return charts(window, durations, calls, folded_at=folded_at, now=now)
 
     def measures(self, carried: frozenset[str]) -> Measures:
         """Return what a scrape shows; some channels are ``carried`` by a provider."""

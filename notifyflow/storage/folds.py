@@ -15,7 +15,7 @@ from peewee import SQL, Case, Expression, IntegerField, Tuple, fn
 from notifyflow.core import namespaces
 from notifyflow.core.charts import SPANS, beginning
 from notifyflow.core.facts import Transition
-from notifyflow.core.figures import Key, Tallies, Tally, grown, names_of
+from notifyflow.core.figures import ATTEMPTS, Key, Tallies, Tally, grown, names_of
 from notifyflow.core.folding import Batch, Call, Folded, Sent
 from notifyflow.core.model import EscalationState, Severity
 from notifyflow.storage.models import (
@@ -173,12 +173,21 @@ _OF_PERIOD = Statement(
         MinuteRow.minutes == param(MinuteRow.minutes), MinuteRow.at == param(MinuteRow.at)
     )
 )
-_PERIODS = Statement(
+
+
+def _since(param: Places) -> Expression:
+    """Return the condition that a row counts a period of some minutes that began at an instant or later."""
+    return (MinuteRow.minutes == param(MinuteRow.minutes)) & (MinuteRow.at >= param(MinuteRow.at))
+
+
+_DURATIONS = Statement(lambda param: MinuteRow.select(*_MINUTE).where(_since(param), MinuteRow.name != ATTEMPTS.name))
+_OUTCOMES = Statement(
     lambda param: (
-        MinuteRow.select(*_MINUTE)
-        .where(MinuteRow.minutes == param(MinuteRow.minutes), MinuteRow.at >= param(MinuteRow.at))
-        .order_by(MinuteRow.at)
-    )
+        MinuteRow.select(MinuteRow.labels, fn.SUM(MinuteRow.count).cast("bigint"))
+        .where(_since(param), MinuteRow.name == ATTEMPTS.name)
+        .group_by(MinuteRow.labels)
+    ),
+    columns=(MinuteRow.labels, MinuteRow.count),
 )
 
 
@@ -320,12 +329,16 @@ class Figures(Reader):
         folded_at: datetime | None = self._source.scalar(FoldRow.select(FoldRow.folded_at))
         return folded_at
 
-    def periods(self, span: int, *, since: datetime) -> Mapping[datetime, Tallies]:
-        """Read what the charts show of all periods of some minutes that began at an instant or later."""
+    def durations(self, span: int, *, since: datetime) -> Mapping[datetime, Tallies]:
+        """Read the durations of all periods of some minutes that began at an instant or later."""
         periods: dict[datetime, list[Mapping[str, Any]]] = defaultdict(list)
-        for row in self._source.rows(_PERIODS(span, since)):
+        for row in self._source.rows(_DURATIONS(span, since)):
             periods[row["at"]].append(row)
         return {at: Tallies(_tallies(rows)) for at, rows in periods.items()}
+
+    def calls(self, span: int, *, since: datetime) -> Mapping[tuple[str, ...], int]:
+        """Count the calls to providers in these periods, by channel, provider and outcome."""
+        return {tuple(row["labels"].values()): row["count"] for row in self._source.rows(_OUTCOMES(span, since))}
 
 
 def _tallies(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Key, Tally]]:

@@ -73,13 +73,13 @@ def chart(
 ) -> Chart:
     """Return the chart of the 95th percentile by severity, with times in a zone; without durations it has no lines."""
     periods = window.periods(now)
-    values = [value for course in courses.values() for value in _values(course) if value is not None]
+    values = [value for course in courses.values() for value in course.p95_s if value is not None]
     ticks = _ticks(values)
     return Chart(
         id=id_,
         title=title,
         meaning=meaning,
-        lines=tuple(_line(severity, _values(course), ticks) for severity, course in courses.items()),
+        lines=tuple(_line(severity, course.p95_s, ticks) for severity, course in courses.items()),
         durations=tuple(Tick(label=spell(each), place=_y(each, ticks)) for each in ticks),
         times=tuple(_times(periods, window, zone)),
         rows=tuple(_row(severity, course.whole) for severity, course in courses.items()),
@@ -95,10 +95,6 @@ def spell(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s".replace(".0 s", " s")
     return f"{seconds / 60:.0f} m" if seconds < 3600 else f"{seconds / 3600:.1f} h".replace(".0 h", " h")
-
-
-def _values(course: Course) -> Sequence[float | None]:
-    return [point.durations.p95_s for point in course.points]
 
 
 def _ticks(values: Sequence[float]) -> Sequence[float]:

@@ -179,8 +179,8 @@ def _row(vitals: ProviderVitals, calls: ProviderFigures | None, now: datetime) -
         made=calls.made if calls else 0,
         accepted=f"{100 * calls.success:.0f} %" if calls and calls.success is not None else "–",
         in_doubt=calls.outcomes.get(Outcome.IN_DOUBT, 0) if calls else 0,
-        median=spell(calls.took.whole.p50_s if calls else None),
-        slow=spell(calls.took.whole.p95_s if calls else None),
+        median=spell(calls.took.p50_s if calls else None),
+        slow=spell(calls.took.p95_s if calls else None),
     )
 
 

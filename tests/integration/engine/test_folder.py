@@ -102,5 +102,5 @@ def test_a_process_that_delivers_makes_figures_of_what_it_does(database_url: str
 
         wait_until(lambda: accepted() == 1)
         (called,) = flow._service.figures(Window.DAY).providers
-        assert (called.channel, called.made, called.success, called.took.whole.count) == ("email", 1, 1.0, 1)
+        assert (called.channel, called.made, called.success, called.took.count) == ("email", 1, 1.0, 1)
     assert stored(store)["notifyflow_incident_events", "opened", "CRITICAL"] == 1

@@ -201,12 +201,16 @@ def test_what_the_charts_show_is_kept_by_minutes_and_longer_periods_for_some_wee
     fold_all(driver.deps)
     now = driver.clock.now()
     for window in Window:
-        periods = driver.store.read(lambda reads, window=window: reads.figures.periods(window.minutes, since=now - KEPT_FOR))
-        assert list(periods) == [beginning(now, window.minutes)]
-        tally = periods[beginning(now, window.minutes)].get((figures.ACCEPTED_S.name, ("CRITICAL",)))
+        since, span = now - KEPT_FOR, window.minutes
+        durations = driver.store.read(lambda reads, span=span, since=since: reads.figures.durations(span, since=since))
+        calls = driver.store.read(lambda reads, span=span, since=since: reads.figures.calls(span, since=since))
+        assert calls == {("email", "the email provider", "accepted"): 1}
+        assert list(durations) == [beginning(now, span)]
+        tally = durations[beginning(now, span)].get((figures.ACCEPTED_S.name, ("CRITICAL",)))
         assert tally is not None
         assert (tally.count, tally.sum_s) == (1, 70.0)
     driver.clock.pass_time(KEPT_FOR + timedelta(hours=7))
     fold_all(driver.deps)
-    assert driver.store.read(lambda reads: reads.figures.periods(1, since=now - KEPT_FOR)) == {}
+    assert driver.store.read(lambda reads: reads.figures.durations(1, since=now - KEPT_FOR)) == {}
+    assert driver.store.read(lambda reads: reads.figures.calls(1, since=now - KEPT_FOR)) == {}
     assert driver.store.read(lambda reads: reads.figures.folded_at()) == driver.clock.now()

@@ -125,7 +125,8 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "oldest_due": lambda reads: reads.moments.oldest_due_at(["email", "sms"], NOW),
     "oldest_unacknowledged": lambda reads: reads.moments.oldest_unacknowledged_at(),
     "unreached": lambda reads: reads.moments.unreached(["ada", "bob"]),
-    "charted_periods": lambda reads: reads.figures.periods(15, since=NOW),
+    "charted_durations": lambda reads: reads.figures.durations(15, since=NOW),
+    "charted_calls": lambda reads: reads.figures.calls(15, since=NOW),
     "prunable_incidents": lambda reads: reads.prunable.incidents((NOW, ""), before=NOW, limit=10),
 }
 

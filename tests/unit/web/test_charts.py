@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.charts import Course, Percentiles, Point, Window
+from notifyflow.core.charts import Course, Percentiles, Window
 from notifyflow.core.model import Severity
 from notifyflow.web.dashboard.charts import HEIGHT, LEFT, WIDTH, chart, spell
 from tests.facts import NOW
@@ -17,11 +17,7 @@ NONE = Percentiles(count=0, p50_s=None, p95_s=None, p99_s=None)
 
 
 def course(values: list[float | None], window: Window) -> Course:
-    points = tuple(
-        Point(at=at, durations=NONE if value is None else Percentiles(count=1, p50_s=value, p95_s=value, p99_s=value))
-        for at, value in zip(window.periods(NOW), values, strict=False)
-    )
-    return Course(whole=NONE, points=points)
+    return Course(whole=NONE, p95_s=tuple(value for _, value in zip(window.periods(NOW), values, strict=False)))
 
 
 @given(
