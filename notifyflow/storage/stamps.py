@@ -10,11 +10,54 @@ from notifyflow.core.views import Stamp
 from notifyflow.storage.conditions import QUEUED, RUNNING
 from notifyflow.storage.models import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow, StepRow
 from notifyflow.storage.rows import Reader
+from notifyflow.storage.statements import Statement
 
 _RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
 _EVIDENCE = Case(AttemptRow.evidence, [(evidence.value, rank) for rank, evidence in enumerate(Evidence, start=1)], 0)
-
-
+_INCIDENT = Statement(
+    lambda param: IncidentRow.select(IncidentRow.namespace, IncidentRow.version).where(IncidentRow.id == param(IncidentRow.id))
+)
+_ESCALATIONS = Statement(
+    lambda param: EscalationRow.select(
+        fn.COUNT(EscalationRow.id).alias("count"),
+        fn.SUM(EscalationRow.version).alias("versions"),
+        fn.MIN(EscalationRow.next_decision_at).filter(EscalationRow.is_current).alias("decision_at"),
+        fn.MIN(EscalationRow.next_round_at).filter(EscalationRow.is_current).alias("round_at"),
+    ).where(EscalationRow.incident_id == param(EscalationRow.incident_id))
+)
+_STEPS = Statement(
+    lambda param: StepRow.select(
+        fn.COUNT(StepRow.id).alias("count"), fn.SUM(StepRow.version).alias("versions"), fn.MIN(StepRow.due_at).alias("due_at")
+    ).where(StepRow.incident_id == param(StepRow.incident_id))
+)
+_NOTIFICATIONS = Statement(  # and what changes of their attempts, which have no versions: results only grow stronger
+    lambda param: (
+        NotificationRow.select(
+            fn.COUNT(1).alias("rows"),
+            fn.SUM(NotificationRow.version).alias("versions"),
+            fn.COUNT(AttemptRow.ended_at).alias("ended"),
+            fn.COUNT(AttemptRow.receipt_due_at).alias("awaited"),
+            fn.SUM(_RESULT + _EVIDENCE).alias("strength"),
+            fn.MIN(NotificationRow.due_at).filter(QUEUED).alias("due_at"),
+            fn.MIN(AttemptRow.lease_until).filter(RUNNING).alias("lease_at"),
+        )
+        .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
+        .where(NotificationRow.incident_id == param(NotificationRow.incident_id))
+    )
+)
+_REPORTS = Statement(
+    lambda param: (
+        ReceiptRow.select(fn.COUNT(1).alias("reports"))
+        .join(AttemptRow, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .where(NotificationRow.incident_id == param(NotificationRow.incident_id), ReceiptRow.result.is_null())
+    )
+)
+_ARRIVALS = Statement(
+    lambda param: ArrivalRow.select(fn.COUNT(1).alias("kinds"), fn.SUM(ArrivalRow.times).alias("times")).where(
+        ArrivalRow.incident_id == param(ArrivalRow.incident_id)
+    )
+)
 _OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))
 
 
@@ -32,62 +75,13 @@ class Stamps(Reader):
 
     def of(self, incident_id: str) -> Stamp | None:
         """Return the stamp of an incident, or None."""
-        incident = self._source.first(
-            IncidentRow.select(IncidentRow.namespace, IncidentRow.version).where(IncidentRow.id == incident_id)
-        )
-        if incident is None:
+        incidents = self._source.rows(_INCIDENT(incident_id))
+        if not incidents:
             return None
-        figures: list[Any] = [incident["version"]]
+        figures: list[Any] = [incidents[0]["version"]]
         times: list[datetime] = []
-        for query in (_escalations, _notifications, _steps, _reports, _arrivals):
-            (row,) = self._source.rows(query(incident_id))
+        for statement in (_ESCALATIONS, _NOTIFICATIONS, _STEPS, _REPORTS, _ARRIVALS):
+            (row,) = self._source.rows(statement(incident_id))
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()
-        return Stamp(namespace=incident["namespace"], figures=tuple(map(str, figures)), soonest_at=min(times, default=None))
-
-
-def _escalations(incident_id: str) -> Select:
-    return EscalationRow.select(
-        fn.COUNT(EscalationRow.id).alias("count"),
-        fn.SUM(EscalationRow.version).alias("versions"),
-        fn.MIN(EscalationRow.next_decision_at).filter(EscalationRow.is_current).alias("decision_at"),
-        fn.MIN(EscalationRow.next_round_at).filter(EscalationRow.is_current).alias("round_at"),
-    ).where(EscalationRow.incident_id == incident_id)
-
-
-def _steps(incident_id: str) -> Select:
-    return StepRow.select(
-        fn.COUNT(StepRow.id).alias("count"), fn.SUM(StepRow.version).alias("versions"), fn.MIN(StepRow.due_at).alias("due_at")
-    ).where(StepRow.incident_id == incident_id)
-
-
-def _notifications(incident_id: str) -> Select:
-    """Select the versions of notifications, and what changes of their attempts, which have none: results only grow stronger."""
-    return (
-        NotificationRow.select(
-            fn.COUNT(1).alias("rows"),
-            fn.SUM(NotificationRow.version).alias("versions"),
-            fn.COUNT(AttemptRow.ended_at).alias("ended"),
-            fn.COUNT(AttemptRow.receipt_due_at).alias("awaited"),
-            fn.SUM(_RESULT + _EVIDENCE).alias("strength"),
-            fn.MIN(NotificationRow.due_at).filter(QUEUED).alias("due_at"),
-            fn.MIN(AttemptRow.lease_until).filter(RUNNING).alias("lease_at"),
-        )
-        .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
-        .where(NotificationRow.incident_id == incident_id)
-    )
-
-
-def _reports(incident_id: str) -> Select:
-    return (
-        ReceiptRow.select(fn.COUNT(1).alias("reports"))
-        .join(AttemptRow, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
-        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-        .where(NotificationRow.incident_id == incident_id, ReceiptRow.result.is_null())
-    )
-
-
-def _arrivals(incident_id: str) -> Select:
-    return ArrivalRow.select(fn.COUNT(1).alias("kinds"), fn.SUM(ArrivalRow.times).alias("times")).where(
-        ArrivalRow.incident_id == incident_id
-    )
+        return Stamp(namespace=incidents[0]["namespace"], figures=tuple(map(str, figures)), soonest_at=min(times, default=None))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from peewee import SQL, Alias, Database, Field, IntegerField, NodeList, Query, TextField, Value
+from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList, Query, TextField, Value
 
 LISTED = SQL("listed.value")
 """The column of the table that ``Places.listed`` returns."""
@@ -146,8 +146,14 @@ class Run:
 
 
 def _column(selected: Any) -> tuple[str, Any]:
-    """Return the name of a selected column, and its field."""
-    return selected.name, selected.unwrap() if isinstance(selected, Alias) else selected  # type: ignore[no-untyped-call]
+    """Return the name of a selected column, and the field by which its values are read; counts and sums are integers."""
+    column = selected.unwrap() if isinstance(selected, Alias) else selected  # type: ignore[no-untyped-call]
+    match column:
+        case Function(name="MIN" | "MAX", arguments=(field, *_)):
+            return selected.name, field
+        case Function():
+            return selected.name, IntegerField()
+    return selected.name, column
 
 
 def _is_read_as_it_is(field: Any) -> bool:

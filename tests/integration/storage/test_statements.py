@@ -51,6 +51,21 @@ def test_a_statement_that_finds_one_value_reads_it_as_its_column(store: Store) -
     assert store.run(query) == [NOW, None, None]
 
 
+def test_a_statement_reads_counts_as_they_are_and_extremes_as_their_columns(store: Store) -> None:
+    statement = Statement(
+        lambda param: ReceiptRow.select(
+            fn.COUNT(ReceiptRow.received_at).alias("receipts"), fn.MIN(ReceiptRow.received_at).alias("first_at")
+        ).where(ReceiptRow.received_at <= param(ReceiptRow.received_at))
+    )
+
+    def query(ledger: Ledger) -> list[dict[str, Any]]:
+        for receipt, at in ((RECEIPT, NOW), (NOTED, LATER)):
+            ledger.inbox.add(receipt, raw="raw", at=at)
+        return ledger._unit.rows(statement(LATER))
+
+    assert store.run(query) == [{"receipts": 2, "first_at": NOW}]
+
+
 def test_a_statement_takes_any_number_of_values_as_one_list(store: Store) -> None:
     query = ReceiptRow.select(ReceiptRow.event_id).order_by(ReceiptRow.event_id)
     statement = Statement(
