@@ -40,16 +40,20 @@ def declare_actors(broker: dramatiq.Broker, channels: Iterable[str], deliver: De
             declare(_ring_handler(channel, deliver, is_urgent=severity is Severity.CRITICAL))
 
 
+def handle_ring(deliver: Deliver, channel: str, notification_ids: Sequence[str], *, is_urgent: bool) -> None:
+    """Handle a ring; log any error once, here: a later sweep rings again."""
+    try:
+        deliver(channel, notification_ids, is_urgent=is_urgent)
+    except Exception as error:  # noqa: BLE001 - the edge of the thread
+        _log.error("engine.ring_failed", channel=channel, error=type(error).__name__, place=place(error))
+
+
 def _ring_handler(channel: str, deliver: Deliver, *, is_urgent: bool) -> Callable[..., None]:
-    def handle_ring(*args: object, **kwargs: object) -> None:
-        """Handle a ring; log any error once, here: a later sweep rings again."""
+    def handle_message(*args: object, **kwargs: object) -> None:
         match args:
             case ([*ids],) if not kwargs and len(ids) <= RING_SIZE and all(isinstance(each, str) for each in ids):
-                try:
-                    deliver(channel, [str(each) for each in ids], is_urgent=is_urgent)
-                except Exception as error:  # noqa: BLE001 - the edge of the actor
-                    _log.error("engine.ring_failed", channel=channel, error=type(error).__name__, place=place(error))
+                handle_ring(deliver, channel, [str(each) for each in ids], is_urgent=is_urgent)
             case _:
                 _log.warning("engine.message_foreign", channel=channel)
 
-    return handle_ring
+    return handle_message

@@ -9,7 +9,6 @@ from dramatiq import Broker, Middleware, Worker
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sqs import FeedbackQueue
-from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
@@ -20,8 +19,9 @@ from notifyflow.engine.folder import Folder
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
-from notifyflow.engine.reporter import Reporter, rings
+from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.ring import rung_for
+from notifyflow.engine.stand_in import StandIn
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.ports import Dependencies
@@ -67,7 +67,9 @@ class Engine:
         queue: FeedbackQueue | None = None,
         roster_loops: Sequence[RosterLoop] = (),
     ) -> None:
-        self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, Recaller(channels, deps.delivery))
+        self._stand_in = StandIn(self._deliver, with_reserve(places))
+        recaller = Recaller(channels, deps.delivery)
+        self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, recaller, self._stand_in)
         self._broker = broker
         self._deps = deps
         self._started_at = deps.clock.now() if is_alone else None
@@ -110,6 +112,7 @@ class Engine:
         self._broker.stop_reading(self._deliverer.give_back)
         self._deliverer.stop(rung_for(item.message for item in self._waiting_rings()))
         self._sweeper.stop()
+        self._stand_in.stop()
         self._broker.stop_reading(self._deliverer.give_back)  # again, since the last sweep may have rung in this process
         if self._poller is not None:
             self._poller.stop()
@@ -126,11 +129,9 @@ class Engine:
         self.reporter.finish()
 
     def _sweep(self) -> bool:
-        """Sweep and ring, and deliver directly if the broker is unavailable; return whether every row could be handled."""
+        """Sweep and ring; return whether every row could be handled."""
         swept = sweep(self._deps, ring_again_after=self._patience())
-        for channel, severity, some in rings(self.reporter.report(swept)):
-            ids = [each.notification_id for each in some]
-            self._deliverer.deliver(channel, ids, is_urgent=severity is Severity.CRITICAL)
+        self.reporter.report(swept)
         if swept.cut_short is not None:
             raise swept.cut_short
         is_clean = not swept.broken
@@ -138,6 +139,9 @@ class Engine:
             self._heartbeat.note_sweep(is_clean=is_clean)
         self._folder.turn()
         return is_clean
+
+    def _deliver(self, channel: str, notification_ids: Sequence[str], *, is_urgent: bool) -> None:
+        self._deliverer.deliver(channel, notification_ids, is_urgent=is_urgent)
 
     def _patience(self) -> timedelta:
         if self._started_at is None:

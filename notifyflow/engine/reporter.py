@@ -43,10 +43,13 @@ class Reporter:
         bell: Rings for due notifications.
         transactions: Where the marks of rings that failed are removed.
         recalling: Recalls what is on its way and not wanted any more; nobody does where None.
+        stand_in: The bell for rings that fail; where None, they are left to the sweepers at once.
     """
 
-    def __init__(self, bell: Bell, transactions: Transactions, recalling: Recalling | None = None) -> None:
-        self._bell = bell
+    def __init__(
+        self, bell: Bell, transactions: Transactions, recalling: Recalling | None = None, stand_in: Bell | None = None
+    ) -> None:
+        self._bells = (bell,) if stand_in is None else (bell, stand_in)
         self._transactions = transactions
         self._recalling = recalling
 
@@ -95,22 +98,24 @@ class Reporter:
 
     def _ring(self, due: tuple[Due, ...]) -> tuple[Due, ...]:
         waiting = list(rings(due))
-        try:
-            while waiting:
-                channel, severity, some = waiting[0]
-                self._bell.ring(channel, severity, [each.notification_id for each in some])
-                del waiting[0]
-        except BrokerUnavailable as error:
-            unrung = tuple(each for _, _, some in waiting for each in some)
-            _log.warning("engine.ring_failed", notifications=len(unrung), error=type(error.__cause__ or error).__name__)
-            self._unring(unrung)
-            return unrung
-        return ()
+        for bell in self._bells:
+            try:
+                while waiting:
+                    channel, severity, some = waiting[0]
+                    bell.ring(channel, severity, [each.notification_id for each in some])
+                    del waiting[0]
+            except BrokerUnavailable as error:
+                count = sum(len(some) for _, _, some in waiting)
+                _log.warning("engine.ring_failed", notifications=count, error=type(error.__cause__ or error).__name__)
+        unrung = tuple(each for _, _, some in waiting for each in some)
+        self._unring(unrung)
+        return unrung
 
     def _unring(self, unrung: tuple[Due, ...]) -> None:
         """Mark notifications as not rung for; if that fails, the sweeper rings again after its usual wait."""
-        with suppress(StorageError):
-            unring(self._transactions, [each.notification_id for each in unrung])
+        if unrung:
+            with suppress(StorageError):
+                unring(self._transactions, [each.notification_id for each in unrung])
 
 
 def _report_circuit(health: ProviderHealth) -> None:

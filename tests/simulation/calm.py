@@ -21,7 +21,6 @@ from notifyflow.core.outlook import Coming, What
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
@@ -106,10 +105,10 @@ class Calm(Scenario):
         self._submit(Incident(key="calm-chain", title="down", severity=severity), first, policy, SHARED, chain)
         return NOTHING
 
-    def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> datetime:
+    def _sweep_once(self, deps: Dependencies, reporter: Reporter) -> datetime:
         """Sweep; a sweeper that missed a commit looks again after a second, as each one does in the product."""
         before = self._commits
-        wake_at: datetime = super()._sweep_once(deps, reporter, deliverer)
+        wake_at: datetime = super()._sweep_once(deps, reporter)
         return wake_at if self._commits == before else min(wake_at, deps.clock.now() + _SECOND)
 
     def _after_commit(self, session: Session) -> None:

@@ -36,6 +36,16 @@ class Message:
     notification_ids: tuple[str, ...]
 
 
+class StandIn:
+    """The port ``Bell`` with rings that threads of the same process handle."""
+
+    def __init__(self, handle: Callable[[Message], object]) -> None:
+        self._handle = handle
+
+    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+        self._handle(Message(channel, severity is Severity.CRITICAL, tuple(notification_ids)))
+
+
 class Broker:
     """The port ``Bell`` and its queue, which loses, doubles and delays messages and is sometimes unavailable."""
 

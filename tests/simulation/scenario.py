@@ -21,7 +21,7 @@ from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.hand_over_teller import LOOK_EVERY, HandOverTeller
-from notifyflow.engine.reporter import Reporter, rings
+from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
 from notifyflow.pipeline import outbox
 from notifyflow.pipeline.acknowledge import acknowledge
@@ -41,7 +41,7 @@ from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit,
 from tests.simulation.hand_overs import HandOvers
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
-from tests.simulation.outside import CHANNELS, Broker, Outside
+from tests.simulation.outside import CHANNELS, Broker, Message, Outside, StandIn
 from tests.simulation.phones import Phones
 from tests.simulation.policies import small_policy
 from tests.simulation.quiet import QuietHours
@@ -370,7 +370,8 @@ class Scenario:
     def _boot(self, process: Process) -> None:
         """Start the threads of one worker process: those that handle rings, and a sweeper."""
         deps = self._deps(process)
-        reporter = Reporter(self._broker, self._database)
+        stand_in = StandIn(lambda ring: process.spawn(lambda: self._handle(deliverer, ring)))
+        reporter = Reporter(self._broker, self._database, stand_in=stand_in)
         deliverer = Deliverer(
             deps,
             self._outside.channels,
@@ -394,14 +395,17 @@ class Scenario:
     def _handle_rings(self, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
             ring = self._broker.receive()
-            self._operators.note_ring(deliverer, ring.notification_ids)
             with suppress(Interrupted):
-                self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
+                self._handle(deliverer, ring)
+
+    def _handle(self, deliverer: Deliverer, ring: Message) -> None:
+        self._operators.note_ring(deliverer, ring.notification_ids)
+        self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
 
     def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
             self.world.point("before a sweep")
-            wake_at = self._safely(lambda: self._sweep_once(deps, reporter, deliverer))
+            wake_at = self._safely(lambda: self._sweep_once(deps, reporter))
             pause_s = 1.0 if wake_at is None else max((wake_at - deps.clock.now()).total_seconds(), 0.05)
             me = self.world.task
             self._sleepers[me] = self.world.now_s + pause_s
@@ -413,13 +417,11 @@ class Scenario:
             self._safely(teller.look)
             self.world.sleep(LOOK_EVERY.total_seconds())
 
-    def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> Any:
+    def _sweep_once(self, deps: Dependencies, reporter: Reporter) -> Any:
         swept = sweep(deps)
         if swept.broken:
             raise Violation("a sweep broke") from swept.broken[0]
-        for channel, severity, some in rings(reporter.report(swept)):
-            ids = [each.notification_id for each in some]
-            deliverer.deliver(channel, ids, is_urgent=severity is Severity.CRITICAL)
+        reporter.report(swept)
         if swept.cut_short is not None:
             raise swept.cut_short
         rung = self._database.look(_RUNG)[0][0]

@@ -183,6 +183,33 @@ def test_notify_succeeds_while_the_broker_accepts_nothing_and_the_sweeper_delive
     assert len(provider.messages) == 3
 
 
+def test_a_provider_that_hangs_holds_up_nobody_else_while_the_broker_accepts_nothing(trouble: Trouble, sqlite_url: str) -> None:
+    shared, start, _ = trouble
+    over = threading.Event()
+
+    def hang(_: OutboundMessage) -> None:
+        over.wait(DEADLINE_S)
+
+    hanging, other = ScriptedProvider([hang] * 20), ScriptedProvider()
+    other.name = "other"
+    known = channels(hanging) | {"push": ScriptedChannel(other, name="push")}
+    settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
+    with NotifyFlow(settings, channels=known) as flow, working(flow):
+        start()
+        flow.notify(Incident(key="hung", title="t"), [Recipient(id=f"p{n}", email=f"p{n}@example.com") for n in range(20)])
+        wait_until(lambda: len(hanging.messages) > 0, within_s=DEADLINE_S)
+        for severity in Severity:
+            flow.notify(
+                Incident(key=severity.value, title="t", severity=severity),
+                [Recipient(id="bob", addresses={"push": "bob@example.com"})],
+            )
+            assert flow.wait(severity.value, timeout_s=DEADLINE_S)
+        assert not flow.wait("hung", timeout_s=0)
+        over.set()
+        assert flow.wait("hung", timeout_s=DEADLINE_S)
+    assert len(hanging.messages) == 20
+
+
 def test_what_the_broker_forgets_is_rung_for_again(settings: Settings, shared: SharedBroker, provider: ScriptedProvider) -> None:
     clock = LaterClock()
     with NotifyFlow(settings, channels=channels(provider), clock=clock) as flow:
