@@ -284,6 +284,12 @@ def _store_policy(server: Postgres, name: str) -> str:
     return stored.digest
 
 
+def _end_autovacuum(server: Postgres, name: str) -> None:
+    """Let PostgreSQL do nothing by itself, since what it writes changes the snapshot that says that nothing was written."""
+    server.execute(sql.SQL("ALTER SYSTEM SET autovacuum = off"), name)
+    server.execute(sql.SQL("SELECT pg_reload_conf()"), name)
+
+
 def _timed(ask: Callable[[], requests.Response], status: int) -> float:
     began = time.perf_counter()
     response = ask()
@@ -344,6 +350,7 @@ def main() -> int:
         with closing(Store(url)) as store:
             store.upgrade()
         fill(server, name, notifications=NOTIFICATIONS, policy=_store_policy(server, name))
+        _end_autovacuum(server, name)
         variables = _variables(url, queue.url, _write_directory(Path(folder) / "directory.toml"))
         with NotifyFlow(Settings.from_variables(variables)) as flow:
             flow.users().add("admin", Role.ADMIN, password=PASSWORD)
