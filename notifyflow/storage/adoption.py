@@ -44,8 +44,7 @@ class Adopted(Reader):
 
     def is_quarantined(self, incident_id: str) -> bool:
         """Return whether an incident is quarantined."""
-        query = QuarantineRow.select(QuarantineRow.incident_id).where(QuarantineRow.incident_id == incident_id)
-        return self._source.first(query) is not None
+        return bool(self.quarantined_among([incident_id]))
 
     def quarantined_count(self) -> int:
         """Count the incidents that are quarantined."""

@@ -17,7 +17,7 @@ from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage import policies
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PolicyRow, StepRow
-from notifyflow.storage.statements import Run, Statement
+from notifyflow.storage.statements import Places, Run, Statement
 
 F = TypeVar("F")
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts, StepFacts)
@@ -106,9 +106,7 @@ class Rows:
         """Read the latest content of incidents."""
         return {row.pop("id"): Incident(**row) for row in self.rows(_CONTENTS(sorted(incident_ids)))}
 
-    def named(
-        self, name: str, namespace: str | None, locked: Callable[[Select], Select] = lambda query: query
-    ) -> IncidentFacts | None:
+    def named(self, name: str, namespace: str | None, locked: Callable[[Run], Run] = lambda query: query) -> IncidentFacts | None:
         """Return the unresolved incident that a key or id names, else the newest resolved one; None if there is none.
 
         Args:
@@ -119,15 +117,14 @@ class Rows:
         Raises:
             AmbiguousKey: When the name means several unresolved incidents.
         """
-        where = () if namespace is None else (IncidentRow.namespace == namespace,)
-        of_key = select(IncidentFacts, IncidentRow.key == name, *where)
-        by_key = self.read(IncidentFacts, locked(of_key.where(IS_UNRESOLVED).order_by(IncidentRow.id)))
-        by_id = self.read(IncidentFacts, locked(select(IncidentFacts, IncidentRow.id == name, *where)))
+        unresolved, of_id, newest = _NAMED[namespace is None]
+        values = (name,) if namespace is None else (name, namespace)
+        by_key = self.read(IncidentFacts, locked(unresolved(*values)))
+        by_id = self.read(IncidentFacts, locked(of_id(*values)))
         meant = {each.id: each for each in (*by_key, *by_id) if each.state is not IncidentState.RESOLVED}
         if len(meant) > 1:
             raise AmbiguousKey(name, tuple((each.namespace, each.id) for _, each in sorted(meant.items())))
-        newest = of_key.order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
-        return first([*meant.values()]) or first(by_id) or first(self.read(IncidentFacts, locked(newest)))
+        return first([*meant.values()]) or first(by_id) or first(self.read(IncidentFacts, locked(newest(*values))))
 
 
 class Reader:
@@ -164,6 +161,22 @@ def _by_id(facts: type) -> Statement:
     return Statement(lambda param: select(facts, param.among(row.id)).order_by(row.id))
 
 
+def _named(*, is_everywhere: bool) -> tuple[Statement, Statement, Statement]:
+    """Build what finds the unresolved incidents of a key, the incident of an id, and the newest incident of a key."""
+
+    def where(param: Places, column: Any) -> Select:
+        query = select(IncidentFacts, column == param(column))
+        return query if is_everywhere else query.where(IncidentRow.namespace == param(IncidentRow.namespace))
+
+    newest = (IncidentRow.opened_at.desc(), IncidentRow.id.desc())
+    return (
+        Statement(lambda param: where(param, IncidentRow.key).where(IS_UNRESOLVED).order_by(IncidentRow.id)),
+        Statement(lambda param: where(param, IncidentRow.id)),
+        Statement(lambda param: where(param, IncidentRow.key).order_by(*newest).limit(1)),
+    )
+
+
+_NAMED = {is_everywhere: _named(is_everywhere=is_everywhere) for is_everywhere in (False, True)}
 BY_ID: Mapping[Any, Statement] = {facts: _by_id(facts) for facts in MACHINE_NAMES}
 
 
