@@ -15,6 +15,9 @@ settings.register_profile("local", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("ci", parent=settings.get_profile("local"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # what tests start is not measured, which would double the time that it takes to start
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

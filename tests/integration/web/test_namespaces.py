@@ -131,12 +131,14 @@ BY_KEY: Mapping[str, Verb] = {
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_an_ingest_key_changes_incidents_of_its_namespace_only(system: System, caller: str):
+    before = system.state()
     for name, verb in BY_KEY.items():
-        before = system.state()
         response = system.send(_ingest(system, caller), verb)
         assert response.status_code in (200, 201, 202), (name, response.text)
         assert (response.status_code == 201) is (verb.path == "/v1/incidents" and caller not in STORED)
-        assert changed(before, system.state()) == {(KEYS[verb.integration], caller)}, name
+        after = system.state()
+        assert changed(before, after) == {(KEYS[verb.integration], caller)}, name
+        before = after
 
 
 def test_a_key_whose_namespace_has_no_such_incident_ends_nothing(system: System):
@@ -164,13 +166,15 @@ BY_ID: Mapping[str, tuple[Scope, str, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
 def test_an_id_is_found_only_with_a_key_that_reaches_its_namespace(system: System, caller: str):
+    before = system.state()
     for namespace in STORED:
-        reaches = caller in (namespace, ALL)
+        reaches, incident_id = caller in (namespace, ALL), system.ids["db-1", namespace]
         for scope, method, path, values in BY_ID.values():
-            before, incident_id = system.state(), system.ids["db-1", namespace]
             response = system.request(scope, caller, method, f"/v1/incidents/{incident_id}{path}", **values)
             assert response.status_code == (200 if reaches else 404), response.text
-            assert changed(before, system.state()) == ({("db-1", namespace)} if reaches and method == "POST" else set())
+            after = system.state()
+            assert changed(before, after) == ({("db-1", namespace)} if reaches and method == "POST" else set())
+            before = after
             if not reaches:  # the response is that to an unknown id
                 assert system.request(scope, caller, method, f"/v1/incidents/nowhere{path}", **values).json() == response.json()
 
@@ -249,11 +253,13 @@ def test_the_library_changes_nothing_if_several_namespaces_have_the_key(system: 
 
 
 def test_the_library_reaches_the_incident_of_a_named_namespace(system: System):
+    before = system.state()
     for namespace in STORED:
         for name, act in LIBRARY.items():
-            before = system.state()
             act(system.flow, namespace=namespace)
-            assert changed(before, system.state()) == (set() if name in ("status", "wait") else {("db-1", namespace)})
+            after = system.state()
+            assert changed(before, after) == (set() if name in ("status", "wait") else {("db-1", namespace)})
+            before = after
 
 
 def test_the_library_reaches_an_incident_by_its_id(system: System):
