@@ -23,6 +23,7 @@ _STYLES = {
     "ACTIVE": _WAITING,
     "CANCELLED": _QUIET,
 }
+_DECIDED = {"REACHED": "counts as reached", "EXHAUSTED": "all ways have failed"}
 _SILENT = frozenset({"claimed", "queued", "started"})
 
 
@@ -61,7 +62,7 @@ def _where(row: NotificationFacts | None) -> Text:
 
 
 def _what(move: Transition, escalation: EscalationStatus) -> Text:
-    text = move.event.replace("_", " ")
+    text = _DECIDED.get(move.target, move.event.replace("_", " "))
     if move.event == "tier_opened" and move.detail.get("tier", "").isdigit():
         text = f"tier opened: {escalation.facts.policy.tiers[int(move.detail['tier']) - 1].name}"
     reason, code = move.detail.get("reason", ""), move.detail.get("code", "")
