@@ -125,6 +125,7 @@ class OracleChain:
         found = [each for name in step.to for each in self.duty(name, now)]
         step.people = tuple(each for each in dict.fromkeys(found) if each not in self.paged)
         step.was_started = bool(step.people)
+        self.spent.difference_update(step.people)  # since an earlier pass
         step.state = "STARTED" if step.people else "PASSED"
         self.since = now
         if not step.to:
