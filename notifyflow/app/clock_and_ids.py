@@ -16,6 +16,8 @@ _log = get_logger("notifyflow.app")
 
 _MEASURE_EVERY_S = 60.0
 _MEASURE_AGAIN_AFTER_S = 1.0
+_SAMPLES = 2
+"""How often the offset is measured at a time: the first may include a connection that is opened, and is inexact then."""
 _LARGE_OFFSET = timedelta(seconds=2)
 
 
@@ -30,7 +32,11 @@ def new_secret() -> str:
 
 
 class DatabaseClock:
-    """The database's time, which all leases use: the system's, with an offset that is measured once a minute."""
+    """The database's time, which all leases use: the system's, with an offset that is measured once a minute.
+
+    It is zero where the measurement does not show that the clocks differ. Otherwise the clocks of two processes on one machine
+    would differ by the error, and a page that one of them has queued might not be due yet for the other one that hears of it.
+    """
 
     def __init__(self, store: Store, *, system_now: Callable[[], datetime] = system_now) -> None:
         self._store = store
@@ -57,17 +63,21 @@ class DatabaseClock:
         self._lock = threading.Lock()
 
     def _measure(self) -> None:
-        before = self._system_now()
         try:
-            database_now = self._store.now()
+            before, database_now, after = min((self._sample() for _ in range(_SAMPLES)), key=lambda sample: sample[2] - sample[0])
         except StorageUnavailable:
             self._measure_at = time.monotonic() + _MEASURE_AGAIN_AFTER_S
             return
         self._measure_at = time.monotonic() + _MEASURE_EVERY_S
-        self._offset = database_now - (before + (self._system_now() - before) / 2)
+        self._offset = timedelta() if before <= database_now <= after else database_now - (before + (after - before) / 2)
         self._is_measured = True
         if abs(self._offset) > _LARGE_OFFSET:
             _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
+
+    def _sample(self) -> tuple[datetime, datetime, datetime]:
+        """Return the database's time, between the system's before and after it was asked for."""
+        before = self._system_now()
+        return before, self._store.now(), self._system_now()
 
 
 class RandomIds:

@@ -22,6 +22,7 @@ from notifyflow.errors import InvalidPause, InvalidSettings, StorageUnavailable
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
+from tests.facts import NOW
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.log_lines import capture_logs
 
@@ -262,6 +263,34 @@ def test_the_clock_keeps_to_the_databases_time_and_warns_of_a_large_offset() -> 
         now = DatabaseClock(store).now()
     assert timedelta(minutes=59) < now - datetime.now(UTC) < timedelta(minutes=61)
     assert [line["event"] for line in lines] == ["app.clock_offset_large"]
+    store.close()
+
+
+@pytest.mark.parametrize("at", [timedelta(), timedelta(seconds=3)], ids=["at the beginning", "at the end"])
+def test_clocks_that_do_not_provably_differ_are_taken_for_equal(at: timedelta) -> None:
+    """A database that responds late, as while a connection is opened, may have read its clock at any time meanwhile."""
+    ours = NOW
+
+    def database_now() -> datetime:
+        nonlocal ours
+        ours += timedelta(seconds=3)
+        return ours - timedelta(seconds=3) + at
+
+    store = OtherStore(database_now)
+    assert DatabaseClock(store, system_now=lambda: ours).now() == ours
+    store.close()
+
+
+def test_the_offset_is_that_of_the_fastest_response() -> None:
+    ours, spans = NOW, [timedelta(seconds=3), timedelta(seconds=1)]
+
+    def database_now() -> datetime:
+        nonlocal ours
+        ours += spans.pop(0)
+        return ours + timedelta(seconds=10)
+
+    store = OtherStore(database_now)
+    assert DatabaseClock(store, system_now=lambda: ours).now() == ours + timedelta(seconds=10.5)
     store.close()
 
 
