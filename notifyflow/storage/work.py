@@ -41,6 +41,8 @@ _IS_ESCALATION_FREE = is_free(EscalationRow)
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
+_APART = timedelta(seconds=1)
+"""How far the clock of whoever rings may be ahead: a ring that is heard before its notification is due here would be lost."""
 
 
 class Work(Part):
@@ -55,7 +57,8 @@ class Work(Part):
 
         Args:
             channel: The channel's name.
-            requested_ids: Notifications to prefer; more urgent ones still go first, and those not due are left out.
+            requested_ids: Notifications to prefer; more urgent ones still go first, and those not due are left out, except those
+                that were due by the clock of the process that rang, which may be a little ahead of ours.
             now: Notifications due by then are claimed.
             limit: How many at most.
 
@@ -68,6 +71,9 @@ class Work(Part):
         for is_urgent in (True, False) if not rows else ():
             if len(rows) < limit:
                 rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
+        if len(rows) < limit and (missing := sorted(set(requested_ids).difference(row["id"] for row in rows))):
+            due_elsewhere = _DUE_ELSEWHERE(missing, channel, now + _APART, limit - len(rows))
+            rows += self._unit.rows(self._unit.locked(due_elsewhere, skips_locked=True))
         return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
 
     def claim_with(
@@ -278,8 +284,16 @@ def _waited(param: Places) -> Select:
     )
 
 
+def _due_elsewhere(param: Places) -> Select:
+    """Search for notifications of a channel that were due by the clock of whoever rang for them."""
+    is_rung = param.among(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
+    was_due = (NotificationRow.due_at <= NotificationRow.rung_at) & (NotificationRow.due_at <= param(NotificationRow.due_at))
+    return select(NotificationFacts, QUEUED, is_rung, was_due, _IS_FREE).limit(param(IntegerField()))
+
+
 _ALL_DUE = Statement(_all_due)
 _WAITED = Statement(_waited)
+_DUE_ELSEWHERE = Statement(_due_elsewhere)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(
     lambda param: (

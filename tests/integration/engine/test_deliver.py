@@ -132,6 +132,24 @@ def test_what_was_rung_for_is_sent_and_recorded(scene: Scene) -> None:
     assert scene.attempt().took_s is not None
 
 
+def test_what_was_due_for_whoever_rang_is_sent_though_our_clock_is_behind(scene: Scene) -> None:
+    ids = scene.notify("ada")
+    scene.clock.at -= timedelta(milliseconds=5)
+    scene.deliverer.deliver("email", ids)
+    assert scene.states() == [NotificationState.SENT]
+
+
+def test_a_late_ring_sends_nothing_that_is_put_off(scene: Scene) -> None:
+    scene.provider.script.append(TemporaryProviderError("busy"))
+    ids = scene.notify("ada")
+    scene.deliverer.deliver("email", ids)
+    (row,) = scene.rows()
+    assert row.due_at is not None
+    scene.clock.at = row.due_at - timedelta(milliseconds=5)
+    scene.deliverer.deliver("email", ids)
+    assert len(scene.provider.messages) == 1
+
+
 def test_one_call_carries_what_waited_in_quiet_hours_and_its_outcome_is_recorded_for_all(scene: Scene) -> None:
     keys = ("db-1", "db-2", "db-3")
     ada = replace(a_recipient("ada", "email"), quiet="22:00-07:00")
