@@ -206,7 +206,7 @@ SCENES = (
     ),
     Scene(
         "ben",
-        "is not reached on either primary channel, because their providers fail, and gets a text.",
+        "gets a text, since the providers of both primary channels fail.",
         "sms",
         (
             Claim("the mail server answered 451 three times", lambda w: _reactions(w, "ben", "email") == ["451"] * 3),

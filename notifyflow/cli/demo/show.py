@@ -21,7 +21,7 @@ from notifyflow.core.views import IncidentStatus
 
 _INTRODUCTION = (
     "One incident, five people, and providers that fail. Everything except the providers is real: rows in SQLite, worker "
-    "threads, HTTP, SMTP, signed callbacks. The policy is `default`, with delays of seconds instead of minutes.\n"
+    "threads, HTTP, SMTP, signed callbacks. The policy is the default one, with delays of seconds instead of minutes.\n"
 )
 
 

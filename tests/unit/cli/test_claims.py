@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifyflow.cli.demo.claims import SCENES, WHOLE, Claim, Witness
+from notifyflow.cli.demo.claims import SCENES, WHOLE, Claim, Scene, Witness
 from notifyflow.cli.demo.show import is_true
 from tests.statuses import OPEN
 
@@ -18,3 +18,8 @@ def test_a_claim_is_false_of_another_incident(claim: Claim):
 @pytest.mark.parametrize("claim", [WHOLE[0], WHOLE[2]], ids=lambda claim: claim.sentence)
 def test_a_claim_about_the_whole_demo_is_false_without_a_log(claim: Claim):
     assert not is_true(claim, ELSEWHERE)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.who)
+def test_the_headline_of_a_scene_fits_a_terminal(scene: Scene):
+    assert len(f"{scene.who} {scene.summary} ─") <= 80
