@@ -474,13 +474,13 @@ MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=21),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=14),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=42),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=3),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
-        known=39,
+        known=14,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
     Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=92),
@@ -529,7 +529,9 @@ MUTANTS = (
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=45),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_lead", _keep_the_lead), known=3),
-    Mutant("outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=3),
+    Mutant(
+        "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=19
+    ),
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
@@ -556,13 +558,13 @@ MUTANTS = (
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
-        known=82,
+        known=3,
     ),
-    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=36),
+    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=70),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
-        known=27,
+        known=72,
     ),
     Mutant(
         "a failure that waits for a round of notices",
@@ -577,7 +579,7 @@ MUTANTS = (
     Mutant(
         "a round of notices that replaces one of failures",
         swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
-        known=3,
+        known=70,
     ),
     Mutant(
         "notices alone that ring the phone",
@@ -596,7 +598,7 @@ MUTANTS = (
     ),
     Mutant("a hand-over that each worker tells", swap=lambda: swapped(HandOvers, "add", _tell_again), known=129),
     Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=129),
-    Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=3),
+    Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
     Mutant(
