@@ -1,6 +1,7 @@
 """Rings through Redis."""
 
 import time
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -31,6 +32,18 @@ end
 """.encode()
 """Wakes the consumers of a queue in every process; precedes dramatiq's script, which then changes the queue (ARGV: command, time,
 queue). Where Redis refuses it, consumers find the messages at their next fetch."""
+_ACKNOWLEDGE_ALL = b"""
+if command == "ack" then
+    for i=2,#ARGS do
+        if redis.call("srem", queue_acks, ARGS[i]) > 0 then
+            redis.call("hdel", queue_messages, ARGS[i])
+        end
+    end
+end
+"""
+"""Follows dramatiq's script, which acknowledges one message, and does the same with all others that are named."""
+_REFILL_AT = 3 / 4
+"""The share of its messages at which a full consumer fetches again: several at once, and before its threads are idle."""
 
 
 class RedisDoorbell(RedisBroker):
@@ -38,9 +51,10 @@ class RedisDoorbell(RedisBroker):
 
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(client=connect(url), namespace=NAMESPACE, middleware=list(middleware))  # type: ignore[no-untyped-call]
-        self.scripts["dispatch"] = self.client.register_script(_ANNOUNCE + _scripts["dispatch"])
+        self.scripts["dispatch"] = self.client.register_script(_ANNOUNCE + _scripts["dispatch"] + _ACKNOWLEDGE_ALL)
         self.give_back: GiveBack | None = None
         self.listener = Listener(connect(url))
+        self.handled: defaultdict[str, deque[str]] = defaultdict(deque)
 
     @property
     def consumer_class(self) -> type[Consumer]:
@@ -87,6 +101,9 @@ class _PatientConsumer(_RedisConsumer):
     Otherwise one undecodable message strands those prefetched behind it (dramatiq#375), and a time-out, which is no
     ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, no error keeps the process from
     ending: its rings have been given back.
+
+    Handled messages are acknowledged together, with the next fetch: no thread that sends waits for Redis. One that stays there
+    when the process is killed is handled again, and its notifications are not due any more.
     """
 
     broker: RedisDoorbell
@@ -104,28 +121,28 @@ class _PatientConsumer(_RedisConsumer):
             self._may_have_more.clear()  # before the fetch, so that a ring during it is not missed
         message = self._read() if self.broker.give_back is None else None
         if self.broker.give_back is None:
-            if message is not None:
-                self._may_have_more.set()
             return message
         self._put_back(filter(None, (message, *self._drain_cached())))
         time.sleep(_PAUSE_S)  # dramatiq asks again at once
         return None
 
     def ack(self, message: MessageProxy) -> None:
-        """Remove a handled message from Redis; dramatiq repeats that until it succeeds, unless the process ends."""
-        try:
-            super().ack(message)  # type: ignore[no-untyped-call]
-        except (redis.RedisError, ConnectionClosed) as error:
-            if self.broker.give_back is None:
-                raise ConnectionClosed(error) from None
-        if self._is_full and self.outstanding_message_count <= self.prefetch // 2:
-            self._may_have_more.set()
+        """Note a handled message, to be removed from Redis."""
+        self.queued_message_ids.discard(message.message_id)
+        if isinstance(stored_as := message.options.get("redis_message_id"), str):
+            self.broker.handled[self.queue_name].append(stored_as)
+        self._note_room()
 
     nack = ack
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Put messages back that dramatiq had in memory when its threads ended."""
         self._put_back(messages)
+
+    def close(self) -> None:
+        """Remove what was handled from Redis, if that is possible."""
+        with suppress(redis.RedisError):
+            self._acknowledge()
 
     def _pause_s(self) -> float:
         """Return how long to wait for a ring; while nobody listens, the queue is polled at growing intervals."""
@@ -134,22 +151,51 @@ class _PatientConsumer(_RedisConsumer):
         return float(compute_backoff(self.misses, max_backoff=self._longest_pause_ms)[1]) / 1000
 
     def _read(self) -> MessageProxy | None:
-        self._is_full = self.outstanding_message_count >= self.prefetch
         try:
+            if not (self.message_cache or self._fetch()):
+                return None
             message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call]
         except (DecodeError, TypeError):  # the latter for a message with a bad id
             _log.warning("engine.message_unreadable", queue=self.queue_name)
+            self._note_room()
             return None
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None
         if message is not None and not is_ring(message._message, self.queue_name, options=_OPTIONS):
             _log.warning("engine.message_foreign", queue=self.queue_name)
-            with suppress(
-                KeyError, TypeError
-            ):  # one that does not say under which id it is kept stays there, and is not read again
+            with suppress(AttributeError):  # its options are no mapping; it stays there, and is not read again
                 self.ack(message)
             return None
         return message
+
+    def _fetch(self) -> bool:
+        """Acknowledge what was handled and fetch as many messages as there is room for; return whether there are any."""
+        self._acknowledge()
+        room = self.prefetch - self.outstanding_message_count
+        if room > 0:
+            self._is_full = True  # already now, so that what is handled during the fetch makes room
+            self.message_cache = self.broker.do_fetch(self.queue_name, room)
+            self._is_full = len(self.message_cache) >= room
+        self.misses = 0 if self.message_cache else self.misses + 1
+        return bool(self.message_cache)
+
+    def _acknowledge(self) -> None:
+        """Remove all handled messages from Redis in one round trip."""
+        handled, ids = self.broker.handled[self.queue_name], []
+        with suppress(IndexError):
+            while True:
+                ids.append(handled.popleft())
+        try:
+            if ids:
+                self.broker.do_ack(self.queue_name, *ids)
+        except BaseException:
+            handled.extend(ids)
+            raise
+
+    def _note_room(self) -> None:
+        """Fetch again if that was in vain before, and there is room for several messages."""
+        if self._is_full and self.outstanding_message_count <= _REFILL_AT * self.prefetch:
+            self._may_have_more.set()
 
     def _drain_cached(self) -> Iterable[MessageProxy]:
         """Empty the cache: return the messages fetched together with the last one that was read."""

@@ -27,7 +27,7 @@ def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset(
     """Return whether a message from a queue is a ring of ours, with exactly the options that its broker adds.
 
     dramatiq trusts messages: one that names another queue ends the thread that handles it, one with an ``eta`` is held in memory,
-    and one whose options are no mapping stops the consumer again and again.
+    and one whose options are no mapping, or no text, stops the consumer again and again.
     """
     return (
         message.queue_name == message.actor_name == queue
@@ -35,6 +35,7 @@ def is_ring(message: Message[Any], queue: str, *, options: Set[str] = frozenset(
         and isinstance(message.message_id, str)
         and isinstance(message.options, dict)
         and message.options.keys() == options
+        and all(isinstance(each, str) for each in message.options.values())
     )
 
 

@@ -135,6 +135,7 @@ def poisons(queue: str) -> list[bytes]:
         message(actor_name="unknown"),
         message(options={"eta": 10**15}),
         message(options=None),
+        message(options={"redis_message_id": ["not", "text"]}),
         message(kwargs=None),
         message(message_id=["not", "hashable"]),
         message(args=([None],)),

@@ -7,12 +7,13 @@ from itertools import islice, takewhile
 
 import pytest
 from dramatiq import MessageProxy
+from dramatiq.errors import ConnectionClosed
 
 from notifyflow.core.model import Severity
 from notifyflow.engine.broker import BrokerBell
 from notifyflow.engine.listener import TOPIC, Listener
 from notifyflow.engine.redis import RedisDoorbell, connect
-from notifyflow.engine.ring import rung_for
+from notifyflow.engine.ring import NAMESPACE, rung_for
 from tests.log_lines import capture_logs
 from tests.servers.redis import Redis, redis_server
 from tests.waiting import wait_until
@@ -177,7 +178,7 @@ def test_without_the_permission_to_publish_or_subscribe_rings_are_polled_for(red
     broker.close()
 
 
-def test_a_consumer_that_is_full_fetches_again_when_half_is_handled(redis: Redis, broker: RedisDoorbell) -> None:
+def test_a_consumer_that_is_full_fetches_again_when_some_are_handled(redis: Redis, broker: RedisDoorbell) -> None:
     for _ in range(6):
         ring(redis)
     consumer = broker.consume("email", prefetch=4, timeout=100)
@@ -191,6 +192,55 @@ def test_a_consumer_that_is_full_fetches_again_when_half_is_handled(redis: Redis
         consumer.ack(message)
     reading.join(DEADLINE_S)
     assert len(more) == 2
+
+
+def kept(redis: Redis) -> object:
+    return redis.execute("HLEN", f"{NAMESPACE}:email.msgs")
+
+
+def test_handled_messages_are_removed_together_with_the_next_fetch(redis: Redis, broker: RedisDoorbell) -> None:
+    for _ in range(4):
+        ring(redis)
+    consumer = broker.consume("email", prefetch=4, timeout=100)
+    messages = [next(consumer) for _ in range(4)]
+    with connect(redis.url).monitor() as monitor:
+        for message in messages[:3]:
+            assert message is not None
+            consumer.ack(message)
+        redis.execute("ECHO", "handled")
+        assert next(consumer) is None
+        redis.execute("ECHO", "end")
+        seen = list(takewhile(lambda each: each["command"] != "ECHO end", monitor.listen()))
+    sent = [each["command"].split()[0] for each in seen if each["client_type"] != "lua"]
+    assert [command for command in sent if command not in CONNECTING | {"PUBLISH"}] == ["ECHO", "EVALSHA", "EVALSHA"]
+    assert kept(redis) == 1
+    assert messages[3] is not None
+    consumer.ack(messages[3])
+    consumer.close()
+    assert kept(redis) == 0
+    assert redis.execute("KEYS", f"{NAMESPACE}:__acks__*") == []
+
+
+def test_what_redis_refuses_to_remove_is_removed_later(redis: Redis) -> None:
+    redis.execute("FLUSHALL")
+    redis.execute("ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all")
+    broker = RedisDoorbell(redis.url.replace("//", "//worker:secret@"))
+    for _ in range(2):
+        ring(redis)
+    consumer = broker.consume("email", prefetch=4, timeout=100)
+    messages = [next(consumer) for _ in range(2)]
+    redis.execute("ACL", "SETUSER", "worker", "-evalsha")
+    for message in messages:
+        assert message is not None
+        consumer.ack(message)  # who sends does not notice
+    with pytest.raises(ConnectionClosed):
+        next(consumer)
+    consumer.close()  # which dramatiq does, to begin anew
+    assert kept(redis) == 2
+    redis.execute("ACL", "SETUSER", "worker", "+evalsha")
+    assert next(broker.consume("email", prefetch=4, timeout=100)) is None
+    assert kept(redis) == 0
+    broker.close()
 
 
 def test_a_server_that_accepts_and_says_nothing_does_not_count_as_listening() -> None:
