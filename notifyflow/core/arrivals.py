@@ -1,10 +1,11 @@
 """What came in about an incident through an integration, and what each request did; pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from notifyflow.core.copies import replace
 from notifyflow.core.model import Via
 
 

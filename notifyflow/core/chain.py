@@ -5,11 +5,12 @@ name of the directory means is looked up by the caller, at the moment in which a
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from notifyflow.core import tier_rules
+from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import Interval, moved
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts

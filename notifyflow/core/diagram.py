@@ -1,11 +1,12 @@
 """Writes the machines as diagrams (Mermaid, Graphviz) and as reST tables, from the tables that run; pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
 
+from notifyflow.core.copies import replace
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.model import EscalationState
 from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier

@@ -1,9 +1,10 @@
 """Who is on duty in a schedule, and who is next; pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.hours import LATEST
 from notifyflow.core.roster import Roster

@@ -5,11 +5,12 @@ transition log, and the effects that the caller writes in the same transaction.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
 from notifyflow.core import rounds, tier_rules
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move

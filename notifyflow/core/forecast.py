@@ -5,12 +5,13 @@ The ranges hold while nothing defers a page: no limit, Retry-After, open circuit
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle, rounds
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import IN_PROGRESS, Contact, Ended, NotificationState, Receipt, Result, Severity

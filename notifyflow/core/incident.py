@@ -3,10 +3,11 @@
 ``repeated_key`` has the other rules for a repeated key.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import Incident, IncidentState, Severity

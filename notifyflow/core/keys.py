@@ -6,11 +6,12 @@ Only the SHA-256 of a key's secret is stored. A slow hash is not needed: the sec
 import hashlib
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from notifyflow.core import namespaces
+from notifyflow.core.copies import replace
 from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
 
 _PREFIX = "nf"

@@ -4,11 +4,12 @@ The row's state is a function of its attempts and their results (``state_of``). 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Literal
 
+from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.machines import MACHINES, Move

@@ -67,6 +67,10 @@ class Table:
     initial_states: tuple[str, ...]
     ends: tuple[str, ...]
     events: tuple[Event, ...]
+    _by_name: Mapping[str, Event] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {event.name: event for event in self.events})
 
     def event(self, name: str) -> Event:
         """Return an event by its name.
@@ -74,7 +78,7 @@ class Table:
         Raises:
             KeyError: When the table has no such event.
         """
-        return {event.name: event for event in self.events}[name]
+        return self._by_name[name]
 
     def cell(self, state: str, event: str) -> Cell:
         """Return the effect of an event in a state."""

@@ -4,7 +4,7 @@ Its timers are passed by ``escalation.decide`` itself, so the outlook contains w
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
@@ -12,6 +12,7 @@ from typing import assert_never
 from notifyflow.core import escalation as escalations
 from notifyflow.core import lifecycle, tier_rules
 from notifyflow.core.chain_outlook import NextStep
+from notifyflow.core.copies import replace
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.frozen import FrozenDict

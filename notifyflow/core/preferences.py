@@ -1,8 +1,8 @@
 """What a recipient prefers: which channels page them, and in which order, by severity; pure."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 
+from notifyflow.core.copies import replace
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import Policy, Tier
 

@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from notifyflow.core.copies import replace
 from notifyflow.core.model import Condition, DeferralReason
 
 DEFAULT_LIMIT = 100

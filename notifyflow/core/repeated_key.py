@@ -5,8 +5,9 @@ severity is higher.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident, IncidentState
 

@@ -1,10 +1,11 @@
 """The roster: who there is, and who is on duty by the directory, its calendars and the overrides; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core import schedules
+from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import NOBODY, Directory
 from notifyflow.core.intake.schedules import MARK

@@ -7,12 +7,13 @@ schedule is written or who may change it.
 from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import local_time
+from notifyflow.core.copies import replace
 from notifyflow.core.hours import EARLIEST, LATEST, Hours, last, stretch
 
 CALENDAR_AHEAD = timedelta(days=60)

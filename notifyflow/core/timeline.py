@@ -5,11 +5,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from notifyflow.core.chain_outlook import Because, because
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
 from notifyflow.core.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.policy import Failed

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from notifyflow.core import gathered, lifecycle, quiet, tier_rules
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage

@@ -4,11 +4,11 @@ The status updates belong to an incident of our own namespace, which is resolved
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import hand_overs, namespaces
 from notifyflow.core import incident as incidents
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.intake.validation import admit_recipients

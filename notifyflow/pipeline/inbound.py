@@ -1,11 +1,12 @@
 """Handles the requests of an integration in batches: many in one transaction, each as if it had come alone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyflow.core.arrivals import Arrival, Did, Why
 from notifyflow.core.chain import Chain
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted

@@ -1,11 +1,12 @@
 """Stores an incident with its escalations and their first pages, or counts a repeated key."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import lifecycle, namespaces, repeated_key
 from notifyflow.core.arrivals import Did
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation

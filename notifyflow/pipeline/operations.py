@@ -1,12 +1,12 @@
 """Pages operations: failures and notices are added to one open incident, which ``core.operations`` lets page at intervals."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import namespaces
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Contact, Incident, IncidentState, Severity

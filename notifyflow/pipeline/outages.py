@@ -1,9 +1,9 @@
 """Notes sweeps, and makes up for outages, the periods without: deadlines that ran meanwhile move."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from notifyflow.core import quiet, tier_rules
+from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, Severity

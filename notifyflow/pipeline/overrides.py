@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
+from notifyflow.core.copies import replace
 from notifyflow.core.overrides import Swap, Wish, plan
 from notifyflow.core.references import ById
 from notifyflow.core.schedules import Override

@@ -1,9 +1,9 @@
 """Pages one recipient again: starts a new round, also after an acknowledgement."""
 
-from dataclasses import replace
 from functools import partial
 
 from notifyflow.core import incident as incidents
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Via
 from notifyflow.core.references import IncidentRef

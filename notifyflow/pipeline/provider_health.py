@@ -1,10 +1,10 @@
 """Grants the slots of providers inside the claim's transaction; none is reserved ahead."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from notifyflow.core import lifecycle, pauses, provider_health, tier_rules
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
 from notifyflow.core.pauses import Pause

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from notifyflow.core import lifecycle, namespaces
+from notifyflow.core.copies import replace
 from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case

@@ -1,9 +1,10 @@
 """Records the outcomes of attempts and decides on them, a set at a time, for the holders of their leases."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from notifyflow.core import lifecycle, namespaces
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError

@@ -1,10 +1,10 @@
 """Handles replies: text messages and pressed buttons."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from notifyflow.core import links
+from notifyflow.core.copies import replace
 from notifyflow.core.model import Ended, Receipt
 from notifyflow.core.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.core.wording import text

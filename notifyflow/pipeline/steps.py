@@ -5,13 +5,13 @@ step due (``settle``), and the sweep that follows judges whether everybody in th
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from notifyflow.core import chain as chains
 from notifyflow.core import incident as incidents
 from notifyflow.core import quiet, repeated_key
 from notifyflow.core.chain import Chain, StepUpdate
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.intake.validation import Admitted, admit_recipients

@@ -1,9 +1,9 @@
 """A running transaction: its ledger, its instant, and what it has led to so far."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
+from notifyflow.core.copies import replace
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident import IncidentUpdate

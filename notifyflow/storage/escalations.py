@@ -1,11 +1,11 @@
 """Stores escalations."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from peewee import SQL, fn
 
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.storage.attempts import AttemptRef
 from notifyflow.storage.incidents import Contacts, Incidents

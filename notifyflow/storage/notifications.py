@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
 from peewee import IntegerField, Select
 
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import DeferralReason
 from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free

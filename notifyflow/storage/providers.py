@@ -1,11 +1,12 @@
 """The rows of the providers' health; how many calls and texts were given in an hour, to whom, and to which prefix of numbers."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from notifyflow.core.copies import replace
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import ProviderHealthRow, SpentRow

@@ -1,12 +1,12 @@
 """Stores the steps of chains, and the people who were given with them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from peewee import SQL
 
 from notifyflow.core.chain_outlook import place
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts, StepFacts
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import Contact, StepState

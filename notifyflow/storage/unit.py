@@ -9,13 +9,14 @@ And columns that are no facts are written by the parts: how often an attempt was
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from peewee import SQL, Database, Query, Select, fn
 
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow

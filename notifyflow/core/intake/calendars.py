@@ -7,12 +7,13 @@ an event is and whose reach the parser; a fault in another line is no fault of t
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from notifyflow.core.copies import replace
 from notifyflow.core.hours import EARLIEST
 from notifyflow.core.intake import recurrences
 from notifyflow.core.model import Recipient

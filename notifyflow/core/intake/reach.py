@@ -4,8 +4,9 @@ The caller passes the text of the file, the channels, and a function that valida
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import NOBODY, Directory, read_leniently, routes
 from notifyflow.core.intake.forms import add_new, either

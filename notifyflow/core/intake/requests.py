@@ -5,10 +5,11 @@ A submission is read as far as possible; its faults go along, and are reported w
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from notifyflow.core.copies import replace
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, STEPS, parsed
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, Refused, codec_of, record

@@ -1,12 +1,13 @@
 """The content of messages, the same for all channels; each channel renders it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import quiet
+from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import counted
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import DETAILS, Contact, Incident, Kind, Severity

@@ -1,9 +1,9 @@
 """What a gathered message says: how many incidents waited, and a line for each, with its own way to acknowledge it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+from notifyflow.core.copies import replace
 from notifyflow.core.model import DETAILS
 from notifyflow.core.wording import text
 from notifyflow.core.wording.content import Content

@@ -4,12 +4,13 @@ import hashlib
 import json
 import marshal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from itertools import islice
 
+from notifyflow.core.copies import replace
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.model import Incident, Severity
