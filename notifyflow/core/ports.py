@@ -30,8 +30,13 @@ class Ids(Protocol):
 class Bell(Protocol):
     """The doorbell: it wakes workers; a ring carries nothing that the rows do not hold."""
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
         """Ring for notifications of one channel and one urgency (CRITICAL or not).
+
+        Args:
+            channel: The channel's name.
+            severity: CRITICAL, or any other.
+            rings: The ids of notifications, those of each ring for one thread of a worker.
 
         Raises:
             BrokerUnavailable: When the broker cannot be reached; the sweeper rings again.

@@ -4,12 +4,12 @@ A broker carries rings only: no delayed messages (their queues are not declared)
 in the rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from queue import Queue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from dramatiq import Broker, Message
+from dramatiq import Message
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import iter_queue
 from dramatiq.errors import DramatiqError
@@ -53,19 +53,19 @@ def make_broker(url: str) -> "Doorbell":
 
 
 class BrokerBell:
-    """Rings by putting a message of ids into the channel's queue."""
+    """Rings by putting messages of ids into the channel's queue."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: "EmbeddedBroker | Doorbell") -> None:
         self._broker = broker
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        """Ring for notifications of one channel.
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        """Put a message for each ring into the channel's queue.
 
         Raises:
             BrokerUnavailable: When the broker does not accept it for any reason (unavailable, out of memory, read-only).
         """
         try:
-            self._broker.enqueue(make_ring(queue_name(channel, severity), notification_ids))
+            self._broker.enqueue_all([make_ring(queue_name(channel, severity), each) for each in rings])
         except (DramatiqError, OSError) as error:
             raise BrokerUnavailable("the broker cannot be rung; the sweeper rings again") from error.__cause__ or error
 
@@ -83,6 +83,11 @@ class EmbeddedBroker(StubBroker):
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = Queue()
             self.emit_after("declare_queue", queue_name)
+
+    def enqueue_all(self, messages: Iterable[Message[Any]]) -> None:
+        """Put messages into their queues."""
+        for message in messages:
+            self.enqueue(message)
 
     def stop_reading(self, give_back: GiveBack) -> None:
         """Give back every unread ring; may be called again for later ones."""

@@ -6,7 +6,7 @@ and all threads publish over one, in turn (dramatiq's connections, one for each 
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
 from typing import Any
@@ -76,6 +76,11 @@ class RabbitmqDoorbell(RabbitmqBroker):
         finally:
             self._turn.release()
         return message
+
+    def enqueue_all(self, messages: Iterable[Message[Any]]) -> None:
+        """Put messages into their queues, as ``enqueue`` does."""
+        for message in messages:
+            self.enqueue(message)
 
     def stop_reading(self, give_back: GiveBack) -> None:
         """Read no further ring; RabbitMQ gives those that were fetched and not handled to other readers."""

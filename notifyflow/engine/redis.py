@@ -2,8 +2,9 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import redis
@@ -21,7 +22,8 @@ from notifyflow.log import get_logger
 
 _log = get_logger("notifyflow.engine")
 
-_OPTIONS = {"redis_message_id"}
+_STORED_AS = "redis_message_id"
+"""dramatiq's option that says under which id Redis keeps a message."""
 _PAUSE_S = 0.1
 _LONGEST_WAIT_S = 5.0
 """How long a consumer waits for a ring before it fetches anyway; dramatiq takes a process that is silent for 60 s for dead."""
@@ -32,8 +34,13 @@ end
 """.encode()
 """Wakes the consumers of a queue in every process; precedes dramatiq's script, which then changes the queue (ARGV: command, time,
 queue). Where Redis refuses it, consumers find the messages at their next fetch."""
-_ACKNOWLEDGE_ALL = b"""
-if command == "ack" then
+_MANY = b"""
+if command == "enqueue" then
+    for i=3,#ARGS,2 do
+        redis.call("hset", queue_messages, ARGS[i], ARGS[i + 1])
+        redis.call("rpush", queue_full_name, ARGS[i])
+    end
+elseif command == "ack" then
     for i=2,#ARGS do
         if redis.call("srem", queue_acks, ARGS[i]) > 0 then
             redis.call("hdel", queue_messages, ARGS[i])
@@ -41,7 +48,7 @@ if command == "ack" then
     end
 end
 """
-"""Follows dramatiq's script, which acknowledges one message, and does the same with all others that are named."""
+"""Follows dramatiq's script, which puts in or acknowledges one message, and does the same with all others that are given."""
 _REFILL_AT = 3 / 4
 """The share of its messages at which a full consumer fetches again: several at once, and before its threads are idle."""
 
@@ -51,7 +58,7 @@ class RedisDoorbell(RedisBroker):
 
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(client=connect(url), namespace=NAMESPACE, middleware=list(middleware))  # type: ignore[no-untyped-call]
-        self.scripts["dispatch"] = self.client.register_script(_ANNOUNCE + _scripts["dispatch"] + _ACKNOWLEDGE_ALL)
+        self.scripts["dispatch"] = self.client.register_script(_ANNOUNCE + _scripts["dispatch"] + _MANY)
         self.give_back: GiveBack | None = None
         self.listener = Listener(connect(url))
         self.handled: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -68,14 +75,16 @@ class RedisDoorbell(RedisBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
-    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Put a message into its queue.
+    def enqueue_all(self, messages: Sequence[Message[Any]]) -> None:
+        """Put messages into their queue, the same for all, in one round trip.
 
         Raises:
             ConnectionClosed: When Redis is unavailable, out of memory, or read-only.
         """
+        bodies = [each.copy(options={_STORED_AS: each.message_id}).encode() for each in messages]
+        pairs = zip((each.message_id for each in messages), bodies, strict=True)
         try:
-            return super().enqueue(message, delay=delay)
+            self.do_enqueue(messages[0].queue_name, *chain.from_iterable(pairs))
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
 
@@ -129,7 +138,7 @@ class _PatientConsumer(_RedisConsumer):
     def ack(self, message: MessageProxy) -> None:
         """Note a handled message, to be removed from Redis."""
         self.queued_message_ids.discard(message.message_id)
-        if isinstance(stored_as := message.options.get("redis_message_id"), str):
+        if isinstance(stored_as := message.options.get(_STORED_AS), str):
             self.broker.handled[self.queue_name].append(stored_as)
         self._note_room()
 
@@ -161,7 +170,7 @@ class _PatientConsumer(_RedisConsumer):
             return None
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None
-        if message is not None and not is_ring(message._message, self.queue_name, options=_OPTIONS):
+        if message is not None and not is_ring(message._message, self.queue_name, options={_STORED_AS}):
             _log.warning("engine.message_foreign", queue=self.queue_name)
             with suppress(AttributeError):  # its options are no mapping; it stays there, and is not read again
                 self.ack(message)

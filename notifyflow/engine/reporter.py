@@ -101,13 +101,13 @@ class Reporter:
         for bell in self._bells:
             try:
                 while waiting:
-                    channel, severity, some = waiting[0]
-                    bell.ring(channel, severity, [each.notification_id for each in some])
+                    channel, severity, shares = waiting[0]
+                    bell.ring(channel, severity, *([each.notification_id for each in share] for share in shares))
                     del waiting[0]
             except BrokerUnavailable as error:
-                count = sum(len(some) for _, _, some in waiting)
+                count = sum(len(share) for _, _, shares in waiting for share in shares)
                 _log.warning("engine.ring_failed", notifications=count, error=type(error.__cause__ or error).__name__)
-        unrung = tuple(each for _, _, some in waiting for each in some)
+        unrung = tuple(each for _, _, shares in waiting for share in shares for each in share)
         self._unring(unrung)
         return unrung
 
@@ -128,8 +128,8 @@ def _report_circuit(health: ProviderHealth) -> None:
         )
 
 
-def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]:
-    """Group due notifications into rings: urgent ones first, one channel in each, larger rings the more there are."""
+def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, Sequence[tuple[Due, ...]]]]:
+    """Group due notifications into the rings of each channel: urgent ones first, larger rings the more there are."""
 
     def line(each: Due) -> tuple[bool, str]:
         return each.severity is not Severity.CRITICAL, each.channel
@@ -137,9 +137,8 @@ def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, tuple[Due, ...]]]
     for (is_patient, channel), same in groupby(sorted(due, key=line), key=line):
         rows = tuple(same)
         size = min(RING_SIZE, ceil(len(rows) / _SHARES))
-        for first in range(0, len(rows), size):
-            some = rows[first : first + size]
-            yield channel, some[0].severity if is_patient else Severity.CRITICAL, some
+        shares = [rows[first : first + size] for first in range(0, len(rows), size)]
+        yield channel, rows[0].severity if is_patient else Severity.CRITICAL, shares
 
 
 def place(error: BaseException) -> str:

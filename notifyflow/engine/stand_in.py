@@ -21,8 +21,8 @@ class StandIn:
         self._urgent = ThreadPoolExecutor(threads, thread_name_prefix="notifyflow-urgent")
         self._patient = ThreadPoolExecutor(threads, thread_name_prefix="notifyflow-patient")
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        """Let a thread handle a ring.
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        """Let a thread handle each ring.
 
         Raises:
             BrokerUnavailable: When it has been stopped.
@@ -30,7 +30,8 @@ class StandIn:
         is_urgent = severity is Severity.CRITICAL
         pool = self._urgent if is_urgent else self._patient
         try:
-            pool.submit(handle_ring, self._deliver, channel, notification_ids, is_urgent=is_urgent)
+            for notification_ids in rings:
+                pool.submit(handle_ring, self._deliver, channel, notification_ids, is_urgent=is_urgent)
         except RuntimeError as error:
             raise BrokerUnavailable from error
 

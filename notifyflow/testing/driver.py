@@ -43,8 +43,8 @@ class _Rings:
     def __init__(self) -> None:
         self._rings: list[tuple[str, Severity, Sequence[str]]] = []
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        self._rings.append((channel, severity, notification_ids))
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        self._rings += [(channel, severity, each) for each in rings]
 
     def take(self) -> list[tuple[str, Severity, Sequence[str]]]:
         """Return the rings since the last call, CRITICAL ones first."""

@@ -41,8 +41,8 @@ garbage collector (``gc.freeze()``).
 class _Bell:
     """Rings for nobody: only the calls are measured."""
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        del channel, severity, notification_ids
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        del channel, severity, rings
 
 
 class _Timed:

@@ -82,8 +82,8 @@ class Cost:
 class SilentBell:
     """A bell that does not ring, so that nothing is delivered during the measurement."""
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        del channel, severity, notification_ids
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        del channel, severity, rings
 
 
 @contextmanager

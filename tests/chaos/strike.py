@@ -111,9 +111,9 @@ class StrikingBell:
     def __init__(self, bell: Bell, striker: Striker) -> None:
         self._bell, self._striker = bell, striker
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
         with self._striker.around("ring"):
-            self._bell.ring(channel, severity, notification_ids)
+            self._bell.ring(channel, severity, *rings)
 
 
 class StrikingProvider(Provider):

@@ -42,8 +42,9 @@ class StandIn:
     def __init__(self, handle: Callable[[Message], object]) -> None:
         self._handle = handle
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        self._handle(Message(channel, severity is Severity.CRITICAL, tuple(notification_ids)))
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        for each in rings:
+            self._handle(Message(channel, severity is Severity.CRITICAL, tuple(each)))
 
 
 class Broker:
@@ -55,15 +56,18 @@ class Broker:
         self.waiting: list[tuple[float, Message]] = []  # since when, urgent ones first
         self._idle: list[Task] = []
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        world = self._world
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        for each in rings:
+            self._put(Message(channel, severity is Severity.CRITICAL, tuple(each)))
+
+    def _put(self, message: Message) -> None:
+        world, channel = self._world, message.channel
         world.point("before a ring")
         if world.now_s < self.up_at_s:
             raise BrokerUnavailable("simulated")
         copies = 0 if world.strikes("message lost", channel) else 2 if world.strikes("message doubled", channel) else 1
         for _ in range(copies):
             delay_s = world.random.uniform(1, 200) if world.strikes("message delayed", channel) else world.random.expovariate(200)
-            message = Message(channel, severity is Severity.CRITICAL, tuple(notification_ids))
             world.after(delay_s, partial(self._arrive, message))
         world.point("after a ring")
         if world.strikes("ring unsure", channel):

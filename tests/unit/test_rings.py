@@ -13,7 +13,7 @@ from notifyflow.storage.ledger import Due
 )
 def test_few_notifications_are_shared_by_all_workers_and_many_come_in_eights(due: int, sizes: list[int]) -> None:
     rows = [Due(notification_id=str(number), channel="email", severity=Severity.ERROR) for number in range(due)]
-    shared = [some for _, _, some in rings(rows)]
+    shared = [some for _, _, shares in rings(rows) for some in shares]
     assert [len(some) for some in shared] == sizes
     assert [each for some in shared for each in some] == rows
 

@@ -31,11 +31,11 @@ class NotingBell:
         self._bell = BrokerBell(make_broker(settings.broker_url.get_secret_value())) if RINGS else None
         self._local = threading.local()
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
         if self._local.rung_at is None:
             self._local.rung_at = time.time()
         if self._bell is not None:
-            self._bell.ring(channel, severity, notification_ids)
+            self._bell.ring(channel, severity, *rings)
 
     def listen(self) -> None:
         """Note the next ring of this thread."""

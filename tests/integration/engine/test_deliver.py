@@ -48,10 +48,10 @@ class NotedBell:
         self.rung: list[tuple[str, Severity, tuple[str, ...]]] = []
         self.is_away = False
 
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
         if self.is_away:
             raise BrokerUnavailable
-        self.rung.append((channel, severity, tuple(notification_ids)))
+        self.rung += [(channel, severity, tuple(each)) for each in rings]
 
 
 class FlakyStore:

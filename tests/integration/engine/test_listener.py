@@ -69,11 +69,11 @@ def test_a_ring_wakes_the_consumer_of_its_queue_and_no_other(redis: Redis, broke
     assert rung.wait(DEADLINE_S)
 
 
-def test_a_ring_is_stored_and_announced_in_one_round_trip(redis: Redis) -> None:
+def test_rings_of_a_queue_are_stored_and_announced_in_one_round_trip(redis: Redis, broker: RedisDoorbell) -> None:
     bell = BrokerBell(RedisDoorbell(redis.url))
     bell.ring("email", Severity.ERROR, ["n1"])  # connects and loads the script
     with connect(redis.url).monitor() as monitor:
-        bell.ring("email", Severity.ERROR, ["n2"])
+        bell.ring("email", Severity.ERROR, ["n2"], ["n4", "n5"], ["n6"])
         bell.ring("sms", Severity.CRITICAL, ["n3"])
         redis.execute("ECHO", "end")
         seen = list(takewhile(lambda each: each["command"] != "ECHO end", monitor.listen()))
@@ -81,6 +81,8 @@ def test_a_ring_is_stored_and_announced_in_one_round_trip(redis: Redis) -> None:
     assert [command for command in sent if command not in CONNECTING] == ["EVALSHA", "EVALSHA"]
     published = [each["command"].split()[-1] for each in seen if each["command"].startswith("publish")]
     assert published == ["email", "sms.critical"]
+    consumer = broker.consume("email", prefetch=10, timeout=100)
+    assert [rung_for(filter(None, [next(consumer)])) for _ in range(4)] == [["n1"], ["n2"], ["n4", "n5"], ["n6"]]
     bell.close()
 
 

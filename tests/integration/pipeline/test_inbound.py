@@ -56,8 +56,8 @@ class System:
 
 
 class SilentBell:
-    def ring(self, channel: str, severity: Severity, notification_ids: Sequence[str]) -> None:
-        del channel, severity, notification_ids
+    def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
+        del channel, severity, rings
 
 
 @pytest.fixture
