@@ -2,8 +2,8 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
@@ -27,28 +27,32 @@ _STORED_AS = "redis_message_id"
 _PAUSE_S = 0.1
 _LONGEST_WAIT_S = 5.0
 """How long a consumer waits for a ring before it fetches anyway; dramatiq takes a process that is silent for 60 s for dead."""
-_ANNOUNCE = f"""
+_BEFORE = f"""
 if ARGV[1] == "enqueue" or ARGV[1] == "requeue" then
     redis.pcall("publish", "{TOPIC}", ARGV[3])
+elseif ARGV[1] == "fetch" or ARGV[1] == "ack" then
+    for i=10,#ARGV do
+        if redis.call("srem", KEYS[1] .. ":__acks__." .. ARGV[4] .. "." .. ARGV[3], ARGV[i]) > 0 then
+            redis.call("hdel", KEYS[1] .. ":" .. ARGV[3] .. ".msgs", ARGV[i])
+        end
+    end
 end
 """.encode()
-"""Wakes the consumers of a queue in every process; precedes dramatiq's script, which then changes the queue (ARGV: command, time,
-queue). Where Redis refuses it, consumers find the messages at their next fetch."""
-_MANY = b"""
+"""Precedes dramatiq's script (ARGV: command, time, queue, process, four settings, and what the command needs).
+
+- Wakes the consumers of a queue in every process, before the script changes the queue. Where Redis refuses it, consumers find the
+  messages at their next fetch.
+- Removes handled messages: those that are named after the size of a fetch, and after the one that dramatiq acknowledges itself.
+"""
+_AFTER = b"""
 if command == "enqueue" then
     for i=3,#ARGS,2 do
         redis.call("hset", queue_messages, ARGS[i], ARGS[i + 1])
         redis.call("rpush", queue_full_name, ARGS[i])
     end
-elseif command == "ack" then
-    for i=2,#ARGS do
-        if redis.call("srem", queue_acks, ARGS[i]) > 0 then
-            redis.call("hdel", queue_messages, ARGS[i])
-        end
-    end
 end
 """
-"""Follows dramatiq's script, which puts in or acknowledges one message, and does the same with all others that are given."""
+"""Follows dramatiq's script, which puts one message into its queue, and does the same with all others that are given."""
 _REFILL_AT = 3 / 4
 """The share of its messages at which a full consumer fetches again: several at once, and before its threads are idle."""
 
@@ -58,7 +62,7 @@ class RedisDoorbell(RedisBroker):
 
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(client=connect(url), namespace=NAMESPACE, middleware=list(middleware))  # type: ignore[no-untyped-call]
-        self.scripts["dispatch"] = self.client.register_script(_ANNOUNCE + _scripts["dispatch"] + _MANY)
+        self.scripts["dispatch"] = self.client.register_script(_BEFORE + _scripts["dispatch"] + _AFTER)
         self.give_back: GiveBack | None = None
         self.listener = Listener(connect(url))
         self.handled: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -111,7 +115,7 @@ class _PatientConsumer(_RedisConsumer):
     ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, no error keeps the process from
     ending: its rings have been given back.
 
-    Handled messages are acknowledged together, with the next fetch: no thread that sends waits for Redis. One that stays there
+    Handled messages are removed together, by the next fetch: no thread that sends waits for Redis. One that stays there
     when the process is killed is handled again, and its notifications are not due any more.
     """
 
@@ -150,8 +154,9 @@ class _PatientConsumer(_RedisConsumer):
 
     def close(self) -> None:
         """Remove what was handled from Redis, if that is possible."""
-        with suppress(redis.RedisError):
-            self._acknowledge()
+        with suppress(redis.RedisError), self._handled() as ids:
+            if ids:
+                self.broker.do_ack(self.queue_name, *ids)
 
     def _pause_s(self) -> float:
         """Return how long to wait for a ring; while nobody listens, the queue is polled at growing intervals."""
@@ -178,25 +183,24 @@ class _PatientConsumer(_RedisConsumer):
         return message
 
     def _fetch(self) -> bool:
-        """Acknowledge what was handled and fetch as many messages as there is room for; return whether there are any."""
-        self._acknowledge()
-        room = self.prefetch - self.outstanding_message_count
-        if room > 0:
-            self._is_full = True  # already now, so that what is handled during the fetch makes room
-            self.message_cache = self.broker.do_fetch(self.queue_name, room)
-            self._is_full = len(self.message_cache) >= room
+        """Fetch as many messages as there is room for, and remove what was handled; return whether there are any."""
+        room = max(self.prefetch - self.outstanding_message_count, 0)
+        self._is_full = True  # already now, so that what is handled during the fetch makes room
+        with self._handled() as ids:
+            self.message_cache = self.broker.do_fetch(self.queue_name, room, *ids)  # a sign of life also where there is no room
+        self._is_full = len(self.message_cache) >= room
         self.misses = 0 if self.message_cache else self.misses + 1
         return bool(self.message_cache)
 
-    def _acknowledge(self) -> None:
-        """Remove all handled messages from Redis in one round trip."""
+    @contextmanager
+    def _handled(self) -> Iterator[Sequence[str]]:
+        """Take the ids of all handled messages; they are kept if the block fails."""
         handled, ids = self.broker.handled[self.queue_name], []
         with suppress(IndexError):
             while True:
                 ids.append(handled.popleft())
         try:
-            if ids:
-                self.broker.do_ack(self.queue_name, *ids)
+            yield ids
         except BaseException:
             handled.extend(ids)
             raise
