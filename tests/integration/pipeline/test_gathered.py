@@ -74,6 +74,19 @@ def test_a_claim_takes_along_what_its_ring_and_limit_do_not_name(driver: Driver,
         assert sum("'quiet'" in sql for sql in counted) == (2 if channel == "email" else 0)
 
 
+def test_a_claim_whose_clock_is_behind_takes_along_what_was_due_for_whoever_rang(driver: Driver) -> None:
+    for key in KEYS:
+        driver.notify(an_incident(key), quiet("email"))
+    driver.deliver()
+    due_at = driver.pages(key="db-1")["email"].due_at
+    assert due_at is not None
+    driver.keep_watch(due_at)
+    driver.sweep()
+    driver.clock.at -= timedelta(milliseconds=5)
+    (call,) = driver.claim("email", driver.pages(key="db-1")["email"].id)
+    assert [len(call.attempts), call.attempts[0].message.content.title] == [4, "4 incidents waited while you were quiet"]
+
+
 def test_a_claim_makes_no_more_calls_than_its_limit(driver: Driver) -> None:
     driver.notify(an_incident("web-1"), quiet(email="ada@elsewhere"))
     wait(driver, "email")
