@@ -119,11 +119,12 @@ class Alarms:
             return
         failed = [datetime.fromisoformat(at) for (at,) in self._database.look(_FAILED_AT, status.facts.id)]
         rounds = sorted(status.escalations, key=lambda each: each.facts.round)  # clocks may disagree
+        skew = timedelta(seconds=self._world.widest_skew_s)
         for each in rounds:
-            _check_round(each, failed)
+            _check_round(each, failed, skew)
         for waiting in self._waiting.get(status.facts.id, []):
             self._check_paged(waiting, status, healed_s)
-        _check_distances(status, rounds, timedelta(seconds=self._world.widest_skew_s))
+        _check_distances(status, rounds, skew)
 
     def _check_paged(self, waiting: Waiting, status: IncidentStatus, healed_s: float) -> None:
         """Require a round after the quiet time, allowing for pauses, quarantine, clock skew and a stalled worker."""
@@ -178,13 +179,14 @@ def _failures(failed: EscalationStatus) -> list[NotificationFacts]:
     return [row for row in failed.notifications if row.kind is Kind.PAGE and row.state is NotificationState.FAILED]
 
 
-def _check_round(each: EscalationStatus, failed: list[datetime]) -> None:
+def _check_round(each: EscalationStatus, failed: list[datetime], skew: timedelta) -> None:
     what = f"operations: round {each.facts.id[-4:]}"
     if each.facts.severity is Severity.WARNING:
         phones = _PHONES & {row.channel for row in each.notifications}
         require(not phones, f"{what} is a WARNING, and rings {sorted(phones)}")
     else:
-        require(any(at <= each.facts.started_at for at in failed), f"{what} tells of notices alone, and is {each.facts.severity}")
+        tells_of_failure = any(at <= each.facts.started_at + skew for at in failed)
+        require(tells_of_failure, f"{what} tells of notices alone, and is {each.facts.severity}")
 
 
 def _check_distances(status: IncidentStatus, rounds: list[EscalationStatus], skew: timedelta) -> None:
