@@ -111,6 +111,8 @@ class Recorder:
             else:
                 _log.warning("engine.release_failed", **each.ids(), error=type(error).__name__)
         self._report(settled.consequences)
+        if settled.interruption is not None:
+            raise settled.interruption
 
     def _release(self, leases: Sequence[Lease], reason: str) -> Settled[None]:
         try:

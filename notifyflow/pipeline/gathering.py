@@ -197,7 +197,7 @@ class Gathering(Generic[Item, T]):
         except BaseException:
             self._hand_on(tickets)
             raise
-        if settled.consequences == NOTHING:
+        if settled.consequences == NOTHING and settled.interruption is None:
             self._conclude(tickets, settled)
             self._hand_on()
             return
@@ -208,6 +208,8 @@ class Gathering(Generic[Item, T]):
             with self._monitor:
                 self._conclude(tickets, settled)
                 self._monitor.notify_all()
+        if settled.interruption is not None:
+            raise settled.interruption
 
     def _conclude(self, tickets: Sequence[Ticket[Item, T]], settled: Settled[T]) -> None:
         for ticket, result in zip(tickets, settled.results, strict=True):

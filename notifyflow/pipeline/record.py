@@ -98,9 +98,10 @@ class _RecordedBefore(NotifyflowError):
 
 def _settle(settled: Settled[None]) -> Settled[None]:
     before = [each for each in settled.results if isinstance(each, _RecordedBefore)]
-    return Settled(
-        tuple(None if isinstance(each, _RecordedBefore) else each for each in settled.results),
-        sum((each.consequences for each in before), settled.consequences),
+    return replace(
+        settled,
+        results=tuple(None if isinstance(each, _RecordedBefore) else each for each in settled.results),
+        consequences=sum((each.consequences for each in before), settled.consequences),
     )
 
 

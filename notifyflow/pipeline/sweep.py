@@ -91,6 +91,8 @@ def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 
 def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> Consequences:
     settled = handling.run(deps, items)
+    if settled.interruption is not None:
+        raise settled.interruption
     errors = [each for each in settled.results if each is not None]
     unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
     return settled.consequences + Consequences(

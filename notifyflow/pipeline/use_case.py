@@ -66,10 +66,12 @@ class Settled(Generic[T_co]):
         results: For each item what the use case returned, or the error that concerns it alone: nothing of it was stored. If the
             database stopped answering while they ran one by one, ``CommitUnknown`` or ``StorageUnavailable`` for the rest.
         consequences: What the others led to; the caller reports it.
+        interruption: What interrupted the thread when some of them were stored; the caller raises it after its report.
     """
 
     results: tuple[T_co | Exception, ...]
     consequences: Consequences = NOTHING
+    interruption: BaseException | None = None
 
     def only(self) -> Committed[T_co]:
         """Return the result of a set of one item; raise its error."""
@@ -139,22 +141,31 @@ class SetUseCase(Generic[Item, Loaded, T]):
         return results
 
     def _run_apart(self, deps: Dependencies, items: Sequence[Item], parts: Sequence[Collection[int]]) -> Settled[T]:
-        """Run each part in a transaction of its own; once one is committed, a database that is away is an error of the rest."""
+        """Run each part in a transaction of its own; once one is committed, what ends the next one is an error of the rest."""
         results: dict[int, T | Exception] = {}
         consequences = NOTHING
+        end: BaseException | None = None
         for part in parts:
             try:
                 settled = self.run(deps, [items[number] for number in part])
-            except StorageUnavailable as error:
+            except BaseException as error:
                 if not results:
                     raise
-                results.update(dict.fromkeys(part, error))
-                left = [number for number in range(len(items)) if number not in results]
-                results.update({number: StorageUnavailable(error.waited_s, error.reason) for number in left})
+                end = error
+                if isinstance(error, Exception):
+                    results.update(dict.fromkeys(part, error))
                 break
             results.update(zip(part, settled.results, strict=True))
             consequences += settled.consequences
-        return Settled(tuple(results[number] for number in range(len(items))), consequences)
+            if end := settled.interruption:
+                break
+        waited_s, reason = (end.waited_s, end.reason) if isinstance(end, StorageUnavailable) else (0, "the set was cut short")
+        left = StorageUnavailable(waited_s, reason)
+        return Settled(
+            tuple(results.get(number, left) for number in range(len(items))),
+            consequences,
+            interruption=None if isinstance(end, Exception) else end,
+        )
 
 
 def keep_apart(is_operations: Sequence[bool]) -> None:

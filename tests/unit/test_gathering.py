@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from notifyflow.core.model import Severity
+from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.gathering import Gathering, TimeIsOver
 from notifyflow.pipeline.ports import Consequences
 from notifyflow.pipeline.use_case import Settled
@@ -128,6 +129,18 @@ def test_a_leader_that_is_interrupted_hands_on() -> None:
     gathering.settle([neighbours])
     assert calls == [[1, 2], [1, 2]]
     assert (mine.result, neighbours.result) == (1, 2)
+
+
+def test_what_was_stored_before_the_leader_was_interrupted_is_reported() -> None:
+    reported: list[Consequences] = []
+    left = StorageUnavailable(0)
+    gathering: Gathering[int, int] = Gathering(
+        lambda _: Settled((1, left), RINGS, interruption=KeyboardInterrupt()), reported.append, most=10
+    )
+    mine, neighbours = gathering.hand_over(1), gathering.hand_over(2)
+    with pytest.raises(KeyboardInterrupt):
+        gathering.settle([mine])
+    assert (reported, mine.result, neighbours.result) == ([RINGS], 1, left)
 
 
 def test_items_that_share_a_name_are_not_committed_together(commits: Commits) -> None:

@@ -135,27 +135,30 @@ def test_a_set_of_operations_pages_and_others_is_two_sets(store: Store) -> None:
 
 
 class _StopsAfter:
-    """A database that runs a number of transactions, and no more."""
+    """A database that runs a number of transactions, and then raises an error."""
 
-    def __init__(self, store: Store, transactions: int) -> None:
+    def __init__(self, store: Store, transactions: int, error: BaseException) -> None:
         self._store = store
         self._left = transactions
+        self._error = error
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
         self._left -= 1
         if self._left < 0:
-            raise StorageUnavailable(timeout_s)
+            raise self._error
         return self._store.run(use_case, timeout_s=timeout_s)
 
 
-def test_what_was_stored_before_the_database_stopped_is_logged(driver: Driver) -> None:
+@pytest.mark.parametrize("error", [StorageUnavailable(5), KeyboardInterrupt()], ids=type)
+def test_what_was_stored_before_the_set_was_cut_short_is_logged(driver: Driver, error: BaseException) -> None:
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
     first, bad, last = driver.claim("email")
     _set_severity(driver, bad, "LOUD")
-    deps = replace(driver.deps, transactions=_StopsAfter(driver.store, 2))  # the whole set, and the first alone
-    settled = record(deps, [_recording(each, REFUSED) for each in (first, bad, last)])
+    stopping = _StopsAfter(driver.store, 2, error)  # the whole set, and the first alone
+    settled = record(replace(driver.deps, transactions=stopping), [_recording(each, REFUSED) for each in (first, bad, last)])
     assert [type(each) for each in settled.results] == [type(None), StorageUnavailable, StorageUnavailable]
     assert [row.id for row in settled.consequences.failed] == [first.message.notification_id]
+    assert settled.interruption == (None if isinstance(error, Exception) else error)
     _set_severity(driver, bad, "ERROR")
 
 
