@@ -58,7 +58,7 @@ def claim(
         claiming = _Claiming()
         slots = SlotAllocation(tx, channel, providers)
         rows = tx.ledger.work.claim(channel, requested_ids, now=tx.now, limit=limit)
-        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of whoever rang may be ahead of ours
+        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
         others: Sequence[NotificationFacts] = ()
         if tx.deps.traits(channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
             others = tx.ledger.work.claim_with(waiting, channel, now=tx.now, limit=len(waiting) * gathered.MOST)

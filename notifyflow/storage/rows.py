@@ -9,7 +9,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from peewee import Database, Expression, Model, Query, Select
+from peewee import SQL, Database, Expression, Model, Query, Select, fn
 
 from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
@@ -136,6 +136,19 @@ class Reader:
 
 _ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.notification_id)).order_by(AttemptRow.number))
 _POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow.document).where(param.among(PolicyRow.digest)))
+
+
+def _keep_policy(param: Places) -> Any:
+    columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
+    new = Select(columns=[*map(param, columns)])
+    is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
+    return PolicyRow.insert_from(new.where(~fn.EXISTS(PolicyRow.select(SQL("1")).where(is_used))), columns).on_conflict(
+        conflict_target=[PolicyRow.digest], update={PolicyRow.unused_since: None}
+    )
+
+
+KEEP_POLICY = Statement(_keep_policy)
+"""Stores a policy (digest, document, time, digest), or keeps the stored one from being deleted; locks nothing of one in use."""
 NOTIFICATIONS_OF = Statement(
     lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )

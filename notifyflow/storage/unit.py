@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from peewee import SQL, Database, Query, Select, fn
+from peewee import Database, Query, Select
 
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
@@ -22,10 +22,10 @@ from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import QUEUED
-from notifyflow.storage.models import AttemptRow, ContactRow, IncidentRow, NotificationRow, PolicyRow, TransitionRow
+from notifyflow.storage.models import AttemptRow, ContactRow, IncidentRow, NotificationRow, TransitionRow
 from notifyflow.storage.policies import snapshot
-from notifyflow.storage.rows import MODELS, M, Rows, changes, row_of
-from notifyflow.storage.statements import Places, Run, Statement, inserting
+from notifyflow.storage.rows import KEEP_POLICY, MODELS, M, Rows, changes, row_of
+from notifyflow.storage.statements import Run, Statement, inserting
 
 Q = TypeVar("Q", Select, Run)
 
@@ -255,7 +255,7 @@ class Unit(Rows):
         """Store a policy that a new row refers to, unless it is stored; one statement a transaction, which locks nothing then."""
         new = snapshot(policy)
         if new.digest not in self._kept_policies:
-            _KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
+            KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
             self._kept_policies.add(new.digest)
 
     def locked(self, query: Q, *, skips_locked: bool = False) -> Q:
@@ -386,16 +386,6 @@ class Unit(Rows):
 _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
 
 
-def _keep_policy(param: Places) -> Any:
-    columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
-    new = Select(columns=[*map(param, columns)])
-    is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
-    return PolicyRow.insert_from(new.where(~fn.EXISTS(PolicyRow.select(SQL("1")).where(is_used))), columns).on_conflict(
-        conflict_target=[PolicyRow.digest], update={PolicyRow.unused_since: None}
-    )
-
-
-_KEEP_POLICY = Statement(_keep_policy)
 _MARK_RUNG = Statement(
     lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
 )

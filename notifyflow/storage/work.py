@@ -42,7 +42,7 @@ _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
 _APART = timedelta(seconds=1)
-"""How far the clock of whoever rings may be ahead: a ring that is heard before its notification is due here would be lost."""
+"""How far the clock of the process that rings may be ahead: a ring that is heard before its notification is due would be lost."""
 
 
 class Work(Part):
@@ -285,7 +285,7 @@ def _waited(param: Places) -> Select:
 
 
 def _due_elsewhere(param: Places) -> Select:
-    """Search for notifications of a channel that were due by the clock of whoever rang for them."""
+    """Search for notifications of a channel that were due by the clock of the process that rang for them."""
     is_rung = param.among(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
     was_due = (NotificationRow.due_at <= NotificationRow.rung_at) & (NotificationRow.due_at <= param(NotificationRow.due_at))
     return select(NotificationFacts, QUEUED, is_rung, was_due, _IS_FREE).limit(param(IntegerField()))
