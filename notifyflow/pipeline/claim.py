@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notifyflow.core import gathered, lifecycle, quiet, tier_rules
 from notifyflow.core.copies import replace
@@ -55,10 +55,10 @@ def claim(
     """
 
     def body(tx: Transaction) -> _Claiming:
-        claiming = _Claiming()
         slots = SlotAllocation(tx, channel, providers)
         rows = tx.ledger.work.claim(channel, requested_ids, now=tx.now, limit=limit)
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
+        claiming = _Claiming(at=tx.now)
         others: Sequence[NotificationFacts] = ()
         if tx.deps.traits(channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
             others = tx.ledger.work.claim_with(waiting, channel, now=tx.now, limit=len(waiting) * gathered.MOST)
@@ -83,8 +83,12 @@ class _Claiming:
     """The findings of a claim: attempts to make, rows that can no longer be sent, and what blocks the others.
 
     A row that only some of the providers may carry is deferred by itself, since its obstacle does not apply to the others.
+
+    Attributes:
+        at: The instant of the claim.
     """
 
+    at: datetime
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[bool, Obstacle] = field(default_factory=dict)
@@ -179,9 +183,9 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming) -> Consequen
     consequences = NOTHING
     with suppress(StorageUnavailable):
         if claiming.obstacles:
-            consequences += defer(deps, channel, claiming.obstacles)
+            consequences += defer(deps, channel, claiming.obstacles, at=claiming.at)
         for row, obstacle in claiming.deferred:
-            consequences += defer_one(deps, row, obstacle)
+            consequences += defer_one(deps, row, obstacle, at=claiming.at)
         for row, why in claiming.unsendable:
             consequences += _end(deps, row, why)
     return consequences

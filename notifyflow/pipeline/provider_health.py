@@ -72,14 +72,16 @@ class SlotAllocation:
         self._health[provider] = granted
 
 
-def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) -> Consequences:
+def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle], *, at: datetime) -> Consequences:
     """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
 
     The claim has left these rows untouched, since an escalation's lock comes before its notifications'. There is one obstacle for
-    those that are CRITICAL (True), and one for the others (False).
+    those that are CRITICAL (True), and one for the others (False). What was due at the instant of the claim, which may be ahead
+    of our clock, is deferred.
     """
 
     def body(tx: Transaction) -> None:
+        tx.now = max(tx.now, at)
         checked = {urgent: _recheck(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
         for urgent, obstacle in checked.items():
             if obstacle:
@@ -88,10 +90,11 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle]) 
     return use_case.run(deps, body)[1]
 
 
-def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle) -> Consequences:
-    """Defer one notification, as the claim has left it, whose obstacle may not be that of others."""
+def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
+    """Defer one notification, as the claim of that instant has left it, whose obstacle may not be that of others."""
 
     def body(tx: Transaction) -> None:
+        tx.now = max(tx.now, at)
         if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
             _defer(tx, (row,), checked)
 

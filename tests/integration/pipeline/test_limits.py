@@ -109,6 +109,21 @@ def test_what_only_one_provider_may_carry_keeps_nobody_waiting_whom_the_other_ca
     assert driver.pages("ben", key="ben")["sms"].deferred_by is DeferralReason.LIMIT
 
 
+def test_what_gets_no_slot_from_a_claim_whose_clock_is_behind_waits_for_its_slot_and_no_ring(driver: Driver) -> None:
+    limited(driver, twilio=1)
+    driver.deps = replace(driver.deps, senders={"sms": {"twilio": "+1", "twilio-b": "+2"}})
+    driver.store.run(lambda ledger: ledger.replies.opt_out("+2", "ben@sms", at=driver.clock.now()))
+    for person in ("ada", "ben", "cy"):
+        driver.notify(an_incident(person), a_recipient(person, "sms"))
+    driver.claim("sms", driver.pages(key="ada")["sms"].id, limit=1, providers=("twilio",))
+    driver.clock.at -= timedelta(milliseconds=5)
+    for person, providers in (("ben", ("twilio", "twilio-b")), ("cy", ("twilio",))):
+        before = driver.pages(person, key=person)["sms"]
+        assert driver.claim("sms", before.id, limit=1, providers=providers) == ()
+        after = driver.pages(person, key=person)["sms"]
+        assert (before.rung_at is None, after.rung_at, after.deferred_by) == (False, None, DeferralReason.LIMIT)
+
+
 def test_a_slot_is_not_kept_for_what_was_cancelled(driver: Driver) -> None:
     limited(driver, email=5)
     for number in range(20):

@@ -201,8 +201,8 @@ def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_defers_nothing(driv
     stop(driver, 10 * HOUR)
     seen = Obstacle(why=DeferralReason.PAUSE, until=driver.clock.now() + 10 * HOUR, provider="ses")
     resume(driver.deps, Scope.ALL, "")
-    provider_health.defer(driver.deps, "email", {False: seen})
-    provider_health.defer_one(driver.deps, driver.pages()["email"], seen)
+    provider_health.defer(driver.deps, "email", {False: seen}, at=driver.clock.now())
+    provider_health.defer_one(driver.deps, driver.pages()["email"], seen, at=driver.clock.now())
     assert (driver.pages()["email"].deferred_by, driver.pages()["email"].due_at) == (None, START)
 
 
