@@ -115,6 +115,8 @@ class Driver:
         reporting = names if channel in REPORTING else ()
         claims: Claims = claim(self.deps, channel, requested_ids, limit=limit, providers=names, reporting=reporting)
         self._note(claims.consequences)
+        if claims.interruption is not None:
+            raise claims.interruption
         return claims.claimed
 
     def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:

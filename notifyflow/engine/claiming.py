@@ -109,7 +109,7 @@ class Claimer:
         for hand in hands:
             if hand.is_given_up:
                 self._release(list(hand.drain()))
-        return Settled(tuple(dealt), claims.consequences)
+        return Settled(tuple(dealt), claims.consequences, claims.interruption)
 
 
 def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:

@@ -52,6 +52,9 @@ def claim(
         The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred;
         damaged rows are postponed, so that they do not block others. What waited in the quiet hours of one recipient is one
         message, whatever ``requested_ids`` and ``limit`` say.
+
+    Raises:
+        StorageUnavailable: When the database did not answer in time, and nothing was stored.
     """
 
     def body(tx: Transaction) -> _Claiming:
@@ -69,13 +72,26 @@ def claim(
         slots.save()
         return claiming
 
-    claiming, consequences = _run(deps, body)
-    consequences += _put_off(deps, channel, claiming)
-    if not claiming.claimed and claiming.obstacles.keys() == {True}:  # CRITICAL rows alone went first, in vain
-        with suppress(StorageUnavailable):
-            claiming, more = _run(deps, body)
-            consequences += more + _put_off(deps, channel, claiming)
-    return Claims(claimed=tuple(claiming.claimed), consequences=consequences)
+    claimed: list[Claimed] = []
+    led_to: list[Consequences] = []
+    interruption: BaseException | None = None
+
+    def claim_and_put_off() -> _Claiming:
+        claiming = _run(deps, body, led_to)
+        claimed.extend(claiming.claimed)
+        _put_off(deps, channel, claiming, led_to)
+        return claiming
+
+    try:
+        claiming = claim_and_put_off()
+        if not claimed and claiming.obstacles.keys() == {True}:  # CRITICAL rows alone went first, in vain
+            with suppress(StorageUnavailable):
+                claim_and_put_off()
+    except BaseException as error:
+        if not led_to:
+            raise
+        interruption = error
+    return Claims(claimed=tuple(claimed), consequences=sum(led_to, NOTHING), interruption=interruption)
 
 
 @dataclass(slots=True)
@@ -178,17 +194,18 @@ def _claim_group(
             claiming.claimed.append(_begin_all(tx, group, chosen, has_receipts=chosen in reporting))
 
 
-def _put_off(deps: Dependencies, channel: str, claiming: _Claiming) -> Consequences:
-    """Defer the rows that got no slot, and end those that can no longer be sent; if the database is away, they are still due."""
-    consequences = NOTHING
+def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list[Consequences]) -> None:
+    """Defer the rows that got no slot, and end those that can no longer be sent; if the database is away, they are still due.
+
+    ``led_to`` grows with each transaction, so that no interruption loses what those before it have led to.
+    """
     with suppress(StorageUnavailable):
         if claiming.obstacles:
-            consequences += defer(deps, channel, claiming.obstacles, at=claiming.at)
+            led_to.append(defer(deps, channel, claiming.obstacles, at=claiming.at))
         for row, obstacle in claiming.deferred:
-            consequences += defer_one(deps, row, obstacle, at=claiming.at)
+            led_to.append(defer_one(deps, row, obstacle, at=claiming.at))
         for row, why in claiming.unsendable:
-            consequences += _end(deps, row, why)
-    return consequences
+            led_to.append(_end(deps, row, why))
 
 
 class _BrokenRow(Exception):
@@ -211,15 +228,16 @@ def _blaming(row: NotificationFacts) -> Iterator[None]:
         raise _BrokenRow(row.id, error) from error
 
 
-def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming]) -> tuple[_Claiming, Consequences]:
+def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming], led_to: list[Consequences]) -> _Claiming:
     """Claim; postpone a damaged row and claim again, until none is left."""
-    aside = NOTHING
     while True:
         try:
             claiming, consequences = use_case.run(deps, body)
-            return claiming, aside + consequences
         except _BrokenRow as broken:
-            aside += _set_aside(deps, broken)
+            led_to.append(_set_aside(deps, broken))
+        else:
+            led_to.append(consequences)
+            return claiming
 
 
 def _end(deps: Dependencies, row: NotificationFacts, why: Ended) -> Consequences:

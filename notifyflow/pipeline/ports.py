@@ -241,11 +241,13 @@ class Claims:
 
     Attributes:
         claimed: Attempts to make, the most urgent first, each with those that its call carries.
-        consequences: What followed for rows that were deferred or can no longer be sent.
+        consequences: What followed for rows that were deferred or can no longer be sent; the caller reports it.
+        interruption: What cut the claim short when some of it was stored; the caller raises it after its report.
     """
 
     claimed: tuple[Claimed, ...] = ()
     consequences: Consequences = NOTHING
+    interruption: BaseException | None = None
 
 
 class Fate(StrEnum):

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from notifyflow.core.model import NotificationState, Severity
 from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.ports import Claimed
+from notifyflow.pipeline.ports import Claimed, Consequences
 from notifyflow.pipeline.record import Lease, Release, release
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
+from tests.integration.pipeline.test_sets import StopsAfter
 from tests.waiting import wait_until
 
 T = TypeVar("T")
@@ -137,6 +139,29 @@ def test_a_transaction_claims_no_more_than_the_size_of_a_set(scene: Scene, set_s
     hands = [Hand([scene.page(name)], 1) for name in NAMES]
     Scene(scene.store, set_size).fill(*hands)
     assert scene.store.transactions == transactions
+
+
+def test_what_was_ended_before_a_claim_was_cut_short_is_reported_and_what_it_claimed_is_dealt(scene: Scene) -> None:
+    driver = scene.driver
+    for name in NAMES[1:3]:
+        scene.page(name)
+    driver.clock.at += timedelta(hours=25)
+    driver.store.run(lambda ledger: ledger.stops.note_sweep(at=driver.clock.at))
+    named = scene.page(NAMES[0])
+    stopping = StopsAfter(driver.store, 2, KeyboardInterrupt())  # the claim, and the end of the first that is too old
+    reported: list[Consequences] = []
+    claimer = Claimer(
+        replace(driver.deps, transactions=stopping),
+        channels(ScriptedProvider()),
+        report=reported.append,
+        release=scene.released.extend,
+        monitor=threading.Condition,
+    )
+    hand = Hand([named], 3)
+    with pytest.raises(KeyboardInterrupt):
+        claimer.fill("email", hand)
+    assert [row.state for each in reported for row in each.failed] == [NotificationState.FAILED]
+    assert _ids(hand) == [named]
 
 
 def test_every_thread_learns_that_the_database_is_away(scene: Scene) -> None:

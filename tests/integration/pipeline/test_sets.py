@@ -134,7 +134,7 @@ def test_a_set_of_operations_pages_and_others_is_two_sets(store: Store) -> None:
     assert driver.pages("ada")["email"].state is NotificationState.FAILED
 
 
-class _StopsAfter:
+class StopsAfter:
     """A database that runs a number of transactions, and then raises an error."""
 
     def __init__(self, store: Store, transactions: int, error: BaseException) -> None:
@@ -154,7 +154,7 @@ def test_what_was_stored_before_the_set_was_cut_short_is_logged(driver: Driver, 
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
     first, bad, last = driver.claim("email")
     _set_severity(driver, bad, "LOUD")
-    stopping = _StopsAfter(driver.store, 2, error)  # the whole set, and the first alone
+    stopping = StopsAfter(driver.store, 2, error)  # the whole set, and the first alone
     settled = record(replace(driver.deps, transactions=stopping), [_recording(each, REFUSED) for each in (first, bad, last)])
     assert [type(each) for each in settled.results] == [type(None), StorageUnavailable, StorageUnavailable]
     assert [row.id for row in settled.consequences.failed] == [first.message.notification_id]
