@@ -188,7 +188,7 @@ def _course(family: Family, labels: tuple[str, ...], steps: Sequence[Tallies]) -
 
 def _total(tallies: Iterable[Tally | None]) -> Tally:
     found = [each for each in tallies if each]
-    buckets = tuple(map(sum, zip(*(each.buckets for each in found), strict=True)))
+    buckets = list(map(sum, zip(*(each.buckets for each in found), strict=True)))
     return Tally(count=sum(each.count for each in found), sum_s=sum(each.sum_s for each in found), buckets=buckets)
 
 

@@ -6,7 +6,7 @@ wants it; ``charts`` reads the same figures minute by minute.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from notifyflow.core.model import EscalationState, Kind, NotificationState, Result, Severity
@@ -189,11 +189,14 @@ class Tally:
 
     count: int = 0
     sum_s: float = 0.0
-    buckets: tuple[int, ...] = ()
+    buckets: list[int] = field(default_factory=list)
 
     def __add__(self, other: "Tally") -> "Tally":
-        buckets = tuple(map(sum, zip(self.buckets, other.buckets, strict=True))) if self.buckets else other.buckets
-        return Tally(count=self.count + other.count, sum_s=self.sum_s + other.sum_s, buckets=buckets or self.buckets)
+        if self.buckets and other.buckets:
+            buckets = [mine + its for mine, its in zip(self.buckets, other.buckets, strict=True)]
+        else:
+            buckets = list(self.buckets or other.buckets)
+        return Tally(count=self.count + other.count, sum_s=self.sum_s + other.sum_s, buckets=buckets)
 
 
 class Tallies:
@@ -214,9 +217,13 @@ class Tallies:
     def observe(self, family: Family, seconds: float, *labels: str) -> None:
         """Add a duration; one that clocks of different machines made negative is none."""
         seconds = max(seconds, 0.0)
-        place = bisect_left(family.bounds_s, seconds)
-        buckets = tuple(int(each == place) for each in range(len(family.bounds_s) + 1))
-        self.add((family.name, labels), Tally(count=1, sum_s=seconds, buckets=buckets))
+        key = (family.name, labels)
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = Tally(buckets=[0] * (len(family.bounds_s) + 1))
+        tally.count += 1
+        tally.sum_s += seconds
+        tally.buckets[bisect_left(family.bounds_s, seconds)] += 1
 
     def add(self, key: Key, tally: Tally) -> None:
         """Add what was counted elsewhere."""

@@ -30,6 +30,10 @@ REPORTS: Mapping[str, Result] = {
 }
 """The events of receipts that change a notification."""
 _ENDED = frozenset(str(each) for each in Ended)
+_CHARTED = {
+    name: tuple(figures.FAMILIES[name].labels.index(label) for label in labels) for name, labels in figures.CHARTED.items()
+}
+"""Which labels of a family the charts show, by their places."""
 _STARTS = (IncidentChange.OPENED, IncidentChange.SEVERITY_RAISED, IncidentChange.PAGED_AGAIN)
 
 
@@ -113,7 +117,7 @@ class Folded:
     def count(self, family: Family, at: datetime, *labels: str) -> None:
         """Count something that happened."""
         self.total.count(family, *labels)
-        if family.name in figures.CHARTED:
+        if family.name in _CHARTED:
             self._minute(at).count(family, *_charted(family, labels))
 
     def observe(self, family: Family, at: datetime, seconds: float, *labels: str) -> None:
@@ -229,5 +233,4 @@ def _paged_at(history: Sequence[Transition], version: int) -> datetime | None:
 
 
 def _charted(family: Family, labels: Sequence[str]) -> tuple[str, ...]:
-    values = dict(zip(family.labels, labels, strict=True))
-    return tuple(values[name] for name in figures.CHARTED[family.name])
+    return tuple(labels[place] for place in _CHARTED[family.name])

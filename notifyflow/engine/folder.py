@@ -10,7 +10,7 @@ from notifyflow.pipeline.ports import Dependencies
 
 _log = get_logger("notifyflow.engine")
 
-_MOST_SETS = 10
+_MOST_SETS = 30
 """How many sets of lines one turn counts at most, so that the next sweep is not late."""
 
 

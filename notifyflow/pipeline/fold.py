@@ -8,8 +8,10 @@ from notifyflow.storage.ledger import Ledger
 
 EVERY = timedelta(seconds=5)
 """How long after the last time the log is looked at again."""
+_LINES = 300
+"""How many lines a set has at most: while they are counted, the threads of the process that claim hardly get on."""
 _LINES_A_SLOT = 10
-"""How many lines a set has for each attempt that a transaction claims at most; fewer where only one writes at a time."""
+"""How many it has at most for each attempt that a transaction claims; fewer where only one writes at a time."""
 
 
 def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool = False) -> bool:
@@ -40,7 +42,7 @@ def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool =
         if place.is_elsewhere:
             ledger.folds.begin_anew(place)
             return True
-        read = ledger.folds.read(place, limit=limit or deps.set_size * _LINES_A_SLOT)
+        read = ledger.folds.read(place, limit=limit or min(_LINES, deps.set_size * _LINES_A_SLOT))
         ledger.folds.store(place, read, count(read.batch), now=now)
         return not read.is_last
 

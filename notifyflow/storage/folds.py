@@ -344,7 +344,7 @@ class Figures(Reader):
 def _tallies(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Key, Tally]]:
     for row in rows:
         key = (row["name"], tuple(row["labels"].values()))
-        yield key, Tally(count=row["count"], sum_s=row["sum_s"], buckets=row["buckets"])
+        yield key, Tally(count=row["count"], sum_s=row["sum_s"], buckets=list(row["buckets"]))
 
 
 def _sum(stored: Tallies, new: Tallies) -> Tallies:
