@@ -67,21 +67,25 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
 
 
 def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
-    now, run = deps.clock.now(), deps.transactions.run
+    now = deps.clock.now()
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
-    for missed in _sets(run(lambda ledger: ledger.inbox.missed(since=since, before=before, limit=limit))):
-        yield partial(_settle, deps, receive.MISSED, missed)
-    for refs in _sets(run(lambda ledger: ledger.attempts.expired_leases(now=now, limit=limit))):
-        yield partial(_settle, deps, _EXPIRE_LEASES, refs)
-    for due in _sets(run(lambda ledger: ledger.work.escalations_due(now=now, limit=limit))):
-        yield partial(_settle, deps, _DECIDE, due)
-    for incident_id in run(lambda ledger: ledger.work.incidents_due(now=now, limit=limit)):
-        yield partial(_go_on, deps, incident_id)
-    for incident_id in run(lambda ledger: ledger.work.rounds_due(now=now, limit=limit)):
-        yield partial(_pass_rounds, deps, incident_id)
-    for entry in run(lambda ledger: ledger.outbox.waiting(limit=limit)):
-        yield partial(outbox.carry_out, deps, entry)
+    missed, leases, decisions_due, incident_ids, round_ids, entries = deps.transactions.run(
+        lambda ledger: (
+            ledger.inbox.missed(since=since, before=before, limit=limit),
+            ledger.attempts.expired_leases(now=now, limit=limit),
+            ledger.work.escalations_due(now=now, limit=limit),
+            ledger.work.incidents_due(now=now, limit=limit),
+            ledger.work.rounds_due(now=now, limit=limit),
+            ledger.outbox.waiting(limit=limit),
+        )
+    )
+    yield from (partial(_settle, deps, receive.MISSED, some) for some in _sets(missed))
+    yield from (partial(_settle, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
+    yield from (partial(_settle, deps, _DECIDE, some) for some in _sets(decisions_due))
+    yield from (partial(_go_on, deps, each) for each in incident_ids)
+    yield from (partial(_pass_rounds, deps, each) for each in round_ids)
+    yield from (partial(outbox.carry_out, deps, each) for each in entries)
 
 
 def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -3,10 +3,10 @@
 Each search walks an index of unfinished rows, so that its cost does not grow with the finished ones.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeList, Select, fn
@@ -130,8 +130,7 @@ class Work(Part):
 
         Notifications that were rung for do not count: if no worker claims them, a later sweep rings again.
         """
-        rows = (row for earliest in _EARLIEST for row in self._unit.rows(earliest()))
-        return min((instant for row in rows for instant in row.values()), default=None)
+        return min((row["due_at"] for row in self._unit.rows(_EARLIEST())), default=None)
 
     def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row]:
         """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
@@ -260,14 +259,6 @@ def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
     return Statement(build)
 
 
-def _earliest(timer: Field, *where: Expression | Field) -> Statement:
-    """Build the search for the earliest of some timers: the first row of its index."""
-    query: Any = timer.model.select(timer)
-    if timer.model is AttemptRow:
-        query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-    return Statement(lambda param: query.where(*where).order_by(timer).limit(1))
-
-
 def _waited(param: Places) -> Select:
     """Search for due pages to the recipients of some escalations that quiet hours deferred, or a call carried with others."""
     first = EscalationRow.alias()
@@ -332,10 +323,10 @@ _ROUNDS_DUE = Statement(
 )
 
 
-def _union_of(rounds: Select, steps: Select) -> Any:
-    """Join searches for rounds of operations incidents and for steps of chains, each of which walks its own index."""
-    parts = (Select(from_list=[each.alias("part")], columns=[SQL("*")]) for each in (rounds, steps))
-    return next(parts).union_all(next(parts))
+def _union_of(*searches: Select) -> Any:
+    """Join searches, each of which walks its own index."""
+    parts: Iterator[Any] = (Select(from_list=[each.alias("part")], columns=[SQL("*")]) for each in searches)
+    return reduce(lambda union, part: union.union_all(part), parts)
 
 
 def _incidents_due(param: Places) -> Any:
@@ -345,25 +336,30 @@ def _incidents_due(param: Places) -> Any:
     return _union_of(rounds, steps.order_by(StepRow.due_at).limit(param(IntegerField())))
 
 
-def _earliest_of_incidents(param: Places) -> Any:
+def _earliest(param: Places) -> Any:
+    """Search for the earliest timer of each kind."""
     del param
-    rounds = IncidentRow.select(IncidentRow.round_at).where(IncidentRow.round_at.is_null(is_null=False), *_HAS_ROUND)
-    steps = StepRow.select(StepRow.due_at).where(StepRow.due_at.is_null(is_null=False), _IS_STEP_FREE)
-    return _union_of(rounds.order_by(IncidentRow.round_at).limit(1), steps.order_by(StepRow.due_at).limit(1))
+
+    def first(timer: Field, *where: Expression | Field) -> Any:
+        query: Any = timer.model.select(timer)
+        if timer.model is AttemptRow:
+            query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        return query.where(timer.is_null(is_null=False), *where).order_by(timer).limit(1)
+
+    is_unrung = (QUEUED, NotificationRow.rung_at.is_null(), _IS_FREE)
+    is_current = (EscalationRow.is_current, _IS_ESCALATION_FREE)
+    return _union_of(
+        first(NotificationRow.due_at, *is_unrung, IS_URGENT),
+        first(NotificationRow.due_at, *is_unrung, IS_CALM),
+        first(AttemptRow.lease_until, RUNNING, _IS_FREE),
+        first(EscalationRow.next_decision_at, *is_current),
+        first(EscalationRow.next_round_at, *is_current),
+        first(IncidentRow.round_at, *_HAS_ROUND),
+        first(StepRow.due_at, _IS_STEP_FREE),
+    )
 
 
 _HAS_ROUND = (IS_UNRESOLVED, ~is_listed(IncidentRow.id))
 _IS_STEP_FREE = ~is_listed(StepRow.incident_id)
 _INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id,))
-_EARLIEST = (
-    *(
-        _earliest(NotificationRow.due_at, QUEUED, NotificationRow.rung_at.is_null(), each, _IS_FREE)
-        for each in (IS_URGENT, IS_CALM)
-    ),
-    _earliest(AttemptRow.lease_until, RUNNING, _IS_FREE),
-    *(
-        _earliest(timer, timer.is_null(is_null=False), EscalationRow.is_current, _IS_ESCALATION_FREE)
-        for timer in (EscalationRow.next_decision_at, EscalationRow.next_round_at)
-    ),
-    Statement(_earliest_of_incidents, columns=(StepRow.due_at,)),
-)
+_EARLIEST = Statement(_earliest, columns=(NotificationRow.due_at,))

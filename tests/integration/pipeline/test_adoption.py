@@ -80,7 +80,7 @@ class _AdoptedMeanwhile:
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
         result = self._driver.store.run(use_case, timeout_s=timeout_s)
-        if isinstance(result, tuple) and any(isinstance(each, AttemptRef) for each in result):
+        if isinstance(result, tuple) and any(isinstance(each, AttemptRef) for some in result if some for each in some):
             adopt(self._driver.deps, "staging", is_forced=True)
         return result
 
