@@ -15,6 +15,7 @@ from notifyflow.storage.rows import first
 from notifyflow.storage.statements import Places, Statement
 
 _KEPT_FOR = timedelta(days=1)
+_COLUMNS = tuple(ProviderHealth.__dataclass_fields__)
 
 
 class Providers(Part):
@@ -44,8 +45,7 @@ class Providers(Part):
         Raises:
             StaleRow: When another transaction changed it first.
         """
-        old = asdict(before)
-        changed: dict[str, Any] = {name: getattr(after, name) for name, value in asdict(after).items() if value != old[name]}
+        changed: dict[str, Any] = {name: value for name in _COLUMNS if (value := getattr(after, name)) != getattr(before, name)}
         if not changed:
             return
         changed["version"] = before.version + 1
