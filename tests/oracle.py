@@ -96,6 +96,11 @@ def _unstopped(context: DecisionContext, since: datetime, now: datetime) -> time
     return now - since - _covered(context.stops, since, now)
 
 
+def _swept(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
+    """Return the time since an instant, without outages; stops count, since a provider reports meanwhile."""
+    return now - since - _covered(context.outages, since, now)
+
+
 def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: ignore[no-untyped-def]
     """Return the total time that any of the intervals covers."""
     cuts = sorted({min(max(at, since), now) for each in intervals for at in (each.began_at, each.ended_at)})
@@ -121,7 +126,8 @@ def _is_awaited(context: DecisionContext, row, now: datetime) -> bool:  # type: 
     if row.state != "SENT":
         return False
     call = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"][-1]
-    return call.receipt_due_at is not None and now - call.started_at < context.escalation.policy.unconfirmed_after
+    waited = _swept(context, call.started_at, now)
+    return call.receipt_due_at is not None and waited < context.escalation.policy.unconfirmed_after
 
 
 def _timers(context: DecisionContext) -> list[timedelta]:
@@ -163,7 +169,8 @@ def _is_suspected(context: DecisionContext, row, now: datetime) -> bool:  # type
     if not policy.is_suspicion_on:
         return False
     if row.state == "SENT":
-        return is_critical and calls[-1].receipt_due_at is not None and now >= calls[-1].receipt_due_at
+        called_at, due_at = calls[-1].started_at, calls[-1].receipt_due_at
+        return is_critical and due_at is not None and _swept(context, called_at, now) >= due_at - called_at
     if row.state not in ("QUEUED", "SENDING"):
         return False
     failures = [call for call in calls if call.result in (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)]
