@@ -162,7 +162,7 @@ class Chains:
         spent = self._spent.pop(step.id, None)
         if spent is not None and spent.disturbances == self._disturbances():
             late_s = self._world.now_s - spent.since_s
-            within_s = STARTS_WITHIN_S + (_SWEEP_S if self.is_calm else _SLACK_S)
+            within_s = STARTS_WITHIN_S + (_SWEEP_S if self.is_calm else _SLACK_S) + self._world.widest_skew_s
             require(late_s <= within_s, f"{what} begins {late_s:.2f} s after everybody before it was spent")
 
     def _check_duty(self, status: IncidentStatus) -> None:
