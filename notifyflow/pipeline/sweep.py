@@ -67,6 +67,7 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
 
 
 def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
+    """Search in one transaction for all that is due; each job judges under its locks whether it still is."""
     now = deps.clock.now()
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
