@@ -1,5 +1,6 @@
 """Measures ``notify()`` of a flow in Python, and writes the result as JSON."""
 
+import gc
 import json
 import os
 import sys
@@ -21,6 +22,8 @@ def drive(notify: Notify, arguments: Sequence[str]) -> None:
     numbers = iter(range(incidents))
     lock, calls = threading.Lock(), []
     ready = threading.Barrier(callers + 1)
+    gc.collect()
+    gc.freeze()  # or the collector would look at all that was imported during some call, another one after each change
 
     def call(caller: int) -> None:
         notify(f"{PREFIX}-warm-{caller}", [f"{PREFIX}-warm-{caller}"], CHANNELS[:channels])  # connects
