@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from notifyflow.channels.base import Channel
+from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
@@ -105,7 +106,9 @@ class Claimer:
             reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
         )
         ended = {each.id for each in claims.consequences.failed}
-        dealt = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
+        dealt: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
+        if claims.interruption is not None:  # the rings of those that got nothing are not handled
+            dealt = [each or StorageUnavailable(0, "the claim was cut short") for each in dealt]
         for hand in hands:
             if hand.is_given_up:
                 self._release(list(hand.drain()))

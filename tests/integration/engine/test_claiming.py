@@ -164,6 +164,21 @@ def test_what_was_ended_before_a_claim_was_cut_short_is_reported_and_what_it_cla
     assert _ids(hand) == [named]
 
 
+def test_threads_that_got_nothing_from_a_claim_that_was_cut_short_learn_of_it(scene: Scene) -> None:
+    named = [scene.page(name) for name in NAMES[:2]]
+    stopping = StopsAfter(scene.driver.store, 1, KeyboardInterrupt())  # the claim; putting off the second page is interrupted
+    claimer = Claimer(
+        replace(scene.driver.deps, transactions=stopping, limits={"scripted": 1}),
+        channels(ScriptedProvider()),
+        report=lambda consequences: None,
+        release=scene.released.extend,
+        monitor=threading.Condition,
+    )
+    first, second = claimer._claim("email", [Hand([each], 1) for each in named]).results
+    assert first == {named[0]}
+    assert isinstance(second, StorageUnavailable)
+
+
 def test_every_thread_learns_that_the_database_is_away(scene: Scene) -> None:
     hands = [Hand([scene.page(name)], 1) for name in NAMES[:3]]
 
