@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -52,10 +52,14 @@ class Scene:
         self.store = store
         self.driver = Driver(store)
         self.released: list[Claimed] = []
-        self.claimer = Claimer(
-            replace(self.driver.deps, set_size=set_size),
+        self.reported: list[Consequences] = []
+        self.claimer = self.claimer_with(set_size=set_size)
+
+    def claimer_with(self, **deps: Any) -> Claimer:
+        return Claimer(
+            replace(self.driver.deps, **deps),
             channels(ScriptedProvider()),
-            report=lambda consequences: None,
+            report=self.reported.append,
             release=self._release,
             monitor=threading.Condition,
         )
@@ -149,31 +153,17 @@ def test_what_was_ended_before_a_claim_was_cut_short_is_reported_and_what_it_cla
     driver.store.run(lambda ledger: ledger.stops.note_sweep(at=driver.clock.at))
     named = scene.page(NAMES[0])
     stopping = StopsAfter(driver.store, 2, KeyboardInterrupt())  # the claim, and the end of the first that is too old
-    reported: list[Consequences] = []
-    claimer = Claimer(
-        replace(driver.deps, transactions=stopping),
-        channels(ScriptedProvider()),
-        report=reported.append,
-        release=scene.released.extend,
-        monitor=threading.Condition,
-    )
     hand = Hand([named], 3)
     with pytest.raises(KeyboardInterrupt):
-        claimer.fill("email", hand)
-    assert [row.state for each in reported for row in each.failed] == [NotificationState.FAILED]
+        scene.claimer_with(transactions=stopping).fill("email", hand)
+    assert [row.state for each in scene.reported for row in each.failed] == [NotificationState.FAILED]
     assert _ids(hand) == [named]
 
 
 def test_threads_that_got_nothing_from_a_claim_that_was_cut_short_learn_of_it(scene: Scene) -> None:
     named = [scene.page(name) for name in NAMES[:2]]
     stopping = StopsAfter(scene.driver.store, 1, KeyboardInterrupt())  # the claim; putting off the second page is interrupted
-    claimer = Claimer(
-        replace(scene.driver.deps, transactions=stopping, limits={"scripted": 1}),
-        channels(ScriptedProvider()),
-        report=lambda consequences: None,
-        release=scene.released.extend,
-        monitor=threading.Condition,
-    )
+    claimer = scene.claimer_with(transactions=stopping, limits={"scripted": 1})
     first, second = claimer._claim("email", [Hand([each], 1) for each in named]).results
     assert first == {named[0]}
     assert isinstance(second, StorageUnavailable)
