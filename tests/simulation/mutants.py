@@ -474,13 +474,13 @@ MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=14),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=221),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=3),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=30),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
-        known=14,
+        known=7,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
     Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=92),
@@ -525,12 +525,12 @@ MUTANTS = (
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
         known=77,
     ),
-    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=44),
+    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=45),
-    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
+    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_lead", _keep_the_lead), known=3),
     Mutant(
-        "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=19
+        "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=48
     ),
     Mutant(
         "overdue receipts that raise no suspicion",
@@ -554,17 +554,17 @@ MUTANTS = (
     ),
     Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),
-    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=217),
+    Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=151),
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
-        known=3,
+        known=83,
     ),
     Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=70),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
-        known=72,
+        known=162,
     ),
     Mutant(
         "a failure that waits for a round of notices",
@@ -579,7 +579,7 @@ MUTANTS = (
     Mutant(
         "a round of notices that replaces one of failures",
         swap=lambda: swapped(operations, "severity_of_round", _severity_of_what_is_new),
-        known=70,
+        known=38,
     ),
     Mutant(
         "notices alone that ring the phone",
@@ -597,7 +597,7 @@ MUTANTS = (
         "a pass that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
     ),
     Mutant("a hand-over that each worker tells", swap=lambda: swapped(HandOvers, "add", _tell_again), known=129),
-    Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=129),
+    Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=105),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
