@@ -70,7 +70,8 @@ def _mutants(results: Iterable[RunResult | None]) -> int:
     survivors = 0
     for mutant, caught in zip(MUTANTS, results, strict=True):
         survivors += caught is None
-        print(f"{mutant.name}: {f'seed {caught.seed}: {caught.violation}' if caught else 'not caught'}", flush=True)
+        no_longer = f", and no longer {mutant.known}" if caught and caught.seed != mutant.known else ""
+        print(f"{mutant.name}: {f'seed {caught.seed}{no_longer}: {caught.violation}' if caught else 'not caught'}", flush=True)
     return 1 if survivors else 0
 
 
