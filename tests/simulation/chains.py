@@ -40,9 +40,10 @@ _BEFORE = """
 
 @dataclass(frozen=True)
 class Spent:
-    """Since when everybody in the step before one that waits is spent, and what was disturbed until then."""
+    """Since when everybody in the step before one that waits is spent, whose clock said so, and what was disturbed until then."""
 
     since_s: float
+    skew: timedelta
     disturbances: tuple[Any, ...]
 
 
@@ -90,7 +91,7 @@ class Chains:
             for line in (each for each in moved if each["incident_id"] == incident_id):
                 self._check_move(line, status, session)
             self._check_duty(status)
-            self._look_for_spent(status)
+            self._look_for_spent(status, session)
         self._check_alerts()
 
     def _concerned(self, session: Session) -> set[str]:
@@ -121,7 +122,7 @@ class Chains:
         following = next((each for each in status.steps if each.number == step.number + 1 and _is_beside(each, step)), None)
         if following is not None:
             self._counts_since[following.id] = line["at"]
-        self._check_promptness(what, step)
+        self._check_promptness(what, step, session)
 
     def _check_due(self, what: str, step: StepFacts, status: IncidentStatus, at: datetime, session: Session) -> None:
         """Require that a step begins when its time is over, or everybody before it is spent, or its key comes again."""
@@ -158,11 +159,12 @@ class Chains:
         rounds = {each.facts.recipient_id for each in status.escalations if each.facts.id in new}
         require(rounds.issuperset(step.duty), f"{what} pages {step.duty}, and only {sorted(rounds)} get a round")
 
-    def _check_promptness(self, what: str, step: StepFacts) -> None:
+    def _check_promptness(self, what: str, step: StepFacts, session: Session) -> None:
         spent = self._spent.pop(step.id, None)
         if spent is not None and spent.disturbances == self._disturbances():
             late_s = self._world.now_s - spent.since_s
-            within_s = STARTS_WITHIN_S + (_SWEEP_S if self.is_calm else _SLACK_S) + self._world.widest_skew_s
+            behind_s = max(0.0, (spent.skew - session.task.process.skew).total_seconds())  # a slower clock comes to it later
+            within_s = STARTS_WITHIN_S + (_SWEEP_S if self.is_calm else _SLACK_S) + behind_s
             require(late_s <= within_s, f"{what} begins {late_s:.2f} s after everybody before it was spent")
 
     def _check_duty(self, status: IncidentStatus) -> None:
@@ -172,7 +174,7 @@ class Chains:
                 known = self._duty.setdefault(step.id, step.duty)
                 require(known == step.duty, f"10: step {step.id[-4:]} paged {known}, and is said to have paged {step.duty}")
 
-    def _look_for_spent(self, status: IncidentStatus) -> None:
+    def _look_for_spent(self, status: IncidentStatus, session: Session) -> None:
         """Note which steps should begin now."""
         step = _next(status)
         if step is None or status.facts.severity is Severity.INFO or status.is_quarantined:
@@ -180,7 +182,8 @@ class Chains:
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         now = START + timedelta(seconds=self._world.now_s)
         if before.state is StepState.PASSED or self._is_spent(before, status, now):
-            self._spent.setdefault(step.id, Spent(self._world.now_s, self._disturbances()))
+            spent = Spent(self._world.now_s, session.task.process.skew, self._disturbances())
+            self._spent.setdefault(step.id, spent)
         else:
             self._spent.pop(step.id, None)
 
