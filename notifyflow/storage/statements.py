@@ -24,11 +24,21 @@ class _Place:
 
 
 class Places:
-    """Hands out the places of a statement's values, in order, while it is built."""
+    """Hands out the places of a statement's values, in order, while it is built.
 
-    def __init__(self, *, is_server: bool) -> None:
+    Args:
+        is_server: Whether the database is PostgreSQL.
+        is_alone: Whether every list has one value.
+
+    Attributes:
+        lists: The places of the lists that a column is searched in.
+    """
+
+    def __init__(self, *, is_server: bool, is_alone: bool = False) -> None:
         self._is_server = is_server
+        self._is_alone = is_alone
         self._count = 0
+        self.lists: list[int] = []
 
     def __call__(self, field: Field) -> Value:
         """Return the next place, for a value written like one of this column."""
@@ -37,6 +47,9 @@ class Places:
     def among(self, field: Field) -> Any:
         """Return the condition that a column has one of many values, which are one parameter: a list."""
         write: Callable[[Any], Any] = field.db_value
+        self.lists.append(self._count)
+        if self._is_alone:
+            return field == self._next(lambda some: write(*some))
         if self._is_server:
             values = self._next(lambda some: list(map(write, some)))
             return NodeList((field, SQL("= ANY("), values, SQL(")")))
@@ -68,6 +81,7 @@ class _Built:
     parameters: tuple[Any, ...]
     names: tuple[str, ...]
     readers: tuple[tuple[str, Callable[[Any], Any]], ...]
+    lists: tuple[int, ...]
 
     def read(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return a row's values by name."""
@@ -94,17 +108,24 @@ class Statement:
         """Return the statement with its values, ready to run."""
         return Run(self, values)
 
-    def built_for(self, db: Database, locks: tuple[Any, ...]) -> _Built:
-        """Return the statement for one kind of database and of lock, built at the first call."""
-        kind = (type(db), *locks)
+    def built_for(self, db: Database, locks: tuple[Any, ...], *, is_alone: bool = False) -> _Built:
+        """Return the statement for one kind of database and of lock, built at the first call.
+
+        Args:
+            db: The database.
+            locks: The lock on the rows it finds, if any.
+            is_alone: Whether every list has one value.
+        """
+        kind = (type(db), is_alone, *locks)
         if kind not in self._built:  # two threads may build it at once, with the same result
-            query: Any = self._build(Places(is_server=bool(db.for_update)))
+            places = Places(is_server=bool(db.for_update), is_alone=is_alone)
+            query: Any = self._build(places)
             if locks:
                 query = query.for_update(locks[0], skip_locked=locks[1])
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
             fields = dict(map(_column, self._columns or getattr(query, "selected_columns", ())))
             readers = tuple((name, field.python_value) for name, field in fields.items() if not _is_read_as_it_is(field))
-            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers)
+            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(places.lists))
         return self._built[kind]
 
 
@@ -118,7 +139,7 @@ class Run:
 
     def sql(self, db: Database) -> str:
         """Return its text."""
-        return self._statement.built_for(db, self.locks).sql
+        return self._built(db).sql
 
     def for_update(self, lock: Any, *, skip_locked: bool = False) -> "Run":
         """Return the statement with a lock on the rows it finds."""
@@ -126,18 +147,24 @@ class Run:
 
     def rows(self, db: Database) -> list[dict[str, Any]]:
         """Run it and return the rows."""
-        built = self._statement.built_for(db, self.locks)
+        built = self._built(db)
         return [built.read(row) for row in self._run(db, built).fetchall()]
 
     def scalar(self, db: Database) -> Any:
         """Run it and return the first column of the first row, or None."""
-        built = self._statement.built_for(db, self.locks)
+        built = self._built(db)
         row = self._run(db, built).fetchone()
         return None if row is None else built.read(row)[built.names[0]]
 
     def execute(self, db: Database) -> int:
         """Run it and return how many rows it wrote."""
-        return int(self._run(db, self._statement.built_for(db, self.locks)).rowcount)
+        return int(self._run(db, self._built(db)).rowcount)
+
+    def _built(self, db: Database) -> _Built:
+        """Return the text for lists of one value, whose plan PostgreSQL keeps, or the one for any, which it plans each time."""
+        built = self._statement.built_for(db, self.locks)
+        is_alone = bool(built.lists) and all(len(self._values[number]) == 1 for number in built.lists)
+        return self._statement.built_for(db, self.locks, is_alone=True) if is_alone else built
 
     def _run(self, db: Database, built: _Built) -> Any:
         values = self._values
