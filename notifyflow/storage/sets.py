@@ -81,16 +81,26 @@ def update(db: Database, model: type[Model], columns: tuple[str, ...], guards: t
         guards: The columns that identify a row and must not have changed since it was read.
         rows: Each row's new values, then what its guards were when it was read.
     """
-    written = execute(db, _update(model, columns, guards, bool(db.for_update)), _json(model, (*columns, *guards), rows))
-    return int(written.rowcount)
+    return int(_updated(db, model, columns, guards, rows).rowcount)
 
 
 def update_those(
     db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
 ) -> set[tuple[Any, ...]]:
     """Update as ``update``; return the keys of the rows updated, as they are stored."""
-    text = f"{_update(model, columns, guards, bool(db.for_update))} RETURNING {_names(model, key)}"
-    return {tuple(row) for row in execute(db, text, _json(model, (*columns, *guards), rows)).fetchall()}
+    updated = _updated(db, model, columns, guards, rows, f" RETURNING {_names(model, key)}")
+    return {tuple(row) for row in updated.fetchall()}
+
+
+def _updated(
+    db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], rows: Sequence[Row], ending: str = ""
+) -> Any:
+    """Update rows; one alone without joining it to a JSON array, which takes twice as long."""
+    is_server = bool(db.for_update)
+    if len(rows) != 1:
+        return execute(db, _update(model, columns, guards, is_server) + ending, _json(model, (*columns, *guards), rows))
+    values = (write(value) for write, value in zip(_writers(model, (*columns, *guards)), rows[0], strict=True))
+    return execute(db, _update_one(model, columns, guards, is_server) + ending, *values)
 
 
 def _names(model: type[Model], columns: tuple[str, ...]) -> str:
@@ -121,6 +131,14 @@ def _update(model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...
     same = "IS NOT DISTINCT FROM" if is_server else "IS"
     kept = " AND ".join(f't."{name}" {same if _field(model, name).null else "="} v.old_{name}' for name in guards)
     return f"UPDATE {_table(model)} AS t SET {written} FROM (SELECT {values}) AS v WHERE {kept}"  # noqa: S608 - our own names
+
+
+@lru_cache(maxsize=256)
+def _update_one(model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], is_server: bool) -> str:
+    place, same = ("%s", "IS NOT DISTINCT FROM") if is_server else ("?", "IS")
+    written = ", ".join(f'"{name}" = {place}' for name in columns)
+    kept = " AND ".join(f'"{name}" {same if _field(model, name).null else "="} {place}' for name in guards)
+    return f"UPDATE {_table(model)} SET {written} WHERE {kept}"  # noqa: S608 - our own names
 
 
 def _values(model: type[Model], columns: tuple[str, ...], is_server: bool, names: Sequence[str] = ()) -> str:

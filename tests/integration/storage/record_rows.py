@@ -94,7 +94,7 @@ class Recorder:
                 self._written += _row_by_row(sql, json.loads(params[0]))
             else:
                 count = None if is_open else cursor.rowcount
-                self._written.append((*_with_list(_in_both_dialects(sql), list(params or ())), count))
+                self._written.append((*_with_nulls(*_with_list(_in_both_dialects(sql), list(params or ()))), count))
         return cursor
 
 
@@ -126,6 +126,21 @@ def _with_list(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
         *some,
         *values[place + bool(found) :],
     ]
+
+
+def _with_nulls(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
+    """Write SQLite's own form of a guard on a column that may be empty (``storage/sets.py``) as both databases read it."""
+    kept: list[Any] = []
+    left = iter(values)
+
+    def write(place: re.Match[str]) -> str:
+        value, is_guard = next(left), place[1] is not None
+        if is_guard and value is None:
+            return " IS NULL"
+        kept.append(value)
+        return " = ?" if is_guard else "?"
+
+    return re.sub(r"( IS )?\?", write, sql), kept
 
 
 def _in_both_dialects(sql: str) -> str:
