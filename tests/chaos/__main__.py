@@ -207,6 +207,7 @@ def main(wanted: Sequence[str]) -> int:
         sys.stderr.write(f"There is no {', '.join(sorted(unknown))}. Sections: {', '.join(SECTIONS)}\n")
         return 2
     logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it reports each attempt to connect while RabbitMQ starts
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         servers = (stack.enter_context(server()) for server in (postgres, redis_server, rabbitmq_server))
