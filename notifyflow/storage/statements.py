@@ -45,7 +45,7 @@ class Places:
         return self._next(field.db_value)
 
     def among(self, field: Field) -> Any:
-        """Return the condition that a column has one of many values, which are one parameter: a list."""
+        """Return the condition that a column has one of many values, which are one parameter: a list, or its only value."""
         write: Callable[[Any], Any] = field.db_value
         self.lists.append(self._count)
         if self._is_alone:
