@@ -16,7 +16,7 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFa
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, StepRow, TransitionRow
 from notifyflow.storage.rows import BY_ID, NOTIFICATIONS_OF, Reader
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.statements import Statement, finds
 from notifyflow.storage.steps import StepReads
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ _LINKS = Statement(
 
 def _missing(machine: str, model: Any) -> Statement:
     """Build the search for what the log of some incidents tells of and a table lacks."""
-    is_there = fn.EXISTS(model.select(SQL("1")).where(model.id == TransitionRow.row_id))
+    is_there = finds(model.select(SQL("1")).where(model.id == TransitionRow.row_id))
     return Statement(
         lambda param: (
             TransitionRow.select(TransitionRow.row_id, TransitionRow.incident_id)

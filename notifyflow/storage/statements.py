@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList, Query, TextField, Value
+from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList, Query, Select, TextField, Value, fn
 
 LISTED = SQL("listed.value")
 """The column of the table that ``Places.listed`` returns."""
+
+
+def finds(query: Select) -> Any:
+    """Return the condition that a query finds something of the row at hand.
+
+    With an OFFSET, PostgreSQL looks that up by an index; without, it may read the whole table of the query first.
+    """
+    return fn.EXISTS(query.offset(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from notifyflow.storage.conditions import IS_ANY, IS_CALM, IS_UNRESOLVED, IS_URG
 from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, StepRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
-from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.statements import Places, Statement, finds
 from notifyflow.storage.turns import Turns
 from notifyflow.storage.unit import Unit
 
@@ -264,13 +264,12 @@ def _waited(param: Places) -> Select:
     first = EscalationRow.alias()
     recipients = first.select(first.recipient_id).where(param.among(first.id))
     is_own = (EscalationRow.id == NotificationRow.escalation_id) & EscalationRow.recipient_id.in_(recipients)
-    is_of = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.carried_by.is_null(is_null=False)
-    was_carried = AttemptRow.select(SQL("1")).where(is_of).offset(0)  # without it, PostgreSQL may read all that was ever carried
+    was_carried = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.carried_by.is_null(is_null=False)
     return (
         select(NotificationFacts, QUEUED, NotificationRow.channel == param(NotificationRow.channel), IS_CALM, _IS_FREE)
         .where(NotificationRow.due_at <= param(NotificationRow.due_at), NotificationRow.kind == SQL("'page'"))
         .where(fn.EXISTS(EscalationRow.select(SQL("1")).where(is_own)))
-        .where((NotificationRow.deferred_by == SQL("'quiet'")) | fn.EXISTS(was_carried))
+        .where((NotificationRow.deferred_by == SQL("'quiet'")) | finds(AttemptRow.select(SQL("1")).where(was_carried)))
         .order_by(NotificationRow.due_at, NotificationRow.id)
         .limit(param(IntegerField()))
     )

@@ -1,9 +1,11 @@
 """Claiming, sweeping and looking up walk an index: the databases themselves say so, for the very statements that run."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from importlib import import_module
+from itertools import product
 from pkgutil import iter_modules
 from typing import Any
 
@@ -15,14 +17,13 @@ from notifyflow import storage
 from notifyflow.core.message_log import MessageFilter
 from notifyflow.core.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
 from notifyflow.core.views import IncidentFilter
-from notifyflow.storage import sets
+from notifyflow.storage import sets, work
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.folds import Place
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import NotificationRow
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.rows import BY_ID
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.store import Store
 from notifyflow.storage.unit import Unit
@@ -214,12 +215,17 @@ def test_a_set_is_updated_by_an_index_though_the_table_is_not_large(store: Store
 def test_a_search_for_one_is_planned_by_an_index_while_the_tables_are_empty(empty_database_url: str) -> None:
     with closing(Store(empty_database_url)) as store:
         store.upgrade()
-    modules = [import_module(found.name) for found in iter_modules(storage.__path__, "notifyflow.storage.")]
-    statements = {each for module in modules for each in vars(module).values() if isinstance(each, Statement)} | {*BY_ID.values()}
+    for found in iter_modules(storage.__path__, "notifyflow.storage."):
+        import_module(found.name)
+    for is_urgent, has_namespace in product((False, True), repeat=2):
+        for group, age in product((work._DEFERRED, work._REQUESTED, work._ANY), (work._FRESH, work._DUE, work._STALE)):
+            work._picking(is_urgent=is_urgent, has_namespace=has_namespace, group=group, age=age)
+    built = [each for each in gc.get_objects() if type(each) is Statement]
+    statements = [each for each in built if each._build.__module__.startswith("notifyflow.")]
     with closing(dialect_for(empty_database_url).connect(Deadline(600))) as db:
         texts = [one.sql for each in statements if (one := each.built_for(db, (), is_alone=True)).lists]
         plans = [_kept_plan(db, text) for text in texts]
-    assert len(plans) > 20
+    assert len(plans) > 80
     for plan in plans:
         assert "Seq Scan" not in plan
         assert "SCAN t" not in plan
