@@ -128,17 +128,21 @@ def _update(model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...
     named = [*(f"new_{name}" for name in columns), *(f"old_{name}" for name in guards)]
     values = _values(model, (*columns, *guards), is_server, named)
     written = ", ".join(f'"{name}" = v.new_{name}' for name in columns)
-    same = "IS NOT DISTINCT FROM" if is_server else "IS"
-    kept = " AND ".join(f't."{name}" {same if _field(model, name).null else "="} v.old_{name}' for name in guards)
+    kept = " AND ".join(f't."{name}" {_same(model, name, is_server)} v.old_{name}' for name in guards)
     return f"UPDATE {_table(model)} AS t SET {written} FROM (SELECT {values}) AS v WHERE {kept}"  # noqa: S608 - our own names
 
 
 @lru_cache(maxsize=256)
 def _update_one(model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], is_server: bool) -> str:
-    place, same = ("%s", "IS NOT DISTINCT FROM") if is_server else ("?", "IS")
+    place = "%s" if is_server else "?"
     written = ", ".join(f'"{name}" = {place}' for name in columns)
-    kept = " AND ".join(f'"{name}" {same if _field(model, name).null else "="} {place}' for name in guards)
+    kept = " AND ".join(f'"{name}" {_same(model, name, is_server)} {place}' for name in guards)
     return f"UPDATE {_table(model)} SET {written} WHERE {kept}"  # noqa: S608 - our own names
+
+
+def _same(model: type[Model], name: str, is_server: bool) -> str:
+    """Return the comparison of a column with what it was."""
+    return "=" if not _field(model, name).null else "IS NOT DISTINCT FROM" if is_server else "IS"
 
 
 def _values(model: type[Model], columns: tuple[str, ...], is_server: bool, names: Sequence[str] = ()) -> str:
