@@ -9,7 +9,7 @@ from notifyflow.sandbox.system import Sandbox
 INCIDENT = Incident(
     key="orders-db",
     title="Orders database does not answer",
-    body="No primary since 02:13 UTC. Orders are refused.",
+    body="It has lost its primary. Orders are refused.",
     severity=Severity.CRITICAL,
     source="grafana",
     url="https://grafana.example.com/d/orders",
