@@ -81,6 +81,7 @@ class _Listener:
         except OSError:
             return  # the client has left again
         connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so for sockets that it accepts itself
         loop = asyncio.get_running_loop()
         task: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
         self._arriving.add(task)
