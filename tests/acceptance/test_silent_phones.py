@@ -1,0 +1,83 @@
+"""What once kept a phone silent, lived through the real doors: Alertmanager's webhook, Twilio's callbacks, the dashboard."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifyflow.core.model import IncidentState
+from tests.acceptance.nights import ADA, Night, a_night
+
+INSISTENT = '[default]\nto = ["ada"]\npolicy = "insistent"'
+DEFAULT = '[default]\nto = ["ada"]\npolicy = "default"'
+CHAIN = '[default]\nto = ["ada"]\nthen = [{ after = "10m", to = ["ben"] }]\npolicy = "insistent"'
+NEW_NUMBER = "+4930901830"
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+Nights = Callable[..., Night]
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Nights]:
+    """Make nights, each in a folder of its own."""
+    with ExitStack() as stack:
+
+        def make(routes: str, **settings: Any) -> Night:
+            folder = tmp_path / str(len(list(tmp_path.iterdir())))
+            folder.mkdir()
+            found: AbstractContextManager[Night] = a_night(folder, routes, **settings)
+            return stack.enter_context(found)
+
+        yield make
+
+
+# -- flapping
+
+
+def test_what_fires_after_an_acknowledgement_has_clocks_of_its_own(night: Nights) -> None:
+    flapping = night(INSISTENT)
+    flapping.flaps(4 * MINUTE, MINUTE, times=1)
+    flapping.fires()
+    flapping.presses_the_button_of(flapping.messages("email", "ada@example.com")[0])
+    flapping.passes(MINUTE)
+    flapping.heals()
+    flapping.passes(MINUTE)
+    flapping.fires()  # at 7 minutes
+    flapping.passes(4 * MINUTE)
+    assert flapping.minutes("sms", ADA) == []
+    flapping.passes(2 * MINUTE)
+    assert flapping.minutes("sms", ADA) == [12]
+
+
+def test_six_warnings_that_heal_by_themselves_wake_nobody(night: Nights) -> None:
+    flapping = night(INSISTENT)
+    flapping.flaps(40 * SECOND, 5 * MINUTE, times=6, severity="warning")
+    flapping.passes(60 * MINUTE)
+    assert flapping.minutes("sms", ADA) == flapping.minutes("voice", ADA) == []
+    assert flapping.told_operations() == []
+
+
+# -- what has not arrived
+
+
+# -- operations
+
+
+# -- timers
+
+
+# -- wishes
+
+
+# -- replies
+
+
+def test_a_text_that_says_more_than_that_acknowledges_nothing(night: Nights) -> None:
+    calm = night(DEFAULT, script="email: 550")
+    calm.fires()
+    calm.passes(MINUTE)
+    calm.driver.sandbox.reply(ADA, "ack\nbut I am on a train, call Ben")
+    assert calm.status().facts.state is IncidentState.OPEN
