@@ -8,7 +8,6 @@ import json as jsonlib
 import re
 import ssl
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,12 +15,12 @@ from typing import Any
 
 import requests
 from requests import exceptions
-from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_exceptions
 
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.pinning import PinnedAdapter, prove
 from notifyflow.channels.tables import Row, Table, Verdict, table
+from notifyflow.channels.timed import TimedAdapter
 from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
@@ -185,14 +184,13 @@ class Http:
                 self._guard.check(url)
             except ValueError as error:
                 raise PermanentProviderError(f"the address {error}", code="address") from error
-        until = time.monotonic() + sum(self._timeout)
         arguments |= {"headers": {"Accept-Encoding": "identity", **(headers or {})}, "timeout": self._timeout}
         try:
             response = self._session().request(method, url, allow_redirects=False, stream=True, **arguments)
         except exceptions.RequestException as error:
             raise _failure(error, is_given=self._guard is not None) from error
         with response:
-            return HttpResponse(status=response.status_code, headers=response.headers, body=_read(response, until, limit_bytes))
+            return HttpResponse(status=response.status_code, headers=response.headers, body=_read(response, limit_bytes))
 
     def close(self) -> None:
         """Close the sessions of all threads."""
@@ -208,7 +206,8 @@ class Http:
             session = requests.Session()
             session.trust_env = False
             session.verify = self._verify
-            session.mount("https://", self._adapter())
+            for scheme in ("https://", "http://"):  # plain HTTP leads to the sandbox and trusted endpoints only
+                session.mount(scheme, self._adapter())
             if self._proxy:
                 session.proxies = {"https": self._proxy}
             self._local.session = session
@@ -216,21 +215,21 @@ class Http:
                 self._sessions.append(session)
         return session
 
-    def _adapter(self) -> HTTPAdapter:
+    def _adapter(self) -> TimedAdapter:
         if self._guard is None or self._proxy is not None:
-            return HTTPAdapter(max_retries=0)
+            return TimedAdapter()
         prove()
         return PinnedAdapter(self._guard)
 
 
-def _read(response: requests.Response, until: float, limit_bytes: int) -> bytes:
-    """Read a body up to the limit, or until the connection breaks: the status is definite all the same.
+def _read(response: requests.Response, limit_bytes: int) -> bytes:
+    """Read a body up to the limit, or until its time is over or the connection breaks: the status is definite all the same.
 
-    ``read1`` returns what has arrived; waiting for a whole chunk would let a slow server exceed the time-out.
+    ``read1`` returns what has arrived; a chunk that is not whole when the time is over would be lost.
     """
     body = bytearray()
     with contextlib.suppress(urllib3_exceptions.HTTPError):
-        while len(body) < limit_bytes and time.monotonic() <= until and (part := response.raw.read1(8192, decode_content=True)):
+        while len(body) < limit_bytes and (part := response.raw.read1(8192, decode_content=True)):
             body += part
     return bytes(body[:limit_bytes])
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import requests
 from requests import PreparedRequest
-from requests.adapters import HTTPAdapter
 
 from notifyflow.channels.guard import Guard
+from notifyflow.channels.timed import TimedAdapter
 from notifyflow.errors import Fault, InvalidSettings
 
 _PROBE_HOST = "pinned.invalid"  # no DNS knows it (RFC 6761, section 6.4)
@@ -19,12 +19,12 @@ _PROBE_S = 2.0
 _HELLO_BYTES = 16_384
 
 
-class PinnedAdapter(HTTPAdapter):
+class PinnedAdapter(TimedAdapter):
     """Connects to the address that the guard resolved, while TLS and the Host header still name the host."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        super().__init__(max_retries=0)
+        super().__init__()
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         """Replace the host with the resolved address (requests' documented hook, since 2.32.3)."""

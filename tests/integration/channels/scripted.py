@@ -1,6 +1,7 @@
 """Small real servers that respond as scripted: one over HTTP, one over SMTP."""
 
 import contextlib
+import itertools
 import socket
 import socketserver
 import ssl
@@ -13,6 +14,7 @@ from typing import Any
 CUT = "cut"
 HANG = "hang"
 DRIP = "drip"
+DRIP_HEADERS = "drip headers"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class HttpServer:
 
     status: int = 200
     body: bytes = b""
+    bodies: Mapping[str, bytes] = field(default_factory=dict)  # by path, instead of the body
     headers: Mapping[str, str] = field(default_factory=dict)
     act: str = ""
     requests: list[Request] = field(default_factory=list)
@@ -51,13 +54,19 @@ class HttpServer:
         self.requests.clear()
         self.hangs.clear()
 
-    def write_body(self, write: Callable[[bytes], object]) -> None:
+    def write_body(self, write: Callable[[bytes], object], body: bytes) -> None:
         if self.act != DRIP:
-            write(self.body)
+            write(body)
             return
-        for byte in self.body:
+        for byte in body:
             write(bytes([byte]))
             self.released.wait(0.01)
+
+    def drip_headers(self, write: Callable[[bytes], object]) -> None:
+        """Write a header that has no end, a byte now and then, until the client has gone; nothing if that is not the script."""
+        header = itertools.chain(b"HTTP/1.1 200 OK\r\nX-Slow: ", itertools.repeat(ord("x")))
+        while self.act == DRIP_HEADERS and not self.released.wait(0.01):
+            write(bytes([next(header)]))
 
 
 @contextlib.contextmanager
@@ -76,14 +85,16 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
                     script.released.wait(60)
                 self.close_connection = True
                 return
+            body = script.bodies.get(self.path, script.body)
             self.send_response(script.status)
             for name, value in script.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(script.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.send_header("Connection", "close")
-            self.end_headers()
             with contextlib.suppress(OSError):
-                script.write_body(self.wfile.write)
+                script.drip_headers(self.wfile.write)
+                self.end_headers()
+                script.write_body(self.wfile.write, body)
 
         do_GET = do_POST = do_CONNECT = handle_any  # noqa: N815 - http.server's names
 

@@ -10,9 +10,9 @@ import requests
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http
 from notifyflow.channels.pinning import PinnedAdapter
-from notifyflow.errors import PermanentProviderError, TemporaryProviderError
+from notifyflow.errors import PermanentProviderError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
-from tests.integration.channels.scripted import DRIP, http_server
+from tests.integration.channels.scripted import DRIP, DRIP_HEADERS, http_server
 
 
 class Loopback(Guard):
@@ -76,6 +76,19 @@ def test_a_response_that_drips_is_left_when_its_time_is_over() -> None:
         response = Http(settings).post(server.url, json={})
     assert response.status == 200
     assert len(response.body) < 200
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_server_whose_headers_drip_is_cut_off(is_given: bool) -> None:
+    """Before the headers are whole, nothing but the connection itself can end the wait."""
+    with http_server() as server:
+        settings = Settings.from_variables({"NOTIFYFLOW_CONNECT_TIMEOUT_S": "0.1", "NOTIFYFLOW_READ_TIMEOUT_S": "0.2"})
+        server.respond(200, act=DRIP_HEADERS)
+        http = Http(settings, guard=Guard(trusted_endpoints=[server.endpoint]) if is_given else None)
+        with pytest.raises(UnknownOutcomeError) as raised:
+            http.get(server.url)
+        assert raised.value.code == "timeout"
+        http.close()
 
 
 def test_a_response_without_end_is_read_up_to_a_cap_also_where_it_is_packed() -> None:
