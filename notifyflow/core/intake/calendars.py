@@ -6,7 +6,7 @@ an event is and whose reach the parser; a fault in another line is no fault of t
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from notifyflow.core.copies import replace
-from notifyflow.core.hours import EARLIEST
+from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.intake import recurrences
+from notifyflow.core.intake.validation import is_time_zone
 from notifyflow.core.model import Recipient
 from notifyflow.core.schedules import CALENDAR_AHEAD, Calendar, Schedule, Shift, Why
 from notifyflow.core.wording import text
@@ -33,7 +34,6 @@ MOST_CHANGES = 200
 BEFORE = timedelta(days=1)
 """How far before the instant of reading shifts are known."""
 
-_CORRECT = "Correct the calendar; until then its last good version stays in force"
 _FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _EVENT = "UID DTSTAMP DTSTART DTEND DURATION SUMMARY ATTENDEE RRULE RDATE EXDATE RECURRENCE-ID STATUS"
@@ -49,6 +49,8 @@ _WANTED: Mapping[tuple[str, ...], frozenset[str]] = {
 _DEEPEST = 3
 _RULE_OF_ZONE = re.compile(r"(?=.*\bFREQ=YEARLY\b)(?!.*\bCOUNT=).*", re.IGNORECASE)
 _UNTIL = re.compile(r";?\bUNTIL=(\d{8})[^;]*", re.IGNORECASE | re.ASCII)
+_TIMES = frozenset({"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"})
+_ZONE = re.compile(r'(?:[^:"]|"[^"]*")*?;TZID=(?P<value>"(?P<quoted>[^"]*)"|(?P<zone>[^";:]*))', re.IGNORECASE)
 _NOT_PEOPLE = frozenset({"ROOM", "RESOURCE"})
 _Span = tuple[datetime, datetime, tuple[str, ...]]
 """Begin, end and the people of an event."""
@@ -78,51 +80,49 @@ def read_calendar(document: str, schedule: Schedule, recipients: Mapping[str, Re
 
     Raises:
         InvalidCalendar: When it cannot be read, would cost too much, or says nothing about the duty: it has no events, or none
-            that names a recipient.
+            that names a recipient and is not over since a day.
     """
     where = f"schedules.{schedule.name}.ical"
-    events = _events(document, where, now)
-    names = _Names(recipients)
-    duty = [(event, names.people(event)) for event in events]
-    if not any(people for _, people in duty):
-        what = "none of its events names a recipient of the directory" if events else "it has no events"
-        raise InvalidCalendar((Fault(where, what, _CORRECT),))
     try:
-        spans = _spans(where, duty, ZoneInfo(schedule.timezone), (now - BEFORE, now + CALENDAR_AHEAD))
-    except _UNREADABLE as wrong:
-        raise _unreadable(where, wrong) from None
+        return _read(document, where, schedule, _Names(recipients), now)
+    except InvalidCalendar:
+        raise
+    except Exception as wrong:  # noqa: BLE001 - the libraries raise what they come across: OSError at a zone that is a folder
+        # their words may quote the calendar
+        raise _refused(where, f"it is not a valid iCalendar file ({type(wrong).__name__})") from None
+
+
+def _read(document: str, where: str, schedule: Schedule, names: "_Names", now: datetime) -> CalendarRead:
+    events = _events(document, where, now)
+    duty = _Duty(events, where, ZoneInfo(schedule.timezone), (now - BEFORE, now + CALENDAR_AHEAD))
+    spans = duty.spans(names)
+    if not duty.is_anybodys:
+        what = "none of its events from yesterday on names a recipient of the directory" if events else "it has no events"
+        raise _refused(where, what)
     calendar = Calendar(schedule=schedule.name, shifts=tuple(_shifts(spans)), fetched_at=now)
     return CalendarRead(calendar=calendar, faults=tuple(names.faults(where)))
 
 
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
-"""What the libraries raise at files that are broken in different ways."""
-
-
-def _unreadable(where: str, wrong: Exception) -> InvalidCalendar:
-    """Return the error of a calendar that cannot be read; the library's own words may quote it, so they are left out."""
-    return InvalidCalendar((Fault(where, f"it is not a valid iCalendar file ({type(wrong).__name__})", _CORRECT),))
+def _refused(where: str, what: str) -> InvalidCalendar:
+    return InvalidCalendar((Fault(where, what, "Correct the calendar; until then its last good version stays in force"),))
 
 
 def _events(document: str, where: str, now: datetime) -> list["Event"]:
     if len(document) > MOST_CHARACTERS:
         raise _too_large(where, f"it has {len(document):,} characters, {MOST_CHARACTERS:,} are allowed")
     from ical.calendar_stream import IcsCalendarStream  # it takes a quarter of a second
-    from ical.exceptions import CalendarError
 
-    try:
-        wanted = "\r\n".join(_wanted(document, where, last_year=(now + CALENDAR_AHEAD).year + 1))
-        stream = IcsCalendarStream.from_ics(wanted)
-    except (CalendarError, *_UNREADABLE) as wrong:
-        raise _unreadable(where, wrong) from None
-    return [event for calendar in stream.calendars for event in calendar.events]
+    wanted = "\r\n".join(_wanted(document, where, last_year=(now + CALENDAR_AHEAD).year + 1))
+    return [event for calendar in IcsCalendarStream.from_ics(wanted).calendars for event in calendar.events]
 
 
 def _wanted(document: str, where: str, *, last_year: int) -> Iterator[str]:
     """Yield the lines that matter, each unfolded."""
     inside: list[str] = []
     counted: Counter[str] = Counter()
-    for line in _LINE_END.split(_FOLD.sub("", document)):
+    lines = _LINE_END.split(_FOLD.sub("", document))
+    own_zones = frozenset(line.partition(":")[2].strip() for line in lines if _name(line) == "TZID")
+    for line in lines:
         name = _name(line)
         if name == "BEGIN":
             inside.append(line.partition(":")[2].strip().upper())
@@ -131,11 +131,14 @@ def _wanted(document: str, where: str, *, last_year: int) -> Iterator[str]:
         if wanted is not None and (name in wanted or name in ("BEGIN", "END")):
             counted["dates"] += line.count(",") if name in ("RDATE", "EXDATE") else 0
             _limit(where, counted, line)
-            yield _of_zone(line, where, last_year) if name == "RRULE" and len(inside) == _DEEPEST else line
+            if name == "RRULE" and len(inside) == _DEEPEST:
+                yield _of_zone(line, where, last_year)
+            else:
+                yield _with_known_zone(line, where, own_zones) if name in _TIMES and len(inside) < _DEEPEST else line
         if name == "END" and inside:
             inside.pop()
     if not counted["VCALENDAR"]:
-        raise InvalidCalendar((Fault(where, "it is not an iCalendar file", _CORRECT),))
+        raise _refused(where, "it is not an iCalendar file")
 
 
 def _name(line: str) -> str:
@@ -162,6 +165,24 @@ def _of_zone(line: str, where: str, last_year: int) -> str:
     until = _UNTIL.search(line)
     last = datetime.strptime(until[1], "%Y%m%d") if until else datetime(last_year, 12, 31)  # noqa: DTZ001, DTZ007 # local times
     return f"{_UNTIL.sub('', line).rstrip()};UNTIL={last + timedelta(days=2):%Y%m%dT%H%M%S}"
+
+
+def _with_known_zone(line: str, where: str, own_zones: frozenset[str]) -> str:
+    """Return the line of a time with a zone that the library knows.
+
+    Outlook and Exchange name zones as Windows does. Such a name has the rules that the file itself has for it, or else those of
+    the CLDR's table.
+    """
+    found = _ZONE.match(line)
+    name = "" if found is None else (found["zone"] or found["quoted"])
+    if found is None or not name or name in own_zones or is_time_zone(name):
+        return line
+    from tzlocal.windows_tz import win_tz  # few calendars need it
+
+    zone = win_tz.get(name, "")
+    if not is_time_zone(zone):
+        raise _refused(where, f"its time zone {text.quoted(name)} is not known, and the file does not say what it is")
+    return f"{line[: found.start('value')]}{zone}{line[found.end('value') :]}"
 
 
 def _too_large(where: str, what: str) -> InvalidCalendar:
@@ -209,26 +230,54 @@ class _Names:
         yield from (Fault(where, f"no recipient is called {name}", remedy) for name in self._unknown)
 
 
-def _spans(
-    where: str, duty: Iterable[tuple["Event", tuple[str, ...]]], zone: ZoneInfo, window: tuple[datetime, datetime]
-) -> list[_Span]:
-    """Return when each event is, repetitions included, as far as it overlaps the window."""
-    events = list(duty)
-    replaced = recurrences.replaced((event for event, _ in events), zone)
-    steps = 0
-    found: list[_Span] = []
-    for event, people in events:
-        if not people or event.dtstart is None or event.status == "CANCELLED":
-            continue
-        steps += recurrences.steps(event, window[1], zone)
-        if steps > recurrences.MOST_STEPS:
-            raise _too_large(where, "its events repeat too often, or by a rule that fits hardly any date")
-        gone = set() if event.recurrence_id else replaced.get(event.uid, set())
-        those = ((*span, people) for span in recurrences.spans(event, window, zone) if span[0] not in gone)
-        found += islice(those, MOST_SHIFTS + 1)
-        if len(found) > MOST_SHIFTS:
-            raise _too_large(where, f"it has more than {MOST_SHIFTS:,} events within {(CALENDAR_AHEAD + BEFORE).days} days")
-    return found
+class _Duty:
+    """The events of a calendar, and when they are.
+
+    Attributes:
+        is_anybodys: Whether an event that is not over puts somebody on duty.
+    """
+
+    def __init__(self, events: Sequence["Event"], where: str, zone: ZoneInfo, window: tuple[datetime, datetime]) -> None:
+        """Take the events, the place of the schedule for faults, the zone of times without one, and the time to look at."""
+        self._events, self._where, self._zone, self._window = events, where, zone, window
+        self._replaced = recurrences.replaced(events, zone)
+        self._steps = 0
+        self.is_anybodys = False
+
+    def spans(self, names: _Names) -> list[_Span]:
+        """Return when each event is, repetitions included, as far as it overlaps the window; events that are over are left out.
+
+        Raises:
+            InvalidCalendar: When the events cost too much, or one of them changes a repetition and all later ones.
+        """
+        continued = {event.uid for event in self._events if recurrences.is_for_all_later(event)}
+        found: list[_Span] = []
+        for event in self._events:
+            if event.dtstart is None or event.status == "CANCELLED" or recurrences.is_over(event, self._window[0], self._zone):
+                continue
+            people = names.people(event)
+            if not people and event.uid not in continued:
+                continue
+            within = self._within(event)
+            is_current = bool(within) or next(self._times(event, (self._window[0], LATEST)), None) is not None
+            if is_current and event.uid in continued:
+                raise _refused(self._where, "an event changes a repetition and all later ones (RANGE=THISANDFUTURE)")
+            self.is_anybodys = self.is_anybodys or is_current
+            found += ((*each, people) for each in within)
+            if len(found) > MOST_SHIFTS:
+                days = (CALENDAR_AHEAD + BEFORE).days
+                raise _too_large(self._where, f"it has more than {MOST_SHIFTS:,} events within {days} days")
+        return found
+
+    def _within(self, event: "Event") -> list[tuple[datetime, datetime]]:
+        self._steps += recurrences.steps(event, self._window[1], self._zone)
+        if self._steps > recurrences.MOST_STEPS:
+            raise _too_large(self._where, "its events repeat too often, or by a rule that fits hardly any date")
+        return list(islice(self._times(event, self._window), MOST_SHIFTS + 1))
+
+    def _times(self, event: "Event", window: tuple[datetime, datetime]) -> Iterator[tuple[datetime, datetime]]:
+        gone = set() if event.recurrence_id else self._replaced.get(event.uid, set())
+        return (each for each in recurrences.spans(event, window, self._zone) if each[0] not in gone)
 
 
 def _shifts(spans: list[_Span]) -> Iterator[Shift]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import local_time
+from notifyflow.core.hours import LATEST
 
 if TYPE_CHECKING:
     from ical.event import Event
@@ -86,6 +87,18 @@ def replaced(events: Iterable["Event"], zone: ZoneInfo) -> dict[str, set[datetim
                 value = value.replace(tzinfo=at.tzinfo or getattr(event.dtstart, "tzinfo", None))
             found.setdefault(event.uid, set()).add(instant(value, zone))
     return found
+
+
+def is_over(event: "Event", at: datetime, zone: ZoneInfo) -> bool:
+    """Return whether an event has ended, by what can be told without following its rule."""
+    if event.rrule is None:
+        return next(spans(event, (at, LATEST), zone), None) is None
+    return not event.rdate and event.rrule.until is not None and instant(event.rrule.until, zone) + event.computed_duration < at
+
+
+def is_for_all_later(event: "Event") -> bool:
+    """Return whether an event replaces a repetition of another one, and all that follow (RFC 5545, section 3.2.13)."""
+    return event.recurrence_id is not None and event.recurrence_id.range.value == "THISANDFUTURE"
 
 
 def instant(value: date | datetime, zone: ZoneInfo) -> datetime:
