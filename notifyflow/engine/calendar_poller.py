@@ -22,6 +22,7 @@ _log = get_logger("notifyflow.engine")
 
 POLL_EVERY = timedelta(seconds=5)
 _UNUSABLE = "unusable"
+_BROKEN = "broken"
 
 
 class CalendarPoller:
@@ -60,13 +61,16 @@ class CalendarPoller:
             StorageUnavailable: When the database does not answer in time.
         """
         roster = self._rosters.current()
-        schedules = [each for each in roster.directory.schedules.values() if each.ical is not None]
+        schedules = _with_calendars(roster)
         if roster.calendars.keys() - {each.name for each in schedules}:
             calendars.keep(self._deps, [each.name for each in schedules])
-        for schedule, claimed in calendars.claim_due(self._deps, schedules) if schedules else ():
-            if self._is_stopping.is_set():
+        while schedules and not self._is_stopping.is_set():
+            due = calendars.claim_next(self._deps, schedules)
+            if due is None:
                 return
-            self._fetch(schedule, claimed, roster)
+            self._read(*due, roster)
+            roster = self._rosters.current()
+            schedules = _with_calendars(roster)
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():
@@ -78,23 +82,32 @@ class CalendarPoller:
                 _log.error("engine.calendar_poller_broke", error=type(error).__name__, place=place(error))
             self._is_stopping.wait(self._every_s)
 
+    def _read(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
+        """Fetch and store one calendar; whatever it raises is a fault of this calendar, and the others are read all the same."""
+        try:
+            self._fetch(schedule, claimed, roster)
+        except StorageUnavailable:
+            raise
+        except ProviderError as error:
+            self._note_fault(claimed, error.code or _UNUSABLE)
+        except InvalidCalendar:
+            self._note_fault(claimed, _UNUSABLE)
+        except Exception as error:  # noqa: BLE001 - others write the file, and libraries read it
+            _log.error("engine.calendar_broke", schedule=schedule.name, error=type(error).__name__, place=place(error))
+            self._note_fault(claimed, _BROKEN)
+
     def _fetch(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
-        """Fetch and store one calendar.
+        """Fetch a calendar.
 
         Once a day it is read whether or not it has changed: what is stored of one that repeats ends after sixty days.
         """
         is_of_today = claimed.fetched_at is not None and claimed.fetched_at.date() == self._deps.clock.now().date()
         etag, last_modified = (claimed.etag, claimed.last_modified) if is_of_today else ("", "")
-        try:
-            fetched = self._client.fetch(schedule.ical or "", etag=etag, last_modified=last_modified)
-            if fetched is None:
-                calendars.confirm(self._deps, claimed)
-            else:
-                self._store(schedule, claimed, fetched, roster)
-        except ProviderError as error:
-            self._note_fault(claimed, error.code or _UNUSABLE)
-        except InvalidCalendar:
-            self._note_fault(claimed, _UNUSABLE)
+        fetched = self._client.fetch(schedule.ical or "", etag=etag, last_modified=last_modified)
+        if fetched is None:
+            calendars.confirm(self._deps, claimed)
+        else:
+            self._store(schedule, claimed, fetched, roster)
 
     def _store(self, schedule: Schedule, claimed: StoredCalendar, fetched: Fetched, roster: Roster) -> None:
         from notifyflow.core.intake.calendars import read_calendar  # few have a calendar
@@ -113,3 +126,7 @@ class CalendarPoller:
     def _note_fault(self, claimed: StoredCalendar, code: str) -> None:
         _log.warning("engine.calendar_not_read", schedule=claimed.schedule, code=code)
         self._use_cases.run(calendars.note_fault, claimed, code)
+
+
+def _with_calendars(roster: Roster) -> list[Schedule]:
+    return [each for each in roster.directory.schedules.values() if each.ical is not None]

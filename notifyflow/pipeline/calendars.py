@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from notifyflow.core.hours import EARLIEST
 from notifyflow.core.schedules import Calendar, Schedule
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
@@ -13,28 +14,39 @@ from notifyflow.storage.roster import StoredCalendar
 EVERY = timedelta(minutes=5)
 """How often a calendar is fetched by all processes together."""
 STALE_AFTER = timedelta(days=1)
-_MOST_AT_ONCE = 10
-"""How many one process claims at once: all of them together may hang for less than ``EVERY``."""
 _STALE = "it could not be read for a day; what it said last stays in force"
 _NEVER = "it cannot be read, so nobody is on duty"
 _STRANGERS = "it names people whom the directory does not know"
 
 
-def claim_due(deps: Dependencies, schedules: Sequence[Schedule]) -> Sequence[tuple[Schedule, StoredCalendar]]:
-    """Claim for this process the next fetch of some calendars that are due; return their schedules with what is stored of them.
+def claim_next(deps: Dependencies, schedules: Sequence[Schedule]) -> tuple[Schedule, StoredCalendar] | None:
+    """Claim for this process the fetch of the calendar that is due and was tried longest ago.
+
+    Each is claimed just before its fetch, so that a process that ends leaves no other one unread, and one that was tried goes to
+    the end of the queue, whatever became of it.
+
+    Returns:
+        Its schedule with what is stored of it; None if none is due.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
     """
     before = deps.clock.now() - EVERY
 
-    def body(tx: Transaction) -> Sequence[tuple[Schedule, StoredCalendar]]:
+    def body(tx: Transaction) -> tuple[Schedule, StoredCalendar] | None:
         known = tx.ledger.roster.calendars()
-        due = [each for each in schedules if _is_due(known.get(each.name), _source(each), before)][:_MOST_AT_ONCE]
-        claims = ((each, tx.ledger.roster.claim_calendar(each.name, _source(each), before=before, now=tx.now)) for each in due)
-        return [(each, claimed) for each, claimed in claims if claimed is not None]
+        due = [each for each in schedules if _is_due(known.get(each.name), _source(each), before)]
+        for each in sorted(due, key=lambda each: _tried_at(known.get(each.name))):
+            claimed = tx.ledger.roster.claim_calendar(each.name, _source(each), before=before, now=tx.now)
+            if claimed is not None:
+                return each, claimed
+        return None
 
     return use_case.run(deps, body).value
+
+
+def _tried_at(known: StoredCalendar | None) -> datetime:
+    return EARLIEST if known is None or known.tried_at is None else known.tried_at
 
 
 def _is_due(known: StoredCalendar | None, source: str, before: datetime) -> bool:

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.channels.calendars import LIMIT_BYTES, CalendarClient
+from notifyflow.channels.calendars import LIMIT_BYTES, CalendarClient, Fetched
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.keys import Scope
 from notifyflow.core.model import Incident, Via
 from notifyflow.engine.calendar_poller import CalendarPoller
+from notifyflow.pipeline.calendars import claim_next
 from notifyflow.settings import Settings
 from tests.builders import START, CountingIds, HandClock
-from tests.integration.channels.scripted import CUT, HttpServer, http_server
+from tests.integration.channels.scripted import CUT, DRIP_HEADERS, HttpServer, http_server
 from tests.integration.web.test_api import SilentBell
 from tests.log_lines import capture_logs
 from tests.waiting import wait_until
@@ -80,9 +81,9 @@ class Machines:
         fetches = [line for line in logs if line["event"].startswith("engine.calendar")]
         return [{name: line.get(name) for name in ("event", "code")} for line in fetches]
 
-    def on_duty(self, flow: NotifyFlow | None = None) -> list[str]:
+    def on_duty(self, flow: NotifyFlow | None = None, *, schedule: str = "legacy") -> list[str]:
         oncall = (flow or self.flow)._service.oncall
-        found = oncall.duty("legacy", oncall.now())
+        found = oncall.duty(schedule, oncall.now())
         return list(found.on_duty.people) if found else []
 
     def told(self) -> str:
@@ -248,3 +249,77 @@ def test_a_process_that_delivers_reads_the_file_and_fetches_by_itself(
     with flow:
         flow.start()
         wait_until(lambda: bool(server.requests))
+
+
+THREE = DIRECTORY + 'schedules.odd = {{ ical = "{url}/odd.ics" }}\nschedules.zoo = {{ ical = "{url}/zoo.ics" }}\n'
+
+
+class Odd(CalendarClient):
+    """Raises what no client should at the calendar of this path."""
+
+    raises_at = "odd.ics"
+
+    def fetch(self, url: str, **given: Any) -> Fetched | None:
+        if self.raises_at in url:
+            raise IsADirectoryError("secret.ics")
+        return super().fetch(url, **given)
+
+
+@pytest.mark.parametrize("bad", ["legacy", "odd", "zoo"])
+def test_a_calendar_that_raises_anything_at_all_leaves_its_neighbours_alone(machines: Machines, bad: str) -> None:
+    machines.write(THREE.format(url=machines.server.url))
+    client = Odd(machines.settings())
+    client.raises_at = {"legacy": "secret.ics"}.get(bad, f"{bad}.ics")
+    machines.poller = CalendarPoller(client, machines.flow._service._use_cases, machines.flow._service.rosters)
+    found = machines.answer(200, ics("ada"))
+    client.close()
+    assert sorted((line["event"], line["code"]) for line in found) == [
+        ("engine.calendar_broke", None),
+        ("engine.calendar_not_read", "broken"),
+        ("engine.calendar_read", None),
+        ("engine.calendar_read", None),
+    ]
+    assert f"the calendar of @{bad}" in machines.told()
+    assert "secret.ics" not in machines.told()
+    for name in {"legacy", "odd", "zoo"} - {bad}:
+        assert machines.on_duty(schedule=name) == ["ada"]
+
+
+@pytest.mark.parametrize("bad", ["Europe", "x" * 300, "Atlantis"])
+def test_a_calendar_with_an_odd_time_zone_leaves_its_neighbours_alone(machines: Machines, bad: str) -> None:
+    machines.write(THREE.format(url=machines.server.url))
+    odd = ics("ada").replace(b"DTSTART:", f"DTSTART;TZID={bad}:".encode()).replace(b"Z\r\nDTEND", b"\r\nDTEND")
+    machines.server.bodies = {"/secret.ics": odd}
+    assert [line["event"] for line in machines.answer(200, ics("ben"))].count("engine.calendar_read") == 2
+    assert machines.on_duty(schedule="zoo") == ["ben"]
+    assert "the calendar of @legacy" in machines.told()
+
+
+def test_no_calendar_is_always_the_last(machines: Machines) -> None:
+    """A process that is killed in the middle of a fetch each time still reads all of them in the end."""
+    machines.write(THREE.format(url=machines.server.url))
+    names = []
+    for _ in range(4):
+        roster = machines.flow._service.rosters.current()
+        due = claim_next(machines.flow._service._use_cases.deps, list(roster.directory.schedules.values()))
+        names.append(None if due is None else due[0].name)
+        machines.clock.pass_time(timedelta(seconds=100))
+    assert names == ["legacy", "odd", "zoo", "legacy"]
+
+
+def test_a_server_that_drips_holds_up_no_other_calendar(sqlite_url: str, tmp_path: Path, server: HttpServer) -> None:
+    with http_server() as slow:
+        slow.respond(200, act=DRIP_HEADERS)
+        path = tmp_path / "directory.toml"
+        path.write_text(THREE.format(url=server.url).replace(f"{server.url}/secret.ics", f"{slow.url}/secret.ics"))
+        server.respond(200, ics("ada"))
+        variables = {
+            "NOTIFYFLOW_DATABASE_URL": sqlite_url,
+            "NOTIFYFLOW_TRUSTED_ENDPOINTS": f"{server.endpoint},{slow.endpoint}",
+            "NOTIFYFLOW_READ_TIMEOUT_S": "0.2",
+        }
+        flow = NotifyFlow(Settings.from_variables(variables | {"NOTIFYFLOW_DIRECTORY": str(path)}))
+        with capture_logs() as logs, flow:
+            flow.start()
+            wait_until(lambda: len([line for line in logs if line["event"] == "engine.calendar_read"]) == 2)
+            wait_until(lambda: any(line["event"] == "engine.calendar_not_read" and line["code"] == "timeout" for line in logs))
