@@ -170,6 +170,8 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Text:
         parts.append(f"tier {facts.policy.tiers[facts.tier - 1].name}")
     if facts.round > 1:
         parts.append(f"round {facts.round}")
+    if facts.held_up_at is not None:
+        parts.append("held up")
     if facts.critical_at is not None:
         parts.append("critical failure")
     if facts.reason:

@@ -204,11 +204,11 @@ def _check_tiers(stood: Round) -> Iterator[Finding]:
 
 def _check_link(stood: Round) -> Iterator[Finding]:
     row, linked = stood.escalation, stood.operations
-    is_due = row.critical_at is not None and not stood.incident.is_operations
+    is_due = (row.critical_at or row.held_up_at) is not None and not stood.incident.is_operations
     if is_due and linked is None:
-        what = "is a critical failure, and is linked to no operations incident"
+        what = "is a critical failure or held up, and is linked to no operations incident"
     elif linked is not None and not is_due:
-        what = "is linked to an operations incident, and is not a critical failure"
+        what = "is linked to an operations incident, and is neither a critical failure nor held up"
     elif linked is not None and not linked.is_operations:
         what = f"is linked to {linked.id}, which is not an operations incident"
     else:

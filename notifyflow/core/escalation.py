@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from notifyflow.core import rounds, tier_rules
+from notifyflow.core import held_up, rounds, tier_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
@@ -48,8 +48,8 @@ class AlertOperations:
 
     Attributes:
         reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``,
-            ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed), or ``chain_over`` (nobody has
-            acknowledged, and nobody is next).
+            ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed), ``chain_over`` (nobody has
+            acknowledged, and nobody is next), or ``held_up`` (every way that is left is; this is no critical failure).
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
     """
 
@@ -195,14 +195,16 @@ class _Subject:
     def arrive(self, move: Move) -> None:
         is_round = move.event == "round_due"
         self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
-        next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
         self._update(
-            replace(self.context.escalation, next_decision_at=next_decision_at, next_round_at=self._next_round_at(is_round))
+            replace(
+                self.context.escalation, next_decision_at=self._next_decision_at(), next_round_at=self._next_round_at(is_round)
+            )
         )
         if is_round and not rounds.is_last(self.context.escalation):
             self.effects.append(StartRound(repetition=self.context.escalation.repetition + 1))
             return
         self._alert(is_over=is_round, has_settled=move.source == EscalationState.ACTIVE)
+        self._hold_up()
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
@@ -214,6 +216,11 @@ class _Subject:
     @property
     def _is_opening(self) -> bool:
         return any(isinstance(effect, OpenTier) for effect in self.effects)
+
+    def _next_decision_at(self) -> datetime | None:
+        next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
+        timers = held_up.timers(self.context, self._now)
+        return min([*timers, *([] if next_decision_at is None else [next_decision_at])], default=None)
 
     def _next_round_at(self, is_round: bool) -> datetime | None:
         """Return when the next round is due; None if there is none, or it was started by this decision."""
@@ -235,6 +242,15 @@ class _Subject:
         self._update(replace(escalation, critical_at=critical_at, alerted_at=self._now if paging else None))
         if not is_operations:
             self.effects.append(AlertOperations(reason=(paging or reasons)[0], is_paging=bool(paging)))
+
+    def _hold_up(self) -> None:
+        """Mark that every way left is held up, and page operations, which a critical failure after it does all the same."""
+        escalation = self.context.escalation
+        is_told = escalation.held_up_at is not None or escalation.alerted_at is not None
+        if is_told or self._is_opening or not held_up.is_held_up(self.context, self._now):
+            return
+        self._update(replace(escalation, held_up_at=self._now))
+        self.effects.append(AlertOperations(reason=held_up.REASON, is_paging=self.context.incident.pass_number == 0))
 
     def _reasons(self, *, is_over: bool) -> Iterator[str]:
         """Yield why the escalation is a critical failure, the plainest first."""

@@ -190,6 +190,7 @@ class EscalationFacts:
         repetition: Number of the round within the policy's ``repeat``, from 1; a round started by other means begins at 1 again.
         critical_at: When it became a critical failure; set once.
         alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
+        held_up_at: When operations was told that every way left was held up; set once, and no critical failure.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
     """
@@ -209,6 +210,7 @@ class EscalationFacts:
     repetition: int = 1
     critical_at: datetime | None = None
     alerted_at: datetime | None = None
+    held_up_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
 

@@ -137,6 +137,7 @@ class EscalationDocument(Document):
     started_at: datetime
     critical_at: datetime | None = Field(description="When it became a critical failure.")
     alerted_at: datetime | None = Field(description="When operations was paged for it.")
+    held_up_at: datetime | None = Field(description="When operations was told that every way left was held up.")
     reason: Text = Field(description="Why nothing could be sent at all.")
     notifications: list[NotificationDocument]
 

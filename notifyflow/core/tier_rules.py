@@ -214,12 +214,16 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
         now: The time of the decision.
         is_opening: Whether this decision queues pages that are not in ``context`` yet.
     """
-    is_timer_running = any(at > now for at in _tier_timers(context))
-    if is_opening or is_timer_running or any(is_pending(context, row, now) for row in context.pages):
+    if is_opening or is_tier_timer_running(context, now) or any(is_pending(context, row, now) for row in context.pages):
         return EscalationState.ACTIVE
     if any(row.state in REACHING for row in context.pages):
         return EscalationState.REACHED
     return EscalationState.EXHAUSTED
+
+
+def is_tier_timer_running(context: DecisionContext, now: datetime) -> bool:
+    """Return whether a timer may still open the next tier."""
+    return any(at > now for at in _tier_timers(context))
 
 
 def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> datetime | None:

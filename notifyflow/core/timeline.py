@@ -19,6 +19,7 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 NOTED = "noted"
 CRITICAL = "became_critical"
 ALERTED = "operations_alerted"
+HELD_UP = "held_up"
 UNHEARD = "operations_missing"
 
 Explain = Callable[[str, str], str]
@@ -41,9 +42,9 @@ class Moment:
     Attributes:
         at: When.
         machine: What it happened to: ``incident``, ``escalation``, ``notification`` or ``step``.
-        event: The machine's event; or ``noted``, ``became_critical``, ``operations_alerted``, and ``operations_missing`` where
-            operations has no recipients. These four change no state.
-        state: The state after it; empty for these four.
+        event: The machine's event; or ``noted``, ``became_critical``, ``held_up``, ``operations_alerted``, and
+            ``operations_missing`` where operations has no recipients. These five change no state.
+        state: The state after it; empty for these five.
         row_id: The row that it happened to.
         tone: Whether it is good news.
         is_minor: Whether it only says how another moment came about, or what follows from one.
@@ -309,10 +310,10 @@ def _tone(line: Transition) -> Tone:
 
 
 def _alerts(escalation: EscalationStatus, alerted: str) -> Iterator[Moment]:
-    """Yield when an escalation became a critical failure, unless operations was told at once, and when it was told."""
+    """Yield when an escalation was held up, became a critical failure (unless operations was told at once), and was told of."""
     facts = escalation.facts
-    for at, event in ((facts.critical_at, CRITICAL), (facts.alerted_at, alerted)):
-        if at is not None and (event == alerted or at != facts.alerted_at):
+    for at, event in ((facts.held_up_at, HELD_UP), (facts.critical_at, CRITICAL), (facts.alerted_at, alerted)):
+        if at is not None and (event != CRITICAL or at != facts.alerted_at):
             yield Moment(
                 at=at,
                 machine="escalation",

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Literal, assert_never
 
 from notifyflow.core import chain, gathered, lifecycle, preferences, quiet
@@ -145,13 +146,17 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
         stored = tx.ledger.move(stored, target, event=step.event, at=tx.now, detail={**step.detail, **detail})
     if not decided.steps and decided.after != stored:
         stored = tx.ledger.save(stored, decided.after)
-    if (stored.critical_at, stored.alerted_at) != (context.escalation.critical_at, context.escalation.alerted_at):
+    if _marks(stored) != _marks(context.escalation):
         tx.critical.append(stored)
     for effect in decided.effects:
         _apply_effect(tx, context, stored, effect)
     if context.incident.pass_number and _is_spent(tx, replace(context, escalation=stored), decided):
         tx.spent.add(stored.incident_id)
     return stored
+
+
+def _marks(escalation: EscalationFacts) -> tuple[datetime | None, ...]:
+    return escalation.critical_at, escalation.alerted_at, escalation.held_up_at
 
 
 def _is_spent(tx: Transaction, context: DecisionContext, decided: Decided) -> bool:

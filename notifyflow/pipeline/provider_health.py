@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from notifyflow.core import lifecycle, pauses, provider_health, tier_rules
+from notifyflow.core import held_up, lifecycle, pauses, provider_health, tier_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
@@ -150,7 +150,7 @@ def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bo
 
 
 def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
-    """Defer notifications; one that has a new reason is logged, and its escalation decided once it counts as suspected."""
+    """Defer notifications; one that has a new reason is logged, and its escalation decided when the first wait for it is over."""
     tx.ledger.escalations.lock_many({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
     detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
     for row in tx.ledger.notifications.lock_due([row.id for row in due], now=tx.now):
@@ -165,7 +165,7 @@ def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle
 
 def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_since: datetime) -> None:
     escalation = tx.ledger.escalations.lock(row.escalation_id)
-    at = deferred_since + tier_rules.patience(row, escalation.policy)
+    at = deferred_since + min(tier_rules.patience(row, escalation.policy), held_up.SHORTEST)
     if escalation.is_current and (escalation.next_decision_at is None or escalation.next_decision_at > at):
         tx.ledger.save(escalation, replace(escalation, next_decision_at=at))
 

@@ -28,7 +28,6 @@ _ONLY_LINKED = """
         AND i.pass_number = 0
 """
 _ROUNDS = "SELECT started_at FROM notifyflow_escalation WHERE incident_id = ? AND severity = 'CRITICAL'"
-_FAILED_AT = "SELECT at FROM notifyflow_critical WHERE operations_incident_id = ?"
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,13 @@ class Alarms:
         self._covers = covers
         self._linked: set[tuple[str, str]] = set()
         self._waiting: dict[str, list[Waiting]] = {}
+        self._failed_at: dict[str, list[datetime]] = {}  # a link that replaces another one is a failure of its own
 
     # -- after every commit
 
     def after_commit(self, session: Session) -> None:
         """Require that the transaction that records a failure pages operations, unless the failure has to wait."""
-        if not self.has_recipients or not session.lines:
+        if not self.has_recipients or not session.writes:
             return
         self._require_paged_anew(session)
         if self._linked.issuperset(self._database.look(_LINKED)):
@@ -73,6 +73,8 @@ class Alarms:
         for row_id, operations_id, reason, at_text, incident_id in self._database.look(_LINKS):
             at = datetime.fromisoformat(at_text)
             is_new = (row_id, at_text) not in self._linked
+            if is_new:
+                self._failed_at.setdefault(operations_id, []).append(at)
             if is_new and self._does_page(session, self._database.status(incident_id), row_id, reason, at):
                 self._expect_round(Waiting(row_id, at, at), operations_id)
             self._linked.add((row_id, at_text))
@@ -97,7 +99,7 @@ class Alarms:
             return reason == "chain_over" and not is_mild
         if reason == "unconfirmed":
             return any(_comes_to_rest(line, failed.facts.id) for line in session.lines)
-        return reason in ("unanswered", "unreachable") or _is_young(failed, at) or _has_expired(failed)
+        return reason in ("unanswered", "unreachable", "held_up") or _is_young(failed, at) or _has_expired(failed)
 
     def _expect_round(self, failure: Waiting, operations_id: str) -> None:
         rounds = [datetime.fromisoformat(at) for (at,) in self._database.look(_ROUNDS, operations_id)]
@@ -117,7 +119,7 @@ class Alarms:
         """Check one operations incident after everything has settled, unless it is quarantined."""
         if status.is_quarantined:
             return
-        failed = [datetime.fromisoformat(at) for (at,) in self._database.look(_FAILED_AT, status.facts.id)]
+        failed = self._failed_at.get(status.facts.id, [])
         rounds = sorted(status.escalations, key=lambda each: each.facts.round)  # clocks may disagree
         skew = timedelta(seconds=self._world.widest_skew_s)
         for each in rounds:

@@ -351,7 +351,7 @@ class Checks:
                 self.alarms.at_end(status, healed_s=healed_s)
         ((unlinked,),) = look(
             "SELECT COUNT(*) FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id"
-            " WHERE (e.critical_at IS NOT NULL AND NOT i.is_operations)"
+            " WHERE ((e.critical_at IS NOT NULL OR e.held_up_at IS NOT NULL) AND NOT i.is_operations)"
             " <> EXISTS (SELECT 1 FROM notifyflow_critical c WHERE c.escalation_id = e.id)"
         )
         require(not unlinked, f"6: {unlinked} critical failures are not linked, or links are none")

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from peewee import Select
 
-from notifyflow.core import escalation, forecast, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
+from notifyflow.core import escalation, forecast, held_up, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
@@ -598,6 +598,7 @@ MUTANTS = (
     ),
     Mutant("a hand-over that each worker tells", swap=lambda: swapped(HandOvers, "add", _tell_again), known=129),
     Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=105),
+    Mutant("a phone that is closed and told to nobody", swap=lambda: swapped(held_up, "is_held_up", lambda context, now: False)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),

@@ -39,6 +39,7 @@ from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
 from tests.simulation.hand_overs import HandOvers
+from tests.simulation.held_up import ClosedPhones
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Message, Outside, StandIn
@@ -180,6 +181,7 @@ class Scenario:
         self._sleepers: dict[Task, float] = {}
         self._operators = Operators(world, self._database, self._outside)
         self._adoption = Adoption(world, self._database, self._operators.covers)
+        self._closed = ClosedPhones(world, self._database, self._operators.covers)
         self._phones = Phones(world, self._database, self._outside)
         self._rosters = Rosters(world, self._database)
         self._quiet = QuietHours(world, self._database)
@@ -235,6 +237,7 @@ class Scenario:
         """Check the settled world."""
         self._checks.at_end(set(self._accepted), healed_s=self._heals_s)
         self._rosters.at_end(self._heals_s)
+        self._closed.at_end(healed_s=self._heals_s)
 
     # -- what is drawn
 
@@ -280,6 +283,7 @@ class Scenario:
         self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
+        self._closed.write_script(self._people, self._submit, until_s=self._heals_s)
         self._hand_overs.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:

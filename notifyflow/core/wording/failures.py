@@ -10,7 +10,7 @@ from itertools import chain
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Kind, NotificationState, Severity
+from notifyflow.core.model import DeferralReason, Kind, NotificationState, Severity
 from notifyflow.core.wording import text
 
 IN_FULL = 3
@@ -26,6 +26,7 @@ _EXPLAINED: Mapping[str, str] = {
     "unreachable": "There is no address to send anything to.",
     "critical_channels_failed": "Every critical channel failed:",
     "unconfirmed": "Nothing shows that any page arrived, and no call could be placed:",
+    "held_up": "Every way that is left is held up:",
     "unanswered": "The last round is over, and nobody has acknowledged:",
     "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
 }
@@ -34,6 +35,14 @@ _STANDS: Mapping[NotificationState, str] = {
     NotificationState.SENDING: "being sent",
     NotificationState.SENT: "sent",
     NotificationState.DELIVERED: "delivered",
+}
+_DEFERRED: Mapping[DeferralReason, str] = {
+    DeferralReason.LIMIT: "a limit is used up",
+    DeferralReason.RETRY_AFTER: "the provider asked to wait",
+    DeferralReason.CIRCUIT: "the provider seems to be down",
+    DeferralReason.SUSPENSION: "the provider refuses us",
+    DeferralReason.PAUSE: "paused",
+    DeferralReason.QUIET: "quiet hours",
 }
 
 
@@ -176,4 +185,6 @@ def _noticed(notice: Notice) -> str:
 def _what(row: NotificationFacts) -> str:
     tries = len(counted(row))
     said = f"failed: {row.reason or 'the reason is unknown'}" if row.state is NotificationState.FAILED else _STANDS[row.state]
+    if row.deferred_by is not None:
+        said = f"{said}: {_DEFERRED[row.deferred_by]}"
     return f"{said} ({tries} attempts)" if tries > 1 else said

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, StepState, Via
-from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
+from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, Moment
 from notifyflow.core.wording import chain
 from notifyflow.core.wording.text import listed, quantity
 
@@ -75,6 +75,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("escalation", "acknowledged"): _NO_LONGER_PAGED,
     ("escalation", "resolved"): _NO_LONGER_PAGED,
     ("escalation", "replaced"): "a new round for {who} replaces this one",
+    ("escalation", HELD_UP): "every way that is left to {who} is held up",
     ("escalation", CRITICAL): "critical failure for {who}",
     ("escalation", ALERTED): "operations was told about {who}",
     ("escalation", UNHEARD): f"{NO_OPERATIONS}, and is not told about {{who}}",

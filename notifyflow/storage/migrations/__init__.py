@@ -27,6 +27,7 @@ from notifyflow.storage.migrations import (
     v0013_channels,
     v0014_hand_overs,
     v0015_carried,
+    v0016_arrived_told_held,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -45,6 +46,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0013_channels,
     v0014_hand_overs,
     v0015_carried,
+    v0016_arrived_told_held,
 )
 WANTED = len(MIGRATIONS)
 

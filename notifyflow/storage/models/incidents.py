@@ -139,6 +139,7 @@ class EscalationRow(Table):
     repetition = IntegerField()
     critical_at = InstantField(null=True)
     alerted_at = InstantField(null=True)
+    held_up_at = InstantField(null=True)
     is_current = BooleanField()
     reason = PlainTextField()
     is_quarantined = BooleanField()  # false unless adoption sets it

@@ -208,6 +208,8 @@ class Describer:
             parts.append(f"{text.listed(sent)} went out")
         if failed:
             parts.append(f"{text.listed(failed)} failed")
+        if facts.held_up_at is not None:
+            parts.append(f"every way left was held up at {self._brief(facts.held_up_at)}")
         if facts.critical_at is not None:
             parts.append(f"a critical failure since {self._brief(facts.critical_at)}")
         return "; ".join(parts) or "nothing has been sent yet"

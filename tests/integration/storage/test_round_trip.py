@@ -62,6 +62,7 @@ FULL_ESCALATION = escalation(
     repetition=2,
     critical_at=INSTANT,
     alerted_at=INSTANT,
+    held_up_at=INSTANT,
     is_current=False,
     reason="no_address",
 )

@@ -13,7 +13,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import DEFAULT, Unacknowledged
-from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment, Tone, timeline
+from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, Moment, Tone, timeline
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from tests.facts import NOW, attempt, escalation, incident, minutes, page, seconds
 from tests.statuses import EVENT
@@ -176,6 +176,7 @@ def test_a_critical_failure_and_its_alert_are_moments() -> None:
     assert events(NOW, NOW) == [ALERTED]
     assert events(NOW, NOW + minutes(1)) == [CRITICAL, ALERTED]
     assert events(NOW, NOW, has_operations=False) == [UNHEARD]
+    assert [each.event for each in told(status(held_up_at=NOW))] == [HELD_UP]
 
 
 def test_a_note_is_about_its_attempt() -> None:
