@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""Runs many seeds, one seed with its trace, or the mutants (see ``scripts/simulate --help``)."""
+"""Runs many seeds, one seed with its trace, the mutants, or the explorer's stories (see ``scripts/simulate --help``)."""
 
 import argparse
 import os
@@ -11,26 +11,32 @@ from functools import partial
 from multiprocessing import Pool
 
 from tests.simulation.calm import simulate_calm
+from tests.simulation.explorer.explore import explore
+from tests.simulation.explorer.oracle import EXEMPTIONS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import RunResult, simulate
 
+SEEDS, STORIES = 200, 2_000
 REPLAY = "scripts/simulate --seed {seed} --trace"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, help=f"how many seeds to run (default: {SEEDS}, of stories {STORIES})")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many processes share them (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="run this seed only")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
     parser.add_argument("--calm", action="store_true", help="run worlds without faults, in which what is foretold has to happen")
     parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
+    parser.add_argument("--explore", action="store_true", help="play stories, and look for phones that stayed silent")
     options = parser.parse_args(arguments)
+    if options.explore:
+        return _explore(options)
     run = simulate_calm if options.calm else simulate
     if options.seed is not None:
         return _one(run(options.seed), with_trace=options.trace)
-    seeds = range(options.first, options.first + options.seeds)
+    seeds = range(options.first, options.first + (options.seeds or SEEDS))
     with Pool(options.jobs) as pool:
         if options.mutants:
             return _mutants(pool.imap(partial(_catch, seeds=seeds), range(len(MUTANTS))))
@@ -63,6 +69,32 @@ def _many(results: Iterable[RunResult], count: int) -> int:
     took_s = time.monotonic() - began
     print(f"\n{count} seeds in {took_s:.0f} s ({count / took_s:.1f} a second): {failed} failed; {sends} sends")
     print("Faults: " + ", ".join(f"{name} {times}" for name, times in sorted(faults.items())))
+    return 1 if failed else 0
+
+
+def _explore(options: argparse.Namespace) -> int:
+    if options.seed is not None:
+        found = explore(options.seed)
+        print(found)
+        return 1 if found.verdict.faults else 0
+    began, failed, demands, simulated_s, exempt = time.monotonic(), 0, 0, 0.0, Counter(dict.fromkeys(EXEMPTIONS, 0))
+    seeds = range(options.first, options.first + (options.seeds or STORIES))
+    with Pool(options.jobs) as pool:
+        for number, found in enumerate(pool.imap(explore, seeds, chunksize=4), start=1):
+            demands += found.verdict.demands
+            simulated_s += found.seen.until_s
+            exempt.update(found.exempt)
+            if found.verdict.faults:
+                failed += 1
+                print(found, flush=True)
+            if sys.stderr.isatty():
+                print(f"\r{number}/{len(seeds)} stories, {failed} failed", end="", file=sys.stderr, flush=True)
+    took_s = time.monotonic() - began
+    print(
+        f"{len(seeds)} stories of {simulated_s / 3600:.0f} simulated hours in {took_s:.0f} s: {failed} failed; {demands} demands"
+    )
+    for name, times in exempt.items():
+        print(f"Exempt {times} times: {name} ({EXEMPTIONS[name].reason})")
     return 1 if failed else 0
 
 

@@ -1,0 +1,129 @@
+"""The explorer: its oracle sees silence where it is, and nowhere else, and a story that fails is shrunk."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifyflow.core.policy import DEFAULT, INSISTENT
+from tests.simulation.explorer import explore, oracle
+from tests.simulation.explorer.oracle import Fault, Verdict, judge
+from tests.simulation.explorer.stage import Firing, Seen, Sent
+from tests.simulation.explorer.story import Acknowledges, Act, Flaps, Moves, Pauses, Response, Story, draw
+
+MINUTE_S = 60.0
+UNTIL_S = 240 * MINUTE_S
+OPEN = Flaps(0.0, 0.0, 0.0, 1, stays_open=True)
+
+
+def a_story(*acts: Act, **fields: object) -> Story:
+    """Return a story about a person with a text and a call, whose providers refuse both."""
+    said = {"sms": (Response.REFUSES,), "voice": (Response.REFUSES,)}
+    story = Story(seed=0, policy=INSISTENT, ways=("sms", "voice"), responses=said, limits={}, acts=(OPEN, *acts))
+    return replace(story, **fields)  # type: ignore[arg-type]
+
+
+def seen(*sent: tuple[float, str, str], **fields: object) -> Seen:
+    """Return what was seen where the alert stays open: minute, channel and person of what was sent."""
+    told = [Sent(at * MINUTE_S, channel, f"{who}@{channel}", "db-1", is_accepted=who == "ops") for at, channel, who in sent]
+    return replace(Seen([Firing(0.0, "i")], told, until_s=UNTIL_S), **fields)  # type: ignore[arg-type]
+
+
+def kinds(story: Story, what: Seen) -> list[str]:
+    return [fault.kind.partition(",")[0] for fault in judge(story, what).faults]
+
+
+BOTH = ((0, "sms", "ada"), (0, "voice", "ada"))
+OPS = (10, "email", "ops")
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        ((*BOTH, OPS), []),
+        ((BOTH[0], OPS), []),
+        ((BOTH[0],), ["voice was not tried", "nothing has arrived"]),
+        ((), ["sms was not tried", "voice was not tried", "nothing has arrived"]),
+        (BOTH, ["nothing has arrived"]),
+        ((*BOTH, (60, "email", "ops")), ["nothing has arrived"]),
+        ((BOTH[0], (12, "voice", "ada"), OPS), []),
+    ],
+)
+def test_each_way_is_tried_or_operations_is_told(sent: tuple[tuple[float, str, str], ...], wanted: list[str]) -> None:
+    assert kinds(a_story(), seen(*sent)) == wanted
+
+
+def test_under_timers_a_call_comes_though_the_text_has_arrived() -> None:
+    arrived = seen((0, "sms", "ada"), arrived=[3.0])
+    assert kinds(a_story(), arrived) == ["voice was not tried"]
+    assert kinds(a_story(policy=DEFAULT), arrived) == []
+    assert kinds(a_story(), seen((0, "sms", "ada"), (10, "voice", "ada"), arrived=[3.0])) == []
+
+
+def test_nothing_is_asked_for_once_a_person_has_acknowledged() -> None:
+    taken = [Firing(0.0, "i", acknowledged_s=30.0)]
+    assert kinds(a_story(Acknowledges(30.0, 0)), seen(firings=taken)) == []
+
+
+def test_gaps_do_not_count_and_firings_do() -> None:
+    flaps = Flaps(0.0, 240.0, 30.0, 14, stays_open=False)
+    firings = [Firing(number * 270.0, f"i{number}", healed_s=number * 270.0 + 240.0) for number in range(14)]
+    story = a_story(acts=(flaps,), policy=INSISTENT)
+    assert kinds(story, seen((0, "sms", "ada"), firings=firings, arrived=[3.0])) == ["voice was not tried"]
+    assert kinds(story, seen((0, "sms", "ada"), (14, "voice", "ada"), firings=firings, arrived=[3.0])) == []
+    assert kinds(story, seen(firings=firings[:2])) == ["sms was not tried", "voice was not tried"]
+    assert kinds(story, seen(firings=[Firing(0.0, "i", healed_s=20.0)])) == []
+
+
+def test_a_pause_of_everything_stops_the_clocks() -> None:
+    story = a_story(Pauses(0.0, "", 3600.0))
+    assert kinds(story, seen((61, "sms", "ada"), (62, "voice", "ada"), (70, "email", "ops"), stops=[(0.0, 3600.0)])) == []
+    assert "voice was not tried" in kinds(story, seen((61, "sms", "ada"), stops=[(0.0, 3600.0)]))
+
+
+def test_outages_put_off_what_is_due_by_a_quarter_of_an_hour_in_all() -> None:
+    away = [(float(start), start + 75.0) for start in range(4, 7200, 79)]
+    on_time = seen((0, "sms", "ada"), (16, "voice", "ada"), (30, "email", "ops"), away=away)
+    assert kinds(a_story(), on_time) == []
+    assert "voice was not tried" in kinds(a_story(), seen((0, "sms", "ada"), (60, "voice", "ada"), away=away))
+
+
+def test_a_new_number_is_tried_where_nothing_arrived() -> None:
+    story = a_story(Moves(3600.0))
+    assert kinds(story, seen(*BOTH, OPS, moved_s=3600.0)) == ["her new number was not tried by"]
+    assert kinds(story, seen(*BOTH, OPS, (70, "voice", "new"), moved_s=3600.0)) == []
+
+
+def test_a_wish_rings_at_once_and_what_it_wishes_for_is_not_put_off() -> None:
+    story = a_story(wishes=("voice",))
+    assert kinds(story, seen((0, "sms", "ada"), (10, "voice", "ada"), arrived=[1.0])) == ["voice was not tried"]
+    assert kinds(story, seen((0, "sms", "ada"), (0, "voice", "ada"), arrived=[1.0])) == []
+
+
+def test_an_exemption_is_counted_and_is_no_fault() -> None:
+    policy = replace(INSISTENT, is_suspicion_on=False)
+    verdict = judge(a_story(policy=policy), seen())
+    assert (verdict.faults, verdict.exempt["the policy suspects nothing"]) == ([], 3)
+
+
+def test_a_story_is_the_same_whenever_it_is_drawn_and_played() -> None:
+    once, again = explore.play(draw(3)), explore.play(draw(3))
+    assert draw(3) == once.story
+    assert once.seen == again.seen
+
+
+def test_a_story_that_fails_is_shrunk_to_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oracle is one that finds fault with every call here, so that the rest is left out."""
+
+    def no_calls(story: Story, what: Seen) -> Verdict:
+        has_called = any(each.channel == "voice" for each in what.sent)
+        return Verdict([Fault("a call", "it called")] if has_called else [])
+
+    monkeypatch.setattr(oracle, "judge", no_calls)
+    seed = next(seed for seed in range(50) if len(draw(seed).acts) > 2 and "voice" in draw(seed).ways)
+    found = explore.explore(seed)
+    assert found.verdict.faults
+    assert found.story.acts == (found.story.acts[0],)
+    assert found.story.ways == ("voice",)
+    assert "it called" in str(found)
+    assert timedelta(seconds=found.seen.until_s) > timedelta(minutes=30)
