@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from notifyflow.core.model import IncidentState
+from notifyflow.core.pauses import Scope
 from tests.acceptance.nights import ADA, Night, a_night
 
 INSISTENT = '[default]\nto = ["ada"]\npolicy = "insistent"'
@@ -64,6 +65,15 @@ def test_six_warnings_that_heal_by_themselves_wake_nobody(night: Nights) -> None
 
 
 # -- operations
+
+
+def test_operations_is_told_of_a_call_that_a_pause_holds_up(night: Nights) -> None:
+    held_up = night(DEFAULT, script=f"email to ada@example.com: 550\nsms to {ADA}: no receipt")
+    held_up.driver.flow.pauses.start(Scope.CHANNEL, "voice", span=timedelta(hours=24), by="grace", is_for_critical=True)
+    held_up.fires()
+    held_up.passes(20 * MINUTE)
+    assert held_up.minutes("voice", ADA) == []
+    assert any("f is down" in each for each in held_up.told_operations())
 
 
 # -- timers
