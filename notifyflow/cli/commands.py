@@ -36,6 +36,7 @@ from notifyflow.core.schemas import IncidentDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.text import quantity
+from notifyflow.core.wording.ways import message
 from notifyflow.errors import NotFound, NotifyflowError
 
 app = typer.Typer(
@@ -215,11 +216,11 @@ def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None,
 
 
 def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:
-    """Print which pages were cancelled and which had already been sent; on standard error if standard output is for JSON."""
+    """Print which pages were cancelled and which were on their way; on standard error if standard output is for JSON."""
     console = screen.err if as_json else screen.out
     if not stopped:
         console.print("Nothing changed: this had been done before.")
         return
-    for heading, pages in (("Cancelled", stopped.cancelled), ("Already sent", stopped.on_their_way)):
-        names = ", ".join(f"{page.channel} to {page.recipient_id}" for page in pages)
+    for heading, pages in (("Cancelled", stopped.cancelled), ("On their way", stopped.on_their_way)):
+        names = ", ".join(f"{message(page.channel)} to {page.recipient_id}" for page in pages)
         console.print(f"{heading}: {names or 'nothing'}.", markup=False, highlight=False)

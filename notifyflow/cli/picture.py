@@ -27,9 +27,9 @@ from notifyflow.core.model import (
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.core.wording import chain
+from notifyflow.core.wording import chain, told
 from notifyflow.core.wording.outlook import sentences
-from notifyflow.core.wording.timeline import NO_OPERATIONS, how
+from notifyflow.core.wording.timeline import how
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -116,7 +116,7 @@ def picture(
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
         parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
-        parts += [] if outlook is None else _next(each.facts, outlook, times, has_operations=status.has_operations_recipients)
+        parts += [] if outlook is None else _next(status, each.facts, outlook, times)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
     if moments:
@@ -151,8 +151,7 @@ def _head(status: IncidentStatus, times: Times) -> Text:
     if status.is_quarantined:
         parts.append("quarantined: nothing is sent until `notifyflow db adopt` releases or resolves it")
     if status.operations_key is not None:
-        is_told = status.has_operations_recipients
-        parts.append(f"operations alerted ({plain(status.operations_key)})" if is_told else NO_OPERATIONS)
+        parts.append(f"{told.of_incident(status)} ({plain(status.operations_key)})")
     return Text(" · ".join(parts), style="dim")
 
 
@@ -192,17 +191,17 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
     return f"no longer paged: {plain(status.name_of(by)) or 'somebody'} acknowledged it"
 
 
-def _next(facts: EscalationFacts, outlook: Outlook, times: Times, *, has_operations: bool) -> Sequence[Text]:
+def _next(status: IncidentStatus, facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:
     """Return what comes next for an escalation, in a line for each event."""
     coming = outlook.escalations.get(facts.id, ())
-    found = sentences(coming, facts, has_operations=has_operations, now=outlook.now, brief=times.brief)
+    found = sentences(coming, facts, told=told.of_one(status, facts, brief=times.brief), now=outlook.now, brief=times.brief)
     return [Text.assemble("    ", ("next: " if not place else "      ", "dim"), plain(each)) for place, each in enumerate(found)]
 
 
 def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[Text]:
     """Yield the steps of the current pass of a chain, in a line each, and what comes next for it."""
     name = chain.names(status, outlook)
-    steps = chain.lines(current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
+    steps = chain.lines(status, current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
     if steps:
         yield Text("\nChain", "bold")
     for each in steps:
@@ -265,7 +264,7 @@ def explain(notification: NotificationFacts, times: Times, *, is_reached: bool =
     if len(counted) > 1 or last.result not in (Result.ACCEPTED, Result.DELIVERED):
         parts.append(f"attempt {len(counted)} of {notification.max_attempts}")
     if len(counted) > 1 and counted[-2].result is Result.IN_DOUBT:
-        parts.append("sent again after a doubt")
+        parts.append("tried again after a doubt")
     parts.append(_result(last, is_reached=is_reached))
     if notification.state is NotificationState.QUEUED and notification.due_at is not None:
         parts.append(f"next attempt at {times.brief(notification.due_at)}")

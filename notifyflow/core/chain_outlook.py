@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from notifyflow.core import chain, quiet, tier_rules
 from notifyflow.core.deadlines import Interval
-from notifyflow.core.facts import StepFacts, Transition
+from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.model import IN_PROGRESS, IncidentState, StepState
+from notifyflow.core.model import IN_PROGRESS, IncidentState, Kind, StepState
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import ChainPlace, IncidentStatus
 
@@ -122,6 +122,17 @@ def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
 def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
     """Return the steps of the current pass, by number."""
     return tuple(each for each in status.steps if each.pass_number == status.facts.pass_number)
+
+
+def pages(status: IncidentStatus, step: StepFacts) -> tuple[NotificationFacts, ...]:
+    """Return the pages of a step: those of the rounds of its people that have started since, and before a newer pass."""
+    if step.started_at is None:
+        return ()
+    newer = [each.started_at for each in status.steps if each.pass_number > step.pass_number and each.started_at]
+    until = min(newer, default=None)
+    rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
+    own = (each for each in rounds if step.started_at <= each.facts.started_at and (not until or each.facts.started_at < until))
+    return tuple(row for each in own for row in each.notifications if row.kind is Kind.PAGE)
 
 
 def place(steps: Sequence[StepFacts]) -> ChainPlace:

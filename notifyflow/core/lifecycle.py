@@ -19,6 +19,7 @@ from notifyflow.core.retry import next_due, resend_at
 from notifyflow.errors import IllegalMove
 
 _AT_ONCE = timedelta()
+_ACCEPTED = (Result.ACCEPTED, Result.DELIVERED)
 
 Stop = Literal["acknowledged", "resolved", "replaced"]
 
@@ -57,6 +58,11 @@ class Moved:
 def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
     """Return the attempts that count: all but those not sent."""
     return tuple(attempt for attempt in row.attempts if attempt.state is not AttemptState.NOT_SENT)
+
+
+def was_accepted(row: NotificationFacts) -> bool:
+    """Return whether a provider accepted any attempt: it said so, or reported on it later, whatever became of it."""
+    return any(attempt.evidence is not None or attempt.result in _ACCEPTED for attempt in counted(row))
 
 
 def doubt_of(row: NotificationFacts) -> AttemptFacts | None:

@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from enum import StrEnum
 from notifyflow.core.chain_outlook import Because, because
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
+from notifyflow.core.lifecycle import was_accepted
 from notifyflow.core.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.policy import Failed
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
@@ -20,6 +21,7 @@ NOTED = "noted"
 CRITICAL = "became_critical"
 ALERTED = "operations_alerted"
 HELD_UP = "held_up"
+UNTOLD = "operations_to_be_told"
 UNHEARD = "operations_missing"
 
 Explain = Callable[[str, str], str]
@@ -42,9 +44,9 @@ class Moment:
     Attributes:
         at: When.
         machine: What it happened to: ``incident``, ``escalation``, ``notification`` or ``step``.
-        event: The machine's event; or ``noted``, ``became_critical``, ``held_up``, ``operations_alerted``, and
-            ``operations_missing`` where operations has no recipients. These five change no state.
-        state: The state after it; empty for these five.
+        event: The machine's event; or ``noted``, ``became_critical``, ``held_up``; ``operations_alerted`` when operations was
+            told, ``operations_to_be_told`` while it was not, ``operations_missing`` where it has no recipients. No state changes.
+        state: The state after it; empty for these.
         row_id: The row that it happened to.
         tone: Whether it is good news.
         is_minor: Whether it only says how another moment came about, or what follows from one.
@@ -53,6 +55,7 @@ class Moment:
         round: The number of the round.
         tier: The name of the tier.
         channels: The channels on which pages are queued with it: those of a tier, or those that replace a failed one.
+        accepted: Those of them on which a provider accepted the page, by now.
         why: Why the tier opened.
         failed: How many pages of the tier before had failed.
         suspected: How many more counted as failed.
@@ -89,6 +92,7 @@ class Moment:
     round: int | None = None
     tier: str = ""
     channels: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
     why: str = ""
     failed: int = 0
     suspected: int = 0
@@ -169,7 +173,7 @@ class _Story:
         self._duty = {(each.pass_number, each.number): each.duty for each in status.steps}
         self._because = because(status.transitions, status.steps)
         self._states: dict[str, str] = {}
-        self._instead: dict[tuple[str, datetime], tuple[str, ...]] = defaultdict(tuple)
+        self._instead: dict[tuple[str, datetime], tuple[NotificationFacts, ...]] = defaultdict(tuple)
         for line in status.transitions:
             if line.detail.get("why") == "failed":
                 self._instead[line.row_id, line.at] += self._queued(line, int(line.detail["tier"]))
@@ -188,7 +192,7 @@ class _Story:
         for note in self._status.notes:
             yield self._of_note(note)
         for each in self._status.escalations:
-            yield from _alerts(each, ALERTED if self._status.has_operations_recipients else UNHEARD)
+            yield from _alerts(self._status, each)
 
     def _of_incident(self, line: Transition) -> Moment:
         severity = self._severity_at(line.at) if line.event in _SEVERE else None
@@ -207,17 +211,17 @@ class _Story:
         if number:
             moment = replace(moment, tier=facts.policy.tiers[number - 1].name)
         if line.event == "started":
-            return replace(moment, channels=self._queued(line, number, first=1), reason=facts.reason)
+            return replace(moment, channels=_channels(self._queued(line, number, first=1)), reason=facts.reason)
         if line.event == "tier_opened":
-            return self._with_failures(replace(moment, channels=self._queued(line, number)), escalation, number)
+            return self._with_failures(replace(moment, channels=_channels(self._queued(line, number))), escalation, number)
         is_resumed = line.target == EscalationState.ACTIVE and line.event != "round_due"
         return replace(moment, is_minor=is_resumed or line.event in _STOPS)
 
-    def _queued(self, line: Transition, tier: int, *, first: int | None = None) -> tuple[str, ...]:
-        """Return the channels on which pages are queued at the instant of a line: in a tier, or in all from ``first`` to it."""
+    def _queued(self, line: Transition, tier: int, *, first: int | None = None) -> tuple[NotificationFacts, ...]:
+        """Return the pages that are queued at the instant of a line: in a tier, or in all from ``first`` to it."""
         tiers = range(first or tier, tier + 1)
         rows = self._escalations[line.row_id].notifications
-        return tuple(row.channel for row in rows if row.tier in tiers and row.created_at == line.at)
+        return tuple(row for row in rows if row.tier in tiers and row.created_at == line.at)
 
     def _with_failures(self, moment: Moment, escalation: EscalationStatus, number: int) -> Moment:
         """Add how many pages of the tier before have failed by now, and how many more must have counted as failed."""
@@ -247,7 +251,8 @@ class _Story:
         if "attempt" in detail:
             moment = self._of_attempt(detail["attempt"], moment)
         if line.target == NotificationState.FAILED:
-            moment = replace(moment, channels=self._instead.get((row.escalation_id, line.at), ()))
+            instead = self._instead.get((row.escalation_id, line.at), ())
+            moment = replace(moment, channels=_channels(instead), accepted=_channels(filter(was_accepted, instead)))
         is_minor = line.event in _STOPS or (line.event in ("queued", "claimed") and not moment.is_repeated)
         return replace(moment, is_minor=is_minor)
 
@@ -284,6 +289,10 @@ class _Story:
         return self._of_attempt(note.attempt_id, self._about(row, noted))
 
 
+def _channels(rows: Iterable[NotificationFacts]) -> tuple[str, ...]:
+    return tuple(row.channel for row in rows)
+
+
 def _moment(line: Transition) -> Moment:
     """Return what every line of the log says: what happened to which row, how good that is, and who did it."""
     detail = line.detail
@@ -309,11 +318,13 @@ def _tone(line: Transition) -> Tone:
     return Tone.UNSURE if "after_doubt" in line.detail else _TONES.get((line.machine, line.event), by_state)
 
 
-def _alerts(escalation: EscalationStatus, alerted: str) -> Iterator[Moment]:
-    """Yield when an escalation was held up, became a critical failure (unless operations was told at once), and was told of."""
-    facts = escalation.facts
-    for at, event in ((facts.held_up_at, HELD_UP), (facts.critical_at, CRITICAL), (facts.alerted_at, alerted)):
-        if at is not None and (event != CRITICAL or at != facts.alerted_at):
+def _alerts(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[Moment]:
+    """Yield when an escalation was held up, became a critical failure (unless operations is paged for it), was told of."""
+    facts, told_at = escalation.facts, status.told_at(escalation.facts)
+    alerted = ALERTED if told_at else UNTOLD if status.has_operations_recipients else UNHEARD
+    critical_at = None if facts.critical_at == facts.alerted_at else facts.critical_at
+    for at, event in ((facts.held_up_at, HELD_UP), (critical_at, CRITICAL), (told_at or facts.alerted_at, alerted)):
+        if at is not None:
             yield Moment(
                 at=at,
                 machine="escalation",

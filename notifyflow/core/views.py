@@ -58,7 +58,8 @@ class IncidentStatus:
         transitions: The transition log of all rows, by time.
         steps: The steps of its chain, by pass and number; empty if it has none.
         operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
-        has_operations_recipients: Whether that operations incident has recipients, so that somebody was told.
+        has_operations_recipients: Whether that operations incident has recipients, who can be told.
+        operations_told_at: When providers accepted its pages, the earliest first.
         notes: Reports of providers that decide nothing, in the order they were received.
         incident_events: The events for subscribers, in the order they happened.
         arrivals: What came in about it through integrations, the earliest first.
@@ -72,6 +73,7 @@ class IncidentStatus:
     steps: tuple[StepFacts, ...] = ()
     operations_key: str | None = None
     has_operations_recipients: bool = True
+    operations_told_at: tuple[datetime, ...] = ()
     notes: tuple[Note, ...] = ()
     incident_events: tuple[NotificationFacts, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
@@ -82,6 +84,11 @@ class IncidentStatus:
         """Whether every escalation is settled, and no step of its chain waits for its time."""
         is_waiting = any(step.due_at is not None for step in self.steps)
         return not is_waiting and all(escalation.is_settled for escalation in self.escalations)
+
+    def told_at(self, facts: EscalationFacts) -> datetime | None:
+        """Return when a provider first accepted a page that tells operations of a critical failure; None if none has."""
+        since = facts.alerted_at
+        return next((at for at in self.operations_told_at if since is not None and at >= since), None)
 
     @property
     def name_of(self) -> Callable[[str], str]:

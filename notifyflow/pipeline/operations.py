@@ -130,5 +130,5 @@ def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failur
 
 
 def _in_full(tx: Transaction, failure: Failure, make_link: Link) -> Failure:
-    ways = failures.ways(tx.ledger.notifications.of(failure.escalation_id))
+    ways = failures.ways(tx.ledger.notifications.of(failure.escalation_id), now=tx.now)
     return replace(failure, ways=ways, link=make_link(failure.incident_id))

@@ -72,6 +72,17 @@ _PAGED = Statement(
         .limit(1)
     )
 )
+_TOLD = Statement(
+    lambda param: (
+        AttemptRow.select(AttemptRow.started_at, AttemptRow.ended_at)
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .where(
+            NotificationRow.incident_id == param(NotificationRow.incident_id),
+            NotificationRow.tier.is_null(False),
+            AttemptRow.evidence.is_null(False),
+        )
+    )
+)
 _OPERATIONS = Statement(
     lambda param: (
         CriticalRow.select(IncidentRow.id, IncidentRow.key)
@@ -188,6 +199,7 @@ class Reads:
             transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
             operations_key=None if operations is None else str(operations["key"]),
             has_operations_recipients=operations is None or bool(self._source.rows(_PAGED(operations["id"]))),
+            operations_told_at=() if operations is None else self._told_at(operations["id"]),
             arrivals=self.arrivals.of(incident.id),
             is_quarantined=self.adoption.is_quarantined(incident.id),
         )
@@ -206,6 +218,10 @@ class Reads:
 
     def _transitions(self, incident_id: str) -> tuple[Transition, ...]:
         return tuple(Transition(**row) for row in self._source.rows(_TRANSITIONS(incident_id)))
+
+    def _told_at(self, incident_id: str) -> tuple[datetime, ...]:
+        """Return when providers accepted the pages of an operations incident, some by a report that came before the response."""
+        return tuple(sorted(each["ended_at"] or each["started_at"] for each in self._source.rows(_TOLD(incident_id))))
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
         return tuple(Note(**row) for row in self._source.rows(_NOTES(attempt_ids))) if attempt_ids else ()

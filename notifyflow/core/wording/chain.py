@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from notifyflow.core.chain_outlook import Because, NextStep, current
+from notifyflow.core.chain_outlook import Because, NextStep, current, pages
 from notifyflow.core.facts import StepFacts
-from notifyflow.core.model import IncidentState, StepState
+from notifyflow.core.lifecycle import was_accepted
+from notifyflow.core.model import IN_PROGRESS, IncidentState, StepState
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.views import ChainPlace, IncidentStatus
 from notifyflow.core.wording.looks import CHAIN_OVER, STEPS, StateLook
 from notifyflow.core.wording.text import duration, listed
+from notifyflow.core.wording.ways import messages
 
 SCHEDULE = "@"
 _MINUTE = timedelta(minutes=1)
@@ -60,16 +62,22 @@ class StepLine:
 
 
 def lines(
-    steps: Sequence[StepFacts], found: NextStep | None, *, name: Name, now: datetime, brief: Callable[[datetime], str]
+    status: IncidentStatus,
+    steps: Sequence[StepFacts],
+    found: NextStep | None,
+    *,
+    name: Name,
+    now: datetime,
+    brief: Callable[[datetime], str],
 ) -> tuple[StepLine, ...]:
-    """Return the steps of a pass in order; that which comes next with when it does."""
+    """Return the steps of a pass of an incident in order; that which comes next with when it does."""
     shown = {} if found is None else {found.step.id: found}
     return tuple(
         StepLine(
             step=step,
             look=CHAIN_OVER if step.is_end and step.state is StepState.PASSED else STEPS[step.state],
             who=_who_next(shown[step.id], name=name) if step.id in shown else who(step, name=name),
-            standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(step, brief=brief),
+            standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(status, step, brief=brief),
             sooner=_sooner(shown[step.id], name=name, now=now, brief=brief) if step.id in shown else "",
             is_next=step.id in shown,
         )
@@ -80,7 +88,7 @@ def lines(
 def who(step: StepFacts, *, name: Name) -> str:
     """Return whom a step pages: ``Ben (@secondary)`` once it has started, and ``@secondary and Cy`` before."""
     if step.is_end:
-        return "operations is told"
+        return "operations is told" if step.state is StepState.WAITING else "operations"
     return called(step, step.duty, name=name) if step.duty else listed([name(each) for each in step.to])
 
 
@@ -90,8 +98,8 @@ def called(step: StepFacts, people: tuple[str, ...], *, name: Name) -> str:
     return listed([name(each) for each in people]) + (f" ({listed(schedules)})" if schedules else "")
 
 
-def standing(step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
-    """Return how a step stands that comes not next: ``started at 03:14:03``, ``passed: nobody is on duty``."""
+def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
+    """Return how a step stands that comes not next: ``started at 03:14:03: mail went out``, ``passed: nobody is on duty``."""
     match step.state:
         case StepState.WAITING:
             return f"{span(step.after)} later"
@@ -99,9 +107,18 @@ def standing(step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
             return "nobody acknowledged" if step.is_end else f"passed: {PASSED.get(step.reason, step.reason)}"
         case _ if step.started_at is not None:
             stopped = ", stopped" if step.state is StepState.STOPPED else ""
-            return f"started at {brief(step.started_at)}{stopped}"
+            return f"started at {brief(step.started_at)}{stopped}: {_went_out(status, step)}"
         case _:
             return "was not needed"
+
+
+def _went_out(status: IncidentStatus, step: StepFacts) -> str:
+    """Return by which ways a step has paged anybody: ``mail and text went out``."""
+    rows = pages(status, step)
+    channels = tuple(dict.fromkeys(row.channel for row in rows if was_accepted(row)))
+    if channels:
+        return f"{messages(channels)} went out"
+    return "nothing has gone out yet" if any(row.state in IN_PROGRESS for row in rows) else "nothing went out"
 
 
 def coming(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
@@ -118,7 +135,7 @@ def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Ca
     if not steps or status.facts.state is not IncidentState.OPEN:
         return ""
     if steps[-1].state is StepState.PASSED:
-        return "The chain is over: everybody in it was paged, and nobody has acknowledged."
+        return "The chain is over, and nobody has acknowledged."
     return f"{status.facts.severity} starts no later step."
 
 

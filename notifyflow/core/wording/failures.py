@@ -12,6 +12,7 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import DeferralReason, Kind, NotificationState, Severity
 from notifyflow.core.wording import text
+from notifyflow.core.wording.ways import way
 
 IN_FULL = 3
 """Number of failures described in full; the others get one line each."""
@@ -31,7 +32,6 @@ _EXPLAINED: Mapping[str, str] = {
     "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
 }
 _STANDS: Mapping[NotificationState, str] = {
-    NotificationState.QUEUED: "not sent yet",
     NotificationState.SENDING: "being sent",
     NotificationState.SENT: "sent",
     NotificationState.DELIVERED: "delivered",
@@ -118,10 +118,10 @@ class Uncounted:
     notices: int = 0
 
 
-def ways(notifications: Sequence[NotificationFacts]) -> tuple[Way, ...]:
-    """Return the outcome of each page of a round, without cancelled ones."""
+def ways(notifications: Sequence[NotificationFacts], *, now: datetime) -> tuple[Way, ...]:
+    """Return the outcome of each page of a round, by now, without cancelled ones."""
     pages = [row for row in notifications if row.kind is Kind.PAGE and row.state is not NotificationState.CANCELLED]
-    return tuple(Way(channel=row.channel, what=_what(row)) for row in pages)
+    return tuple(Way(channel=row.channel, what=_what(row, now)) for row in pages)
 
 
 def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted) -> str:
@@ -168,7 +168,7 @@ def _in_full(failure: Failure, zone: tzinfo) -> Iterator[str]:
     yield f"{_not_reached(failure)}."
     yield _EXPLAINED.get(failure.reason, "The outcome on each channel:")
     if failure.reason != "unreachable":
-        yield from (f"- {way.channel}: {way.what}" for way in failure.ways)
+        yield from (f"- {way(each.channel)}: {each.what}" for each in failure.ways)
     yield f"Since {text.moment(failure.at, zone)}. Key: {failure.key}"
 
 
@@ -182,9 +182,23 @@ def _noticed(notice: Notice) -> str:
     return f"{notice.provider}: {notice.reason}"
 
 
-def _what(row: NotificationFacts) -> str:
+def _what(row: NotificationFacts, now: datetime) -> str:
     tries = len(counted(row))
-    said = f"failed: {row.reason or 'the reason is unknown'}" if row.state is NotificationState.FAILED else _STANDS[row.state]
-    if row.deferred_by is not None:
-        said = f"{said}: {_DEFERRED[row.deferred_by]}"
+    match row.state:
+        case NotificationState.FAILED:
+            said = f"failed: {row.reason or 'the reason is unknown'}"
+        case NotificationState.QUEUED:
+            said = _waits(row, now)
+        case _:
+            said = _STANDS[row.state]
     return f"{said} ({tries} attempts)" if tries > 1 else said
+
+
+def _waits(row: NotificationFacts, now: datetime) -> str:
+    """Return why a page has not left: it may leave while the reader is told, so nothing says that it will not have."""
+    last = counted(row)[-1:]
+    if last and row.deferred_by is None:
+        return f"failed for now: {last[0].reason or last[0].code or 'the reason is unknown'}; it is tried again"
+    if row.deferred_by is not None:
+        return f"waits: {_DEFERRED[row.deferred_by]}"
+    return "waits for its turn" if row.due_at is None or row.due_at > now else "about to be sent"

@@ -7,7 +7,7 @@ from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.model import EscalationState
 from notifyflow.core.outlook import Coming, Premise, Wait, What
 from notifyflow.core.wording import text
-from notifyflow.core.wording.timeline import MESSAGES, NO_OPERATIONS
+from notifyflow.core.wording.ways import messages
 
 _SOON = timedelta(minutes=1)
 _WAITS: Mapping[Wait, str] = {
@@ -37,7 +37,7 @@ def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str])
     return " ".join(part for part in (_subject(coming), _when(coming, now, brief), premise, wait) if part)
 
 
-def last_word(escalation: EscalationFacts, *, has_operations: bool, brief: Callable[[datetime], str]) -> str:
+def last_word(escalation: EscalationFacts, *, told: str) -> str:
     """Return why nothing more comes for the current escalation, if it has settled by itself; otherwise an empty text."""
     if not escalation.is_current:
         return ""
@@ -48,17 +48,14 @@ def last_word(escalation: EscalationFacts, *, has_operations: bool, brief: Calla
             how = "all ways have failed"
         case _:
             return ""
-    if escalation.alerted_at is None:
-        return f"nothing more: {how}"
-    alerted = f"operations was told at {brief(escalation.alerted_at)}" if has_operations else NO_OPERATIONS
-    return f"nothing more: {how}, {alerted}"
+    return ", ".join(filter(None, (f"nothing more: {how}", told)))
 
 
 def sentences(
     coming: Sequence[Coming],
     escalation: EscalationFacts,
     *,
-    has_operations: bool,
+    told: str,
     now: datetime,
     brief: Callable[[datetime], str],
 ) -> tuple[str, ...]:
@@ -67,17 +64,17 @@ def sentences(
     Args:
         coming: What comes.
         escalation: The escalation.
-        has_operations: Whether operations has recipients who were told of its critical failure.
+        told: Whether operations was told of it, in words; may be empty.
         now: When it was read.
         brief: Writes a time.
     """
     found = tuple(sentence(each, now=now, brief=brief) for each in coming)
-    last = last_word(escalation, has_operations=has_operations, brief=brief)
+    last = last_word(escalation, told=told)
     return found or ((last,) if last else ())
 
 
 def _subject(coming: Coming) -> str:
-    pages = text.listed([MESSAGES.get(channel, channel) for channel in coming.channels])
+    pages = messages(coming.channels)
     via = f" ({coming.provider})" if coming.provider else ""
     subjects = {
         What.ATTEMPT: pages,

@@ -88,7 +88,7 @@ def _chain(status: IncidentStatus) -> Iterator[str]:
                 str(each.pass_number),
                 str(each.number),
                 _plain(chain.who(each, name=name)),
-                _plain(chain.standing(each, brief=_in_utc)),
+                _plain(chain.standing(status, each, brief=_in_utc)),
             )
             for each in status.steps
         )

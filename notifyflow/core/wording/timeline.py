@@ -4,19 +4,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, StepState, Via
-from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, Moment
+from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment
 from notifyflow.core.wording import chain
 from notifyflow.core.wording.text import listed, quantity
+from notifyflow.core.wording.told import NO_RECIPIENTS, NOT_YET
+from notifyflow.core.wording.ways import message, messages
 
-MESSAGES: Mapping[str, str] = {
-    "email": "mail",
-    "sms": "text",
-    "voice": "call",
-    "push": "push message",
-    "slack": "Slack message",
-    "teams": "Teams message",
-}
-"""What a page on a channel is called."""
 HOW: Mapping[str, str] = {
     Via.LINK: "with the link",
     Via.KEY: "by phone",
@@ -31,7 +24,6 @@ HOW: Mapping[str, str] = {
     "slack": "in Slack",
 }
 """How an incident was acknowledged, resolved or paged again, in words."""
-NO_OPERATIONS = "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)"
 _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.LIMIT: "by a limit",
     DeferralReason.RETRY_AFTER: "since the provider asked to wait",
@@ -63,7 +55,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("incident", "acknowledged", IncidentState.OPEN): "{by} acknowledged{via}, for themselves only",
     ("incident", "resolved"): "{by} resolved it{via}",
     ("escalation", "started"): "{round}{who} is paged: {messages}",
-    ("escalation", "informed"): "{who} is told",
+    ("escalation", "informed"): "a message for {who} is queued",
     ("escalation", "started", EscalationState.EXHAUSTED): "{round}{who} cannot be paged{because}",
     ("escalation", "tier_opened"): "tier {tier} opened for {who}: {messages}, since {why}",
     **{
@@ -78,7 +70,8 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("escalation", HELD_UP): "every way that is left to {who} is held up",
     ("escalation", CRITICAL): "critical failure for {who}",
     ("escalation", ALERTED): "operations was told about {who}",
-    ("escalation", UNHEARD): f"{NO_OPERATIONS}, and is not told about {{who}}",
+    ("escalation", UNTOLD): f"operations is to be told about {{who}}: {NOT_YET}",
+    ("escalation", UNHEARD): f"{NO_RECIPIENTS}, and is not told about {{who}}",
     ("step", "planned"): "step {step} is planned",
     ("step", "step_due"): "step {step} starts{begun}: {people}",
     ("step", "step_due", StepState.PASSED): "step {step} ({people}) is passed: {passed}",
@@ -130,7 +123,7 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         severity=moment.severity,
         round=f"round {moment.round}: " if moment.round and (moment.round > 1 or moment.event == "round_due") else "",
         tier=moment.tier,
-        messages=_messages(moment) or "nothing yet",
+        messages=messages(moment.channels) or "nothing yet",
         why=_why(moment),
         message=_message(moment, who),
         provider=_provider(moment),
@@ -170,19 +163,22 @@ def _provider(moment: Moment) -> str:
     return f" ({moment.provider}{number}{together})" if moment.provider else ""
 
 
-def _messages(moment: Moment) -> str:
-    return listed([MESSAGES.get(channel, channel) for channel in moment.channels])
+def _instead(moment: Moment) -> str:
+    """Return what replaces a failed page: ``the text went out, and the call was queued``."""
+    queued = [channel for channel in moment.channels if channel not in moment.accepted]
+    parts = [(moment.accepted, "went out"), (queued, "was queued")]
+    return ", and ".join(f"the {messages(channels)} {what}" for channels, what in parts if channels)
 
 
 def _message(moment: Moment, who: str) -> str:
-    message = MESSAGES.get(moment.channel, f"{moment.channel} message")
+    said = message(moment.channel)
     match moment.kind:
         case Kind.STATUS_UPDATE:
-            return f"status update to {who} ({message})"
+            return f"status update to {who} ({said})"
         case Kind.INCIDENT_EVENT:
             return f"{moment.incident_event} for {moment.subscriber}"
         case _:
-            return f"{message} to {who}"
+            return f"{said} to {who}"
 
 
 def _why(moment: Moment) -> str:
@@ -222,6 +218,6 @@ def _follows(moment: Moment) -> str:
         case NotificationState.CANCELLED:
             return "; it is not tried again"
         case NotificationState.FAILED if moment.channels:
-            return f"; the {_messages(moment)} went out instead"
+            return f"; {_instead(moment)} instead"
         case _:
             return ""

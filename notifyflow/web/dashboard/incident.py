@@ -20,7 +20,7 @@ from notifyflow.core.references import ById
 from notifyflow.core.timeline import timeline
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
-from notifyflow.core.wording import arrivals, chain
+from notifyflow.core.wording import arrivals, chain, told
 from notifyflow.core.wording.links import is_web_address
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.core.wording.timeline import sentence
@@ -149,7 +149,9 @@ def _values(
         "content": content,
         "look": INCIDENTS[facts.state],
         "head": _head(status, times),
-        "chain": [chain.lines(steps, outlook.step, name=names, now=outlook.now, brief=times.brief) for steps in passes(status)],
+        "chain": [
+            chain.lines(status, steps, outlook.step, name=names, now=outlook.now, brief=times.brief) for steps in passes(status)
+        ],
         "chain_coming": chain.last_word(status, outlook, name=names, brief=times.brief),
         "recipients": recipients,
         "hidden": describer.count - len(recipients),
@@ -164,7 +166,7 @@ def _values(
         "live": _live(status, outlook),
         "is_quarantined": status.is_quarantined,
         "operations_key": status.operations_key,
-        "has_operations": status.has_operations_recipients,
+        "operations": told.of_incident(status),
         "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
         "may_reveal": visitor.may(Role.ADMIN),
     }

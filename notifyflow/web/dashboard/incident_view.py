@@ -10,10 +10,9 @@ from datetime import datetime
 from itertools import islice
 
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
-from notifyflow.core.lifecycle import counted
+from notifyflow.core.lifecycle import counted, was_accepted
 from notifyflow.core.model import (
     IN_PROGRESS,
-    REACHING,
     AttemptState,
     EscalationState,
     Evidence,
@@ -26,11 +25,12 @@ from notifyflow.core.outlook import Coming, Outlook
 from notifyflow.core.policy import Failed, Rule, Tier
 from notifyflow.core.timeline import Explain, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording import text
+from notifyflow.core.wording import text, told
 from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook
 from notifyflow.core.wording.outlook import sentence, sentences
-from notifyflow.core.wording.timeline import HOW, MESSAGES
+from notifyflow.core.wording.timeline import HOW
+from notifyflow.core.wording.ways import messages
 
 Brief = Callable[[datetime], str]
 """Writes a time."""
@@ -193,26 +193,28 @@ class Describer:
         )
 
     def _next(self, facts: EscalationFacts) -> tuple[str, ...]:
-        coming, has_operations = self._outlook.escalations.get(facts.id, ()), self._status.has_operations_recipients
-        return sentences(coming, facts, has_operations=has_operations, now=self._outlook.now, brief=self._brief)
+        coming, told_so = self._outlook.escalations.get(facts.id, ()), told.of_one(self._status, facts, brief=self._brief)
+        return sentences(coming, facts, told=told_so, now=self._outlook.now, brief=self._brief)
 
     def _summary(self, escalation: EscalationStatus) -> str:
         facts = escalation.facts
         pages = [row for row in escalation.notifications if row.kind is Kind.PAGE]
-        sent = [MESSAGES.get(row.channel, row.channel) for row in pages if row.state in REACHING]
-        failed = [MESSAGES.get(row.channel, row.channel) for row in pages if row.state is NotificationState.FAILED]
+        sent = messages([row.channel for row in pages if was_accepted(row)])
+        failed = messages([row.channel for row in pages if row.state is NotificationState.FAILED])
         parts = []
         if facts.reason:
             parts.append(facts.reason)
         if sent:
-            parts.append(f"{text.listed(sent)} went out")
+            parts.append(f"{sent} went out")
+        elif pages:
+            parts.append("nothing has been sent yet" if any(row.state in IN_PROGRESS for row in pages) else "nothing was sent")
         if failed:
-            parts.append(f"{text.listed(failed)} failed")
+            parts.append(f"{failed} failed")
         if facts.held_up_at is not None:
             parts.append(f"every way left was held up at {self._brief(facts.held_up_at)}")
         if facts.critical_at is not None:
             parts.append(f"a critical failure since {self._brief(facts.critical_at)}")
-        return "; ".join(parts) or "nothing has been sent yet"
+        return "; ".join(parts) or "it has no pages"
 
     def _ended(self, facts: EscalationFacts) -> tuple[str, ...]:
         """Return why nothing comes where a person, or a newer round, has ended it."""
@@ -289,13 +291,13 @@ class Describer:
         """Return why a notification is in its state, by its latest attempt."""
         latest = counted(row)[-1:]
         if not latest:
-            return row.reason or ("was not sent any more" if row.state is NotificationState.CANCELLED else "")
+            return row.reason or ("was not sent" if row.state is NotificationState.CANCELLED else "")
         last = latest[0]
         match row.state:
             case NotificationState.SENT | NotificationState.DELIVERED:
                 return _vouched(last.evidence) if last.evidence else ""
             case NotificationState.SENDING:
-                return f"{last.provider} is called"
+                return f"being sent over {last.provider}"
             case _:
                 reason = self._reason(row, last)
                 return f"{row.reason}; the last attempt: {reason}" if row.ended and reason else reason or row.reason

@@ -314,6 +314,6 @@ def _said(row: NotificationFacts) -> str:
         case NotificationState.DELIVERED if last and last.evidence:
             return f"{VOUCHERS[last.evidence]} says so"
         case NotificationState.CANCELLED:
-            return "not sent, since somebody acknowledged before"
+            return "tried no more, since somebody acknowledged before"
         case _:
             return row.reason

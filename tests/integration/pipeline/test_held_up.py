@@ -56,7 +56,7 @@ def test_operations_is_told_where_voice_is_paused_and_the_text_stays_silent(driv
     assert escalation.state is EscalationState.ACTIVE
     body = driver.sent("slack")[0].message.content.body
     assert "Every way that is left is held up:" in body
-    assert "- voice: not sent yet: paused" in body
+    assert "- call: waits: paused" in body
 
 
 def test_it_is_told_once_a_round(driver: Driver) -> None:

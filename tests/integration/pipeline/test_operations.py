@@ -198,8 +198,8 @@ def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(stor
     assert content.title == 'Ada was not reached about "orders db is down" (CRITICAL)'
     lines = content.body.splitlines()
     assert lines[:2] == [f"{content.title}.", "Every channel failed:"]
-    assert lines[2] == "- email: failed: there is no such address"
-    assert lines[3].startswith("- sms: failed: ")
+    assert lines[2] == "- mail: failed: there is no such address"
+    assert lines[3].startswith("- text: failed: ")
     assert lines[3].endswith("(5 attempts)")
     assert lines[4].endswith("Key: db-1")
     assert content.links["Look at db-1"] == "https://grafana.example/d"
@@ -228,7 +228,7 @@ def test_a_recipient_who_did_not_reply_was_reached_all_the_same(driver: Driver) 
     driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "email"), policy=INSISTENT)
     driver.pass_time(minutes=46)
     assert driver.status(OPS).content.title == 'Ada has not answered about "orders db is down" (CRITICAL)'
-    assert "- email: sent" in (driver.status(OPS).content.body or "")
+    assert "- mail: sent" in (driver.status(OPS).content.body or "")
 
 
 def test_notices_about_a_forgotten_person_are_overwritten(driver: Driver) -> None:

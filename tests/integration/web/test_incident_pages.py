@@ -214,9 +214,9 @@ def test_earlier_rounds_stay_and_a_crowd_is_shown_in_parts(driver: Driver) -> No
     seen.click("orders db is down")
     assert "Round 1: ended" in seen.words or "Round 1: reached" in seen.words
     assert "Name 49" in seen.words
-    assert "Name 55" not in seen.words.split("Who was told")[1].split("What happened")[0]
+    assert "Name 55" not in seen.words.split("Who is paged")[1].split("What happened")[0]
     seen.click("Show 10 more recipients")
-    assert "Name 59" in seen.words.split("Who was told")[1].split("What happened")[0]
+    assert "Name 59" in seen.words.split("Who is paged")[1].split("What happened")[0]
 
 
 def test_hostile_text_in_every_field_stays_text(driver: Driver) -> None:
@@ -371,7 +371,7 @@ def test_the_page_of_a_link_leads_to_the_incident(driver: Driver) -> None:
     link = next(link for link in mail.links if "/a/" in link).removeprefix(ORIGIN)
     visitor = visit(driver.flow, Role.VIEWER)
     page = visitor.get(link).text
-    (address,) = re.findall(r'href="([^"]+)">Who was told', page)
+    (address,) = re.findall(r'href="([^"]+)">Who is paged', page)
     assert urljoin(link, address) == address_of(driver)
 
 
@@ -386,7 +386,7 @@ def test_the_next_person_of_a_chain_is_named_with_the_time_until_then(driver: Dr
     assert "in 8 min, at 09:10:00: Ben, or at once when all ways to Ada have failed" in seen.words
     driver.advance(minutes=8)
     seen.page = seen.visitor.get(address_of(driver)).text
-    assert "◐ called Ben started at 09:10:00" in seen.words
+    assert "◐ started Ben started at 09:10:00" in seen.words
     assert "in 5 min, at 09:15:00: Ada, but its people are paged already" in seen.words
     driver.advance(minutes=5)
     seen.page = seen.visitor.get(address_of(driver)).text

@@ -237,7 +237,7 @@ def test_a_test_is_sent_and_its_outcome_is_shown(system: System) -> None:
     system.flow.acknowledge("test-ada", by="ada")
     page = browser.get("/people/ada").text
     assert "They acknowledged it on Wed 25 Nov 03:00 UTC." in page
-    assert "not sent, since somebody acknowledged before" in page
+    assert "tried no more, since somebody acknowledged before" in page
     assert 'data-live="watching"' in page
 
 

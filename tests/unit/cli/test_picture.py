@@ -160,9 +160,11 @@ def test_a_critical_failure_a_second_round_and_a_reason_are_shown():
     text = drawn(replace(OPEN, escalations=(lost,), operations_key="operations-1", facts=replace(OPEN.facts, times_seen=3)))
     assert "exhausted · round 2 · critical failure · no usable address" in text
     assert "seen 3 times" in text
-    assert "operations alerted (operations-1)" in text
-    silent = drawn(replace(OPEN, operations_key="operations-1", has_operations_recipients=False))
-    assert "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)" in silent
+    assert "operations was not paged: it is only linked (operations-1)" in text
+    alerted = replace(OPEN, operations_key="operations-1", escalations=(replace(lost, facts=replace(lost.facts, alerted_at=AT)),))
+    assert "no page to operations was accepted so far (operations-1)" in drawn(alerted)
+    assert "operations was told (operations-1)" in drawn(replace(alerted, operations_told_at=(AT,)))
+    assert "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)" in drawn(replace(alerted, has_operations_recipients=False))
 
 
 @pytest.mark.parametrize("state", NotificationState)

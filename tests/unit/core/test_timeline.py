@@ -13,7 +13,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import DEFAULT, Unacknowledged
-from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, Moment, Tone, timeline
+from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment, Tone, timeline
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from tests.facts import NOW, attempt, escalation, incident, minutes, page, seconds
 from tests.statuses import EVENT
@@ -166,16 +166,17 @@ def test_a_raised_severity_is_that_of_the_round_that_it_starts() -> None:
 
 
 def test_a_critical_failure_and_its_alert_are_moments() -> None:
-    def events(critical_at: datetime | None, alerted_at: datetime | None, *, has_operations: bool = True) -> list[str]:
-        found = told(replace(status(critical_at=critical_at, alerted_at=alerted_at), has_operations_recipients=has_operations))
+    def events(critical_at: datetime | None, alerted_at: datetime | None, *told_at: datetime, **fields: bool) -> list[str]:
+        found = told(replace(status(critical_at=critical_at, alerted_at=alerted_at), operations_told_at=told_at, **fields))
         assert all(each.recipient_id == "ada" and each.tone is Tone.BAD for each in found)
         return [each.event for each in found]
 
     assert events(None, None) == []
     assert events(NOW, None) == [CRITICAL]
-    assert events(NOW, NOW) == [ALERTED]
-    assert events(NOW, NOW + minutes(1)) == [CRITICAL, ALERTED]
-    assert events(NOW, NOW, has_operations=False) == [UNHEARD]
+    assert events(NOW, NOW) == events(NOW, NOW, NOW - minutes(1)) == [UNTOLD]
+    assert events(NOW, NOW, NOW - minutes(1), NOW + minutes(2)) == [ALERTED]
+    assert events(NOW, NOW + minutes(1), NOW + minutes(2)) == [CRITICAL, ALERTED]
+    assert events(NOW, NOW, has_operations_recipients=False) == [UNHEARD]
     assert [each.event for each in told(status(held_up_at=NOW))] == [HELD_UP]
 
 

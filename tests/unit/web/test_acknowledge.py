@@ -54,7 +54,7 @@ def test_the_page_counts_the_pages_that_were_cancelled_and_already_sent(client: 
         escalation("ben", cancelled, sent, replace(sent, state=SENDING), replace(update, kind=Kind.STATUS_UPDATE)),
         escalation("cy", cancelled),
     )
-    text = "No more pages are sent: 2 pages were cancelled, 2 had already been sent to others."
+    text = "No more pages are sent: 2 pages were cancelled, 2 were already on their way to others."
     assert text in _page_of(client, backend, "ada", *others)
     assert "No more pages are sent: 1 page was cancelled." in _page_of(client, backend, "ada", others[1])
 

@@ -71,12 +71,20 @@ def test_a_round_that_a_person_or_a_newer_round_has_ended_says_so(event: str, de
 
 
 def test_the_summary_says_what_went_out_what_failed_and_since_when_that_is_critical() -> None:
-    pages = [notification(channel, state) for channel, state in (("email", N.SENT), ("sms", N.FAILED), ("voice", N.DELIVERED))]
+    pages = [
+        notification("email", N.SENT, attempt(1, Result.ACCEPTED)),
+        notification("sms", N.FAILED, attempt(1, Result.PERMANENT_FAILURE)),
+        notification("voice", N.DELIVERED, attempt(1, Result.DELIVERED)),
+    ]
     one = escalation("ada", *pages, replace(notification("slack", N.FAILED), kind=Kind.STATUS_UPDATE, tier=None))
     critical = replace(one, facts=replace(one.facts, critical_at=AT))
     assert the_round(one).summary == "mail and call went out; text failed"
     assert the_round(critical).summary.endswith("; a critical failure since 02:14:03")
-    assert the_round(escalation("ada")).summary == "nothing has been sent yet"
+    assert the_round(escalation("ada")).summary == "it has no pages"
+    assert the_round(escalation("ada", notification("sms", N.QUEUED))).summary == "nothing has been sent yet"
+    assert the_round(escalation("ada", notification("sms", N.CANCELLED))).summary == "nothing was sent"
+    bounced = replace(attempt(1, Result.PERMANENT_FAILURE), evidence=Evidence.ACCEPTED)
+    assert the_round(escalation("ada", notification("email", N.FAILED, bounced))).summary == "mail went out; mail failed"
     unreachable = replace(one, facts=replace(one.facts, reason="there is no address"), notifications=())
     assert the_round(unreachable).summary == "there is no address"
     assert [each.facts.channel for each in the_round(one).updates] == ["slack"]
@@ -108,14 +116,14 @@ def test_a_notification_says_why_it_is_in_its_state() -> None:
     carried = replace(attempt(1, Result.ACCEPTED), evidence=Evidence.CARRIER)
     assert the_page(carried, state=N.SENT).because == "confirmed by the carrier"
     assert the_page(attempt(1, Result.ACCEPTED), state=N.SENT).because == ""
-    assert the_page(attempt(1, None), state=N.SENDING).because == "slack is called"
+    assert the_page(attempt(1, None), state=N.SENDING).because == "being sent over slack"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="30006")).because == "30006: a landline"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, code="77")).because == "77"
     assert the_page(attempt(1, Result.PERMANENT_FAILURE, "no such number")).because == "no such number"
     late = the_page(attempt(1, Result.TEMPORARY_FAILURE, "busy", "503"), ended=Ended.EXPIRED, reason="it came too late")
     assert late.because == "it came too late; the last attempt: 503: busy"
     assert the_page(reason="a cap was reached").because == "a cap was reached"
-    assert the_page(state=N.CANCELLED).because == "was not sent any more"
+    assert the_page(state=N.CANCELLED).because == "was not sent"
     assert the_page(state=N.QUEUED).because == ""
     assert the_page(state=N.QUEUED).address == "no address"
 

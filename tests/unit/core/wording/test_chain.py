@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from notifyflow.core.chain_outlook import Because, NextStep, place
-from notifyflow.core.facts import StepFacts
-from notifyflow.core.model import IncidentState, Severity, StepState
+from notifyflow.core.facts import NotificationFacts, StepFacts
+from notifyflow.core.model import IncidentState, Kind, NotificationState, Result, Severity, StepState
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.report_document import IncidentReportDocument
 from notifyflow.core.timeline import timeline
@@ -16,8 +16,9 @@ from notifyflow.core.wording import chain as words
 from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.timeline import sentence
 from tests.chains import NAMES, chain, moved, step
-from tests.statuses import AT
+from tests.statuses import AT, attempt, escalation, notification
 
+N = NotificationState
 STARTED, PASSED, STOPPED = StepState.STARTED, StepState.PASSED, StepState.STOPPED
 TEN = timedelta(minutes=10)
 
@@ -82,18 +83,18 @@ def test_a_line_of_a_list_says_who_is_next_and_how_far_the_chain_has_come() -> N
 
 
 def shown(status: IncidentStatus, found: NextStep | None = None) -> list[tuple[str, str, str]]:
-    lines = words.lines(status.steps, found, name=name, now=AT, brief=brief)
+    lines = words.lines(status, status.steps, found, name=name, now=AT, brief=brief)
     return [(each.look.sign, each.who, each.standing) for each in lines]
 
 
 def test_a_chain_is_a_line_of_steps() -> None:
     assert shown(chain(), coming()) == [
-        ("◐", "Ada", "started at 02:14:03"),
+        ("◐", "Ada", "started at 02:14:03: mail went out"),
         ("○", "Ben (@secondary)", "in 8 min, at 02:22:03"),
         ("○", "leads and Cy", "10 min later"),
         ("○", "operations is told", "10 min later"),
     ]
-    lines = words.lines(chain().steps, coming(), name=name, now=AT, brief=brief)
+    lines = words.lines(chain(), chain().steps, coming(), name=name, now=AT, brief=brief)
     assert [(each.is_next, each.is_ahead) for each in lines] == [(False, False), (True, True), (False, True), (False, True)]
 
 
@@ -105,13 +106,28 @@ def test_what_became_of_its_steps_is_said() -> None:
         step(4, STOPPED),
     )
     assert [standing for _, _, standing in shown(over)] == [
-        "started at 02:14:03, stopped",
+        "started at 02:14:03, stopped: mail went out",
         "passed: nobody is on duty",
         "was not needed",
-        "started at 02:44:03, stopped",
+        "started at 02:44:03, stopped: nothing went out",
     ]
-    assert shown(chain(step(4, PASSED, reason="chain_over"))) == [("✕", "operations is told", "nobody acknowledged")]
+    assert shown(chain(step(4, PASSED, reason="chain_over"))) == [("✕", "operations", "nobody acknowledged")]
     assert shown(chain(step(4, waits_since=AT)), coming(4))[0][1] == "operations is told"
+
+
+def test_a_step_says_by_which_ways_it_has_paged_its_people() -> None:
+    def standing(*rows: NotificationFacts, **fields: object) -> str:
+        ada = escalation("ada", *rows)
+        facts = replace(ada.facts, **fields)  # type: ignore[arg-type]
+        status = chain(step(1, STARTED, duty=("ada",)), replace(step(1, STARTED, started_at=AT + TEN), id="x", pass_number=2))
+        return words.standing(replace(status, escalations=(replace(ada, facts=facts),)), status.steps[0], brief=brief)
+
+    sent, failed = notification("email", N.SENT, attempt(1, Result.ACCEPTED)), notification("voice", N.FAILED)
+    assert standing(sent, failed, notification("sms", N.QUEUED)) == "started at 02:14:03: mail went out"
+    assert standing(failed, notification("sms", N.QUEUED)) == "started at 02:14:03: nothing has gone out yet"
+    assert standing(failed) == "started at 02:14:03: nothing went out"
+    assert standing(sent, started_at=AT + TEN) == "started at 02:14:03: nothing went out", "that is the newer pass's"
+    assert standing(replace(sent, kind=Kind.STATUS_UPDATE)) == "started at 02:14:03: nothing went out"
 
 
 def test_the_last_word_says_why_nothing_comes() -> None:
@@ -197,6 +213,6 @@ def test_the_json_of_an_incident_has_its_steps_and_the_next_one() -> None:
 
 def test_the_post_mortem_has_the_chain_as_a_table() -> None:
     text = markdown(STORY, (), here=str)
-    assert "| 1 | 2 | Ben (@secondary) | started at 2026-11-25 02:24:03 UTC |" in text
+    assert "| 1 | 2 | Ben (@secondary) | started at 2026-11-25 02:24:03 UTC: nothing went out |" in text
     assert "| 1 | 3 | leads and cy | passed: its people are paged already |" in text
     assert "## Its chain" not in markdown(replace(STORY, steps=()), (), here=str)

@@ -59,8 +59,8 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
         (
             f"{ADA}.",
             "Every channel failed:",
-            "- email: failed: there is no such mailbox",
-            "- sms: sent",
+            "- mail: failed: there is no such mailbox",
+            "- text: sent",
             "Since Wed 25 Nov 04:00 CET (03:00 UTC). Key: db-1",
         )
     )
@@ -123,17 +123,21 @@ def test_the_result_of_each_channel_is_described_in_plain_words() -> None:
         page("teams", NotificationState.FAILED),
         page("push", NotificationState.SENT),
         page("sms", NotificationState.DELIVERED),
-        page("voice", NotificationState.QUEUED),
+        page("voice", NotificationState.QUEUED, due_at=NOW),
+        page("letter", NotificationState.QUEUED, due_at=NOW + minutes(1)),
+        page("telex", NotificationState.QUEUED, attempt(1, Result.TEMPORARY_FAILURE, reason="the line is busy")),
         page("fax", NotificationState.SENDING, attempt(1)),
         page("pager", NotificationState.CANCELLED),
         page("chat", NotificationState.SENT, kind=Kind.STATUS_UPDATE),
     ]
-    assert {way.channel: way.what for way in ways(rows)} == {
+    assert {way.channel: way.what for way in ways(rows, now=NOW)} == {
         "email": "failed: there is no such mailbox",
         "slack": "failed: the provider is busy (5 attempts)",
         "teams": "failed: the reason is unknown",
         "push": "sent",
         "sms": "delivered",
-        "voice": "not sent yet",
+        "voice": "about to be sent",
+        "letter": "waits for its turn",
+        "telex": "failed for now: the line is busy; it is tried again",
         "fax": "being sent",
     }

@@ -52,17 +52,16 @@ def test_every_kind_of_event_and_wait_has_words(what: What, wait: Wait) -> None:
     assert said(what, seconds(5), channels=SMS, attempt=2, wait=wait, state=EscalationState.REACHED).split(" in 5 s ")[0]
 
 
-def lines(state: EscalationState, *coming: Coming, has_operations: bool = True, **fields: object) -> tuple[str, ...]:
+def lines(state: EscalationState, *coming: Coming, told: str = "", **fields: object) -> tuple[str, ...]:
     facts = replace(escalation(), state=state, **fields)  # type: ignore[arg-type]
-    return sentences(coming, facts, has_operations=has_operations, now=NOW, brief=lambda at: f"{at:%H:%M}")
+    return sentences(coming, facts, told=told, now=NOW, brief=lambda at: f"{at:%H:%M}")
 
 
 def test_where_nothing_more_comes_it_says_why() -> None:
     assert lines(EscalationState.REACHED) == ("nothing more: a page was sent",)
-    told = lines(EscalationState.EXHAUSTED, alerted_at=NOW)
-    assert told == (f"nothing more: all ways have failed, operations was told at {NOW:%H:%M}",)
-    missing = lines(EscalationState.EXHAUSTED, alerted_at=NOW, has_operations=False)
-    assert missing == ("nothing more: all ways have failed, operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)",)
+    assert lines(EscalationState.EXHAUSTED, told="operations was told") == (
+        "nothing more: all ways have failed, operations was told",
+    )
     assert lines(EscalationState.ACKNOWLEDGED) == ()
     assert lines(EscalationState.REACHED, is_current=False) == ()
     assert lines(EscalationState.REACHED, Coming(what=What.DECISION, at=NOW)) == ("the next decision now",)

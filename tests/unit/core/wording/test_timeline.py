@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.facts import Transition
 from notifyflow.core.machines import MACHINES
 from notifyflow.core.model import DeferralReason, Kind, Severity
-from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, Moment
+from notifyflow.core.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, UNTOLD, Moment
 from notifyflow.core.wording.timeline import sentence
 from tests.facts import NOW
 from tests.invariants import check_timeline
@@ -61,7 +61,7 @@ def test_what_people_did_names_them_and_how(shown: str, text: str) -> None:
     [
         (
             said("escalation", "started", "ACTIVE", recipient_id="ada", round=1, channels=("email", "slack", "pager")),
-            "Ada is paged: mail, Slack message and pager",
+            "Ada is paged: mail, Slack message and pager message",
         ),
         (
             said("escalation", "started", "ACTIVE", recipient_id="ada", round=2, channels=("email",)),
@@ -76,6 +76,10 @@ def test_what_people_did_names_them_and_how(shown: str, text: str) -> None:
         (said("escalation", "round_due", "REACHED", round=1), "round 1: nobody has acknowledged in time"),
         (said("escalation", CRITICAL, recipient_id="ada"), "critical failure for Ada"),
         (said("escalation", ALERTED, recipient_id="ada"), "operations was told about Ada"),
+        (
+            said("escalation", UNTOLD, recipient_id="ada"),
+            "operations is to be told about Ada: no page to operations was accepted so far",
+        ),
         (
             said("escalation", UNHEARD, recipient_id="ada"),
             "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS), and is not told about Ada",
@@ -119,6 +123,7 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
                 code="30006",
                 reason="the number is a landline",
                 channels=("voice",),
+                accepted=("voice",),
             ),
             "text to Ada refused (twilio): the number is a landline (30006); the call went out instead",
         ),
@@ -151,7 +156,11 @@ def test_a_tier_says_why_it_opened(why: str, counts: tuple[int, int, int], text:
         ),
         (
             of_page("capped", "FAILED", channels=("voice",), reason="capped"),
-            "text to Ada given up: the hourly limit is used up; the call went out instead",
+            "text to Ada given up: the hourly limit is used up; the call was queued instead",
+        ),
+        (
+            of_page("capped", "FAILED", channels=("voice", "push"), accepted=("push",), reason="capped"),
+            "text to Ada given up: the hourly limit is used up; the push message went out, and the call was queued instead",
         ),
         (of_page(NOTED, provider="ses", code="complaint", channel="email"), "mail to Ada, a report (ses): complaint"),
         (of_page("queued", "QUEUED", channel="pager"), "pager message to Ada queued"),

@@ -1,0 +1,160 @@
+"""Whatever happens: what pages, the terminal, drills and the pages of operations say of it follows from rows."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from notifyflow.channels.meanings import meanings
+from notifyflow.cli import overview
+from notifyflow.cli.picture import picture
+from notifyflow.core.drill_document import DrilledDocument
+from notifyflow.core.model import Incident, Recipient, Severity, Step
+from notifyflow.core.users import Role
+from notifyflow.core.views import IncidentFilter, IncidentStatus
+from notifyflow.core.wording.postmortem import markdown
+from notifyflow.errors import NotifyflowError
+from notifyflow.sandbox.script import PHRASES
+from notifyflow.testing import Driver
+from tests import sentences
+from tests.dashboard import ORIGIN, Visit, visit
+from tests.traits import CALLING
+
+PEOPLE = {
+    "ada": Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15005550011"),
+    "ben": Recipient(id="ben", name="Ben", email="ben@example.com", phone="+15005550012"),
+    "cleo": Recipient(id="cleo", name="Cleo", email="cleo@example.com"),
+    "dan": Recipient(id="dan", name="Dan", phone="+15005550014"),
+}
+OPERATIONS = [{"id": "ops", "name": "Olga", "email": "ops@example.com", "phone": "+15005550099"}]
+
+
+def phrases(channel: str) -> list[str]:
+    return [each.example for each in PHRASES if each.suits(channel) and each.example not in ("refuse", "reply ack")]
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> str:
+    """Make a script of the sandbox for mail, texts and calls; most of what it says goes wrong."""
+    lines = []
+    for channel, place in (("email", "email"), ("sms", "sms"), ("voice", "call")):
+        said = draw(st.lists(st.sampled_from(phrases(channel)), min_size=1, max_size=2))
+        lines.append(f"{place}: {' once, then '.join(said)}")
+    return "; ".join(lines)
+
+
+EVENTS = st.one_of(
+    st.tuples(st.just("advance"), st.sampled_from((1, 20, 65, 200, 400, 1000, 4000))),
+    st.tuples(st.just("advance"), st.sampled_from((1, 20, 65, 200, 400, 1000, 4000))),
+    st.tuples(st.sampled_from(("acknowledge", "resolve", "page_again")), st.sampled_from(sorted(PEOPLE))),
+    st.tuples(st.just("script"), scripts()),
+)
+STORIES = st.fixed_dictionaries(
+    {
+        "severity": st.sampled_from((Severity.CRITICAL, Severity.CRITICAL, Severity.ERROR, Severity.WARNING)),
+        "policy": st.sampled_from(("default", "insistent")),
+        "people": st.lists(st.sampled_from(sorted(PEOPLE)), min_size=1, max_size=2, unique=True),
+        "then": st.lists(st.sampled_from(sorted(PEOPLE)), max_size=2, unique=True),
+        "has_operations": st.booleans(),
+        "script": scripts(),
+        "events": st.lists(EVENTS, min_size=1, max_size=5),
+    }
+)
+
+
+def tell(driver: Driver, story: dict[str, Any]) -> Iterator[None]:
+    """Play a story, and stop after each of its events."""
+    driver.sandbox.script(str(story["script"]))
+    then = [Step(to=(PEOPLE[who],), after=timedelta(minutes=5)) for who in story["then"]]
+    incident = Incident(key="db-1", title="orders db is down", severity=story["severity"])
+    driver.flow.notify(incident, [PEOPLE[who] for who in story["people"]], policy=story["policy"], then=then)
+    yield
+    for what, value in story["events"]:
+        match what:
+            case "advance":
+                driver.advance(seconds=value)
+            case "script":
+                driver.sandbox.script(value)
+            case _:
+                _act(driver, what, value)
+        yield
+
+
+def _act(driver: Driver, what: str, who: str) -> None:
+    with suppress(NotifyflowError):  # who is no recipient cannot be paged again; nor can anybody once it is resolved
+        match what:
+            case "acknowledge":
+                driver.flow.acknowledge("db-1", by=who)
+            case "resolve":
+                driver.flow.resolve("db-1", by=who)
+            case _:
+                driver.flow.page_again("db-1", who, by="eve")
+
+
+def on_the_terminal(driver: Driver, status: IncidentStatus) -> list[str]:
+    console = Console(file=io.StringIO(), width=1_000, force_terminal=False)
+    seen = driver.flow.overview
+    console.print(
+        picture(status, has_attempts=True, outlook=seen.outlook(status), moments=seen.timeline(status)),
+        *overview.drawn(seen.incidents(IncidentFilter(), limit=9), IncidentFilter()),
+    )
+    assert isinstance(console.file, io.StringIO)
+    return [line.strip("│ ") for line in console.file.getvalue().splitlines()]
+
+
+def check(
+    driver: Driver,
+    visitor: Visit,
+    status: IncidentStatus,
+    operations: IncidentStatus | None,
+    about: IncidentStatus | None = None,
+) -> None:
+    """Read all that is said of an incident; that of operations speaks of another one, too."""
+    explain = meanings(driver.flow.channels)
+    page = visitor.get(f"/incidents/{status.facts.id}").text
+    drilled = DrilledDocument.of_incident("x", status, operations, calling=CALLING, explain=explain, is_settled=True)
+    said = {
+        "page": sentences.words(page),
+        "terminal": on_the_terminal(driver, status),
+        "drill": list(drilled.lines()),
+        "post-mortem": markdown(status, driver.flow.overview.timeline(status), here=str).splitlines(),
+        "list": sentences.words(visitor.get("/incidents").text),
+    }
+    for where, lines in said.items():
+        others = (operations if where in ("list", "drill") else None, about)
+        scope = [row for each in (status, *others) if each for row in sentences.pages(each)]
+        assert list(sentences.untrue(lines, scope, operations)) == [], where
+    for mark in ('<article class="recipient', '<li class="step'):
+        for name, lines in sentences.blocks(page, mark):
+            people = [each.contact.name for each in status.escalations if each.contact.name in name]
+            scope, is_of_one = sentences.pages(status, people), len(people) == 1
+            assert list(sentences.untrue(lines, scope, operations, is_of_one=is_of_one)) == [], f"of {name}"
+
+
+def check_pages_of_operations(driver: Driver, failed: IncidentStatus) -> None:
+    """Read each message to operations: what it says of a channel, the incident's rows show once all is at rest."""
+    rows = sentences.pages(failed)
+    for message in driver.inbox.messages(to="ops@example.com"):
+        lines = [line for line in message.text.splitlines() if line.startswith("- ")]
+        assert list(sentences.untrue(lines, rows, None)) == [], message.text
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[*set(Phase) - {Phase.explain}])
+@given(story=STORIES)
+def test_every_claim_that_is_shown_follows_from_rows(story: dict[str, Any]) -> None:
+    variables = {"NOTIFYFLOW_OPS_RECIPIENTS": json.dumps(OPERATIONS)} if story["has_operations"] else {}
+    with Driver({"NOTIFYFLOW_PUBLIC_URL": ORIGIN, **variables}) as driver:
+        visitor = visit(driver.flow, Role.VIEWER)
+        for _ in tell(driver, story):
+            status = driver.flow.status("db-1")
+            operations = driver.flow.status(status.operations_key) if status.operations_key else None
+            check(driver, visitor, status, operations)
+            if operations:
+                check(driver, visitor, operations, None, about=status)
+        check_pages_of_operations(driver, driver.flow.status("db-1"))
