@@ -161,7 +161,7 @@ def swap(
 def cancel(
     override: Annotated[str, typer.Argument(metavar="ID", help="The id, as show prints it.", show_default=False)], by: By = ""
 ) -> None:
-    """Cancel an override: the duty is as if it had never been made."""
+    """Cancel an override: from now on the duty is as if it had never been made."""
     with _oncall() as oncall:
         cancelled = oncall.cancel(override, by=by)
     screen.out.print(f"Cancelled: the duty of {MARK}{cancelled.schedule} is as before.", markup=False, soft_wrap=True)

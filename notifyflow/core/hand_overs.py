@@ -1,15 +1,21 @@
 """Hand-overs: when a duty changes hands, between whom, and whom that concerns; pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from notifyflow.core.copies import replace
+from notifyflow.core.hours import EARLIEST
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Schedule
 
 TOLD_WITHIN = timedelta(hours=1)
 """People are told of a hand-over up to this long after it, and later not at all."""
+QUIET_FOR = timedelta(minutes=2)
+"""People are told once nothing has changed for this long."""
+AT_THE_LATEST = timedelta(minutes=10)
+"""People are told at the latest this long after the first change."""
 
 _AHEAD = timedelta(days=60)
 """How far the next hand-over is looked for."""
@@ -41,10 +47,40 @@ class HandOver:
         return tuple(dict.fromkeys(each for each in (*self.after, *self.before) if each not in stay))
 
 
-def to_tell(roster: Roster, now: datetime) -> tuple[HandOver, ...]:
-    """Return the hand-overs of which people are to be told now: of schedules that want it, and not too long ago."""
-    schedules: Sequence[Schedule] = [each for each in roster.directory.schedules.values() if each.handover]
-    return tuple(found for each in schedules for found in hand_overs(roster, each, since=now - TOLD_WITHIN, until=now))
+def to_tell(roster: Roster, settled: Mapping[str, datetime], now: datetime) -> tuple[HandOver, ...]:
+    """Return the hand-overs of which people are to be told now: of schedules that want it, and not too long ago.
+
+    Changes that follow each other closely are one hand-over, from those before the first to those after the last; where these
+    are the same people, it concerns nobody.
+
+    Args:
+        roster: The roster.
+        settled: Schedule to the newest hand-over of which people were told, or that concerned nobody.
+        now: The instant.
+    """
+    found: list[HandOver] = []
+    for schedule in (each for each in roster.directory.schedules.values() if each.handover):
+        since = max(now - TOLD_WITHIN, settled.get(schedule.name, EARLIEST))
+        for changes in _runs(hand_overs(roster, schedule, since=since, until=now)):
+            if _is_over_at(changes) <= now:
+                found.append(replace(changes[-1], before=changes[0].before))
+    return tuple(found)
+
+
+def _runs(changes: Iterable[HandOver]) -> Iterator[Sequence[HandOver]]:
+    """Yield the changes that follow each other closely, together."""
+    run: list[HandOver] = []
+    for each in changes:
+        if run and _is_over_at(run) < each.at:
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
+
+
+def _is_over_at(run: Sequence[HandOver]) -> datetime:
+    return min(run[-1].at + QUIET_FOR, run[0].at + AT_THE_LATEST)
 
 
 def hand_overs(roster: Roster, schedule: Schedule, *, since: datetime, until: datetime) -> tuple[HandOver, ...]:
@@ -61,17 +97,6 @@ def hand_overs(roster: Roster, schedule: Schedule, *, since: datetime, until: da
         for before, after in pairwise(shifts)
         if set(before.people) != set(after.people)
     )
-
-
-def changed(before: Roster, after: Roster, name: str, at: datetime) -> HandOver | None:
-    """Return the hand-over that a change of the roster is at an instant; None if nobody else is on duty, or is to be told."""
-    schedule = after.schedule(name)
-    if schedule is None or not schedule.handover:
-        return None
-    old, new = (each.on_duty(schedule, at).people for each in (before, after))
-    if set(old) == set(new):
-        return None
-    return HandOver(schedule=name, at=at, before=old, after=new, until=_until(after, schedule, new, at))
 
 
 def _until(roster: Roster, schedule: Schedule, people: tuple[str, ...], at: datetime) -> datetime | None:

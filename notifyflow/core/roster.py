@@ -32,7 +32,7 @@ class Roster:
 
     Attributes:
         directory: The directory.
-        overrides: The overrides that are not cancelled, the oldest first.
+        overrides: The overrides, the oldest first; one that was cancelled ends when it was.
         calendars: Schedule to what its calendar said when it could be read last.
     """
 

@@ -4,7 +4,7 @@ Every process that delivers does so; the first one to note a hand-over in the da
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from notifyflow.core.hand_overs import to_tell
@@ -33,7 +33,7 @@ class HandOverTeller:
         self._use_cases = use_cases
         self._roster = roster
         self._every_s = every.total_seconds()
-        self._told: frozenset[tuple[str, datetime]] = frozenset()
+        self._settled: Mapping[str, datetime] = {}
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notifyflow-hand-over-teller", daemon=True)
 
@@ -47,16 +47,17 @@ class HandOverTeller:
         self._thread.join()
 
     def look(self) -> None:
-        """Tell of the hand-overs of the last hour of which nobody has told.
+        """Tell of the hand-overs of the last hour that are over, and of which nobody has told.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
-        found = frozenset((each.schedule, each.at) for each in to_tell(self._roster(), self._use_cases.deps.clock.now()))
-        if not found <= self._told:
-            for each in self._use_cases.run(hand_overs.tell):
-                _log.info("engine.duty_handed_over", schedule=each.schedule, at=each.at.isoformat(), people=list(each.people))
-        self._told = found
+        if not to_tell(self._roster(), self._settled, self._use_cases.deps.clock.now()):
+            return
+        told = self._use_cases.run(hand_overs.tell)
+        self._settled = told.settled
+        for each in told.now:
+            _log.info("engine.duty_handed_over", schedule=each.schedule, at=each.at.isoformat(), people=list(each.people))
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():

@@ -3,7 +3,9 @@
 The status updates belong to an incident of our own namespace, which is resolved as soon as it is opened and pages nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from notifyflow.core import hand_overs, namespaces
@@ -25,27 +27,35 @@ _INFORMED = "informed"
 _POLICY = replace(DEFAULT, name="hand_over", fresh_for=hand_overs.TOLD_WITHIN)
 
 
-def tell(deps: Dependencies) -> Committed[tuple[HandOver, ...]]:
-    """Tell people of the hand-overs of the last hour of which nobody told them; return these.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The hand-overs of the last hour.
+
+    Attributes:
+        now: Those of which people were told just now.
+        settled: Schedule to the newest of which people were told, or that concerned nobody.
+    """
+
+    now: tuple[HandOver, ...]
+    settled: Mapping[str, datetime]
+
+
+def tell(deps: Dependencies) -> Committed[Told]:
+    """Tell people of the hand-overs of the last hour that are over, and of which nobody told them.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
     """
 
-    def body(tx: Transaction) -> tuple[HandOver, ...]:
+    def body(tx: Transaction) -> Told:
         tx.ledger.roster.lock()
         roster = tx.ledger.roster.current()
-        return tuple(each for each in hand_overs.to_tell(roster, tx.now) if _tell(tx, roster, each))
+        settled = tx.ledger.hand_overs.settled(since=tx.now - hand_overs.TOLD_WITHIN)
+        found = hand_overs.to_tell(roster, settled, tx.now)
+        told = tuple(each for each in found if _tell(tx, roster, each))
+        return Told(now=told, settled={**settled, **{each.schedule: each.at for each in found}})
 
     return use_case.run(deps, body)
-
-
-def follow(tx: Transaction, before: Roster, schedule: str) -> None:
-    """Tell those concerned if the roster, which has changed in this transaction, has others on duty now than before."""
-    roster = tx.ledger.roster.current()
-    found = hand_overs.changed(before, roster, schedule, tx.now)
-    if found is not None:
-        _tell(tx, roster, found)
 
 
 def is_told_by(incident: IncidentFacts) -> bool:
@@ -79,7 +89,7 @@ def say_again(tx: Transaction, recipient_id: str) -> None:
 
 
 def _tell(tx: Transaction, roster: Roster, told: HandOver) -> bool:
-    """Tell those concerned of a hand-over, unless that is done already; return whether it is told now."""
+    """Note a hand-over, and tell those whom it concerns; return whether anybody is told."""
     incident_id = tx.deps.ids.new()
     if not tx.ledger.hand_overs.add(told, incident_id):
         return False

@@ -11,7 +11,7 @@ from notifyflow.core.overrides import Swap, Wish, plan
 from notifyflow.core.references import ById
 from notifyflow.core.schedules import Override
 from notifyflow.errors import IdempotencyMismatch, OverrideNotFound
-from notifyflow.pipeline import hand_overs, steps, use_case
+from notifyflow.pipeline import steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -75,9 +75,7 @@ def _ids_of(once: str) -> Iterator[str]:
 
 
 def cancel(deps: Dependencies, override_id: str, *, by: str) -> Committed[Override]:
-    """Cancel an override that is in force or to come, and return it: the duty is as if it had never been made.
-
-    If the schedule tells of hand-overs, this is one.
+    """Cancel an override that is in force or to come, and return it: from now on the duty is as if it had never been made.
 
     Raises:
         OverrideNotFound: When there is none.
@@ -89,9 +87,7 @@ def cancel(deps: Dependencies, override_id: str, *, by: str) -> Committed[Overri
         found = tx.ledger.roster.override(override_id)
         if found is None or found.cancelled_at is not None or found.override.ends_at <= tx.now:
             raise OverrideNotFound(override_id)
-        before = tx.ledger.roster.current()
         tx.ledger.roster.cancel_override(override_id, at=tx.now, by=by)
-        hand_overs.follow(tx, before, found.override.schedule)
         return found.override
 
     return use_case.run(deps, body)

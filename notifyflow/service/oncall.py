@@ -88,7 +88,7 @@ class OnCall:
         return made
 
     def cancel(self, override_id: str, *, by: str) -> Override:
-        """Cancel an override: the duty is as if it had never been made.
+        """Cancel an override: from now on the duty is as if it had never been made.
 
         Raises:
             OverrideNotFound: When it is not in force or to come.

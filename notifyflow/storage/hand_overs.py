@@ -1,6 +1,9 @@
-"""Stores the hand-overs of which people were told."""
+"""Stores the hand-overs of which people were told, or that concerned nobody."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from peewee import fn
 
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.storage.models import HandOverRow, IncidentRow
@@ -17,9 +20,15 @@ class HandOvers(Part):
     """Hand-overs of which people were told."""
 
     def add(self, told: HandOver, incident_id: str) -> bool:
-        """Store that an incident tells of a hand-over; return False if another one does."""
+        """Store that an incident tells of a hand-over, or none if it concerns nobody; return False if that is stored already."""
         row = {name: getattr(told, name) for name in _FIELDS}
         return self._unit.insert_once(HandOverRow, row | {"incident_id": incident_id})
+
+    def settled(self, *, since: datetime) -> dict[str, datetime]:
+        """Return the newest hand-over of each schedule after an instant."""
+        newest = fn.MAX(HandOverRow.at).alias("at")
+        query = HandOverRow.select(HandOverRow.schedule, newest).where(HandOverRow.at > since).group_by(HandOverRow.schedule)
+        return {row["schedule"]: row["at"] for row in self._unit.rows(query)}
 
     def of(self, incident_id: str) -> HandOver | None:
         """Return the hand-over that an incident tells of; None if that is deleted."""

@@ -11,6 +11,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
+from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import NOBODY, Directory, read_leniently
 from notifyflow.core.intake.toml import without
@@ -81,6 +82,13 @@ class StoredOverride:
     cancelled_at: datetime | None
     cancelled_by: str | None
 
+    @property
+    def as_it_was(self) -> Override:
+        """The override as far as it had effect: one that was cancelled ended then."""
+        if self.cancelled_at is None:
+            return self.override
+        return replace(self.override, ends_at=min(self.override.ends_at, self.cancelled_at))
+
 
 _CALENDAR = tuple(StoredCalendar.__dataclass_fields__)
 
@@ -114,12 +122,12 @@ class RosterReads(Reader):
             .where(CalendarRow.fetched_at.is_null(is_null=False))
             .order_by(CalendarRow.schedule)
         )
-        in_force = _overrides().where(OverrideRow.cancelled_at.is_null())
-        overrides = self._source.rows(in_force.order_by(OverrideRow.made_at, OverrideRow.id))
+        had_effect = OverrideRow.cancelled_at.is_null() | (OverrideRow.cancelled_at > OverrideRow.begins_at)
+        overrides = self._source.rows(_overrides().where(had_effect).order_by(OverrideRow.made_at, OverrideRow.id))
         digest = hashlib.sha256(repr((document, calendars, overrides)).encode()).hexdigest()
         roster = Roster(
             directory=_directory(document),
-            overrides=tuple(_stored_override(row).override for row in overrides),
+            overrides=tuple(_stored_override(row).as_it_was for row in overrides),
             calendars=FrozenDict({row["schedule"]: Calendar(**row) for row in calendars}),
         )
         _remember(digest, roster)

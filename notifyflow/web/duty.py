@@ -105,7 +105,7 @@ def _add_changes(routes: APIRouter, context: Context) -> None:
         responses=refusals(401, 403, 404, 422, 429),
     )
     def cancel_override(caller: Annotated[ApiKey, let_operate], override_id: str) -> OverrideDocument:
-        """Cancel a change that is in force or to come: the duty is as if it had never been made. Scope: `operate`."""
+        """Cancel a change that is in force or to come: from now on the duty is as if it had never been made. Scope: `operate`."""
         _insist_on_all(caller)
         return OverrideDocument.of(context.service.oncall.cancel(override_id, by=caller.name))
 

@@ -13,13 +13,25 @@ from typing import Any, cast
 
 from peewee import Select
 
-from notifyflow.core import escalation, forecast, held_up, lifecycle, outlook, provider_health, quiet, rounds, tier_rules
+from notifyflow.core import (
+    escalation,
+    forecast,
+    hand_overs,
+    held_up,
+    lifecycle,
+    outlook,
+    provider_health,
+    quiet,
+    rounds,
+    tier_rules,
+)
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
 from notifyflow.core.policy import Tier, Unacknowledged
+from notifyflow.core.schedules import Override
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
@@ -43,7 +55,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import AttemptRow, IncidentRow
 from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.outbox import Outbox
-from notifyflow.storage.roster import RosterReads
+from notifyflow.storage.roster import RosterReads, StoredOverride
 from notifyflow.storage.rows import MODELS
 from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import Stops
@@ -441,6 +453,18 @@ def _tell_again(stored: HandOvers, told: HandOver, incident_id: str) -> bool:
     return _tell_once(stored, told, incident_id) or True
 
 
+@contextmanager
+def _without_hand_over_marks() -> Iterator[None]:
+    """Disable both checks of whether a hand-over was told."""
+    with swapped(HandOvers, "add", _tell_again), swapped(HandOvers, "settled", lambda stored, since: {}):
+        yield
+
+
+def _as_if_never_made(stored: StoredOverride) -> Override:
+    made = stored.override
+    return made if stored.cancelled_at is None else replace(made, ends_at=made.begins_at)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A faulty variant of the product.
@@ -596,8 +620,14 @@ MUTANTS = (
     Mutant(
         "a pass that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
     ),
-    Mutant("a hand-over that each worker tells", swap=lambda: swapped(HandOvers, "add", _tell_again), known=129),
-    Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=105),
+    Mutant("a hand-over that each worker tells", swap=_without_hand_over_marks, known=57),
+    Mutant("a message for each click", swap=lambda: swapped(hand_overs, "QUIET_FOR", timedelta()), known=57),
+    Mutant(
+        "a duty that is given back in silence",
+        swap=lambda: swapped(StoredOverride, "as_it_was", property(_as_if_never_made)),
+        known=163,
+    ),
+    Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=62),
     Mutant("a phone that is closed and told to nobody", swap=lambda: swapped(held_up, "is_held_up", lambda context, now: False)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),

@@ -46,7 +46,7 @@ class OverrideRow(Table):
 
 
 class HandOverRow(Table):
-    """A hand-over of which people were told; they appear as recipient ids."""
+    """A hand-over of which people were told, or that concerned nobody; people appear as recipient ids."""
 
     schedule = PlainTextField()
     at = InstantField()

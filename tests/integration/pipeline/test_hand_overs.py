@@ -59,11 +59,32 @@ def driver(store: Store) -> Driver:
     return driver
 
 
-def tell(driver: Driver, *, minutes: float = 60) -> tuple[HandOver, ...]:
+def tell(driver: Driver, *, minutes: float = 62) -> tuple[HandOver, ...]:
     driver.clock.at = START + timedelta(minutes=minutes)
     told = hand_overs.tell(driver.deps)
     driver._note(told.consequences)
-    return told.value
+    return told.value.now
+
+
+def click(driver: Driver, who: str, *, seconds: int) -> str:
+    """Let somebody take the duty for half an hour; return the override's id."""
+    driver.clock.at = START + timedelta(seconds=seconds)
+    wish = Wish(schedules=("primary",), people=(who,), ends_at=driver.clock.at + timedelta(minutes=30), by=who)
+    (made,) = overrides.make(driver.deps, wish).overrides
+    return made.id
+
+
+def give_back(driver: Driver, override_id: str, *, seconds: int) -> None:
+    driver.clock.at = START + timedelta(seconds=seconds)
+    driver._note(overrides.cancel(driver.deps, override_id, by="ada").consequences)
+
+
+def look(driver: Driver, *, since: int, until: int) -> list[tuple[int, tuple[str, ...], tuple[str, ...]]]:
+    """Look every 15 seconds as processes do; return after how many seconds what was told."""
+    found = []
+    for second in range(since, until + 1, 15):
+        found += [(second, each.before, each.after) for each in tell(driver, minutes=second / 60)]
+    return found
 
 
 def addressees(driver: Driver) -> list[tuple[str, str]]:
@@ -78,7 +99,7 @@ def told(driver: Driver) -> IncidentStatus:
 
 
 def test_who_begins_and_who_ends_are_told_by_mail_and_chat_once_their_quiet_hours_are_over(driver: Driver) -> None:
-    assert tell(driver, minutes=59) == ()
+    assert tell(driver, minutes=61.9) == ()
     (found,) = tell(driver)
     assert (found.at, found.before, found.after) == (HANDED_OVER, ("ada",), ("ben",))
     assert addressees(driver) == [("email", "ada@example.com")]
@@ -131,12 +152,52 @@ def test_it_names_the_newest_open_incidents_that_the_schedule_is_paging_about(dr
 
 
 def test_two_workers_at_once_and_a_restart_tell_once(driver: Driver) -> None:
-    driver.clock.at = HANDED_OVER
+    driver.clock.at = HANDED_OVER + timedelta(minutes=2)
     with ThreadPoolExecutor(max_workers=4) as pool:
         told = [each.result() for each in [pool.submit(hand_overs.tell, driver.deps) for _ in range(4)]]
-    assert sorted(len(each.value) for each in told) == [0, 0, 0, 1]
+    assert sorted(len(each.value.now) for each in told) == [0, 0, 0, 1]
+    assert {each.value.settled["primary"] for each in told} == {HANDED_OVER}
     assert tell(driver, minutes=90) == ()
     assert Counter(addressees(driver)) == Counter({("email", "ada@example.com"): 1})
+
+
+def test_sixty_clicks_are_one_hand_over(driver: Driver) -> None:
+    """Somebody who tries out buttons for five minutes sends nobody seventy mails."""
+    found = []
+    for number in range(30):
+        taken = click(driver, "ben" if number % 2 else "cy", seconds=10 * number)
+        if number < 29:
+            give_back(driver, taken, seconds=10 * number + 5)
+        found += look(driver, since=10 * number + 6, until=10 * number + 6)
+    assert found == []
+    assert look(driver, since=300, until=900) == [(420, ("ada",), ("ben",))]
+    assert addressees(driver) == [("email", "ada@example.com")]
+    driver.pass_time(hours=2)
+    assert addressees(driver)[1:] == [("email", "ben@example.com"), ("slack", "https://hooks.slack.com/ben")]
+
+
+def test_a_duty_that_never_rests_is_told_ten_minutes_after_its_first_change(driver: Driver) -> None:
+    found = []
+    for number in range(21):
+        click(driver, "ben" if number % 2 else "cy", seconds=90 * number)
+        found += look(driver, since=90 * number + 15, until=90 * number + 75)
+    assert found == [(600, ("ada",), ("cy",)), (1230, ("cy",), ("ben",)), (1860, ("ben",), ("cy",))]
+
+
+def test_a_duty_that_is_given_back_at_once_concerns_nobody_and_does_not_hasten_the_next_change(driver: Driver) -> None:
+    give_back(driver, click(driver, "ben", seconds=0), seconds=30)
+    assert look(driver, since=45, until=600) == []
+    click(driver, "ben", seconds=601)
+    assert look(driver, since=610, until=1200) == [(730, ("ada",), ("ben",))]
+
+
+def test_a_worker_that_comes_back_tells_what_it_missed_as_it_would_have(driver: Driver) -> None:
+    for number in range(3):
+        click(driver, "ben" if number % 2 else "cy", seconds=20 * number)
+    click(driver, "ben", seconds=900)
+    found = [(each.before, each.after) for each in tell(driver, minutes=55)]
+    assert found == [(("ada",), ("cy",)), (("cy",), ("ben",)), (("ben",), ("ada",))]
+    assert tell(driver, minutes=56) == ()
 
 
 def test_nobody_is_told_an_hour_later(driver: Driver) -> None:
@@ -152,26 +213,26 @@ def test_a_message_that_could_not_leave_within_an_hour_is_given_up_and_quiet_hou
     assert (ended.state, ended.ended) == (NotificationState.FAILED, Ended.EXPIRED)
 
 
-def test_a_duty_that_is_taken_is_handed_over_at_once_and_who_has_a_phone_only_is_not_told(driver: Driver) -> None:
+def test_a_duty_that_is_taken_is_handed_over_and_who_has_a_phone_only_is_not_told(driver: Driver) -> None:
     driver.clock.at = START
     wish = Wish(schedules=("primary",), people=("cy",), ends_at=START + timedelta(minutes=30), by="cy")
     overrides.make(driver.deps, wish)
-    (taken,) = tell(driver, minutes=1)
+    (taken,) = tell(driver, minutes=2)
     assert (taken.at, taken.after, taken.until) == (START, ("cy",), START + timedelta(minutes=30))
     assert addressees(driver) == [("email", "ada@example.com")]
     assert driver.seen[0].message.content.body == "On duty: cy, until Wed 25 Nov 04:30 CET\nBefore: Ada"
 
 
-def test_a_duty_that_is_given_back_is_handed_over_at_once(driver: Driver) -> None:
+def test_a_duty_that_is_given_back_is_handed_over(driver: Driver) -> None:
     wish = Wish(schedules=("primary",), people=("ben",), ends_at=START + timedelta(minutes=30), by="ben")
     (made,) = overrides.make(driver.deps, wish).overrides
-    tell(driver, minutes=1)
-    cancelled = overrides.cancel(driver.deps, made.id, by="ben")
-    driver._note(cancelled.consequences)
+    tell(driver, minutes=2)
+    give_back(driver, made.id, seconds=180)
+    tell(driver, minutes=5)
     assert addressees(driver) == [("email", "ada@example.com")] * 2
     content = driver.seen[-1].message.content
-    assert (content.title, content.body.split("\n")[1]) == ("Hand-over of primary: Ada since Wed 25 Nov 04:01 CET", "Before: Ben")
-    assert tell(driver, minutes=2) == ()
+    assert (content.title, content.body.split("\n")[1]) == ("Hand-over of primary: Ada since Wed 25 Nov 04:03 CET", "Before: Ben")
+    assert tell(driver, minutes=6) == ()
 
 
 def test_a_message_that_fails_is_tried_once_and_operations_is_not_told(driver: Driver) -> None:

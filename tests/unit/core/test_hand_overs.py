@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyflow.core.hand_overs import HandOver, changed, hand_overs, to_tell
+from notifyflow.core.hand_overs import HandOver, hand_overs, to_tell
 from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.policy import SHIPPED
 from notifyflow.core.roster import Roster
@@ -90,25 +90,38 @@ def test_a_hand_over_concerns_who_begins_and_who_ends_and_not_who_stays():
     assert found.people == ("cy", "ada")
 
 
-@pytest.mark.parametrize(("late", "told"), [(-1, 0), (0, 1), (59, 1), (60, 0)])
-def test_people_are_told_within_an_hour(late: int, told: int):
-    assert len(to_tell(roster(), MONDAY + DAY + timedelta(minutes=late))) == told
+@pytest.mark.parametrize(("late", "told"), [(-1, 0), (0, 0), (1.9, 0), (2, 1), (59, 1), (60, 0)])
+def test_people_are_told_within_an_hour_once_nothing_has_changed_for_two_minutes(late: float, told: int):
+    assert len(to_tell(roster(), {}, MONDAY + DAY + timedelta(minutes=late))) == told
+
+
+def told_at(*minutes: float, at: float, settled: float | None = None) -> list[tuple[float, tuple[str, ...], tuple[str, ...]]]:
+    """Return what is to be told when Ben and Cy take the duty of Ada in turn at these minutes."""
+    overrides = [
+        replace(taken("ben" if number % 2 else "cy", begins=timedelta(minutes=each), ends=9 * HOUR), id=f"{number:03}")
+        for number, each in enumerate(minutes)
+    ]
+    marks = {} if settled is None else {"primary": MONDAY + timedelta(minutes=settled)}
+    found = to_tell(roster('["ada"]', overrides=tuple(overrides)), marks, MONDAY + timedelta(minutes=at))
+    return [((each.at - MONDAY) / timedelta(minutes=1), each.before, each.after) for each in found if each.at > MONDAY]
+
+
+def test_changes_that_follow_each_other_closely_are_one_hand_over():
+    assert told_at(10, 11, 12.5, at=14.4) == []
+    assert told_at(10, 11, 12.5, at=14.5) == [(12.5, ADA, CY)]
+    assert told_at(10, 12.1, at=15) == [(10, ADA, CY), (12.1, CY, BEN)]
+    clicks = [10 + 0.5 * number for number in range(40)]
+    assert told_at(*clicks, at=19.9) == []
+    assert told_at(*clicks, at=20) == [(20, ADA, CY)]
+    assert told_at(*clicks, at=30.4, settled=20) == []
+    assert told_at(*clicks, at=31.5, settled=20) == [(29.5, CY, BEN)]
 
 
 def test_a_calendar_hands_over_and_a_schedule_without_the_setting_tells_nobody():
     shifts = (Shift(people=BEN, begins_at=MONDAY + HOUR, ends_at=MONDAY + WEEK, why=Why.CALENDAR),)
     legacy = Calendar(schedule="legacy", shifts=shifts, fetched_at=MONDAY)
-    found = to_tell(roster(calendars={"legacy": legacy}), MONDAY + HOUR)
+    found = to_tell(roster(calendars={"legacy": legacy}), {}, MONDAY + HOUR + timedelta(minutes=2))
     assert [(each.schedule, each.before, each.after) for each in found] == [("legacy", (), BEN)]
     directory = roster().directory
     silent = {name: replace(each, handover=False) for name, each in directory.schedules.items()}
-    assert to_tell(Roster(directory=replace(directory, schedules=silent)), MONDAY + DAY) == ()
-
-
-def test_a_change_of_the_roster_is_a_hand_over_if_others_are_on_duty_now():
-    before, after = roster(overrides=(taken("cy", begins=HOUR, ends=DAY + HOUR),)), roster()
-    assert changed(before, after, "primary", MONDAY) is None
-    found = changed(before, after, "primary", MONDAY + 2 * HOUR)
-    assert found == HandOver(schedule="primary", at=MONDAY + 2 * HOUR, before=CY, after=ADA, until=MONDAY + DAY)
-    assert changed(before, after, "secondary", MONDAY + 2 * HOUR) is None
-    assert changed(before, after, "none", MONDAY + 2 * HOUR) is None
+    assert to_tell(Roster(directory=replace(directory, schedules=silent)), {}, MONDAY + DAY + HOUR / 2) == ()
