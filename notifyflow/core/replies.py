@@ -11,9 +11,17 @@ from enum import StrEnum
 
 from notifyflow.core.wording.text import cut
 
-_ACKNOWLEDGING = "ack|acked|acknowledge|acknowledged|ok|okay|on it|yes|1"
+# A thumb may have a skin tone, or a mark that it is to be drawn as an emoji.
+_THUMB = "\U0001f44d[\U0001f3fb-\U0001f3ff\ufe0f]?"
+_ACKNOWLEDGING = f"ack|acked|acknowledge|acknowledged|ok|okay|got it|on it|on my way|yes|1|{_THUMB}"
 _ACKNOWLEDGE = re.compile(
-    rf"(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.!]?", re.ASCII
+    rf"(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.,!…]*", re.ASCII
+)
+# What a phone or a mail program adds below: ``--``, a name beside it or on up to four lines (RFC 3676, section 4.3), or its own
+# line. Whatever in it may be meant makes the reply unclear.
+_SIGNATURE = re.compile(r"(?i)\n(?:--(?: [^\n]{1,60})?(?:\n[^\n]{1,60}){0,4}|sent from [^\n]{1,60})\Z")
+_MEANT = re.compile(
+    r"(?i)[>?]|\b(?:no|not|nope|never|cannot|cant|dont|wont|\w+n['’]t)\b|\bwrote:|\bauto(?:matic|-?reply)|out of office"
 )
 _TITLE_LIMIT = 60
 _LISTED = 5
@@ -134,13 +142,23 @@ def read_text(text: str) -> tuple[Intent, str]:
     """Return what a text message asks for, and the reply code in it."""
     if _OURS.match(text.strip()):
         return Intent.ECHO, ""
-    said = " ".join(text.split()).casefold()
-    word = said.rstrip(".!")
+    word = _in_one_line(text).rstrip(".!")
     for intent, words in ((Intent.STOP, _STOP), (Intent.START, _START), (Intent.YES, {_YES}), (Intent.HELP, _HELP)):
         if word in words:
             return intent, ""
-    match = _ACKNOWLEDGE.fullmatch(said)
+    match = _ACKNOWLEDGE.fullmatch(_in_one_line(_without_signature(text)))
     return (Intent.ACKNOWLEDGE, match["code"] or match["alone"] or "") if match else (Intent.UNCLEAR, "")
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _without_signature(text: str) -> str:
+    """Return the text without the signature below it, unless that may say something about the page."""
+    lines = "\n".join(stripped for line in text.splitlines() if (stripped := line.strip()))
+    signature = _SIGNATURE.search(lines)
+    return lines if signature is None or _MEANT.search(signature[0]) else lines[: signature.start()]
 
 
 def write_response(handled: HandledReply) -> str:

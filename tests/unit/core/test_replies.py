@@ -1,5 +1,7 @@
 """What is an acknowledgement in a text message, and what never is; what is said to it."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,44 @@ B = Choice(code="11", title="t" * 200, incident_id="b")
         ("yes and no", Intent.UNCLEAR, ""),
         ("stop ok", Intent.UNCLEAR, ""),
         ("ack start", Intent.UNCLEAR, ""),
+        ("Got it", Intent.ACKNOWLEDGE, ""),
+        ("got it!!", Intent.ACKNOWLEDGE, ""),
+        ("On it...", Intent.ACKNOWLEDGE, ""),
+        ("On my way,", Intent.ACKNOWLEDGE, ""),
+        ("ON MY WAY 12", Intent.ACKNOWLEDGE, "12"),
+        ("👍", Intent.ACKNOWLEDGE, ""),
+        ("👍🏽", Intent.ACKNOWLEDGE, ""),
+        ("👍\ufe0f!", Intent.ACKNOWLEDGE, ""),
+        ("👍🏿 12", Intent.ACKNOWLEDGE, "12"),
+        ("on my way\n\nSent from my iPhone", Intent.ACKNOWLEDGE, ""),
+        ("ack 12\r\nsent from Outlook for Android\r\n", Intent.ACKNOWLEDGE, "12"),
+        ("Got it.\n-- \nAda Lovelace\nOrders team\n+1 500 555 0010", Intent.ACKNOWLEDGE, ""),
+        ("Got it,\n-- Ada", Intent.ACKNOWLEDGE, ""),
+        ("👍\n--\nAda\nSent from my iPhone", Intent.ACKNOWLEDGE, ""),
+        ("yes\nSent from my iPhone", Intent.ACKNOWLEDGE, ""),
+        ("got it?", Intent.UNCLEAR, ""),
+        ("not on it", Intent.UNCLEAR, ""),
+        ("Not on my way", Intent.UNCLEAR, ""),
+        ("👎", Intent.UNCLEAR, ""),
+        ("👍?", Intent.UNCLEAR, ""),
+        ("👍 to “CRITICAL: db is down”", Intent.UNCLEAR, ""),
+        ("Liked “CRITICAL: db is down”", Intent.UNCLEAR, ""),
+        ("got it wrong", Intent.UNCLEAR, ""),
+        ("on my way out", Intent.UNCLEAR, ""),
+        ("ack\nnot really", Intent.UNCLEAR, ""),
+        ("on it\nno, Ben has to", Intent.UNCLEAR, ""),
+        ("ack\n> CRITICAL: db is down", Intent.UNCLEAR, ""),
+        ("not me\nack", Intent.UNCLEAR, ""),
+        ("ack\nSent from my iPhone\nOn Mon Ben wrote:\n> ack", Intent.UNCLEAR, ""),
+        ("ack\n--\nOn Mon Ben wrote:\nCRITICAL", Intent.UNCLEAR, ""),
+        ("ack\n--\nI can’t, really", Intent.UNCLEAR, ""),
+        ("on it\n-- not", Intent.UNCLEAR, ""),
+        ("ok\n--\nThis is an automatic reply", Intent.UNCLEAR, ""),
+        ("ok\n--\na\nb\nc\nd\ne", Intent.UNCLEAR, ""),
+        ("ok\n----------\nForwarded", Intent.UNCLEAR, ""),
+        ("-- \nack", Intent.UNCLEAR, ""),
+        ("Sent from my iPhone\nack", Intent.UNCLEAR, ""),
+        ("stop\n--\nAda", Intent.UNCLEAR, ""),
         ("Yes", Intent.YES, ""),
         ("yes!", Intent.YES, ""),
         ("start", Intent.START, ""),
@@ -61,11 +101,41 @@ def test_a_text_is_read_strictly(text: str, intent: Intent, code: str) -> None:
     assert read_text(text) == (intent, code)
 
 
+WORDS = ("ack", "ok", "got it", "on it", "on my way", "yes", "1", "👍")
+CLEAR = st.sampled_from([*WORDS, "Got it!", "ON IT", "On my way.", "👍🏾", "ack 12"])
+SIGNATURES = st.sampled_from(["Sent from my iPhone", "-- ", "--\nAda", "-- Ada", "--\nAda Lovelace\nOrders\nSent from my phone"])
+LINES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(lambda line: line.split())
+
+
 @given(st.text(max_size=40))
 def test_nothing_without_one_of_the_words_or_a_number_acknowledges(text: str) -> None:
     intent, code = read_text(text)
     if intent is Intent.ACKNOWLEDGE:
-        assert code or " ".join(text.split()).casefold().startswith(("ack", "ok", "on it", "yes", "1"))
+        assert code or " ".join(text.split()).casefold().startswith(WORDS)
+
+
+@given(CLEAR, st.sampled_from(["\n", "\n\n", "\r\n \r\n"]), SIGNATURES)
+def test_a_signature_below_changes_nothing(said: str, gap: str, signature: str) -> None:
+    intent, code = read_text(f"{said}{gap}{signature}")
+    assert (intent, code) == (Intent.ACKNOWLEDGE, read_text(said)[1])
+
+
+@given(CLEAR, LINES)
+def test_anything_else_below_is_unclear(said: str, line: str) -> None:
+    """A code may stand below; nothing that is written there goes without an effect."""
+    is_code = re.fullmatch(r"[ ,:#-]*(?:1|[0-9]{2,9})[.,!…]*", line.strip())
+    is_signature = line.strip().casefold().startswith(("--", "sent from"))
+    assert is_code or is_signature or read_text(f"{said}\n{line}")[0] is Intent.UNCLEAR
+
+
+@given(st.sampled_from(["not ", "no, ", "I am not ", "don't ", "who is ", "> ", "Re: ", "Auto: ", "why "]), CLEAR)
+def test_a_negation_quote_or_question_before_a_word_is_unclear(before: str, said: str) -> None:
+    assert read_text(before + said)[0] is Intent.UNCLEAR
+
+
+@given(CLEAR, SIGNATURES, LINES)
+def test_text_below_a_signature_that_says_something_is_unclear(said: str, signature: str, line: str) -> None:
+    assert read_text(f"{said}\n{signature}\n> {line}")[0] is Intent.UNCLEAR
 
 
 @pytest.mark.parametrize("word", ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"])
