@@ -91,9 +91,10 @@ class Driver:
         self.outcomes[channel] = list(outcomes)
 
     def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **fields: Any) -> Fate:
-        """Send a receipt; ``key`` is a key that was pressed on a call."""
+        """Send a receipt of an attempt's provider; ``key`` is a key that was pressed on a call."""
+        known = self.store.run(lambda ledger: ledger.attempts.refs([attempt_id])).get(attempt_id)
         receipt = Receipt(
-            provider=next((each.provider for each in self.seen if each.message.attempt_id == attempt_id), "twilio"),
+            provider=known.provider if known else "twilio",
             event_id=event_id or f"event-{next(self._events)}",
             result=result,
             attempt_id=attempt_id,

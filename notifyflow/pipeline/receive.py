@@ -153,12 +153,18 @@ def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: R
 
 
 def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptRef | None]:
-    """Find the attempts of receipts: by our ids where the callbacks named them, otherwise by the providers'."""
+    """Find the attempts of receipts: by our ids where the callbacks named them, otherwise by the providers'.
+
+    A signature proves which provider calls back, and nothing about the id in the address: an attempt of another provider is none.
+    """
     named = {each.attempt_id for each in receipts if each.attempt_id is not None}
     others = [(each.provider, each.provider_ref or "") for each in receipts if each.attempt_id is None]
-    by_id = tx.ledger.attempts.refs(sorted(named)) if named else {}
+    found = tx.ledger.attempts.refs(sorted(named)).values() if named else ()
+    by_id = {(ref.provider, ref.attempt_id): ref for ref in found}
     by_provider_ref = iter(tx.ledger.attempts.refs_by_provider_refs(others))
-    return [next(by_provider_ref) if each.attempt_id is None else by_id.get(each.attempt_id) for each in receipts]
+    return [
+        next(by_provider_ref) if each.attempt_id is None else by_id.get((each.provider, each.attempt_id)) for each in receipts
+    ]
 
 
 @dataclass(frozen=True, slots=True)

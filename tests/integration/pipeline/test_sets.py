@@ -192,7 +192,7 @@ def _received(event_id: str, result: Result | None, **named: Any) -> Received:
 def _accept(driver: Driver, *people: str) -> list[str]:
     """Bring an email of each recipient to SENT; return their attempts, in the recipients' order."""
     driver.notify(an_incident(), *(a_recipient(each, "email", "sms") for each in people))
-    claimed = driver.claim("email")
+    claimed = driver.claim("email", providers=["twilio"])
     record(driver.deps, [_recording(each) for each in claimed])
     return [driver.pages(each)["email"].attempts[0].id for each in people]
 
