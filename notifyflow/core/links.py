@@ -1,23 +1,31 @@
-"""Signs and checks acknowledgement links.
+"""Signs and checks acknowledgement links; pure.
 
-A token is short enough for a text message, since one that needs UCS-2 has 134 characters in two segments: four bytes of
-expiry, sixteen of the incident's id, the recipient's id, and a truncated HMAC-SHA256. Half the hash's length is as far as
-RFC 2104, section 5, lets one truncate.
+A token has 40 characters, whoever it is for: a text message in UCS-2 has 201 in three segments, and the title needs some of them.
+It holds sixteen bytes of the incident's id, three of its expiry in hours, and eleven of an HMAC-SHA256 over both and the id
+of its recipient. That id is not in it: of the recipients of the incident, the signature fits one. ADR 41 says why this is enough.
+
+Links of the version before, which held the recipient's id, are valid until they expire.
 """
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from notifyflow.errors import InvalidLink
 
-_PURPOSE = b"notifyflow acknowledgement link, version 1\n"
-_EXPIRY_BYTES = 4
+_PURPOSE = b"notifyflow acknowledgement link, version 2\n"
 _ID_BYTES = 16
-_MAC_BYTES = 16
+_EXPIRY_BYTES = 3
+_HOUR_S = 3600
+_MAC_BYTES = 11
+_TOKEN_BYTES = _ID_BYTES + _EXPIRY_BYTES + _MAC_BYTES
+
+_FORMER_PURPOSE = b"notifyflow acknowledgement link, version 1\n"
+_FORMER_EXPIRY_BYTES = 4
+_FORMER_MAC_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,32 +43,85 @@ class LinkClaim:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signed:
+    """A token, taken apart and not verified; ``recipient_id`` is None where only the signature knows it."""
+
+    incident_id: str
+    recipient_id: str | None
+    expires_at: datetime
+    payload: bytes
+    mac: bytes
+
+
 def sign(keys: Sequence[str], incident_id: str, recipient_id: str, expires_at: datetime) -> str:
-    """Return the token of a link, signed with the first key: letters, digits, ``-`` and ``_``. The incident's id is a UUID."""
-    expiry = int(expires_at.timestamp()).to_bytes(_EXPIRY_BYTES, "big")
-    payload = expiry + UUID(incident_id).bytes + recipient_id.encode()
-    return _encode(payload + _mac(keys[0], payload))
+    """Return the token of a link, signed with the first key: letters, digits, ``-`` and ``_``.
+
+    It is valid to the end of the hour in which it expires. The incident's id is a UUID.
+    """
+    hours = -(-int(expires_at.timestamp()) // _HOUR_S)
+    payload = UUID(incident_id).bytes + hours.to_bytes(_EXPIRY_BYTES, "big")
+    return _encode(payload + _mac(keys[0], payload, recipient_id))
 
 
-def check(keys: Sequence[str], token: str, now: datetime) -> LinkClaim:
-    """Return the content of a link whose token any of the keys may have signed.
+def read_incident_id(token: str) -> str:
+    """Return the id of the incident that a token is about; whether we signed it is not known yet.
 
     Raises:
-        InvalidLink: When none of the keys signed it, or it has expired.
+        InvalidLink: When it is no token.
     """
+    return _read(token).incident_id
+
+
+def check(keys: Sequence[str], token: str, recipient_ids: Iterable[str], now: datetime) -> LinkClaim:
+    """Return the content of a link that any of the keys may have signed, for one of some recipients.
+
+    Args:
+        keys: The secret keys.
+        token: The link's token.
+        recipient_ids: Whom the link may be for: everybody who may have one for this incident.
+        now: The time.
+
+    Raises:
+        InvalidLink: When none of the keys signed it for any of them, or it has expired.
+    """
+    signed = _read(token)
+    if signed.recipient_id is not None:
+        macs = {hmac.digest(key.encode(), _FORMER_PURPOSE + signed.payload, "sha256"): signed.recipient_id for key in keys}
+    else:
+        macs = {_mac(key, signed.payload, each): each for each in recipient_ids for key in keys}
+    for mac, recipient_id in macs.items():
+        if hmac.compare_digest(mac[: len(signed.mac)], signed.mac):
+            if now >= signed.expires_at:
+                raise InvalidLink(is_expired=True)
+            return LinkClaim(incident_id=signed.incident_id, recipient_id=recipient_id, expires_at=signed.expires_at)
+    raise InvalidLink(is_expired=False)
+
+
+def _mac(key: str, payload: bytes, recipient_id: str) -> bytes:
+    return hmac.digest(key.encode(), _PURPOSE + payload + recipient_id.encode(), "sha256")[:_MAC_BYTES]
+
+
+def _read(token: str) -> _Signed:
     signed = _decode(token)
+    if len(signed) != _TOKEN_BYTES:
+        return _read_former(signed)
     payload, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]
-    if not any(hmac.compare_digest(mac, _mac(key, payload)) for key in keys):
+    expires_at = datetime.fromtimestamp(int.from_bytes(payload[_ID_BYTES:], "big") * _HOUR_S, UTC)
+    return _Signed(incident_id=payload[:_ID_BYTES].hex(), recipient_id=None, expires_at=expires_at, payload=payload, mac=mac)
+
+
+def _read_former(signed: bytes) -> _Signed:
+    payload, mac = signed[:-_FORMER_MAC_BYTES], signed[-_FORMER_MAC_BYTES:]
+    expiry, incident = payload[:_FORMER_EXPIRY_BYTES], payload[_FORMER_EXPIRY_BYTES:][:_ID_BYTES]
+    try:
+        recipient_id = payload[_FORMER_EXPIRY_BYTES + _ID_BYTES :].decode()
+    except UnicodeDecodeError:
+        raise InvalidLink(is_expired=False) from None
+    if not recipient_id:
         raise InvalidLink(is_expired=False)
-    expires_at = datetime.fromtimestamp(int.from_bytes(payload[:_EXPIRY_BYTES], "big"), UTC)
-    if now >= expires_at:
-        raise InvalidLink(is_expired=True)
-    incident, recipient = payload[_EXPIRY_BYTES:][:_ID_BYTES], payload[_EXPIRY_BYTES + _ID_BYTES :]
-    return LinkClaim(incident_id=incident.hex(), recipient_id=recipient.decode(), expires_at=expires_at)
-
-
-def _mac(key: str, payload: bytes) -> bytes:
-    return hmac.digest(key.encode(), _PURPOSE + payload, "sha256")[:_MAC_BYTES]
+    expires_at = datetime.fromtimestamp(int.from_bytes(expiry, "big"), UTC)
+    return _Signed(incident_id=incident.hex(), recipient_id=recipient_id, expires_at=expires_at, payload=payload, mac=mac)
 
 
 def _encode(signed: bytes) -> str:

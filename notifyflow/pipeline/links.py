@@ -1,8 +1,10 @@
-"""Makes the signed links by which people acknowledge incidents."""
+"""Makes the signed links by which people acknowledge incidents, and checks them."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from notifyflow.core import links
+from notifyflow.core.links import LinkClaim
 from notifyflow.pipeline.ports import Dependencies
 
 _GOOD_FOR = timedelta(days=7)
@@ -14,3 +16,13 @@ def link(deps: Dependencies, incident_id: str, recipient_id: str, *, now: dateti
         return None
     token = links.sign(deps.secret_keys, incident_id, recipient_id, now + _GOOD_FOR)
     return f"{deps.public_url.rstrip('/')}/a/{token}"
+
+
+def check(deps: Dependencies, token: str, recipient_ids: Iterable[str], *, now: datetime) -> LinkClaim:
+    """Return the content of a link, which may be for a recipient of its incident, or for somebody of operations.
+
+    Raises:
+        InvalidLink: When it is not ours, is for somebody else, or has expired.
+    """
+    operations = (each.recipient_id for each in deps.operations)
+    return links.check(deps.secret_keys, token, (*recipient_ids, *operations), now)

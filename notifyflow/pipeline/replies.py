@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from notifyflow.core import links
 from notifyflow.core.copies import replace
+from notifyflow.core.links import read_incident_id
 from notifyflow.core.model import Ended, Receipt
 from notifyflow.core.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.core.wording import text
 from notifyflow.errors import InvalidLink
-from notifyflow.pipeline import acknowledge, status_updates, use_case
+from notifyflow.pipeline import acknowledge, links, status_updates, use_case
 from notifyflow.pipeline.claim import end_queued
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -92,7 +92,8 @@ def _opt_in(tx: Transaction, reply: Reply) -> HandledReply:
 
 def _acknowledge_by_token(tx: Transaction, reply: Reply, channel: str) -> HandledReply:
     try:
-        claim = links.check(tx.deps.secret_keys, reply.token, tx.now)
+        recipient_ids = tx.ledger.contacts.ids(read_incident_id(reply.token))
+        claim = links.check(tx.deps, reply.token, recipient_ids, now=tx.now)
     except InvalidLink:
         return HandledReply(effect=Effect.UNKNOWN)
     code = ReplyCode(code="", incident_id=claim.incident_id, recipient_id=claim.recipient_id, is_shown=False)

@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from notifyflow.core import links
 from notifyflow.core.charts import Charts, Window, charts
 from notifyflow.core.duty import with_people
 from notifyflow.core.foresight import FindingKind, gaps
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
-from notifyflow.core.links import LinkClaim
+from notifyflow.core.links import LinkClaim, read_incident_id
 from notifyflow.core.measures import Measures
 from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
@@ -28,7 +27,7 @@ from notifyflow.core.timeline import Explain, Moment, timeline
 from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, KnownRecipient, ListPlace, Stamp
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
-from notifyflow.pipeline import operations, outlook, use_case
+from notifyflow.pipeline import links, operations, outlook, use_case
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
@@ -209,7 +208,9 @@ class Service:
 
     def check_link(self, token: str) -> LinkClaim:
         """Verify the token of an acknowledgement link; raise ``InvalidLink``."""
-        return links.check(self._deps.secret_keys, token, self._deps.clock.now())
+        incident_id = read_incident_id(token)
+        recipient_ids = self._read(lambda reads: reads.recipient_ids(incident_id))
+        return links.check(self._deps, token, recipient_ids, now=self._deps.clock.now())
 
     # What is shown
 

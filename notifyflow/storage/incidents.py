@@ -175,6 +175,10 @@ class Contacts(Part):
         contacts: Mapping[str, Contact] = self._unit.unlocked["contacts", incident_id]
         return contacts
 
+    def ids(self, incident_id: str) -> list[str]:
+        """Read the ids of an incident's recipients."""
+        return self._unit.recipient_ids(incident_id)
+
     def load_all(self, incident_ids: Collection[str]) -> None:
         """Read and keep all contacts of incidents; not locked."""
         for incident_id, contacts in self._unit.contacts(incident_ids).items():

@@ -136,6 +136,10 @@ class Reads:
         incident = first(self._source.read(IncidentFacts, BY_ID[IncidentFacts]([incident_id])))
         return None if incident is None else self._status(incident)
 
+    def recipient_ids(self, incident_id: str) -> list[str]:
+        """Return the ids of an incident's recipients; none if there is no such incident."""
+        return self._source.recipient_ids(incident_id)
+
     def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
         """List incidents, the most recently seen first."""
         query = select(IncidentFacts).order_by(IncidentRow.last_seen_at.desc(), IncidentRow.id.desc()).limit(limit)

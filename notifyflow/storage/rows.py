@@ -102,6 +102,10 @@ class Rows:
             contacts[row["recipient_id"]] = Contact(**row)
         return found
 
+    def recipient_ids(self, incident_id: str) -> list[str]:
+        """Read the ids of an incident's recipients."""
+        return [row["recipient_id"] for row in self.rows(_RECIPIENT_IDS(incident_id))]
+
     def contents(self, incident_ids: Collection[str]) -> dict[str, Incident]:
         """Read the latest content of incidents."""
         return {row.pop("id"): Incident(**row) for row in self.rows(_CONTENTS(sorted(incident_ids)))}
@@ -158,6 +162,9 @@ _CONTACTS = Statement(
         .where(param.among(ContactRow.incident_id))
         .order_by(ContactRow.incident_id, ContactRow.position)
     )
+)
+_RECIPIENT_IDS = Statement(
+    lambda param: ContactRow.select(ContactRow.recipient_id).where(ContactRow.incident_id == param(ContactRow.incident_id))
 )
 _CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *_CONTENT).where(param.among(IncidentRow.id)))
 

@@ -60,7 +60,7 @@ def test_a_page_carries_its_recipients_link_where_there_is_a_callback_path(store
     (claimed,) = driver.claim("email")
     assert claimed.message.content.link is not None
     address, _, token = claimed.message.content.link.rpartition("/")
-    claim = links.check(driver.deps.secret_keys, token, driver.clock.at)
+    claim = links.check(driver.deps.secret_keys, token, ["ben", "ada"], driver.clock.at)
     assert (address, claim.incident_id, claim.recipient_id) == ("https://pages.example/a", incident_id, "ada")
 
 

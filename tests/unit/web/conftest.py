@@ -31,6 +31,7 @@ from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
 KEYS = ("k" * 32,)
+RECIPIENTS = ("ada", "ben", "ops", "eve")
 API_KEY = "nf_1_secret"
 
 
@@ -99,7 +100,7 @@ class Backend:
         return HandledReply(effect=Effect.ACKNOWLEDGED)
 
     def check_link(self, token: str) -> LinkClaim:
-        return check(KEYS, token, AT)
+        return check(KEYS, token, RECIPIENTS, AT)
 
     def status(self, ref: ById) -> IncidentStatus:
         self._stumble()
