@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import regex
 from hypothesis import strategies as st
 
 from notifyflow.core.deadlines import Stop
@@ -51,6 +52,35 @@ graphemes = st.lists(
     max_size=60,
 )
 """Texts of visible characters, which stay whole next to any other."""
+_SCRIPTS = (
+    "orders db is down on host-1.example.com",
+    "Überlastung für Straße №5",
+    "データベースが応答しません。障害",
+    "数据库没有响应主机",
+    "데이터베이스가응답하지않음",
+    "ฐานข้อมูลไม่ตอบสนอง",
+    "डेटाबेस बंद है क्षि",
+    "قاعدة البيانات لا تستجيب",
+    "מסד הנתונים אינו מגיב",
+    "база данных недоступна",
+    "e\u0301o\u0308u\u0302\u0323",
+    "🔥💥🚨😱",
+    "👍🏽👩🏿\u200d🚒🧑🏻\u200d🤝\u200d🧑🏾",
+    "👩\u200d👩\u200d👧\u200d👦❤️\u200d🔥",
+    "🇩🇪🇯🇵🇺🇦",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+)
+
+
+@st.composite
+def titles(draw: st.DrawFn) -> str:
+    """Make a title of up to 1,000 characters in one script, or in several, of whole visible characters."""
+    scripts = draw(st.lists(st.sampled_from(_SCRIPTS), min_size=1, max_size=3))
+    signs = [sign for script in scripts for sign in regex.findall(r"\X", script)]
+    drawn = draw(st.lists(st.sampled_from(signs), min_size=1, max_size=80)) * draw(st.sampled_from((1, 1, 1, 12)))
+    return one_line("".join(drawn)[:900]) or "x"
+
+
 names = st.text(alphabet="abcdefghijklmnop -_.é数", min_size=1, max_size=12).map(str.strip).map(one_line).filter(bool)
 spans = st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=366))
 severities = st.sampled_from(Severity)

@@ -1,5 +1,6 @@
-"""The sms channel, over Twilio, over SNS, or over both: two segments at most, the link whole."""
+"""The sms channel, over Twilio, over SNS, or over both: two segments, a third where the title needs it, and the link whole."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,11 +17,13 @@ from notifyflow.core.model import Receipt, Result
 from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, write_response
 from notifyflow.core.traits import Traits
 from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.segments import fit
+from notifyflow.core.wording.segments import fit_first
+from notifyflow.core.wording.text import cut
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 
 _SEGMENTS = 2
+_NOTICE_LIMIT = 16
 # Twilio Messages resource, ValidityPeriod: 1 to 36,000 seconds, 36,000 by default
 _VALID_S = range(1, 36_001)
 # Twilio Messages resource, "Read multiple Message resources": filtered by To and From, the newest first. DateSent is not used: it
@@ -73,7 +76,7 @@ class TwilioSms(TwilioProvider):
         return replace(receipt, event_id=f"{sent.sid}:found:{attempt_id}:{status}", result=receipt.result or Result.ACCEPTED)
 
     def text(self, content: Content) -> str:
-        """Write the text: two segments at most, the link whole at its end."""
+        """Write the text, the link whole at its end."""
         return _write(self._templates, content, stops_texts=True)
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
@@ -154,9 +157,18 @@ def _write(templates: Templates, content: Content, *, stops_texts: bool) -> str:
 
     It says STOP if the provider honours it, as Twilio does for a number (Twilio docs, "Advanced Opt-Out").
     """
-    text = templates.render("sms/text.txt.jinja", content)
+    texts = (templates.render("sms/text.txt.jinja", each) for each in _shorter(content))
     more = templates.render("sms/more.txt.jinja", content, stops_texts=stops_texts).splitlines()
-    return fit(text, content.first_link, segments=_SEGMENTS, more=more)
+    return fit_first(texts, content.title, content.first_link, segments=_SEGMENTS, more=more)
+
+
+def _shorter(content: Content) -> Iterator[Content]:
+    """Yield the content, and then with fewer of the words that stand before the title."""
+    yield content
+    marked = replace(content, notice=cut(content.notice, _NOTICE_LIMIT))
+    yield marked
+    yield replace(marked, delayed="")
+    yield replace(marked, delayed="", notice="")
 
 
 def _is_same(body: str | None, text: str, link: str | None) -> bool:

@@ -16,6 +16,7 @@ from notifyflow.core.wording.links import is_web_address
 from notifyflow.core.wording.looks import Look
 
 _OPERATIONS = "your operations team"
+_NOTICE_LIMIT = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Content(Incident):
         delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
         link: The signed link to acknowledge; None without a public URL or secret key.
         reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
-        notice: A mark to show in every message ("sandbox", a redirected delivery); empty in production.
+        notice: A mark to show in every message ("sandbox", a redirected delivery), up to 80 characters; empty in production.
         status_update: What became of the incident ("Ada acknowledged it", "resolved"); for status updates only.
         is_resolved: Whether that is that it is resolved.
         also_paged: Who else is paged ("Ben and Cleo"); empty if nobody else is.
@@ -157,7 +158,7 @@ def compose(
         delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
         link=link if is_page else None,
         reply=reply if is_page else "",
-        notice=text.one_line(notice),
+        notice=text.short_line(notice, _NOTICE_LIMIT),
         status_update="" if is_page else text.one_line(status_update),
         is_resolved=is_resolved,
         also_paged=text.listed(others),

@@ -6,7 +6,7 @@ character or a surrogate pair is never split between two segments.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from notifyflow.core.wording.text import find_cut
 
@@ -18,6 +18,9 @@ _ESCAPED = frozenset("^{}\\[~]|€\f")
 _GSM_7 = _BASIC | _ESCAPED
 _GSM_7_ROOM = (160, 153)
 _UCS_2_ROOM = (70, 67)
+
+TITLE_KEPT = 30
+"""How many characters of a title a message says at least, or all of it."""
 
 # Typographic characters would double the price of a message; these replace them in the basic alphabet.
 _PLAIN = str.maketrans(
@@ -48,12 +51,38 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
-def fit(text: str, link: str | None = None, *, segments: int = 2, more: Sequence[str] = ()) -> str:
+def fit_first(texts: Iterable[str], title: str, link: str | None = None, *, segments: int = 2, more: Sequence[str] = ()) -> str:
+    """Return the message of the first text that leaves room for the beginning of its title; see ``fit``.
+
+    The message has one segment more if it would otherwise say less than ``TITLE_KEPT`` characters of the title, or lack the link.
+    If the title is not in a text's first line, as with an operator's template, only the link needs room.
+
+    Args:
+        texts: The text, then shorter ones for where it is too long; at least one.
+        title: The title that their first lines end in.
+        link: The link.
+        segments: How many segments it has as a rule.
+        more: Lines to be added if they are free.
+    """
+    named = plain(title).strip()
+    message = ""
+    for text in texts:
+        said = plain(text).strip()
+        at = said.partition("\n")[0].rfind(named)
+        at_least = 0 if at < 0 else at + min(len(named), TITLE_KEPT)
+        for most in (segments, segments + 1):
+            message = fit(said, link, at_least=at_least, segments=most, more=more)
+            if message.startswith(said[:at_least]) and message.endswith(link or ""):
+                return message
+    return message
+
+
+def fit(text: str, link: str | None = None, *, at_least: int = 0, segments: int = 2, more: Sequence[str] = ()) -> str:
     """Return a message of a text, and a link on a line of its own, that has at most ``segments`` segments.
 
-    A text that is too long is cut at the end of a word or character, and ends in ``...``. The link is never cut, and left out
-    only if there would be no room for any text. Each line of ``more`` is added, before the link, if it is free: if the text stays
-    whole, and the message has no more segments than without the line.
+    A text that is too long is cut at the end of a word that leaves ``at_least`` characters, or else of a character, and ends in
+    ``...``. The link is never cut, and left out only if there would be no room for any text. Each line of ``more`` is added before
+    it, if it is free: if the text stays whole, and the message has no more segments than without the line.
     """
     said = plain(text).strip()
     tail = f"\n{link}" if link else ""
@@ -69,8 +98,8 @@ def fit(text: str, link: str | None = None, *, segments: int = 2, more: Sequence
         return said + tail
     fitting = bisect_left(range(1, min(len(said), segments * _GSM_7_ROOM[0])), True, key=is_too_long)
     if fitting:
-        return f"{said[: find_cut(said, fitting)]}...{tail}"
-    return fit(text, None, segments=segments)
+        return f"{said[: find_cut(said, fitting, at_least=at_least)]}...{tail}"
+    return fit(text, None, at_least=at_least, segments=segments)
 
 
 def _packed(widths: Sequence[int], room: tuple[int, int]) -> int:

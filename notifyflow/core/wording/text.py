@@ -67,12 +67,12 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: find_cut(text, limit - 1)].rstrip()}…"
 
 
-def find_cut(text: str, room: int) -> int:
+def find_cut(text: str, room: int, *, at_least: int = 0) -> int:
     """Return where to cut a text that is longer than the room: after a word, or after a character.
 
-    A character's end is used if no word's end leaves half of the room.
+    A character's end is used if no word's end leaves half of the room and ``at_least`` characters.
     """
-    for end in range(room, (room + 1) // 2 - 1, -1):
+    for end in range(room, max((room + 1) // 2, at_least) - 1, -1):
         if text[end].isspace() and not text[end - 1 : end].isspace():
             return end
     return find_character_end(text, room)

@@ -14,12 +14,14 @@ import pytest
 import regex
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.slack import Slack, split
 from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
-from notifyflow.core.model import Contact, Incident, Kind
+from notifyflow.core.links import sign
+from notifyflow.core.model import Contact, Incident, Kind, Severity
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.core.wording.segments import count
 from tests.renderers import (
@@ -37,7 +39,7 @@ from tests.renderers import (
     elements_of,
     title_of,
 )
-from tests.strategies import any_text, graphemes, hostile_contents
+from tests.strategies import any_text, graphemes, hostile_contents, severities, titles
 
 SPECIAL = re.compile(r"<[!@#]")
 few = hypothesis_settings(max_examples=60)
@@ -120,10 +122,102 @@ def test_markup_in_an_incident_stays_text_in_html(content: Content) -> None:
 
 @few
 @given(hostile_contents())
-def test_a_text_takes_two_segments_at_most_and_keeps_its_link(content: Content) -> None:
+def test_a_text_takes_three_segments_at_most_and_keeps_its_link(content: Content) -> None:
     text = SMS.text(content)
-    assert count(text) <= 2
+    assert count(text) <= 3
     assert content.link is None or text.endswith(content.link)
+
+
+DELAYS = ("", "delayed 7 m", "delayed 2 h 03 m", "delayed 1199 h 59 m")
+NOTICES = ("", "staging", "test delivery only, nothing of this is real", "検証環境" * 10, "🔥" * 30)
+
+
+@hypothesis_settings(max_examples=300)
+@given(data=st.data(), title=titles(), severity=severities)
+def test_a_text_says_the_beginning_of_any_title_and_tears_nothing(data: st.DataObject, title: str, severity: Severity) -> None:
+    url = f"https://{'n' * data.draw(st.integers(1, 52))}"
+    recipient = data.draw(st.sampled_from(("ada", "ada.lovelace@analytical-engines.example.com", "ä" * 255)))
+    content = replace(
+        SAMPLE,
+        title=title,
+        severity=severity,
+        notice=data.draw(st.sampled_from(NOTICES)),
+        delayed=data.draw(st.sampled_from(DELAYS)),
+        reply=data.draw(st.sampled_from(("", "1", "999999999"))),
+        body=data.draw(st.sampled_from(("", "障害が発生しています。" * 30, "word " * 60))),
+        link=f"{url}/a/{sign(['k'], '0192f0c4a1b27c3d8e4f5a6b7c8d9e0f', recipient, AT + timedelta(days=7))}",
+    )
+    text = SMS.text(content)
+    assert count(text) <= 3
+    assert text.endswith(f"\n{content.link}")
+    head, _, said = text.removesuffix(f"\n{content.link}").partition(f"{severity}")
+    assert said, head
+    said = said.partition(": ")[2]
+    shown = next(title[:end] for end in range(len(title), -1, -1) if said.startswith(title[:end]))
+    assert len(shown) >= min(len(title), 30)
+    signs = regex.findall(r"\X", title)
+    assert shown == title or shown in {"".join(signs[:number]) for number in range(len(signs))}
+
+
+@few
+@given(title=titles(), severity=severities, notice=st.sampled_from(NOTICES), delayed=st.sampled_from(DELAYS))
+def test_a_title_is_whole_where_it_fits_and_cut_between_visible_characters_elsewhere(
+    title: str, severity: Severity, notice: str, delayed: str
+) -> None:
+    content = composed(title, severity, notice, delayed)
+    mark = f"[{content.notice}] " if notice else ""
+    mail = email.message_from_bytes(MAIL.write(a_message(content)), policy=email.policy.default)
+    google = json.loads(json.loads(PUSH.payload(a_message(content)))["GCM"])["fcmV1Message"]["message"]
+    heads = {
+        "subject": (" ".join(mail["Subject"].split()), f"{mark}[{severity}] ", 200),  # where it is folded, blanks are doubled
+        "push": (google["notification"]["title"], f"{mark}{severity}: ", 150),
+        "card": (title_of(TEAMS.card(content)), f"{content.look.sign} {mark}{severity}: ", 400),
+        "slack": (elements_of(SLACK.payload(content))[0]["text"], f"{content.look.sign} {mark}{severity}: ", 3000),
+    }
+    signs = regex.findall(r"\X", title)
+    whole = {"".join(signs[:number]) for number in range(len(signs) + 1)}
+    for way, (head, before, limit) in heads.items():
+        assert head.startswith(before), way
+        shown = head.removeprefix(before)
+        assert len(head) <= limit, way
+        if len(before + title + (f" ({delayed})" if way == "push" and delayed else "")) <= limit:
+            assert shown.startswith(title), way
+        else:
+            assert shown.endswith("…"), way
+            assert len(shown) >= 30, way
+            assert shown.rstrip("…") in whole | {each.rstrip() for each in whole}, way
+
+
+def composed(title: str, severity: Severity, notice: str, delayed: str) -> Content:
+    made = compose(
+        Incident(key="db-1", title=title),
+        Contact(recipient_id="ada", name="Ada", addresses={}),
+        severity=severity,
+        now=AT,
+        round_started_at=AT,
+        due_at=AT,
+        delayed_after=timedelta(minutes=5),
+        link="https://example.com/a/token",
+        notice=notice,
+    )
+    return replace(made, delayed=delayed)
+
+
+def test_a_title_gets_a_third_segment_only_where_it_needs_one() -> None:
+    link = "https://notify.example.com/a/" + "x" * 40
+    long = {title: SMS.text(replace(SAMPLE, title=title, body="b" * 500, link=link)) for title in ("word " * 100, "障害" * 100)}
+    assert [count(text) for text in long.values()] == [2, 2]
+    far = "https://notifications.operations.example-company.com/a/" + "x" * 40
+    needy = SMS.text(replace(SAMPLE, title="障害" * 100, link=far))
+    assert count(needy) == 3
+    assert SMS.text(replace(SAMPLE, title="障害" * 5, body="", link=far)).startswith("CRITICAL: " + "障害" * 5)
+
+
+def test_the_marks_before_a_title_give_way_to_it() -> None:
+    far = f"https://{'n' * 52}/a/{'x' * 40}"
+    content = replace(SAMPLE, title="🔥" * 100, delayed="delayed 71 h 59 m", notice="a drill on the copy of production", link=far)
+    assert SMS.text(replace(content, notice="")).startswith("CRITICAL (delayed 71 h 59 m): " + "🔥" * 30)
+    assert SMS.text(content).startswith("[a drill on the…] CRITICAL: ".replace("…", "...") + "🔥" * 30)
 
 
 @few
@@ -178,7 +272,7 @@ def test_the_longest_message_of_one_sign_keeps_every_limit(sign: str) -> None:
         labels={f"{number}{sign * 90}": sign * 500 for number in range(50)},
         url="https://example.com/" + "x" * 580,
     )
-    assert count(SMS.text(content)) <= 2
+    assert count(SMS.text(content)) <= 3
     assert len(VOICE.twiml(content, "https://page.example.com/" + "x" * 100)) <= 4000
     assert all(len(element.get("text", "")) <= 3000 for element in elements_of(SLACK.payload(content)))
     assert len(json.dumps(TEAMS.card(content), ensure_ascii=False).encode()) <= 28 * 1024

@@ -3,7 +3,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.wording.segments import count, fit, plain
+from notifyflow.core.wording.segments import count, fit, fit_first, plain
 from tests import strategies
 
 LINK = "https://notify.example.com/a/" + "x" * 54
@@ -119,3 +119,33 @@ def test_more_lines_are_added_where_they_are_free() -> None:
 def test_typography_does_not_double_the_price() -> None:
     assert plain("“disk” — full…\u00a0it’s 5\u200b×") == '"disk" - full... it\'s 5x'
     assert count(fit("“disk” — full… " * 10)) == 2
+
+
+FAR = "https://" + "n" * 52 + "/a/" + "x" * 40
+
+
+def test_the_first_text_whose_title_has_room_is_taken() -> None:
+    title = "障害" * 40
+    texts = [f"{mark}CRITICAL: {title}\n{'b' * 300}" for mark in ("m" * 90, "m" * 40, "")]
+    message = fit_first(texts, title, FAR)
+    assert message.startswith("m" * 40 + "CRITICAL: " + title[:30])
+    assert (count(message), message.endswith(f"...\n{FAR}")) == (3, True)
+
+
+def test_a_title_that_has_room_costs_no_segment_more() -> None:
+    assert fit_first(["ERROR: disk full\n" + "b" * 500], "disk full", LINK) == fit("ERROR: disk full\n" + "b" * 500, LINK)
+    assert fit_first(["disk full"], "disk full", more=["Also paged: Ben"]) == "disk full\nAlso paged: Ben"
+
+
+def test_a_word_is_cut_where_too_little_of_the_title_would_be_left() -> None:
+    title = "a " + "障害" * 40
+    assert fit_first([f"{'m' * 40} {title}"], title, FAR).startswith("m" * 40 + " " + title[:30])
+
+
+def test_a_text_without_its_title_leaves_room_for_the_link_only() -> None:
+    assert fit_first(["ж" * 300], "disk full", LINK) == fit("ж" * 300, LINK)
+
+
+def test_what_fits_nowhere_is_cut_all_the_same() -> None:
+    message = fit_first(["ж" * 300 + "disk full", "ж" * 200 + "disk full"], "disk full", "https://example.com/" + "x" * 700)
+    assert message == "ж" * 198 + "..."
