@@ -119,7 +119,36 @@ def name(context: DecisionContext, now: datetime) -> str:
         return "ACTIVE"
     if any(_watched(context, context.escalation.started_at, now) < wait for wait in _timers(context)):
         return "ACTIVE"
+    if context.escalation.severity is Severity.CRITICAL and context.escalation.needs_arrival:
+        return "REACHED" if any(arrived(row) for row in pages) else "EXHAUSTED"
     return "REACHED" if any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
+
+
+def arrived(row) -> bool:  # type: ignore[no-untyped-def]
+    """Return whether a page has reached a person, as far as anybody can know."""
+    calls = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"]
+    was_answered = any(call.evidence == "human" for call in calls)
+    needs_word = bool(calls) and (calls[-1].receipt_due_at is not None or calls[-1].unproven_at is not None)
+    return was_answered or row.state == "DELIVERED" or (row.state == "SENT" and not needs_word)
+
+
+def is_unproven(context: DecisionContext, now: datetime) -> bool:
+    """Return whether everything was tried of a CRITICAL round, all of it is over, and nothing arrived."""
+    pages = [row for row in context.notifications if row.kind == "page"]
+    escalation = context.escalation
+    is_fresh = _unstopped(context, escalation.started_at, now) < escalation.policy.fresh_for_critical
+    may_open = context.incident.state == "OPEN" and is_fresh and _leads_somewhere(context)
+    is_over = all(row.state == "FAILED" or _is_overdue(context, row, now) for row in pages)
+    is_critical = escalation.severity is Severity.CRITICAL
+    return is_critical and bool(pages) and is_over and not may_open and not any(arrived(row) for row in pages)
+
+
+def _is_overdue(context: DecisionContext, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
+    if row.state != "SENT":
+        return False
+    call = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"][-1]
+    due_at = call.receipt_due_at or call.unproven_at
+    return due_at is not None and _swept(context, call.started_at, now) >= due_at - call.started_at
 
 
 def _is_awaited(context: DecisionContext, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
@@ -127,7 +156,9 @@ def _is_awaited(context: DecisionContext, row, now: datetime) -> bool:  # type: 
         return False
     call = [attempt for attempt in row.attempts if attempt.state != "NOT_SENT"][-1]
     waited = _swept(context, call.started_at, now)
-    return call.receipt_due_at is not None and waited < context.escalation.policy.unconfirmed_after
+    if call.receipt_due_at is not None:
+        return waited < context.escalation.policy.unconfirmed_after
+    return call.unproven_at is not None and waited < call.unproven_at - call.started_at
 
 
 def _timers(context: DecisionContext) -> list[timedelta]:
@@ -144,7 +175,12 @@ def is_spent(context: DecisionContext, now: datetime) -> bool:
     pages = [row for row in context.notifications if row.kind == "page"]
     is_failing = all(row.state == "FAILED" or _is_suspected(context, row, now) for row in pages)
     is_critical = context.escalation.severity is Severity.CRITICAL
-    return context.escalation.state == "EXHAUSTED" or (is_critical and is_failing and not _leads_somewhere(context))
+    if context.escalation.severity in (Severity.ERROR, Severity.CRITICAL) and context.escalation.state == "REACHED":
+        is_silent = bool(pages) and not any(arrived(row) for row in pages)
+    else:
+        is_silent = False
+    is_tried = is_critical and (is_unproven(context, now) or (is_failing and not _leads_somewhere(context)))
+    return context.escalation.state == "EXHAUSTED" or is_silent or is_tried
 
 
 def _leads_somewhere(context: DecisionContext) -> bool:
@@ -169,8 +205,7 @@ def _is_suspected(context: DecisionContext, row, now: datetime) -> bool:  # type
     if not policy.is_suspicion_on:
         return False
     if row.state == "SENT":
-        called_at, due_at = calls[-1].started_at, calls[-1].receipt_due_at
-        return is_critical and due_at is not None and _swept(context, called_at, now) >= due_at - called_at
+        return is_critical and _is_overdue(context, row, now)
     if row.state not in ("QUEUED", "SENDING"):
         return False
     failures = [call for call in calls if call.result in (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)]

@@ -17,6 +17,7 @@ from notifyflow.core.model import (
     Contact,
     Ended,
     EscalationState,
+    Evidence,
     Incident,
     IncidentState,
     Kind,
@@ -306,13 +307,17 @@ def attempts(draw: st.DrawFn, number: int, *, may_run: bool) -> AttemptFacts:
     """Make an attempt that was recorded, released or, if it may, is running."""
     state = draw(st.sampled_from(AttemptState if may_run else (AttemptState.RECORDED, AttemptState.NOT_SENT)))
     result = draw(st.sampled_from(Result)) if state is AttemptState.RECORDED else None
+    started_at = NOW + draw(_AGES)
+    receipt_due_at = draw(st.none() | _AGES.map(lambda age: started_at + age))
     return attempt(
         number,
         result,
         state=state,
-        started_at=NOW + draw(_AGES),
+        started_at=started_at,
+        evidence=result and draw(st.sampled_from((None, None, *Evidence))),
         is_our_fault=result is Result.TEMPORARY_FAILURE and draw(st.booleans()),
-        receipt_due_at=draw(st.none() | _AGES.map(lambda age: NOW + age)),
+        receipt_due_at=receipt_due_at,
+        unproven_at=draw(st.none() | _AGES.map(lambda age: started_at + age)) if receipt_due_at is None else None,
     )
 
 
@@ -387,6 +392,7 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
         state=draw(st.sampled_from((EscalationState.ACTIVE, EscalationState.REACHED, EscalationState.EXHAUSTED))),
         next_round_at=draw(st.sampled_from((None, NOW + policy.repeat.every))) if policy.repeat else None,
         repetition=draw(st.integers(1, 3)),
+        needs_arrival=draw(st.integers(0, 3).map(bool)),
     )
     state = draw(st.sampled_from((IncidentState.OPEN, IncidentState.OPEN, IncidentState.ACKNOWLEDGED)))
     return DecisionContext(
@@ -431,7 +437,7 @@ def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
         edges += [row.deferred_since + policy.suspected_after_deferral] if row.deferred_since else []
         for each in row.attempts:
             edges += [each.started_at + policy.escalate_within, each.started_at + policy.unconfirmed_after]
-            edges += [each.receipt_due_at] if each.receipt_due_at else []
+            edges += [at for at in (each.receipt_due_at, each.unproven_at) if at]
     stopped = sum((each.ended_at - max(each.began_at, NOW) for each in context.stops if each.ended_at > NOW), timedelta())
     edges += [edge + stopped for edge in edges] + [each.ended_at for each in context.stops]
     at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))

@@ -5,7 +5,7 @@ Each call has the time of a send, and raises ``ProviderError`` when the provider
 
 from typing import Protocol, runtime_checkable
 
-from notifyflow.channels.base import Callback, CallbackResponse
+from notifyflow.channels.base import Callback, CallbackResponse, Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt
 from notifyflow.core.replies import HandledReply, Reply
@@ -94,3 +94,8 @@ class Recalls(Protocol):
 
     def recall(self, attempt_id: str, provider_ref: str) -> None:
         """Stop a message that it accepted."""
+
+
+def reports(provider: Provider) -> bool:
+    """Return whether receipts can come of what a provider accepts: it calls back, or can be asked."""
+    return provider.capabilities.has_receipts or isinstance(provider, FetchesStatus)

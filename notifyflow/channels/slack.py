@@ -199,7 +199,9 @@ class SlackChannel(Channel):
     """Messages in Slack."""
 
     name = "slack"
-    traits = Traits(gets_status_updates=True, is_edited_in_place=True, is_gathered=True, how="in Slack")
+    traits = Traits(
+        gets_status_updates=True, is_edited_in_place=True, is_gathered=True, shows_without_receipt=True, how="in Slack"
+    )
     provider_names = ("slack",)
     codes = (("Slack", SLACK), ("Slack's webhooks", WEBHOOK))
 

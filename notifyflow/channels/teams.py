@@ -126,7 +126,7 @@ class TeamsChannel(Channel):
     """Cards in Teams."""
 
     name = "teams"
-    traits = Traits(gets_status_updates=True, is_gathered=True)
+    traits = Traits(gets_status_updates=True, is_gathered=True, shows_without_receipt=True)
     provider_names = ("teams",)
     codes = (("Teams", TEAMS),)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from notifyflow.channels.abilities import reports
 from notifyflow.cli.audience import Audience, admitted
 from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
 from notifyflow.core.forecast import Carrier, fresh_escalation
@@ -42,7 +43,8 @@ def carriers_of(channels: "Mapping[str, Channel]") -> Mapping[str, Carrier]:
     return {
         name: Carrier(
             providers=tuple(each.name for each in channel.providers),
-            has_receipts=bool(channel.providers) and channel.providers[0].capabilities.has_receipts,
+            has_receipts=bool(channel.providers) and reports(channel.providers[0]),
+            traits=channel.traits,
         )
         for name, channel in channels.items()
     }

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
+from notifyflow.core import proof
 from notifyflow.core.facts import (
     MACHINE_NAMES,
     AttemptFacts,
@@ -190,6 +191,12 @@ def _check_escalation(stood: Round, now: datetime) -> Iterator[Finding]:
         yield _finding(Rule.STATE, row, "is over, and still ACTIVE")
     if is_active and row.next_decision_at is None and not any(page.state in IN_PROGRESS for page in stood.notifications):
         yield _finding(Rule.STATE, row, "is ACTIVE, and nothing will ever move it")
+    if row.is_current and row.severity is Severity.CRITICAL and row.needs_arrival:
+        has_arrived = any(proof.has_arrived(page) for page in stood.notifications if page.kind is Kind.PAGE)
+        if row.state is EscalationState.REACHED and not has_arrived:
+            yield _finding(Rule.STATE, row, "is REACHED, and nothing shows that a page arrived")
+        if row.state is EscalationState.EXHAUSTED and has_arrived:
+            yield _finding(Rule.STATE, row, "is EXHAUSTED, and a page arrived")
 
 
 def _check_tiers(stood: Round) -> Iterator[Finding]:

@@ -138,18 +138,18 @@ def goes_on_at(step: StepFacts, breaks: Collection[Interval], *, is_spent: bool,
 
 
 def is_spent(context: DecisionContext, now: datetime) -> bool:
-    """Return whether every way to a recipient has failed.
+    """Return whether every way to a recipient has failed, or nothing shows that any page arrived.
 
-    If the page is CRITICAL, this is so also when no tier is left, and each page is FAILED or suspected.
+    If the page is CRITICAL, this is so also when no tier is left, and each page is FAILED, overdue or suspected.
     """
     escalation = context.escalation
-    if escalation.state is EscalationState.EXHAUSTED:
+    if escalation.state is EscalationState.EXHAUSTED or tier_rules.is_unconfirmed(context):
         return True
     if escalation.state not in LIVE or escalation.severity is not Severity.CRITICAL or tier_rules.next_tier(context) is not None:
         return False
     pages = context.pages
     failed = [row.state is NotificationState.FAILED or tier_rules.is_suspected(context, row, now) for row in pages]
-    return bool(pages) and all(failed)
+    return tier_rules.is_unproven(context, now) or (bool(pages) and all(failed))
 
 
 def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collection[DecisionContext], now: datetime) -> bool:

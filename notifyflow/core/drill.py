@@ -9,7 +9,7 @@ from itertools import chain
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import DeferralReason, Kind, NotificationState
-from notifyflow.core.tier_rules import has_sign_of_arrival
+from notifyflow.core.proof import has_arrived, has_rung, rang
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 
 _QUIET = DeferralReason.QUIET.value
@@ -82,7 +82,7 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
 
 def _arrivals(status: IncidentStatus, escalations: Collection[EscalationStatus], calling: Collection[str]) -> Iterator[Arrival]:
     for row in chain.from_iterable(each.notifications for each in escalations):
-        if row.kind is Kind.PAGE and has_sign_of_arrival(row, calling):
+        if row.kind is Kind.PAGE and (has_arrived(row) or has_rung(row, calling)):
             yield Arrival(
                 at=_arrived_at(status, row),
                 channel=row.channel,
@@ -96,4 +96,4 @@ def _arrived_at(status: IncidentStatus, row: NotificationFacts) -> datetime:
     moved = [
         line.at for line in status.transitions if line.row_id == row.id and line.target in _ARRIVED and line.target == row.state
     ]
-    return moved[0] if moved else next(each.started_at for each in counted(row) if each.evidence is not None)
+    return moved[0] if moved else next(each.started_at for each in counted(row) if rang(each))

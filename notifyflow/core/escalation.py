@@ -14,14 +14,14 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move
-from notifyflow.core.model import EscalationState, Severity
+from notifyflow.core.model import EscalationState, NotificationState, Severity
 from notifyflow.core.tier_rules import DecisionContext as DecisionContext
 
 _MACHINE = MACHINES["escalation"]
 
 Cause = Literal["recorded", "received", "timer_due", "address_added", "round_due"]
 """Why a decision is made: an attempt was recorded (also lost, released or ended); a receipt came; a timer is due; the recipient
-has another address; the recipient's next round is due by the policy."""
+has another address; the recipient's next round is due by the policy, or since an address has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,9 @@ class AlertOperations:
 
     Attributes:
         reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``,
-            ``unconfirmed`` (nothing shows that a CRITICAL page arrived, and no call was placed), ``chain_over`` (nobody has
-            acknowledged, and nobody is next), or ``held_up`` (every way that is left is; this is no critical failure).
+            ``unproven`` (CRITICAL: nothing is left to try, and nothing shows that a page arrived), ``unconfirmed`` (REACHED by
+            pages of which nothing shows that they arrived), ``chain_over`` (nobody has acknowledged, and nobody is next), or
+            ``held_up`` (every way that is left is; this is no critical failure).
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
     """
 
@@ -70,9 +71,11 @@ class StartRound:
 
     Attributes:
         repetition: Number of the round within the policy's ``repeat``, from 1.
+        is_readdressed: Whether a changed address starts it.
     """
 
     repetition: int
+    is_readdressed: bool = False
 
 
 Effect = OpenTier | AlertOperations | StopPages | StartRound
@@ -116,11 +119,42 @@ def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
     """
     if not _is_live(context.escalation):
         return Decided(after=context.escalation)
+    if event == "round_due" and context.escalation.readdress_at is not None:
+        if tier_rules.has_reached(context):
+            context = replace(context, escalation=replace(context.escalation, readdress_at=None))
+        elif _may_readdress(context, now):
+            return _readdressed(context)
     if event == "round_due" and not _is_round_due(context, now):
         event = "timer_due"
     subject = _Subject(context, now)
     subject.decide(event)
     return subject.decided()
+
+
+def change_address(context: DecisionContext, *, was_lost: bool, now: datetime) -> Decided:
+    """Page a changed address on the open tiers; if nothing had arrived, and nothing was left to be tried, by a new round.
+
+    Such a round is due 15 minutes after the last one, with the addresses of then.
+
+    Args:
+        context: The escalation, with the new addresses.
+        was_lost: Whether it was EXHAUSTED or unproven with those before.
+        now: The time of the decision.
+    """
+    if was_lost and _is_live(context.escalation):
+        if _may_readdress(context, now):
+            return _readdressed(context)
+        context = replace(context, escalation=replace(context.escalation, readdress_at=rounds.readdress_at(context)))
+    return decide(context, event="address_added", now=now)
+
+
+def _may_readdress(context: DecisionContext, now: datetime) -> bool:
+    at = rounds.readdress_at(context)
+    return at is None or now >= at
+
+
+def _readdressed(context: DecisionContext) -> Decided:
+    return Decided(after=context.escalation, effects=(StartRound(repetition=1, is_readdressed=True),))
 
 
 def acknowledge(context: DecisionContext, *, now: datetime) -> Decided:
@@ -197,7 +231,9 @@ class _Subject:
         self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
         self._update(
             replace(
-                self.context.escalation, next_decision_at=self._next_decision_at(), next_round_at=self._next_round_at(is_round)
+                self.context.escalation,
+                next_decision_at=self._next_decision_at(),
+                next_round_at=rounds.next_at(self.context, self._now, has_passed=is_round),
             )
         )
         if is_round and not rounds.is_last(self.context.escalation):
@@ -208,7 +244,7 @@ class _Subject:
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        self._update(replace(self.context.escalation, next_decision_at=None, next_round_at=None))
+        self._update(replace(self.context.escalation, next_decision_at=None, next_round_at=None, readdress_at=None))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
 
     # -- what they share
@@ -221,11 +257,6 @@ class _Subject:
         next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
         timers = held_up.timers(self.context, self._now)
         return min([*timers, *([] if next_decision_at is None else [next_decision_at])], default=None)
-
-    def _next_round_at(self, is_round: bool) -> datetime | None:
-        """Return when the next round is due; None if there is none, or it was started by this decision."""
-        is_running = self.context.escalation.next_round_at is not None and not is_round
-        return rounds.due_at(self.context) if is_running else None
 
     def _alert(self, *, is_over: bool, has_settled: bool) -> None:
         """Mark a critical failure, and page operations; a bounce that comes long after the round has settled pages no one."""
@@ -257,15 +288,22 @@ class _Subject:
         state = self.context.escalation.state
         if is_over:
             yield "unanswered"
-        if state is EscalationState.EXHAUSTED:
-            yield "exhausted" if self.context.pages else "unreachable"
+        pages = self.context.pages
+        is_silent = any(row.state is not NotificationState.FAILED for row in pages)
+        if state is EscalationState.EXHAUSTED and not is_silent:
+            yield "exhausted" if pages else "unreachable"
         if tier_rules.have_critical_channels_failed(self.context):
             yield "critical_channels_failed"
-        if state is EscalationState.REACHED and tier_rules.has_no_sign_of_arrival(self.context):
+        is_unproven = tier_rules.is_unproven(self.context, self._now) and not self._is_opening
+        if is_unproven or (state is EscalationState.EXHAUSTED and is_silent):
+            yield "unproven"
+        if tier_rules.is_unconfirmed(self.context):
             yield "unconfirmed"
 
     def _is_paging(self, reason: str, *, has_settled: bool) -> bool:
-        is_sure = reason in ("unanswered", "unreachable") or (reason == "unconfirmed" and has_settled)
+        if reason == "unconfirmed":
+            return has_settled and self.context.escalation.severity is Severity.CRITICAL
+        is_sure = reason in ("unanswered", "unreachable") or (reason == "unproven" and has_settled)
         return is_sure or tier_rules.has_expired_unreached(self.context) or tier_rules.has_fresh_failure(self.context, self._now)
 
     def _become(self, move: Move, *, detail: Mapping[str, str] | None = None, tier: int | None = None) -> None:

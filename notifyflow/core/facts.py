@@ -49,6 +49,8 @@ class AttemptFacts:
         provider_ref: The provider's id of the message.
         retry_after_s: Seconds that the provider asked to wait.
         receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
+        unproven_at: When it counts as overdue although no receipt can come, as on channels where acceptance shows nothing; None
+            elsewhere.
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
         carried_by: The attempt whose call carried this one together with others, in a gathered message; its own id if it made the
             call. None if it was sent alone.
@@ -72,6 +74,7 @@ class AttemptFacts:
     provider_ref: str = ""
     retry_after_s: float | None = None
     receipt_due_at: datetime | None = None
+    unproven_at: datetime | None = None
     took_s: float | None = None
     carried_by: str | None = None
 
@@ -193,6 +196,10 @@ class EscalationFacts:
         held_up_at: When operations was told that every way left was held up; set once, and no critical failure.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
+        needs_arrival: Whether a CRITICAL round is REACHED only by a page that arrived; one that is older than schema 16 is by a
+            page that was sent.
+        readdressed_at: When a changed address last started a round of the recipient; None if none has.
+        readdress_at: When a round starts because of a changed address, unless a page arrives before; None if none does.
     """
 
     id: str
@@ -213,6 +220,9 @@ class EscalationFacts:
     held_up_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
+    needs_arrival: bool = True
+    readdressed_at: datetime | None = None
+    readdress_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

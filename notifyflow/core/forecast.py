@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core import lifecycle, rounds
+from notifyflow.core import lifecycle, proof, rounds
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
 from notifyflow.core.lifecycle import counted
@@ -20,6 +20,7 @@ from notifyflow.core.pauses import Pause
 from notifyflow.core.policy import Policy
 from notifyflow.core.preferences import preferred
 from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
+from notifyflow.core.traits import SHOWN, Traits
 
 LONGEST_CALL = timedelta(seconds=13)
 """The longest that a call to a provider takes: 3 s to connect and 10 s to answer."""
@@ -49,11 +50,13 @@ class Carrier:
 
     Attributes:
         providers: The configured providers, the preferred one first; empty if there is none.
-        has_receipts: Whether the preferred one reports what became of a message.
+        has_receipts: Whether the preferred one reports what became of a message, or can be asked.
+        traits: The channel's.
     """
 
     providers: tuple[str, ...] = ()
     has_receipts: bool = False
+    traits: Traits = SHOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +271,9 @@ class Play:
 
     def _attempt(self, row: NotificationFacts, carrier: Carrier, now: datetime) -> AttemptFacts:
         number = len(row.attempts) + 1
-        overdue_after = self.context.escalation.policy.overdue_after.get(row.channel, timedelta(minutes=5))
+        policy = self.context.escalation.policy
+        unproven_after = proof.unproven_after(policy, row.channel, row.severity, carrier.traits)
+        is_silent = not carrier.has_receipts and unproven_after is not None
         return AttemptFacts(
             id=f"{row.id}.{number}",
             notification_id=row.id,
@@ -277,7 +282,8 @@ class Play:
             token="",
             started_at=now,
             lease_until=now + timedelta(minutes=1),
-            receipt_due_at=now + overdue_after if carrier.has_receipts else None,
+            receipt_due_at=now + proof.overdue_after(policy, row.channel) if carrier.has_receipts else None,
+            unproven_at=now + unproven_after if is_silent and unproven_after is not None else None,
         )
 
     def _replace(self, moved: NotificationFacts) -> None:

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from notifyflow.core import tier_rules
 from notifyflow.core.deadlines import moved
 from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import IN_PROGRESS, DeferralReason, IncidentState, NotificationState, Severity
+from notifyflow.core.model import IN_PROGRESS, DeferralReason, IncidentState, Severity
 from notifyflow.core.policy import Unacknowledged
+from notifyflow.core.proof import has_arrived
 from notifyflow.core.tier_rules import DecisionContext
 
 REASON = "held_up"
@@ -38,7 +39,7 @@ def is_held_up(context: DecisionContext, now: datetime) -> bool:
         return False
     left = [row for row in context.pages if _is_left(context, row, now)]
     held = [row for row in left if (at := _held_up_at(context, row)) is not None and now >= at]
-    is_missed = not any(map(_has_arrived, context.pages)) or any(_is_timed(context, row) for row in held)
+    is_missed = not any(map(has_arrived, context.pages)) or any(_is_timed(context, row) for row in held)
     return bool(left) and len(held) == len(left) and is_missed
 
 
@@ -66,11 +67,6 @@ def _held_up_at(context: DecisionContext, row: NotificationFacts) -> datetime | 
     if after is None or row.deferred_since is None:
         return None
     return moved(row.deferred_since + after, context.breaks, since=row.deferred_since)
-
-
-def _has_arrived(row: NotificationFacts) -> bool:
-    is_shown = row.state is NotificationState.SENT and row.attempts[-1].receipt_due_at is None
-    return row.state is NotificationState.DELIVERED or is_shown
 
 
 def _is_timed(context: DecisionContext, row: NotificationFacts) -> bool:

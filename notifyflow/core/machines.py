@@ -254,8 +254,8 @@ ESCALATION = Table(
     name="escalation",
     states={
         E.ACTIVE: "A page is queued, being sent or awaiting a receipt, or the timer of a tier is running",
-        E.REACHED: "At least one page is SENT or DELIVERED, and nothing is pending",
-        E.EXHAUSTED: "No page is SENT or DELIVERED, and nothing is pending",
+        E.REACHED: "Nothing is pending, and a page is SENT or DELIVERED; in a CRITICAL round, one has arrived",
+        E.EXHAUSTED: "Nothing is pending, and no page is SENT or DELIVERED; in a CRITICAL round, none has arrived",
         E.ACKNOWLEDGED: "Its recipient acknowledged the incident, or somebody did for all",
         E.CANCELLED: "The incident was resolved, or a newer round replaced it, while it was ACTIVE",
     },
@@ -275,7 +275,9 @@ ESCALATION = Table(
         _decision("received", "A receipt changed one of its pages"),
         _decision("timer_due", "The time ``next_decision_at`` has come"),
         _decision("address_added", "The recipient has a new address"),
-        _decision("round_due", "The recipient's next round is due by the policy, or the time after their last one is over"),
+        _decision(
+            "round_due", "The recipient's next round is due, by the policy or since an address changed; or the last one is over"
+        ),
         Event(
             "acknowledged",
             "Its recipient acknowledged the incident, or somebody did for all",

@@ -1,10 +1,13 @@
-"""The rounds of a policy's ``repeat``; pure."""
+"""The rounds that time starts: those of a policy's ``repeat``, and one after a changed address; pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from notifyflow.core.deadlines import moved
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.tier_rules import DecisionContext
+
+READDRESS_EVERY = timedelta(minutes=15)
+"""The shortest time between two rounds that changed addresses of a recipient start."""
 
 
 def due_at(context: DecisionContext) -> datetime | None:
@@ -14,6 +17,21 @@ def due_at(context: DecisionContext) -> datetime | None:
     if repeat is None or escalation.severity in repeat.never_for:
         return None
     return moved(escalation.started_at + repeat.every, context.breaks, since=escalation.started_at)
+
+
+def readdress_at(context: DecisionContext) -> datetime | None:
+    """Return until when a changed address starts no round, since the last such round is young; None if there was none."""
+    last = context.escalation.readdressed_at
+    return last and moved(last + READDRESS_EVERY, context.breaks, since=last)
+
+
+def next_at(context: DecisionContext, now: datetime, *, has_passed: bool) -> datetime | None:
+    """Return when time starts a round next: the policy's, unless that has passed or is over, or that of a changed address."""
+    escalation, policy_at = context.escalation, due_at(context)
+    stored, waiting = escalation.next_round_at, escalation.readdress_at
+    is_running = stored is not None and policy_at is not None and (waiting is None or policy_at > now or stored <= now)
+    timers = (policy_at if is_running and not has_passed else None, waiting and readdress_at(context))
+    return min((at for at in timers if at is not None), default=None)
 
 
 def is_last(escalation: EscalationFacts) -> bool:

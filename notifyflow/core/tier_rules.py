@@ -3,7 +3,7 @@
 They decide nothing by themselves; ``escalation`` does.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,6 +24,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
+from notifyflow.core.proof import awaits_receipt, has_arrived, silent_at
 
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _FEWEST_ACCEPTED = 5
@@ -158,7 +159,8 @@ def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime
 
 def overdue_receipts(context: DecisionContext, now: datetime) -> frozenset[tuple[str, str]]:
     """Return channel and provider of each SENT page whose receipt is overdue."""
-    return frozenset((row.channel, counted(row)[-1].provider) for row in context.pages if _is_overdue(context, row, now))
+    overdue = (row for row in context.pages if awaits_receipt(row) and _is_overdue(context, row, now))
+    return frozenset((row.channel, counted(row)[-1].provider) for row in overdue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,29 +183,24 @@ def seems_broken(silence: Silence) -> bool:
     return silence.accepted >= _FEWEST_ACCEPTED and silence.reached >= min(_FEWEST_PEOPLE, silence.sent_to)
 
 
-def is_unconfirmed(row: NotificationFacts, policy: Policy, now: datetime, outages: Iterable[Interval] = ()) -> bool:
-    """Return whether a SENT row has waited for its receipt for so long that it is no longer waited for."""
-    return _awaits_receipt(row) and now >= unconfirmed_at(row, policy, outages)
-
-
 def receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
-    """Return when the deciding receipt of a SENT row becomes overdue; None if none is awaited."""
-    if row.state is not NotificationState.SENT:
-        return None
-    latest = counted(row)[-1]
-    return latest.receipt_due_at and moved(latest.receipt_due_at, context.outages, since=latest.started_at)
+    """Return when a SENT row counts as overdue, whether or not a receipt can come; None if it needs none."""
+    at = silent_at(row)
+    return at and moved(at, context.outages, since=counted(row)[-1].started_at)
 
 
 def unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
-    """Return when the receipt of a SENT row is no longer waited for."""
+    """Return when a SENT row that needs a receipt is no longer waited for: when it is overdue, if no receipt can come."""
     latest = counted(row)[-1]
-    return moved(latest.started_at + policy.unconfirmed_after, outages, since=latest.started_at)
+    at = latest.unproven_at or latest.started_at + policy.unconfirmed_after
+    return moved(at, outages, since=latest.started_at)
 
 
 def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Return whether a page is in progress, or its receipt is awaited."""
-    is_awaited = _awaits_receipt(row) and not is_unconfirmed(row, context.escalation.policy, now, context.outages)
-    return row.state in IN_PROGRESS or is_awaited
+    """Return whether a page is in progress, or it is awaited whether it arrived."""
+    if silent_at(row) is None:
+        return row.state in IN_PROGRESS
+    return now < unconfirmed_at(row, context.escalation.policy, context.outages)
 
 
 def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> EscalationState:
@@ -216,9 +213,31 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
     """
     if is_opening or is_tier_timer_running(context, now) or any(is_pending(context, row, now) for row in context.pages):
         return EscalationState.ACTIVE
-    if any(row.state in REACHING for row in context.pages):
-        return EscalationState.REACHED
-    return EscalationState.EXHAUSTED
+    return EscalationState.REACHED if has_reached(context) else EscalationState.EXHAUSTED
+
+
+def has_reached(context: DecisionContext) -> bool:
+    """Return whether a page counts as having reached the recipient: one that was sent; if CRITICAL, one that arrived."""
+    escalation = context.escalation
+    if escalation.severity is Severity.CRITICAL and escalation.needs_arrival:
+        return any(has_arrived(row) for row in context.pages)
+    return any(row.state in REACHING for row in context.pages)
+
+
+def is_unproven(context: DecisionContext, now: datetime) -> bool:
+    """Return whether nothing of a CRITICAL round arrived, no tier is left, and each page is FAILED or overdue."""
+    pages, is_critical = context.pages, context.escalation.severity is Severity.CRITICAL
+    has_tier_left = next_tier(context) is not None and may_page(context, now)
+    if not is_critical or has_tier_left or not pages or any(has_arrived(row) for row in pages):
+        return False
+    return all(row.state is NotificationState.FAILED or _is_overdue(context, row, now) for row in pages)
+
+
+def is_unconfirmed(context: DecisionContext) -> bool:
+    """Return whether a round is REACHED by pages that were sent, of which none shows that it arrived; never a WARNING."""
+    escalation, pages = context.escalation, context.pages
+    is_meant = escalation.severity.is_above(Severity.WARNING) and escalation.state is EscalationState.REACHED
+    return is_meant and bool(pages) and not any(has_arrived(row) for row in pages)
 
 
 def is_tier_timer_running(context: DecisionContext, now: datetime) -> bool:
@@ -236,24 +255,6 @@ def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: boo
     if is_opening:
         timers.append(_expires_at(context))
     return min(timers, default=None)
-
-
-def has_no_sign_of_arrival(context: DecisionContext) -> bool:
-    """Return whether nothing shows that a CRITICAL page arrived or rang, although the recipient's phone could have rung.
-
-    A message that awaits a receipt shows nothing until it comes; one for which no receipt can come counts once it is sent.
-    """
-    could_ring = any(context.calling.intersection(ways(context, tier)) for tier in context.escalation.policy.tiers)
-    is_meant = context.escalation.severity is Severity.CRITICAL and context.incident.state is IncidentState.OPEN
-    return is_meant and could_ring and not any(has_sign_of_arrival(row, context.calling) for row in context.pages)
-
-
-def has_sign_of_arrival(row: NotificationFacts, calling: Collection[str]) -> bool:
-    """Return whether a page arrived, was sent where no receipt can come, or made a phone ring (on a channel of calls)."""
-    is_shown = row.state is NotificationState.SENT and not _awaits_receipt(row)
-    vouched = [attempt.evidence for attempt in counted(row) if attempt.evidence is not None]
-    has_rung = Evidence.HUMAN in vouched or (row.channel in calling and bool(vouched))
-    return row.state is NotificationState.DELIVERED or is_shown or has_rung
 
 
 def patience(row: NotificationFacts, policy: Policy) -> timedelta:
@@ -276,9 +277,9 @@ _NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledg
 
 
 def has_expired_unreached(context: DecisionContext) -> bool:
-    """Return whether a page has expired and none has reached the recipient; if the page is CRITICAL, SENT may not be enough."""
-    is_reached = any(row.state in REACHING for row in context.pages) and not has_no_sign_of_arrival(context)
-    return not is_reached and any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
+    """Return whether a page has expired and none has reached the recipient."""
+    has_expired = any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
+    return has_expired and not has_reached(context)
 
 
 def _expires_at(context: DecisionContext) -> datetime:
@@ -305,12 +306,8 @@ def _is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -
     return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
 
 
-def _awaits_receipt(row: NotificationFacts) -> bool:
-    return row.state is NotificationState.SENT and counted(row)[-1].receipt_due_at is not None
-
-
 def _is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Return whether the deciding receipt of a SENT row is overdue."""
+    """Return whether a SENT row is overdue."""
     due_at = receipt_due_at(context, row)
     return due_at is not None and now >= due_at
 

@@ -11,7 +11,9 @@ class Traits:
         gets_status_updates: Whether it carries status updates; not where a message rings or costs.
         is_edited_in_place: Whether a status update replaces a page whose provider gave an id for it.
         has_text_replies: Whether people reply by text from their address. Pages carry a reply code, and STOP ends them.
-        is_call: Whether it rings a phone. A call that was put through shows that a page arrived, even if nobody pressed a key.
+        is_call: Whether it rings a phone.
+        shows_without_receipt: Whether a message that was accepted counts as arrived if no receipt about it can come: people see
+            mail and chat where they work. Not so for a push or a call, which may never have reached the device.
         hourly_cap: How many messages an hour one namespace sends to one address, unless ``NOTIFYFLOW_RECIPIENT_CAPS`` is set;
             None means that messages are not counted, and no cap applies, not even one on a prefix.
         is_gathered: Whether the pages that waited in a recipient's quiet hours leave in one message, which lists them in its body
@@ -23,9 +25,11 @@ class Traits:
     is_edited_in_place: bool = False
     has_text_replies: bool = False
     is_call: bool = False
+    shows_without_receipt: bool = False
     hourly_cap: int | None = None
     is_gathered: bool = False
     how: str = ""
 
 
 NO_TRAITS = Traits()
+SHOWN = Traits(shows_without_receipt=True)

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.claim import claim
@@ -103,7 +104,7 @@ class Claimer:
             [each for hand in hands for each in hand.requested_ids],
             limit=sum(hand.limit for hand in hands),
             providers=[provider.name for provider in providers],
-            reporting=[provider.name for provider in providers if provider.capabilities.has_receipts],
+            reporting=[provider.name for provider in providers if reports(provider)],
         )
         ended = {each.id for each in claims.consequences.failed}
         dealt: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from notifyflow.core import gathered, lifecycle, quiet, tier_rules
+from notifyflow.core import gathered, lifecycle, proof, quiet, tier_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
@@ -19,7 +19,6 @@ from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, De
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, is_urgent
 from notifyflow.pipeline.transaction import Transaction
 
-_OVERDUE_AFTER = timedelta(minutes=5)
 _SET_ASIDE_FOR = timedelta(minutes=5)
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
@@ -312,7 +311,9 @@ def _begin(
     has_receipts: bool,
 ) -> Claimed:
     row, escalation, contact = candidate.row, candidate.escalation, candidate.contact
-    policy = escalation.policy
+    policy, traits = escalation.policy, tx.deps.traits(row.channel)
+    is_silent = row.kind is Kind.PAGE and not has_receipts
+    unproven_after = proof.unproven_after(policy, row.channel, row.severity, traits) if is_silent else None
     attempt = AttemptFacts(
         id=attempt_id,
         notification_id=row.id,
@@ -321,7 +322,8 @@ def _begin(
         token=tx.deps.ids.new(),
         started_at=tx.now,
         lease_until=tx.now + tx.deps.lease,
-        receipt_due_at=tx.now + policy.overdue_after.get(row.channel, _OVERDUE_AFTER) if has_receipts else None,
+        receipt_due_at=tx.now + proof.overdue_after(policy, row.channel) if has_receipts else None,
+        unproven_at=None if unproven_after is None else tx.now + unproven_after,
         carried_by=first_id if others else None,
     )
     doubted = lifecycle.doubt_of(row)

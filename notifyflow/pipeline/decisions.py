@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal, assert_never
 
-from notifyflow.core import chain, gathered, lifecycle, preferences, quiet
+from notifyflow.core import chain, gathered, lifecycle, preferences, quiet, tier_rules
 from notifyflow.core import escalation as escalations
 from notifyflow.core.copies import replace
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
@@ -57,6 +57,17 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
     write(tx, context, escalations.decide(context, event=cause, now=tx.now))
 
 
+def change_address(tx: Transaction, escalation: EscalationFacts, before: Contact) -> None:
+    """Decide a locked escalation, as ``decide`` does, after its recipient's contact has changed from ``before``."""
+    incident = tx.ledger.incidents.get(escalation.incident_id)
+    contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)
+    context = _context(tx, escalation, incident, contact, tx.ledger.notifications.of(escalation.id))
+    context = outages.inform(tx, context, contact)
+    known = replace(context, addresses=frozenset(before.addresses))
+    was_lost = escalation.state is EscalationState.EXHAUSTED or tier_rules.is_unproven(known, tx.now)
+    write(tx, context, escalations.change_address(context, was_lost=was_lost, now=tx.now))
+
+
 def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> tuple[DecisionContext, ...]:
     """Lock the current escalations, and their notifications, of an incident that is locked: those of some recipients, or all."""
     locked = [each for each in tx.ledger.escalations.lock_current(incident.id) if only is None or each.recipient_id in only]
@@ -100,11 +111,18 @@ def stopped(contexts: Collection[DecisionContext]) -> Stopped:
 
 
 def start(
-    tx: Transaction, incident: IncidentFacts, contact: Contact, *, last_round: int = 0, repetition: int = 1
+    tx: Transaction,
+    incident: IncidentFacts,
+    contact: Contact,
+    *,
+    last_round: int = 0,
+    repetition: int = 1,
+    readdressed_at: datetime | None = None,
 ) -> EscalationFacts:
     """Start the round of a recipient that follows ``last_round``, 0 before the first; the incident is locked.
 
-    ``repetition`` is the number of the policy's round; 1 where the policy did not start it.
+    ``repetition`` is the number of the policy's round; 1 where the policy did not start it. A changed address last started a
+    round at ``readdressed_at``, if ever.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
@@ -115,6 +133,7 @@ def start(
         policy=preferences.preferred(incident.policy, contact, incident.severity),
         started_at=tx.now,
         repetition=repetition,
+        readdressed_at=readdressed_at,
     )
     context = replace(_context(tx, new, incident, contact), stops=quiet.clock_stops(contact, new, tx.now))
     decided = escalations.start(context, now=tx.now)
@@ -177,6 +196,13 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
         case StartRound():
             close(tx, replace(context, escalation=escalation), event="replaced")
             contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)
-            start(tx, context.incident, contact, last_round=escalation.round, repetition=effect.repetition)
+            start(
+                tx,
+                context.incident,
+                contact,
+                last_round=escalation.round,
+                repetition=effect.repetition,
+                readdressed_at=tx.now if effect.is_readdressed else escalation.readdressed_at,
+            )
         case _:
             assert_never(effect)

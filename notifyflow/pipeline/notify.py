@@ -1,6 +1,6 @@
 """Stores an incident with its escalations and their first pages, or counts a repeated key."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from notifyflow.core import incident as incidents
@@ -12,7 +12,7 @@ from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, DeferralReason, EscalationState, Incident, IncidentState, Notified, Recipient, Step
+from notifyflow.core.model import Contact, DeferralReason, Incident, IncidentState, Notified, Recipient, Step
 from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, rounds, steps
 from notifyflow.pipeline.idempotency import Once, Responses
@@ -172,7 +172,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     elif update.needs_round:
         rounds.start(tx, incident)
     else:
-        _follow_contacts(tx, incident, moved & paged)
+        _follow_contacts(tx, incident, {who: before for who, before in moved.items() if who in paged})
         rounds.start(tx, incident, added)
     repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
     notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
@@ -187,42 +187,38 @@ def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
     return Did.AMENDED if has_new_words else Did.MERGED
 
 
-def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> frozenset[str]:
-    """Store the recipients' new names, addresses and quiet hours; return the ids of those who are paged in another way then."""
+def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> Mapping[str, Contact]:
+    """Store the recipients' new names, addresses and quiet hours; return the old contacts of those who are paged anew."""
     known = tx.ledger.contacts.of(incident.id)
     amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in contacts]
     changed = [each for each in amended if each != known.get(each.recipient_id)]
     if changed:
         tx.ledger.contacts.put(incident.id, changed)
-    return frozenset(
-        each.recipient_id
-        for each in changed
-        if each.recipient_id in known and _is_paged_otherwise(known[each.recipient_id], each)
-    )
+    before = {each.recipient_id: known[each.recipient_id] for each in changed if each.recipient_id in known}
+    return {each.recipient_id: before[each.recipient_id] for each in changed if _is_moved(before.get(each.recipient_id), each)}
 
 
-def _is_paged_otherwise(before: Contact, after: Contact) -> bool:
+def _is_moved(before: Contact | None, after: Contact) -> bool:
+    """Return whether a recipient who was known is paged in another way now."""
+    if before is None:
+        return False
     is_quiet = before.quiet is not None or after.quiet is not None
     has_other_nights = is_quiet and (before.quiet, before.timezone) != (after.quiet, after.timezone)
     return before.addresses != after.addresses or has_other_nights
 
 
-def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: frozenset[str]) -> None:
-    """Page changed addresses: on the open tiers, or by a new round if every page had failed; and apply changed quiet hours.
+def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: Mapping[str, Contact]) -> None:
+    """Page changed addresses, and apply changed quiet hours; the contacts in ``moved`` are as they were before.
 
-    Once the incident is acknowledged no current escalation is EXHAUSTED: all of them are ACKNOWLEDGED.
+    Once the incident is acknowledged all current escalations are ACKNOWLEDGED, and nobody is paged.
     """
     if not moved:
         return
-    contexts = decisions.lock_contexts(tx, incident, moved)
-    escalations = [context.escalation for context in contexts]
+    contexts = decisions.lock_contexts(tx, incident, moved.keys())
     for row in (row for context in contexts for row in context.notifications if row.deferred_by is DeferralReason.QUIET):
         tx.write(row, lifecycle.defer(row, DeferralReason.QUIET, until=tx.now, now=tx.now))
-    exhausted = {each.recipient_id for each in escalations if each.state is EscalationState.EXHAUSTED}
-    for escalation in escalations:
-        if escalation.recipient_id not in exhausted:
-            decisions.decide(tx, escalation, cause="address_added")
-    rounds.start(tx, incident, exhausted)
+    for context in contexts:
+        decisions.change_address(tx, context.escalation, moved[context.escalation.recipient_id])
 
 
 _Loaded = tuple[Responses, Unresolved]

@@ -17,11 +17,18 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
     contexts = decisions.lock_contexts(tx, incident, only)
     last_rounds = tx.ledger.escalations.last_rounds(incident.id)
     contacts = tx.ledger.contacts.of(incident.id).values()
+    readdressed_at = {each.escalation.recipient_id: each.escalation.readdressed_at for each in contexts}
     for context in contexts:
         decisions.close(tx, context, event="replaced")
     for contact in contacts:
         if only is None or contact.recipient_id in only:
-            decisions.start(tx, incident, contact, last_round=last_rounds.get(contact.recipient_id, 0))
+            decisions.start(
+                tx,
+                incident,
+                contact,
+                last_round=last_rounds.get(contact.recipient_id, 0),
+                readdressed_at=readdressed_at.get(contact.recipient_id),
+            )
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:

@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from tests import invariants
+from tests.oracle import arrived
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.world import START, World, require
@@ -98,7 +97,9 @@ class Alarms:
             is_mild = status.facts.severity is Severity.WARNING and EscalationState.REACHED in own
             return reason == "chain_over" and not is_mild
         if reason == "unconfirmed":
-            return any(_comes_to_rest(line, failed.facts.id) for line in session.lines)
+            return False
+        if reason == "unproven" and _had_not_settled(failed, session):
+            return True
         return reason in ("unanswered", "unreachable", "held_up") or _is_young(failed, at) or _has_expired(failed)
 
     def _expect_round(self, failure: Waiting, operations_id: str) -> None:
@@ -147,8 +148,10 @@ def _failed(status: IncidentStatus, row_id: str) -> EscalationStatus:
     return next(each for each in status.escalations if each.facts.id == row_id)
 
 
-def _comes_to_rest(line: dict[str, Any], row_id: str) -> bool:
-    return line["row_id"] == row_id and (line["source"], line["target"]) == (EscalationState.ACTIVE, EscalationState.REACHED)
+def _had_not_settled(failed: EscalationStatus, session: Session) -> bool:
+    """Return whether a round was ACTIVE before the transaction: otherwise a bounce has come long after."""
+    states = [line["source"] for line in session.lines if line["row_id"] == failed.facts.id]
+    return (states or [failed.facts.state])[0] == EscalationState.ACTIVE
 
 
 def _is_young(failed: EscalationStatus, at: datetime) -> bool:
@@ -168,13 +171,10 @@ def _began_at(row: NotificationFacts, at: datetime) -> datetime:
 
 def _has_expired(failed: EscalationStatus) -> bool:
     """Return whether a page has expired and none has arrived."""
-    has_arrived = any(row.kind is Kind.PAGE and row.state in REACHING for row in failed.notifications)
-    is_silent = (
-        failed.facts.severity is Severity.CRITICAL
-        and invariants.could_ring(failed)
-        and not invariants.has_sign_of_arrival(failed)
-    )
-    return (not has_arrived or is_silent) and any(row.ended is Ended.EXPIRED for row in _failures(failed))
+    is_critical = failed.facts.severity is Severity.CRITICAL
+    pages = [row for row in failed.notifications if row.kind is Kind.PAGE]
+    has_arrived = any(arrived(row) if is_critical else row.state in REACHING for row in pages)
+    return not has_arrived and any(row.ended is Ended.EXPIRED for row in _failures(failed))
 
 
 def _failures(failed: EscalationStatus) -> list[NotificationFacts]:

@@ -27,7 +27,7 @@ from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
 from tests.simulation.world import START, require
-from tests.traits import CALLING
+from tests.traits import CALLING, TRAITS
 
 _WITHIN = timedelta(seconds=2)
 _RESPONSES: Mapping[Answers, tuple[str, tuple[Result, ...]]] = {
@@ -217,7 +217,11 @@ class Calm(Scenario):
             repetition=facts.repetition,
         )
         carriers = {
-            name: Carrier(providers=tuple(each.name for each in channel.providers), has_receipts=name in self._outside.reporting)
+            name: Carrier(
+                providers=tuple(each.name for each in channel.providers),
+                has_receipts=name in self._outside.reporting,
+                traits=TRAITS[name],
+            )
             for name, channel in self._outside.channels.items()
         }
         return forecast.forecast(replace(_context(status, escalation, fresh), notifications=()), carriers)

@@ -32,9 +32,10 @@ from notifyflow.storage.stops import Stops
 from notifyflow.storage.unit import Unit
 from tests import invariants
 from tests.figures import differences, folded, recounted
-from tests.oracle import opens
+from tests.oracle import name, opens
 from tests.simulation.adoption import freed
 from tests.simulation.alarms import Alarms
+from tests.simulation.arrivals import Arrivals
 from tests.simulation.chains import Chains
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.operators import Operators
@@ -105,6 +106,7 @@ class Checks:
         self._open_to: dict[str, Collection[str] | None] = {}  # the channels it was said for; None: nothing before a release
         self._surprised: dict[str, datetime] = {}  # escalation: when a failure last opened a tier
         self._loosest_skew_s = 2.0
+        self._arrivals = Arrivals(world, database, outside)
         self.alarms = Alarms(world, database, operators.covers)
         self.chains = Chains(
             world,
@@ -347,6 +349,7 @@ class Checks:
             status = self._database.status(row_id)
             self._check_incident(status, now)
             self.chains.at_end(status)
+            self._arrivals.at_end(status, is_operated=self.alarms.has_recipients)
             if status.facts.is_operations:
                 self.alarms.at_end(status, healed_s=healed_s)
         ((unlinked,),) = look(
@@ -414,8 +417,17 @@ class Checks:
             self._check_tier(status, escalation, now, is_at_rest=True)
             what = f"{escalation.facts.id[-4:]} ({escalation.facts.state})"
             require(escalation.facts.state is not EscalationState.ACTIVE, f"1: {what} does not settle")
+            self._check_state(status, escalation, now)
             for row in escalation.notifications:
                 self._check_row(row)
+
+    def _check_state(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> None:
+        """Require that a round that may still move has the state that its pages give it, by the clock that is furthest ahead."""
+        facts = escalation.facts
+        if facts.is_current and facts.state in LIVE and not status.is_quarantined:
+            now += timedelta(seconds=self._world.widest_skew_s)
+            expected = name(self._context(status, escalation, facts, now), now)
+            require(facts.state == expected, f"2: {facts.id[-4:]} is {facts.state}, and by its pages {expected}")
 
     def _check_row(self, row: NotificationFacts) -> None:
         what = f"{row.id[-4:]} ({row.channel}, {row.state})"

@@ -28,7 +28,7 @@ from notifyflow.core import (
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
-from notifyflow.core.model import AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
 from notifyflow.core.policy import Tier, Unacknowledged
 from notifyflow.core.schedules import Override
@@ -333,6 +333,13 @@ def _mute_what_seems_broken(tx: Transaction, context: DecisionContext, contact: 
     return replace(context, notifications=tuple(map(silenced, context.notifications)))
 
 
+_reasons = escalation._Subject._reasons
+
+
+def _all_reasons_but_silence(subject: escalation._Subject, *, is_over: bool) -> Iterator[str]:
+    return (each for each in _reasons(subject, is_over=is_over) if each != "unproven")
+
+
 def _duty_at_display(reads: StepReads, incident_ids: Collection[str]) -> Mapping[str, tuple[StepFacts, ...]]:
     """Say that the people of a step are those who are on duty by the roster of now."""
     roster = RosterReads(reads._source).current()
@@ -567,9 +574,19 @@ MUTANTS = (
         known=37,
     ),
     Mutant(
+        "a sent page with an overdue receipt counts as arrived",
+        swap=lambda: swapped(tier_rules, "has_arrived", lambda row: row.state in REACHING),
+        known=2,
+    ),
+    Mutant(
         "silence without an alert",
-        swap=lambda: swapped(tier_rules, "has_no_sign_of_arrival", lambda context: False),
-        known=35,
+        swap=lambda: swapped(escalation._Subject, "_reasons", _all_reasons_but_silence),
+        known=10,
+    ),
+    Mutant(
+        "a silent round that is reached by what was sent",
+        swap=lambda: swapped(tier_rules, "has_reached", lambda context: any(row.state in REACHING for row in context.pages)),
+        known=2,
     ),
     Mutant(
         "a shut tier that ends the escalation",

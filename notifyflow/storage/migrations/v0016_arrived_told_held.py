@@ -1,9 +1,16 @@
-"""Schema 16: an escalation says when operations was told that every way left was held up.
+"""Schema 16: arrival decides whether a CRITICAL round is reached; changed addresses and ways that are held up have marks.
 
-Code of schema 3 to 15 leaves the column empty, and tells operations of none.
+Rounds that began before, and those that code of schema 3 to 15 starts, are reached by a page that was sent. That code tells
+operations of no way that is held up.
 """
 
 VERSION = 16
 OLDEST = 3
 
-STATEMENTS = ("ALTER TABLE notifyflow_escalation ADD COLUMN held_up_at {instant}",)
+STATEMENTS = (
+    "ALTER TABLE notifyflow_escalation ADD COLUMN held_up_at {instant}",
+    "ALTER TABLE notifyflow_attempt ADD COLUMN unproven_at {instant}",
+    "ALTER TABLE notifyflow_escalation ADD COLUMN needs_arrival BOOLEAN NOT NULL DEFAULT FALSE",
+    "ALTER TABLE notifyflow_escalation ADD COLUMN readdressed_at {instant}",
+    "ALTER TABLE notifyflow_escalation ADD COLUMN readdress_at {instant}",
+)

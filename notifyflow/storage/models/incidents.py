@@ -142,6 +142,9 @@ class EscalationRow(Table):
     held_up_at = InstantField(null=True)
     is_current = BooleanField()
     reason = PlainTextField()
+    needs_arrival = BooleanField()
+    readdressed_at = InstantField(null=True)
+    readdress_at = InstantField(null=True)
     is_quarantined = BooleanField()  # false unless adoption sets it
 
 
@@ -195,6 +198,7 @@ class AttemptRow(Table):
     provider_ref = KeyTextField()
     retry_after_s = FloatField(null=True)
     receipt_due_at = InstantField(null=True)
+    unproven_at = InstantField(null=True)
     took_s = FloatField(null=True)
     carried_by = PlainTextField(null=True)
     times_polled = IntegerField(default=0)

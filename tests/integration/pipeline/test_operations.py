@@ -156,7 +156,7 @@ def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(driver: Dri
 
 
 def test_what_a_sweep_has_written_is_reported_though_the_database_goes_away_during_it(driver: Driver) -> None:
-    driver.notify(an_incident("db-2"), a_recipient("ben", "sms"), policy=INSISTENT)
+    driver.notify(an_incident("db-2", severity=Severity.WARNING), a_recipient("ben", "sms"), policy=INSISTENT)
     driver.deliver()
     driver.notify(an_incident("db-1"), a_recipient("ada", "email"))
     driver.clock.pass_time(timedelta(hours=25))

@@ -217,7 +217,7 @@ def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(d
     assert driver.pages()["voice"].state is NotificationState.SENT
     assert driver.pages()["sms"].state is NotificationState.SENT
     driver.pass_time(minutes=32)
-    assert driver.escalation().state is EscalationState.REACHED
+    assert driver.escalation().state is EscalationState.EXHAUSTED
 
 
 # -- providers whose own events answer a doubt

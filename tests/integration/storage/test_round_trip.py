@@ -65,6 +65,9 @@ FULL_ESCALATION = escalation(
     held_up_at=INSTANT,
     is_current=False,
     reason="no_address",
+    needs_arrival=False,
+    readdressed_at=INSTANT,
+    readdress_at=INSTANT,
 )
 FULL_PAGE = page(
     "sms",
@@ -109,6 +112,7 @@ FULL_ATTEMPT = attempt(
     retry_after_s=1.5,
     receipt_due_at=INSTANT,
     carried_by="a0",
+    unproven_at=INSTANT,
 )
 
 

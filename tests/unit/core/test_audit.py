@@ -7,8 +7,8 @@ import pytest
 from notifyflow.core import chain as chains
 from notifyflow.core.audit import Round, Rule, check_chain, check_operations, check_round
 from notifyflow.core.chain import Chain, Planned
-from notifyflow.core.facts import IncidentFacts, StepFacts, Transition
-from notifyflow.core.model import IncidentState, Severity, StepState
+from notifyflow.core.facts import IncidentFacts, NotificationFacts, StepFacts, Transition
+from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from tests.facts import NOW, attempt, escalation, incident, minutes, page
 
 WAITING, STARTED, PASSED, STOPPED = StepState
@@ -26,6 +26,22 @@ def test_two_attempts_may_not_run_at_once():
     row = replace(page(), attempts=attempts)
     stood = Round(incident=incident(), escalation=escalation(), notifications=(row,), transitions=())
     assert "has 2 attempts that run at once" in {each.what for each in check_round(stood, now=NOW)}
+
+
+@pytest.mark.parametrize("needs_arrival", [True, False])
+def test_a_critical_round_is_reached_only_by_what_arrived_unless_it_is_older_than_that_rule(*, needs_arrival: bool) -> None:
+    sent = attempt(1, Result.ACCEPTED, receipt_due_at=NOW)
+    silent, arrived = page("sms", NotificationState.SENT, sent), page("sms", NotificationState.DELIVERED)
+
+    def found(state: EscalationState, row: NotificationFacts) -> set[str]:
+        facts = escalation(state=state, severity=Severity.CRITICAL, needs_arrival=needs_arrival)
+        stood = Round(incident=incident(), escalation=facts, notifications=(row,), transitions=())
+        return {each.what for each in check_round(stood, now=NOW) if "arrived" in each.what}
+
+    wrong = {"is REACHED, and nothing shows that a page arrived"}
+    assert found(EscalationState.REACHED, silent) == (wrong if needs_arrival else set())
+    assert found(EscalationState.EXHAUSTED, arrived) == ({"is EXHAUSTED, and a page arrived"} if needs_arrival else set())
+    assert found(EscalationState.REACHED, arrived) == found(EscalationState.EXHAUSTED, silent) == set()
 
 
 def steps(*states: StepState, due: bool = True) -> list[StepFacts]:

@@ -249,14 +249,14 @@ def test_a_late_bounce_after_one_that_was_only_linked_pages_nobody() -> None:
     assert alerts(decide(linked, event="received", now=NOW + 3 * HOUR)) == []
 
 
-@pytest.mark.parametrize("awaited", [{}, {"receipt_due_at": NOW}])
-def test_what_expires_beside_a_critical_page_pages_operations(awaited: dict[str, datetime]) -> None:
+@pytest.mark.parametrize(("due", "state"), [({}, REACHED), ({"receipt_due_at": NOW}, EXHAUSTED)])
+def test_what_expires_beside_a_critical_page_pages_operations(due: dict[str, datetime], state: EscalationState) -> None:
     at = NOW + timedelta(hours=72)
-    sent = page("push", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **awaited))
+    sent = page("push", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **due))
     rows = (expired(name, at) for name in ("email", "sms", "voice"))
     of = context(sent, *rows, tier=3, addresses="push email sms voice", severity=CRITICAL)
     decided = decide(of, event="timer_due", now=at)
-    assert (decided.after.state, alerts(decided)) == (REACHED, [CHANNELS_FAILED])
+    assert (decided.after.state, alerts(decided)) == (state, [CHANNELS_FAILED])
 
 
 # -- suspicion
@@ -522,33 +522,74 @@ def test_info_is_never_a_critical_failure() -> None:
     assert decide(context(failed("email"), addresses="email", severity=INFO)).effects == ()
 
 
-# -- a CRITICAL round that ends in silence
+# -- a CRITICAL round of which nothing arrived
 
 
 CALLED = "email sms voice"
 PHONE_FAILED = page("voice", FAILED, tier=3)
+UNPROVEN = AlertOperations(reason="unproven", is_paging=True)
 
 
-def unconfirmed(channel: str, tier: int = 1) -> NotificationFacts:
-    sent = attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, receipt_due_at=NOW + minutes(1))
-    return page(channel, SENT, sent, tier=tier)
+def awaited(channel: str, tier: int = 1, **given: Any) -> NotificationFacts:
+    """Make a page that was sent and whose receipt is overdue a minute after NOW."""
+    due = given or {"receipt_due_at": NOW + minutes(1)}
+    return page(channel, SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED, **due), tier=tier)
+
+
+SILENT = (awaited("email"), failed("sms", tier=2), PHONE_FAILED)
 
 
 @pytest.mark.parametrize("is_suspicion_on", [True, False])
-def test_operations_is_paged_if_nothing_was_confirmed_and_no_call_placed(*, is_suspicion_on: bool) -> None:
+def test_operations_is_paged_as_soon_as_nothing_is_left_to_try_and_nothing_arrived(*, is_suspicion_on: bool) -> None:
     policy = replace(DEFAULT, is_suspicion_on=is_suspicion_on)
-    pages = (unconfirmed("email"), failed("sms", tier=2), PHONE_FAILED)
-    of = context(*pages, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
-    waiting = decide(of, event="timer_due", now=NOW + minutes(29))
-    assert (waiting.after.state, alerts(waiting)) == (ACTIVE, [])
+    of = context(*SILENT, tier=3, addresses=CALLED, severity=CRITICAL, policy=policy)
+    assert alerts(decide(of, event="timer_due", now=NOW + seconds(59))) == []
+    unproven = decide(of, event="timer_due", now=NOW + minutes(1))
+    assert (unproven.after.state, alerts(unproven)) == (ACTIVE, [UNPROVEN])
+    over = decide(replace(of, escalation=unproven.after), event="timer_due", now=NOW + minutes(30))
+    assert (over.after.state, alerts(over)) == (EXHAUSTED, [])
+    arrived = (page("email", DELIVERED), *SILENT[1:])
+    late = decide(replace(of, escalation=over.after, notifications=arrived), event="received", now=NOW + minutes(40))
+    assert late.after.state is REACHED
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"tier": 2, "addresses": CALLED},
+        {"tier": 2, "addresses": CALLED, "policy": replace(DEFAULT, is_suspicion_on=False)},
+    ],
+    ids=["a tier opens", "a tier is left, and does not open"],
+)
+def test_a_round_with_a_tier_that_is_left_is_not_unproven(left: dict[str, Any]) -> None:
+    of = context(awaited("email"), awaited("sms", tier=2), severity=CRITICAL, **left)
+    assert alerts(decide(of, event="timer_due", now=NOW + minutes(2))) == []
+
+
+@pytest.mark.parametrize("busy", [page("sms", QUEUED, *refused(2), tier=2), page("sms", SENDING, attempt(), tier=2)])
+def test_a_round_with_an_attempt_to_come_is_not_unproven(busy: NotificationFacts) -> None:
+    of = context(awaited("email"), busy, PHONE_FAILED, tier=3, addresses=CALLED, severity=CRITICAL)
+    assert alerts(decide(of, event="timer_due", now=NOW + minutes(2))) == []
+
+
+def test_operations_is_paged_for_a_tier_that_never_opened_once_nothing_is_awaited() -> None:
+    policy = replace(DEFAULT, is_suspicion_on=False)
+    of = context(awaited("email"), addresses=CALLED, severity=CRITICAL, policy=policy)
     over = decide(of, event="timer_due", now=NOW + minutes(30))
-    assert (over.after.state, alerts(over)) == (REACHED, [AlertOperations(reason="unconfirmed", is_paging=True)])
+    assert (over.after.state, alerts(over)) == (EXHAUSTED, [UNPROVEN])
 
 
-def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> None:
-    of = context(unconfirmed("email"), failed("sms", tier=2), tier=2, addresses=CALLED, severity=CRITICAL, state=REACHED)
+def test_pages_that_failed_long_before_the_last_timer_are_told_to_operations() -> None:
+    tiers = (DEFAULT.tiers[0], replace(DEFAULT.tiers[1], rules=(Unacknowledged(after=minutes(120)),)))
+    of = context(failed("email"), addresses="email", severity=CRITICAL, policy=replace(DEFAULT, tiers=tiers))
+    over = decide(of, event="timer_due", now=NOW + minutes(121))
+    assert (over.after.state, alerts(over)) == (EXHAUSTED, [UNPROVEN])
+
+
+def test_a_late_bounce_that_leaves_only_what_is_unproven_pages_nobody() -> None:
+    of = context(awaited("email"), failed("sms", tier=2), tier=2, addresses=CALLED, severity=CRITICAL, state=REACHED)
     late = decide(of, event="received", now=NOW + minutes(61))
-    assert alerts(late) == [AlertOperations(reason="unconfirmed", is_paging=False)]
+    assert (late.after.state, alerts(late)) == (EXHAUSTED, [replace(UNPROVEN, is_paging=False)])
 
 
 @pytest.mark.parametrize(
@@ -556,33 +597,113 @@ def test_a_late_bounce_that_leaves_only_what_is_unconfirmed_pages_nobody() -> No
     [
         page("slack", SENT, attempt(1, Result.ACCEPTED, evidence=Evidence.ACCEPTED)),
         page("slack", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.CARRIER)),
-        unconfirmed("voice", tier=3),
-        page("voice", FAILED, attempt(1, Result.TEMPORARY_FAILURE, evidence=Evidence.CARRIER), tier=3),
         page("voice", FAILED, attempt(1, Result.TEMPORARY_FAILURE, evidence=Evidence.HUMAN), tier=3),
     ],
-    ids=["no receipt can come", "delivered", "a call was placed", "nobody answered the call", "a key was pressed"],
+    ids=["no receipt can come", "delivered", "a key was pressed"],
 )
-def test_what_arrived_or_rang_is_enough(arrived: NotificationFacts) -> None:
-    of = context(unconfirmed("email"), failed("sms", tier=2), arrived, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
+def test_one_page_that_arrived_is_enough(arrived: NotificationFacts) -> None:
+    of = context(awaited("email"), failed("sms", tier=2), arrived, tier=3, addresses=f"{CALLED} slack", severity=CRITICAL)
     over = decide(of, event="timer_due", now=NOW + minutes(30))
     assert (over.after.state, alerts(over)) == (REACHED, [])
 
 
 @pytest.mark.parametrize(
-    "given",
+    "rang",
     [
-        {"severity": Severity.ERROR},
-        {"addresses": "email sms"},
-        {"policy": replace(DEFAULT, tiers=DEFAULT.tiers[:2])},
-        {"policy": replace(DEFAULT, tiers=(*DEFAULT.tiers[:2], replace(DEFAULT.tiers[2], shut_for=(CRITICAL,))))},
-        {"about": incident(state=IncidentState.ACKNOWLEDGED)},
+        awaited("voice", tier=3),
+        page("voice", FAILED, attempt(1, Result.TEMPORARY_FAILURE, evidence=Evidence.CARRIER), tier=3),
     ],
-    ids=["not critical", "no phone", "no tier that calls", "a tier that is shut", "acknowledged"],
+    ids=["a call was accepted", "nobody answered the call"],
 )
-def test_operations_is_not_paged_for_unconfirmed_pages_if_no_phone_could_ring(given: dict[str, Any]) -> None:
-    pages = (unconfirmed("email"), failed("sms", tier=2))
-    over = decide(context(*pages, **({"tier": 2, "addresses": CALLED, "severity": CRITICAL} | given)), now=NOW + minutes(90))
-    assert (over.after.state, alerts(over)) == (REACHED, [])
+def test_a_call_arrives_only_by_a_pressed_key(rang: NotificationFacts) -> None:
+    of = context(awaited("email"), failed("sms", tier=2), rang, tier=3, addresses=CALLED, severity=CRITICAL)
+    over = decide(of, event="timer_due", now=NOW + minutes(30))
+    assert (over.after.state, alerts(over)) == (EXHAUSTED, [UNPROVEN])
+
+
+def test_a_call_of_which_no_receipt_can_come_is_awaited_until_it_is_overdue() -> None:
+    call = awaited("voice", tier=3, unproven_at=NOW + minutes(1))
+    of = context(failed("email"), failed("sms", tier=2), call, tier=3, addresses=CALLED, severity=CRITICAL)
+    waiting = decide(of, event="recorded", now=NOW + seconds(30))
+    assert (waiting.after.state, waiting.after.next_decision_at) == (ACTIVE, NOW + minutes(1))
+    over = decide(replace(of, escalation=waiting.after), event="timer_due", now=NOW + minutes(1))
+    assert over.after.state is EXHAUSTED
+    assert tier_rules.overdue_receipts(of, NOW + minutes(2)) == frozenset()
+
+
+@pytest.mark.parametrize(("severity", "reasons"), [(Severity.ERROR, ["unconfirmed"]), (Severity.WARNING, [])])
+def test_below_critical_a_round_of_which_nothing_arrived_is_reached_and_linked_if_an_error(
+    severity: Severity, reasons: list[str]
+) -> None:
+    of = context(awaited("email"), failed("sms", tier=2), tier=2, addresses="email sms", severity=severity)
+    assert alerts(decide(of, event="timer_due", now=NOW + minutes(29))) == []
+    over = decide(of, event="timer_due", now=NOW + minutes(30))
+    assert over.after.state is REACHED
+    assert alerts(over) == [AlertOperations(reason=each, is_paging=False) for each in reasons]
+
+
+def test_a_round_that_is_older_than_the_rule_is_reached_by_what_was_sent_and_operations_is_told_all_the_same() -> None:
+    of = context(awaited("email"), addresses="email", severity=CRITICAL, needs_arrival=False)
+    over = decide(of, event="timer_due", now=NOW + minutes(30))
+    assert (over.after.state, alerts(over)) == (REACHED, [UNPROVEN])
+    of = context(awaited("email"), addresses=CALLED, severity=CRITICAL, needs_arrival=False, state=REACHED)
+    left = replace(of, escalation=replace(of.escalation, policy=replace(DEFAULT, is_suspicion_on=False), state=ACTIVE))
+    over = decide(left, event="timer_due", now=NOW + minutes(30))
+    assert alerts(over) == [AlertOperations(reason="unconfirmed", is_paging=True)]
+
+
+# -- changed addresses
+
+
+def readdressed(minute: float, *, was_lost: bool = True, of: DecisionContext | None = None, **given: Any) -> Decided:
+    """Change the address of somebody so many minutes after NOW, when a changed address had started the round."""
+    facts = {"state": EXHAUSTED, "readdressed_at": NOW, "addresses": "email", "severity": CRITICAL}
+    this = of or context(failed("email"), **facts | given)
+    return escalations.change_address(this, was_lost=was_lost, now=NOW + minutes(minute))
+
+
+def starts(decided: Decided) -> list[StartRound]:
+    return [effect for effect in decided.effects if isinstance(effect, StartRound)]
+
+
+READDRESSED = StartRound(repetition=1, is_readdressed=True)
+
+
+def test_a_changed_address_starts_a_round_unless_one_is_young() -> None:
+    assert starts(readdressed(1, readdressed_at=None)) == [READDRESSED]
+    young = readdressed(14)
+    assert (starts(young), young.after.readdress_at, young.after.next_round_at) == ([], NOW + minutes(15), NOW + minutes(15))
+    assert starts(readdressed(15)) == [READDRESSED]
+    assert starts(readdressed(15, was_lost=False)) == []
+    assert readdressed(15, state=EscalationState.ACKNOWLEDGED).effects == ()
+
+
+def test_the_round_of_a_changed_address_is_due_when_the_last_one_is_old_enough() -> None:
+    of = context(failed("email"), state=EXHAUSTED, readdressed_at=NOW, addresses="email", severity=CRITICAL)
+    waiting = replace(of, escalation=readdressed(5, of=of).after)
+    early = decide(waiting, event="round_due", now=NOW + minutes(14))
+    assert (starts(early), early.after.next_round_at) == ([], NOW + minutes(15))
+    assert starts(decide(waiting, event="round_due", now=NOW + minutes(15))) == [READDRESSED]
+    arrived = replace(waiting, notifications=(page("email", DELIVERED),))
+    over = decide(arrived, event="round_due", now=NOW + minutes(15))
+    assert (starts(over), over.after.readdress_at, over.after.next_round_at) == ([], None, None)
+    paused = replace(waiting, stops=(Stop(began_at=NOW + minutes(6), ended_at=NOW + minutes(16), is_for_critical=True),))
+    later = decide(paused, event="round_due", now=NOW + minutes(16))
+    assert (starts(later), later.after.next_round_at) == ([], NOW + minutes(25))
+
+
+def test_the_rounds_of_the_policy_go_on_beside_that_of_a_changed_address() -> None:
+    timer = {"policy": INSISTENT, "next_round_at": NOW + minutes(30), "started_at": NOW + minutes(15)}
+    of = context(failed("email"), state=EXHAUSTED, readdressed_at=NOW + minutes(10), addresses="email", **timer)
+    waiting = readdressed(16, of=of).after
+    assert (waiting.readdress_at, waiting.next_round_at) == (NOW + minutes(25), NOW + minutes(25))
+    reached = replace(of, escalation=waiting, notifications=(page("email", DELIVERED),))
+    assert decide(reached, event="round_due", now=NOW + minutes(25)).after.next_round_at == NOW + minutes(30)
+
+
+def test_an_end_stops_the_round_of_a_changed_address() -> None:
+    waiting = context(failed("email"), state=EXHAUSTED, readdress_at=NOW, readdressed_at=NOW, addresses="email")
+    assert escalations.acknowledge(waiting, now=NOW).after.readdress_at is None
 
 
 # -- rounds

@@ -8,11 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core.escalation import Decided, DecisionContext, OpenTier, StartRound
+from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound
 from notifyflow.core.machines import ESCALATION
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from tests.facts import page
-from tests.oracle import name, opens
+from tests.oracle import is_unproven, name, opens
 from tests.strategies import brinks, contexts, moments
 
 CAUSES = st.sampled_from(["recorded", "received", "timer_due", "address_added", "round_due"])
@@ -76,9 +76,17 @@ def test_a_decision_is_sound(data: st.DataObject, cause: escalations.Cause) -> N
     assert decided.after.state == name(after(context, decided, now), now)
     assert_active_only_while_something_is_to_come(context, decided)
     assert_critical_failures_are_marked(context, decided)
+    is_lost = is_unproven(replace(context, escalation=decided.after), now) and not opening(decided)
+    assert decided.after.critical_at is not None or not is_lost
+    is_told = any(each.reason == "unproven" for each in decided.effects if isinstance(each, AlertOperations))
+    assert is_lost or decided.after.state is EscalationState.EXHAUSTED or not is_told
     if not any(isinstance(effect, StartRound) for effect in decided.effects):  # that one is replaced and decides no more
         again = escalations.decide(after(context, decided, now), event=cause, now=now)
         assert again == Decided(after=decided.after)
+
+
+def opening(decided: Decided) -> bool:
+    return any(isinstance(effect, OpenTier | StartRound) for effect in decided.effects)
 
 
 def assert_steps_replay(context: DecisionContext, decided: Decided) -> None:

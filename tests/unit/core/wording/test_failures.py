@@ -73,7 +73,8 @@ def test_a_failure_in_full_says_who_what_why_and_what_to_do() -> None:
     [
         ("unreachable", "There is no address to send anything to."),
         ("critical_channels_failed", "Every critical channel failed:"),
-        ("unconfirmed", "Nothing shows that any page arrived, and no call could be placed:"),
+        ("unproven", "Nothing shows that any page arrived, and nothing is left to try:"),
+        ("unconfirmed", "Nothing shows that any page arrived:"),
         ("something new", "The outcome on each channel:"),
     ],
 )
