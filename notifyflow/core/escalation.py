@@ -14,7 +14,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move
-from notifyflow.core.model import EscalationState, NotificationState, Severity
+from notifyflow.core.model import REACHING, EscalationState, NotificationState, Severity
 from notifyflow.core.tier_rules import DecisionContext as DecisionContext
 
 _MACHINE = MACHINES["escalation"]
@@ -229,11 +229,13 @@ class _Subject:
     def arrive(self, move: Move) -> None:
         is_round = move.event == "round_due"
         self._become(move, detail={"repetition": str(self.context.escalation.repetition)} if is_round else None)
+        is_told = any(row.state in REACHING for row in self.context.pages)
         self._update(
             replace(
                 self.context.escalation,
                 next_decision_at=self._next_decision_at(),
                 next_round_at=rounds.next_at(self.context, self._now, has_passed=is_round),
+                told_at=self._told_at(is_told=is_told),
             )
         )
         if is_round and not rounds.is_last(self.context.escalation):
@@ -244,7 +246,9 @@ class _Subject:
 
     def stop_pages(self, move: Move) -> None:
         self._become(move)
-        self._update(replace(self.context.escalation, next_decision_at=None, next_round_at=None, readdress_at=None))
+        told_at = self._told_at(is_told=move.event == "acknowledged")
+        escalation = self.context.escalation
+        self._update(replace(escalation, next_decision_at=None, next_round_at=None, readdress_at=None, told_at=told_at))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
 
     # -- what they share
@@ -252,6 +256,11 @@ class _Subject:
     @property
     def _is_opening(self) -> bool:
         return any(isinstance(effect, OpenTier) for effect in self.effects)
+
+    def _told_at(self, *, is_told: bool) -> datetime | None:
+        """Return when a round of operations first told them what it tells."""
+        is_new = is_told and self.context.incident.is_operations
+        return self.context.escalation.told_at or (self._now if is_new else None)
 
     def _next_decision_at(self) -> datetime | None:
         next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)

@@ -194,6 +194,8 @@ class EscalationFacts:
         critical_at: When it became a critical failure; set once.
         alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
         held_up_at: When operations was told that every way left was held up; set once, and no critical failure.
+        told_at: When operations was told what its round tells: a page of it was accepted, or somebody acknowledged it. The
+            policy's next rounds keep it. None for other incidents.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
         needs_arrival: Whether a CRITICAL round is REACHED only by a page that arrived; one that is older than schema 16 is by a
@@ -218,6 +220,7 @@ class EscalationFacts:
     critical_at: datetime | None = None
     alerted_at: datetime | None = None
     held_up_at: datetime | None = None
+    told_at: datetime | None = None
     is_current: bool = True
     reason: str = ""
     needs_arrival: bool = True
@@ -242,7 +245,8 @@ class IncidentFacts:
         opened_at: When it was first notified.
         last_seen_at: When it was last notified.
         times_seen: Number of times it was notified.
-        round_at: When an operations incident pages again for failures counted since its last round; None for other incidents.
+        round_at: When an operations incident pages again for what no accepted page has told; None if all is told, and for other
+            incidents.
         acknowledged_at: When it was acknowledged; None while OPEN.
         acknowledged_by: Who acknowledged it.
         acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.

@@ -10,13 +10,16 @@ INTERVAL = timedelta(minutes=15)
 """The shortest time between two rounds of an operations incident."""
 
 
-def next_round_at(current: Sequence[EscalationFacts], *, is_failure: bool, now: datetime) -> datetime:
+def next_round_at(
+    current: Sequence[EscalationFacts], *, is_failure: bool, now: datetime, planned_at: datetime | None = None
+) -> datetime:
     """Return when the next round may start: now, or when the last one is 15 minutes old.
 
-    The round of a critical failure waits for rounds of failures only.
+    The round of a critical failure waits for rounds of failures only. An incident that has had no round of its own may have a
+    planned one, for what waited when the one before was resolved.
     """
     counting = [escalation for escalation in current if escalation.severity is Severity.CRITICAL or not is_failure]
-    return max((escalation.started_at + INTERVAL for escalation in counting), default=now)
+    return max((escalation.started_at + INTERVAL for escalation in counting), default=planned_at or now)
 
 
 def severity_of_round(incident: IncidentFacts, current: Sequence[EscalationFacts], *, has_new_failures: bool) -> Severity:

@@ -13,7 +13,7 @@ from notifyflow.pipeline.ports import Dependencies, Transactions
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
 
-_BY = "notifyflow db adopt"
+BY = "notifyflow db adopt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def _resolve(deps: Dependencies, incident_id: str) -> None:
         incident = tx.ledger.incidents.lock(incident_id)
         if incident.state is not IncidentState.RESOLVED:
             contexts = decisions.lock_contexts(tx, incident)
-            tx.update_incident(incident, incidents.resolve(incident, by=_BY, now=tx.now), by=_BY, via=Via.CLI)
+            tx.update_incident(incident, incidents.resolve(incident, by=BY, now=tx.now), by=BY, via=Via.CLI)
             for context in contexts:
                 decisions.close(tx, context, event="resolved")
             steps.stop(tx, incident, "resolved")

@@ -118,11 +118,12 @@ def start(
     last_round: int = 0,
     repetition: int = 1,
     readdressed_at: datetime | None = None,
+    told_at: datetime | None = None,
 ) -> EscalationFacts:
     """Start the round of a recipient that follows ``last_round``, 0 before the first; the incident is locked.
 
     ``repetition`` is the number of the policy's round; 1 where the policy did not start it. A changed address last started a
-    round at ``readdressed_at``, if ever.
+    round at ``readdressed_at``, if ever; the policy's next round keeps the ``told_at`` of the one before.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
@@ -134,6 +135,7 @@ def start(
         started_at=tx.now,
         repetition=repetition,
         readdressed_at=readdressed_at,
+        told_at=told_at,
     )
     context = replace(_context(tx, new, incident, contact), stops=quiet.clock_stops(contact, new, tx.now))
     decided = escalations.start(context, now=tx.now)
@@ -202,6 +204,7 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
                 contact,
                 last_round=escalation.round,
                 repetition=effect.repetition,
+                told_at=escalation.told_at,
                 readdressed_at=tx.now if effect.is_readdressed else escalation.readdressed_at,
             )
         case _:

@@ -10,7 +10,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Contact, Incident, IncidentState, Severity
-from notifyflow.core.operations import next_round_at, severity_of_round
+from notifyflow.core.operations import INTERVAL, next_round_at, severity_of_round
 from notifyflow.core.wording import failures
 from notifyflow.core.wording.failures import Failure
 from notifyflow.pipeline import decisions, rounds
@@ -30,22 +30,51 @@ def settle(tx: Transaction) -> None:
         return
     incident = tx.ledger.operations.lock() or _open(tx, is_failure=bool(tx.alerts))
     if tx.alerts:
-        tx.ledger.operations.link(incident.id, {escalation.id: alert.reason for escalation, alert in tx.alerts}, at=tx.now)
+        tx.ledger.operations.link(incident.id, {escalation.id: alert for escalation, alert in tx.alerts}, at=tx.now)
     _say(tx, incident)
-    is_failure = any(alert.is_paging for _, alert in tx.alerts)
-    if notices or is_failure:
-        _page_or_wait(tx, incident, is_failure=is_failure)
+    failures = sum(alert.is_paging for _, alert in tx.alerts)
+    if notices or failures:
+        _page_or_wait(tx, incident, failures=failures)
+
+
+def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
+    """Count what the last round tells again, if no page of it was accepted; return whether anything waits for a round."""
+    current = tx.ledger.escalations.lock_current(incident.id)
+    if current:
+        tx.ledger.operations.end_round(incident.id, is_told=any(each.told_at is not None for each in current))
+    uncounted = tx.ledger.operations.uncounted(incident.id)
+    return uncounted.paging > 0 or uncounted.notices > 0
+
+
+def pass_round(tx: Transaction, incident: IncidentFacts) -> None:
+    """Start the round whose time has come, unless all is told."""
+    if end_round(tx, incident):
+        start_round(tx, incident)
+    else:
+        tx.ledger.save(incident, replace(incident, round_at=None))
+
+
+def follow(tx: Transaction, resolved: IncidentFacts) -> None:
+    """Open the next operations incident, with all that waits for a round, and its time; the last one is given as it was."""
+    is_failure = tx.ledger.operations.uncounted(resolved.id).paging > 0
+    incident = _open(tx, is_failure=is_failure, round_at=resolved.round_at)
+    tx.ledger.operations.hand_on(resolved.id, incident.id)
+    _say(tx, incident)
 
 
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
-    """Page operations about all added failures and notices, even those acknowledged meanwhile.
+    """Page operations about all that no accepted page has told, even if it was acknowledged meanwhile.
 
-    The recipients and addresses are those of this process's settings; without any, those that another process stored.
+    When it is 15 minutes old, ``pass_round`` looks whether any page of it was accepted. The recipients and addresses are those of
+    this process's settings; without any, those that another process stored.
     """
-    has_new_failures = tx.ledger.operations.uncounted(incident.id).failures > 0
+    end_round(tx, incident)
+    _say(tx, incident)
+    has_new_failures = tx.ledger.operations.uncounted(incident.id).paging > 0
+    round_at = tx.now + INTERVAL if tx.deps.operations or tx.ledger.contacts.of(incident.id) else None
     severity = severity_of_round(incident, tx.ledger.escalations.lock_current(incident.id), has_new_failures=has_new_failures)
     update = incidents.page_again(incident, now=tx.now)
-    incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=None, severity=severity)))
+    incident = tx.update_incident(incident, replace(update, after=replace(update.after, round_at=round_at, severity=severity)))
     _follow_recipients(tx, incident)
     rounds.start(tx, incident, {contact.recipient_id for contact in tx.deps.operations} or None)
     tx.ledger.operations.mark_counted(incident.id)
@@ -88,7 +117,7 @@ def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Cont
     return replace(content, body=body, url=failures.place(failed), labels=failures.links(failed))
 
 
-def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
+def _open(tx: Transaction, *, is_failure: bool, round_at: datetime | None = None) -> IncidentFacts:
     severity = Severity.CRITICAL if is_failure else Severity.WARNING
     content = Incident(key=KEY, title="notifyflow", severity=severity, source="notifyflow", occurred_at=tx.now)
     incident = incidents.open_(
@@ -99,13 +128,17 @@ def _open(tx: Transaction, *, is_failure: bool) -> IncidentFacts:
         namespace=namespaces.OPERATIONS,
         is_operations=True,
     )
+    incident = replace(incident, round_at=round_at)
     tx.ledger.incidents.add(incident, content)
     return incident
 
 
-def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
-    """Start a round, or set its time."""
-    round_at = next_round_at(tx.ledger.escalations.lock_current(incident.id), is_failure=is_failure, now=tx.now)
+def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, failures: int) -> None:
+    """Start a round, or set its time, after this transaction has added something, among it so many failures."""
+    current = tx.ledger.escalations.lock_current(incident.id)
+    is_first = failures > 0 and tx.ledger.operations.uncounted(incident.id).paging == failures
+    planned_at = None if is_first else incident.round_at
+    round_at = next_round_at(current, is_failure=failures > 0, now=tx.now, planned_at=planned_at)
     if round_at <= tx.now:
         start_round(tx, incident)
     elif incident.round_at is None or round_at < incident.round_at:

@@ -165,7 +165,7 @@ def _go_on(deps: Dependencies, incident_id: str) -> Consequences:
             return
         is_due = incident.round_at is not None and incident.round_at <= tx.now
         if is_due and incident.state is not IncidentState.RESOLVED:
-            operations.start_round(tx, incident)
+            operations.pass_round(tx, incident)
 
     return use_case.run(deps, body)[1]
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from peewee import SQL, fn
 
+from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted
 from notifyflow.storage.conditions import IS_UNRESOLVED
@@ -32,11 +33,14 @@ class Operations(Part):
         """Return those of some incidents that are operations incidents; not locked."""
         return frozenset(row["id"] for row in self._unit.rows(_OPERATIONS_AMONG(sorted(incident_ids))))
 
-    def link(self, operations_incident_id: str, reasons: Mapping[str, str], *, at: datetime) -> None:
-        """Link critical failures to their operations incident, given as escalation id → reason; it replaces an earlier link."""
+    def link(self, operations_incident_id: str, alerts: Mapping[str, AlertOperations], *, at: datetime) -> None:
+        """Link failures to their operations incident, given as escalation id → alert; it replaces an earlier link."""
         key = ("escalation_id",)
-        columns = ("operations_incident_id", "reason", "at", "is_counted")
-        rows = [(operations_incident_id, reason, at, False, escalation_id) for escalation_id, reason in sorted(reasons.items())]
+        columns = ("operations_incident_id", "reason", "at", "is_paging", "is_counted", "is_told")
+        rows = [
+            (operations_incident_id, alert.reason, at, alert.is_paging, False, False, escalation_id)
+            for escalation_id, alert in sorted(alerts.items())
+        ]
         new = self._unit.insert_new(CriticalRow, [dict(zip((*columns, *key), row, strict=True)) for row in rows], key)
         if linked := [row for row in rows if row[-1:] not in new]:
             self._unit.update_those(CriticalRow, columns, key, key, linked)
@@ -48,7 +52,7 @@ class Operations(Part):
             Whether it is new today.
         """
         notice = {"reason": reason, "provider": provider, "day": instant_text(at)[:10]}
-        return self._unit.insert_once(NoticeRow, notice | {"at": at, "is_counted": False})
+        return self._unit.insert_once(NoticeRow, notice | {"at": at, "is_counted": False, "is_told": False})
 
     def has_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
         """Return whether a notice is kept already for that day; not locked."""
@@ -111,10 +115,27 @@ class Operations(Part):
             _IS_UNCOUNTED_CRITICAL, CriticalRow.operations_incident_id == operations_incident_id
         )
         notices = NoticeRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_NOTICE)
-        return Uncounted(failures=int(self._unit.scalar(criticals)), notices=int(self._unit.scalar(notices)))
+        return Uncounted(
+            failures=int(self._unit.scalar(criticals)),
+            paging=int(self._unit.scalar(criticals.where(CriticalRow.is_paging))),
+            notices=int(self._unit.scalar(notices)),
+        )
 
     def mark_counted(self, operations_incident_id: str) -> None:
-        """Note that a round has told of all that ``uncounted`` counts."""
+        """Note that a round tells of all that ``uncounted`` counts."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
         self._unit.execute(CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked))
         self._unit.execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))
+
+    def end_round(self, operations_incident_id: str, *, is_told: bool) -> None:
+        """Note that what the last round tells is told, or that it is to be counted again."""
+        is_linked = CriticalRow.operations_incident_id == operations_incident_id
+        changed = {"is_told": True} if is_told else {"is_counted": False}
+        self._unit.execute(CriticalRow.update(**changed).where(is_linked, CriticalRow.is_counted, ~CriticalRow.is_told))
+        self._unit.execute(NoticeRow.update(**changed).where(NoticeRow.is_counted, ~NoticeRow.is_told))
+
+    def hand_on(self, operations_incident_id: str, following_id: str) -> None:
+        """Link the failures that no round tells of to the incident that follows."""
+        is_linked = CriticalRow.operations_incident_id == operations_incident_id
+        query = CriticalRow.update(operations_incident_id=following_id)
+        self._unit.execute(query.where(_IS_UNCOUNTED_CRITICAL, is_linked))

@@ -173,11 +173,13 @@ class Rehearsal:
     def _settles(self, driver: Driver, calling: Collection[str]) -> bool:
         """Let time pass until all has come to rest; return whether it did.
 
-        Rounds of operations, and those of who is not reached, go on until then, and so does a chain.
+        Rounds of operations, and those of who is not reached, go on until then, and so does a chain. Where all of operations has
+        failed, they would go on for ever.
         """
 
         def is_settled() -> bool:
-            waiting = (summary.facts.round_at for summary, _ in driver.flow.overview.unresolved())
+            unresolved = driver.flow.overview.unresolved()
+            waiting = (summary.facts.round_at for summary, tally in unresolved if tally.failed < tally.recipients)
             return driver.flow.is_settled() and not any(waiting) and not has_rounds()
 
         def has_rounds() -> bool:

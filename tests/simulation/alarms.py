@@ -7,6 +7,7 @@ from itertools import pairwise
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.pipeline.adopt import BY as ADOPTER
 from tests.oracle import arrived
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
@@ -26,7 +27,24 @@ _ONLY_LINKED = """
         AND e.is_current AND i.state = 'OPEN' AND NOT i.is_operations
         AND i.pass_number = 0
 """
-_ROUNDS = "SELECT started_at FROM notifyflow_escalation WHERE incident_id = ? AND severity = 'CRITICAL'"
+_ROUNDS = """
+    SELECT e.started_at, e.repetition FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id
+    WHERE i.is_operations AND e.severity = 'CRITICAL'
+"""
+_ACKNOWLEDGED_AT = """
+    SELECT i.acknowledged_at FROM notifyflow_critical c JOIN notifyflow_incident i ON i.id = c.operations_incident_id
+    WHERE c.escalation_id = ?
+"""
+_ACCEPTED_AT = """
+    SELECT MAX(a.started_at) FROM notifyflow_critical c JOIN notifyflow_notification n ON n.incident_id = c.operations_incident_id
+    JOIN notifyflow_attempt a ON a.notification_id = n.id
+    WHERE c.escalation_id = ? AND n.kind = 'page' AND a.evidence IS NOT NULL
+"""
+_IS_REACHABLE = """
+    SELECT COUNT(*) FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.incident_id = c.operations_incident_id
+    WHERE c.escalation_id = ? AND e.is_current AND e.state <> 'EXHAUSTED'
+"""
+_SPAN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -53,12 +71,14 @@ class Alarms:
 
     def __init__(self, world: World, database: SimulatedDatabase, covers: Covers) -> None:
         self.has_recipients = False
+        self.are_all_refused = False
         self._world = world
         self._database = database
         self._covers = covers
         self._linked: set[tuple[str, str]] = set()
+        self._paging: dict[str, datetime] = {}  # the failures that page operations, and when they last did
         self._waiting: dict[str, list[Waiting]] = {}
-        self._failed_at: dict[str, list[datetime]] = {}  # a link that replaces another one is a failure of its own
+        self._failed_at: list[datetime] = []  # a link that replaces another one is a failure of its own
 
     # -- after every commit
 
@@ -73,8 +93,9 @@ class Alarms:
             at = datetime.fromisoformat(at_text)
             is_new = (row_id, at_text) not in self._linked
             if is_new:
-                self._failed_at.setdefault(operations_id, []).append(at)
+                self._failed_at.append(at)
             if is_new and self._does_page(session, self._database.status(incident_id), row_id, reason, at):
+                self._paging[row_id] = at
                 self._expect_round(Waiting(row_id, at, at), operations_id)
             self._linked.add((row_id, at_text))
 
@@ -103,7 +124,7 @@ class Alarms:
         return reason in ("unanswered", "unreachable", "held_up") or _is_young(failed, at) or _has_expired(failed)
 
     def _expect_round(self, failure: Waiting, operations_id: str) -> None:
-        rounds = [datetime.fromisoformat(at) for (at,) in self._database.look(_ROUNDS, operations_id)]
+        rounds = [datetime.fromisoformat(at) for at, _ in self._database.look(_ROUNDS)]
         if failure.at in rounds:
             return
         what = f"operations: the failure of {failure.row_id[-4:]}"
@@ -116,11 +137,24 @@ class Alarms:
 
     # -- at the end
 
+    def all_told(self) -> None:
+        """Require that each failure that pages operations was in a page that a provider accepted after it, or was acknowledged.
+
+        There is no such page where all of operations has failed; and an adopted database may drop what it had to tell.
+        """
+        skew = timedelta(seconds=self._world.widest_skew_s) + _SPAN
+        for row_id, at in self._paging.items():
+            told_at = [self._database.look(query, row_id)[0][0] for query in (_ACCEPTED_AT, _ACKNOWLEDGED_AT)]
+            is_told = any(each is not None and datetime.fromisoformat(each) >= at - skew for each in told_at)
+            ((reachable,),) = self._database.look(_IS_REACHABLE, row_id)
+            is_excused = self._covers.has_quarantined or (self.are_all_refused and not reachable)
+            require(is_told or is_excused, f"13: the failure of {row_id[-4:]} at {at:%H:%M:%S} is in no page of operations")
+
     def at_end(self, status: IncidentStatus, *, healed_s: float) -> None:
         """Check one operations incident after everything has settled, unless it is quarantined."""
         if status.is_quarantined:
             return
-        failed = self._failed_at.get(status.facts.id, [])
+        failed = self._failed_at
         rounds = sorted(status.escalations, key=lambda each: each.facts.round)  # clocks may disagree
         skew = timedelta(seconds=self._world.widest_skew_s)
         for each in rounds:
@@ -135,12 +169,11 @@ class Alarms:
         covered_s = self._covers.covered_s(due_s, self._world.now_s, status.facts.id, is_urgent=True)
         late_s = max(due_s, healed_s) + covered_s + _LATE_S + self._world.widest_skew_s
         latest = START + timedelta(seconds=late_s)
-        resolved_at = status.facts.resolved_at
-        if resolved_at is not None and resolved_at <= latest:
-            return
         skew = timedelta(seconds=self._world.widest_skew_s)
-        critical = [each.facts for each in status.escalations if each.facts.severity is Severity.CRITICAL]
-        is_paged = any(waiting.due_at - skew <= each.started_at <= latest and each.repetition == 1 for each in critical)
+        if status.facts.resolved_by == ADOPTER:
+            return
+        rounds = [datetime.fromisoformat(at) for at, repetition in self._database.look(_ROUNDS) if repetition == 1]
+        is_paged = any(waiting.due_at - skew <= at <= latest for at in rounds)
         require(is_paged, f"operations: the failure of {waiting.row_id[-4:]} is paged by no round in time")
 
 

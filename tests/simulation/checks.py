@@ -352,6 +352,7 @@ class Checks:
             self._arrivals.at_end(status, is_operated=self.alarms.has_recipients)
             if status.facts.is_operations:
                 self.alarms.at_end(status, healed_s=healed_s)
+        self.alarms.all_told()
         ((unlinked,),) = look(
             "SELECT COUNT(*) FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id"
             " WHERE ((e.critical_at IS NOT NULL OR e.held_up_at IS NOT NULL) AND NOT i.is_operations)"

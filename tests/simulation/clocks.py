@@ -56,6 +56,11 @@ class Covers:
         ]
 
     @property
+    def has_quarantined(self) -> bool:
+        """Whether the database was adopted."""
+        return bool(self._quarantines)
+
+    @property
     def count(self) -> int:
         """How many pauses and quarantines there were, and were certainly over."""
         return len(self._covers) + len(self._quarantines) + sum(each.ended_s < float("inf") for each in self._quarantines)

@@ -393,17 +393,22 @@ def _open_by_the_clock(context: DecisionContext, rule: Unacknowledged) -> dateti
     return context.escalation.started_at + rule.after
 
 
-def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
-    del is_failure
-    _page_or_wait(tx, incident, is_failure=False)
+def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, failures: int) -> None:
+    del failures
+    _page_or_wait(tx, incident, failures=0)
 
 
-def _wait_for_nothing_else(tx: Transaction, incident: IncidentFacts, *, is_failure: bool) -> None:
+def _wait_for_nothing_else(tx: Transaction, incident: IncidentFacts, *, failures: int) -> None:
     """Page at once or never: failures within 15 minutes are counted, but no round starts afterwards."""
-    _page_or_wait(tx, incident, is_failure=is_failure)
+    _page_or_wait(tx, incident, failures=failures)
     current = tx.ledger.incidents.lock(incident.id)
     if current.round_at is not None:
         tx.ledger.save(current, replace(current, round_at=None))
+
+
+def _count_all_as_told(tx: Transaction, incident: IncidentFacts) -> bool:
+    uncounted = tx.ledger.operations.uncounted(incident.id)
+    return uncounted.paging > 0 or uncounted.notices > 0
 
 
 def _severity_of_what_is_new(incident: IncidentFacts, current: Any, *, has_new_failures: bool) -> Severity:
@@ -645,6 +650,12 @@ MUTANTS = (
         known=163,
     ),
     Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=62),
+    Mutant("a resolve that drops what waits", swap=lambda: swapped(operations, "follow", lambda tx, resolved: None), known=3),
+    Mutant(
+        "a page that nobody accepted and counts as told",
+        swap=lambda: swapped(operations, "end_round", _count_all_as_told),
+        known=31,
+    ),
     Mutant("a phone that is closed and told to nobody", swap=lambda: swapped(held_up, "is_held_up", lambda context, now: False)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),

@@ -14,9 +14,9 @@ from typing import Any
 from notifyflow.core.chain import Chain
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.validation import CheckedChain
+from notifyflow.core.intake.validation import OPERATIONS_KEY, CheckedChain
 from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity, Via
-from notifyflow.core.namespaces import SHARED
+from notifyflow.core.namespaces import OPERATIONS, SHARED
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
@@ -74,6 +74,7 @@ _BURST = 6
 _CROWDED = 0.1
 _JOINING = 0.2
 _CROWD = 9
+_ENDING = 0.3
 _ADDRESS = re.compile(r"\w@")  # a name of a schedule begins with @
 _SUBSCRIBER = Subscriber(name="status", url="", secrets=())
 _UNMATCHED = """
@@ -97,6 +98,7 @@ _FIRST_TIMER = f"""
             WHERE due_at IS NOT NULL AND {freed("incident_id")}
         UNION ALL SELECT '{START}' WHERE EXISTS (SELECT 1 FROM notifyflow_outbox WHERE {freed("incident_id")}))
 """
+_OF_OTHERS = "incident_id NOT IN (SELECT id FROM notifyflow_incident WHERE is_operations)"
 _RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
 _FAULTS = {
     # the highest probability of each fault, each time it can strike
@@ -161,6 +163,8 @@ class Scenario:
     """
 
     threads = 3
+    _resolves_s: list[float]  # how long after a round of operations starts their incident is resolved
+    _tells_operations = True  # otherwise their rounds go on for ever
 
     def __init__(self, seed: int, variant: Variant) -> None:
         self.world = world = World(seed)
@@ -194,6 +198,7 @@ class Scenario:
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
         self._outside.on_begin, self._outside.on_response = self._on_begin, self._checks.on_response
         self._accepted: list[str] = []
+        self._resolves_s = []
         self._unfinished = 0
         self._heals_s = chance.uniform(60, HEALS_WITHIN_S)
         operations = [Contact(recipient_id="ops", name="Ops", addresses={name: f"ops@{name}" for name in ("email", "sms")})]
@@ -280,6 +285,7 @@ class Scenario:
         self._write_crowd(self.world.apart("crowd"))
         self._write_burst(self.world.apart("burst"))
         self._write_late_commits(self.world.apart("late commits"), people)
+        self._write_ends_of_operations(self.world.apart("ends of operations"))
         self._rush.write_script(self._people, self._notify, until_s=self._heals_s)
         self._adoption.write_script(self._people, until_s=self._heals_s)
         self._namespaces.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
@@ -310,6 +316,12 @@ class Scenario:
             for key in ("db-1", "late", "late"):
                 act = partial(self._notify_late, chance.uniform(0, 30), key)
                 self._people(chance.uniform(0, self._heals_s), act, chance.choice(list(Severity)), people)
+
+    def _write_ends_of_operations(self, chance: Random) -> None:
+        """In some worlds, end the operations incident, whatever waits for its next round; or resolve it when a round starts."""
+        for _ in range(chance.choice((1, 2, 3)) if chance.random() < _ENDING else 0):
+            self._people(chance.uniform(0, self._heals_s), self._end_operations, chance.random() < 0.7)
+        self._resolves_s = [chance.uniform(0, 2) for _ in range(3)] if chance.random() < _ENDING else []
 
     def _age(self, policy: Policy) -> Policy:
         """In some worlds, let pages expire within minutes."""
@@ -449,6 +461,8 @@ class Scenario:
         self._hand_overs.after_commit(session)
         if session.writes:
             self._wake_sweepers()
+        if self._resolves_s and any((line["machine"], line["event"]) == ("incident", "paged_again") for line in session.lines):
+            self._people(self._resolves_s.pop(), self._end_operations, True)
         if self._acknowledges_at_tier and any(line["event"] == "tier_opened" for line in session.lines):
             self._people(self._chance.expovariate(20), self._acknowledge)
 
@@ -546,6 +560,11 @@ class Scenario:
         by = self._chance.choice(("ada", "ben", "eve"))
         return self._by_key(deps, lambda ref: acknowledge(deps, ref, by=by, via=Via.LIBRARY).consequences)
 
+    def _end_operations(self, is_over: bool, deps: Dependencies) -> Consequences:
+        act = resolve if is_over else acknowledge
+        self.world.note(f"operations: {act.__name__}")
+        return act(deps, ByKey(OPERATIONS_KEY, OPERATIONS), by="eve", via=Via.LIBRARY).consequences
+
     def _resolve(self, deps: Dependencies) -> Consequences:
         return self._by_key(deps, lambda ref: resolve(deps, ref, by="ada", via=Via.LIBRARY).consequences)
 
@@ -587,16 +606,18 @@ class Scenario:
 
     def _left(self) -> Iterator[tuple[str, list[str]]]:
         """Look up one kind of work after the other, and yield what is found."""
+        apart = "" if self._tells_operations else f" AND {_OF_OTHERS}"
         left = {
             "escalations": "notifyflow_escalation WHERE state = 'ACTIVE'",
             "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
             "unmatched": _UNMATCHED,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
-            "rounds": "notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current",
+            "rounds": f"notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current{apart}",
             "steps": "notifyflow_step WHERE due_at IS NOT NULL",
             "outbox": "notifyflow_outbox",
-            "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
+        if self._tells_operations:
+            left["rounds of operations"] = "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'"
         for name, what in left.items():
             if found := self._database.look(f"SELECT id FROM {what}"):
                 yield name, [each[-4:] for (each,) in found]

@@ -112,10 +112,12 @@ class Uncounted:
 
     Attributes:
         failures: Number of critical failures.
+        paging: Number of those that are not only linked.
         notices: Number of notices.
     """
 
     failures: int = 0
+    paging: int = 0
     notices: int = 0
 
 

@@ -1,7 +1,7 @@
 """Schema 16: arrival decides whether a CRITICAL round is reached; changed addresses and ways that are held up have marks.
 
 Rounds that began before, and those that code of schema 3 to 15 starts, are reached by a page that was sent. That code tells
-operations of no way that is held up.
+operations of no way that is held up, and counts as told what it pages for, whether or not the page is accepted.
 """
 
 VERSION = 16
@@ -13,4 +13,10 @@ STATEMENTS = (
     "ALTER TABLE notifyflow_escalation ADD COLUMN needs_arrival BOOLEAN NOT NULL DEFAULT FALSE",
     "ALTER TABLE notifyflow_escalation ADD COLUMN readdressed_at {instant}",
     "ALTER TABLE notifyflow_escalation ADD COLUMN readdress_at {instant}",
+    "ALTER TABLE notifyflow_escalation ADD COLUMN told_at {instant}",
+    "ALTER TABLE notifyflow_critical ADD COLUMN is_paging BOOLEAN NOT NULL DEFAULT TRUE",
+    "ALTER TABLE notifyflow_critical ADD COLUMN is_told BOOLEAN NOT NULL DEFAULT FALSE",
+    "ALTER TABLE notifyflow_notice ADD COLUMN is_told BOOLEAN NOT NULL DEFAULT FALSE",
+    "UPDATE notifyflow_critical SET is_told = is_counted",
+    "UPDATE notifyflow_notice SET is_told = is_counted",
 )

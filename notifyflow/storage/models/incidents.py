@@ -140,6 +140,7 @@ class EscalationRow(Table):
     critical_at = InstantField(null=True)
     alerted_at = InstantField(null=True)
     held_up_at = InstantField(null=True)
+    told_at = InstantField(null=True)
     is_current = BooleanField()
     reason = PlainTextField()
     needs_arrival = BooleanField()
@@ -264,7 +265,9 @@ class CriticalRow(Table):
     operations_incident_id = PlainTextField()
     reason = PlainTextField()
     at = InstantField()
+    is_paging = BooleanField()
     is_counted = BooleanField()
+    is_told = BooleanField(default=False)
     is_folded = BooleanField(default=False)
 
 
@@ -276,6 +279,7 @@ class NoticeRow(Table):
     day = PlainTextField()
     at = InstantField()
     is_counted = BooleanField()
+    is_told = BooleanField(default=False)
 
 
 class OutboxRow(Table):

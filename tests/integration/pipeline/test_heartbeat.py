@@ -137,7 +137,7 @@ def test_a_round_of_notices_does_not_hide_that_nobody_was_reached_about_a_failur
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
     add_notice(phones.deps, "its callbacks are not signed", "twilio")
     phones.pass_time(minutes=1)
-    assert phones.escalations("olga", OPS)[-1].facts.severity is Severity.WARNING
+    assert phones.escalations("olga", OPS)[-1].facts.severity is Severity.CRITICAL, "it tells of the failure as well"
     assert pulse(phones) is Pulse.OPERATIONS_UNREACHED
 
 

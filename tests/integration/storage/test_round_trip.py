@@ -63,6 +63,7 @@ FULL_ESCALATION = escalation(
     critical_at=INSTANT,
     alerted_at=INSTANT,
     held_up_at=INSTANT,
+    told_at=INSTANT,
     is_current=False,
     reason="no_address",
     needs_arrival=False,

@@ -24,6 +24,12 @@ def test_a_notice_waits_for_every_round_and_a_failure_for_rounds_of_failures() -
     assert next_round_at((NOTICES,), is_failure=True, now=NOW) == NOW
 
 
+def test_what_waited_when_the_last_incident_was_resolved_keeps_its_time() -> None:
+    planned_at = NOW + minutes(9)
+    assert next_round_at((), is_failure=True, now=NOW, planned_at=planned_at) == planned_at
+    assert next_round_at((NOTICES,), is_failure=False, now=NOW, planned_at=planned_at) == NOTICES.started_at + INTERVAL
+
+
 @pytest.mark.parametrize(
     ("current", "severity"),
     [
