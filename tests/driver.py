@@ -65,9 +65,19 @@ class Driver:
         strict: bool = False,
         namespace: str = "",
         then: Sequence[Step] = (),
+        over_after: timedelta | None = None,
     ) -> Notified:
         incident = incident or an_incident()
-        accepted = notify(self.deps, incident, recipients, policy=policy, strict=strict, namespace=namespace, then=then)
+        accepted = notify(
+            self.deps,
+            incident,
+            recipients,
+            policy=policy,
+            strict=strict,
+            namespace=namespace,
+            then=then,
+            over_after=over_after,
+        )
         self._note(accepted.consequences)
         return accepted.value
 

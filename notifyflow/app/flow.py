@@ -4,6 +4,7 @@ Importing it loads values only, since many programs import it long before they u
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -118,6 +119,7 @@ class NotifyFlow:
         *,
         policy: str | Policy = "default",
         then: Sequence[Step] = (),
+        over_after: timedelta | None = None,
         strict: bool = False,
         connection: "Connection[Any] | None" = None,
     ) -> Notified:
@@ -132,6 +134,7 @@ class NotifyFlow:
             policy: The policy, by name or as a value.
             then: Who is paged next when nobody acknowledges in time, or every way to those before has failed: the later steps of
                 a chain.
+            over_after: The time of the chain's last step; then operations is told that nobody has acknowledged. None for 15 minutes.
             strict: Whether a fault of one recipient refuses the whole.
             connection: A synchronous psycopg connection to notifyflow's own PostgreSQL database, in an open transaction at READ
                 COMMITTED. If the database refuses a statement there, psycopg's error reaches you.
@@ -146,7 +149,14 @@ class NotifyFlow:
                 statements.
             UnsuitableConnection: When the connection or its transaction is of another kind; nothing is stored.
         """
-        submission = Submission(incident=incident, recipients=tuple(recipients), then=tuple(then), policy=policy, strict=strict)
+        submission = Submission(
+            incident=incident,
+            recipients=tuple(recipients),
+            then=tuple(then),
+            over_after=over_after,
+            policy=policy,
+            strict=strict,
+        )
         return self.submit(submission, connection=connection)
 
     def submit(self, submission: Submission, *, connection: "Connection[Any] | None" = None) -> Notified:

@@ -76,7 +76,7 @@ def drill(
                 drilled.append(rehearsal.run(each.name, admitted(each.people, channels), chosen, severity))
                 continue
             people, then = _steps(each.route, expected)
-            drilled.append(rehearsal.run(each.name, people, chosen, severity, then))
+            drilled.append(rehearsal.run(each.name, people, chosen, severity, then, over_after=each.route.over_after))
     is_passed = all(each.is_passed for each in drilled)
     document = DrillDocument(is_passed=is_passed, failing=failing, incidents=drilled, warnings=list(rehearsal.warnings()))
     _show(document, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from notifyflow.core import incident as incidents
 from notifyflow.core import lifecycle, namespaces, repeated_key
@@ -34,6 +35,7 @@ def notify(
     strict: bool = False,
     may_reach_nobody: bool = False,
     then: Sequence[Step] = (),
+    over_after: timedelta | None = None,
     once: Once | None = None,
 ) -> Committed[Notified]:
     """Validate and store an incident, or refuse it as a whole.
@@ -47,6 +49,7 @@ def notify(
         strict: Whether a fault of one recipient refuses the whole.
         may_reach_nobody: Whether it is stored even if no recipient can be reached; operations is paged then.
         then: Who is paged next when nobody acknowledges.
+        over_after: The time of the last step; None for the default.
         once: Makes a request that comes again do nothing and get the same response.
 
     Returns:
@@ -64,7 +67,7 @@ def notify(
         deps.channels,
         is_strict=strict,
         may_reach_nobody=may_reach_nobody,
-        chain=check_chain(then, recipients, deps.check_address, deps.channels, policy=policy),
+        chain=check_chain(then, recipients, deps.check_address, deps.channels, over_after=over_after, policy=policy),
     )
     return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()
 

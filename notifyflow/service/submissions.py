@@ -79,7 +79,15 @@ def _admit(
         is_strict=submission.strict,
         unread=submission.unread,
         most_faults=most_faults,
-        chain=check_chain(submission.then, submission.recipients, deps.check_address, deps.channels, policy=policy, names=names),
+        chain=check_chain(
+            submission.then,
+            submission.recipients,
+            deps.check_address,
+            deps.channels,
+            over_after=submission.over_after,
+            policy=policy,
+            names=names,
+        ),
     )
 
 

@@ -93,7 +93,14 @@ class Rehearsal:
             yield f"the quiet hours of {listed(list(self._quiet.values()))} were left out: --at says when the incident begins"
 
     def run(
-        self, name: str, people: Sequence[Contact], policy: Policy, severity: Severity, then: Sequence[Later] = ()
+        self,
+        name: str,
+        people: Sequence[Contact],
+        policy: Policy,
+        severity: Severity,
+        then: Sequence[Later] = (),
+        *,
+        over_after: timedelta | None = None,
     ) -> DrilledDocument:
         """Play one incident until everything has come to rest, operations included.
 
@@ -103,6 +110,7 @@ class Rehearsal:
             policy: The policy.
             severity: The severity.
             then: The later steps of its chain, with those who are on duty at their times.
+            over_after: The time of the last step; None for the default.
         """
         later = [each for step in then for each in step.people or ()]
         self._used.update(name for each in (*people, *later) for name in each.addresses)
@@ -118,7 +126,8 @@ class Rehearsal:
             }
             steps = [Step(to=_named(each, moved), after=each.after) for each in then]
             recipients = [moved[each.recipient_id] for each in people]
-            driver.flow.notify(Incident(key=_KEY, title="A drill", severity=severity), recipients, policy=policy, then=steps)
+            incident = Incident(key=_KEY, title="A drill", severity=severity)
+            driver.flow.notify(incident, recipients, policy=policy, then=steps, over_after=over_after if steps else None)
             calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.traits.is_call)
             is_settled = self._settles(driver, calling)
             status = driver.flow.status(_KEY)

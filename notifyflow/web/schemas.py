@@ -111,6 +111,11 @@ class NewIncident(RequestBody):
         description="Who is paged next when nobody acknowledges, or every way to those before has failed.",
         max_length=MOST_STEPS,
     )
+    over_after: str | None = Field(
+        None,
+        description="The time of the last step of `then`, such as `30m`; when it is over and nobody has acknowledged, operations is "
+        "told. By default 15m.",
+    )
     policy: str | None = Field(None, description="The policy's name: `default`, `insistent`, or one of your own.")
     strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole request.")
 

@@ -168,9 +168,10 @@ class Rosters:
             said = [at for at, _ in told if at >= changes[-1]]
             require(said, f"nobody is told of the hand-over of {schedule.name} at {changes[-1]}")
         for at, after in told[-1:]:
+            now = START + timedelta(seconds=self._world.now_s)
             is_as_it_was = self._stored_at_s < (at - START).total_seconds() and at > since
-            if is_as_it_was and not hand_overs(roster, schedule, since=at, until=until + _TWO_MINUTES):
-                found = set(roster.on_duty(schedule, until).people)
+            if is_as_it_was and not hand_overs(roster, schedule, since=at, until=now):
+                found = set(roster.on_duty(schedule, now).people)
                 require(found == after, f"{after} were said to have the duty of {schedule.name} at {at}, and {found} have it")
 
     def _store(self, document: str, deps: Dependencies) -> Consequences:

@@ -23,6 +23,7 @@ def check_chain(
     check: CheckAddress,
     channels: Collection[str],
     *,
+    over_after: timedelta | None = None,
     policy: Policy | None = None,
     names: Collection[str] = (),
 ) -> CheckedChain:
@@ -33,13 +34,19 @@ def check_chain(
         first: The recipients who are paged at once.
         check: Returns an address, normalised.
         channels: The known channels.
+        over_after: The time of the last step; None for the default.
         policy: The policy of the submission; None if it is not known.
         names: The names that the directory knows.
     """
+    wrong = tuple(_end_faults(over_after, has_steps=bool(then)))
     if not then:
-        return CheckedChain()
+        return CheckedChain(refusals=wrong)
     to = tuple(dict.fromkeys(each.id for each in first if isinstance(each, Recipient)))
-    refusals = [*_whole_faults(then, policy), *(fault for index, step in enumerate(then) for fault in _type_faults(index, step))]
+    refusals = [
+        *_whole_faults(then, policy),
+        *wrong,
+        *(fault for index, step in enumerate(then) for fault in _type_faults(index, step)),
+    ]
     if refusals:
         return CheckedChain(refusals=tuple(refusals))
     people, faults = _people(then, check, channels)
@@ -47,7 +54,8 @@ def check_chain(
     refusals = [fault for index, step in enumerate(then) for fault in _step_faults(index, step, known, is_last=step is then[-1])]
     planned = tuple(Planned(to=_ids(step), after=LAST_STEP if step.after is None else step.after) for step in then)
     later = tuple(contact for who, contact in people.items() if who not in to)
-    return CheckedChain(chain=Chain(to=to, then=planned, people=later), refusals=tuple(refusals), faults=faults)
+    chain = Chain(to=to, then=planned, people=later, over_after=LAST_STEP if over_after is None else over_after)
+    return CheckedChain(chain=chain, refusals=tuple(refusals), faults=faults)
 
 
 def _people(
@@ -79,6 +87,24 @@ def _whole_faults(then: Sequence[Step], policy: Policy | None) -> Iterator[Fault
         yield Fault("then", what, "Leave it out, or choose a policy that one acknowledgement ends")
 
 
+def _end_faults(over_after: Any, *, has_steps: bool) -> Iterator[Fault]:
+    if over_after is None:
+        return
+    if not isinstance(over_after, timedelta):  # the value is not narrowed: callers give any
+        yield Fault("over_after", f"it is {type(over_after).__name__}, not timedelta", "Give it as the reference says")
+    elif not has_steps:
+        yield Fault("over_after", "it is the time of the last step, and there is no `then`", "Add steps, or leave it out")
+    else:
+        yield from time_faults("over_after", over_after)
+
+
+def time_faults(where: str, after: timedelta) -> Iterator[Fault]:
+    """Yield the fault of the time of a step."""
+    if not timedelta(0) < after <= LONGEST_STEP:
+        what = f"{text.duration(after)} is not a valid time of a step"
+        yield Fault(where, what, "Give more than 0 and at most 24 h, such as 10m")
+
+
 def _type_faults(index: int, step: Any) -> Iterator[Fault]:
     """Yield values of the wrong type; nothing else can be validated until they are corrected."""
     remedy = "Give it as the reference says"
@@ -94,9 +120,8 @@ def _type_faults(index: int, step: Any) -> Iterator[Fault]:
 
 def _step_faults(index: int, step: Step, known: Collection[str], *, is_last: bool) -> Iterator[Fault]:
     where = f"then[{index}]"
-    if step.after is not None and not timedelta(0) < step.after <= LONGEST_STEP:
-        what = f"{text.duration(step.after)} is not a valid time of a step"
-        yield Fault(f"{where}.after", what, "Give more than 0 and at most 24 h, such as 10m")
+    if step.after is not None:
+        yield from time_faults(f"{where}.after", step.after)
     if not step.to:
         yield Fault(f"{where}.to", "it is empty", f"Give recipients, names of the directory or {OPERATIONS}")
     if OPERATIONS in step.to and not (is_last and len(step.to) == 1):

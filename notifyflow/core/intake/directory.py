@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from notifyflow.core.chain import LAST_STEP as LAST_STEP
-from notifyflow.core.chain import LONGEST_STEP, MOST_STEPS
+from notifyflow.core.chain import MOST_STEPS
 from notifyflow.core.chain import OPERATIONS as OPERATIONS
 from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.intake.chains import time_faults
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import DURATION, TEXT, Codec, Node, Refused, add_new, listed, mapped, record, unknown
@@ -20,7 +21,6 @@ from notifyflow.core.intake.validation import CheckAddress, id_faults
 from notifyflow.core.model import Recipient
 from notifyflow.core.policy import Acknowledgement, Policy
 from notifyflow.core.schedules import Schedule
-from notifyflow.core.wording import text
 from notifyflow.errors import Fault, InvalidDirectory
 
 T = TypeVar("T")
@@ -325,7 +325,7 @@ def _validate_duty(directory: Directory, policies: Mapping[str, Policy]) -> Iter
 
 
 def _step_faults(where: str, directory: Directory, step: Then, *, is_last: bool) -> Iterator[Fault]:
-    yield from _length_faults(f"{where}.after", step.after)
+    yield from time_faults(f"{where}.after", step.after)
     if not step.to:
         yield Fault(f"{where}.to", "it is empty", f"Name recipients, groups, schedules or {OPERATIONS}")
     if OPERATIONS in step.to and not (is_last and len(step.to) == 1):
@@ -335,7 +335,7 @@ def _step_faults(where: str, directory: Directory, step: Then, *, is_last: bool)
 
 
 def _chain_faults(where: str, route: Route, policy: Policy | None) -> Iterator[Fault]:
-    yield from _length_faults(f"{where}.over_after", route.over_after)
+    yield from time_faults(f"{where}.over_after", route.over_after)
     if len(route.then) > MOST_STEPS:
         yield Fault(f"{where}.then", f"it has {len(route.then)} steps, {MOST_STEPS} are allowed", "Page more people in one step")
     if not route.then and route.over_after != LAST_STEP:
@@ -345,10 +345,3 @@ def _chain_faults(where: str, route: Route, policy: Policy | None) -> Iterator[F
     if route.then and policy is not None and policy.acknowledgement is Acknowledgement.EACH:
         what = f"the policy {policy.name} wants an acknowledgement of each recipient, so that nothing is handed on"
         yield Fault(f"{where}.then", what, "Leave it out, or choose a policy that one acknowledgement ends")
-
-
-def _length_faults(where: str, span: timedelta) -> Iterator[Fault]:
-    if not timedelta(0) < span <= LONGEST_STEP:
-        yield Fault(
-            where, f"{text.duration(span)} is not a valid time of a step", "Give more than 0 and at most 24 h, such as 10m"
-        )

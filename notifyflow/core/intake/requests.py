@@ -6,13 +6,13 @@ A submission is read as far as possible; its faults go along, and are reported w
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from notifyflow.core.copies import replace
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, STEPS, parsed
 from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, Refused, codec_of, record
+from notifyflow.core.intake.forms import DURATION, FLAG, TEXT, Codec, Node, Refused, codec_of, record
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.model import Incident, Recipient, Step
 from notifyflow.core.policy import Policy
@@ -29,6 +29,7 @@ class Submission:
         incident: The incident.
         recipients: The recipients.
         then: Who is paged next when nobody acknowledges.
+        over_after: The time of the last step; None for the default.
         policy: The policy, by name or as a value.
         strict: Whether a fault of one recipient refuses the whole request.
         unread: Faults found while reading it; if there are any, the request is refused.
@@ -37,6 +38,7 @@ class Submission:
     incident: Incident
     recipients: tuple[Recipient, ...] = ()
     then: tuple[Step, ...] = ()
+    over_after: timedelta | None = None
     policy: str | Policy = "default"
     strict: bool = False
     unread: tuple[Fault, ...] = ()
@@ -83,7 +85,8 @@ class DutyChange(Act):
     with_open: bool = False
 
 
-OPTIONS: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "then": STEPS, "policy": TEXT, "strict": FLAG}
+_WHOM: Mapping[str, Codec[Any]] = {"recipients": RECIPIENTS, "then": STEPS, "over_after": DURATION}
+OPTIONS: Mapping[str, Codec[Any]] = {**_WHOM, "policy": TEXT, "strict": FLAG}
 
 
 def _submission(**values: Any) -> Submission:
@@ -91,9 +94,7 @@ def _submission(**values: Any) -> Submission:
     return Submission(incident=Incident(**values), **options)
 
 
-_INCIDENT_FILE = record(
-    _submission, {**INCIDENT_FIELDS, "recipients": RECIPIENTS, "then": STEPS}, stand_ins={"key": "", "title": ""}
-)
+_INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, **_WHOM}, stand_ins={"key": "", "title": ""})
 _SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
 _ACT: Codec[Act] = codec_of(Act)
 _PAGE: Codec[Page] = codec_of(Page)

@@ -100,6 +100,15 @@ def test_the_next_person_is_paged_when_nobody_acknowledges(driver: Driver) -> No
     assert [step.duty for step in driver.status().steps] == [("ada",), ("ben",), ("cy",), ()]
 
 
+def test_operations_is_told_when_the_time_of_the_last_step_is_over(watched: Driver) -> None:
+    watched.notify(None, ADA, then=THEN[:1], over_after=30 * MINUTE)
+    watched.deliver()
+    watched.pass_time(minutes=39)
+    assert told(watched) == 0
+    watched.pass_time(minutes=1)
+    assert told(watched) == 1
+
+
 def test_the_next_person_is_paged_at_once_when_every_way_to_the_last_has_failed(driver: Driver) -> None:
     driver.respond("email", REFUSED)
     driver.notify(None, ADA, then=THEN)

@@ -528,6 +528,10 @@ def test_a_request_names_who_is_next(api: Api) -> None:
         ((), timedelta(minutes=15)),
     ]
     assert response["added"] == ["ada"]
+    api.submit(key="db-2", then=then, over_after="30m")
+    assert [step.after for step in api.flow.status("db-2").steps][-1] == timedelta(minutes=30)
+    problem = api.submit(key="db-3", over_after="30m", status=422)
+    assert [each["where"] for each in problem["faults"]] == ["over_after"]
 
 
 def test_every_fault_of_a_chain_is_named_with_the_others(api: Api) -> None:

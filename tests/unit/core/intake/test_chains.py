@@ -19,12 +19,12 @@ TEN = timedelta(minutes=10)
 NAMES = frozenset({"leads", "@primary"})
 
 
-def check(*then: Any, policy: Policy | None = DEFAULT) -> CheckedChain:
-    return check_chain(then, [ADA], check_address, CHANNELS, policy=policy, names=NAMES)
+def check(*then: Any, policy: Policy | None = DEFAULT, over_after: Any = None) -> CheckedChain:
+    return check_chain(then, [ADA], check_address, CHANNELS, over_after=over_after, policy=policy, names=NAMES)
 
 
-def faults(*then: Any, policy: Policy | None = DEFAULT) -> list[tuple[str, str]]:
-    return [(each.where, each.what) for each in check(*then, policy=policy).refusals]
+def faults(*then: Any, policy: Policy | None = DEFAULT, over_after: Any = None) -> list[tuple[str, str]]:
+    return [(each.where, each.what) for each in check(*then, policy=policy, over_after=over_after).refusals]
 
 
 def test_without_steps_there_is_no_chain() -> None:
@@ -42,6 +42,20 @@ def test_a_chain_names_everybody_and_keeps_the_people_who_were_given() -> None:
             people=(a_contact("ben", "sms"),),
         )
     )
+
+
+def test_the_last_step_lasts_as_long_as_is_said() -> None:
+    step = Step(to=(BEN,), after=TEN)
+    chain = check(step, over_after=timedelta(minutes=30)).chain
+    assert chain is not None
+    assert chain.over_after == timedelta(minutes=30)
+    for wrong, what in {
+        timedelta(): "0 s is not a valid time of a step",
+        timedelta(days=2): "48 h 00 m is not a valid time of a step",
+        "30m": "it is str, not timedelta",
+    }.items():
+        assert faults(step, over_after=wrong) == [("over_after", what)]
+    assert faults(over_after=TEN) == [("over_after", "it is the time of the last step, and there is no `then`")]
 
 
 def test_a_step_may_be_given_as_a_list() -> None:

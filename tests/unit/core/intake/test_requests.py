@@ -67,6 +67,14 @@ def test_a_submission_names_who_is_next():
     assert steps[1].to_dict() == then[1]
 
 
+def test_a_submission_says_how_long_the_last_step_lasts():
+    document = json.dumps({"key": "db-1", "title": "down", "then": [{"to": ["ben"]}], "over_after": "30m"})
+    assert read_submission(document).over_after == read_incident(document).over_after == timedelta(minutes=30)
+    assert read_submission('{"key": "db-1", "title": "down"}').over_after is None
+    (fault,) = read_submission(document.replace('"30m"', "30")).unread
+    assert (fault.where, fault.what) == ("over_after", "30 is not a duration")
+
+
 def test_the_recipients_of_all_steps_count_for_the_limit():
     then = [{"to": ["ben", "cy"]}, {"after": "1m"}, 7]
     for document in ({"recipients": ["ada"], "then": then}, {"then": then[:1]}):
