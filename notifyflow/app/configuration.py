@@ -169,7 +169,7 @@ def _unnoticed(operations: Sequence[Contact], policy: Policy) -> list[Fault]:
 
 
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:
-    return [Fault(f"{name} {fault.where}", fault.what, fault.remedy) for fault in faults]
+    return [Fault(f"{name} {fault.where}", fault.what, fault.remedy, line=fault.line) for fault in faults]
 
 
 def _text_of(path: Path) -> str:

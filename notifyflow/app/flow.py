@@ -134,7 +134,7 @@ class NotifyFlow:
             policy: The policy, by name or as a value.
             then: Who is paged next when nobody acknowledges in time, or every way to those before has failed: the later steps of
                 a chain.
-            over_after: The time of the chain's last step; then operations is told that nobody has acknowledged. None for 15 minutes.
+            over_after: The time of the chain's last step, after which operations is told; None for 15 minutes.
             strict: Whether a fault of one recipient refuses the whole.
             connection: A synchronous psycopg connection to notifyflow's own PostgreSQL database, in an open transaction at READ
                 COMMITTED. If the database refuses a statement there, psycopg's error reaches you.

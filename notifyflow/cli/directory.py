@@ -15,6 +15,7 @@ from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
 from notifyflow.core.foresight import foresee
 from notifyflow.core.intake.reach import Reach, reach
+from notifyflow.core.intake.toml_lines import with_lines
 from notifyflow.core.policy import Policy
 from notifyflow.core.roster import Roster
 from notifyflow.core.schemas import FaultDocument
@@ -33,17 +34,17 @@ def check(
 ) -> None:
     """Check the directory; list everything that is wrong and everyone who could not be reached; exit 0 if there is nothing."""
     settings = Settings()
-    found, policies = _reach(settings, file)
+    document, found, policies = _reach(settings, file)
     has_duty = found.is_usable and bool(found.directory.schedules)
     roster = stored_roster(settings, found.directory) if has_duty else None
     if found.is_usable:
         found = _foreseen(found, roster or Roster(directory=found.directory), policies)
+    found = replace(found, faults=with_lines(found.faults, document), warnings=with_lines(found.warnings, document))
     if as_json:
         recipients = {each: list(ways) for each, ways in found.ways.items()}
-        faults = [FaultDocument.of(each) for each in found.faults]
-        warnings = [FaultDocument.of(each) for each in found.warnings]
-        document = {"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings}
-        screen.print_json({**document, "uses_database": roster is not None})
+        faults, warnings = ([_with_line(each) for each in those] for those in (found.faults, found.warnings))
+        report = {"recipients": recipients, "routes": dict(found.paging), "faults": faults, "warnings": warnings}
+        screen.print_json({**report, "uses_database": roster is not None})
     else:
         rows = "are those of the database" if roster else "are not considered: no database was read"
         _show(found, f"Overrides and calendars {rows}." if has_duty else "")
@@ -51,7 +52,11 @@ def check(
         raise typer.Exit(Exit.FAILED if found.is_usable else Exit.BAD_INPUT)
 
 
-def _reach(settings: Settings, file: Path | None) -> tuple[Reach, Mapping[str, Policy]]:
+def _with_line(fault: Fault) -> Mapping[str, object]:
+    return FaultDocument.of(fault).as_json() | {"line": fault.line}
+
+
+def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[str, Policy]]:
     from notifyflow.app import configuration
 
     channels = load(settings)
@@ -59,15 +64,16 @@ def _reach(settings: Settings, file: Path | None) -> tuple[Reach, Mapping[str, P
     path = file or settings.directory
     if path is None:
         raise InvalidDirectory((_UNSET,))
+    document = text_of(path)
     found = reach(
-        text_of(path),
+        document,
         lambda channel, address: channels[channel].check_address(address),
         channels,
         [name for name, channel in channels.items() if channel.providers],
         policies,
         warn=lambda channel, address: channels[channel].warning(address),
     )
-    return found, policies
+    return document, found, policies
 
 
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:

@@ -42,7 +42,7 @@ def show_error(error: NotifyflowError) -> None:
 def show_faults(faults: Iterable[Fault], *, style: str) -> None:
     """Print faults on standard error: where, what, and what to do."""
     for fault in faults:
-        err.print(Text.assemble(("✘ ", style), (plain(fault.where), "bold"), f": {plain(fault.what)}."), soft_wrap=True)
+        err.print(Text.assemble(("✘ ", style), (plain(fault.place), "bold"), f": {plain(fault.what)}."), soft_wrap=True)
         err.print(Text(f"  {plain(fault.remedy)}.", style="dim"), soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ class Fault:
         remedy: What to do about it, as a sentence without its full stop.
         count: How many faults it stands for; more than 1 where it only counts them.
         is_unset: Whether it only says that something optional is not set, so that a part is not used.
+        line: The line of the file on which the field stands; None if that is not known.
     """
 
     where: str
@@ -26,9 +27,15 @@ class Fault:
     remedy: str
     count: int = 1
     is_unset: bool = False
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The field, with its line if that is known: ``routes[0].to (line 12)``."""
+        return self.where if self.line is None else f"{self.where} (line {self.line})"
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}. {self.remedy}."
+        return f"{self.place}: {self.what}. {self.remedy}."
 
 
 def named(faults: Iterable[Fault]) -> tuple[Fault, ...]:

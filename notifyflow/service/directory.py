@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from notifyflow.core.intake.directory import Directory, read_directory
+from notifyflow.core.intake.toml_lines import with_lines
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Clock
 from notifyflow.errors import Fault, InvalidDirectory
@@ -24,9 +25,13 @@ def read_file(path: Path, policies: Mapping[str, Policy]) -> Directory:
     """Read a directory file.
 
     Raises:
-        InvalidDirectory: When it cannot be read or used, with every fault.
+        InvalidDirectory: When it cannot be read or used, with every fault and its line.
     """
-    return read_directory(text_of(path), policies)
+    document = text_of(path)
+    try:
+        return read_directory(document, policies)
+    except InvalidDirectory as invalid:
+        raise InvalidDirectory(with_lines(invalid.faults, document)) from None
 
 
 def text_of(path: Path) -> str:

@@ -113,8 +113,7 @@ class NewIncident(RequestBody):
     )
     over_after: str | None = Field(
         None,
-        description="The time of the last step of `then`, such as `30m`; when it is over and nobody has acknowledged, operations is "
-        "told. By default 15m.",
+        description="The time of the last step of `then`, after which operations is told, such as `30m`; by default 15m.",
     )
     policy: str | None = Field(None, description="The policy's name: `default`, `insistent`, or one of your own.")
     strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole request.")

@@ -38,7 +38,7 @@ def test_an_unreachable_recipient_is_listed_and_exits_with_1(line: CommandLine):
     assert ended.code == 1
     assert "ben: cannot be reached" in ended.out
     assert "no provider carries sms" in ended.err
-    assert "groups.void: it has no members" in ended.err
+    assert "groups.void (line 8): it has no members" in ended.err
     document = line.run("directory", "check", other, "--json").document
     assert document["recipients"] == {"ada": ["email"], "ben": []}
     assert [fault["where"] for fault in document["faults"]] == ["recipients.ben", "recipients.ben", "groups.void"]
@@ -60,8 +60,8 @@ def test_what_can_be_foreseen_is_listed(line: CommandLine):
     line.write("directory.toml", GOOD + duty)
     ended = line.run("directory", "check", NOTIFYFLOW_DIRECTORY="directory.toml")
     assert ended.code == 1
-    assert "schedules.office: nobody is on duty from " in ended.out
-    assert "schedules.office: ben cannot be reached, and is on duty from " in ended.err
+    assert "schedules.office (line 6): nobody is on duty from " in ended.out
+    assert "schedules.office (line 6): ben cannot be reached, and is on duty from " in ended.err
     assert "Overrides and calendars are not considered: no database was read." in ended.out
     until = f"{datetime.now(UTC) + timedelta(days=60):%Y-%m-%d}"
     line.run("oncall", "cover", "ben", "--with", "ada", "--until", until, NOTIFYFLOW_DIRECTORY="directory.toml")

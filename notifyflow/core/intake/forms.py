@@ -60,9 +60,8 @@ class Node:
         return Refused()
 
     def field(self, name: str, value: object) -> "Node":
-        """Return the node of a field; long names are cut in its path."""
-        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-        return Node(f"{self.where}.{short}" if self.where else short, value, self.faults)
+        """Return the node of a field."""
+        return Node(beneath(self.where, name), value, self.faults)
 
     def fields(self) -> Mapping[str, object]:
         """Read the value as a table."""
@@ -90,17 +89,23 @@ class Codec(Generic[T]):
     write: Callable[[T], Any]
 
 
+def beneath(where: str, name: str) -> str:
+    """Return the path of a field; a long name is cut in it."""
+    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return f"{where}.{short}" if where else short
+
+
 def add_new(faults: Faults, found: Iterable[Fault]) -> None:
     """Add faults, without those that follow from a value there, around it or within it that could not be read."""
     refused = {fault.where for fault in faults}
-    around = {whole for place in refused for whole in _wholes(place)}
-    faults.add_all([fault for fault in found if fault.where not in around and refused.isdisjoint(_wholes(fault.where))])
+    around = {whole for place in refused for whole in wholes(place)}
+    faults.add_all([fault for fault in found if fault.where not in around and refused.isdisjoint(wholes(fault.where))])
 
 
-def _wholes(place: str) -> Iterator[str]:
-    """Yield a place and every place that contains it."""
-    yield place
+def wholes(place: str) -> Iterator[str]:
+    """Yield every place that contains a place, from the outermost on, and the place itself."""
     yield from (place[: end.start()] for end in _ENDS.finditer(place))
+    yield place
 
 
 _ENDS = re.compile(r"[.\[]")

@@ -1,9 +1,10 @@
 """Text for people: cleaned, cut where words or characters end, durations and instants in words."""
 
+import json
 import re
 import reprlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
 from typing import Any
 
@@ -27,7 +28,30 @@ _LONGEST_CHARACTER = 64
 _MOST_NAMES = 4
 _NAME_LIMIT = 60
 _QUOTED = 80
-_BRIEF = reprlib.Repr()
+
+
+class _Written(reprlib.Repr):
+    """Writes values as documents do, not as Python does."""
+
+    def repr_str(self, value: str, level: int) -> str:
+        return super().repr_str(value, level) if level == self.maxlevel else json.dumps(value, ensure_ascii=False)
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        del level
+        return "true" if value else "false"
+
+    def repr_NoneType(self, value: None, level: int) -> str:  # noqa: N802 - reprlib finds it by the name of the type
+        del value, level
+        return "null"
+
+    def repr_datetime(self, value: date | time, level: int) -> str:
+        del level
+        return value.isoformat()
+
+    repr_date = repr_time = repr_datetime
+
+
+_BRIEF = _Written()
 _BRIEF.maxstring = _BRIEF.maxother = _QUOTED
 
 
@@ -107,7 +131,7 @@ def masked(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """Return the repr of a value, cut to a readable length."""
+    """Return a value as documents write it, cut to a readable length."""
     return cut(_BRIEF.repr(value), _QUOTED)
 
 

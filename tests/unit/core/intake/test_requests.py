@@ -281,7 +281,7 @@ def test_further_recipients_are_counted_on() -> None:
             "severity: [[[[[[[...]]]]]]] is not a known severity. Use one of CRITICAL,",
         ),
         ("[]", "document: [] is not a table. Give fields and their values."),
-        ("null", "document: None is not a table. Give fields and their values."),
+        ("null", "document: null is not a table. Give fields and their values."),
         ('{"key": "a", "title": "b", "recipients": {}}', "recipients: {} is not a list. Put it in [ ]."),
     ],
 )

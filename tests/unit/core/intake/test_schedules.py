@@ -140,7 +140,7 @@ def test_other_hours_are_refused(written: str):
         ({"every": '"121mo"'}, "every: '121mo' is not a plausible length of a turn"),
         ({"every": '"1m"'}, "every: '1m' is not the length of a turn. Write a number and h, d, w or mo"),
         ({"every": "7"}, "every: 7 is not the length of a turn"),
-        ({"first": "2026-12-07"}, "from: datetime.date(2026, 12, 7) has no time. Write both, without quotes"),
+        ({"first": "2026-12-07"}, "from: 2026-12-07 has no time. Write both, without quotes"),
         ({"first": '"2026-12-07T09:00:00"'}, "from: '2026-12-07T09:00:00' is not a date and time. Write both, without quotes"),
         (
             {"first": "2026-12-07T09:00:00Z"},
