@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.model import Result, Severity
-from notifyflow.core.policy import Tier, Unacknowledged
+from notifyflow.core.policy import Failed, Tier, Unacknowledged
 
 STRENGTH = ["in_doubt", "accepted", "temporary_failure", "delivered", "permanent_failure"]
 
@@ -77,13 +77,22 @@ def opens(context: DecisionContext, now: datetime) -> bool:
         return True
     failing = [row for row in rows if row.state == "FAILED" or _is_suspected(context, row, now)]
     young = [row for row in failing if _watched(context, _began(row, now), now) < policy.escalate_within]
+    if _is_timed(context, now):
+        return True
     for rule in policy.tiers[escalation.tier].rules:
-        if isinstance(rule, Unacknowledged):
-            if _watched(context, escalation.started_at, now) >= rule.after:
-                return True
-        elif young and (len(failing) >= rule.at_least or len(failing) == len(rows)):
+        if isinstance(rule, Failed) and young and (len(failing) >= rule.at_least or len(failing) == len(rows)):
             return True
     return False
+
+
+def _is_timed(context: DecisionContext, now: datetime) -> bool:
+    """Return whether the timer of a tier ahead is over, which opens it with all before it."""
+    escalation = context.escalation
+    ahead = list(escalation.policy.tiers[escalation.tier :])
+    while ahead and not _pages(context, ahead[-1]):
+        ahead.pop()
+    waits = [rule.after for tier in ahead for rule in tier.rules if isinstance(rule, Unacknowledged)]
+    return any(_watched(context, escalation.started_at, now) >= wait for wait in waits)
 
 
 def _watched(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
@@ -166,7 +175,10 @@ def _timers(context: DecisionContext) -> list[timedelta]:
     if context.incident.state != "OPEN" or not _leads_somewhere(context):
         return []
     fresh_for = policy.fresh_for_critical if escalation.severity is Severity.CRITICAL else policy.fresh_for
-    waits = [rule.after for rule in policy.tiers[escalation.tier].rules if isinstance(rule, Unacknowledged)]
+    ahead = list(policy.tiers[escalation.tier :])
+    while not _pages(context, ahead[-1]):
+        ahead.pop()
+    waits = [rule.after for tier in ahead for rule in tier.rules if isinstance(rule, Unacknowledged)]
     return [wait for wait in waits if wait < fresh_for]
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from notifyflow.core.copies import replace
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.model import EscalationState
-from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier
+from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier, opening_rules
 from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Hue, Track
 
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
@@ -192,7 +192,7 @@ def _ways_out(arrow: Arrow) -> tuple[str, ...]:
 def _conditions(ahead: Sequence[Tier]) -> Iterator[str]:
     """Yield what opens the first of these tiers, the severities that pass it at once, and those that never reach it."""
     tier, *behind = ahead
-    for rule in tier.rules:
+    for rule in opening_rules(ahead):
         yield f"{rule.at_least} failed" if isinstance(rule, Failed) else f"unacknowledged after {_span(rule.after)}"
     last = [each for each in tier.shut_for if all(each in later.shut_for for later in behind)]
     passed = [each for each in tier.shut_for if each not in last]

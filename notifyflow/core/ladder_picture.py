@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from notifyflow.core.chain_forecast import ExpectedChain, ExpectedStep
 from notifyflow.core.diagram import Arrow, Drawing, identifier
-from notifyflow.core.policy import Failed, Policy, Rule, Tier
+from notifyflow.core.policy import Failed, Policy, Rule, Tier, opening_rules
 from notifyflow.core.tracks import Hue, Track
 from notifyflow.core.wording.chain import span
 from notifyflow.core.wording.text import cut, listed
@@ -48,7 +48,7 @@ def of_policy(policy: Policy) -> Ladder:
         title=f"An incident under the policy {policy.name}",
         kind="tier",
         rungs=[", ".join(_WORDS.get(channel, channel) for channel in tier.channels) for tier in policy.tiers],
-        conditions=[*map(_opening, policy.tiers[1:]), "if nobody is reached"],
+        conditions=[*(_opening(policy.tiers[number:]) for number in range(1, len(policy.tiers))), "if nobody is reached"],
         ending="operations is paged",
     )
 
@@ -127,8 +127,8 @@ def _people(step: ExpectedStep, names: Mapping[str, str]) -> str:
     return people + schedules
 
 
-def _opening(tier: Tier) -> str:
-    return f"if {' or '.join(map(_condition, tier.rules))}"
+def _opening(ahead: Sequence[Tier]) -> str:
+    return f"if {' or '.join(map(_condition, opening_rules(ahead)))}"
 
 
 def _condition(rule: Rule) -> str:

@@ -3,7 +3,7 @@
 ``intake.documents`` reads one from TOML and ``intake.policy_validation`` validates it; ``tier_rules`` applies it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -52,6 +52,18 @@ class Tier:
     channels: tuple[str, ...]
     rules: tuple[Rule, ...] = ()
     shut_for: tuple[Severity, ...] = ()
+
+
+def timers(tiers: Iterable[Tier]) -> tuple[Unacknowledged, ...]:
+    """Return the timers of tiers; each opens its tier with all before it."""
+    return tuple(rule for tier in tiers for rule in tier.rules if isinstance(rule, Unacknowledged))
+
+
+def opening_rules(ahead: Sequence[Tier]) -> tuple[Rule, ...]:
+    """Return the rules that open the first of some tiers: its own, and the timer of a later one that is over before its own."""
+    own = [rule.after for rule in timers(ahead[:1])]
+    sooner = [rule for rule in timers(ahead[1:]) if all(rule.after < each for each in own)]
+    return (*ahead[0].rules, *sorted(sooner, key=lambda rule: rule.after)[:1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 They decide nothing by themselves; ``escalation`` does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.policy import Failed, Policy, Rule, Tier, Unacknowledged
+from notifyflow.core.policy import Failed, Policy, Tier, Unacknowledged, timers
 from notifyflow.core.proof import awaits_receipt, has_arrived, silent_at
 
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
@@ -83,8 +83,13 @@ def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 def next_tier(context: DecisionContext) -> Tier | None:
     """Return the tier after the one in force; None if neither it nor any later tier pages the recipient."""
-    ahead = context.escalation.policy.tiers[context.escalation.tier :]
-    return ahead[0] if any(ways(context, tier) for tier in ahead) else None
+    return next(iter(_ahead(context)), None)
+
+
+def leading(tiers: Sequence[Tier], pages: Callable[[Tier], bool]) -> Sequence[Tier]:
+    """Return tiers up to the last one that pages the recipient; those behind it never open."""
+    last = max((number for number, tier in enumerate(tiers, start=1) if pages(tier)), default=0)
+    return tiers[:last]
 
 
 def expires_at(escalation: EscalationFacts, stops: Iterable[Interval]) -> datetime:
@@ -122,13 +127,13 @@ def reason_to_open(context: DecisionContext, now: datetime) -> str | None:
         return None
     if not _has_a_way(context):
         return "shut" if _is_shut(context) else "no_address"
-    return next((_NAMES[type(rule)] for rule in tier.rules if is_met(context, rule, now)), None)
+    if any(is_met(context, rule, now) for rule in tier.rules if isinstance(rule, Failed)):
+        return "failed"
+    return "unacknowledged" if _is_timer_over(context, now) else None
 
 
-def is_met(context: DecisionContext, rule: Rule, now: datetime) -> bool:
-    """Return whether a rule of the next tier is met."""
-    if isinstance(rule, Unacknowledged):
-        return now >= _opens_at(context, rule)
+def is_met(context: DecisionContext, rule: Failed, now: datetime) -> bool:
+    """Return whether enough pages of the tier in force have failed, one of them recently."""
     rows = [row for row in context.pages if row.tier == context.escalation.tier]
     failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(context, row, now)]
     return len(failing) >= min(rule.at_least, len(rows)) and any(_is_young(context, row, now) for row in failing)
@@ -273,9 +278,6 @@ def have_critical_channels_failed(context: DecisionContext) -> bool:
     return bool(critical) and failed.issuperset(critical) and not has_key_press
 
 
-_NAMES: dict[type[Rule], str] = {Failed: "failed", Unacknowledged: "unacknowledged"}
-
-
 def has_expired_unreached(context: DecisionContext) -> bool:
     """Return whether a page has expired and none has reached the recipient."""
     has_expired = any(row.ended is Ended.EXPIRED for row in context.pages if row.state is NotificationState.FAILED)
@@ -291,6 +293,11 @@ def _has_a_way(context: DecisionContext) -> bool:
     number = context.escalation.tier
     tiers = context.escalation.policy.tiers[:number]
     return any(row.tier == number for row in context.pages) or bool(tiers and ways(context, tiers[-1]))
+
+
+def _ahead(context: DecisionContext) -> Sequence[Tier]:
+    """Return the tiers that may still open: those after the one in force, up to the last that pages the recipient."""
+    return leading(context.escalation.policy.tiers[context.escalation.tier :], lambda tier: bool(ways(context, tier)))
 
 
 def _is_shut(context: DecisionContext) -> bool:
@@ -324,12 +331,14 @@ def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:
     return moved(started_at + rule.after, context.breaks, since=started_at)
 
 
+def _is_timer_over(context: DecisionContext, now: datetime) -> bool:
+    return any(_opens_at(context, rule) <= now for rule in timers(_ahead(context)))
+
+
 def _tier_timers(context: DecisionContext) -> Iterator[datetime]:
     """Yield the times at which a timer may open the next tier."""
-    tier = next_tier(context)
-    if tier is not None:
-        opens_at = (_opens_at(context, rule) for rule in tier.rules if isinstance(rule, Unacknowledged))
-        yield from (at for at in opens_at if may_page(context, at))
+    opens_at = (_opens_at(context, rule) for rule in timers(_ahead(context)))
+    yield from (at for at in opens_at if may_page(context, at))
 
 
 def _row_timers(context: DecisionContext, row: NotificationFacts) -> Iterator[datetime]:

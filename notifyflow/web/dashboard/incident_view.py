@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
+from notifyflow.core import tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
 from notifyflow.core.lifecycle import counted, was_accepted
 from notifyflow.core.model import (
@@ -22,7 +24,7 @@ from notifyflow.core.model import (
     Result,
 )
 from notifyflow.core.outlook import Coming, Outlook
-from notifyflow.core.policy import Failed, Rule, Tier
+from notifyflow.core.policy import Failed, Rule, Tier, opening_rules
 from notifyflow.core.timeline import Explain, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording import text, told
@@ -266,7 +268,8 @@ class Describer:
         if number <= facts.tier:
             return "no page"
         ways = len(set(facts.policy.tiers[number - 2].channels) & set(escalation.contact.addresses))
-        return "opens if " + " or ".join(_condition(rule, ways) for rule in tier.rules)
+        ahead = tier_rules.leading(facts.policy.tiers[number - 1 :], partial(_pages, escalation))
+        return "opens if " + " or ".join(_condition(rule, ways) for rule in opening_rules(ahead))
 
     # -- notifications and attempts
 
@@ -349,6 +352,12 @@ def _vouched(evidence: Evidence) -> str:
 
 def _coded(code: str, meaning: str) -> str:
     return f"{code}: {meaning}" if code and meaning else code or meaning
+
+
+def _pages(escalation: EscalationStatus, tier: Tier) -> bool:
+    """Return whether a tier pages the recipient."""
+    is_shut = escalation.facts.severity in tier.shut_for
+    return not is_shut and not escalation.contact.addresses.keys().isdisjoint(tier.channels)
 
 
 def _condition(rule: Rule, ways: int) -> str:
