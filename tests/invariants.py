@@ -22,6 +22,7 @@ def check(status: IncidentStatus) -> None:
         opened = Counter((row.tier, row.channel) for row in pages)
         assert set(opened.values()) <= {1}, "a tier was opened twice"
         assert all(row.tier is not None and row.tier <= escalation.facts.tier for row in pages)
+        assert escalation.facts.severity is Severity.CRITICAL or all(row.tier for row in pages), "a wish below CRITICAL"
         for row in escalation.notifications:
             assert len(counted(row)) <= row.max_attempts
         if _is_at_rest(status, escalation):

@@ -1,6 +1,6 @@
 """The oracle of the property tests: computes the expected results of the state machines a second time, as simply as possible."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -72,17 +72,36 @@ def opens(context: DecisionContext, now: datetime) -> bool:
         return False
     if not _leads_somewhere(context):
         return False
-    rows = [row for row in context.notifications if row.kind == "page" and row.tier == escalation.tier]
-    if not rows and not (escalation.tier and _pages(context, policy.tiers[escalation.tier - 1])):
+    rows = [row for row in _tier_pages(context) if row.tier == escalation.tier]
+    ways = {row.channel for row in rows}
+    if escalation.tier and _pages(context, policy.tiers[escalation.tier - 1]):
+        ways |= context.addresses.intersection(policy.tiers[escalation.tier - 1].channels)
+    if not ways or _is_timed(context, now):
         return True
     failing = [row for row in rows if row.state == "FAILED" or _is_suspected(context, row, now)]
     young = [row for row in failing if _watched(context, _began(row, now), now) < policy.escalate_within]
-    if _is_timed(context, now):
-        return True
-    for rule in policy.tiers[escalation.tier].rules:
-        if isinstance(rule, Failed) and young and (len(failing) >= rule.at_least or len(failing) == len(rows)):
-            return True
-    return False
+    needed = [rule.at_least for rule in policy.tiers[escalation.tier].rules if isinstance(rule, Failed)]
+    return bool(young) and any(len(failing) >= min(at_least, len(ways)) for at_least in needed)
+
+
+def open_next(context: DecisionContext, now: datetime) -> DecisionContext:
+    """Return the context after its next tier was opened: a wished page joins that arrived or may, unless time opened it."""
+    escalation = context.escalation
+    tier = escalation.policy.tiers[escalation.tier]
+    joins = _pages(context, tier) and not _is_timed(context, now)
+
+    def joined(row):  # type: ignore[no-untyped-def]
+        is_meant = joins and row.kind == "page" and row.tier == 0 and row.channel in context.addresses.intersection(tier.channels)
+        is_lost = row.state in ("FAILED", "CANCELLED") or _is_overdue(context, row, now)
+        return replace(row, tier=escalation.tier + 1) if is_meant and not is_lost else row
+
+    rows = tuple(map(joined, context.notifications))
+    return replace(context, notifications=rows, escalation=replace(escalation, tier=escalation.tier + 1))
+
+
+def _tier_pages(context: DecisionContext):  # type: ignore[no-untyped-def]
+    """Return the pages that belong to a tier: those wished for have tier 0 until then."""
+    return [row for row in context.notifications if row.kind == "page" and row.tier != 0]
 
 
 def _is_timed(context: DecisionContext, now: datetime) -> bool:
@@ -123,14 +142,23 @@ def _covered(intervals, since: datetime, now: datetime) -> timedelta:  # type: i
 
 def name(context: DecisionContext, now: datetime) -> str:
     """Return the state that the rules give a live escalation with opened tiers."""
-    pages = [row for row in context.notifications if row.kind == "page"]
+    pages = _tier_pages(context)
     if any(row.state in ("QUEUED", "SENDING") or _is_awaited(context, row, now) for row in pages):
         return "ACTIVE"
     if any(_watched(context, context.escalation.started_at, now) < wait for wait in _timers(context)):
         return "ACTIVE"
+    has_arrived = _has_arrived_as_wished(context)
     if context.escalation.severity is Severity.CRITICAL and context.escalation.needs_arrival:
-        return "REACHED" if any(arrived(row) for row in pages) else "EXHAUSTED"
-    return "REACHED" if any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
+        return "REACHED" if has_arrived or any(arrived(row) for row in pages) else "EXHAUSTED"
+    return "REACHED" if has_arrived or any(row.state in ("SENT", "DELIVERED") for row in pages) else "EXHAUSTED"
+
+
+def _has_arrived_as_wished(context: DecisionContext) -> bool:
+    return any(
+        row.state == "DELIVERED" or any(call.evidence == "human" for call in row.attempts)
+        for row in context.notifications
+        if row.kind == "page" and row.tier == 0
+    )
 
 
 def arrived(row) -> bool:  # type: ignore[no-untyped-def]
@@ -143,13 +171,20 @@ def arrived(row) -> bool:  # type: ignore[no-untyped-def]
 
 def is_unproven(context: DecisionContext, now: datetime) -> bool:
     """Return whether everything was tried of a CRITICAL round, all of it is over, and nothing arrived."""
-    pages = [row for row in context.notifications if row.kind == "page"]
+    pages = _tier_pages(context)
     escalation = context.escalation
     is_fresh = _unstopped(context, escalation.started_at, now) < escalation.policy.fresh_for_critical
     may_open = context.incident.state == "OPEN" and is_fresh and _leads_somewhere(context)
     is_over = all(row.state == "FAILED" or _is_overdue(context, row, now) for row in pages)
     is_critical = escalation.severity is Severity.CRITICAL
-    return is_critical and bool(pages) and is_over and not may_open and not any(arrived(row) for row in pages)
+    return (
+        is_critical
+        and bool(pages)
+        and is_over
+        and not may_open
+        and not _has_arrived_as_wished(context)
+        and not any(map(arrived, pages))
+    )
 
 
 def _is_overdue(context: DecisionContext, row, now: datetime) -> bool:  # type: ignore[no-untyped-def]
@@ -184,11 +219,13 @@ def _timers(context: DecisionContext) -> list[timedelta]:
 
 def is_spent(context: DecisionContext, now: datetime) -> bool:
     """Return whether every way to the recipient has failed, as far as is known: then the next step of a chain need not wait."""
-    pages = [row for row in context.notifications if row.kind == "page"]
-    is_failing = all(row.state == "FAILED" or _is_suspected(context, row, now) for row in pages)
+    pages = _tier_pages(context)
+    is_failing = not _has_arrived_as_wished(context) and all(
+        row.state == "FAILED" or _is_suspected(context, row, now) for row in pages
+    )
     is_critical = context.escalation.severity is Severity.CRITICAL
     if context.escalation.severity in (Severity.ERROR, Severity.CRITICAL) and context.escalation.state == "REACHED":
-        is_silent = bool(pages) and not any(arrived(row) for row in pages)
+        is_silent = bool(pages) and not _has_arrived_as_wished(context) and not any(arrived(row) for row in pages)
     else:
         is_silent = False
     is_tried = is_critical and (is_unproven(context, now) or (is_failing and not _leads_somewhere(context)))

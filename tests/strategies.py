@@ -385,6 +385,9 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
         for channel in opened.channels
         if draw(st.integers(0, 3))
     ]
+    wishes = draw(st.lists(st.sampled_from(CHANNELS), max_size=3, unique=True)) if severity is Severity.CRITICAL else []
+    early = [channel for channel in wishes if draw(st.integers(0, 3))]
+    rows += [draw(pages(channel, 0, policy, severity)) for channel in early]
     facts = escalation(
         policy=policy,
         severity=severity,
@@ -400,6 +403,7 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
         incident=incident(state=state),
         notifications=tuple(rows),
         addresses=addresses,
+        wishes=tuple(wishes),
         calling=CALLING,
         stops=draw(stops),
     )

@@ -214,7 +214,9 @@ def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[T
 def _about(notification: NotificationFacts) -> str:
     if notification.incident_event is not None:
         return f"{plain(notification.incident_event.subscriber)} ({notification.incident_event.event})"
-    return notification.channel if notification.kind is Kind.PAGE else f"{notification.channel} (status update)"
+    if notification.kind is Kind.PAGE:
+        return notification.channel if notification.tier else f"{notification.channel} (as wished)"
+    return f"{notification.channel} (status update)"
 
 
 def _lines(

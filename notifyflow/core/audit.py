@@ -205,7 +205,8 @@ def _check_tiers(stood: Round) -> Iterator[Finding]:
     for tier in (tier for tier, count in opened.items() if count > 1):
         yield _finding(Rule.TIER, row, f"has opened tier {tier} more than once")
     for page in stood.notifications:
-        if page.kind is Kind.PAGE and not 1 <= (page.tier or 0) <= row.tier:
+        is_wished = page.tier == 0 and row.severity is Severity.CRITICAL
+        if page.kind is Kind.PAGE and not is_wished and not 1 <= (page.tier or 0) <= row.tier:
             yield _finding(Rule.TIER, page, f"belongs to tier {page.tier}, and tier {row.tier} is in force")
 
 

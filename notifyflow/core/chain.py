@@ -147,7 +147,7 @@ def is_spent(context: DecisionContext, now: datetime) -> bool:
         return True
     if escalation.state not in LIVE or escalation.severity is not Severity.CRITICAL or tier_rules.next_tier(context) is not None:
         return False
-    pages = context.pages
+    pages = context.telling
     failed = [row.state is NotificationState.FAILED or tier_rules.is_suspected(context, row, now) for row in pages]
     return tier_rules.is_unproven(context, now) or (bool(pages) and all(failed))
 

@@ -4,7 +4,7 @@ A decision fires the machine on a subject. The machine's guards apply ``tier_rul
 transition log, and the effects that the caller writes in the same transaction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
@@ -36,10 +36,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTier:
-    """Effect: queue a page, due now, on each of these channels; never empty."""
+    """Effect: queue a page, due now, on each channel of a tier, but where it adopts a page that was wished for.
+
+    Attributes:
+        number: The number of the tier; 0 for the channels that were wished for and that no open tier has.
+        channels: The channels on which a page is queued; empty only if all are adopted.
+        adopted: The channels whose wished pages become pages of the tier.
+    """
 
     number: int
     channels: tuple[str, ...]
+    adopted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +112,7 @@ def start(context: DecisionContext, *, now: datetime) -> Decided:
     """
     new = replace(context, escalation=replace(context.escalation, next_round_at=rounds.due_at(context)))
     subject = _Subject(new, now)
-    subject.decide("timer_due")
+    subject.decide("timer_due", is_start=True)
     escalation = subject.context.escalation
     is_unreachable = escalation.state is EscalationState.EXHAUSTED
     after = replace(escalation, reason="no address in any tier that may open") if is_unreachable else escalation
@@ -173,6 +180,19 @@ def close(context: DecisionContext, *, event: Literal["resolved", "replaced"], n
     return subject.decided()
 
 
+def queues_pages(effects: Iterable[Effect]) -> bool:
+    """Return whether effects queue pages of a tier; those that were only wished for are none."""
+    return any(isinstance(effect, OpenTier) and effect.number and effect.channels for effect in effects)
+
+
+def with_adopted(context: DecisionContext, decided: Decided) -> DecisionContext:
+    """Return a context in which the wished pages that a decision made pages of tiers are these."""
+    openings = [effect for effect in decided.effects if isinstance(effect, OpenTier)]
+    tiers = {channel: effect.number for effect in openings for channel in effect.adopted}
+    wished = {row.id: replace(row, tier=tiers[row.channel]) for row in context.wished if row.channel in tiers}
+    return replace(context, notifications=tuple(wished.get(row.id, row) for row in context.notifications))
+
+
 def _is_round_due(context: DecisionContext, now: datetime) -> bool:
     due_at = rounds.due_at(context)
     return context.escalation.next_round_at is not None and due_at is not None and now >= due_at
@@ -192,7 +212,7 @@ class _Subject:
         self.effects: list[Effect] = []
         self._now = now
 
-    def decide(self, event: Cause) -> None:
+    def decide(self, event: Cause, *, is_start: bool = False) -> None:
         """Open tiers, unless a new round replaces them at once, then name the state."""
         if event == "round_due" and not rounds.is_last(self.context.escalation):
             _MACHINE.fire(event, self)
@@ -201,6 +221,8 @@ class _Subject:
             self.effects += [OpenTier(number=number, channels=channels) for number, channels in tier_rules.lacking(self.context)]
         while _MACHINE.offer("tier_opened", self):
             continue
+        if is_start or event == "address_added":
+            self._page_as_wished()
         _MACHINE.fire(event, self)
 
     def decided(self) -> Decided:
@@ -222,9 +244,12 @@ class _Subject:
         number = escalation.tier + 1
         channels = tier_rules.ways(self.context, escalation.policy.tiers[escalation.tier])
         why = tier_rules.reason_to_open(self.context, self._now) or ""
-        self._become(move, tier=number, detail={"tier": str(number), "why": why})
+        adopted = () if why == "unacknowledged" else self._adopt(number, channels)
+        joined = {"adopted": " ".join(adopted)} if adopted else {}
+        self._become(move, tier=number, detail={"tier": str(number), "why": why, **joined})
         if channels:
-            self.effects.append(OpenTier(number=number, channels=channels))
+            new = tuple(channel for channel in channels if channel not in adopted)
+            self.effects.append(OpenTier(number=number, channels=new, adopted=adopted))
 
     def arrive(self, move: Move) -> None:
         is_round = move.event == "round_due"
@@ -255,7 +280,20 @@ class _Subject:
 
     @property
     def _is_opening(self) -> bool:
-        return any(isinstance(effect, OpenTier) for effect in self.effects)
+        return queues_pages(self.effects)
+
+    def _page_as_wished(self) -> None:
+        """Queue pages on the channels that were wished for and that no open tier has."""
+        channels = tier_rules.wished_ways(self.context) if tier_rules.may_page(self.context, self._now) else ()
+        if channels:
+            self.effects.append(OpenTier(number=0, channels=channels))
+
+    def _adopt(self, number: int, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Make wished pages on these channels pages of a tier that opens, if they still may arrive; return their channels."""
+        adopted = {row.id: replace(row, tier=number) for row in tier_rules.adoptable(self.context, channels, self._now)}
+        rows = tuple(adopted.get(row.id, row) for row in self.context.notifications)
+        self.context = replace(self.context, notifications=rows)
+        return tuple(row.channel for row in adopted.values())
 
     def _told_at(self, *, is_told: bool) -> datetime | None:
         """Return when a round of operations first told them what it tells."""
@@ -263,7 +301,8 @@ class _Subject:
         return self.context.escalation.told_at or (self._now if is_new else None)
 
     def _next_decision_at(self) -> datetime | None:
-        next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=self._is_opening)
+        is_queuing = any(isinstance(effect, OpenTier) and effect.channels for effect in self.effects)
+        next_decision_at = tier_rules.next_decision_at(self.context, self._now, is_opening=is_queuing)
         timers = held_up.timers(self.context, self._now)
         return min([*timers, *([] if next_decision_at is None else [next_decision_at])], default=None)
 

@@ -125,7 +125,7 @@ class NotificationFacts:
         escalation_id: Its escalation.
         channel: The channel's registered name.
         kind: Page, status update or incident event.
-        tier: Its tier, from 1; None unless it is a page.
+        tier: Its tier, from 1; 0 if it was wished for and no tier has adopted it; None unless it is a page.
         state: Its state.
         version: Number of writes; guards every update.
         severity: The round's; decides order and queue.

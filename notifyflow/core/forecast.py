@@ -18,7 +18,7 @@ from notifyflow.core.model import IN_PROGRESS, Contact, Ended, NotificationState
 from notifyflow.core.outlook import Coming, What, come, step, timers, written
 from notifyflow.core.pauses import Pause
 from notifyflow.core.policy import Policy
-from notifyflow.core.preferences import preferred
+from notifyflow.core.preferences import preferred, wished
 from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
 from notifyflow.core.traits import SHOWN, Traits
 
@@ -94,8 +94,8 @@ class Forecast:
     """What an escalation would do.
 
     Attributes:
-        first: The channels on which it pages at once.
-        first_tier: The number of their tier; None if it pages nobody at once.
+        first: The channels on which it pages at once: those of the first tier, then those that were wished for.
+        first_tier: The number of their tier; None if no tier opens at once.
         expected: The later tiers and alerts, by the answers, then by time.
         rounds_at: When further rounds start unless somebody acknowledges, from the start of the first.
         ends_after: When operations is told that nobody has acknowledged the last round; None if the policy does not repeat.
@@ -113,8 +113,9 @@ class Forecast:
 
     @property
     def later(self) -> tuple[Expected, ...]:
-        """What is expected after the first tier has opened."""
-        return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier != self.first_tier)
+        """What is expected after the first pages."""
+        is_first = {0, self.first_tier}
+        return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier not in is_first)
 
 
 def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
@@ -128,6 +129,7 @@ def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calli
         notifications=(),
         addresses=frozenset(contact.addresses),
         calling=calling,
+        wishes=wished(contact, severity),
     )
 
 
@@ -139,14 +141,19 @@ def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecas
     for answers in Answers:
         soon = Play(fresh, carriers, answers, takes=timedelta(), fraction=0.0).events()
         late = Play(fresh, carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
-        found = list(_ranges(soon, late, answers, start))
+        unwished = Play(replace(fresh, wishes=()), carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
+        found = list(_ranges([soon, late, *([unwished] if fresh.wishes else [])], answers, start))
         expected += found
         called[answers] = next((each.latest for each in found if fresh.calling.intersection(each.event.channels)), None)
-    first = next((each.event for each in expected if each.event.what is What.TIER and not each.latest), None)
+    at_once = [
+        each.event for each in expected if each.answers is Answers.ACCEPTED and each.event.what is What.TIER and not each.latest
+    ]
+    first = next((event for event in at_once if event.tier), None)
+    wishes = tuple(channel for event in at_once if not event.tier for channel in event.channels)
     repeat, due_at = fresh.escalation.policy.repeat, rounds.due_at(fresh)
     is_repeated = repeat is not None and due_at is not None
     return Forecast(
-        first=first.channels if first else (),
+        first=(*(first.channels if first else ()), *wishes),
         first_tier=first.tier if first else None,
         expected=tuple(expected),
         rounds_at=tuple(number * repeat.every for number in range(1, repeat.rounds)) if repeat and is_repeated else (),
@@ -189,11 +196,15 @@ def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hi
             yield f"{channel} over {provider} is paused until {max(ends):%Y-%m-%d %H:%M} UTC: a page waits until then"
 
 
-def _ranges(soon: Iterable[Coming], late: Iterable[Coming], answers: Answers, start: datetime) -> Iterator[Expected]:
-    """Pair the events of the fastest and the slowest course; what one lacks comes before its next round, if at all."""
-    courses = [{(each.what, each.tier): each for each in course} for course in (soon, late)]
+def _ranges(plays: Iterable[Iterable[Coming]], answers: Answers, start: datetime) -> Iterator[Expected]:
+    """Join the events of the fastest and the slowest course; what one lacks comes before its next round, if at all.
+
+    Where there is a wish, the course without it is the slowest: which wished page a tier adopts depends on which call ends first.
+    """
+    courses = [{(each.what, each.tier): each for each in course} for course in plays]
     for key in dict.fromkeys(key for course in courses for key in course if key[0] in (What.TIER, What.OPERATIONS)):
-        found = [each for course in courses if (each := course.get(key) or course.get((What.ROUND, None)))]
+        meant = courses if key[1] != 0 else courses[:2]
+        found = [each for course in meant if (each := course.get(key) or course.get((What.ROUND, None)))]
         times = [each.at - start for each in found if each.at is not None]
         event = next(course[key] for course in courses if key in course)
         yield Expected(event=event, answers=answers, earliest=min(times), latest=max(times))
@@ -229,7 +240,7 @@ class Play:
         yield from come(self.context, decided, now=now)
         self.context = written(self.context, decided, now=now)
         while True:
-            moves = [(at, row) for row in self.context.pages if (at := self._moves_at(row)) is not None]
+            moves = [(at, row) for row in self.context.notifications if (at := self._moves_at(row)) is not None]
             waiting = timers(self.context)
             if not moves and not waiting:
                 return

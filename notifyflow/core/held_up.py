@@ -39,7 +39,7 @@ def is_held_up(context: DecisionContext, now: datetime) -> bool:
         return False
     left = [row for row in context.pages if _is_left(context, row, now)]
     held = [row for row in left if (at := _held_up_at(context, row)) is not None and now >= at]
-    is_missed = not any(map(has_arrived, context.pages)) or any(_is_timed(context, row) for row in held)
+    is_missed = not any(map(has_arrived, context.telling)) or any(_is_timed(context, row) for row in held)
     return bool(left) and len(held) == len(left) and is_missed
 
 

@@ -223,7 +223,7 @@ class Recipient(FileValue):
         timezone: IANA name; None for UTC.
         quiet: Quiet hours of every day in that time zone, such as ``22:00-07:00``: only CRITICAL pages in them. None for none.
         channels: Severity to the channels that page them one after another, in this order; None leaves it to the policy. For
-            CRITICAL they only come sooner.
+            CRITICAL they page at the start as well.
     """
 
     id: str

@@ -160,7 +160,7 @@ def step(context: DecisionContext, *, event: Cause, now: datetime) -> tuple[Deci
 
 
 def written(context: DecisionContext, decided: Decided, *, now: datetime) -> DecisionContext:
-    """Return a context after a decision is written: the pages of new tiers are queued, due at once."""
+    """Return a context after a decision is written: the pages of new tiers are queued, due at once, or were adopted."""
     facts = decided.after
     pages = (
         NotificationFacts(
@@ -178,7 +178,8 @@ def written(context: DecisionContext, decided: Decided, *, now: datetime) -> Dec
         if isinstance(effect, OpenTier)
         for channel in effect.channels
     )
-    return replace(context, escalation=facts, notifications=(*context.notifications, *pages))
+    rows = escalations.with_adopted(context, decided).notifications
+    return replace(context, escalation=facts, notifications=(*rows, *pages))
 
 
 def come(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterator[Coming]:
@@ -187,9 +188,8 @@ def come(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterat
     is_timed = "unacknowledged" in reasons
     for effect in decided.effects:
         if isinstance(effect, OpenTier):
-            yield Coming(
-                what=What.TIER, at=now, tier=effect.number, channels=effect.channels, premise=_premise(is_timed=is_timed)
-            )
+            channels = (*effect.adopted, *effect.channels)
+            yield Coming(what=What.TIER, at=now, tier=effect.number, channels=channels, premise=_premise(is_timed=is_timed))
         elif isinstance(effect, StartRound):
             yield Coming(what=What.ROUND, at=now, repetition=effect.repetition, premise=Premise.NOBODY_ACKNOWLEDGES)
         elif isinstance(effect, AlertOperations) and effect.is_paging:

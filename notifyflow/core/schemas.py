@@ -113,7 +113,7 @@ class NotificationDocument(Document):
     id: str
     channel: str
     kind: Kind
-    tier: int | None = Field(description="The tier of a page; null for other kinds.")
+    tier: int | None = Field(description="The tier of a page; 0 if it was wished for and belongs to none; null for other kinds.")
     state: NotificationState
     due_at: datetime | None = Field(description="When it may be sent; null unless it is QUEUED.")
     deferred_since: datetime | None = Field(description="Since when it is deferred.")

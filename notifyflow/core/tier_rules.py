@@ -3,7 +3,7 @@
 They decide nothing by themselves; ``escalation`` does.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +41,7 @@ class DecisionContext:
         notifications: All notifications of the escalation *after* the event.
         addresses: The channels on which the recipient can be reached.
         calling: The channels that ring a phone.
+        wishes: The channels that the recipient wants to be paged on at the start of a CRITICAL round.
         outages: Outages of the sweeper since the round started.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
             incident was quarantined.
@@ -51,13 +52,24 @@ class DecisionContext:
     notifications: tuple[NotificationFacts, ...]
     addresses: frozenset[str]
     calling: frozenset[str] = frozenset()
+    wishes: tuple[str, ...] = ()
     outages: tuple[Interval, ...] = ()
     stops: tuple[Stop, ...] = ()
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
-        """Its notifications without the status updates."""
-        return tuple(row for row in self.notifications if row.kind is Kind.PAGE)
+        """The pages of its tiers; a page that was only wished for is none of them."""
+        return tuple(row for row in self.notifications if row.kind is Kind.PAGE and row.tier)
+
+    @property
+    def wished(self) -> tuple[NotificationFacts, ...]:
+        """The pages that were wished for, and that no tier has adopted."""
+        return tuple(row for row in self.notifications if row.kind is Kind.PAGE and not row.tier)
+
+    @property
+    def telling(self) -> tuple[NotificationFacts, ...]:
+        """The pages that tell whether the recipient was reached: those of its tiers, and wished ones that arrived."""
+        return (*self.pages, *(row for row in self.wished if _counts_at_once(row)))
 
     @property
     def breaks(self) -> tuple[Interval, ...]:
@@ -79,6 +91,26 @@ def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
         channels = tuple(channel for channel in ways(context, tier) if channel not in paged)
         if channels:
             yield number, channels
+
+
+def wished_ways(context: DecisionContext) -> tuple[str, ...]:
+    """Return the channels wished for that have an address, and that neither a page nor an open tier has."""
+    opened = context.escalation.policy.tiers[: context.escalation.tier]
+    used = {row.channel for row in (*context.pages, *context.wished)}.union(*(ways(context, tier) for tier in opened))
+    return tuple(channel for channel in dict.fromkeys(context.wishes) if channel in context.addresses and channel not in used)
+
+
+def adoptable(context: DecisionContext, channels: Collection[str], now: datetime) -> tuple[NotificationFacts, ...]:
+    """Return the wished pages that become pages of the next tier, which opens: those that have arrived, or still may soon.
+
+    A tier that opens by a timer adopts none, so that the phone rings then, too.
+    """
+    if _is_timer_over(context, now):
+        return ()
+    going = (NotificationState.SENT, NotificationState.DELIVERED, *IN_PROGRESS)
+    return tuple(
+        row for row in context.wished if row.channel in channels and row.state in going and not _is_overdue(context, row, now)
+    )
 
 
 def next_tier(context: DecisionContext) -> Tier | None:
@@ -136,7 +168,8 @@ def is_met(context: DecisionContext, rule: Failed, now: datetime) -> bool:
     """Return whether enough pages of the tier in force have failed, one of them recently."""
     rows = [row for row in context.pages if row.tier == context.escalation.tier]
     failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(context, row, now)]
-    return len(failing) >= min(rule.at_least, len(rows)) and any(_is_young(context, row, now) for row in failing)
+    count = len({row.channel for row in rows}.union(_ways_in_force(context)))  # those that this decision queues are no rows yet
+    return len(failing) >= min(rule.at_least, count) and any(_is_young(context, row, now) for row in failing)
 
 
 def has_fresh_failure(context: DecisionContext, now: datetime) -> bool:
@@ -225,13 +258,13 @@ def has_reached(context: DecisionContext) -> bool:
     """Return whether a page counts as having reached the recipient: one that was sent; if CRITICAL, one that arrived."""
     escalation = context.escalation
     if escalation.severity is Severity.CRITICAL and escalation.needs_arrival:
-        return any(has_arrived(row) for row in context.pages)
-    return any(row.state in REACHING for row in context.pages)
+        return any(has_arrived(row) for row in context.telling)
+    return any(row.state in REACHING for row in context.telling)
 
 
 def is_unproven(context: DecisionContext, now: datetime) -> bool:
     """Return whether nothing of a CRITICAL round arrived, no tier is left, and each page is FAILED or overdue."""
-    pages, is_critical = context.pages, context.escalation.severity is Severity.CRITICAL
+    pages, is_critical = context.telling, context.escalation.severity is Severity.CRITICAL
     has_tier_left = next_tier(context) is not None and may_page(context, now)
     if not is_critical or has_tier_left or not pages or any(has_arrived(row) for row in pages):
         return False
@@ -240,7 +273,7 @@ def is_unproven(context: DecisionContext, now: datetime) -> bool:
 
 def is_unconfirmed(context: DecisionContext) -> bool:
     """Return whether a round is REACHED by pages that were sent, of which none shows that it arrived; never a WARNING."""
-    escalation, pages = context.escalation, context.pages
+    escalation, pages = context.escalation, context.telling
     is_meant = escalation.severity.is_above(Severity.WARNING) and escalation.state is EscalationState.REACHED
     return is_meant and bool(pages) and not any(has_arrived(row) for row in pages)
 
@@ -255,7 +288,7 @@ def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: boo
     timers = [at for at in _tier_timers(context) if at > now]
     for row in context.pages:
         timers += [at for at in _row_timers(context, row) if at > now]
-    queued = (row for row in context.pages if row.state is NotificationState.QUEUED)
+    queued = (row for row in (*context.pages, *context.wished) if row.state is NotificationState.QUEUED)
     timers += [row_expires_at(context.escalation, row, context.stops) for row in queued]
     if is_opening:
         timers.append(_expires_at(context))
@@ -273,7 +306,7 @@ def patience(row: NotificationFacts, policy: Policy) -> timedelta:
 def have_critical_channels_failed(context: DecisionContext) -> bool:
     """Return whether the pages on all critical channels are FAILED (not only suspected), and no key was pressed."""
     failed = {row.channel for row in context.pages if row.state is NotificationState.FAILED}
-    has_key_press = any(attempt.evidence is Evidence.HUMAN for row in context.pages for attempt in row.attempts)
+    has_key_press = any(attempt.evidence is Evidence.HUMAN for row in context.telling for attempt in row.attempts)
     critical = context.escalation.policy.critical_channels
     return bool(critical) and failed.issuperset(critical) and not has_key_press
 
@@ -290,9 +323,18 @@ def _expires_at(context: DecisionContext) -> datetime:
 
 def _has_a_way(context: DecisionContext) -> bool:
     """Return whether the tier in force pages, or may page, on any channel; False before the first tier."""
-    number = context.escalation.tier
-    tiers = context.escalation.policy.tiers[:number]
-    return any(row.tier == number for row in context.pages) or bool(tiers and ways(context, tiers[-1]))
+    return any(row.tier == context.escalation.tier for row in context.pages) or bool(_ways_in_force(context))
+
+
+def _ways_in_force(context: DecisionContext) -> tuple[str, ...]:
+    """Return the channels on which the tier in force pages the recipient; none before the first tier."""
+    tiers = context.escalation.policy.tiers[: context.escalation.tier]
+    return ways(context, tiers[-1]) if tiers else ()
+
+
+def _counts_at_once(row: NotificationFacts) -> bool:
+    has_key_press = any(attempt.evidence is Evidence.HUMAN for attempt in row.attempts)
+    return row.state is NotificationState.DELIVERED or has_key_press
 
 
 def _ahead(context: DecisionContext) -> Sequence[Tier]:

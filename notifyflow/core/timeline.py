@@ -56,6 +56,7 @@ class Moment:
         tier: The name of the tier.
         channels: The channels on which pages are queued with it: those of a tier, or those that replace a failed one.
         accepted: Those of them on which a provider accepted the page, by now.
+        adopted: The channels whose pages from the start of the round count for the tier from now on.
         why: Why the tier opened.
         failed: How many pages of the tier before had failed.
         suspected: How many more counted as failed.
@@ -93,6 +94,7 @@ class Moment:
     tier: str = ""
     channels: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
     why: str = ""
     failed: int = 0
     suspected: int = 0
@@ -211,17 +213,18 @@ class _Story:
         if number:
             moment = replace(moment, tier=facts.policy.tiers[number - 1].name)
         if line.event == "started":
-            return replace(moment, channels=_channels(self._queued(line, number, first=1)), reason=facts.reason)
+            return replace(moment, channels=_channels(self._queued(line)), reason=facts.reason)
         if line.event == "tier_opened":
-            return self._with_failures(replace(moment, channels=_channels(self._queued(line, number))), escalation, number)
+            adopted = tuple(line.detail.get("adopted", "").split())
+            moment = replace(moment, channels=_channels(self._queued(line, number)), adopted=adopted)
+            return self._with_failures(moment, escalation, number)
         is_resumed = line.target == EscalationState.ACTIVE and line.event != "round_due"
         return replace(moment, is_minor=is_resumed or line.event in _STOPS)
 
-    def _queued(self, line: Transition, tier: int, *, first: int | None = None) -> tuple[NotificationFacts, ...]:
-        """Return the pages that are queued at the instant of a line: in a tier, or in all from ``first`` to it."""
-        tiers = range(first or tier, tier + 1)
-        rows = self._escalations[line.row_id].notifications
-        return tuple(row for row in rows if row.tier in tiers and row.created_at == line.at)
+    def _queued(self, line: Transition, tier: int | None = None) -> tuple[NotificationFacts, ...]:
+        """Return the pages that are queued at the instant of a line: in a tier, or in all."""
+        rows = (row for row in self._escalations[line.row_id].notifications if row.kind is Kind.PAGE)
+        return tuple(row for row in rows if tier in (None, row.tier) and row.created_at == line.at)
 
     def _with_failures(self, moment: Moment, escalation: EscalationStatus, number: int) -> Moment:
         """Add how many pages of the tier before have failed by now, and how many more must have counted as failed."""

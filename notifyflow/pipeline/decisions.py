@@ -92,6 +92,7 @@ def _context(
         notifications=tuple(rows),
         addresses=frozenset(contact.addresses),
         calling=tx.deps.calling,
+        wishes=preferences.wished(contact, escalation.severity),
     )
 
 
@@ -171,7 +172,9 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
         tx.critical.append(stored)
     for effect in decided.effects:
         _apply_effect(tx, context, stored, effect)
-    if context.incident.pass_number and _is_spent(tx, replace(context, escalation=stored), decided):
+    if context.incident.pass_number and _is_spent(
+        tx, replace(escalations.with_adopted(context, decided), escalation=stored), decided
+    ):
         tx.spent.add(stored.incident_id)
     return stored
 
@@ -181,14 +184,14 @@ def _marks(escalation: EscalationFacts) -> tuple[datetime | None, ...]:
 
 
 def _is_spent(tx: Transaction, context: DecisionContext, decided: Decided) -> bool:
-    """Return whether every way to a recipient has failed, after a decision that opens no tier."""
-    return not any(isinstance(effect, OpenTier) for effect in decided.effects) and chain.is_spent(context, tx.now)
+    """Return whether every way to a recipient has failed, after a decision that queues no page of a tier."""
+    return not escalations.queues_pages(decided.effects) and chain.is_spent(context, tx.now)
 
 
 def _apply_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:
     match effect:
         case OpenTier():
-            tx.queue([tx.new_row(escalation, channel, tier=effect.number) for channel in effect.channels])
+            _open_tier(tx, context, escalation, effect)
         case StopPages():
             for row in context.notifications:
                 if row.kind is Kind.PAGE:
@@ -209,3 +212,10 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
             )
         case _:
             assert_never(effect)
+
+
+def _open_tier(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: OpenTier) -> None:
+    for row in context.wished:
+        if row.channel in effect.adopted:
+            tx.ledger.save(row, replace(row, tier=effect.number))
+    tx.queue([tx.new_row(escalation, channel, tier=effect.number) for channel in effect.channels])

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from notifyflow.core import preferences
 from notifyflow.core.chain_outlook import NextStep, current, next_step
 from notifyflow.core.outlook import Outlook, outlook
 from notifyflow.core.tier_rules import DecisionContext
@@ -33,6 +34,7 @@ def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStat
         notifications=escalation.notifications,
         addresses=frozenset(escalation.contact.addresses),
         calling=tx.deps.calling,
+        wishes=preferences.wished(escalation.contact, escalation.facts.severity),
     )
     return outages.inform(tx, context, escalation.contact)
 

@@ -47,7 +47,8 @@ class NewRecipient(RequestBody):
     timezone: str | None = Field(None, description="An IANA name; by default UTC.")
     quiet: str | None = Field(None, description="Quiet hours in that zone, such as `22:00-07:00`, in which only CRITICAL pages.")
     channels: dict[str, list[str]] | None = Field(
-        None, description="Severity to the channels that page them one after another; for CRITICAL they only come sooner."
+        None,
+        description="Severity to the channels that page them one after another; for CRITICAL they page at the start as well.",
     )
 
 

@@ -19,6 +19,7 @@ from notifyflow.core.model import Contact, Incident, Kind, NotificationState, Re
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.outlook import Coming, What
 from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.preferences import wished
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.engine.reporter import Reporter
@@ -50,7 +51,7 @@ _Key = tuple[What, str, int | None]
 class Calm(Scenario):
     """A world in which nothing goes wrong but what the providers respond."""
 
-    threads = 12
+    threads = 24
 
     def __init__(self, seed: int, variant: Variant) -> None:
         super().__init__(seed, variant)
@@ -58,6 +59,7 @@ class Calm(Scenario):
         self._answers = chance.choice(list(Answers))
         outcome, receipts = _RESPONSES[self._answers]
         longest_s = chance.choice((0.0, 1.0, PROVIDER_TIMEOUT_S))
+        self._longest = timedelta(seconds=longest_s)
         self._outside.certain = Certain(outcome=outcome, receipts=receipts, latencies_s=(longest_s / 2, longest_s))
         self._outside.dropping = {}
         self._tells_operations = self._answers not in (Answers.REFUSED, Answers.FAILING)
@@ -85,6 +87,7 @@ class Calm(Scenario):
             ways = [name for name in CHANNELS if chance.random() < 0.7] or ["email"]
             who = Recipient(id=f"p{number}", addresses={name: f"p{number}@{name}" for name in ways})
             self._people(0, partial(self._notify, key=f"calm-{number}"), chance.choice(list(Severity)), [who])
+        self._wishes.write_twins(self._people, self._notify, self.world.apart("twins"))
         apart = self.world.apart("calm chain")
         if apart.random() < _CHAINED:
             self._people(0, partial(self._notify_in_steps, apart))
@@ -132,6 +135,7 @@ class Calm(Scenario):
             first = status.escalations[0].facts
             for escalation in () if status.steps else status.escalations:
                 self._check_forecast(status, escalation, first)
+        self._wishes.check_twins(longest=self._longest)
         left = {key[-4:]: [each.what for each in promised.values()] for key, promised in self._promised.items() if promised}
         if not self._tells_operations:  # their rounds go on
             own = {each[-4:] for (each,) in self._database.look(_OF_OPERATIONS)}
@@ -186,7 +190,7 @@ class Calm(Scenario):
         found = self._forecast(status, escalation)
         what = f"explain ({self._answers}, {facts.policy.name}, {facts.severity}): {facts.id[-4:]}"
         ranges = {(each.event.what, each.event.tier): each for each in found.expected if each.answers is self._answers}
-        came = dict(_came(escalation))
+        came = dict(_came(status, escalation))
         for key, after in came.items():
             expected = ranges.get(key)
             require(expected, f"{what}: {key} came after {after}, and was not expected")
@@ -245,6 +249,7 @@ def _context(status: IncidentStatus, escalation: EscalationStatus, facts: Escala
         notifications=escalation.notifications,
         addresses=frozenset(escalation.contact.addresses),
         calling=CALLING,
+        wishes=wished(escalation.contact, facts.severity),
     )
 
 
@@ -269,13 +274,18 @@ def _has_come(promised: Coming, escalation: EscalationStatus) -> bool:
             return row is not None and len(counted(row)) >= (promised.attempt or 0)
 
 
-def _came(escalation: EscalationStatus) -> Mapping[tuple[What, int | None], timedelta]:
+def _came(status: IncidentStatus, escalation: EscalationStatus) -> Mapping[tuple[What, int | None], timedelta]:
     """Return when each tier was opened, and operations was told."""
     facts = escalation.facts
+    lines = [line for line in status.transitions if line.row_id == facts.id and line.event == "tier_opened"]
+    opened = {int(line.detail["tier"]): line.at for line in lines}
     came: dict[tuple[What, int | None], timedelta] = {}
     for row in escalation.notifications:
         if row.kind is Kind.PAGE:
-            came.setdefault((What.TIER, row.tier), row.created_at - facts.started_at)
+            opened_at = opened.get(row.tier or 0, row.created_at)
+            came.setdefault((What.TIER, row.tier), opened_at - facts.started_at)
+            if row.created_at < opened_at:  # it was wished for, and its tier adopted it
+                came.setdefault((What.TIER, 0), row.created_at - facts.started_at)
     if facts.alerted_at is not None:
         came[What.OPERATIONS, None] = facts.alerted_at - facts.started_at
     return came

@@ -20,6 +20,7 @@ from notifyflow.core import (
     held_up,
     lifecycle,
     outlook,
+    preferences,
     provider_health,
     quiet,
     rounds,
@@ -30,7 +31,7 @@ from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
-from notifyflow.core.policy import Tier, Unacknowledged
+from notifyflow.core.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.schedules import Override
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import claiming, deliver, recording
@@ -366,6 +367,12 @@ def _nothing_behind_a_shut_tier(context: DecisionContext) -> Tier | None:
     return ahead[0] if any(tier_rules.ways(context, tier) for tier in ahead) else None
 
 
+def _prefer_for_critical(policy: Policy, contact: Contact, severity: Severity) -> Policy:
+    """Return the policy with the channels of a wish in the place of its own, for CRITICAL as for other severities."""
+    names = (contact.channels or {}).get(severity)
+    return replace(policy, tiers=tuple(preferences._in_turn(policy.tiers, names))) if names else policy
+
+
 def _forget_the_stop(row: NotificationFacts) -> NotificationState:
     return _state_of(replace(row, is_stopped=row.is_stopped and row.state is NotificationState.QUEUED))
 
@@ -598,6 +605,10 @@ MUTANTS = (
         swap=lambda: swapped(tier_rules, "next_tier", _nothing_behind_a_shut_tier),
         known=50,
     ),
+    Mutant(
+        "a timer that waits for the tiers before its own",
+        swap=lambda: swapped(tier_rules, "timers", lambda ahead: timers(ahead[:1])),
+    ),
     Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),
     Mutant("a stop that keeps its rings", Variant(parts=(NoUnring,)), known=151),
@@ -687,6 +698,11 @@ MUTANTS = (
         "an explanation without the call",
         swap=lambda: swapped(forecast, "forecast", _foresee_no_call),
         known=3,
+        world=simulate_calm,
+    ),
+    Mutant(
+        "a wish that replaces the policy's channels",
+        swap=lambda: swapped(preferences, "preferred", _prefer_for_critical),
         world=simulate_calm,
     ),
 )

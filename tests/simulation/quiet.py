@@ -145,7 +145,7 @@ class QuietHours:
             require(is_other, f"11: tier {number} of {facts.id[-4:]} opens, and nothing happened but quiet hours")
         if line["detail"]["why"] != "unacknowledged":
             return None
-        rules: Sequence[Any] = facts.policy.tiers[number - 1].rules
+        rules = [rule for tier in facts.policy.tiers[number - 1 :] for rule in tier.rules]
         return min(rule.after for rule in rules if isinstance(rule, Unacknowledged))
 
     def _night(self, recipient_id: str) -> Night | None:

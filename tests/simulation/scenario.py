@@ -49,6 +49,7 @@ from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import LOOKED_WITHIN_S, Rosters
 from tests.simulation.rush import Rush
 from tests.simulation.web import Web
+from tests.simulation.wishes import Wishes
 from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
 from tests.traits import TRAITS
 
@@ -189,6 +190,7 @@ class Scenario:
         self._phones = Phones(world, self._database, self._outside)
         self._rosters = Rosters(world, self._database)
         self._quiet = QuietHours(world, self._database)
+        self._wishes = Wishes(world, self._database)
         self._checks = Checks(world, self._database, self._outside, self._operators, self._phones, self._rosters, self._quiet)
         self._hand_overs = HandOvers(world, self._database, self._rosters, self._quiet)
         self._is_telling = self._hand_overs.is_told and self._rosters.tells
@@ -355,7 +357,7 @@ class Scenario:
         if self.world.apart(f"{recipient_id} left").random() < _LEFT:
             gone |= {name for name in names if name not in ("sms", "voice")}
         addresses = {name: f"{'gone' if name in gone else recipient_id}@{name}" for name in names}
-        return self._quiet.given(Recipient(id=recipient_id, addresses=addresses))
+        return self._wishes.given(self._quiet.given(Recipient(id=recipient_id, addresses=addresses)))
 
     # -- processes
 

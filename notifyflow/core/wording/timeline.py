@@ -123,7 +123,8 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         severity=moment.severity,
         round=f"round {moment.round}: " if moment.round and (moment.round > 1 or moment.event == "round_due") else "",
         tier=moment.tier,
-        messages=messages(moment.channels) or "nothing yet",
+        messages=listed([*map(message, moment.channels), *(f"the {message(each)} from the start" for each in moment.adopted)])
+        or "nothing yet",
         why=_why(moment),
         message=_message(moment, who),
         provider=_provider(moment),

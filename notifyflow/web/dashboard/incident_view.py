@@ -32,7 +32,7 @@ from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook
 from notifyflow.core.wording.outlook import sentence, sentences
 from notifyflow.core.wording.timeline import HOW
-from notifyflow.core.wording.ways import messages
+from notifyflow.core.wording.ways import message, messages
 
 Brief = Callable[[datetime], str]
 """Writes a time."""
@@ -96,7 +96,7 @@ class TierView:
     """One tier of a round.
 
     Attributes:
-        number: Its number, from 1.
+        number: Its number, from 1; 0 for the pages that were wished for and belong to no tier.
         name: Its name.
         channels: Its channels.
         is_open: Whether it was opened.
@@ -189,7 +189,10 @@ class Describer:
             facts=facts,
             look=ESCALATIONS[facts.state],
             summary=self._summary(escalation),
-            tiers=tuple(self._tier(escalation, number, tier) for number, tier in enumerate(facts.policy.tiers, start=1)),
+            tiers=(
+                *self._wished(escalation),
+                *(self._tier(escalation, number, tier) for number, tier in enumerate(facts.policy.tiers, start=1)),
+            ),
             updates=tuple(self._notification(escalation, row) for row in updates),
             coming=self._next(facts) or self._ended(facts),
         )
@@ -235,6 +238,19 @@ class Describer:
 
     # -- tiers
 
+    def _wished(self, escalation: EscalationStatus) -> Iterator[TierView]:
+        """Yield the pages that were wished for, while they belong to no tier."""
+        rows = [row for row in escalation.notifications if row.tier == 0 and row.kind is Kind.PAGE]
+        if rows:
+            yield TierView(
+                number=0,
+                name="as wished",
+                channels=tuple(row.channel for row in rows),
+                is_open=True,
+                standing=f"sent from {self._brief(min(row.created_at for row in rows))} on; no tier waits for them",
+                notifications=tuple(self._notification(escalation, row) for row in rows),
+            )
+
     def _tier(self, escalation: EscalationStatus, number: int, tier: Tier) -> TierView:
         rows = [row for row in escalation.notifications if row.tier == number and row.kind is Kind.PAGE]
         is_open = bool(rows)
@@ -248,10 +264,14 @@ class Describer:
         )
 
     def _opened(self, facts: EscalationFacts, number: int, rows: Sequence[NotificationFacts]) -> str:
-        at = self._brief(min(row.created_at for row in rows))
         lines = (line for line in self._lines[facts.id] if line.event == "tier_opened")
-        why = next((line.detail.get("why", "") for line in lines if line.detail.get("tier") == str(number)), "")
-        return " ".join(filter(None, (f"opened at {at}", _REASONS.get(why, ""))))
+        line = next((each for each in lines if each.detail.get("tier") == str(number)), None)
+        at = min(row.created_at for row in rows) if line is None else line.at
+        detail = {} if line is None else line.detail
+        adopted = [f"the {message(channel)} from the start" for channel in detail.get("adopted", "").split()]
+        counts = f"{text.listed(adopted)} {'counts' if len(adopted) == 1 else 'count'} for it" if adopted else ""
+        opened = " ".join(filter(None, (f"opened at {self._brief(at)}", _REASONS.get(detail.get("why", ""), ""))))
+        return "; ".join(filter(None, (opened, counts)))
 
     def _shut(self, escalation: EscalationStatus, number: int, tier: Tier) -> str:
         facts = escalation.facts

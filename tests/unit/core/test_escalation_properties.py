@@ -12,7 +12,7 @@ from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext
 from notifyflow.core.machines import ESCALATION
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from tests.facts import page
-from tests.oracle import is_unproven, name, opens
+from tests.oracle import is_unproven, name, open_next, opens
 from tests.strategies import brinks, contexts, moments
 
 CAUSES = st.sampled_from(["recorded", "received", "timer_due", "address_added", "round_due"])
@@ -35,7 +35,7 @@ def after(context: DecisionContext, decided: Decided, now: datetime) -> Decision
         if isinstance(effect, OpenTier)
         for channel in effect.channels
     )
-    return replace(context, escalation=facts, notifications=context.notifications + new)
+    return replace(context, escalation=facts, notifications=escalations.with_adopted(context, decided).notifications + new)
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -49,9 +49,10 @@ def test_tiers_open_exactly_while_the_oracle_says_so(data: st.DataObject, cause:
     walked = context
     while opens(walked, now):
         expected += 1
-        walked = replace(walked, escalation=replace(walked.escalation, tier=walked.escalation.tier + 1))
+        walked = open_next(walked, now)
     if any(isinstance(effect, StartRound) for effect in decided.effects):
-        expected = 0
+        expected, walked = 0, context
+    assert escalations.with_adopted(context, decided).notifications == walked.notifications
     steps = [step for step in decided.steps if step.event == "tier_opened"]
     assert len(steps) == expected
     assert decided.after.tier == context.escalation.tier + expected
@@ -59,11 +60,11 @@ def test_tiers_open_exactly_while_the_oracle_says_so(data: st.DataObject, cause:
     assert len(set(numbers)) == len(numbers)
     for effect in decided.effects:
         if isinstance(effect, OpenTier):
-            tier = context.escalation.policy.tiers[effect.number - 1]
-            assert effect.channels
-            assert context.addresses.intersection(tier.channels).issuperset(effect.channels)
+            meant = context.escalation.policy.tiers[effect.number - 1].channels if effect.number else context.wishes
+            assert effect.channels or effect.adopted
+            assert context.addresses.intersection(meant).issuperset((*effect.channels, *effect.adopted))
             if effect.number > context.escalation.tier:
-                assert context.escalation.severity not in tier.shut_for
+                assert context.escalation.severity not in context.escalation.policy.tiers[effect.number - 1].shut_for
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -100,13 +101,15 @@ def assert_steps_replay(context: DecisionContext, decided: Decided) -> None:
 
 def assert_active_only_while_something_is_to_come(context: DecisionContext, decided: Decided) -> None:
     is_in_hand = any(row.state in (NotificationState.QUEUED, NotificationState.SENDING) for row in context.pages)
-    is_opening = any(isinstance(effect, OpenTier) for effect in decided.effects)
+    openings = [effect for effect in decided.effects if isinstance(effect, OpenTier)]
+    is_opening = any(effect.number and effect.channels for effect in openings)
+    has_joined = any(effect.adopted for effect in openings)
     if decided.after.state is EscalationState.ACTIVE:
-        assert is_in_hand or is_opening or decided.after.next_decision_at is not None
+        assert is_in_hand or is_opening or has_joined or decided.after.next_decision_at is not None
     else:
         assert not is_in_hand
         assert not is_opening
-    if is_opening or any(row.state is NotificationState.QUEUED for row in context.pages):
+    if is_opening or any(row.state is NotificationState.QUEUED for row in (*context.pages, *context.wished)):
         assert decided.after.next_decision_at is not None
 
 
@@ -157,11 +160,16 @@ def test_a_start_opens_the_first_tier_that_has_an_address_or_is_exhausted(data: 
     new = replace(context, notifications=(), escalation=replace(context.escalation, tier=0, state=EscalationState.ACTIVE))
     new = replace(new, incident=replace(new.incident, state=IncidentState.OPEN))
     decided = escalations.start(new, now=new.escalation.started_at)
-    opened = [effect.number for effect in decided.effects if isinstance(effect, OpenTier)]
+    opened = [effect.number for effect in decided.effects if isinstance(effect, OpenTier) and effect.number]
+    early = [
+        channel for effect in decided.effects if isinstance(effect, OpenTier) and not effect.number for channel in effect.channels
+    ]
     reachable = []
     for number, tier in enumerate(new.escalation.policy.tiers, start=1):
         if new.escalation.severity not in tier.shut_for and new.addresses.intersection(tier.channels):
             reachable.append(number)
     assert opened == reachable[:1]
+    first = new.escalation.policy.tiers[reachable[0] - 1].channels if reachable else ()
+    assert early == [channel for channel in new.wishes if channel in new.addresses and channel not in first]
     assert decided.after.state is (EscalationState.ACTIVE if reachable else EscalationState.EXHAUSTED)
     assert decided.steps == ()

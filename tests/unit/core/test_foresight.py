@@ -166,7 +166,8 @@ def test_a_step_needs_the_time_of_those_whom_it_may_page_by_the_channels_that_th
     calendar = Calendar(schedule="legacy", shifts=(shift,), fetched_at=NOW)
     assert short("@legacy", calendars={"legacy": calendar}) == [operations]
     one_each = preferring("ada", WARNING=("email",), ERROR=("voice",), CRITICAL=("voice",))
-    assert short("ada", one_each) == [operations], "for CRITICAL she is called at once, and texted after 5 m"
+    called_twice = "for ada after 10 m for CRITICAL"
+    assert short("ada", one_each) == [called_twice, operations], "she is called at once, and again by the last tier"
     all_three = preferring("ada", WARNING=("sms", "voice", "email"), ERROR=("voice",), CRITICAL=("voice",))
     assert short("ada", all_three) == ["for ada after 10 m for WARNING", operations]
 
