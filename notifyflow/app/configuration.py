@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from notifyflow.channels.abilities import shows_arrival
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
 from notifyflow.core.delivery import Delivery, Mode, read_delivery
 from notifyflow.core.intake import policy_validation, validation
 from notifyflow.core.intake.documents import read_policies, read_recipients
-from notifyflow.core.intake.reach import paging
+from notifyflow.core.intake.reach import paging, unshown
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
@@ -72,6 +73,7 @@ def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuratio
     warnings = _warnings(settings, is_paged=bool(operations))
     warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in own.values() for fault in policy_validation.warnings(policy)])
     warnings += _unnoticed(operations, policies[OPERATIONS.name])
+    warnings += _unshown(settings, policies, channels, operations)
     return Configuration(
         policies=policies,
         operations=operations,
@@ -166,6 +168,23 @@ def _unnoticed(operations: Sequence[Contact], policy: Policy) -> list[Fault]:
         return []
     what = "has no recipient of notices (a provider that refuses us, a cap that was reached), which are not sent to phones"
     return [Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, f"Give one of them an address for {', '.join(sorted(channels))}")]
+
+
+def _unshown(
+    settings: Settings, policies: Mapping[str, Policy], channels: Mapping[str, Channel], operations: Sequence[Contact]
+) -> list[Fault]:
+    """Return a warning about each person of operations and of the directory whose pages are never shown to have arrived."""
+    showing = [name for name, channel in channels.items() if shows_arrival(channel)]
+    found = [fault for each in operations for fault in unshown(f"NOTIFYFLOW_OPS_RECIPIENTS {each.recipient_id}", each, showing)]
+    try:
+        known = read_file(settings.directory, policies).recipients if settings.directory else {}
+    except InvalidInput:  # another warning reports it
+        known = {}
+    people, _ = validation.admit_recipients(
+        list(known.values()), lambda channel, address: channels[channel].check_address(address), channels
+    )
+    where = "NOTIFYFLOW_DIRECTORY recipients.{}"
+    return [*found, *(fault for each in people for fault in unshown(where.format(each.recipient_id), each, showing))]
 
 
 def _within(name: str, faults: Sequence[Fault]) -> list[Fault]:

@@ -5,7 +5,7 @@ Each call has the time of a send, and raises ``ProviderError`` when the provider
 
 from typing import Protocol, runtime_checkable
 
-from notifyflow.channels.base import Callback, CallbackResponse, Provider
+from notifyflow.channels.base import Callback, CallbackResponse, Channel, Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt
 from notifyflow.core.replies import HandledReply, Reply
@@ -94,6 +94,12 @@ class Recalls(Protocol):
 
     def recall(self, attempt_id: str, provider_ref: str) -> None:
         """Stop a message that it accepted."""
+
+
+def shows_arrival(channel: Channel) -> bool:
+    """Return whether pages on a channel are shown to have arrived, by receipts or by being accepted; a call is by a key only."""
+    traits = channel.traits
+    return traits.shows_without_receipt or (not traits.is_call and any(reports(each) for each in channel.providers[:1]))
 
 
 def reports(provider: Provider) -> bool:

@@ -112,6 +112,6 @@ CALL_STATUSES: Mapping[str, Status] = {
     "completed": Status(_TEMPORARY, Evidence.CARRIER, "it was answered, and no key was pressed: perhaps by a machine", _CALL),
     "busy": Status(_TEMPORARY, Evidence.CARRIER, "the line was busy", _CALL),
     "no-answer": Status(_TEMPORARY, Evidence.CARRIER, "nobody answered", _CALL),
-    "failed": Status(_TEMPORARY, Evidence.CARRIER, "the carriers could not connect it", _CALL),
+    "failed": Status(_TEMPORARY, Evidence.ACCEPTED, "the carriers could not connect it", _CALL),
     "canceled": Status(_TEMPORARY, Evidence.ACCEPTED, "it was cancelled at Twilio", _CALL),
 }

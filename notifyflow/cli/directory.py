@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from notifyflow.channels.abilities import shows_arrival
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import stored_roster
@@ -72,6 +73,7 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
         [name for name, channel in channels.items() if channel.providers],
         policies,
         warn=lambda channel, address: channels[channel].warning(address),
+        showing=[name for name, channel in channels.items() if shows_arrival(channel)],
     )
     return document, found, policies
 

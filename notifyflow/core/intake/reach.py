@@ -57,11 +57,12 @@ def reach(
     policies: Mapping[str, Policy],
     *,
     warn: Callable[[str, str], str] = lambda _channel, _address: "",
+    showing: Collection[str] | None = None,
 ) -> Reach:
     """Return all faults of a directory file, and on which channels each recipient can be reached.
 
     The channels that have a configured provider are ``carried``. ``warn`` returns a warning about an accepted address, or an
-    empty text.
+    empty text. ``showing`` are the channels on which pages are shown to have arrived; None if that is not known.
 
     Raises:
         InvalidDirectory: When it is not valid TOML.
@@ -87,6 +88,8 @@ def reach(
             what = f"{name} cannot be reached for {text.listed(lost)} by the channels that they prefer"
             found.append(Fault(f"{where}.channels", what, "Let them prefer one that a provider carries, too"))
         warnings |= dict.fromkeys(_odd(where, recipient, contacts, warn))
+        if showing is not None:
+            warnings |= dict.fromkeys(unshown(where, people[name], showing))
     for name, members in directory.groups.items():
         if not members:
             found.append(Fault(f"groups.{name}", "it has no members", "Name its members; until then its alerts page operations"))
@@ -106,6 +109,17 @@ def carried_to(contact: Contact, carried: Collection[str]) -> Contact:
     """Return a recipient with the addresses to which a provider carries messages."""
     addresses = {channel: address for channel, address in contact.addresses.items() if channel in carried}
     return replace(contact, addresses=addresses)
+
+
+def unshown(where: str, person: Contact, showing: Collection[str]) -> Iterator[Fault]:
+    """Yield a warning about somebody who can be reached, but on no channel on which a page is shown to have arrived."""
+    if person.addresses and not person.addresses.keys() & set(showing):
+        channels = text.listed(list(person.addresses))
+        what = f"nothing shows that a page to {person.recipient_id} arrived, unless they respond: they have {channels} only"
+        remedy = (
+            "Give an address for mail, chat or texts, too; until then CRITICAL pages without a response are told to operations"
+        )
+        yield Fault(where, what, remedy)
 
 
 def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Callable[[str, str], str]) -> Iterator[Fault]:

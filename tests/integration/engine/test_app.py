@@ -147,6 +147,15 @@ def test_operations_recipients_without_a_channel_for_notices_cause_a_warning(
     assert all("Give one of them an address for email" in fault.remedy for fault in found)
 
 
+def test_people_whose_pages_are_never_shown_to_have_arrived_cause_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "directory.toml"
+    path.write_text('[recipients.ada]\naddresses = { voice = "ada@voice" }\n[default]\nto = ["ada"]\n')
+    people = [{"id": "otto", "addresses": {"voice": "otto@voice"}}, {"id": "olga", "email": "olga@example.com"}]
+    with open_flow(OPS_RECIPIENTS=json.dumps(people), DIRECTORY=str(path)) as flow:
+        found = [fault.where for fault in flow.warnings if "nothing shows" in fault.what]
+    assert found == ["NOTIFYFLOW_OPS_RECIPIENTS otto", "NOTIFYFLOW_DIRECTORY recipients.ada"]
+
+
 def test_a_policy_of_operations_that_texts_notices_needs_no_other_address(tmp_path: Path) -> None:
     path = tmp_path / "policies.toml"
     path.write_text('[operations]\ntiers = [{ name = "a", channels = ["sms"] }]\n')

@@ -322,6 +322,17 @@ def test_a_directory_in_order_has_no_fault():
     assert found == Reach(people=people, faults=(), is_usable=True, paging=insistent, directory=read(document))
 
 
+def test_somebody_whose_pages_are_never_shown_to_have_arrived_is_named():
+    people = '[recipients.ada]\naddresses = { voice = "1" }\n[recipients.ben]\naddresses = { voice = "2", email = "b" }\n[recipients.cyd]\nemail = "c"'
+    document = f'{people}\n[default]\nto = ["ada", "ben", "cyd"]'
+    found = reach(document, check, ["email", "voice"], ["voice"], SHIPPED, showing=["email"])
+    assert [(fault.where, fault.what) for fault in found.warnings] == [
+        ("recipients.ada", "nothing shows that a page to ada arrived, unless they respond: they have voice only"),
+        ("recipients.ben", "nothing shows that a page to ben arrived, unless they respond: they have voice only"),
+    ]
+    assert reach(document, check, ["email", "voice"], ["voice"], SHIPPED).warnings == ()
+
+
 def test_who_prefers_only_channels_that_nothing_carries_is_named_with_the_severities():
     channels = '{ INFO = ["teams", "email"], WARNING = ["teams"], ERROR = ["teams", "email"], CRITICAL = ["teams"] }'
     person = f'[recipients.ada]\nemail = "a"\nteams = "https://example.com"\nchannels = {channels}\n'
