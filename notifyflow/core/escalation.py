@@ -59,10 +59,13 @@ class AlertOperations:
             pages of which nothing shows that they arrived), ``chain_over`` (nobody has acknowledged, and nobody is next), or
             ``held_up`` (every way that is left is; this is no critical failure).
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
+        path: The provider whose callback path alone leaves it unproven, and which operations is paged for as one failure; empty
+            for any other.
     """
 
     reason: str
     is_paging: bool
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ from notifyflow.core.model import EscalationState, IncidentState, Severity
 INTERVAL = timedelta(minutes=15)
 """The shortest time between two rounds of an operations incident."""
 
+PATH_INTERVAL = timedelta(hours=4)
+"""The time between two rounds that only those need who are unproven over a callback path that seems broken."""
+
 
 def next_round_at(
     current: Sequence[EscalationFacts], *, is_failure: bool, now: datetime, planned_at: datetime | None = None

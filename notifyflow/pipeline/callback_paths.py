@@ -6,10 +6,11 @@ It decides nothing about a page: a missing receipt opens the next tier, whatever
 from datetime import timedelta
 
 from notifyflow.core import tier_rules
+from notifyflow.core.proof import awaits_receipt
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
-BROKEN = "it accepts {channel} messages, and not one callback about them came in the last hour: check its callback path to us"
+BROKEN = "it accepts {channel} messages, and reported not one delivery or failure in the last hour: check its callback path to us"
 """The notice to operations, once a day for each provider and channel."""
 
 _AN_HOUR = timedelta(hours=1)
@@ -22,12 +23,31 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
     for channel, provider in sorted(tier_rules.overdue_receipts(context, tx.now) - tx.callback_paths):
         tx.callback_paths.add((channel, provider))
         reason = BROKEN.format(channel=channel)
-        if not tx.ledger.operations.has_notice(reason, provider, at=tx.now) and _seems_broken(tx, channel, provider):
+        if not tx.ledger.operations.has_notice(reason, provider, at=tx.now) and seems_broken(tx, channel, provider):
             tx.notices.append((reason, provider))
 
 
+def silent_path(tx: Transaction, context: DecisionContext) -> str:
+    """Return the provider that alone leaves a round unproven, since its callback path seems broken; empty if there is none.
+
+    All pages are overdue then, and it carried each of them.
+    """
+    paths = tier_rules.overdue_receipts(context, tx.now)
+    providers = {provider for _, provider in paths}
+    if len(providers) != 1 or not all(awaits_receipt(row) for row in context.pages):
+        return ""
+    return providers.pop() if all(seems_broken(tx, *path) for path in sorted(paths)) else ""
+
+
+def seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
+    """Return whether a path seems broken, by the last hour or since our last outage, which may have lost callbacks."""
+    path = (channel, provider)
+    if path not in tx.broken_paths:
+        tx.broken_paths[path] = _seems_broken(tx, channel, provider)
+    return tx.broken_paths[path]
+
+
 def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
-    """Return whether it seems broken, by the last hour or since our last outage, which may have lost callbacks."""
     since = tx.now - _AN_HOUR
     since = max([since, *(outage.ended_at for outage in tx.ledger.stops.outages(since=since, now=tx.now))])
     if tx.ledger.inbox.has_called_back(provider, channel, since=since):

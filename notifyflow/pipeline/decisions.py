@@ -197,7 +197,9 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
                 if row.kind is Kind.PAGE:
                     tx.write(row, lifecycle.stop(row, effect.event, now=tx.now))
         case AlertOperations():
-            tx.alerts.append((escalation, effect))
+            is_silent = effect.is_paging and effect.reason == "unproven"
+            path = callback_paths.silent_path(tx, context) if is_silent else ""
+            tx.alerts.append((escalation, replace(effect, path=path)))
         case StartRound():
             close(tx, replace(context, escalation=escalation), event="replaced")
             contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)

@@ -10,7 +10,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.model import Contact, Incident, IncidentState, Severity
-from notifyflow.core.operations import INTERVAL, next_round_at, severity_of_round
+from notifyflow.core.operations import INTERVAL, PATH_INTERVAL, next_round_at, severity_of_round
 from notifyflow.core.wording import failures
 from notifyflow.core.wording.failures import Failure
 from notifyflow.pipeline import decisions, rounds
@@ -37,6 +37,16 @@ def settle(tx: Transaction) -> None:
         _page_or_wait(tx, incident, failures=failures)
 
 
+def _paths_due_at(tx: Transaction, incident: IncidentFacts) -> datetime | None:
+    """Return when a round is due if only callback paths wait for one; None if anything else does."""
+    uncounted = tx.ledger.operations.uncounted(incident.id)
+    paths = [path for path in tx.ledger.operations.silent_paths(incident.id) if path.uncounted]
+    if not paths or uncounted.notices or uncounted.paging > sum(path.uncounted for path in paths):
+        return None
+    paged_at = [tx.ledger.operations.path_paged_at(path.provider) for path in paths]
+    return min(tx.now if at is None else at + PATH_INTERVAL for at in paged_at)
+
+
 def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
     """Count what the last round tells again, if no page of it was accepted; return whether anything waits for a round."""
     current = tx.ledger.escalations.lock_current(incident.id)
@@ -48,10 +58,12 @@ def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
 
 def pass_round(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the round whose time has come, unless all is told."""
-    if end_round(tx, incident):
+    is_waiting = end_round(tx, incident)
+    due_at = _paths_due_at(tx, incident) if is_waiting else None
+    if is_waiting and (due_at is None or due_at <= tx.now):
         start_round(tx, incident)
     else:
-        tx.ledger.save(incident, replace(incident, round_at=None))
+        tx.ledger.save(incident, replace(incident, round_at=due_at))
 
 
 def follow(tx: Transaction, resolved: IncidentFacts) -> None:
@@ -113,7 +125,8 @@ def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Cont
     """Render the content of an operations incident for a recipient, with links to acknowledge the failed incidents."""
     failed = _failures(tx, incident_id, lambda failed_id: link(tx.deps, failed_id, contact.recipient_id, now=now))
     notices = tx.ledger.operations.notices(since=tx.ledger.incidents.get(incident_id).opened_at)
-    body = failures.body(failed, notices, ZoneInfo(contact.timezone))
+    paths = tx.ledger.operations.silent_paths(incident_id)
+    body = failures.body(failed, notices, ZoneInfo(contact.timezone), paths=paths)
     return replace(content, body=body, url=failures.place(failed), labels=failures.links(failed))
 
 
@@ -137,8 +150,10 @@ def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, failures: int) ->
     """Start a round, or set its time, after this transaction has added something, among it so many failures."""
     current = tx.ledger.escalations.lock_current(incident.id)
     is_first = failures > 0 and tx.ledger.operations.uncounted(incident.id).paging == failures
-    planned_at = None if is_first else incident.round_at
+    planned_at = None if is_first or incident.round_at is None else min(incident.round_at, tx.now + INTERVAL)
     round_at = next_round_at(current, is_failure=failures > 0, now=tx.now, planned_at=planned_at)
+    if any(alert.path for _, alert in tx.alerts) and (due_at := _paths_due_at(tx, incident)) is not None:
+        round_at = max(round_at, due_at)
     if round_at <= tx.now:
         start_round(tx, incident)
     elif incident.round_at is None or round_at < incident.round_at:
@@ -149,10 +164,10 @@ def _say(tx: Transaction, incident: IncidentFacts) -> None:
     content = tx.ledger.incidents.content(incident.id)
     uncounted = tx.ledger.operations.uncounted(incident.id)  # first, so that every notice it counts is read below
     failed, notices = _failures(tx, incident.id, lambda failed_id: None), tx.ledger.operations.notices(since=incident.opened_at)
-    title = failures.headline(failed, notices, uncounted) if failed or notices else content.title
-    tx.ledger.incidents.set_content(
-        incident.id, replace(content, title=title, body=failures.body(failed, notices), url=failures.place(failed))
-    )
+    paths = tx.ledger.operations.silent_paths(incident.id)
+    title = failures.headline(failed, notices, uncounted, paths) if failed or notices or paths else content.title
+    body = failures.body(failed, notices, paths=paths)
+    tx.ledger.incidents.set_content(incident.id, replace(content, title=title, body=body, url=failures.place(failed)))
 
 
 def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:

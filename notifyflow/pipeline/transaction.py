@@ -32,6 +32,7 @@ class Transaction:
         incident_events: Events for subscribers: (incident, event, detail).
         health_updates: Providers whose circuit opened or closed.
         callback_paths: Those that were looked into: (channel, provider).
+        broken_paths: Whether each of them seems broken that was asked for.
         spent: Incidents with a chain in which every way to a recipient has failed.
     """
 
@@ -45,6 +46,7 @@ class Transaction:
         self.incident_events: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
         self.health_updates: list[ProviderHealth] = []
         self.callback_paths: set[tuple[str, str]] = set()
+        self.broken_paths: dict[tuple[str, str], bool] = {}
         self.spent: set[str] = set()
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
-from notifyflow.core.model import Receipt
+from notifyflow.core.model import Receipt, Result
 from notifyflow.storage import sets
 from notifyflow.storage.models import AttemptRow, NotificationRow, ReceiptRow
 from notifyflow.storage.parts import Part
@@ -16,6 +16,7 @@ from notifyflow.storage.statements import Places, Run, Statement
 _MOST_WAITING = 1000
 _COLUMNS = tuple(Receipt.__dataclass_fields__)
 _KEY = ("provider", "event_id")
+_DECIDING = (Result.DELIVERED, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _IS_WAITING = ReceiptRow.state == SQL("'waiting'")
 _HAS_ATTEMPT = fn.EXISTS(
     AttemptRow.select(SQL("1")).where(
@@ -155,7 +156,7 @@ class Inbox(Part):
         return self._receipts(_STALE(before, limit))
 
     def has_called_back(self, provider: str, channel: str, *, since: datetime) -> bool:
-        """Return whether a provider has called back since an instant; callbacks of unknown attempts count for every channel."""
+        """Return whether a provider has called back since an instant with a delivery or a failure, also of an unknown attempt."""
         query = (
             ReceiptRow.select(SQL("1"))
             .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
@@ -164,6 +165,7 @@ class Inbox(Part):
                 ReceiptRow.provider == provider,
                 ReceiptRow.received_at > since,
                 ReceiptRow.is_fetched == SQL("FALSE"),
+                ReceiptRow.result.in_(_DECIDING),
                 NotificationRow.channel.is_null() | (NotificationRow.channel == channel),
             )
         )

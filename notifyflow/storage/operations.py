@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from peewee import SQL, fn
+from peewee import SQL, Case, fn
 
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted
+from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
@@ -16,6 +16,7 @@ from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
+_HAS_PATH = CriticalRow.path != SQL("''")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
 _OPERATIONS_AMONG = Statement(
     lambda param: IncidentRow.select(IncidentRow.id).where(param.among(IncidentRow.id), IncidentRow.is_operations)
@@ -36,9 +37,9 @@ class Operations(Part):
     def link(self, operations_incident_id: str, alerts: Mapping[str, AlertOperations], *, at: datetime) -> None:
         """Link failures to their operations incident, given as escalation id → alert; it replaces an earlier link."""
         key = ("escalation_id",)
-        columns = ("operations_incident_id", "reason", "at", "is_paging", "is_counted", "is_told")
+        columns = ("operations_incident_id", "reason", "at", "is_paging", "path", "is_counted", "is_told")
         rows = [
-            (operations_incident_id, alert.reason, at, alert.is_paging, False, False, escalation_id)
+            (operations_incident_id, alert.reason, at, alert.is_paging, alert.path, False, False, escalation_id)
             for escalation_id, alert in sorted(alerts.items())
         ]
         new = self._unit.insert_new(CriticalRow, [dict(zip((*columns, *key), row, strict=True)) for row in rows], key)
@@ -60,7 +61,7 @@ class Operations(Part):
         return self._unit.first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
 
     def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Failure, ...]:
-        """Read the critical failures linked to it, the newest first."""
+        """Read the critical failures linked to it, the newest first, without those of ``silent_paths``."""
         query = (
             CriticalRow.select(
                 CriticalRow.escalation_id,
@@ -79,11 +80,42 @@ class Operations(Part):
                 ContactRow,
                 on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
             )
-            .where(CriticalRow.operations_incident_id == operations_incident_id)
+            .where(CriticalRow.operations_incident_id == operations_incident_id, ~_HAS_PATH)
             .order_by(CriticalRow.at.desc(), CriticalRow.escalation_id.desc())
             .limit(limit)
         )
         return tuple(Failure(**row) for row in self._unit.rows(query))
+
+    def silent_paths(self, operations_incident_id: str) -> tuple[SilentPath, ...]:
+        """Read the callback paths over which alone rounds are unproven that are linked to it, the newest first."""
+        query = (
+            CriticalRow.select(
+                CriticalRow.path.alias("provider"),
+                fn.COUNT(1).alias("rounds"),
+                fn.SUM(Case(None, [(_IS_UNCOUNTED_CRITICAL, 1)], 0)).alias("uncounted"),
+                fn.MAX(CriticalRow.at).alias("at"),
+            )
+            .where(CriticalRow.operations_incident_id == operations_incident_id, _HAS_PATH)
+            .group_by(CriticalRow.path)
+            .order_by(fn.MAX(CriticalRow.at).desc(), CriticalRow.path)
+        )
+        return tuple(SilentPath(**row) for row in self._unit.rows(query))
+
+    def path_paged_at(self, provider: str) -> datetime | None:
+        """Return when a round last began that tells of the callback path of a provider; None if none has."""
+        is_it = (CriticalRow.path == provider) & CriticalRow.is_counted
+        newest = CriticalRow.select(CriticalRow.operations_incident_id, CriticalRow.at).where(is_it)
+        found = self._unit.first(newest.order_by(CriticalRow.at.desc()).limit(1))
+        if found is None:
+            return None
+        rounds = EscalationRow.select(fn.MIN(EscalationRow.started_at).alias("at")).where(
+            EscalationRow.incident_id == found["operations_incident_id"],
+            EscalationRow.started_at >= found["at"],
+            EscalationRow.repetition == 1,
+        )
+        began_at: datetime | None = self._unit.scalar(rounds)
+        linked_at: datetime = found["at"]
+        return began_at or linked_at
 
     def notices(self, *, since: datetime) -> tuple[Notice, ...]:
         """Read what else operations was told since then, or is not told yet, the newest first.

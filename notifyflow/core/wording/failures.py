@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import chain
 
+from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import DeferralReason, Kind, NotificationState, Severity
@@ -107,6 +108,23 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SilentPath:
+    """A callback path that seems broken, as one failure for all rounds that it alone leaves unproven.
+
+    Attributes:
+        provider: The provider whose path it is.
+        rounds: Number of these rounds.
+        uncounted: Number of those of which operations has not been paged.
+        at: When the newest of them became unproven.
+    """
+
+    provider: str
+    rounds: int
+    uncounted: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Uncounted:
     """The number of failures and notices since operations was last paged.
 
@@ -127,11 +145,18 @@ def ways(notifications: Sequence[NotificationFacts], *, now: datetime) -> tuple[
     return tuple(Way(channel=row.channel, what=_what(row, now)) for row in pages)
 
 
-def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted) -> str:
-    """Return the title: what is new, in one line; failures and notices are the newest first, and there is at least one.
+def headline(
+    failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted, paths: Sequence[SilentPath] = ()
+) -> str:
+    """Return the title: what is new, in one line; all are the newest first, and there is at least one.
 
-    If none is new, the title names the newest failure.
+    If none is new, the title names the newest failure. A callback path is one failure, and named if no other is new.
     """
+    new_paths = [each for each in paths if each.uncounted]
+    singles = uncounted.failures - sum(each.uncounted for each in new_paths)
+    if paths and (not failures or (new_paths and not singles)):
+        return _silent(paths[0])
+    uncounted = replace(uncounted, failures=singles + len(new_paths))
     if failures and (uncounted.failures or not uncounted.notices):
         count, kind, newest = uncounted.failures, "failures", _not_reached(failures[0])
     else:
@@ -139,17 +164,18 @@ def headline(failures: Sequence[Failure], notices: Sequence[Notice], uncounted: 
     return f"{count} {kind}, the newest: {newest}" if count > 1 else newest
 
 
-def body(failures: Sequence[Failure], notices: Sequence[Notice], zone: tzinfo = UTC) -> str:
-    """Return the body: the newest failures in full, the others and the notices in one line each, the newest first.
+def body(failures: Sequence[Failure], notices: Sequence[Notice], zone: tzinfo = UTC, *, paths: Sequence[SilentPath] = ()) -> str:
+    """Return the body: paths, the newest failures in full, the others and the notices in one line each, the newest first.
 
     Times are in the reader's zone, and in UTC.
     """
+    silent = [f"{_silent(path)}. The newest: {text.moment(path.at, zone)}." for path in paths]
     full = ["\n".join(_in_full(failure, zone)) for failure in failures[:IN_FULL]]
     before = [f"{text.moment(failure.at, zone)}: {_not_reached(failure)}" for failure in failures[IN_FULL:]]
     others = [f"{text.moment(notice.at, zone)}: {_noticed(notice)}" for notice in notices]
     earlier = ["\n".join(("Earlier:", *before))] if before else []
     also = ["\n".join((*(("Also:",) if failures else ()), *others))] if others else []
-    return "\n\n".join(chain(full, earlier, also))
+    return "\n\n".join(chain(silent, full, earlier, also))
 
 
 def links(failures: Sequence[Failure]) -> Mapping[str, str]:
@@ -179,6 +205,11 @@ def _not_reached(failure: Failure) -> str:
     who, title = text.cut(text.one_line(failure.who), _NAME_LIMIT), text.cut(text.one_line(failure.title), _TITLE_LIMIT)
     what = "has not answered" if failure.reason in _NOT_ANSWERED else "was not reached"
     return f'{who} {what} about "{title}" ({failure.severity})'
+
+
+def _silent(path: SilentPath) -> str:
+    pages = "a round" if path.rounds == 1 else f"{path.rounds} rounds"
+    return f"{path.provider}: its callback path seems broken, and nothing shows that the pages of {pages} arrived"
 
 
 def _noticed(notice: Notice) -> str:

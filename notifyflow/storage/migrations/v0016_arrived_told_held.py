@@ -17,6 +17,8 @@ STATEMENTS = (
     "ALTER TABLE notifyflow_critical ADD COLUMN is_paging BOOLEAN NOT NULL DEFAULT TRUE",
     "ALTER TABLE notifyflow_critical ADD COLUMN is_told BOOLEAN NOT NULL DEFAULT FALSE",
     "ALTER TABLE notifyflow_notice ADD COLUMN is_told BOOLEAN NOT NULL DEFAULT FALSE",
+    "ALTER TABLE notifyflow_critical ADD COLUMN path TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX notifyflow_critical_path ON notifyflow_critical (path, at) WHERE path <> ''",
     "UPDATE notifyflow_critical SET is_told = is_counted",
     "UPDATE notifyflow_notice SET is_told = is_counted",
 )

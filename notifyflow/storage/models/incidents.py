@@ -266,6 +266,7 @@ class CriticalRow(Table):
     reason = PlainTextField()
     at = InstantField()
     is_paging = BooleanField()
+    path = PlainTextField()
     is_counted = BooleanField()
     is_told = BooleanField(default=False)
     is_folded = BooleanField(default=False)

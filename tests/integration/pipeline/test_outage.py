@@ -218,7 +218,7 @@ def test_a_carrier_that_drops_texts_makes_every_phone_ring(operated: Driver, cou
         operated.report(attempt.message.attempt_id, Result.ACCEPTED)  # sent, and never delivered
     operated.pass_time(minutes=2)
     assert _called(operated, *keys) == keys
-    assert _notices(operated) == 0, "callbacks come, so nothing is wrong with their path"
+    assert _notices(operated) == (count >= 5), "no callback says what became of a text"
 
 
 def test_without_receipts_every_phone_rings_and_operations_gets_one_notice_a_day(operated: Driver) -> None:
@@ -258,7 +258,7 @@ def test_one_silent_phone_among_many_is_no_broken_callback_path(operated: Driver
 def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.report(operated.sent("sms")[0].message.attempt_id, Result.ACCEPTED)
+    operated.report(operated.sent("sms")[0].message.attempt_id, Result.TEMPORARY_FAILURE)
     operated.pass_time(minutes=2)
     assert _notices(operated) == 0
 
@@ -266,7 +266,7 @@ def test_one_callback_in_an_hour_shows_that_the_path_works(operated: Driver) -> 
 def test_a_fetched_status_did_not_come_by_the_callback_path(operated: Driver) -> None:
     keys = [f"db-{number}" for number in range(6)]
     _texted(operated, *keys)
-    operated.report(operated.sent("sms")[0].message.attempt_id, Result.ACCEPTED, is_fetched=True)
+    operated.report(operated.sent("sms")[0].message.attempt_id, Result.DELIVERED, is_fetched=True)
     operated.pass_time(minutes=2)
     assert _notices(operated) == 1
 

@@ -323,7 +323,8 @@ def test_a_directory_in_order_has_no_fault():
 
 
 def test_somebody_whose_pages_are_never_shown_to_have_arrived_is_named():
-    people = '[recipients.ada]\naddresses = { voice = "1" }\n[recipients.ben]\naddresses = { voice = "2", email = "b" }\n[recipients.cyd]\nemail = "c"'
+    voices = '[recipients.ada]\naddresses = { voice = "1" }\n[recipients.ben]\naddresses = { voice = "2", email = "b" }'
+    people = f'{voices}\n[recipients.cyd]\nemail = "c"'
     document = f'{people}\n[default]\nto = ["ada", "ben", "cyd"]'
     found = reach(document, check, ["email", "voice"], ["voice"], SHIPPED, showing=["email"])
     assert [(fault.where, fault.what) for fault in found.warnings] == [

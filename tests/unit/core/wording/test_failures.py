@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.model import Kind, NotificationState, Result, Severity
-from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, Uncounted, Way, body, headline, links, place, ways
+from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, Way, body, headline, links, place, ways
 from tests.facts import NOW, attempt, minutes, page
 
 
@@ -142,3 +142,27 @@ def test_the_result_of_each_channel_is_described_in_plain_words() -> None:
         "telex": "failed for now: the line is busy; it is tried again",
         "fax": "being sent",
     }
+
+
+# -- callback paths
+
+
+def silent(provider: str = "twilio", *, rounds: int = 7, uncounted: int = 7) -> SilentPath:
+    return SilentPath(provider=provider, rounds=rounds, uncounted=uncounted, at=NOW)
+
+
+SILENT = "twilio: its callback path seems broken, and nothing shows that the pages of 7 rounds arrived"
+
+
+def test_a_callback_path_is_one_failure_with_the_number_of_its_rounds() -> None:
+    assert headline([], [], Uncounted(failures=7), [silent()]) == SILENT
+    assert headline([failure()], [], Uncounted(failures=7), [silent()]) == SILENT
+    assert headline([failure()], [], Uncounted(failures=8), [silent()]).startswith("2 failures, the newest: ")
+    assert headline([failure()], [], Uncounted(failures=1), [silent(uncounted=0)]) == headline([failure()], [], Uncounted(failures=1))
+    assert "the pages of a round arrived" in headline([], [], Uncounted(failures=1), [silent(rounds=1, uncounted=1)])
+
+
+def test_a_callback_path_stands_before_the_failures() -> None:
+    told = body([failure()], [], paths=[silent()])
+    assert told.startswith(f"{SILENT}. The newest: ")
+    assert told.endswith(body([failure()], []))
