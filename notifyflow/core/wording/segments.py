@@ -81,8 +81,8 @@ def fit(text: str, link: str | None = None, *, at_least: int = 0, segments: int 
     """Return a message of a text, and a link on a line of its own, that has at most ``segments`` segments.
 
     A text that is too long is cut at the end of a word that leaves ``at_least`` characters, or else of a character, and ends in
-    ``...``. The link is never cut, and left out only if there would be no room for any text. Each line of ``more`` is added before
-    it, if it is free: if the text stays whole, and the message has no more segments than without the line.
+    ``...``. The link is never cut, and left out only if there would be no room for any text. Each line of ``more`` is added
+    before it, if it is free: if the text stays whole, and the message has no more segments than without it.
     """
     said = plain(text).strip()
     tail = f"\n{link}" if link else ""
