@@ -153,6 +153,10 @@ class Ended(StrEnum):
     OPTED_OUT = "opted_out"
 
 
+NO_ADDRESS = "no_address"
+"""Why there is no provider for a notification: its address was removed after it was queued."""
+
+
 class DeferralReason(StrEnum):
     """Why a due notification is deferred."""
 
@@ -211,6 +215,9 @@ DETAILS: tuple[str, ...] = ("source",)
 class Recipient(FileValue):
     """A person to notify, with at most one address for each channel; ``notify()`` validates the fields.
 
+    A recipient whom the incident knows already keeps what is not given: each address, ``timezone``, ``quiet`` and ``channels``.
+    None means not given; an empty text or mapping removes what is stored.
+
     Attributes:
         id: A stable id of your choice; it appears in logs.
         name: The name that messages use; if empty, the id.
@@ -220,9 +227,9 @@ class Recipient(FileValue):
         teams: The URL of a Workflow.
         push: The ARN of an SNS platform endpoint.
         addresses: Channel to address, for other channels; takes precedence over the fields above.
-        timezone: IANA name; None for UTC.
-        quiet: Quiet hours of every day in that time zone, such as ``22:00-07:00``: only CRITICAL pages in them. None for none.
-        channels: Severity to the channels that page them one after another, in this order; None leaves it to the policy. For
+        timezone: IANA name; UTC if there is none.
+        quiet: Quiet hours of every day in that time zone, such as ``22:00-07:00``: only CRITICAL pages in them.
+        channels: Severity to the channels that page them one after another, in this order; without, the policy decides. For
             CRITICAL they page at the start as well.
     """
 
@@ -297,6 +304,21 @@ class Contact:
     timezone: str = "UTC"
     quiet: str | None = None
     channels: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a submission gives of a recipient's contact; a known recipient keeps the rest.
+
+    Attributes:
+        recipient_id: The recipient's id.
+        fields: The fields that replace what is stored, of ``timezone``, ``quiet`` and ``channels``.
+        emptied: The channels whose address is removed.
+    """
+
+    recipient_id: str
+    fields: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,10 @@ from dataclasses import fields
 
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, Incident, IncidentState
+from notifyflow.core.model import Contact, Given, Incident, IncidentState
+
+GIVEN_FIELDS = ("timezone", "quiet", "channels")
+"""The fields of a contact, beside its addresses, that a submission may leave out."""
 
 
 def amend(stored: Incident, incoming: Incident) -> Incident:
@@ -29,10 +32,24 @@ def is_amended(stored: Incident, amended: Incident) -> bool:
     return amended != replace(stored, severity=amended.severity, occurred_at=amended.occurred_at)
 
 
-def amend_contact(stored: Contact, incoming: Contact) -> Contact:
-    """Merge a recipient's incoming contact into the stored one; the id, which stands in for a missing name, replaces no name."""
+def amend_contact(stored: Contact, incoming: Contact, given: Given) -> Contact:
+    """Merge what a submission gives of a contact into the stored one; the id, as a name, replaces no name."""
     name = incoming.name if incoming.name != incoming.recipient_id else stored.name
-    return replace(incoming, name=name, addresses={**stored.addresses, **incoming.addresses})
+    addresses = {**stored.addresses, **incoming.addresses}
+    kept = {channel: address for channel, address in addresses.items() if channel not in given.emptied}
+    return replace(stored, name=name, addresses=kept, **{field: getattr(incoming, field) for field in given.fields})
+
+
+def follow_contact(stored: Contact, incoming: Contact) -> Contact:
+    """Replace the stored contact by a whole one, as the directory has it; addresses are kept if it has none that can be used."""
+    return incoming if incoming.addresses else replace(incoming, addresses=stored.addresses)
+
+
+def as_given(contact: Contact) -> Given:
+    """Return what a contact that was given with a step replaces: what differs from a recipient with addresses only."""
+    plain = Contact(recipient_id=contact.recipient_id, name=contact.name, addresses={})
+    fields = tuple(field for field in GIVEN_FIELDS if getattr(contact, field) != getattr(plain, field))
+    return Given(recipient_id=contact.recipient_id, fields=fields)
 
 
 def newly_paged(incident: IncidentFacts, contacts: Sequence[Contact], paged: Collection[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, DeferralReason, Ended, Kind, NotificationState
+from notifyflow.core.model import NO_ADDRESS, Contact, DeferralReason, Ended, Kind, NotificationState
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.wording.gathered import gather
 from notifyflow.errors import StaleRow, StorageUnavailable
@@ -20,6 +20,7 @@ from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one
 from notifyflow.pipeline.transaction import Transaction
 
 _SET_ASIDE_FOR = timedelta(minutes=5)
+_NO_ADDRESS = "the recipient has no address for {channel} any more"
 _REASONS = {
     Ended.EXPIRED: "its round started too long ago",
     Ended.NO_PROVIDER: "no provider is configured for {channel}",
@@ -157,11 +158,14 @@ def _call(tx: Transaction, candidate: _Candidate) -> Hashable:
 
 def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> _Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
+    contact = incident_events.receiver(tx, row, escalation)
+    if row.channel not in contact.addresses:  # it was removed, by an operations recipient's settings, say
+        claiming.unsendable.append((row, Ended.NO_PROVIDER))
+        return None
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
     if why := _reason_unsendable(tx, row, escalation, providers, allowed):
         claiming.unsendable.append((row, why))
         return None
-    contact = incident_events.receiver(tx, row, escalation)
     if until := quiet.quiet_until(contact, escalation.severity, tx.now):
         claiming.deferred.append((row, Obstacle(why=DeferralReason.QUIET, until=until, provider="")))
         return None
@@ -282,6 +286,17 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
     return lifecycle.end(row, why, reason=_REASONS[why].format(channel=row.channel), now=tx.now)
 
 
+def write_end(tx: Transaction, row: NotificationFacts, why: Ended) -> None:
+    """End a queued notification that can no longer be sent, and log why: also that its recipient has no address any more."""
+    contact = incident_events.receiver(tx, row, tx.ledger.escalations.get(row.escalation_id))
+    moved = end(tx, row, why)
+    if why is Ended.NO_PROVIDER and row.channel not in contact.addresses:
+        gone = replace(moved.after, reason=_NO_ADDRESS.format(channel=row.channel))
+        tx.write(row, replace(moved, after=gone), reason=NO_ADDRESS)
+    else:
+        tx.write(row, moved, reason=why.value)
+
+
 def _begin_all(tx: Transaction, group: Sequence[_Candidate], provider: str, *, has_receipts: bool) -> Claimed:
     """Begin an attempt of each notification that one call carries; return that of the first, whose message is sent."""
     others = len(group) - 1
@@ -376,7 +391,7 @@ def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why
     def body(tx: Transaction) -> None:
         escalation, row = tx.ledger.escalations.lock(escalation_id), tx.ledger.notifications.lock(notification_id)
         if row.state is NotificationState.QUEUED:
-            tx.write(row, end(tx, row, why), reason=why.value)
+            write_end(tx, row, why)
             decisions.decide_page(tx, escalation, row, cause="recorded")
         if why is Ended.CAPPED and not tx.ledger.incidents.get(row.incident_id).is_operations:
             tx.notices.append((eligibility.USED_UP, row.channel))

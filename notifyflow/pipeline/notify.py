@@ -13,9 +13,21 @@ from notifyflow.core.incident_events import AMENDED, OPENED
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, DeferralReason, Incident, IncidentState, Notified, Recipient, Step
+from notifyflow.core.model import (
+    Contact,
+    DeferralReason,
+    Ended,
+    Given,
+    Incident,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Notified,
+    Recipient,
+    Step,
+)
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import decisions, rounds, steps
+from notifyflow.pipeline import claim, decisions, rounds, steps
 from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -168,7 +180,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     if has_new_words:
         tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
-    moved = _update_contacts(tx, incident, admitted.contacts)
+    moved = _update_contacts(tx, incident, admitted)
     added = repeated_key.newly_paged(incident, admitted.contacts, paged)
     if update.needs_round and incident.pass_number:
         steps.raise_severity(tx, facts, incident, admitted)
@@ -190,15 +202,23 @@ def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
     return Did.AMENDED if has_new_words else Did.MERGED
 
 
-def _update_contacts(tx: Transaction, incident: IncidentFacts, contacts: Sequence[Contact]) -> Mapping[str, Contact]:
+def _update_contacts(tx: Transaction, incident: IncidentFacts, admitted: Admitted) -> Mapping[str, Contact]:
     """Store the recipients' new names, addresses and quiet hours; return the old contacts of those who are paged anew."""
     known = tx.ledger.contacts.of(incident.id)
-    amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in contacts]
+    given = {each.recipient_id: each for each in admitted.given}
+    amended = [_amended(known.get(each.recipient_id, each), each, admitted, given) for each in admitted.contacts]
     changed = [each for each in amended if each != known.get(each.recipient_id)]
     if changed:
         tx.ledger.contacts.put(incident.id, changed)
     before = {each.recipient_id: known[each.recipient_id] for each in changed if each.recipient_id in known}
     return {each.recipient_id: before[each.recipient_id] for each in changed if _is_moved(before.get(each.recipient_id), each)}
+
+
+def _amended(stored: Contact, incoming: Contact, admitted: Admitted, given: Mapping[str, Given]) -> Contact:
+    if admitted.is_routed:
+        return repeated_key.follow_contact(stored, incoming)
+    who = incoming.recipient_id
+    return repeated_key.amend_contact(stored, incoming, given.get(who) or Given(recipient_id=who))
 
 
 def _is_moved(before: Contact | None, after: Contact) -> bool:
@@ -213,13 +233,18 @@ def _is_moved(before: Contact | None, after: Contact) -> bool:
 def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: Mapping[str, Contact]) -> None:
     """Page changed addresses, and apply changed quiet hours; the contacts in ``moved`` are as they were before.
 
-    Once the incident is acknowledged all current escalations are ACKNOWLEDGED, and nobody is paged.
+    What is queued for an address that was removed fails, so that its tier goes on. Once the incident is acknowledged all current
+    escalations are ACKNOWLEDGED, and nobody is paged.
     """
     if not moved:
         return
     contexts = decisions.lock_contexts(tx, incident, moved.keys())
-    for row in (row for context in contexts for row in context.notifications if row.deferred_by is DeferralReason.QUIET):
-        tx.write(row, lifecycle.defer(row, DeferralReason.QUIET, until=tx.now, now=tx.now))
+    for context in contexts:
+        for row in context.notifications:
+            if row.state is NotificationState.QUEUED and row.kind is Kind.PAGE and row.channel not in context.addresses:
+                claim.write_end(tx, row, Ended.NO_PROVIDER)
+            elif row.deferred_by is DeferralReason.QUIET:
+                tx.write(row, lifecycle.defer(row, DeferralReason.QUIET, until=tx.now, now=tx.now))
     for context in contexts:
         decisions.change_address(tx, context.escalation, moved[context.escalation.recipient_id])
 

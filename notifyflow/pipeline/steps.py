@@ -107,7 +107,8 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
         else:  # pauses and quiet hours that put the next step off may not hold for the new severity
             tx.ledger.steps.bring_forward([incident.id], now=tx.now)
         return
-    people = {each.recipient_id: each for each in admitted.contacts}
+    known = tx.ledger.contacts.of(incident.id)
+    people = {each.recipient_id: known[each.recipient_id] for each in admitted.contacts}
     if admitted.chain is None:
         new = chains.plan_again(tx.ledger.steps.of_pass(before), incident, _new_ids(tx))
         tx.ledger.steps.add(new, (), at=tx.now)
@@ -197,7 +198,10 @@ def _page_nobody(tx: Transaction, incident: IncidentFacts, name: str) -> Escalat
 
 
 def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list[Contact]:
-    """Return whom the names of a step mean now: who was given with it, whom the roster knows, or operations."""
+    """Return whom the names of a step mean now: who was given with it, whom the roster knows, or operations.
+
+    Who was given with it keeps what the incident knows of them besides; a contact of the roster or of operations is whole.
+    """
     given, known = tx.ledger.steps.people(incident.id), tx.ledger.contacts.of(incident.id)
     roster = tx.ledger.roster.current()
     found: dict[str, Contact] = {}
@@ -205,11 +209,12 @@ def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list
         if name == chains.OPERATIONS:
             people: Iterable[Contact] = tx.deps.operations
         elif name in given:
-            people = (given[name],)
+            person = given[name]
+            people = (repeated_key.amend_contact(known.get(name, person), person, repeated_key.as_given(person)),)
         else:
             recipients = roster.people([name], tx.now).recipients
             people, _ = admit_recipients(recipients, tx.deps.check_address, tx.deps.channels)
-            people = [each if each.addresses else known.get(each.recipient_id, each) for each in people]
+            people = [repeated_key.follow_contact(known.get(each.recipient_id, each), each) for each in people]
         found |= {each.recipient_id: each for each in people}
     return list(found.values())
 
@@ -217,8 +222,7 @@ def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list
 def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *, everybody: bool = False) -> None:
     """Start a round for people, who become contacts of the incident; or for everybody who is."""
     known = tx.ledger.contacts.of(incident.id)
-    amended = [repeated_key.amend_contact(known.get(each.recipient_id, each), each) for each in people]
-    changed = [each for each in amended if each != known.get(each.recipient_id)]
+    changed = [each for each in people if each != known.get(each.recipient_id)]
     if changed:
         tx.ledger.contacts.put(incident.id, changed)
     rounds.start(tx, incident, None if everybody else {each.recipient_id for each in people})

@@ -34,7 +34,11 @@ class RequestBody(BaseModel):
 
 
 class NewRecipient(RequestBody):
-    """A recipient of an incident; an invalid address is reported as a fault, and everyone else is paged."""
+    """A recipient of an incident; an invalid address is reported as a fault, and everyone else is paged.
+
+    A recipient whom the incident knows already keeps each address, `timezone`, `quiet` and `channels` that is left out; an empty
+    one is removed.
+    """
 
     id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=validation.MAX_KEY)
     name: str | None = Field(None, description="The name used in messages; by default the id.")

@@ -66,7 +66,9 @@ def _people(
     faults: list[Fault] = []
     for index, step in enumerate(then):
         places = [number for number, each in enumerate(step.to) if isinstance(each, Recipient)]
-        contacts, wrong = admit_recipients([each for each in step.to if isinstance(each, Recipient)], check, channels)
+        contacts, wrong = admit_recipients(
+            [each for each in step.to if isinstance(each, Recipient)], check, channels, may_be_empty=True
+        )
         for fault in wrong:
             number, _, field = fault.where.removeprefix("recipients[").partition("]")
             faults.append(Fault(f"then[{index}].to[{places[int(number)]}]{field}", fault.what, fault.remedy))

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 from types import UnionType
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
 from notifyflow.core.chain import Chain
+from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import add_new, either, unknown
-from notifyflow.core.model import DETAILS, Contact, Incident, Recipient, Severity
+from notifyflow.core.model import DETAILS, Contact, Given, Incident, Recipient, Severity
 from notifyflow.core.quiet import read_quiet
 from notifyflow.core.wording import links, text
 from notifyflow.core.wording.content import clean
@@ -29,6 +30,7 @@ MAX_URL = 2_000
 MAX_LABELS = 50
 MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
+_EMPTIABLE = ("email", "phone", "slack", "teams", "push", "timezone", "quiet")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998  # every zone can show them
 
 CheckAddress = Callable[[str, str], str]
@@ -44,7 +46,8 @@ class Admitted:
         contacts: The recipients in their order; one that cannot be reached has no addresses.
         faults: Faults of single recipients.
         chain: Who is paged next when nobody acknowledges; None if nobody is.
-        is_routed: Whether the recipients are those of a route.
+        is_routed: Whether the recipients are those of a route, whose contacts are whole.
+        given: What a submission gives of each recipient's contact; empty if they are whole.
     """
 
     incident: Incident
@@ -52,6 +55,7 @@ class Admitted:
     faults: tuple[Fault, ...]
     chain: Chain | None = None
     is_routed: bool = False
+    given: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ def admit(
             recipient, or when ``is_strict`` and a recipient has a fault.
     """
     refusals = [*validate_incident(incident), *chain.refusals]
-    contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults)
+    contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults, may_be_empty=True)
     faults = (*faults, *chain.faults)
     if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
@@ -104,7 +108,8 @@ def admit(
         reported.add_all(unread)
         add_new(reported, (*refusals, *faults))
         raise InvalidIncident(reported)
-    return Admitted(incident=clean(incident), contacts=contacts, faults=faults, chain=chain.chain)
+    given = _given(recipients, contacts)
+    return Admitted(incident=clean(incident), contacts=contacts, faults=faults, chain=chain.chain, given=given)
 
 
 def validate_incident(incident: Incident) -> tuple[Fault, ...]:
@@ -118,11 +123,17 @@ def is_web_address(url: str) -> bool:
 
 
 def admit_recipients(
-    recipients: Sequence[Recipient], check: CheckAddress, channels: Collection[str], *, most_faults: int | None = None
+    recipients: Sequence[Recipient],
+    check: CheckAddress,
+    channels: Collection[str],
+    *,
+    most_faults: int | None = None,
+    may_be_empty: bool = False,
 ) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
     """Return recipients as contacts, without the addresses that cannot be used, and their faults.
 
     Of a repeated id the first recipient counts. The first ``most_faults`` faults are named, the others counted; None names all.
+    An empty text is a fault unless it ``may_be_empty``: in a submission it removes what is stored.
     """
     contacts: dict[str, Contact] = {}
     faults = Faults(most_faults)
@@ -136,10 +147,34 @@ def admit_recipients(
         else:
             misnamed = tuple(id_faults(f"{where}.id", recipient.id))
             faults.add_all(misnamed)
-            contact = _contact(where, recipient, check, known, faults)
+            contact = _contact(where, _filled(recipient) if may_be_empty else recipient, check, known, faults)
             if not misnamed:
                 contacts[recipient.id] = contact
     return tuple(contacts.values()), tuple(faults)
+
+
+def _filled(recipient: Recipient) -> Recipient:
+    """Return a recipient without what it removes."""
+    emptied: dict[str, Any] = {field: None for field in _EMPTIABLE if getattr(recipient, field) == ""}
+    addresses = {channel: address for channel, address in recipient.addresses.items() if address}
+    has_more = emptied or len(addresses) < len(recipient.addresses)
+    return replace(recipient, addresses=addresses, **emptied) if has_more else recipient
+
+
+def _given(recipients: Sequence[Recipient], contacts: Sequence[Contact]) -> tuple[Given, ...]:
+    """Return what some recipients give of their contacts; what is faulty is not given."""
+    first = {each.id: each for each in reversed(recipients) if isinstance(each, Recipient)}
+    return tuple(_given_of(first[each.recipient_id], each) for each in contacts)
+
+
+def _given_of(recipient: Recipient, contact: Contact) -> Given:
+    fields = {
+        "timezone": recipient.timezone == "" or is_time_zone(recipient.timezone or ""),
+        "quiet": recipient.quiet == "" or contact.quiet is not None,
+        "channels": recipient.channels == {} or contact.channels is not None,
+    }
+    emptied = tuple(channel for channel, address in recipient.ways.items() if address == "")
+    return Given(recipient_id=recipient.id, fields=tuple(name for name, is_given in fields.items() if is_given), emptied=emptied)
 
 
 def _repeated(where: str, value: str) -> Fault:

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, Kind, NotificationState, StepState, Via
+from notifyflow.core.model import (
+    NO_ADDRESS,
+    DeferralReason,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    StepState,
+    Via,
+)
 from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment
 from notifyflow.core.wording import chain
 from notifyflow.core.wording.text import listed, quantity
@@ -97,6 +106,7 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("notification", "expired"): "{message} given up: its round started too long ago{follows}",
     ("notification", "beyond_retry_window"): "{message} given up: the next attempt would come too late{follows}",
     ("notification", "no_provider"): "{message} given up: no provider is configured for it{follows}",
+    ("notification", "no_provider", NO_ADDRESS): "{message} given up: they have no address for it any more{follows}",
     ("notification", "capped"): "{message} given up: the hourly limit is used up{follows}",
     ("notification", "opted_out"): "{message} given up: they have said STOP to every number that could text them{follows}",
     ("notification", "acknowledged"): _CANCELLED,
@@ -114,7 +124,7 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         brief: Writes a time.
     """
     place = moment.machine, moment.event
-    template = _SENTENCES.get((*place, moment.state)) or _SENTENCES[place]
+    template = _SENTENCES.get((*place, moment.state)) or _SENTENCES.get((*place, moment.reason)) or _SENTENCES[place]
     who = "everybody" if moment.recipient_id is None else name(moment.recipient_id)
     return template.format(
         who=who,

@@ -5,11 +5,23 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Incident, IncidentState, NotificationState, Severity
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
+from notifyflow.core.model import (
+    Contact,
+    Ended,
+    EscalationState,
+    Incident,
+    IncidentState,
+    NotificationState,
+    Severity,
+    Step,
+    Via,
+)
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.errors import InvalidIncident
-from notifyflow.pipeline import operations
-from tests.builders import BAD, REFUSED, a_recipient, an_incident
+from notifyflow.pipeline import inbound, operations
+from notifyflow.pipeline.inbound import RoutedRequest
+from tests.builders import BAD, BUSY, REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 
 ADA = a_recipient("ada", "email")
@@ -105,6 +117,74 @@ def test_another_address_gets_the_page_that_its_open_tier_lacks(driver: Driver) 
     driver.notify(None, a_recipient("ada", "slack", "sms"))
     assert set(driver.pages()) == {"email", "slack"}
     assert len(driver.escalations()) == 1
+
+
+def _contact(driver: Driver, who: str = "ada") -> Contact:
+    return next(each.contact for each in driver.status().escalations if each.facts.recipient_id == who)
+
+
+FULL = replace(ADA, timezone="Asia/Tokyo", quiet="22:00-07:00", channels={"ERROR": ("email",)})
+
+
+def test_a_repetition_keeps_of_a_recipient_what_it_does_not_give_and_removes_what_is_empty(driver: Driver) -> None:
+    driver.notify(None, FULL)
+    before = _contact(driver)
+    assert (before.timezone, before.quiet, before.channels) == ("Asia/Tokyo", "22:00-07:00", {"ERROR": ("email",)})
+    driver.notify(None, ADA)
+    assert _contact(driver) == before
+    driver.notify(None, replace(ADA, timezone="Europe/Berlin"))
+    assert _contact(driver) == replace(before, timezone="Europe/Berlin")
+    driver.notify(None, replace(ADA, timezone="", quiet="", channels={}))
+    assert _contact(driver) == Contact(recipient_id="ada", name="Ada", addresses=before.addresses)
+
+
+def test_an_address_that_is_emptied_is_not_used_any_more_and_its_tier_goes_on(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "slack", "sms"))
+    driver.notify(None, a_recipient("ada", "sms", slack="", email=""))
+    assert set(_contact(driver).addresses) == {"sms"}
+    pages = driver.pages()
+    assert (pages["slack"].state, pages["slack"].reason) == (
+        NotificationState.FAILED,
+        "the recipient has no address for slack any more",
+    )
+    assert pages["sms"].state is NotificationState.QUEUED
+    driver.deliver()
+    assert [each.message.address for each in driver.seen] == ["ada@sms"]
+
+
+def test_what_comes_back_to_the_queue_after_its_address_was_emptied_fails(driver: Driver) -> None:
+    driver.notify(None, a_recipient("ada", "email", "sms"))
+    (claimed,) = driver.claim("email")
+    driver.notify(None, a_recipient("ada", "sms", email=""))
+    driver.record(claimed, BUSY)
+    driver.pass_time(minutes=2)
+    email = driver.pages()["email"]
+    assert (email.state, email.ended) == (NotificationState.FAILED, Ended.NO_PROVIDER)
+    assert "sms" in driver.pages()
+
+
+def test_a_contact_from_a_route_is_the_whole_contact(driver: Driver) -> None:
+    whole = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@email", "sms": "ada@sms"}, quiet="22:00-07:00")
+    for contact in (whole, replace(whole, addresses={"email": "ada@email"}, quiet=None)):
+        request = InboundRequest(action=Action.NOTIFY, incident=an_incident(), labels={})
+        routed = RoutedRequest(request=request, contacts=(contact,), policy=DEFAULT)
+        inbound.handle(driver.deps, [routed], by="prometheus", via=Via.ALERTMANAGER, namespace="")
+        assert _contact(driver) == contact
+    routed = replace(routed, contacts=(replace(whole, addresses={}),))
+    inbound.handle(driver.deps, [routed], by="prometheus", via=Via.ALERTMANAGER, namespace="")
+    assert _contact(driver).addresses == {"email": "ada@email"}, "an address that cannot be used any more removes none"
+
+
+def test_a_person_of_a_step_keeps_what_the_incident_knows_of_them(driver: Driver) -> None:
+    step = Step(to=(a_recipient("ben", "sms"),), after=timedelta(minutes=10))
+    driver.notify(None, ADA, then=[step])
+    driver.notify(None, replace(a_recipient("ben", "email"), timezone="Asia/Tokyo"))
+    driver.acknowledge("ada")
+    driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    driver.pass_time(minutes=10)
+    assert _contact(driver, "ben") == Contact(
+        recipient_id="ben", name="Ben", addresses={"email": "ben@email", "sms": "ben@sms"}, timezone="Asia/Tokyo"
+    )
 
 
 def test_another_address_is_a_new_round_where_every_way_had_failed(driver: Driver) -> None:

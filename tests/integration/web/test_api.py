@@ -12,7 +12,7 @@ import pytest
 from notifyflow.app import NotifyFlow
 from notifyflow.core.facts import Outcome
 from notifyflow.core.keys import Scope
-from notifyflow.core.model import Evidence, Receipt, Result, Severity
+from notifyflow.core.model import Contact, Evidence, Receipt, Result, Severity
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep
@@ -145,6 +145,21 @@ def test_a_field_left_out_keeps_its_value_and_an_empty_one_is_emptied(api: Api, 
     assert {name: api.get(path)[name] for name in fields} == fields
     api.submit(status=200, labels={}, url="", body="", source="")
     assert {name: api.get(path)[name] for name in fields} == {"labels": {}, "url": None, "body": None, "source": None}
+
+
+@pytest.mark.parametrize("left_out", [{}, {"timezone": None, "quiet": None, "channels": None, "phone": None}])
+def test_what_is_left_out_of_a_recipient_stays_and_what_is_empty_is_removed(api: Api, left_out: dict[str, Any]):
+    def ada(status: int = 200, **fields: Any) -> Contact:
+        api.submit("db-1", {"id": "ada", "email": "ada@example.com", **fields}, status=status)
+        (escalation,) = api.flow.status("db-1").escalations
+        return escalation.contact
+
+    full = ada(201, timezone="Asia/Tokyo", quiet="22:00-07:00", channels={"ERROR": ["email"]}, phone="+15005550006")
+    assert (full.timezone, full.quiet, full.channels) == ("Asia/Tokyo", "22:00-07:00", {"ERROR": ("email",)})
+    assert ada(**left_out) == full
+    assert ada(timezone="", quiet="", channels={}, phone="") == Contact(
+        recipient_id="ada", name="ada", addresses={"email": "ada@example.com"}
+    )
 
 
 def test_an_invalid_recipient_is_a_fault_and_the_others_are_paged(api: Api):

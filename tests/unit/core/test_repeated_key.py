@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState, Severity
-from notifyflow.core.repeated_key import amend, amend_contact, is_amended, newly_paged
+from notifyflow.core.model import DETAILS, Contact, Given, Incident, IncidentState, Severity
+from notifyflow.core.repeated_key import amend, amend_contact, as_given, follow_contact, is_amended, newly_paged
 from tests.facts import NOW, incident
 
 LATER = NOW + timedelta(hours=1)
@@ -51,10 +51,43 @@ def test_subscribers_get_an_event_for_new_text_and_not_for_the_severity_alone() 
     assert is_amended(stored, content(title="still down"))
 
 
+NOTHING = Given(recipient_id="ada")
+WISHES = {"ERROR": ("email",)}
+
+
 def test_new_addresses_join_the_stored_ones_and_a_missing_name_replaces_none() -> None:
-    merged = amend_contact(ADA, replace(ADA, name="ada", addresses={"sms": "+15005550006"}, timezone="UTC"))
-    assert merged == replace(ADA, addresses={"email": "ada@example.com", "sms": "+15005550006"}, timezone="UTC")
-    assert amend_contact(ADA, replace(ADA, name="Ada L.")).name == "Ada L."
+    merged = amend_contact(ADA, replace(ADA, name="ada", addresses={"sms": "+15005550006"}), NOTHING)
+    assert merged == replace(ADA, addresses={"email": "ada@example.com", "sms": "+15005550006"})
+    assert amend_contact(ADA, replace(ADA, name="Ada L."), NOTHING).name == "Ada L."
+
+
+@pytest.mark.parametrize(
+    ("field", "full", "empty"), [("timezone", "Asia/Tokyo", "UTC"), ("quiet", "22:00-07:00", None), ("channels", WISHES, None)]
+)
+def test_a_repetition_keeps_of_a_contact_what_it_does_not_give(field: str, full: object, empty: object) -> None:
+    stored, without = replace(ADA, **{field: full}), replace(ADA, **{field: empty})
+    given = replace(NOTHING, fields=(field,))
+    assert amend_contact(stored, without, NOTHING) == stored
+    assert amend_contact(stored, without, given) == without
+    assert amend_contact(without, stored, given) == stored
+
+
+def test_an_address_that_is_emptied_is_removed_and_others_stay() -> None:
+    stored = replace(ADA, addresses={"email": "ada@example.com", "sms": "+1", "voice": "+1"})
+    assert amend_contact(stored, ADA, replace(NOTHING, emptied=("sms", "voice", "push"))) == ADA
+
+
+def test_a_whole_contact_replaces_everything_but_the_last_address() -> None:
+    stored = replace(ADA, name="Ada", addresses={"email": "a@example.com", "sms": "+1"}, quiet="22:00-07:00", channels=WISHES)
+    whole = Contact(recipient_id="ada", name="ada", addresses={"sms": "+2"})
+    assert follow_contact(stored, whole) == whole
+    assert follow_contact(stored, replace(whole, addresses={})) == replace(whole, addresses=stored.addresses)
+
+
+def test_a_contact_that_was_given_with_a_step_gives_what_is_not_usual() -> None:
+    assert as_given(Contact(recipient_id="ada", name="Ada", addresses={"sms": "+1"})) == NOTHING
+    full = Contact(recipient_id="ada", name="Ada", addresses={}, timezone="Asia/Tokyo", quiet="22:00-07:00", channels=WISHES)
+    assert as_given(full) == replace(NOTHING, fields=("timezone", "quiet", "channels"))
 
 
 @pytest.mark.parametrize(("state", "added"), [(IncidentState.OPEN, ("ben",)), (IncidentState.ACKNOWLEDGED, ())])

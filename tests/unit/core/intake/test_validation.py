@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, validate_incident
-from notifyflow.core.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.model import Contact, Given, Incident, Recipient, Severity
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
 from tests import strategies
@@ -82,6 +82,32 @@ def test_an_address_that_is_empty_is_called_so() -> None:
         "it is empty",
         "'ge…' (7 characters) is no slack address, said in a sentence with its full stop",
     ]
+
+
+def test_it_says_what_is_given_of_a_contact_and_what_is_emptied() -> None:
+    full = replace(ADA, timezone="Asia/Tokyo", quiet="22:00-07:00", channels={"ERROR": ("email",)})
+    empty = Recipient(id="ben", email="b@example.com", phone="", addresses={"pager": ""}, timezone="", quiet="", channels={})
+    wrong = Recipient(id="cy", email="c@example.com", timezone="Berlin", quiet="at night", channels={"ERROR": ("fax",)})
+    result = admitted(full, empty, Recipient(id="dan", email="d@example.com"), wrong, replace(ADA, quiet=""))
+    every = ("timezone", "quiet", "channels")
+    assert result.given == (
+        Given(recipient_id="ada", fields=every),
+        Given(recipient_id="ben", fields=every, emptied=("sms", "voice", "pager")),
+        Given(recipient_id="dan"),
+        Given(recipient_id="cy"),
+    )
+    assert result.contacts[1] == Contact(recipient_id="ben", name="ben", addresses={"email": "b@example.com"})
+    assert {fault.where.partition(".")[0] for fault in result.faults} == {"recipients[3]", "recipients[4]"}
+
+
+def test_whoever_has_only_emptied_addresses_has_none() -> None:
+    result = admitted(ADA, Recipient(id="ben", email="", phone=""))
+    assert [str(fault).partition(".")[0] for fault in result.faults] == ["recipients[1]: ben has no address"]
+
+
+def test_an_empty_text_is_a_fault_where_contacts_are_whole() -> None:
+    _, faults = admit_recipients([replace(ADA, timezone="", quiet="")], check, CHANNELS)
+    assert [fault.where for fault in faults] == ["recipients[0].timezone", "recipients[0].quiet"]
 
 
 def test_quiet_hours_that_cannot_be_read_are_left_out() -> None:
