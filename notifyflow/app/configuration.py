@@ -30,6 +30,7 @@ class Configuration:
         preventing: The faults that prevent a start.
         faults: The other faults, and what is not set.
         warnings: What is allowed, and risky or incomplete.
+        hazards: What is allowed, and may leave a phone silent.
     """
 
     policies: Mapping[str, Policy]
@@ -38,6 +39,7 @@ class Configuration:
     preventing: tuple[Fault, ...]
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
+    hazards: tuple[Fault, ...] = ()
 
 
 def read(settings: Settings, channels: Mapping[str, Channel]) -> Configuration:
@@ -81,6 +83,9 @@ def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuratio
         preventing=(*preventing, *wrong_policies, *wrong_recipients, *misdirected),
         faults=tuple(dict.fromkeys((*faults, *in_directory))),
         warnings=tuple(warnings),
+        hazards=tuple(
+            _within("NOTIFYFLOW_POLICIES", [fault for policy in own.values() for fault in policy_validation.hazards(policy)])
+        ),
     )
 
 

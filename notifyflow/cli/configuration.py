@@ -34,6 +34,7 @@ class Report:
         paging: Each route of the directory to its policy, and what ends its paging.
         faults: What is wrong.
         warnings: What is allowed, and risky or incomplete.
+        hazards: What is allowed, and may leave a phone silent.
         unused: Each channel that is not used to what it lacks.
     """
 
@@ -42,6 +43,7 @@ class Report:
     paging: Mapping[str, str]
     faults: Sequence[Fault]
     warnings: Sequence[Fault]
+    hazards: Sequence[Fault]
     unused: Mapping[str, Sequence[Fault]]
 
     @property
@@ -52,7 +54,7 @@ class Report:
             return Exit.BAD_INPUT
         if failed.intersection(_INFRASTRUCTURE):
             return Exit.UNAVAILABLE
-        return Exit.FAILED if failed else Exit.OK
+        return Exit.FAILED if failed or self.hazards else Exit.OK
 
 
 @app.command()
@@ -90,6 +92,7 @@ def _examine(*, is_offline: bool) -> Report:
         paging=configuration.read_paging(settings, found.policies),
         faults=faults,
         warnings=_not_at(wrong, found.warnings),
+        hazards=_not_at(wrong, found.hazards),
         unused={name: unset for name, channel in channels.items() if (unset := _not_at(wrong, _unset(channel)))},
     )
 
@@ -123,7 +126,7 @@ def _print_json(report: Report) -> None:
             "channels": {name: [each.name for each in channel.providers] for name, channel in report.channels.items()},
             "routes": dict(report.paging),
             "faults": [FaultDocument.of(each) for each in report.faults],
-            "warnings": [FaultDocument.of(each) for each in report.warnings],
+            "warnings": [FaultDocument.of(each) for each in (*report.hazards, *report.warnings)],
             "unused": {name: [FaultDocument.of(each) for each in unset] for name, unset in report.unused.items()},
         }
     )
@@ -139,7 +142,7 @@ def _show(report: Report) -> None:
         carries = f" ({', '.join(each.channels)})" if each.channels else ""
         _line(mark, each.name, f"{carries}: {each.detail}")
     show_paging(report.paging)
-    for mark, faults in ((_WRONG, report.faults), (_RISKY, report.warnings)):
+    for mark, faults in ((_WRONG, report.faults), (_RISKY, report.hazards), (_RISKY, report.warnings)):
         for fault in faults:
             _line(mark, fault.where, f" {fault.what}. {fault.remedy}.")
     for channel, unset in report.unused.items():

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
-from itertools import chain
+from itertools import chain, pairwise
 from typing import get_type_hints
 
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
-from notifyflow.core.policy import OPERATIONS, Failed, Policy, Repeat, Schedule, Tier
+from notifyflow.core.policy import OPERATIONS, Failed, Policy, Repeat, Schedule, Tier, timers
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault
 
@@ -48,6 +48,38 @@ def warnings(policy: Policy) -> tuple[Fault, ...]:
         for severity in Severity
         if severity not in on_purpose and later and all(severity in tier.shut_for for tier in later)
     )
+
+
+def hazards(policy: Policy) -> tuple[Fault, ...]:
+    """Return why a policy without faults may leave a phone silent; it pages all the same, also what started before."""
+    where = text.one_line(policy.name)
+    return (*_unheard_silence(where, policy), *_late_timers(where, policy))
+
+
+def _unheard_silence(where: str, policy: Policy) -> Iterator[Fault]:
+    """Yield the channels whose missing receipt cannot open the next tier, since the page is too old by then."""
+    if not policy.is_suspicion_on:
+        return
+    pairs = ((tier, later) for tier, later in pairwise(policy.tiers) if any(isinstance(rule, Failed) for rule in later.rules))
+    channels = dict.fromkeys(channel for tier, _ in pairs for channel in tier.channels)
+    for channel in channels:
+        overdue_after = policy.overdue_after.get(channel)
+        if overdue_after is not None and policy.escalate_within <= overdue_after:
+            span = text.duration(overdue_after)
+            what = f"a missing receipt of {channel} is overdue after {span}, and then too old to open the next tier"
+            yield Fault(f"{where}.escalate_within", what, f"Give more than {span}, or less for {channel} in overdue_after")
+
+
+def _late_timers(where: str, policy: Policy) -> Iterator[Fault]:
+    """Yield the timers that no round lives to see, since the next one starts before."""
+    if policy.repeat is None or policy.repeat.rounds == 1:
+        return
+    for index, tier in enumerate(policy.tiers):
+        late = [rule.after for rule in timers([tier]) if rule.after >= policy.repeat.every]
+        if late and not all(each in (*policy.repeat.never_for, *tier.shut_for) for each in Severity):
+            every, after = text.duration(policy.repeat.every), text.duration(late[0])
+            what = f"a round starts every {every}, before the timer of {after} is over"
+            yield Fault(f"{where}.tiers[{index}].rules", what, "Give a shorter timer, or rounds that are further apart")
 
 
 def _name(where: str, name: str) -> Iterator[Fault]:

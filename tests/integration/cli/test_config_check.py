@@ -200,3 +200,26 @@ def test_a_plug_in_without_a_login_is_shown_as_not_tried(line: CommandLine, monk
     assert "· pagers.example (pager): not tried: it has no login" in ended.out
     assert marks(check(line, PAGER_URL="https://pagers.example.com"))["PAGER_SECRET"] == "✘"
     assert marks(check(line))["pager"] == "·"
+
+
+HASTY = """
+[hasty]
+escalate_within = "5m"
+
+[[hasty.tiers]]
+name = "first"
+channels = ["email"]
+
+[[hasty.tiers]]
+name = "phone"
+channels = ["voice"]
+rules = [{ failed = 1 }]
+"""
+
+
+def test_a_policy_that_may_leave_a_phone_silent_is_warned_of_and_the_check_fails(line: CommandLine):
+    line.write("policies.toml", HASTY)
+    ended = check(line, "--offline", NOTIFYFLOW_POLICIES="policies.toml")
+    assert ended.code == 1, ended
+    assert "! NOTIFYFLOW_POLICIES hasty.escalate_within a missing receipt of email is overdue after 5 m" in ended.out
+    assert "The settings allow a start." in ended.out

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from notifyflow.core.intake.policy_validation import validate_policy, warnings
+from notifyflow.core.intake.policy_validation import hazards, validate_policy, warnings
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, SHIPPED, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests import strategies
@@ -109,3 +109,31 @@ def test_a_severity_that_can_never_leave_the_first_tier_is_warned_of() -> None:
 )
 def test_a_policy_whose_ladder_leads_on_is_warned_of_nothing(policy: Policy) -> None:
     assert warnings(policy) == ()
+
+
+@pytest.mark.parametrize("policy", SHIPPED.values(), ids=SHIPPED)
+def test_no_shipped_policy_may_leave_a_phone_silent(policy: Policy) -> None:
+    assert hazards(policy) == ()
+
+
+def test_a_receipt_that_is_missed_when_its_page_is_too_old_to_escalate_is_a_hazard() -> None:
+    short = replace(DEFAULT, escalate_within=timedelta(minutes=5))
+    assert [fault.what.split(" is overdue")[0] for fault in hazards(short)] == [
+        f"a missing receipt of {channel}" for channel in ("email", "push")
+    ]
+    assert hazards(replace(short, escalate_within=timedelta(minutes=5, seconds=1))) == ()
+    assert hazards(replace(short, is_suspicion_on=False)) == (), "no missing receipt opens anything there, on purpose"
+    timed = replace(short, tiers=(FIRST, replace(SECOND, rules=(Unacknowledged(after=timedelta(minutes=1)),))))
+    assert hazards(timed) == (), "a timer opens the next tier"
+
+
+def test_a_timer_that_is_over_only_after_the_next_round_has_started_is_a_hazard() -> None:
+    early = Repeat(every=timedelta(minutes=10), rounds=3)
+    (found,) = hazards(replace(INSISTENT, repeat=early))
+    assert (found.where, found.what) == (
+        "insistent.tiers[2].rules",
+        "a round starts every 10 m, before the timer of 10 m is over",
+    )
+    assert hazards(replace(INSISTENT, repeat=replace(early, rounds=1))) == (), "no round comes after the only one"
+    never = tuple(Severity)
+    assert hazards(replace(INSISTENT, repeat=replace(early, never_for=never))) == ()
