@@ -228,7 +228,7 @@ class NotifyFlow:
             InvalidPolicy: When there is no such policy.
         """
         people = self._service.people
-        notified = people.test(recipient_id, (), None, sender=by, by=by, policy=policy or people.policy_for(recipient_id))
+        notified = people.test(recipient_id, (), None, sender=by, by=by, policy=policy or people.policies_for(recipient_id)[0])
         if self.is_embedded:
             self.start()
         return notified

@@ -1,7 +1,7 @@
 """Whom a command is about before the incident: a recipient of the directory, the route of an alert, a file, or every route."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from notifyflow.cli.options import label_pairs
 from notifyflow.core.intake.directory import Directory, Route
 from notifyflow.core.intake.documents import read_recipients
 from notifyflow.core.intake.forms import unknown
+from notifyflow.core.intake.integrations.inbound import most_severe
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import Policy
@@ -41,7 +42,10 @@ RecipientsFile = Annotated[
 PolicyName = Annotated[
     str | None, typer.Option("--policy", help="The policy; by default, the route's, or else default.", show_default=False)
 ]
-SeverityName = Annotated[Severity, typer.Option("--severity", help="The severity.", case_sensitive=False)]
+SeverityName = Annotated[
+    Severity | None,
+    typer.Option("--severity", help="The severity.", case_sensitive=False, show_default="of the route, or else CRITICAL"),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Audience:
         name: Who they are, in words.
         people: The recipients who are paged at once.
         policy: The name of the policy.
+        severity: The severity; the highest that the route's alerts can have, if it asks for some.
         route: The route that pages them; None if no route does.
         roster: Who is on duty, by the directory that the route stands in.
         begins_at: When the incident begins.
@@ -60,6 +65,7 @@ class Audience:
     name: str
     people: Sequence[Recipient]
     policy: str
+    severity: Severity = Severity.CRITICAL
     route: Route | None = None
     roster: Roster = EMPTY
     begins_at: datetime = field(default_factory=system_now)
@@ -77,12 +83,14 @@ def audiences(
     labels: Sequence[str],
     file: str | None,
     *,
+    policy: str | None = None,
     is_one: bool = True,
     at: datetime | None = None,
 ) -> list[Audience]:
     """Return who is meant: one audience, or, unless ``is_one``, those of all routes if nobody is named.
 
-    Their incidents begin ``at`` an instant; None for now.
+    A recipient is as many audiences as the routes to them have policies, unless one was chosen. Their incidents begin ``at`` an
+    instant; None for now.
 
     Raises:
         InvalidInput: When the directory or the file cannot be used, or has no such recipient.
@@ -98,10 +106,13 @@ def audiences(
     if recipient is not None:
         if recipient not in directory.recipients:
             raise InvalidInput((unknown("RECIPIENT", "recipient", recipient, directory.recipients),))
-        return [Audience(name=recipient, people=(directory.recipients[recipient],), policy=_DEFAULT)]
+        people, used = (directory.recipients[recipient],), (policy,) if policy else directory.policies_for(recipient)
+        return [Audience(name=recipient, people=people, policy=each) for each in used]
     roster, begins_at = _roster(settings, directory), at or system_now()
     if labels:
-        return [_of_route(roster, directory.route(label_pairs(labels), ""), ", ".join(labels), begins_at)]
+        pairs = label_pairs(labels)
+        found = _of_route(roster, directory.route(pairs, ""), ", ".join(labels), begins_at)
+        return [replace(found, severity=most_severe([pairs["severity"]])) if "severity" in pairs else found]
     routes = [(route, _words(route)) for route in directory.routes]
     return [_of_route(roster, route, name, begins_at) for route, name in (*routes, (directory.default, "any other alert"))]
 
@@ -141,8 +152,15 @@ def _roster(settings: Settings, directory: Directory) -> Roster:
 
 
 def _of_route(roster: Roster, route: Route, name: str, begins_at: datetime) -> Audience:
-    people = roster.people(route.to, begins_at).recipients
-    return Audience(name=name, people=people, policy=route.policy, route=route, roster=roster, begins_at=begins_at)
+    return Audience(
+        name=name,
+        people=roster.people(route.to, begins_at).recipients,
+        policy=route.policy,
+        severity=most_severe(route.match["severity"]) if "severity" in route.match else Severity.CRITICAL,
+        route=route,
+        roster=roster,
+        begins_at=begins_at,
+    )
 
 
 def _words(route: Route) -> str:

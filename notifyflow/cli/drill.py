@@ -18,7 +18,6 @@ from notifyflow.cli.options import AsJson
 from notifyflow.core.chain import OPERATIONS
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.local_times import read_time
-from notifyflow.core.model import Severity
 from notifyflow.errors import InvalidInput
 from notifyflow.settings import Settings
 
@@ -46,7 +45,7 @@ def drill(
         str, typer.Option(metavar="TEXT", help="More faults, as a script of the sandbox.", show_default=False)
     ] = "",
     policy: PolicyName = None,
-    severity: SeverityName = Severity.CRITICAL,
+    severity: SeverityName = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="TIME", help=f"When it begins, {_TIME}; then quiet hours count, too.", show_default=False),
@@ -65,18 +64,18 @@ def drill(
     begins_at = None if at is None else read_time(at, ZoneInfo("UTC"), where="--at", after=system_now())
     failing = [name for each in fail.split(",") if (name := each.strip())]
     _check_names(failing, channels)
-    who = audiences(settings, found.policies, recipient, labels or [], recipients, is_one=False, at=begins_at)
+    who = audiences(settings, found.policies, recipient, labels or [], recipients, policy=policy, is_one=False, at=begins_at)
     rehearsal = Rehearsal(settings, channels, found.operations, failing=failing, script=script, begins_at=begins_at)
     drilled = []
     with log_output.only_to(logging.NullHandler()):
         for each in who:
-            chosen = policy_of(found.policies, policy or each.policy)
-            expected = chain_of(each, chosen, severity, channels, found.operations, has_quiet_hours=at is not None)
+            chosen, how = policy_of(found.policies, policy or each.policy), severity or each.severity
+            expected = chain_of(each, chosen, how, channels, found.operations, has_quiet_hours=at is not None)
             if each.route is None or expected is None:
-                drilled.append(rehearsal.run(each.name, admitted(each.people, channels), chosen, severity))
+                drilled.append(rehearsal.run(each.name, admitted(each.people, channels), chosen, how))
                 continue
             people, then = _steps(each.route, expected)
-            drilled.append(rehearsal.run(each.name, people, chosen, severity, then, over_after=each.route.over_after))
+            drilled.append(rehearsal.run(each.name, people, chosen, how, then, over_after=each.route.over_after))
     is_passed = all(each.is_passed for each in drilled)
     document = DrillDocument(is_passed=is_passed, failing=failing, incidents=drilled, warnings=list(rehearsal.warnings()))
     _show(document, as_json=as_json)

@@ -39,7 +39,7 @@ def explain(
     labels: Labels = None,
     recipients: RecipientsFile = None,
     policy: PolicyName = None,
-    severity: SeverityName = Severity.CRITICAL,
+    severity: SeverityName = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a policy or a chain would do: who is paged how and when, and what cannot happen; nothing is sent."""
@@ -50,18 +50,21 @@ def explain(
     settings = Settings()
     channels = load(settings)
     read = configuration.read(settings, channels)
-    (audience,) = audiences(settings, read.policies, recipient, labels or [], recipients)
-    chosen = policy_of(read.policies, policy or audience.policy)
-    expected = chain_of(audience, chosen, severity, channels, read.operations)
-    contacts = admitted(audience.people, channels) if expected is None else expected.contacts
-    found = _documents(settings, channels, contacts, chosen, severity, is_in_chain=expected is not None)
-    chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, severity)
+    found: list[ForecastDocument] = []
+    chain = None
+    who = audiences(settings, read.policies, recipient, labels or [], recipients, policy=policy)
+    for each in who:
+        chosen, how = policy_of(read.policies, policy or each.policy), severity or each.severity
+        expected = chain_of(each, chosen, how, channels, read.operations)
+        contacts = admitted(each.people, channels) if expected is None else expected.contacts
+        found += _documents(settings, channels, contacts, chosen, how, is_in_chain=expected is not None)
+        chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, how)
     if as_json:
-        screen.print_json({"forecasts": [each.as_json() for each in found], "chain": chain and chain.as_json()})
+        screen.print_json({"forecasts": [document.as_json() for document in found], "chain": chain and chain.as_json()})
         return
-    _show(() if chain is None else chain.lines(audience.name))
-    for each in found:
-        _show(each.lines())
+    _show(() if chain is None else chain.lines(who[0].name))
+    for document in found:
+        _show(document.lines())
 
 
 def _documents(

@@ -8,6 +8,7 @@ import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By
 from notifyflow.core.schemas import NotifiedDocument
+from notifyflow.core.wording.text import listed
 
 app = typer.Typer()
 
@@ -25,6 +26,8 @@ def page_as_a_test(person: PersonId, policy: PolicyName = None, by: By = "", as_
     """Page a person as a test, by all tiers, until they acknowledge it; nobody else is alerted."""
     with notifyflow.NotifyFlow.from_env() as flow:
         notified = flow.test_page(person, by=by, policy=policy)
+        others = () if policy else flow.oncall.roster().directory.policies_for(person)[1:]
+    screen.warn(f"Other routes page them by {listed(others)}, which --policy tests" if others else "")
     if as_json:
         screen.print_json(NotifiedDocument.of(notified).as_json())
     else:

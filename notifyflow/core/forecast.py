@@ -136,6 +136,7 @@ def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calli
 def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
     """Return what a fresh escalation (ACTIVE, tier 0, without notifications) does if nobody acknowledges."""
     start = fresh.escalation.started_at
+    ringing = {name for name in fresh.calling if carriers.get(name, Carrier()).providers}
     expected: list[Expected] = []
     called: dict[Answers, timedelta | None] = {}
     for answers in Answers:
@@ -144,7 +145,7 @@ def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecas
         unwished = Play(replace(fresh, wishes=()), carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
         found = list(_ranges([soon, late, *([unwished] if fresh.wishes else [])], answers, start))
         expected += found
-        called[answers] = next((each.latest for each in found if fresh.calling.intersection(each.event.channels)), None)
+        called[answers] = next((each.latest for each in found if ringing.intersection(each.event.channels)), None)
     at_once = [
         each.event for each in expected if each.answers is Answers.ACCEPTED and each.event.what is What.TIER and not each.latest
     ]

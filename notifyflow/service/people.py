@@ -12,7 +12,7 @@ from notifyflow.core.intake.validation import MAX_KEY, MAX_TITLE, admit_recipien
 from notifyflow.core.model import Contact, Incident, IncidentState, Notified, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.people import MOST_UNREACHED, PeoplePage, Person
-from notifyflow.core.policy import INSISTENT, Policy, Tier
+from notifyflow.core.policy import Policy, Tier
 from notifyflow.core.references import ById
 from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary
 from notifyflow.core.wording.text import cut
@@ -151,10 +151,9 @@ class People:
         _log.info("app.test_sent", incident_id=notified.incident_id, recipient_id=recipient_id, channels=sorted(tested), by=by)
         return notified
 
-    def policy_for(self, recipient_id: str) -> str:
-        """Return the name of the policy of the first route that leads to a person; ``insistent`` without one."""
-        route = self._rosters.current().directory.route_to(recipient_id)
-        return INSISTENT.name if route is None else route.policy
+    def policies_for(self, recipient_id: str) -> tuple[str, ...]:
+        """Return the names of the policies of the routes that lead to a person, in their order; ``insistent`` without one."""
+        return self._rosters.current().directory.policies_for(recipient_id)
 
     def _chosen(self, addresses: Mapping[str, str], channels: Collection[str]) -> dict[str, str]:
         chosen = self._deps.channels.keys() & (channels or addresses)

@@ -56,7 +56,9 @@ def test_a_recipient_a_route_and_a_file_are_explained_without_a_database(line: C
     assert by_route.code == 0, by_route
     assert by_route.out.startswith("Ada (ada): CRITICAL, policy insistent\n")
     assert "10 m after the start unless somebody acknowledges" in by_route.out
-    (ada,) = line.run("explain", "ada", "--severity", "info", "--json").document["forecasts"]
+    both = line.run("explain", "ada", "--severity", "info", "--json").document["forecasts"]
+    assert [each["policy"] for each in both] == ["insistent", "default"]
+    (ada,) = line.run("explain", "ada", "--severity", "info", "--policy", "default", "--json").document["forecasts"]
     assert (ada["policy"], ada["severity"], list(ada["at_once"])) == ("default", "INFO", ["email"])
     assert "tier secondary is shut for INFO" in ada["warnings"]
     line.write("people.json", [{"id": "ben", "email": "ben@example.com", "phone": "nonsense"}])
@@ -64,6 +66,14 @@ def test_a_recipient_a_route_and_a_file_are_explained_without_a_database(line: C
     assert "ben: CRITICAL, policy default" in by_file.out
     assert "recipients[0].phone" in by_file.err
     assert not (tmp_path / "notifyflow.db").exists()
+
+
+def test_an_alert_is_explained_with_the_severity_that_its_label_has(line: CommandLine):
+    for word, severity in {"warning": "WARNING", "page": "CRITICAL", "odd": "ERROR"}.items():
+        ended = line.run("explain", "--label", f"severity={word}", "--label", "team=orders")
+        assert ended.out.startswith(f"Ada (ada): {severity}, policy insistent\n"), ended
+    chosen = line.run("explain", "--label", "severity=warning", "--severity", "error")
+    assert chosen.out.startswith("Ada (ada): ERROR, policy default\n")
 
 
 def test_the_chain_of_a_route_is_explained_before_its_people(line: CommandLine):
@@ -85,7 +95,7 @@ def test_a_pause_and_a_stop_in_the_database_are_warned_of(line: CommandLine, tmp
     with closing(sqlite3.connect(tmp_path / "notifyflow.db")) as db, db:
         values = ("+15005550006", SMS_FROM, "2026-01-01T00:00:00.000000Z")
         db.execute("INSERT INTO notifyflow_opt_out (number, our_number, at) VALUES (?, ?, ?)", values)
-    (ada,) = line.run("explain", "ada", "--json").document["forecasts"]
+    (ada,) = line.run("explain", "ada", "--policy", "default", "--json").document["forecasts"]
     assert [each.split(" until")[0].split(":")[0] for each in ada["warnings"][:2]] == [
         "email over smtp is paused",
         "sms is blocked",

@@ -19,7 +19,7 @@ from notifyflow.core.intake.forms import DURATION, TEXT, Codec, Node, Refused, a
 from notifyflow.core.intake.schedules import MARK, no_schedule, schedule_codec, schedule_faults
 from notifyflow.core.intake.validation import CheckAddress, id_faults
 from notifyflow.core.model import Recipient
-from notifyflow.core.policy import Acknowledgement, Policy
+from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.core.schedules import Schedule
 from notifyflow.errors import Fault, InvalidDirectory
 
@@ -55,7 +55,7 @@ class Route:
     to: tuple[str, ...]
     match: Mapping[str, tuple[str, ...]] = FrozenDict()
     keys: tuple[str, ...] = ()
-    policy: str = "insistent"
+    policy: str = INSISTENT.name
     then: tuple[Then, ...] = ()
     over_after: timedelta = LAST_STEP
 
@@ -66,8 +66,8 @@ class Route:
 
     def fits(self, labels: Mapping[str, str], key: str) -> bool:
         """Return whether the route matches an alert with these labels, sent with this API key."""
-        is_meant = not self.keys or _fits(self.keys, key)
-        return is_meant and all(name in labels and _fits(patterns, labels[name]) for name, patterns in self.match.items())
+        is_meant = not self.keys or fits(self.keys, key)
+        return is_meant and all(name in labels and fits(patterns, labels[name]) for name, patterns in self.match.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,10 @@ class Directory:
         """Return where one of its routes stands: ``routes[0]``, or ``default``."""
         return next(where for where, each in routes(self) if each is route)
 
-    def route_to(self, recipient_id: str) -> Route | None:
-        """Return the first route that pages a recipient in any step, at any time; None without one."""
-        found = (route for _, route in routes(self) if any(recipient_id in self._ids(name) for name in route.names))
-        return next(found, None)
+    def policies_for(self, recipient_id: str) -> tuple[str, ...]:
+        """Return the policies of the routes that page a recipient in any step, at any time; ``insistent`` without one."""
+        found = (route.policy for _, route in routes(self) if any(recipient_id in self._ids(name) for name in route.names))
+        return tuple(dict.fromkeys(found)) or (INSISTENT.name,)
 
     def at(self, route: Route) -> tuple[Recipient, ...]:
         """Return the recipients that a route pages at once, each once; an empty group becomes a recipient without an address."""
@@ -188,7 +188,8 @@ def read_leniently(document: str, policies: Mapping[str, Policy]) -> tuple[Direc
     return directory, faults
 
 
-def _fits(patterns: tuple[str, ...], value: str) -> bool:
+def fits(patterns: Iterable[str], value: str) -> bool:
+    """Return whether a value matches one of some patterns."""
     return any(_fits_one(pattern, value) for pattern in patterns)
 
 

@@ -116,24 +116,31 @@ def router(context: Context) -> APIRouter:
 
     @routes.post("/people/{recipient_id:path}")
     def act(visitor: Annotated[Visitor, let_respond], request: Request, recipient_id: str) -> Response:
-        form, people = form_of(request), context.service.people
+        form = form_of(request)
         if "end" in form:
             return _end(context, visitor, request, recipient_id, form["end"])
-        is_whole = "whole" in form
-        if is_whole and visitor.recipient_id != recipient_id:
-            fault = "Only they can page themselves as an incident would. You can send a test."
-            return _page(context, visitor, request, recipient_id, fault=fault, status=403)
-        chosen = list(filter(None, (form.get("test"),)))
-        policy = people.policy_for(recipient_id) if is_whole else None
-        try:
-            people.test(recipient_id, chosen, visitor.namespaces, sender=visitor.name, by=visitor.by, policy=policy)
-        except TooManyTests as error:
-            return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=429)
-        except (RecipientUnknown, InvalidIncident) as error:
-            return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=422)
-        return _back(recipient_id)
+        return _test(context, visitor, request, recipient_id, form)
 
     return routes
+
+
+def _test(context: Context, visitor: Visitor, request: Request, recipient_id: str, form: Mapping[str, str]) -> Response:
+    """Send a test, or page people themselves as an incident would by a policy of the routes to them."""
+    people, policy = context.service.people, form.get("whole")
+    if policy is not None and visitor.recipient_id != recipient_id:
+        fault = "Only they can page themselves as an incident would. You can send a test."
+        return _page(context, visitor, request, recipient_id, fault=fault, status=403)
+    if policy is not None and policy not in people.policies_for(recipient_id):
+        fault = "No route pages you by this policy any more; nothing was sent."
+        return _page(context, visitor, request, recipient_id, fault=fault, status=409)
+    chosen = list(filter(None, (form.get("test"),)))
+    try:
+        people.test(recipient_id, chosen, visitor.namespaces, sender=visitor.name, by=visitor.by, policy=policy)
+    except TooManyTests as error:
+        return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=429)
+    except (RecipientUnknown, InvalidIncident) as error:
+        return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=422)
+    return _back(recipient_id)
 
 
 def _list(context: Context, visitor: Visitor, request: Request, after: str) -> Response:
@@ -173,7 +180,7 @@ def _page(
         "live": respond.live(is_moving=test is not None and test.is_moving),
         "may_test": visitor.may(Role.RESPONDER),
         "is_me": visitor.recipient_id == recipient_id,
-        "policy": people.policy_for(recipient_id),
+        "policies": people.policies_for(recipient_id),
         "fault": fault,
         "rounds": ROUNDS,
     }

@@ -33,6 +33,13 @@ def test_a_person_of_the_directory_is_paged_as_a_test():
     assert code_of(again.exception) is Exit.BAD_INPUT
 
 
+def test_other_policies_of_the_routes_to_a_person_are_named(tmp_path: Path):
+    route = '[[routes]]\nmatch = { team = "a" }\nto = ["ada"]\npolicy = "default"\n'
+    with (tmp_path / "directory.toml").open("a") as file:
+        file.write(route)
+    assert "Other routes page them by insistent, which --policy tests" in run("test-page", "ada").stderr
+
+
 def test_somebody_unknown_is_not_paged():
     refused = run("test-page", "ada2").exception
     assert isinstance(refused, RecipientUnknown)

@@ -42,10 +42,17 @@ email = "no address"
 [recipients.eve]
 email = "eve@example.com"
 
+[recipients.kim]
+email = "kim@example.com"
+
 [[routes]]
 match = { team = "web" }
-to = ["eve"]
+to = ["eve", "kim"]
 policy = "default"
+
+[[routes]]
+match = { team = "db" }
+to = ["kim"]
 
 [default]
 to = ["ada"]
@@ -272,8 +279,8 @@ def test_a_second_test_within_a_minute_is_refused(system: System) -> None:
 def test_people_page_themselves_through_all_tiers_until_they_acknowledge(system: System) -> None:
     browser = system.visit(name="Ada", recipient_id="ada")
     assert "Page me as an incident would" in browser.get("/people/ada").text
-    assert browser.send("/people/ada", whole="1").status_code == 303
-    assert browser.send("/people/ada", whole="1").status_code == 429
+    assert browser.send("/people/ada", whole="insistent").status_code == 303
+    assert browser.send("/people/ada", whole="insistent").status_code == 429
     assert (len(system.send("email")), system.send("sms")) == (1, [])
     system.pass_time(minutes=5)
     assert len(system.send("sms", REFUSED)) == 1
@@ -286,12 +293,23 @@ def test_people_page_themselves_through_all_tiers_until_they_acknowledge(system:
     system.flow.acknowledge("test-ada", by="ada")
     assert "They acknowledged it" in browser.get("/people/ada").text
     assert system.flow.find("notifyflow/operations") is None
+    assert browser.send("/people/ada", whole="default").status_code == 409
+
+
+def test_people_whom_routes_page_by_several_policies_choose_one_for_a_test(system: System) -> None:
+    browser = system.visit(name="Kim", recipient_id="kim")
+    page = browser.get("/people/kim").text
+    assert 'value="default">Page me as an incident would, by default<' in page
+    assert 'value="insistent">Page me as an incident would, by insistent<' in page
+    assert browser.send("/people/kim", whole="insistent").status_code == 303
+    (escalation,) = system.flow.status("test-kim").escalations
+    assert escalation.facts.policy.repeat is not None
 
 
 def test_nobody_pages_another_person_until_they_acknowledge(system: System) -> None:
     browser = system.visit(name="Ben", recipient_id="ben")
     assert "Page me" not in browser.get("/people/ada").text
-    refused = browser.send("/people/ada", whole="1")
+    refused = browser.send("/people/ada", whole="insistent")
     assert (refused.status_code, "Only they can page themselves" in refused.text) == (403, True)
     assert system.flow.find("test-ada") is None
 

@@ -97,6 +97,14 @@ def test_insistent_calls_after_ten_minutes_though_everything_arrives_and_tells_o
     assert (found.rounds_at, found.ends_after) == ((minutes(15), minutes(30)), minutes(45))
 
 
+def test_a_call_that_nobody_carries_never_rings() -> None:
+    carried = {**CARRIERS, "voice": Carrier()}
+    for policy in (DEFAULT, INSISTENT):
+        found = forecast(fresh(policy), carried)
+        assert any("voice" in each.event.channels for each in found.expected)
+        assert set(found.called_after.values()) == {None}
+
+
 def test_a_tier_that_may_come_only_after_the_next_round_has_started_is_said_to_come_before_it() -> None:
     policy = replace(DEFAULT, repeat=Repeat(every=minutes(8), rounds=2))
     late = ranges(forecast(fresh(policy, Severity.ERROR), CARRIERS), What.TIER, 2)[Answers.FAILING]

@@ -12,6 +12,7 @@ from itertools import islice
 
 from notifyflow.core.copies import replace
 from notifyflow.core.intake import validation
+from notifyflow.core.intake.directory import fits
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.wording import text
@@ -201,6 +202,17 @@ def incident(
         labels=None if labels is None else kept,
         occurred_at=None if occurred_at is None else _instant(say(occurred_at)),
     )
+
+
+def most_severe(patterns: Sequence[str]) -> Severity:
+    """Return the highest severity of alerts whose word for it matches a pattern of a route; ERROR if no known word does."""
+    folded = [each.casefold() for each in patterns]
+    known = [severity for word, severity in _SEVERITIES.items() if fits(folded, word)]
+    return min((*known, *(_severity(each) for each in folded if "*" not in each)), key=_rank, default=Severity.ERROR)
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _severity(word: str) -> Severity:

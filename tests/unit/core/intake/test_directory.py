@@ -113,13 +113,14 @@ def test_no_value_makes_a_pattern_slow(pattern: str):
     assert not any(route.fits({"team": "a" * length}, "") for length in range(900, 1_000))
 
 
-def test_the_first_route_to_a_person_leads_there_in_any_step_by_any_name():
+def test_the_policies_for_a_person_are_those_of_all_routes_that_lead_there_in_any_step_by_any_name():
     document = """
     recipients = { ada = {}, ben = {}, cy = {}, dan = {} }
     groups.leads = ["cy"]
     routes = [
         { match = { team = "a" }, to = ["ada"], then = [{ to = ["@primary"], after = "5m" }] },
-        { match = { team = "b" }, to = ["ben", "leads"] },
+        { match = { team = "b" }, to = ["ben", "leads"], policy = "default" },
+        { match = { team = "c" }, to = ["cy"], policy = "default" },
     ]
     default.to = ["ada"]
     [schedules.primary]
@@ -127,8 +128,8 @@ def test_the_first_route_to_a_person_leads_there_in_any_step_by_any_name():
     layers = [{ who = ["ben"], from = 2026-01-05T09:00:00, every = "1w" }]
     """
     directory = read_directory(document, SHIPPED)
-    first, second = directory.routes
-    assert [directory.route_to(each) for each in ("ada", "ben", "cy", "dan")] == [first, first, second, None]
+    found = {each: directory.policies_for(each) for each in ("ada", "ben", "cy", "dan")}
+    assert found == {"ada": ("insistent",), "ben": ("insistent", "default"), "cy": ("default",), "dan": ("insistent",)}
 
 
 def test_everybody_at_the_end_of_a_route_stands_there_once():
