@@ -14,7 +14,7 @@ from itertools import pairwise
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Failed, Policy, Schedule, Tier, Unacknowledged
 from tests.builders import KEY, REPORTING
-from tests.simulation.explorer.stage import Firing, Seen
+from tests.simulation.explorer.stage import ADDRESSES_OF_ADA, Firing, Seen
 from tests.simulation.explorer.story import RINGING, Flaps, Lives, Pauses, Response, Story, minute
 
 NEVER_S = float("inf")
@@ -28,6 +28,7 @@ _WAITS_AGAIN_S = 60.0
 _RECEIPT_S = 40.0
 """How long a receipt takes that comes at all."""
 _NEXT_ROUND_S = 15 * 60.0
+_ACCEPTED = frozenset({Response.DELIVERS, Response.IS_SILENT})
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def judge(story: Story, seen: Seen) -> Verdict:
         _judge_ways(story, seen, need, verdict)
         _judge_told(story, seen, need, verdict)
         _judge_new_number(story, seen, need, verdict)
+        _judge_next(story, seen, need, verdict)
     return verdict
 
 
@@ -154,7 +156,7 @@ def _judge_told(story: Story, seen: Seen, need: Need, verdict: Verdict) -> None:
     if due_s + _TELL_S > seen.until_s or any(need.began_s <= each <= due_s for each in seen.arrived):
         return
     verdict.demands += 1
-    if not _is_told(seen, need.began_s, due_s):
+    if not _is_told(seen, need.began_s, due_s) and not _has_paged_next(seen, need.began_s, due_s + _TELL_S):
         _fault(story, seen, "", verdict, "nothing has arrived, and operations was not told, by", due_s)
 
 
@@ -174,6 +176,22 @@ def _judge_new_number(story: Story, seen: Seen, need: Need, verdict: Verdict) ->
         _fault(story, seen, "", verdict, "her new number was not tried by", due_s)
 
 
+def _judge_next(story: Story, seen: Seen, need: Need, verdict: Verdict) -> None:
+    """Require that the next person is paged in time."""
+    if story.next_s is None:
+        return
+    due_s = _deadline(story, seen, need, story.next_s)
+    if due_s <= seen.until_s:
+        verdict.demands += 1
+        if not _has_paged_next(seen, need.began_s, due_s):
+            _fault(story, seen, "", verdict, "the next person was not paged by", due_s)
+
+
+def _has_paged_next(seen: Seen, since_s: float, until_s: float) -> bool:
+    """Return whether a later step of the chain has paged somebody; then operations is told at the end of the chain."""
+    return any(each.address.startswith("ben@") and since_s <= each.at_s <= until_s for each in seen.sent)
+
+
 def _fault(story: Story, seen: Seen, channel: str, verdict: Verdict, what: str, due_s: float) -> None:
     for name, exemption in EXEMPTIONS.items():
         if exemption.holds(story, seen, channel):
@@ -183,7 +201,7 @@ def _fault(story: Story, seen: Seen, channel: str, verdict: Verdict, what: str, 
 
 
 def _is_tried(seen: Seen, channel: str, since_s: float, until_s: float) -> bool:
-    found = (each for each in seen.sent if each.channel == channel and not each.address.startswith("ops@"))
+    found = (each for each in seen.sent if each.channel == channel and each.address.startswith(ADDRESSES_OF_ADA))
     return any(since_s <= each.at_s <= until_s for each in found)
 
 
@@ -261,7 +279,7 @@ def _opens_s(story: Story, number: int, before_s: float, *, by_failures: bool) -
         if isinstance(rule, Unacknowledged)
     ]
     if by_failures and any(isinstance(rule, Failed) for rule in tiers[number].rules):
-        timers.append(before_s + max(_fails_s(story.policy, channel) for channel in before))
+        timers.append(before_s + max(_fails_s(story, channel) for channel in before))
     return max(before_s, min(timers, default=NEVER_S))
 
 
@@ -271,8 +289,8 @@ def _over(story: Story) -> float:
     for number, tier in enumerate(story.policy.tiers):
         if number:
             opens_s = _opens_s(story, number, opens_s, by_failures=True)
-        spent = [opens_s + _spent_s(story, channel) for channel in _ways(story, tier)]
-        over_s = max([over_s, *spent])
+        if opens_s < NEVER_S:
+            over_s = max([over_s, *(opens_s + _spent_s(story, channel) for channel in _ways(story, tier))])
     return over_s
 
 
@@ -281,8 +299,14 @@ def _ways(story: Story, tier: Tier) -> tuple[str, ...]:
     return () if is_shut else tuple(channel for channel in tier.channels if channel in story.ways)
 
 
-def _fails_s(policy: Policy, channel: str) -> float:
-    """Return after how many seconds a page that does not arrive counts as failed at the latest."""
+def _fails_s(story: Story, channel: str) -> float:
+    """Return after how many seconds a page that does not arrive counts as failed at the latest.
+
+    A push message that was accepted does not fail, and shows nothing.
+    """
+    if channel == "push" and _ACCEPTED.intersection(story.responses[channel]):
+        return NEVER_S
+    policy = story.policy
     schedule = policy.retries.schedule(channel, Severity.CRITICAL)
     tries = min(policy.suspected_after_attempts, schedule.attempts)
     waits_s = sum(_longest_s(delay, schedule) + _RECEIPT_S for delay in schedule.delays[: tries - 1])

@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 
 from notifyflow.core.facts import Outcome
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, Receipt, Recipient, Result, Severity, Via
+from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, Receipt, Recipient, Result, Severity, Step, Via
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import NotFound
@@ -27,7 +27,7 @@ from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact
+from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
 from tests.driver import Driver
 from tests.simulation.explorer.story import RINGING, Acknowledges, Act, Flaps, Lives, Moves, Pauses, Resolves, Response, Story
 
@@ -35,6 +35,7 @@ _SWEEPS_EVERY_S = 1.0
 _YOUNG_S = 10.0
 _LONGEST_SLEEP_S = 50.0
 _MOVED = "new"
+ADDRESSES_OF_ADA = ("ada@", "new@")
 _OUTCOMES = {
     Response.REFUSES: REFUSED,
     Response.IS_BUSY: replace(BUSY, condition=Condition.UNHEALTHY),
@@ -43,6 +44,7 @@ _OUTCOMES = {
     Response.REFUSES_US: replace(REFUSED_US, condition=Condition.REFUSING),
 }
 _BOUNCES_AFTER_S = 2400.0
+_QUIET = "00:30-15:00"  # every story begins at three
 
 
 @dataclass(frozen=True)
@@ -202,9 +204,8 @@ class Stage(Driver):
 
     def _fire(self) -> None:
         """Post the alert, as a sender does."""
-        notified = self.notify(
-            Incident(key=KEY, title="down", severity=Severity.CRITICAL), self._ada(), policy=self._story.policy
-        )
+        incident, policy = Incident(key=KEY, title="down", severity=Severity.CRITICAL), self._story.policy
+        notified = self.notify(incident, self._ada(), policy=policy, then=self._then())
         if notified.is_new:
             self.observed.firings.append(Firing(self._now_s, notified.incident_id))
 
@@ -254,7 +255,13 @@ class Stage(Driver):
         who = "ada" if self.observed.moved_s is None else _MOVED
         addresses = {name: f"{who if name in RINGING else 'ada'}@{name}" for name in self._story.ways}
         wishes = {Severity.CRITICAL.value: self._story.wishes} if self._story.wishes else None
-        return Recipient(id="ada", name="Ada", addresses=addresses, channels=wishes)
+        quiet = _QUIET if self._story.is_quiet else None
+        return Recipient(id="ada", name="Ada", addresses=addresses, channels=wishes, timezone="UTC", quiet=quiet)
+
+    def _then(self) -> Sequence[Step]:
+        if self._story.next_s is None:
+            return ()
+        return (Step(to=(a_recipient("ben", "email", "sms"),), after=timedelta(seconds=self._story.next_s)),)
 
     # -- what workers and providers do
 
@@ -284,7 +291,7 @@ class Stage(Driver):
         if is_accepted:
             for delay_s, receipt in _receipts(response, channel):
                 self._after(delay_s, partial(self._report_on, claimed, receipt))
-            if not address.startswith("ops@") and channel in ("email", "slack", "teams"):
+            if address.startswith(ADDRESSES_OF_ADA) and channel in ("email", "slack", "teams"):
                 self.observed.arrived.append(self._now_s)
         return outcome
 
@@ -299,7 +306,7 @@ class Stage(Driver):
             found = replace(wanted, provider=claimed.provider, attempt_id=attempt.message.attempt_id)
             received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw")
             self._note(received.consequences)
-        if wanted.result is Result.DELIVERED and not claimed.message.address.startswith("ops@"):
+        if wanted.result is Result.DELIVERED and claimed.message.address.startswith(ADDRESSES_OF_ADA):
             self.observed.arrived.append(self._now_s)
 
 

@@ -136,6 +136,8 @@ class Story:
         policy: The policy by which she is paged.
         ways: The channels on which she has an address.
         wishes: The channels that she wishes for when it is CRITICAL.
+        is_quiet: Whether it is in her quiet hours.
+        next_s: After how many seconds Ben is paged, on whom everything is delivered; None if she is the only one.
         responses: What each channel's provider does with one attempt after the other; the last goes on.
         limits: How many messages a minute each channel's provider takes, where it is few.
         acts: What happens.
@@ -145,6 +147,8 @@ class Story:
     policy: Policy
     ways: tuple[str, ...]
     wishes: tuple[str, ...] = ()
+    is_quiet: bool = False
+    next_s: float | None = None
     responses: dict[str, tuple[Response, ...]]
     limits: dict[str, int]
     acts: tuple[Act, ...]
@@ -165,6 +169,8 @@ def draw(seed: int) -> Story:
         policy=policy,
         ways=ways,
         wishes=wishes,
+        is_quiet=chance.random() < 0.1,
+        next_s=float(chance.choice((120, 600))) if chance.random() < 0.15 else None,
         responses={name: _responses(chance, name) for name in ways},
         limits={name: 1 for name in ways if chance.random() < 0.04},
         acts=tuple(sorted(_acts(chance), key=lambda act: act.at_s)),
@@ -239,10 +245,14 @@ def shorter(story: Story) -> Iterator[Story]:
     """Yield stories that are a little simpler than one, the simplest first."""
     acts = story.acts
     yield from (replace(story, acts=(*acts[:n], *acts[n + 1 :])) for n in range(len(acts)) if not isinstance(acts[n], Flaps))
-    if story.wishes:
-        yield replace(story, wishes=())
-    if story.limits:
-        yield replace(story, limits={})
+    plainer = (
+        replace(story, wishes=()),
+        replace(story, limits={}),
+        replace(story, is_quiet=False),
+        replace(story, next_s=None),
+        *(replace(story, policy=each) for each in _plainer(story.policy)),
+    )
+    yield from (each for each in plainer if each != story)
     for name in story.ways if len(story.ways) > 1 else ():
         ways = tuple(each for each in story.ways if each != name)
         yield replace(story, ways=ways, wishes=tuple(each for each in story.wishes if each != name))
@@ -252,10 +262,11 @@ def shorter(story: Story) -> Iterator[Story]:
         said = story.responses[name]
         options = (said[:1], said[1:]) if len(said) > 1 else ((Response.REFUSES,), (Response.DELIVERS,))
         yield from (replace(story, responses={**story.responses, name: each}) for each in options if each not in ((), said))
-    if story.policy.name == "drawn":
-        yield from (replace(story, policy=each) for each in (DEFAULT, INSISTENT))
-        if story.policy.repeat is not None:
-            yield replace(story, policy=replace(story.policy, repeat=None))
+
+
+def _plainer(policy: Policy) -> Iterator[Policy]:
+    if policy.name == "drawn":
+        yield from (DEFAULT, INSISTENT, replace(policy, repeat=None))
 
 
 def _calmer(act: Act) -> Iterator[Act]:
@@ -284,6 +295,10 @@ def _lines(story: Story) -> Iterator[str]:
             yield "  nothing is suspected"
     if story.wishes:
         yield f"  She wishes for {listed(list(story.wishes))}."
+    if story.is_quiet:
+        yield "  It is in her quiet hours."
+    if story.next_s is not None:
+        yield f"  Ben is next, after {_span(story.next_s)}."
     for name in story.ways:
         yield f"  {name}: {', then '.join(story.responses[name])}"
     yield from (f"  {name} takes {limit} a minute" for name, limit in story.limits.items() if name in story.ways)
