@@ -139,9 +139,9 @@ class Night:
         return self.driver.flow.status(OPERATIONS_KEY)
 
     def told_operations(self) -> list[str]:
-        """Return the text of each page that operations got and that a provider accepted."""
+        """Return the text of each page of operations that a provider accepted; a status update answers one by mail."""
         everything = self.driver.inbox.messages(is_accepted=True)
-        return [each.text for each in everything if each.to in {"ops@example.com", OPS}]
+        return [each.text for each in everything if each.to in {"ops@example.com", OPS} and not each.text.startswith("Re: ")]
 
 
 @contextmanager

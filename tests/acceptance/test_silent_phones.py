@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,36 @@ def test_a_new_number_is_texted_although_the_old_one_was_only_silent(night: Nigh
     assert silent.minutes("sms", NEW_NUMBER) == [10]
 
 
+@pytest.mark.parametrize("ways", [{"phone": ADA}, {"addresses": {"sms": ADA}}])
+def test_operations_is_told_where_nothing_has_been_shown_to_arrive_and_a_new_number_is_called(
+    night: Nights, ways: dict[str, Any]
+) -> None:
+    silent = night(DEFAULT, script=f"email: 550; sms: no receipt; call: failed\ncall to {NEW_NUMBER}: nobody answers")
+    submit = partial(silent.submits, key="db-1", title="db-1 is down", severity="CRITICAL", policy="default")
+    submit(recipients=[{"id": "ada", "email": "ada@example.com", **ways}])
+    silent.passes(20 * MINUTE)
+    assert len(silent.minutes("voice", ADA)) == (3 if "phone" in ways else 0)
+    assert silent.state("db-1") is not EscalationState.REACHED
+    assert any("db-1 is down" in each for each in silent.told_operations())
+    submit(recipients=[{"id": "ada", "email": "ada@example.com", "phone": NEW_NUMBER}])
+    silent.passes(20 * MINUTE)
+    assert silent.minutes("voice", NEW_NUMBER)
+
+
 # -- operations
+
+
+def test_resolving_the_operations_incident_loses_none_of_the_failures_that_wait(night: Nights) -> None:
+    failing = night(DEFAULT, script=f"email to ada@example.com: 550\nsms to {ADA}: 21211\ncall to {ADA}: 21211")
+    failing.fires("first")
+    failing.passes(6 * MINUTE)
+    failing.fires("second")
+    failing.passes(MINUTE)
+    assert any("first" in each for each in failing.told_operations())
+    assert not any("second" in each for each in failing.told_operations())
+    failing.resolves("notifyflow/operations")
+    failing.passes(20 * MINUTE)
+    assert any("second" in each for each in failing.told_operations())
 
 
 def test_operations_is_told_of_a_call_that_a_pause_holds_up(night: Nights) -> None:
@@ -122,10 +152,67 @@ def test_operations_is_told_of_a_call_that_a_pause_holds_up(night: Nights) -> No
 # -- timers
 
 
+def test_a_timer_opens_the_tiers_before_it(night: Nights) -> None:
+    policies = """
+        [[later.tiers]]
+        name = "primary"
+        channels = ["email"]
+        [[later.tiers]]
+        name = "text"
+        channels = ["sms"]
+        rules = [{ failed = 1 }]
+        [[later.tiers]]
+        name = "call"
+        channels = ["voice"]
+        rules = [{ unacknowledged_after = "5m" }]
+    """
+    calm = night('[default]\nto = ["ada"]\npolicy = "later"', policies=policies)
+    calm.fires()
+    calm.passes(10 * MINUTE)
+    assert calm.minutes("voice", ADA)[:1] == [5]
+
+
 # -- wishes
 
 
+def test_channels_that_are_wished_for_are_used_at_once_though_their_tier_is_shut_for_critical(night: Nights) -> None:
+    policies = """
+        [[mild.tiers]]
+        name = "primary"
+        channels = ["email"]
+        [[mild.tiers]]
+        name = "call"
+        channels = ["voice"]
+        rules = [{ unacknowledged_after = "5m" }]
+        shut_for = ["CRITICAL"]
+    """
+    calm = night(
+        '[default]\nto = ["ada"]\npolicy = "mild"', ada='channels = { CRITICAL = ["email", "voice"] }', policies=policies
+    )
+    calm.fires()
+    calm.passes(MINUTE)
+    assert calm.minutes("voice", ADA)[:1] == [0]
+
+
+def test_a_call_that_is_wished_for_takes_none_of_those_that_the_policy_makes(night: Nights) -> None:
+    calm = night(INSISTENT, ada='channels = { CRITICAL = ["voice"] }', script="call: hangs up")
+    calm.fires()
+    calm.passes(14 * MINUTE)
+    calls = calm.minutes("voice", ADA)
+    assert calls[0] == 0
+    assert 10 in calls
+
+
 # -- replies
+
+
+@pytest.mark.parametrize("words", ["got it", "On it!", "on my way", "👍", "ack\n-- \nAda", "ack\nSent from my phone"])
+def test_what_people_text_back_acknowledges(night: Nights, words: str) -> None:
+    calm = night(DEFAULT, script="email: 550")
+    calm.fires()
+    calm.passes(MINUTE)
+    calm.driver.sandbox.reply(ADA, words)
+    assert calm.status().facts.state is IncidentState.ACKNOWLEDGED
 
 
 def test_a_text_that_says_more_than_that_acknowledges_nothing(night: Nights) -> None:
