@@ -34,8 +34,13 @@ def unproven_after(policy: Policy, channel: str, severity: Severity, traits: Tra
 def has_arrived(row: NotificationFacts) -> bool:
     """Return whether a page arrived: it is DELIVERED, a key was pressed, or it is SENT where it shows without a receipt."""
     is_shown = row.state is NotificationState.SENT and silent_at(row) is None
+    return is_shown or is_confirmed(row)
+
+
+def is_confirmed(row: NotificationFacts) -> bool:
+    """Return whether a page is DELIVERED, or a key was pressed; such a page counts although no tier has it."""
     has_key_press = any(attempt.evidence is Evidence.HUMAN for attempt in counted(row))
-    return row.state is NotificationState.DELIVERED or is_shown or has_key_press
+    return row.state is NotificationState.DELIVERED or has_key_press
 
 
 def silent_at(row: NotificationFacts) -> datetime | None:

@@ -24,7 +24,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import Failed, Policy, Tier, Unacknowledged, timers
-from notifyflow.core.proof import awaits_receipt, has_arrived, silent_at
+from notifyflow.core.proof import awaits_receipt, has_arrived, is_confirmed, silent_at
 
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _FEWEST_ACCEPTED = 5
@@ -69,7 +69,7 @@ class DecisionContext:
     @property
     def telling(self) -> tuple[NotificationFacts, ...]:
         """The pages that tell whether the recipient was reached: those of its tiers, and wished ones that arrived."""
-        return (*self.pages, *(row for row in self.wished if _counts_at_once(row)))
+        return (*self.pages, *(row for row in self.wished if is_confirmed(row)))
 
     @property
     def breaks(self) -> tuple[Interval, ...]:
@@ -330,11 +330,6 @@ def _ways_in_force(context: DecisionContext) -> tuple[str, ...]:
     """Return the channels on which the tier in force pages the recipient; none before the first tier."""
     tiers = context.escalation.policy.tiers[: context.escalation.tier]
     return ways(context, tiers[-1]) if tiers else ()
-
-
-def _counts_at_once(row: NotificationFacts) -> bool:
-    has_key_press = any(attempt.evidence is Evidence.HUMAN for attempt in row.attempts)
-    return row.state is NotificationState.DELIVERED or has_key_press
 
 
 def _ahead(context: DecisionContext) -> Sequence[Tier]:

@@ -44,6 +44,19 @@ def test_a_critical_round_is_reached_only_by_what_arrived_unless_it_is_older_tha
     assert found(EscalationState.REACHED, arrived) == found(EscalationState.EXHAUSTED, silent) == set()
 
 
+def test_a_page_that_was_only_wished_for_reaches_nobody_by_being_sent() -> None:
+    wished = page("slack", NotificationState.SENT, tier=0)
+    failed = page("email", NotificationState.FAILED)
+    facts = escalation(state=EscalationState.EXHAUSTED, severity=Severity.CRITICAL)
+
+    def found(*rows: NotificationFacts) -> set[str]:
+        stood = Round(incident=incident(), escalation=facts, notifications=rows, transitions=())
+        return {each.what for each in check_round(stood, now=NOW) if "arrived" in each.what}
+
+    assert found(wished, failed) == set()
+    assert found(page("slack", NotificationState.DELIVERED, tier=0), failed) == {"is EXHAUSTED, and a page arrived"}
+
+
 def steps(*states: StepState, due: bool = True) -> list[StepFacts]:
     planned = chains.plan(CHAIN, incident(pass_number=1), iter("abc"))
     found = [replace(step, state=state, version=2) for step, state in zip(planned, states, strict=True)]

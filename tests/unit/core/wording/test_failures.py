@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.model import Kind, NotificationState, Result, Severity
-from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, Way, body, headline, links, place, ways
+from notifyflow.core.wording.failures import (
+    AT_MOST,
+    Failure,
+    Notice,
+    SilentPath,
+    Uncounted,
+    Way,
+    body,
+    headline,
+    links,
+    place,
+    ways,
+)
 from tests.facts import NOW, attempt, minutes, page
 
 
@@ -158,7 +170,9 @@ def test_a_callback_path_is_one_failure_with_the_number_of_its_rounds() -> None:
     assert headline([], [], Uncounted(failures=7), [silent()]) == SILENT
     assert headline([failure()], [], Uncounted(failures=7), [silent()]) == SILENT
     assert headline([failure()], [], Uncounted(failures=8), [silent()]).startswith("2 failures, the newest: ")
-    assert headline([failure()], [], Uncounted(failures=1), [silent(uncounted=0)]) == headline([failure()], [], Uncounted(failures=1))
+    assert headline([failure()], [], Uncounted(failures=1), [silent(uncounted=0)]) == headline(
+        [failure()], [], Uncounted(failures=1)
+    )
     assert "the pages of a round arrived" in headline([], [], Uncounted(failures=1), [silent(rounds=1, uncounted=1)])
 
 
