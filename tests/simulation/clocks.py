@@ -89,8 +89,10 @@ class Covers:
             assert repeat is not None
             self._require(line["row_id"], line, repeat.every, "has its next round")
         elif line["event"] == "tier_opened" and line["detail"]["why"] == "unacknowledged":
-            tier = self._escalation(line["row_id"]).policy.tiers[int(line["detail"]["tier"]) - 1]
-            waits = [rule.after for rule in tier.rules if isinstance(rule, Unacknowledged)]
+            ahead = self._escalation(line["row_id"]).policy.tiers[
+                int(line["detail"]["tier"]) - 1 :
+            ]  # all before one whose timer is over
+            waits = [rule.after for tier in ahead for rule in tier.rules if isinstance(rule, Unacknowledged)]
             self._require(line["row_id"], line, min(waits), f"opens tier {line['detail']['tier']}")
 
     def _check_freshness(self, line: dict[str, Any]) -> None:
