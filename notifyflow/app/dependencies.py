@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
 from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.caps import Caps
-from notifyflow.core.delivery import Delivery
+from notifyflow.core.delivery import Delivery, Mode
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
@@ -57,6 +58,12 @@ def make_dependencies(
             for name, channel in texting.items()
             for provider in channel.providers
             if provider.capabilities.has_replies
+        ),
+        polled=frozenset(
+            provider.name
+            for channel in channels.values()
+            for provider in channel.providers
+            if isinstance(provider, FetchesStatus) and delivery.mode is not Mode.DRY_RUN
         ),
         sends_status_updates=settings.status_updates,
         caps=_caps(settings, channels),

@@ -11,7 +11,7 @@ from typing import Literal
 
 from notifyflow.core import tier_rules
 from notifyflow.core.copies import replace
-from notifyflow.core.deadlines import Interval, moved
+from notifyflow.core.deadlines import Interval, paged_at
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.machines import MACHINES, Move
@@ -123,18 +123,19 @@ def arm(step: StepFacts, severity: Severity, *, now: datetime) -> StepFacts:
     return step if severity is Severity.INFO else replace(step, waits_since=now, due_at=now + step.after)
 
 
-def goes_on_at(step: StepFacts, breaks: Collection[Interval], *, is_spent: bool, now: datetime) -> datetime:
+def goes_on_at(step: StepFacts, severity: Severity, breaks: Collection[Interval], *, is_spent: bool, now: datetime) -> datetime:
     """Return when a step that is armed starts: after its time, or now; not within a break.
 
     Args:
         step: The step.
+        severity: The incident's.
         breaks: Outages, pauses that cover the incident, and quiet hours of all people of the step before.
         is_spent: Whether every way to everybody in the step before has failed.
         now: The time of the decision.
     """
     if is_spent or step.waits_since is None:
         return max((each.ended_at for each in breaks if each.began_at <= now < each.ended_at), default=now)
-    return moved(step.waits_since + step.after, breaks, since=step.waits_since)
+    return paged_at(step.waits_since + step.after, breaks, since=step.waits_since, severity=severity)
 
 
 def is_spent(context: DecisionContext, now: datetime) -> bool:

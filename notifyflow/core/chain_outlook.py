@@ -9,7 +9,7 @@ from notifyflow.core import chain, quiet, tier_rules
 from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.model import IN_PROGRESS, IncidentState, Kind, StepState
+from notifyflow.core.model import IN_PROGRESS, IncidentState, Kind, Severity, StepState
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import ChainPlace, IncidentStatus
 
@@ -77,12 +77,12 @@ def next_step(
     is_spent = chain.is_step_spent(steps, step, contexts, now)
     before = steps[step.number - 2].duty
     own = [each for each in contexts if each.escalation.recipient_id in before]
-    spent_at = None if is_spent else _spent_at(step, own, breaks, now)
+    spent_at = None if is_spent else _spent_at(step, status.facts.severity, own, breaks, now)
     if not is_spent:
         people = [each.contact for each in status.escalations if each.facts.is_current and each.facts.recipient_id in before]
         nights = quiet.step_stops(people, status.facts.severity, step.after, since=step.waits_since, now=now)
         breaks = (*breaks, *nights)
-    at = chain.goes_on_at(step, breaks, is_spent=is_spent, now=now)
+    at = chain.goes_on_at(step, status.facts.severity, breaks, is_spent=is_spent, now=now)
     meant = {} if step.is_end else resolve(step)
     paged = chain.paged(each.escalation for each in contexts)
     left = {each: name for each, name in meant.items() if each not in paged}
@@ -98,11 +98,13 @@ def next_step(
     )
 
 
-def _spent_at(step: StepFacts, own: Collection[DecisionContext], breaks: Collection[Interval], now: datetime) -> datetime | None:
+def _spent_at(
+    step: StepFacts, severity: Severity, own: Collection[DecisionContext], breaks: Collection[Interval], now: datetime
+) -> datetime | None:
     """Return when a step starts since everybody in the one before is spent, if no receipt comes; None if that is not known."""
     known = [now if chain.is_spent(each, now) else _silent_at(each, now) for each in own]
     times = [at for at in known if at is not None]
-    return chain.goes_on_at(step, breaks, is_spent=True, now=max(times)) if len(times) == len(known) else None
+    return chain.goes_on_at(step, severity, breaks, is_spent=True, now=max(times)) if len(times) == len(known) else None
 
 
 def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:

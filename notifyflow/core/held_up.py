@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from notifyflow.core import tier_rules
-from notifyflow.core.deadlines import moved
+from notifyflow.core.deadlines import paged_at
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS, DeferralReason, IncidentState, Severity
 from notifyflow.core.policy import Unacknowledged
@@ -66,7 +66,7 @@ def _held_up_at(context: DecisionContext, row: NotificationFacts) -> datetime | 
     after = _AFTER.get(row.deferred_by) if row.deferred_by is not None else None
     if after is None or row.deferred_since is None:
         return None
-    return moved(row.deferred_since + after, context.breaks, since=row.deferred_since)
+    return paged_at(row.deferred_since + after, context.breaks, since=row.deferred_since, severity=row.severity)
 
 
 def _is_timed(context: DecisionContext, row: NotificationFacts) -> bool:

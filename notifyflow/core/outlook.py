@@ -239,14 +239,14 @@ def _is_live(context: DecisionContext) -> bool:
 
 def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) -> NotificationFacts:
     """Return a page, ended if it expires before it is attempted again."""
-    expires_at = tier_rules.row_expires_at(context.escalation, row, context.stops)
+    expires_at = tier_rules.row_expires_at(context.escalation, row, context.breaks)
     if row.kind is not Kind.PAGE or row.due_at is None or expires_at > min(now, row.due_at):
         return row
     return lifecycle.end(row, Ended.EXPIRED, reason="", now=now).after
 
 
 def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> Coming:
-    due_at, expires_at = row.due_at or now, tier_rules.row_expires_at(context.escalation, row, context.stops)
+    due_at, expires_at = row.due_at or now, tier_rules.row_expires_at(context.escalation, row, context.breaks)
     if expires_at <= max(now, due_at):
         return _due(_about(row, What.EXPIRY, expires_at), now)
     return _due(replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)

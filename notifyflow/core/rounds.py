@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from notifyflow.core.deadlines import moved
+from notifyflow.core.deadlines import paged_at
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.tier_rules import DecisionContext
 
@@ -16,13 +16,14 @@ def due_at(context: DecisionContext) -> datetime | None:
     repeat = escalation.policy.repeat
     if repeat is None or escalation.severity in repeat.never_for:
         return None
-    return moved(escalation.started_at + repeat.every, context.breaks, since=escalation.started_at)
+    since = escalation.started_at
+    return paged_at(since + repeat.every, context.breaks, since=since, severity=escalation.severity)
 
 
 def readdress_at(context: DecisionContext) -> datetime | None:
     """Return until when a changed address starts no round, since the last such round is young; None if there was none."""
     last = context.escalation.readdressed_at
-    return last and moved(last + READDRESS_EVERY, context.breaks, since=last)
+    return last and paged_at(last + READDRESS_EVERY, context.breaks, since=last, severity=context.escalation.severity)
 
 
 def next_at(context: DecisionContext, now: datetime, *, has_passed: bool) -> datetime | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifyflow.core.deadlines import Interval, Stop, moved
+from notifyflow.core.deadlines import GRACE, POLLED_GRACE, Interval, Stop, moved, paged_at
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import (
@@ -43,6 +43,7 @@ class DecisionContext:
         calling: The channels that ring a phone.
         wishes: The channels that the recipient wants to be paged on at the start of a CRITICAL round.
         outages: Outages of the sweeper since the round started.
+        polled: The providers that are polled for receipts that do not come.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
             incident was quarantined.
     """
@@ -53,6 +54,7 @@ class DecisionContext:
     addresses: frozenset[str]
     calling: frozenset[str] = frozenset()
     wishes: tuple[str, ...] = ()
+    polled: frozenset[str] = frozenset()
     outages: tuple[Interval, ...] = ()
     stops: tuple[Stop, ...] = ()
 
@@ -124,20 +126,20 @@ def leading(tiers: Sequence[Tier], pages: Callable[[Tier], bool]) -> Sequence[Ti
     return tiers[:last]
 
 
-def expires_at(escalation: EscalationFacts, stops: Iterable[Interval]) -> datetime:
-    """Return when the round expires: then no page is sent and no tier opens. Outages do not put it off."""
-    return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), stops, since=escalation.started_at)
+def expires_at(escalation: EscalationFacts, breaks: Iterable[Interval]) -> datetime:
+    """Return when the round expires: then no page is sent and no tier opens."""
+    return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), breaks, since=escalation.started_at)
 
 
-def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, stops: Iterable[Interval]) -> datetime:
+def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, breaks: Iterable[Interval]) -> datetime:
     """Return when a notification expires.
 
     A page expires with its round, but later by the time for which pauses deferred it. The age of anything else counts from when
     it was queued.
     """
     if row.kind is not Kind.PAGE:
-        return moved(row.created_at + escalation.policy.fresh_for, stops, since=row.created_at)
-    return expires_at(escalation, (*stops, *paused(row)))
+        return moved(row.created_at + escalation.policy.fresh_for, breaks, since=row.created_at)
+    return expires_at(escalation, (*breaks, *paused(row)))
 
 
 def paused(row: NotificationFacts) -> tuple[Stop, ...]:
@@ -224,7 +226,11 @@ def seems_broken(silence: Silence) -> bool:
 def receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
     """Return when a SENT row counts as overdue, whether or not a receipt can come; None if it needs none."""
     at = silent_at(row)
-    return at and moved(at, context.outages, since=counted(row)[-1].started_at)
+    if at is None:
+        return None
+    latest = counted(row)[-1]
+    grace = POLLED_GRACE if latest.provider in context.polled else GRACE
+    return paged_at(at, context.outages, since=latest.started_at, severity=row.severity, grace=grace)
 
 
 def unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
@@ -289,7 +295,7 @@ def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: boo
     for row in context.pages:
         timers += [at for at in _row_timers(context, row) if at > now]
     queued = (row for row in (*context.pages, *context.wished) if row.state is NotificationState.QUEUED)
-    timers += [row_expires_at(context.escalation, row, context.stops) for row in queued]
+    timers += [row_expires_at(context.escalation, row, context.breaks) for row in queued]
     if is_opening:
         timers.append(_expires_at(context))
     return min(timers, default=None)
@@ -318,7 +324,7 @@ def has_expired_unreached(context: DecisionContext) -> bool:
 
 
 def _expires_at(context: DecisionContext) -> datetime:
-    return expires_at(context.escalation, context.stops)
+    return expires_at(context.escalation, context.breaks)
 
 
 def _has_a_way(context: DecisionContext) -> bool:
@@ -360,12 +366,14 @@ def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime 
     """Return when a deferred row becomes suspected; None if it is not deferred."""
     if row.deferred_since is None:
         return None
-    return moved(row.deferred_since + patience(row, context.escalation.policy), context.breaks, since=row.deferred_since)
+    at = row.deferred_since + patience(row, context.escalation.policy)
+    return paged_at(at, context.breaks, since=row.deferred_since, severity=row.severity)
 
 
 def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:
-    started_at = context.escalation.started_at
-    return moved(started_at + rule.after, context.breaks, since=started_at)
+    escalation = context.escalation
+    since = escalation.started_at
+    return paged_at(since + rule.after, context.breaks, since=since, severity=escalation.severity)
 
 
 def _is_timer_over(context: DecisionContext, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Assembles the parts of one process over a broker: its actors, deliverer, sweeper and pollers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,7 @@ class Engine:
         self._broker = broker
         self._deps = deps
         self._started_at = deps.clock.now() if is_alone else None
+        self._began_at: datetime | None = None  # when it first swept
         self._worker: Worker | None = None
         self._deliverer = Deliverer(
             deps,
@@ -130,7 +131,8 @@ class Engine:
 
     def _sweep(self) -> bool:
         """Sweep and ring; return whether every row could be handled."""
-        swept = sweep(self._deps, ring_again_after=self._patience())
+        self._began_at = self._began_at or self._deps.clock.now()
+        swept = sweep(self._deps, ring_again_after=self._patience(), began_at=self._began_at)
         self.reporter.report(swept)
         if swept.cut_short is not None:
             raise swept.cut_short

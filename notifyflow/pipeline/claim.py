@@ -277,8 +277,8 @@ def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFa
     """Return whether a notification is too old to send."""
     if tx.now < tier_rules.row_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
         return False
-    _, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
-    return tx.now >= tier_rules.row_expires_at(escalation, row, stops)
+    idle, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
+    return tx.now >= tier_rules.row_expires_at(escalation, row, (*idle, *stops))
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:

@@ -93,6 +93,7 @@ def _context(
         addresses=frozenset(contact.addresses),
         calling=tx.deps.calling,
         wishes=preferences.wished(contact, escalation.severity),
+        polled=tx.deps.polled,
     )
 
 

@@ -12,18 +12,26 @@ from notifyflow.pipeline import incident_events
 from notifyflow.pipeline.transaction import Transaction
 
 _NOTE_EVERY = timedelta(seconds=5)
+_NOTE_EACH_FOR = timedelta(seconds=10)
 
 
-def keep(tx: Transaction, swept_at: datetime | None) -> Outage | None:
+def keep(tx: Transaction, swept_at: datetime | None, *, began_at: datetime | None = None) -> Outage | None:
     """Note a sweep, and end an outage, exactly once if several processes begin to sweep at the same time.
 
     A period in which no timer ran is no outage: a process that runs now and then has many of these. Deadlines are computed from
-    the known outages when they seem to be due. ``swept_at`` is when the last noted sweep was, read without a lock.
+    the known outages when they seem to be due. A process notes each sweep of its first ten seconds, and one every five seconds
+    later, so that one that does not live for long leaves no outage while it lives.
+
+    Args:
+        tx: The transaction.
+        swept_at: When the last noted sweep was, read without a lock.
+        began_at: When the process began to sweep; None if that was long ago.
 
     Returns:
         The outage that this sweep ends; None if there was none, or another process has ended it.
     """
-    if swept_at is not None and tx.now < swept_at + _NOTE_EVERY:
+    is_new = began_at is not None and tx.now < began_at + _NOTE_EACH_FOR
+    if swept_at is not None and tx.now < swept_at + _NOTE_EVERY and not is_new:
         return None
     swept_at = tx.ledger.stops.lock_watch()
     if swept_at is None:

@@ -35,6 +35,7 @@ def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStat
         addresses=frozenset(escalation.contact.addresses),
         calling=tx.deps.calling,
         wishes=preferences.wished(escalation.contact, escalation.facts.severity),
+        polled=tx.deps.polled,
     )
     return outages.inform(tx, context, escalation.contact)
 

@@ -67,6 +67,7 @@ class Dependencies:
         delivery: What may leave, and where to.
         senders: The number that each provider texts from, by channel and provider.
         replying: The providers, as (channel, provider), at whose numbers replies come in.
+        polled: The providers that are polled for receipts that do not come.
         sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
         subscribers: The systems that are sent incident events.
         set_size: How many attempts one transaction claims or records at most. More cost less each, but where only one transaction
@@ -91,6 +92,7 @@ class Dependencies:
     delivery: Delivery = LIVE
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     replying: frozenset[tuple[str, str]] = frozenset()
+    polled: frozenset[str] = frozenset()
     sends_status_updates: bool = True
     subscribers: tuple[Subscriber, ...] = ()
     set_size: int = 100

@@ -68,7 +68,7 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     if not is_spent:
         before = [contacts[each] for each in steps[step.number - 2].duty]
         breaks += quiet.step_stops(before, incident.severity, step.after, since=since, now=tx.now)
-    goes_on_at = chains.goes_on_at(step, breaks, is_spent=is_spent, now=tx.now)
+    goes_on_at = chains.goes_on_at(step, incident.severity, breaks, is_spent=is_spent, now=tx.now)
     if goes_on_at > tx.now:
         tx.ledger.save(step, replace(step, due_at=goes_on_at))
     else:

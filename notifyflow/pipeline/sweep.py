@@ -24,7 +24,13 @@ _FORGET_AFTER = timedelta(days=7)
 _SET = 100  # how many are handled in one transaction
 
 
-def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Consequences:
+def sweep(
+    deps: Dependencies,
+    *,
+    limit: int = 200,
+    ring_again_after: timedelta = RING_AGAIN_AFTER,
+    began_at: datetime | None = None,
+) -> Consequences:
     """Handle everything that is due, after making up for an outage of ours.
 
     Expired leases and due decisions are handled by the hundred, everything else in a transaction of its own.
@@ -33,6 +39,7 @@ def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta =
         deps: The dependencies of the use cases.
         limit: How many of each kind to handle at most; the next sweep handles the rest.
         ring_again_after: How long after a ring a notification that is still due is rung for again.
+        began_at: When this process began to sweep; None if that was long ago.
 
     Returns:
         What followed, and every due notification that was not rung for. If the database stops answering midway, ``cut_short`` is
@@ -41,7 +48,7 @@ def sweep(deps: Dependencies, *, limit: int = 200, ring_again_after: timedelta =
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
     """
-    total, swept_at = _ring(deps, limit, ring_again_after)
+    total, swept_at = _ring(deps, limit, ring_again_after, began_at)
     try:
         for job in _jobs(deps, limit, swept_at):
             total += _attempt(job)
@@ -178,12 +185,14 @@ def _pass_rounds(deps: Dependencies, incident_id: str) -> Consequences:
     return use_case.run(deps, body)[1]
 
 
-def _ring(deps: Dependencies, limit: int, again_after: timedelta) -> tuple[Consequences, datetime | None]:
+def _ring(
+    deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None
+) -> tuple[Consequences, datetime | None]:
     """Ring for due notifications; return also when the last sweep was."""
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
         swept_at = tx.ledger.stops.swept_at()
-        outage = outages.keep(tx, swept_at)
+        outage = outages.keep(tx, swept_at, began_at=began_at)
         tx.ledger.inbox.match([(each, None) for each in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit)])
         tx.ledger.inbox.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
         tx.ledger.replies.forget_codes(now=tx.now)

@@ -235,6 +235,7 @@ class Calm(Scenario):
                 traits=TRAITS[name],
             )
             for name, channel in self._outside.channels.items()
+            if name in TRAITS
         }
         return forecast.forecast(replace(_context(status, escalation, fresh), notifications=()), carriers)
 

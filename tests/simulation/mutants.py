@@ -26,6 +26,7 @@ from notifyflow.core import (
     rounds,
     tier_rules,
 )
+from notifyflow.core.deadlines import moved
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
 from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
@@ -62,6 +63,7 @@ from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Work
 from tests.simulation.calm import simulate_calm
+from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.database import Overriding, SimulatedUnit
 from tests.simulation.scenario import RunResult, Variant, simulate
 
@@ -400,6 +402,10 @@ def _open_by_the_clock(context: DecisionContext, rule: Unacknowledged) -> dateti
     return context.escalation.started_at + rule.after
 
 
+def _put_off_by_all(deadline: datetime, intervals: Any, *, since: datetime, **named: Any) -> datetime:
+    return moved(deadline, intervals, since=since)
+
+
 def _wait_for_any_round(tx: Transaction, incident: IncidentFacts, *, failures: int) -> None:
     del failures
     _page_or_wait(tx, incident, failures=0)
@@ -671,6 +677,11 @@ MUTANTS = (
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
+    Mutant(
+        "outages that put a page off for as long as they last",
+        swap=lambda: swapped(tier_rules, "paged_at", _put_off_by_all),
+        world=simulate_crash_loop,
+    ),
     Mutant(
         "steps whose time runs in quiet hours",
         swap=lambda: swapped(quiet, "step_stops", lambda *given, **named: ()),

@@ -436,7 +436,8 @@ class Scenario:
             self.world.sleep(LOOK_EVERY.total_seconds())
 
     def _sweep_once(self, deps: Dependencies, reporter: Reporter) -> Any:
-        swept = sweep(deps)
+        process = self.world.task.process
+        swept = sweep(deps, began_at=START + timedelta(seconds=process.booted_s) + process.skew)
         if swept.broken:
             raise Violation("a sweep broke") from swept.broken[0]
         reporter.report(swept)

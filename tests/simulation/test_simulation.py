@@ -8,6 +8,7 @@ import pytest
 from notifyflow.core import lifecycle
 from tests.simulation.__main__ import explain
 from tests.simulation.calm import simulate_calm
+from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.database import SimulatedUnit
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.scenario import Variant, simulate
@@ -16,6 +17,7 @@ SEEDS = 200
 CALM_SEEDS = 20
 CALM_CHUNK = 10
 CHUNK = 20
+LOOP_SEEDS = 10
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -27,6 +29,11 @@ def test_nothing_is_lost_whatever_breaks(first: int) -> None:
 @pytest.mark.parametrize("first", range(0, CALM_SEEDS, CALM_CHUNK))
 def test_what_explain_says_and_what_is_said_to_come_next_happens(first: int) -> None:
     failed = [result for seed in range(first, first + CALM_CHUNK) if (result := simulate_calm(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+def test_phones_ring_though_no_worker_lives_for_long() -> None:
+    failed = [result for seed in range(LOOP_SEEDS) if (result := simulate_crash_loop(seed)).violation]
     assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
 
 

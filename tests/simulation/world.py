@@ -46,6 +46,7 @@ class Process:
         self.booted_s = 0.0
         self.interrupted_s = 0.0
         self.paused_until_s = 0.0
+        self.away_s: float | None = None  # how long it stays dead; drawn unless it is given
         self.is_dead = True
         self._boot = boot
         world.processes.append(self)
@@ -73,7 +74,7 @@ class Process:
             if task.greenlet:  # it has begun and not ended
                 task.greenlet.throw(Killed())
         self.tasks = []
-        self.world.after(self.world.random.uniform(0.5, 20), self.start)
+        self.world.after(self.world.random.uniform(0.5, 20) if self.away_s is None else self.away_s, self.start)
 
 
 class Monitor:

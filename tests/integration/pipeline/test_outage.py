@@ -63,11 +63,67 @@ def test_time_in_which_nobody_swept_is_no_time_in_which_nobody_acknowledged(watc
 def test_a_receipt_is_overdue_only_after_the_time_in_which_it_could_have_come(watched: Driver) -> None:
     _texted(watched, "db-1")
     watched.pass_time(seconds=30)
-    watched.be_away(minutes=40)
+    watched.be_away(minutes=10)
     watched.pass_time(seconds=25)
     assert _called(watched, "db-1") == []
     watched.pass_time(seconds=10)
     assert _called(watched, "db-1") == ["db-1"]
+
+
+def test_after_a_long_outage_a_receipt_is_overdue_soon(watched: Driver) -> None:
+    _texted(watched, "db-1")
+    watched.pass_time(seconds=30)
+    watched.be_away(minutes=40)
+    watched.pass_time(seconds=19)
+    assert _called(watched, "db-1") == []
+    watched.pass_time(seconds=1)
+    assert _called(watched, "db-1") == ["db-1"]
+
+
+def test_a_polled_receipt_has_a_minute_after_a_long_outage(watched: Driver) -> None:
+    watched.deps = replace(watched.deps, polled=frozenset({"the sms provider"}))
+    _texted(watched, "db-1")
+    watched.pass_time(seconds=30)
+    watched.be_away(minutes=40)
+    watched.pass_time(seconds=59)
+    assert _called(watched, "db-1") == []
+    watched.pass_time(seconds=1)
+    assert _called(watched, "db-1") == ["db-1"]
+
+
+def test_a_phone_rings_though_no_worker_lives_for_long(driver: Driver) -> None:
+    began_at = driver.clock.at
+    driver.notify(an_incident(severity=Severity.CRITICAL), ADA, policy=INSISTENT)
+    while driver.clock.at < began_at + timedelta(hours=1) and "voice" not in driver.pages():
+        born_at = driver.clock.at
+        for _ in range(4):
+            driver._note(sweep(driver.deps, began_at=born_at))
+            driver.deliver()
+            driver.clock.pass_time(timedelta(seconds=1))
+        driver.clock.pass_time(timedelta(seconds=75))
+    tried = {row.channel: row.created_at - began_at for row in driver.pages().values()}
+    assert timedelta(minutes=5) < tried["sms"] <= timedelta(minutes=23)
+    assert timedelta(minutes=10) < tried["voice"] <= timedelta(minutes=28)
+
+
+def test_a_process_notes_each_of_its_first_sweeps(watched: Driver) -> None:
+    born_at = watched.clock.at
+    for _ in range(3):
+        watched.clock.pass_time(timedelta(seconds=3))
+        sweep(watched.deps, began_at=born_at)
+        assert watched.store.read(lambda reads: reads.swept_at()) == watched.clock.at
+    watched.clock.pass_time(timedelta(seconds=3))
+    sweep(watched.deps, began_at=born_at)
+    assert watched.store.read(lambda reads: reads.swept_at()) == watched.clock.at - timedelta(seconds=3)
+
+
+def test_a_page_that_is_not_critical_waits_as_long_as_nobody_could_answer(watched: Driver) -> None:
+    watched.notify(None, ADA, policy=INSISTENT)
+    watched.deliver()
+    watched.pass_time(minutes=3)
+    watched.be_away(hours=2)
+    watched.pass_time(seconds=119)
+    assert set(watched.pages()) == {"email"}
 
 
 def test_what_was_overdue_before_stays_overdue(watched: Driver) -> None:

@@ -120,7 +120,7 @@ def test_the_time_of_a_step_begins_now_unless_it_is_info() -> None:
 
 
 def at(step: StepFacts, *breaks: Outage | Stop, is_spent: bool = False, after: float = 0) -> datetime:
-    return chains.goes_on_at(step, breaks, is_spent=is_spent, now=NOW + minutes(after))
+    return chains.goes_on_at(step, Severity.ERROR, breaks, is_spent=is_spent, now=NOW + minutes(after))
 
 
 def test_outages_and_pauses_put_a_step_off() -> None:
@@ -150,7 +150,7 @@ def test_no_step_starts_within_a_break_or_before_its_time(
 ) -> None:
     stops = [Stop(began_at=NOW + began, ended_at=NOW + began + length) for began, length in breaks]
     step, now = chains.arm(one(), Severity.ERROR, now=NOW), NOW + passed
-    due_at = chains.goes_on_at(step, stops, is_spent=is_spent, now=now)
+    due_at = chains.goes_on_at(step, Severity.ERROR, stops, is_spent=is_spent, now=now)
     assert due_at >= (now if is_spent else NOW + step.after)
     if not is_spent:
         assert not any(each.began_at < due_at < each.ended_at for each in stops)

@@ -219,7 +219,7 @@ class AnyChain(RuleBasedStateMachine):
         if step is None or step.waits_since is None or self.incident.state is not IncidentState.OPEN:
             return None
         is_over = chains.is_step_spent(self.steps, step, self.rounds.values(), self.now)
-        return chains.goes_on_at(step, self.breaks, is_spent=is_over, now=self.now)
+        return chains.goes_on_at(step, Severity.ERROR, self.breaks, is_spent=is_over, now=self.now)
 
     def begin(self, step: StepFacts) -> None:
         if step.is_end:

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import tier_rules
-from notifyflow.core.deadlines import Outage, Stop
+from notifyflow.core.deadlines import GRACE, Outage, Stop
 from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import (
@@ -392,7 +392,10 @@ def test_an_outage_does_not_count_as_time_in_which_nobody_acknowledged() -> None
 def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -> None:
     awaited = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
     decided = after(63, began=3, of=context(awaited, addresses="email sms", severity=CRITICAL))
-    assert (opened(decided), decided.after.state, decided.after.next_decision_at) == ([], ACTIVE, NOW + minutes(65))
+    assert (opened(decided), decided.after.state) == ([], ACTIVE)
+    assert decided.after.next_decision_at == NOW + minutes(63) + GRACE, "a quarter of an hour of it counts at most"
+    polled = replace(context(awaited, addresses="email sms", severity=CRITICAL), polled=frozenset({"p"}))
+    assert after(63, began=3, of=polled).after.next_decision_at == NOW + minutes(64)
     late = after(63, began=6, of=context(awaited, addresses="email sms", severity=CRITICAL))
     assert opened(late) == [(2, ("sms",))]
 
@@ -400,7 +403,10 @@ def test_an_outage_does_not_count_as_time_in_which_a_receipt_could_have_come() -
 def test_an_outage_does_not_count_as_time_in_which_a_provider_deferred_us() -> None:
     deferred = context(page("email", deferred_since=NOW), addresses="email sms", severity=CRITICAL)
     assert opened(after(63, began=0.25, of=deferred)) == []
-    assert after(63, began=0.25, of=deferred).after.next_decision_at == NOW + minutes(63) + seconds(15)
+    assert after(63, began=0.25, of=deferred).after.next_decision_at == NOW + minutes(63) + GRACE
+    normal = context(page("email", deferred_since=NOW), addresses="email sms")
+    window = normal.escalation.policy.retries.schedule("email", normal.escalation.severity).window
+    assert after(63, began=0.25, of=normal).after.next_decision_at == NOW + minutes(62.75) + window
 
 
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
