@@ -40,10 +40,6 @@ _ACCEPTED_AT = """
     JOIN notifyflow_attempt a ON a.notification_id = n.id
     WHERE c.escalation_id = ? AND n.kind = 'page' AND a.evidence IS NOT NULL
 """
-_IS_REACHABLE = """
-    SELECT COUNT(*) FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.incident_id = c.operations_incident_id
-    WHERE c.escalation_id = ? AND e.is_current AND e.state <> 'EXHAUSTED'
-"""
 _SPAN = timedelta(seconds=1)
 
 
@@ -71,7 +67,6 @@ class Alarms:
 
     def __init__(self, world: World, database: SimulatedDatabase, covers: Covers) -> None:
         self.has_recipients = False
-        self.are_all_refused = False
         self._world = world
         self._database = database
         self._covers = covers
@@ -140,14 +135,13 @@ class Alarms:
     def all_told(self) -> None:
         """Require that each failure that pages operations was in a page that a provider accepted after it, or was acknowledged.
 
-        There is no such page where all of operations has failed; and an adopted database may drop what it had to tell.
+        An adopted database may drop what it had to tell.
         """
         skew = timedelta(seconds=self._world.widest_skew_s) + _SPAN
         for row_id, at in self._paging.items():
             told_at = [self._database.look(query, row_id)[0][0] for query in (_ACCEPTED_AT, _ACKNOWLEDGED_AT)]
             is_told = any(each is not None and datetime.fromisoformat(each) >= at - skew for each in told_at)
-            ((reachable,),) = self._database.look(_IS_REACHABLE, row_id)
-            is_excused = self._covers.has_quarantined or (self.are_all_refused and not reachable)
+            is_excused = self._covers.has_quarantined
             require(is_told or is_excused, f"13: the failure of {row_id[-4:]} at {at:%H:%M:%S} is in no page of operations")
 
     def at_end(self, status: IncidentStatus, *, healed_s: float) -> None:

@@ -349,7 +349,7 @@ class Checks:
             status = self._database.status(row_id)
             self._check_incident(status, now)
             self.chains.at_end(status)
-            self._arrivals.at_end(status, is_operated=self.alarms.has_recipients and not self.alarms.are_all_refused)
+            self._arrivals.at_end(status, is_operated=self.alarms.has_recipients)
             if status.facts.is_operations:
                 self.alarms.at_end(status, healed_s=healed_s)
         self.alarms.all_told()

@@ -99,7 +99,6 @@ _FIRST_TIMER = f"""
             WHERE due_at IS NOT NULL AND {freed("incident_id")}
         UNION ALL SELECT '{START}' WHERE EXISTS (SELECT 1 FROM notifyflow_outbox WHERE {freed("incident_id")}))
 """
-_OF_OTHERS = "incident_id NOT IN (SELECT id FROM notifyflow_incident WHERE is_operations)"
 _RUNG = f"SELECT MIN(rung_at) FROM notifyflow_notification WHERE state = 'QUEUED' AND {freed('incident_id')}"
 _FAULTS = {
     # the highest probability of each fault, each time it can strike
@@ -165,7 +164,6 @@ class Scenario:
 
     threads = 3
     _resolves_s: list[float]  # how long after a round of operations starts their incident is resolved
-    _tells_operations = True  # otherwise their rounds go on for ever
 
     def __init__(self, seed: int, variant: Variant) -> None:
         self.world = world = World(seed)
@@ -609,18 +607,16 @@ class Scenario:
 
     def _left(self) -> Iterator[tuple[str, list[str]]]:
         """Look up one kind of work after the other, and yield what is found."""
-        apart = "" if self._tells_operations else f" AND {_OF_OTHERS}"
         left = {
             "escalations": "notifyflow_escalation WHERE state = 'ACTIVE'",
             "notifications": "notifyflow_notification WHERE state IN ('QUEUED', 'SENDING')",
             "unmatched": _UNMATCHED,
             "attempts": "notifyflow_attempt WHERE state = 'RUNNING'",
-            "rounds": f"notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current{apart}",
+            "rounds": "notifyflow_escalation WHERE next_round_at IS NOT NULL AND is_current",
             "steps": "notifyflow_step WHERE due_at IS NOT NULL",
             "outbox": "notifyflow_outbox",
+            "rounds of operations": "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'",
         }
-        if self._tells_operations:
-            left["rounds of operations"] = "notifyflow_incident WHERE round_at IS NOT NULL AND state <> 'RESOLVED'"
         for name, what in left.items():
             if found := self._database.look(f"SELECT id FROM {what}"):
                 yield name, [each[-4:] for (each,) in found]
