@@ -273,8 +273,8 @@ def _opens_s(story: Story, number: int, before_s: float, *, by_failures: bool) -
         return before_s
     timers = [
         rule.after.total_seconds()
-        for tier in tiers[number:]
-        if _ways(story, tier)
+        for place, tier in enumerate(tiers[number:], start=number)
+        if any(_ways(story, later) for later in tiers[place:])
         for rule in tier.rules
         if isinstance(rule, Unacknowledged)
     ]

@@ -27,7 +27,7 @@ from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
-from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
+from tests.builders import ACCEPTED, BUSY, CHANNELS, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
 from tests.driver import Driver
 from tests.simulation.explorer.story import RINGING, Acknowledges, Act, Flaps, Lives, Moves, Pauses, Resolves, Response, Story
 
@@ -261,7 +261,7 @@ class Stage(Driver):
     def _then(self) -> Sequence[Step]:
         if self._story.next_s is None:
             return ()
-        return (Step(to=(a_recipient("ben", "email", "sms"),), after=timedelta(seconds=self._story.next_s)),)
+        return (Step(to=(a_recipient("ben", *CHANNELS),), after=timedelta(seconds=self._story.next_s)),)
 
     # -- what workers and providers do
 
