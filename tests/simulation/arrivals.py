@@ -51,11 +51,10 @@ class Arrivals:
         )
 
     def _got(self, send: Send | None, channel: str) -> bool:
-        if send is None or not send.is_accepted:
+        if send is None:
             return False
-        if channel in self._outside.reporting:
-            return Result.DELIVERED in send.results
-        return channel in _READ_AT_WORK
+        is_reported = channel in self._outside.reporting
+        return Result.DELIVERED in send.results if is_reported else send.is_accepted and channel in _READ_AT_WORK
 
     def _require_told(self, escalation: EscalationStatus, *, is_operated: bool) -> None:
         what = f"arrivals: nobody got a page of {escalation.facts.id[-4:]} ({escalation.facts.state}), and operations"
