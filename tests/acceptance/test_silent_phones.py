@@ -64,6 +64,49 @@ def test_six_warnings_that_heal_by_themselves_wake_nobody(night: Nights) -> None
 
 # -- what has not arrived
 
+TEXTS = """
+[[texts.tiers]]
+name = "chat"
+channels = ["email", "slack"]
+
+[[texts.tiers]]
+name = "text"
+channels = ["sms"]
+rules = [{ failed = 2 }]
+"""
+SILENT = f"email to ada@example.com: 550\nslack: 404\nsms to {ADA}: no receipt\nvoice to {ADA}: failed"
+
+
+def test_operations_is_told_if_mail_and_chat_are_refused_the_text_is_silent_and_the_calls_fail(night: Nights) -> None:
+    silent = night(DEFAULT, script=SILENT, has_chat=True)
+    silent.fires()
+    silent.passes(20 * MINUTE)
+    assert len(silent.minutes("voice", ADA)) == 3
+    assert any("f is down" in each for each in silent.told_operations())
+    silent.passes(20 * MINUTE)
+    assert silent.state() is EscalationState.EXHAUSTED
+
+
+def test_operations_is_told_though_there_is_no_phone_to_call(night: Nights) -> None:
+    silent = night('[default]\nto = ["ada"]\npolicy = "texts"', script=SILENT, has_chat=True, policies=TEXTS)
+    silent.fires()
+    silent.passes(10 * MINUTE)
+    assert silent.minutes("voice", ADA) == []
+    assert any("f is down" in each for each in silent.told_operations())
+    silent.passes(30 * MINUTE)
+    assert silent.state() is EscalationState.EXHAUSTED
+
+
+def test_a_new_number_is_texted_although_the_old_one_was_only_silent(night: Nights) -> None:
+    silent = night(DEFAULT, script=SILENT, has_chat=True)
+    recipient = {"id": "ada", "email": "ada@example.com", "phone": ADA}
+    silent.submits(key="db", title="db is down", severity="CRITICAL", recipients=[recipient])
+    silent.passes(10 * MINUTE)
+    recipient["phone"] = NEW_NUMBER
+    silent.submits(key="db", title="db is down", severity="CRITICAL", recipients=[recipient])
+    silent.passes(MINUTE)
+    assert silent.minutes("sms", NEW_NUMBER) == [10]
+
 
 @pytest.mark.parametrize("ways", [{"phone": ADA}, {"addresses": {"sms": ADA}}])
 def test_operations_is_told_where_nothing_has_been_shown_to_arrive_and_a_new_number_is_called(
