@@ -47,7 +47,9 @@ class OracleChain:
         alerts: The passes whose end was told to operations.
         by_hand: Whom this pass pages beside its steps: by hand, or since the severity was raised.
         since: Since when the time of the next step counts.
+        waited: How much of the time of the next step had passed in earlier incidents of its key.
         resolved_at: When it was resolved, unless somebody had acknowledged it.
+        left: How much of the time of the next step had passed then.
     """
 
     plan: Sequence[tuple[tuple[str, ...], timedelta]]
@@ -60,7 +62,9 @@ class OracleChain:
     alerts: list[int] = field(default_factory=list)
     by_hand: set[str] = field(default_factory=set)
     since: datetime | None = None
+    waited: timedelta = timedelta()
     resolved_at: datetime | None = None
+    left: timedelta = timedelta()
 
     @property
     def steps(self) -> list[OracleStep]:
@@ -75,12 +79,17 @@ class OracleChain:
         return [*self.by_hand, *(each for step in self.steps for each in step.people)]
 
     def begin(self, now: datetime, *, after: "OracleChain | None" = None) -> None:
-        """Begin; after an incident that was resolved soon before, with all steps at once that it had started."""
+        """Begin; after an incident that was resolved soon before, with all steps at once that it had begun.
+
+        The time of the next one goes on, without the gap.
+        """
         self._begin_pass(self.plan, now)
         if after is not None and after.resolved_at is not None and now - after.resolved_at <= timedelta(minutes=30):
-            furthest = max((step.place for step in after.steps if step.was_started), default=1)
+            begun = (step for step in after.steps if step.was_started or (step.state == "PASSED" and step.to))
+            furthest = max((step.place for step in begun), default=1)
             for step in [each for each in self.waiting if each.place <= furthest]:
                 self._begin_step(step, now)
+            self.waited = after.left
 
     def look(self, now: datetime) -> None:
         """Start every step that is due, and alert operations if the end is due."""
@@ -93,6 +102,10 @@ class OracleChain:
 
     def resolve(self, now: datetime) -> None:
         self.resolved_at = now if self.state == "OPEN" else None
+        if not self.waiting:
+            self.left = self.steps[-1].after
+        else:
+            self.left = self.waited if self.severity == "INFO" else self._counted(now)
         self._stop("RESOLVED")
 
     def raise_severity(self, severity: str, now: datetime) -> None:
@@ -110,7 +123,7 @@ class OracleChain:
             ahead = [each for each in self.steps if not each.was_started and (not each.to or each.state != "PASSED")]
             self._begin_pass([((who,), timedelta()), *((each.to, each.after) for each in ahead)], now)
         else:
-            self.since = now
+            self.since, self.waited = now, timedelta()
             self.by_hand.add(who)
         self.spent.discard(who)
 
@@ -127,7 +140,7 @@ class OracleChain:
         step.was_started = bool(step.people)
         self.spent.difference_update(step.people)  # since an earlier pass
         step.state = "STARTED" if step.people else "PASSED"
-        self.since = now
+        self.since, self.waited = now, timedelta()
         if not step.to:
             self.alerts.append(len(self.passes))
 
@@ -153,4 +166,4 @@ class OracleChain:
             for sooner, later in pairwise(cuts)
             if not any(begins <= sooner and later <= ends for begins, ends in self.breaks)
         ]
-        return sum(pieces, timedelta())
+        return self.waited + sum(pieces, timedelta())

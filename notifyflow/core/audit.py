@@ -216,13 +216,18 @@ def _check_link(stood: Round) -> Iterator[Finding]:
     is_due = (row.critical_at or row.held_up_at) is not None and not stood.incident.is_operations
     if is_due and linked is None:
         what = "is a critical failure or held up, and is linked to no operations incident"
-    elif linked is not None and not is_due:
+    elif linked is not None and not is_due and not _is_flapping(stood):
         what = "is linked to an operations incident, and is neither a critical failure nor held up"
     elif linked is not None and not linked.is_operations:
         what = f"is linked to {linked.id}, which is not an operations incident"
     else:
         return
     yield _finding(Rule.OPERATIONS, row, what)
+
+
+def _is_flapping(stood: Round) -> bool:
+    """Return whether its link may tell that the key of its incident is flapping."""
+    return stood.incident.series is not None and stood.incident.series.flapping_at is not None
 
 
 def _check_silence(stood: Round) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from notifyflow.core import tier_rules
 from notifyflow.core.copies import replace
-from notifyflow.core.deadlines import Interval, paged_at
+from notifyflow.core.deadlines import Interval, counted, paged_at
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.machines import MACHINES, Move
@@ -28,7 +28,6 @@ LONGEST_STEP = timedelta(hours=24)
 OPERATIONS = "operations"
 """The name by which a step pages the operations team."""
 OVER = "chain_over"
-_REOPENS_WITHIN = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +117,11 @@ def needs_new_pass(before: IncidentFacts, steps: Sequence[StepFacts]) -> bool:
     return before.state is IncidentState.ACKNOWLEDGED or is_over(steps)
 
 
-def arm(step: StepFacts, severity: Severity, *, now: datetime) -> StepFacts:
-    """Return a waiting step whose time begins now; INFO starts no later step."""
-    return step if severity is Severity.INFO else replace(step, waits_since=now, due_at=now + step.after)
+def arm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepFacts:
+    """Return a waiting step whose time begins now, or goes on where it stood in a series; INFO starts no later step."""
+    if severity is Severity.INFO:
+        return replace(step, waited=waited)
+    return replace(step, waits_since=now, waited=waited, due_at=now + max(step.after - waited, timedelta()))
 
 
 def goes_on_at(step: StepFacts, severity: Severity, breaks: Collection[Interval], *, is_spent: bool, now: datetime) -> datetime:
@@ -135,7 +136,8 @@ def goes_on_at(step: StepFacts, severity: Severity, breaks: Collection[Interval]
     """
     if is_spent or step.waits_since is None:
         return max((each.ended_at for each in breaks if each.began_at <= now < each.ended_at), default=now)
-    return paged_at(step.waits_since + step.after, breaks, since=step.waits_since, severity=severity)
+    left = max(step.after - step.waited, timedelta())
+    return paged_at(step.waits_since + left, breaks, since=step.waits_since, severity=severity)
 
 
 def is_spent(context: DecisionContext, now: datetime) -> bool:
@@ -203,10 +205,19 @@ def stop(step: StepFacts, event: Literal["acknowledged", "resolved"]) -> StepUpd
     return _fire(step, event, StepState.STOPPED)
 
 
-def rearm(step: StepFacts, severity: Severity, *, now: datetime) -> StepUpdate:
-    """Let the time of a step begin anew."""
-    armed = arm(step, severity, now=now)
-    return _fire(step, "rearmed", step.state, waits_since=armed.waits_since, due_at=armed.due_at)
+def waited(step: StepFacts, *, until: datetime, breaks: Iterable[Interval]) -> timedelta:
+    """Return how much of the time of a step of a resolved incident had passed; all of it if its chain was over."""
+    if step.state is StepState.PASSED:
+        return step.after
+    if step.waits_since is None or step.waits_since > until:
+        return step.waited
+    return step.waited + counted(step.waits_since, until, breaks)
+
+
+def rearm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepUpdate:
+    """Let the time of a step begin anew, or where it stood in a series."""
+    armed = arm(step, severity, now=now, waited=waited)
+    return _fire(step, "rearmed", step.state, waits_since=armed.waits_since, waited=armed.waited, due_at=armed.due_at)
 
 
 def alert(
@@ -229,25 +240,22 @@ def alert(
     return marked, AlertOperations(reason=OVER, is_paging=is_paging)
 
 
-def steps_to_repeat(predecessor: IncidentFacts, last: Sequence[StepFacts], steps: Sequence[StepFacts], *, now: datetime) -> int:
-    """Return with how many steps a key begins that opens again: with those that its last incident had started, at least one.
-
-    This is so for half an hour after a resolve that nobody acknowledged, so that an alert that comes and goes reaches the second
-    person all the same.
+def steps_to_repeat(last: Sequence[StepFacts], steps: Sequence[StepFacts]) -> tuple[int, StepFacts | None]:
+    """Return with how many steps an incident begins that goes on with a series: with those that the one before it had begun.
 
     Args:
-        predecessor: The last incident of the key.
-        last: The steps of its last pass. If somebody was paged again, they are those that were left, with numbers of their own.
+        last: The steps of the last pass of the incident before. If somebody was paged again, they are those that were left, with
+            numbers of their own.
         steps: The steps of the new incident.
-        now: When it opens.
+
+    Returns:
+        The number, at least one; and the step of the last pass whose time goes on, None if the chain is another one.
     """
-    resolved_at = predecessor.resolved_at
-    if resolved_at is None or predecessor.acknowledged_at is not None or now > resolved_at + _REOPENS_WITHIN:
-        return 1
-    started = max((each.number for each in last if each.started_at is not None), default=1)
+    begun = (each for each in last if each.started_at is not None or (each.state is StepState.PASSED and not each.is_end))
+    started = max((each.number for each in begun), default=1)
     ahead = last[started:]
-    is_same_chain = _plans(ahead) == _plans(steps[1:][-len(ahead) :])
-    return len(steps) - len(ahead) if is_same_chain else started
+    is_same_chain = bool(ahead) and _plans(ahead) == _plans(steps[1:][-len(ahead) :])
+    return (len(steps) - len(ahead), ahead[0]) if is_same_chain else (started, None)
 
 
 def _plans(steps: Iterable[StepFacts]) -> list[tuple[tuple[str, ...], timedelta]]:
@@ -272,7 +280,9 @@ def _fire(step: StepFacts, event: str, target: StepState, **changed: object) -> 
     subject = _Subject(state=str(step.state), target=target)
     if not _MACHINE.fire(event, subject):
         return StepUpdate(after=step, event=event, has_moved=False)
-    stopped = {} if subject.state == StepState.WAITING else {"waits_since": None, "due_at": None}
+    stopped: dict[str, object] = {} if subject.state == StepState.WAITING else {"due_at": None}
+    if subject.state in (StepState.STARTED, StepState.PASSED):
+        stopped["waits_since"] = None
     after = replace(step, state=StepState(subject.state), **{**stopped, **changed})  # type: ignore[arg-type]
     return StepUpdate(after=after, event=event, has_moved=True, detail=_detail(after))
 

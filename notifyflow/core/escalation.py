@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from notifyflow.core import held_up, rounds, tier_rules
+from notifyflow.core import held_up, rounds, series, tier_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
@@ -222,9 +222,12 @@ class _Subject:
             return
         if event == "address_added" and tier_rules.may_page(self.context, self._now):
             self.effects += [OpenTier(number=number, channels=channels) for number, channels in tier_rules.lacking(self.context)]
+        self.effects += [
+            OpenTier(number=number, channels=channels) for number, channels in tier_rules.paging_again(self.context, self._now)
+        ]
         while _MACHINE.offer("tier_opened", self):
             continue
-        if is_start or event == "address_added":
+        if (is_start and self.context.escalation.carried is None) or event == "address_added":
             self._page_as_wished()
         _MACHINE.fire(event, self)
 
@@ -352,6 +355,8 @@ class _Subject:
             yield "unconfirmed"
 
     def _is_paging(self, reason: str, *, has_settled: bool) -> bool:
+        if reason == "unanswered" and series.has_told(self.context.incident, self.context.escalation.severity, self._now):
+            return False
         if reason == "unconfirmed":
             return has_settled and self.context.escalation.severity is Severity.CRITICAL
         is_sure = reason in ("unanswered", "unreachable") or (reason == "unproven" and has_settled)

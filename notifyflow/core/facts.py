@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core.carried import Carried, Series
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
     AttemptState,
@@ -191,6 +192,7 @@ class EscalationFacts:
         next_decision_at: When the next timer is due; None if no timer runs.
         next_round_at: When the next round of the policy, or the end after the last one, is due; None if there is none.
         repetition: Number of the round within the policy's ``repeat``, from 1; a round started by other means begins at 1 again.
+            In a series it goes on, beyond the last round once that has passed.
         critical_at: When it became a critical failure; set once.
         alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
         held_up_at: When operations was told that every way left was held up; set once, and no critical failure.
@@ -202,6 +204,7 @@ class EscalationFacts:
             page that was sent.
         readdressed_at: When a changed address last started a round of the recipient; None if none has.
         readdress_at: When a round starts because of a changed address, unless a page arrives before; None if none does.
+        carried: What it carries on from the incident before it in a series; None outside one.
     """
 
     id: str
@@ -226,6 +229,7 @@ class EscalationFacts:
     needs_arrival: bool = True
     readdressed_at: datetime | None = None
     readdress_at: datetime | None = None
+    carried: Carried | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +256,7 @@ class IncidentFacts:
         acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.
         resolved_at: When it was resolved.
         resolved_by: Who resolved it.
+        series: Its series; None for the first incident of one, until a person has ended it.
     """
 
     id: str
@@ -272,6 +277,7 @@ class IncidentFacts:
     acknowledged_via: str = ""
     resolved_at: datetime | None = None
     resolved_by: str = ""
+    series: Series | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +295,8 @@ class StepFacts:
         after: How long after the step before it starts.
         state: Its state.
         version: Number of writes.
-        waits_since: Since when its time counts; None unless it is the next one.
+        waits_since: Since when its time counts; None unless it is the next one, or was when it was stopped.
+        waited: How much of its time had passed in earlier incidents of the series.
         due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be early: then the time is
             computed anew.
         started_at: When it started.
@@ -306,6 +313,7 @@ class StepFacts:
     state: StepState = StepState.WAITING
     version: int = 1
     waits_since: datetime | None = None
+    waited: timedelta = timedelta()
     due_at: datetime | None = None
     started_at: datetime | None = None
     duty: tuple[str, ...] = ()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from notifyflow.core import series
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.machines import MACHINES, Move
-from notifyflow.core.model import Incident, IncidentState, Severity
+from notifyflow.core.model import Incident, IncidentState, Severity, Via
 from notifyflow.core.policy import Policy
 from notifyflow.errors import IncidentResolved
 
@@ -62,13 +63,14 @@ def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: 
     """Acknowledge an incident; late unless it is OPEN.
 
     It is acknowledged for all if ``is_last``: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
+    A person's acknowledgement ends its series, too.
     """
     return _fire(facts, "acknowledged", now, by=by, via=via, is_last=is_last)
 
 
-def resolve(facts: IncidentFacts, *, by: str, now: datetime) -> IncidentUpdate:
-    """Resolve an incident; late if it is resolved already."""
-    return _fire(facts, "resolved", now, by=by)
+def resolve(facts: IncidentFacts, *, by: str, via: Via | None = None, now: datetime) -> IncidentUpdate:
+    """Resolve an incident, and its series if a person does; late if it is resolved already."""
+    return _fire(facts, "resolved", now, by=by, via=via or "")
 
 
 def page_again(facts: IncidentFacts, *, now: datetime) -> IncidentUpdate:
@@ -141,12 +143,18 @@ class _Subject:
                 acknowledged_by=self.by,
                 acknowledged_via=self.via,
             )
+            if series.acknowledges_in_person(self.via) and not self.facts.is_operations:
+                self.facts = series.end(self.facts)
 
     def finish(self, move: Move) -> None:
         del move
         self.facts = replace(self.facts, round_at=None, resolved_at=self.now, resolved_by=self.by)
+        if series.resolves_in_person(self.via) and not self.facts.is_operations:
+            self.facts = series.end(self.facts)
 
     def _restart(self) -> None:
         """Start a round, and forget the acknowledgement."""
         self.needs_round = True
-        self.facts = replace(self.facts, round_at=None, acknowledged_at=None, acknowledged_by="", acknowledged_via="")
+        self.facts = replace(
+            series.reopen(self.facts), round_at=None, acknowledged_at=None, acknowledged_by="", acknowledged_via=""
+        )

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.deadlines import paged_at
 from notifyflow.core.facts import EscalationFacts
-from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.tier_rules import DecisionContext, carried_clock, has_passed_rounds
 
 READDRESS_EVERY = timedelta(minutes=15)
 """The shortest time between two rounds that changed addresses of a recipient start."""
@@ -14,10 +14,10 @@ def due_at(context: DecisionContext) -> datetime | None:
     """Return when the next round, or the end after the last one, is due; None if the policy has one round only."""
     escalation = context.escalation
     repeat = escalation.policy.repeat
-    if repeat is None or escalation.severity in repeat.never_for:
+    if repeat is None or escalation.severity in repeat.never_for or has_passed_rounds(escalation):
         return None
-    since = escalation.started_at
-    return paged_at(since + repeat.every, context.breaks, since=since, severity=escalation.severity)
+    since, left = escalation.started_at, max(repeat.every - carried_clock(escalation), timedelta())
+    return paged_at(since + left, context.breaks, since=since, severity=escalation.severity)
 
 
 def readdress_at(context: DecisionContext) -> datetime | None:

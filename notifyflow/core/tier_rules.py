@@ -3,11 +3,13 @@
 They decide nothing by themselves; ``escalation`` does.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core import earlier_pages
 from notifyflow.core.deadlines import GRACE, POLLED_GRACE, Interval, Stop, moved, paged_at
+from notifyflow.core.earlier_pages import Earlier
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import (
@@ -46,6 +48,7 @@ class DecisionContext:
         polled: The providers that are polled for receipts that do not come.
         stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
             incident was quarantined.
+        earlier: The pages of earlier incidents of the series that the escalation carries on.
     """
 
     escalation: EscalationFacts
@@ -57,6 +60,7 @@ class DecisionContext:
     polled: frozenset[str] = frozenset()
     outages: tuple[Interval, ...] = ()
     stops: tuple[Stop, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
@@ -115,6 +119,26 @@ def adoptable(context: DecisionContext, channels: Collection[str], now: datetime
     )
 
 
+def carried_clock(escalation: EscalationFacts) -> timedelta:
+    """Return how long the round had run in earlier incidents of the series."""
+    return escalation.carried.clock if escalation.carried else timedelta()
+
+
+def has_passed_rounds(escalation: EscalationFacts) -> bool:
+    """Return whether the last round of the policy has passed in earlier incidents of the series."""
+    repeat = escalation.policy.repeat
+    return repeat is not None and escalation.repetition > repeat.rounds
+
+
+def paging_again(context: DecisionContext, now: datetime) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield each tier that had opened in earlier incidents of the series and pages again now: its number, and the channels."""
+    due: dict[int, list[str]] = {}
+    for number, channel, at in _pages_again(context):
+        if at <= now and may_page(context, now):
+            due.setdefault(number, []).append(channel)
+    yield from ((number, tuple(channels)) for number, channels in due.items())
+
+
 def next_tier(context: DecisionContext) -> Tier | None:
     """Return the tier after the one in force; None if neither it nor any later tier pages the recipient."""
     return next(iter(_ahead(context)), None)
@@ -168,10 +192,12 @@ def reason_to_open(context: DecisionContext, now: datetime) -> str | None:
 
 def is_met(context: DecisionContext, rule: Failed, now: datetime) -> bool:
     """Return whether enough pages of the tier in force have failed, one of them recently."""
-    rows = [row for row in context.pages if row.tier == context.escalation.tier]
-    failing = [row for row in rows if row.state is NotificationState.FAILED or is_suspected(context, row, now)]
-    count = len({row.channel for row in rows}.union(_ways_in_force(context)))  # those that this decision queues are no rows yet
-    return len(failing) >= min(rule.at_least, count) and any(_is_young(context, row, now) for row in failing)
+    own, earlier = _in_force(context)
+    rows = [row for row in own.values() if row.state is NotificationState.FAILED or is_suspected(context, row, now)]
+    failed = {row.channel for row in rows} | {each.row.channel for each in earlier if _has_failed(context, each, now)}
+    count = len(own.keys() | set(_ways_in_force(context)))  # those that this decision queues are no rows yet
+    has_recent = any(_is_young(context, row, now) for row in rows) or len(rows) < len(failed)
+    return len(failed) >= min(rule.at_least, count) and has_recent
 
 
 def has_fresh_failure(context: DecisionContext, now: datetime) -> bool:
@@ -285,13 +311,13 @@ def is_unconfirmed(context: DecisionContext) -> bool:
 
 
 def is_tier_timer_running(context: DecisionContext, now: datetime) -> bool:
-    """Return whether a timer may still open the next tier."""
-    return any(at > now for at in _tier_timers(context))
+    """Return whether a timer may still open the next tier, or let a tier of the series page again."""
+    return any(at > now for at in (*_tier_timers(context), *_series_timers(context)))
 
 
 def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: bool) -> datetime | None:
     """Return when the next timer is due, or a queued page expires; None if never."""
-    timers = [at for at in _tier_timers(context) if at > now]
+    timers = [at for at in (*_tier_timers(context), *_series_timers(context)) if at > now]
     for row in context.pages:
         timers += [at for at in _row_timers(context, row) if at > now]
     queued = (row for row in (*context.pages, *context.wished) if row.state is NotificationState.QUEUED)
@@ -340,6 +366,8 @@ def _ways_in_force(context: DecisionContext) -> tuple[str, ...]:
 
 def _ahead(context: DecisionContext) -> Sequence[Tier]:
     """Return the tiers that may still open: those after the one in force, up to the last that pages the recipient."""
+    if has_passed_rounds(context.escalation):
+        return ()
     return leading(context.escalation.policy.tiers[context.escalation.tier :], lambda tier: bool(ways(context, tier)))
 
 
@@ -372,8 +400,54 @@ def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime 
 
 def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:
     escalation = context.escalation
-    since = escalation.started_at
-    return paged_at(since + rule.after, context.breaks, since=since, severity=escalation.severity)
+    since, left = escalation.started_at, max(rule.after - carried_clock(escalation), timedelta())
+    return paged_at(since + left, context.breaks, since=since, severity=escalation.severity)
+
+
+def _in_force(context: DecisionContext) -> tuple[Mapping[str, NotificationFacts], Sequence[Earlier]]:
+    """Return the pages of the tier in force, by channel, and those of earlier incidents of the series."""
+    number = context.escalation.tier
+    earlier = [each for each in context.earlier if each.page.tier == number]
+    return {row.channel: row for row in context.pages if row.tier == number}, earlier
+
+
+def _failed_at(context: DecisionContext, earlier: Earlier) -> datetime | None:
+    own, _ = _in_force(context)
+    return earlier_pages.failed_at(
+        earlier, own.get(earlier.row.channel), context.escalation, outages=context.outages, breaks=context.breaks
+    )
+
+
+def _has_failed(context: DecisionContext, earlier: Earlier, now: datetime) -> bool:
+    failed_at = _failed_at(context, earlier)
+    return failed_at is not None and failed_at <= now
+
+
+def _pages_again(context: DecisionContext) -> Iterator[tuple[int, str, datetime]]:
+    """Yield tier and channel of what had opened in the series and has no page in this incident yet, and when it pages again.
+
+    What was wished for has the number 0.
+    """
+    escalation, carried = context.escalation, context.escalation.carried
+    if carried is None:
+        return
+    paged = {(row.tier, row.channel) for row in context.pages}
+    earlier = {(each.page.tier, each.page.channel): each for each in context.earlier}
+    opened = (ways(context, tier) for tier in escalation.policy.tiers[: carried.tier])
+    for number, channels in enumerate((wished_ways(context), *opened)):
+        for channel in channels:
+            known = None if number == 1 and carried.is_first else earlier.get((number, channel))
+            if (number, channel) not in paged:
+                at = earlier_pages.pages_again_at(known, escalation) if known else escalation.started_at
+                yield number, channel, at
+
+
+def _series_timers(context: DecisionContext) -> Iterator[datetime]:
+    """Yield when tiers of the series page again, and when pages of earlier incidents count as failed for the next tier."""
+    yield from (at for _, _, at in _pages_again(context) if may_page(context, at))
+    if context.earlier and next_tier(context) is not None:
+        failing = (_failed_at(context, each) for each in _in_force(context)[1])
+        yield from (at for at in failing if at is not None and may_page(context, at))
 
 
 def _is_timer_over(context: DecisionContext, now: datetime) -> bool:

@@ -5,6 +5,7 @@ from functools import partial
 
 from notifyflow.core import escalation as escalations
 from notifyflow.core import incident as incidents
+from notifyflow.core import series as rules
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import EscalationState, IncidentState, Stopped, Via
@@ -33,9 +34,11 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
 
     The details are more facts for the transition log.
     """
+    if incident.state is IncidentState.RESOLVED and rules.acknowledges_in_person(via):
+        return _acknowledge_series(tx, incident, by=by, via=via, **detail)
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)
-    outbox.begin_now(tx, incident)
+    incident = outbox.begin_now(tx, incident)
     contexts = decisions.lock_contexts(tx, incident)
     ended = _unacknowledged(_covered(incident, contexts, by))
     if contexts and not ended:
@@ -49,6 +52,18 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
     steps.stop(tx, incident, "acknowledged")
     status_updates.queue(tx, ended, by=by)
     return decisions.stopped(ended)
+
+
+def _acknowledge_series(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
+    """End the series of a resolved incident, and acknowledge the one that is open, unless that is more severe."""
+    newest = tx.ledger.incidents.lock_newest_of([(incident.namespace, incident.key)])[incident.namespace, incident.key]
+    if not rules.is_same(incident, newest) or newest.severity.is_above(incident.severity) or incident.is_operations:
+        return Stopped(has_changed=False)
+    if newest.state is not IncidentState.RESOLVED:
+        return acknowledge_locked(tx, newest, by=by, via=via, **detail)
+    is_for_one = newest.policy.acknowledgement is Acknowledgement.EACH and by in tx.ledger.contacts.of(newest.id)
+    tx.ledger.save(newest, rules.end_for(newest, by) if is_for_one else rules.end(newest))
+    return Stopped(has_changed=False)
 
 
 def _unacknowledged(contexts: Sequence[DecisionContext]) -> list[DecisionContext]:

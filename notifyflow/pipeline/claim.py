@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from notifyflow.core import gathered, lifecycle, proof, quiet, tier_rules
+from notifyflow.core import earlier_pages, gathered, lifecycle, proof, quiet, tier_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
@@ -328,6 +328,7 @@ def _begin(
     row, escalation, contact = candidate.row, candidate.escalation, candidate.contact
     policy, traits = escalation.policy, tx.deps.traits(row.channel)
     is_silent = row.kind is Kind.PAGE and not has_receipts
+    wait = earlier_pages.receipt_wait(escalation, row.channel)
     unproven_after = proof.unproven_after(policy, row.channel, row.severity, traits) if is_silent else None
     attempt = AttemptFacts(
         id=attempt_id,
@@ -337,8 +338,8 @@ def _begin(
         token=tx.deps.ids.new(),
         started_at=tx.now,
         lease_until=tx.now + tx.deps.lease,
-        receipt_due_at=tx.now + proof.overdue_after(policy, row.channel) if has_receipts else None,
-        unproven_at=None if unproven_after is None else tx.now + unproven_after,
+        receipt_due_at=tx.now + wait if has_receipts else None,
+        unproven_at=None if unproven_after is None else tx.now + min(unproven_after, wait),
         carried_by=first_id if others else None,
     )
     doubted = lifecycle.doubt_of(row)

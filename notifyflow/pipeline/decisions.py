@@ -7,12 +7,13 @@ from typing import Literal, assert_never
 
 from notifyflow.core import chain, gathered, lifecycle, preferences, quiet, tier_rules
 from notifyflow.core import escalation as escalations
+from notifyflow.core import series as series_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
 from notifyflow.core.policy import Schedule
-from notifyflow.pipeline import callback_paths, outages
+from notifyflow.pipeline import callback_paths, outages, series
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import AttemptRef
 
@@ -94,6 +95,7 @@ def _context(
         calling=tx.deps.calling,
         wishes=preferences.wished(contact, escalation.severity),
         polled=tx.deps.polled,
+        earlier=series.earlier(tx, escalation),
     )
 
 
@@ -125,7 +127,8 @@ def start(
     """Start the round of a recipient that follows ``last_round``, 0 before the first; the incident is locked.
 
     ``repetition`` is the number of the policy's round; 1 where the policy did not start it. A changed address last started a
-    round at ``readdressed_at``, if ever; the policy's next round keeps the ``told_at`` of the one before.
+    round at ``readdressed_at``, if ever; the policy's next round keeps the ``told_at`` of the one before. In a series its clocks
+    go on.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
@@ -139,6 +142,8 @@ def start(
         readdressed_at=readdressed_at,
         told_at=told_at,
     )
+    if left := tx.left.pop((incident.id, contact.recipient_id), None):
+        new = series_rules.go_on(new, left, contact)
     context = replace(_context(tx, new, incident, contact), stops=quiet.clock_stops(contact, new, tx.now))
     decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}

@@ -27,7 +27,7 @@ from notifyflow.core.model import (
     Step,
 )
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import claim, decisions, rounds, steps
+from notifyflow.pipeline import claim, decisions, rounds, series, steps
 from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -128,10 +128,16 @@ class Stored:
 
 
 class Unresolved:
-    """The unresolved incidents, locked, that submissions of one transaction repeat: their ids by the submissions' names."""
+    """The unresolved incidents, locked, that submissions of one transaction repeat; else the newest, whose series they may go on.
+
+    Attributes:
+        ids: Their ids, by the submissions' names.
+    """
 
     def __init__(self, tx: Transaction, names: Collection[Name]) -> None:
-        self.ids = {name: each.id for name, each in tx.ledger.incidents.lock_unresolved(names).items()}
+        found = tx.ledger.incidents.lock_newest_of(names)
+        self.ids = {name: each.id for name, each in found.items()}
+        tx.ledger.escalations.load_repeated([each.id for each in found.values() if each.state is not IncidentState.RESOLVED])
 
     def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
         """Store an incident that came some times in a row, or count a repeated key, as one step of the transaction."""
@@ -139,15 +145,18 @@ class Unresolved:
         facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
         if facts is not None and facts.state is not IncidentState.RESOLVED:
             return _repeat(tx, facts, admitted, times)
-        notified = _open(tx, admitted, policy, namespace=namespace, times=times)
+        notified = _open(tx, admitted, policy, namespace=namespace, times=times, before=facts)
         self.ids[name] = notified.incident_id
         return Stored(notified, Did.OPENED)
 
 
-def store_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> IncidentFacts:
-    """Store a new incident and its recipients; it pages nobody yet."""
+def store_new(
+    tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1, before: IncidentFacts | None = None
+) -> IncidentFacts:
+    """Store a new incident and its recipients; it pages nobody yet. ``before`` is the resolved incident of its key, if any."""
     new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
     incident = replace(new, times_seen=times, pass_number=1 if admitted.chain else 0)
+    incident = series.follow(tx, before, incident, first={each.recipient_id for each in admitted.contacts})
     tx.ledger.incidents.add(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
     tx.ledger.contacts.add(incident.id, admitted.contacts)
     if admitted.chain:
@@ -155,18 +164,23 @@ def store_new(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace:
     return incident
 
 
-def _open(tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int) -> Notified:
-    incident = store_new(tx, admitted, policy, namespace=namespace, times=times)
+def _open(
+    tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int, before: IncidentFacts | None
+) -> Notified:
+    incident = store_new(tx, admitted, policy, namespace=namespace, times=times, before=before)
     tx.incident_events.append((incident, OPENED, {}))
     for contact in admitted.contacts:
         decisions.start(tx, incident, contact)
     added = tuple(contact.recipient_id for contact in admitted.contacts)
-    steps.open_(tx, incident, added)
+    steps.open_(tx, incident, added, before)
+    series.look_into(tx, incident.id)
     return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
 
 
 def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Stored:
     update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
+    if update.needs_round and facts.series and not admitted.incident.severity.is_above(facts.series.severity):
+        series.keep_clocks(tx, facts)
     if update.needs_round:
         update = steps.renew(tx, facts, update, admitted.chain)
     elif facts.pass_number and admitted.is_routed:
@@ -190,6 +204,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
         _follow_contacts(tx, incident, {who: before for who, before in moved.items() if who in paged})
         rounds.start(tx, incident, added)
     repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
+    series.look_into(tx, incident.id)
     notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
     return Stored(notified, _did(is_raised=update.needs_round, has_added=bool(added), has_new_words=has_new_words))
 
@@ -256,9 +271,7 @@ _Loaded = tuple[Responses, Unresolved]
 def _load(tx: Transaction, submitted: Sequence[Submitted]) -> _Loaded:
     """Read the stored responses, then lock and read what new requests need: incidents, then their current escalations."""
     responses = Responses(tx, [each.once for each in submitted if each.once is not None])
-    unresolved = Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
-    tx.ledger.escalations.load_repeated(unresolved.ids.values())
-    return responses, unresolved
+    return responses, Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
 
 
 def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:

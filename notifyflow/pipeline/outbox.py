@@ -11,7 +11,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import OPENED
 from notifyflow.core.intake.documents import dump_policy, load_policy
 from notifyflow.core.model import Notified
-from notifyflow.pipeline import rounds, steps, use_case
+from notifyflow.pipeline import rounds, series, steps, use_case
 from notifyflow.pipeline.notify import Submitted, Unresolved, store_new
 from notifyflow.pipeline.ports import Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -75,10 +75,11 @@ def carry_out(deps: Dependencies, entry: Entry) -> Consequences:
     return use_case.run(deps, body).consequences
 
 
-def begin_now(tx: Transaction, incident: IncidentFacts) -> None:
-    """Page for an incident that is locked, if the next sweep would start its first round."""
+def begin_now(tx: Transaction, incident: IncidentFacts) -> IncidentFacts:
+    """Page for an incident that is locked, if the next sweep would start its first round; return it as it is then."""
     if tx.ledger.outbox.remove_new(incident.id):
         _begin(tx, incident)
+    return tx.ledger.incidents.lock(incident.id)
 
 
 def _begin(tx: Transaction, incident: IncidentFacts) -> None:
@@ -86,5 +87,10 @@ def _begin(tx: Transaction, incident: IncidentFacts) -> None:
     tx.incident_events.append((incident, OPENED, {}))
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     contacts = tx.ledger.contacts.of(incident.id).values()
-    rounds.start(tx, incident, repeated_key.newly_paged(incident, tuple(contacts), paged))
-    steps.open_(tx, incident, [contact.recipient_id for contact in contacts])
+    before = tx.ledger.incidents.last_resolved(incident.key, namespace=incident.namespace)
+    added = repeated_key.newly_paged(incident, tuple(contacts), paged)
+    followed = series.follow(tx, before, incident, first=added)
+    incident = tx.ledger.save(incident, followed) if followed != incident else incident
+    rounds.start(tx, incident, added)
+    steps.open_(tx, incident, [contact.recipient_id for contact in contacts], before)
+    series.look_into(tx, incident.id)

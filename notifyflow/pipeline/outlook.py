@@ -7,7 +7,7 @@ from notifyflow.core.chain_outlook import NextStep, current, next_step
 from notifyflow.core.outlook import Outlook, outlook
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.pipeline import outages, steps, use_case
+from notifyflow.pipeline import outages, series, steps, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -36,6 +36,7 @@ def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStat
         calling=tx.deps.calling,
         wishes=preferences.wished(escalation.contact, escalation.facts.severity),
         polled=tx.deps.polled,
+        earlier=series.earlier(tx, escalation.facts),
     )
     return outages.inform(tx, context, escalation.contact)
 

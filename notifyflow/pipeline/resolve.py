@@ -6,7 +6,7 @@ from notifyflow.core import incident as incidents
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import IncidentState, Stopped, Via
 from notifyflow.core.references import IncidentRef
-from notifyflow.pipeline import decisions, operations, status_updates, steps, use_case
+from notifyflow.pipeline import decisions, operations, series, status_updates, steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -22,11 +22,12 @@ def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Vi
         return Stopped(has_changed=False)
     contexts = decisions.lock_contexts(tx, incident)
     is_waiting = incident.is_operations and operations.end_round(tx, incident)
-    tx.update_incident(incident, incidents.resolve(incident, by=by, now=tx.now), by=by, via=via)
+    tx.update_incident(incident, incidents.resolve(incident, by=by, via=via, now=tx.now), by=by, via=via)
     for context in contexts:
         decisions.close(tx, context, event="resolved")
     steps.stop(tx, incident, "resolved")
     status_updates.queue(tx, contexts, by=by)
+    series.look_into(tx, incident.id)
     tx.ledger.outbox.remove_of(incident.id)
     if is_waiting:
         operations.follow(tx, incident)

@@ -4,9 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 
 from notifyflow.core import escalation as escalations
+from notifyflow.core import series as rules
+from notifyflow.core.escalation import AlertOperations, Effect
 from notifyflow.core.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.incident_events import ROUND_DUE
-from notifyflow.pipeline import decisions, outages
+from notifyflow.pipeline import decisions, outages, series
 from notifyflow.pipeline.transaction import Transaction
 
 
@@ -34,16 +36,23 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the policy's next round for each recipient whose round is due, or end their last one."""
     due = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id) if _is_due(each, tx.now)}
-    has_passed = False
+    has_passed, told = False, []
     for context in decisions.lock_contexts(tx, incident, due):
         contact = tx.ledger.contacts.get(incident.id, context.escalation.recipient_id)
         informed = outages.inform(tx, context, contact)
         decided = escalations.decide(informed, event="round_due", now=tx.now)
         decisions.write(tx, informed, decided)
         has_passed = has_passed or any(step.event == "round_due" for step in decided.steps)
+        told += [context.escalation.severity for effect in decided.effects if _has_told(effect)]
     if has_passed:
-        changed = tx.ledger.save(incident, incident)  # its version tells subscribers which event is the newest
+        # its version tells subscribers which event is the newest
+        changed = tx.ledger.save(incident, rules.tell(incident, told, now=tx.now))
         tx.incident_events.append((changed, ROUND_DUE, {}))
+        series.look_into(tx, incident.id)
+
+
+def _has_told(effect: Effect) -> bool:
+    return isinstance(effect, AlertOperations) and effect.is_paging and effect.reason in rules.ONCE_A_SERIES
 
 
 def _is_due(escalation: EscalationFacts, now: datetime) -> bool:

@@ -5,11 +5,13 @@ step due (``settle``), and the sweep that follows judges whether everybody in th
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Literal
 
 from notifyflow.core import chain as chains
 from notifyflow.core import incident as incidents
 from notifyflow.core import quiet, repeated_key
+from notifyflow.core import series as series_rules
 from notifyflow.core.chain import Chain, StepUpdate
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
@@ -32,14 +34,29 @@ def plan(tx: Transaction, incident: IncidentFacts, chain: Chain) -> None:
     tx.ledger.steps.add(chains.plan(chain, incident, _new_ids(tx)), chain.people, at=tx.now)
 
 
-def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
+def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str], before: IncidentFacts | None) -> None:
     """Begin the first pass of a new incident, whose first people are paged.
 
-    If its key opens again soon after a resolve that nobody acknowledged, it begins with the steps that had started then.
+    In a series it begins with the steps that had started in the incident ``before``, and the time of the next one goes on.
     """
-    if incident.pass_number:
-        steps = tx.ledger.steps.lock_pass(incident)
-        _begin(tx, incident, people, steps, up_to=_steps_to_repeat(tx, incident, steps))
+    if not incident.pass_number:
+        return
+    steps = tx.ledger.steps.lock_pass(incident)
+    if before is None or not series_rules.is_continued(before, tx.now):
+        _begin(tx, incident, people, steps, up_to=1)
+        return
+    up_to, waiting = chains.steps_to_repeat(tx.ledger.steps.of_pass(before), steps)
+    _begin(tx, incident, people, steps, up_to=up_to, waited=_waited(tx, before, waiting) if waiting else timedelta())
+
+
+def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelta:
+    """Return how much of the time of a step of a resolved incident had passed; all of it if its chain was over."""
+    until = series_rules.stopped_at(before) or tx.now
+    since = step.waits_since or until
+    contacts = tx.ledger.contacts.of(before.id)
+    people = [contacts[each] for each in tx.ledger.steps.of_pass(before)[step.number - 2].duty if each in contacts]
+    nights = quiet.step_stops(people, before.severity, step.after, since=since, now=until)
+    return chains.waited(step, until=until, breaks=(*outages.breaks_of(tx, before, since=since), *nights))
 
 
 def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
@@ -47,11 +64,22 @@ def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> No
     _begin(tx, incident, people, tx.ledger.steps.lock_pass(incident), up_to=1)
 
 
-def _begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str], steps: Sequence[StepFacts], *, up_to: int) -> None:
-    """Begin a pass: its first people are paged, and so are those of further steps up to a number."""
+def _begin(
+    tx: Transaction,
+    incident: IncidentFacts,
+    people: Sequence[str],
+    steps: Sequence[StepFacts],
+    *,
+    up_to: int,
+    waited: timedelta = timedelta(),
+) -> None:
+    """Begin a pass: its first people are paged, and so are those of further steps up to a number.
+
+    ``waited`` is how much of the time of the step after these has passed.
+    """
     first, *later = steps
     started = _write(tx, first, chains.start(first, people, paged=(), now=tx.now))
-    _go_on(tx, incident, [started, *later], up_to=min(up_to, len(later)))
+    _go_on(tx, incident, [started, *later], up_to=min(up_to, len(later)), waited=waited)
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
@@ -103,7 +131,7 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
         paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
         rounds.start(tx, incident, paged | {each.recipient_id for each in admitted.contacts})
         if before.severity is Severity.INFO:
-            _rearm(tx, incident)
+            _rearm(tx, incident, goes_on=True)
         else:  # pauses and quiet hours that put the next step off may not hold for the new severity
             tx.ledger.steps.bring_forward([incident.id], now=tx.now)
         return
@@ -126,7 +154,7 @@ def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, 
     ``renew`` has numbered its pass; ``before`` is the incident before it was opened again.
     """
     if incident.pass_number == before.pass_number:
-        _rearm(tx, incident)
+        _rearm(tx, incident, goes_on=False)
         return
     steps = tx.ledger.steps.of_pass(before)
     new = chains.plan_again(steps, incident, _new_ids(tx), first=(recipient_id,))
@@ -150,14 +178,9 @@ def join(tx: Transaction, incident: IncidentFacts, override: Override) -> bool:
     return True
 
 
-def _steps_to_repeat(tx: Transaction, incident: IncidentFacts, steps: Sequence[StepFacts]) -> int:
-    predecessor = tx.ledger.incidents.last_resolved(incident.key, namespace=incident.namespace)
-    if predecessor is None:
-        return 1
-    return chains.steps_to_repeat(predecessor, tx.ledger.steps.of_pass(predecessor), steps, now=tx.now)
-
-
-def _go_on(tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, up_to: int) -> None:
+def _go_on(
+    tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, up_to: int, waited: timedelta = timedelta()
+) -> None:
     """Start steps up to a number, and the one after each that pages nobody; then the time of the next one begins."""
     while (step := chains.next_step(steps)) is not None and incident.severity is not Severity.INFO:
         if step.number > up_to and steps[step.number - 2].state is not StepState.PASSED:
@@ -165,7 +188,7 @@ def _go_on(tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, 
         incident = tx.update_incident(incident, incidents.go_on(incident, now=tx.now), step=str(step.number))
         steps[step.number - 1] = _finish(tx, incident, steps) if step.is_end else _start(tx, incident, step)
     if step is not None:
-        armed = chains.arm(step, incident.severity, now=tx.now)
+        armed = chains.arm(step, incident.severity, now=tx.now, waited=waited if step.number == up_to + 1 else timedelta())
         if armed != step:
             tx.ledger.save(step, armed)
 
@@ -184,6 +207,10 @@ def _finish(tx: Transaction, incident: IncidentFacts, steps: Sequence[StepFacts]
     escalations = tx.ledger.escalations.lock_current(incident.id) or (_page_nobody(tx, incident, steps[0].to[0]),)
     marked, alert = chains.alert(incident, escalations, tx.now)
     (before,) = (each for each in escalations if each.id == marked.id)
+    if series_rules.has_told(incident, marked.severity, tx.now):
+        marked, alert = replace(marked, alerted_at=before.alerted_at), replace(alert, is_paging=False)
+    elif alert.is_paging:
+        tx.ledger.save(incident, series_rules.tell(incident, [marked.severity], now=tx.now))
     stored = tx.ledger.save(before, marked)
     tx.critical.append(stored)
     tx.alerts.append((stored, alert))
@@ -228,10 +255,11 @@ def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *
     rounds.start(tx, incident, None if everybody else {each.recipient_id for each in people})
 
 
-def _rearm(tx: Transaction, incident: IncidentFacts) -> None:
+def _rearm(tx: Transaction, incident: IncidentFacts, *, goes_on: bool) -> None:
     step = chains.next_step(tx.ledger.steps.lock_pass(incident))
     if step is not None:
-        _write(tx, step, chains.rearm(step, incident.severity, now=tx.now))
+        waited = step.waited if goes_on else timedelta()
+        _write(tx, step, chains.rearm(step, incident.severity, now=tx.now, waited=waited))
 
 
 def _write(tx: Transaction, before: StepFacts, update: StepUpdate) -> StepFacts:

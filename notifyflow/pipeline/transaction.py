@@ -11,6 +11,7 @@ from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.provider_health import ProviderHealth
+from notifyflow.core.series import Left
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
@@ -34,6 +35,7 @@ class Transaction:
         callback_paths: Those that were looked into: (channel, provider).
         broken_paths: Whether each of them seems broken that was asked for.
         spent: Incidents with a chain in which every way to a recipient has failed.
+        left: What recipients of an incident that starts rounds carry on, by incident and recipient; see ``series``.
     """
 
     def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
@@ -48,6 +50,7 @@ class Transaction:
         self.callback_paths: set[tuple[str, str]] = set()
         self.broken_paths: dict[tuple[str, str], bool] = {}
         self.spent: set[str] = set()
+        self.left: dict[tuple[str, str], Left] = {}
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []
         self._recalls: list[Recall] = []

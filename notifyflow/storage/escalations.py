@@ -27,6 +27,21 @@ _CURRENT = Statement(
 _OF_SUBSCRIBERS = Statement(
     lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id), EscalationRow.round == SQL("0"))
 )
+_LATER = EscalationRow.alias("later")
+_LAST = Statement(
+    lambda param: select(
+        EscalationFacts,
+        EscalationRow.incident_id == param(EscalationRow.incident_id),
+        EscalationRow.round > SQL("0"),
+        ~fn.EXISTS(
+            _LATER.select(_LATER.id).where(
+                _LATER.incident_id == EscalationRow.incident_id,
+                _LATER.recipient_id == EscalationRow.recipient_id,
+                _LATER.round > EscalationRow.round,
+            )
+        ),
+    ).order_by(EscalationRow.id)
+)
 _LAST_ROUNDS = Statement(
     lambda param: (
         EscalationRow.select(EscalationRow.recipient_id, fn.MAX(EscalationRow.round).alias("round"))
@@ -86,6 +101,10 @@ class Escalations(MachinePart[EscalationFacts]):
             self._incidents.load_contents(incident_ids)
             known = (self._unit.known(EscalationFacts, each, is_locked=False) for each in ids)
             self._contacts.load_first(incident_ids, {each.recipient_id for each in known if each is not None})
+
+    def last_of(self, incident_id: str) -> tuple[EscalationFacts, ...]:
+        """Read the newest escalation of each recipient of an incident, by id; not locked."""
+        return tuple(self._unit.read(EscalationFacts, _LAST(incident_id)))
 
     def last_rounds(self, incident_id: str) -> Mapping[str, int]:
         """Return the number of each recipient's newest round, without those who have had none."""

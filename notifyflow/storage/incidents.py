@@ -1,10 +1,10 @@
 """Stores incidents, their content and their contacts."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import SQL, Expression
+from peewee import SQL, Expression, Select, fn
 
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Contact, Incident
@@ -20,7 +20,7 @@ from notifyflow.storage.rows import (
     must_exist,
     select,
 )
-from notifyflow.storage.statements import Run, Statement
+from notifyflow.storage.statements import PAIRED, Places, Statement
 
 _MOST_CONTACTS = 6
 """How many contacts of an incident a message to one of them needs: it names four others, and says whether there are more."""
@@ -30,6 +30,21 @@ _UNRESOLVED = Statement(
         IncidentRow.id
     )
 )
+_LATER = IncidentRow.alias("later")
+_OF_PAIR = _LATER.select(_LATER.id).where(_LATER.namespace == PAIRED[0], _LATER.key == PAIRED[1])
+_OPEN_OF_PAIR = _OF_PAIR.where(_LATER.state != SQL("'RESOLVED'"))
+_NEWEST_OF_PAIR = _OF_PAIR.order_by(_LATER.opened_at.desc(), _LATER.id.desc()).limit(1)
+
+
+def _newest(param: Places) -> Select:
+    """Select, for each pair of a namespace and a key, the unresolved incident, else the one that was opened last."""
+    pairs = param.paired(IncidentRow.namespace, IncidentRow.key)
+    found = Select((pairs,), (fn.COALESCE(_OPEN_OF_PAIR, _NEWEST_OF_PAIR),))
+    is_it = IncidentRow.id == found if param.is_alone else param.among_found(IncidentRow.id, found)
+    return select(IncidentFacts, is_it).order_by(IncidentRow.id)
+
+
+_NEWEST = Statement(_newest)
 _CONTACT = Statement(
     lambda param: ContactRow.select(*CONTACT).where(
         ContactRow.incident_id == param(ContactRow.incident_id), ContactRow.recipient_id == param(ContactRow.recipient_id)
@@ -84,13 +99,19 @@ class Incidents(MachinePart[IncidentFacts]):
 
     facts = IncidentFacts
 
-    def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
-        """Lock and read, by id, the unresolved incidents that names have: pairs of a namespace and a key."""
-        return self._unresolved(names, self._unit.locked)
+    def lock_newest_of(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
+        """Lock and read, by id, the unresolved or else newest incidents that names have, pairs of a namespace and a key."""
+        if not names:
+            return {}
+        namespaces, keys = zip(*sorted(names), strict=True)
+        found = self._unit.read(IncidentFacts, self._unit.locked(_NEWEST(namespaces, keys)))
+        return {(each.namespace, each.key): each for each in found}
 
     def unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
-        """Read the unresolved incidents that names have; not locked."""
-        return self._unresolved(names, lambda query: query)
+        """Read the unresolved incidents that names have, pairs of a namespace and a key; not locked."""
+        namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
+        found = self._unit.read(IncidentFacts, _UNRESOLVED(namespaces, keys))
+        return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
         """Lock and read the incident that a key or id names: the unresolved one, else the newest.
@@ -149,15 +170,6 @@ class Incidents(MachinePart[IncidentFacts]):
         """Store new content."""
         self._unit.new_content[incident_id] = content_columns(content)
         self._unit.unlocked["content", incident_id] = content
-
-    def _unresolved(
-        self, names: Collection[tuple[str, str]], locked: Callable[[Run], Run]
-    ) -> Mapping[tuple[str, str], IncidentFacts]:
-        if not names:
-            return {}
-        namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
-        found = self._unit.read(IncidentFacts, locked(_UNRESOLVED(namespaces, keys)))
-        return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
     def lock_newest(self, *where: Expression) -> IncidentFacts | None:
         """Lock and read the incident that was opened last of those that meet conditions."""

@@ -72,6 +72,14 @@ class Notifications(MachinePart[NotificationFacts]):
         if new := sorted(each for each in escalation_ids if each not in self._unit.notifications_of):
             self.note(new, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(new)))
 
+    def those(self, ids: Collection[str]) -> tuple[NotificationFacts, ...]:
+        """Read notifications by id, without those that do not exist any more; not locked."""
+        unread = [each for each in ids if self._unit.known(NotificationFacts, each, is_locked=False) is None]
+        if unread:
+            self.keep(unread)
+        found = (self._unit.known(NotificationFacts, each, is_locked=False) for each in sorted(ids))
+        return tuple(each for each in found if each is not None)
+
     def of_earlier_rounds(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
         """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""
         found: dict[str, list[NotificationFacts]] = defaultdict(list)

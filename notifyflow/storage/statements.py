@@ -14,6 +14,9 @@ from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList
 LISTED = SQL("listed.value")
 """The column of the table that ``Places.listed`` returns."""
 
+PAIRED = (SQL("listed.one"), SQL("listed.other"))
+"""The columns of the table that ``Places.paired`` returns."""
+
 
 def finds(query: Select) -> Any:
     """Return the condition that a query finds something of the row at hand.
@@ -39,12 +42,13 @@ class Places:
         is_alone: Whether every list has one value.
 
     Attributes:
+        is_alone: The same.
         lists: The places of the lists that a column is searched in.
     """
 
     def __init__(self, *, is_server: bool, is_alone: bool = False) -> None:
         self._is_server = is_server
-        self._is_alone = is_alone
+        self.is_alone = is_alone
         self._count = 0
         self.lists: list[int] = []
 
@@ -56,7 +60,7 @@ class Places:
         """Return the condition that a column has one of many values, which are one parameter: a list, or its only value."""
         write: Callable[[Any], Any] = field.db_value
         self.lists.append(self._count)
-        if self._is_alone:
+        if self.is_alone:
             return field == self._next(lambda some: write(*some))
         if self._is_server:
             values = self._next(lambda some: list(map(write, some)))
@@ -70,6 +74,30 @@ class Places:
         if self._is_server:
             return NodeList((SQL("unnest("), self._next(lambda some: list(map(write, some))), SQL("::text[]) AS listed(value)")))
         return NodeList((SQL("json_each("), self._next(lambda some: json.dumps(list(map(write, some)))), SQL(") AS listed")))
+
+    def paired(self, one: Field, other: Field) -> Any:
+        """Return a table of many pairs of texts, which are two parameters: two lists of the same length, or their only values.
+
+        ``PAIRED`` are its columns.
+        """
+        self.lists += [self._count, self._count + 1]
+        if self.is_alone:
+            values = (self._next(lambda some, each=each: each.db_value(*some)) for each in (one, other))  # type: ignore[misc]
+            first, second = values
+            return NodeList(
+                (SQL("(SELECT CAST("), first, SQL("AS TEXT) AS one, CAST("), second, SQL("AS TEXT) AS other) AS listed"))
+            )
+        if self._is_server:
+            lists = [self._next(lambda some, each=each: list(map(each.db_value, some))) for each in (one, other)]  # type: ignore[misc]
+            return NodeList((SQL("unnest("), lists[0], SQL("::text[],"), lists[1], SQL("::text[]) AS listed(one, other)")))
+        lists = [self._next(lambda some, each=each: json.dumps(list(map(each.db_value, some)))) for each in (one, other)]  # type: ignore[misc]
+        parts = (
+            SQL("(SELECT a.value AS one, b.value AS other FROM json_each("),
+            lists[0],
+            SQL(") AS a JOIN json_each("),
+            lists[1],
+        )
+        return NodeList((*parts, SQL(") AS b ON a.key = b.key) AS listed")))
 
     def among_found(self, field: Field, query: Query) -> Any:
         """Return the condition that a query has found a column's value; PostgreSQL expects few, and takes an index for them."""

@@ -12,6 +12,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import DeferralReason, Kind, NotificationState, Severity
+from notifyflow.core.series import FLAPPING
 from notifyflow.core.wording import text
 from notifyflow.core.wording.ways import way
 
@@ -30,6 +31,7 @@ _EXPLAINED: Mapping[str, str] = {
     "unproven": "Nothing shows that any page arrived, and nothing is left to try:",
     "unconfirmed": "Nothing shows that any page arrived:",
     "held_up": "Every way that is left is held up:",
+    FLAPPING: "The outcome of the latest pages:",
     "unanswered": "The last round is over, and nobody has acknowledged:",
     "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
 }
@@ -203,6 +205,8 @@ def _in_full(failure: Failure, zone: tzinfo) -> Iterator[str]:
 
 def _not_reached(failure: Failure) -> str:
     who, title = text.cut(text.one_line(failure.who), _NAME_LIMIT), text.cut(text.one_line(failure.title), _TITLE_LIMIT)
+    if failure.reason == FLAPPING:
+        return f'"{title}" comes and goes, and {who} has not acknowledged ({failure.severity})'
     what = "has not answered" if failure.reason in _NOT_ANSWERED else "was not reached"
     return f'{who} {what} about "{title}" ({failure.severity})'
 

@@ -1,7 +1,8 @@
-"""Schema 16: arrival decides whether a CRITICAL round is reached; changed addresses and ways that are held up have marks.
+"""Schema 16: arrival decides whether a CRITICAL round is reached; changed addresses, ways held up and series are stored.
 
 Rounds that began before, and those that code of schema 3 to 15 starts, are reached by a page that was sent. That code tells
-operations of no way that is held up, and counts as told what it pages for, whether or not the page is accepted.
+operations of no way that is held up, and counts as told what it pages for, whether or not the page is accepted. What it opens
+begins anew.
 """
 
 VERSION = 16
@@ -21,4 +22,7 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_critical_path ON notifyflow_critical (path, at) WHERE path <> ''",
     "UPDATE notifyflow_critical SET is_told = is_counted",
     "UPDATE notifyflow_notice SET is_told = is_counted",
+    "ALTER TABLE notifyflow_incident ADD COLUMN series TEXT",
+    "ALTER TABLE notifyflow_escalation ADD COLUMN carried TEXT",
+    "ALTER TABLE notifyflow_step ADD COLUMN waited TEXT NOT NULL DEFAULT '0s'",
 )

@@ -3,6 +3,7 @@
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
 
 from notifyflow.core.arrivals import Did
+from notifyflow.core.carried import Carried, Series
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import (
@@ -60,6 +61,7 @@ class IncidentRow(Table):
     acknowledged_via = PlainTextField()
     resolved_at = InstantField(null=True)
     resolved_by = PlainTextField()
+    series = ValueField(Series, null=True)
     content_title = PlainTextField(forgotten_as=FORGOTTEN)
     content_body = PlainTextField(forgotten_as="")
     content_severity = EnumField(Severity)
@@ -103,6 +105,7 @@ class StepRow(Table):
     state = EnumField(StepState)
     version = IntegerField()
     waits_since = InstantField(null=True)
+    waited = DurationField()
     due_at = InstantField(null=True)
     started_at = InstantField(null=True)
     duty = SequenceField()
@@ -146,6 +149,7 @@ class EscalationRow(Table):
     needs_arrival = BooleanField()
     readdressed_at = InstantField(null=True)
     readdress_at = InstantField(null=True)
+    carried = ValueField(Carried, null=True)
     is_quarantined = BooleanField()  # false unless adoption sets it
 
 

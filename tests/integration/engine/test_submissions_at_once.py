@@ -76,7 +76,7 @@ def _together(flow: NotifyFlow, submissions: Sequence[Callable[[], Notified]]) -
     gathering = flow._service._submissions._gathering
 
     def hold(ledger: Ledger) -> list[Future[Notified]]:
-        ledger.incidents.lock_unresolved([("", "first")])
+        ledger.incidents.lock_newest_of([("", "first")])
         leads = pool.submit(flow.notify, _incident("first"), [ADA])
         wait_until(lambda: gathering._is_led and not gathering._waiting)
         futures = [pool.submit(each) for each in submissions]

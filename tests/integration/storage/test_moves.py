@@ -180,14 +180,14 @@ def _resolve(ledger: Ledger, incident_id: str) -> None:
 def test_a_key_names_one_unresolved_incident_and_otherwise_the_newest(store: Store) -> None:
     begin(store)
     store.run(lambda ledger: _resolve(ledger, "i"))
-    assert store.run(lambda ledger: ledger.incidents.lock_unresolved([("", "db-1")])) == {}
+    assert store.run(lambda ledger: ledger.incidents.lock_newest_of([("", "db-1")]))["", "db-1"].id == "i"
     newest = store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace=None))
     assert newest is not None
     assert newest.id == "i"
     store.run(
         lambda ledger: ledger.incidents.add(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again")),
     )
-    unresolved = store.run(lambda ledger: ledger.incidents.lock_unresolved([("", "db-1")]))["", "db-1"]
+    unresolved = store.run(lambda ledger: ledger.incidents.lock_newest_of([("", "db-1")]))["", "db-1"]
     assert unresolved == store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace=None))
     assert unresolved.id == "i2"
     assert store.run(lambda ledger: ledger.incidents.lock_named("unknown", namespace=None)) is None
@@ -201,9 +201,9 @@ def _add(store: Store, incident_id: str, namespace: str, *, timeout_s: float = 5
 def test_the_same_key_in_another_namespace_is_another_incident(store: Store) -> None:
     for namespace in ("", "prometheus", "staging"):
         _add(store, f"in {namespace}", namespace)
-        found = store.run(lambda ledger, where=namespace: ledger.incidents.lock_unresolved([(where, "db-1")]))[namespace, "db-1"]
+        found = store.run(lambda ledger, where=namespace: ledger.incidents.lock_newest_of([(where, "db-1")]))[namespace, "db-1"]
         assert (found.id, found.namespace) == (f"in {namespace}", namespace)
-    assert store.run(lambda ledger: ledger.incidents.lock_unresolved([("nowhere", "db-1")])) == {}
+    assert store.run(lambda ledger: ledger.incidents.lock_newest_of([("nowhere", "db-1")])) == {}
     assert store.run(lambda ledger: ledger.incidents.lock_named("db-1", namespace="nowhere")) is None
 
 

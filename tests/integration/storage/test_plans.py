@@ -70,7 +70,7 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "has_called_back": lambda ledger: ledger.inbox.has_called_back("p", "email", since=NOW),
     "silence": lambda ledger: ledger.attempts.silence("p", "email", since=NOW, now=NOW),
     "has_notice": lambda ledger: ledger.operations.has_notice("r", "p", at=NOW),
-    "lock_unresolved": lambda ledger: ledger.incidents.lock_unresolved([("", "k")]),
+    "lock_newest_of": lambda ledger: ledger.incidents.lock_newest_of([("", "k")]),
     "lock_named": lambda ledger: ledger.incidents.lock_named("k", namespace=None),
     "lock_named_in_a_namespace": lambda ledger: ledger.incidents.lock_named("k", namespace="prometheus"),
     "lock_escalations": lambda ledger: ledger.escalations.lock_current("i"),

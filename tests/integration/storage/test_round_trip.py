@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from notifyflow.core.carried import Carried, EarlierPage, Series
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import IncidentEvent
 from notifyflow.core.model import (
@@ -51,6 +52,17 @@ FULL_INCIDENT = incident(
     acknowledged_via="link",
     resolved_at=INSTANT,
     resolved_by="grace",
+    series=Series(
+        first_id="i0",
+        severity=Severity.ERROR,
+        openings=(NOW, INSTANT),
+        open_for=timedelta(seconds=12, microseconds=345_678),
+        told_at={"CRITICAL": INSTANT},
+        flapping_at=INSTANT,
+        has_reached=True,
+        is_over=True,
+        over_for=("ada",),
+    ),
 )
 FULL_ESCALATION = escalation(
     state=EscalationState.EXHAUSTED,
@@ -66,6 +78,12 @@ FULL_ESCALATION = escalation(
     told_at=INSTANT,
     is_current=False,
     reason="no_address",
+    carried=Carried(
+        clock=timedelta(microseconds=1),
+        tier=2,
+        is_first=False,
+        pages=(EarlierPage(notification_id="n0", tier=2, channel="sms", failures=1, waited=timedelta(1), paged_at=INSTANT),),
+    ),
     needs_arrival=False,
     readdressed_at=INSTANT,
     readdress_at=INSTANT,

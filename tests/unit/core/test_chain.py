@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from notifyflow.core import chain as chains
 from notifyflow.core.chain import Chain, Planned
-from notifyflow.core.deadlines import Outage, Stop
+from notifyflow.core.deadlines import Interval, Outage, Stop
 from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.facts import EscalationFacts, StepFacts
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.policy import DEFAULT, Policy, Tier
 from notifyflow.core.schedules import Override
@@ -255,37 +255,41 @@ def test_a_warning_that_somebody_got_is_only_linked() -> None:
     assert alerted(Severity.WARNING, EXHAUSTED, ACTIVE)[1]
 
 
-@pytest.mark.parametrize(
-    ("facts", "after", "first"),
-    [
-        ({"resolved_at": NOW}, 30, 3),
-        ({"resolved_at": NOW}, 31, 1),
-        ({"resolved_at": NOW, "acknowledged_at": NOW}, 1, 1),
-        ({}, 1, 1),
-    ],
-)
-def test_a_key_that_opens_again_soon_begins_with_the_steps_that_had_started(
-    facts: dict[str, datetime], after: float, first: int
-) -> None:
-    before: IncidentFacts = incident(**facts)
-    assert chains.steps_to_repeat(before, begun(3), planned(), now=NOW + minutes(after)) == first
-    assert chains.steps_to_repeat(before, planned(), planned(), now=NOW + minutes(after)) == 1
+def test_an_incident_of_a_series_begins_with_the_steps_that_had_begun() -> None:
+    last = begun(3)
+    assert chains.steps_to_repeat(last, planned()) == (3, last[3])
+    assert chains.steps_to_repeat(planned(), planned()) == (1, planned()[1])
+
+
+def test_a_step_that_was_passed_had_begun() -> None:
+    first, second, *later = begun(1)
+    last = (first, replace(second, state=PASSED, reason="nobody_on_duty"), *later)
+    assert chains.steps_to_repeat(last, planned()) == (2, later[0])
+
+
+def test_the_time_of_a_step_goes_on_without_gaps() -> None:
+    step = one(waits_since=NOW, waited=minutes(2), after=minutes(10))
+    assert chains.waited(step, until=NOW + minutes(5), breaks=()) == minutes(7)
+    assert chains.waited(step, until=NOW + minutes(5), breaks=[Interval(began_at=NOW, ended_at=NOW + minutes(4))]) == minutes(3)
+    assert chains.waited(step, until=NOW - minutes(1), breaks=()) == minutes(2)
+    assert chains.waited(replace(step, waits_since=None), until=NOW, breaks=()) == minutes(2)
+    assert chains.waited(replace(step, state=PASSED), until=NOW, breaks=()) == minutes(10)
 
 
 def test_what_had_started_before_somebody_was_paged_again_is_counted_too() -> None:
-    resolved, again = incident(resolved_at=NOW), partial(chains.plan_again, incident=incident(pass_number=2), ids=ids())
+    again = partial(chains.plan_again, incident=incident(pass_number=2), ids=ids())
     steps = again(begun(2), first=("ada",))
     assert [each.to for each in steps] == [("ada",), ("leads",), ()]
-    assert chains.steps_to_repeat(resolved, begun(1, steps), planned(), now=NOW) == 2
-    assert chains.steps_to_repeat(resolved, begun(2, steps), planned(), now=NOW) == 3
-    assert chains.steps_to_repeat(resolved, begun(1, again(begun(2, steps), first=("ben",))), planned(), now=NOW) == 3
+    assert chains.steps_to_repeat(begun(1, steps), planned())[0] == 2
+    assert chains.steps_to_repeat(begun(2, steps), planned())[0] == 3
+    assert chains.steps_to_repeat(begun(1, again(begun(2, steps), first=("ben",))), planned())[0] == 3
 
 
 def test_of_another_chain_as_many_steps_begin_as_had_started() -> None:
     shorter, longer = ((*CHAIN.then[:1], *[Planned(to=("cy",), after=minutes(10))] * more) for more in (0, 3))
     for then, count in itertools.product((shorter, longer), (1, 2)):
         steps = chains.plan(replace(CHAIN, then=then), incident(pass_number=1), ids())
-        assert chains.steps_to_repeat(incident(resolved_at=NOW), begun(count), steps, now=NOW) == count
+        assert chains.steps_to_repeat(begun(count), steps) == (count, None)
 
 
 def test_a_started_step_has_the_duty_that_an_override_of_its_schedule_changes() -> None:

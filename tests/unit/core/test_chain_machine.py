@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from notifyflow.core import chain as chains
 from notifyflow.core import incident as incidents
+from notifyflow.core import series
 from notifyflow.core.chain import Chain, Planned, StepUpdate
 from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import IncidentFacts, StepFacts
@@ -128,7 +129,8 @@ class AnyChain(RuleBasedStateMachine):
             else:
                 self.page(chains.paged(each.escalation for each in self.rounds.values()))
                 if before.severity is Severity.INFO:
-                    self.rearm()
+                    step = chains.next_step(self.steps)
+                    self.rearm(step.waited if step else timedelta())
         self.sweep()
 
     @precondition(lambda self: self.rounds and self.incident.state is not IncidentState.RESOLVED)
@@ -162,9 +164,13 @@ class AnyChain(RuleBasedStateMachine):
         self.incident, self.passes, self.alerts, self.rounds = incident(severity=severity), [], [], {}
         self.oracle = OracleChain(plan=self.plan, duty=on_duty, severity=severity, breaks=breaks)
         self.begin_pass(chains.plan(self.chain, self.next_pass(), self.ids))
-        up_to = chains.steps_to_repeat(predecessor, last, self.steps, now=self.now)
+        up_to, going_on = 1, None
+        if predecessor.acknowledged_at is None and series.is_continued(predecessor, self.now):
+            up_to, going_on = chains.steps_to_repeat(last, self.steps)
         for step in self.steps[1:up_to]:
             self.begin(step)
+        if going_on is not None and predecessor.resolved_at is not None:
+            self.rearm(chains.waited(going_on, until=predecessor.resolved_at, breaks=self.breaks))
         self.oracle.begin(self.now, after=before)
         self.sweep()
 
@@ -233,10 +239,10 @@ class AnyChain(RuleBasedStateMachine):
         self.page(update.after.duty)
         self.rearm()
 
-    def rearm(self) -> None:
+    def rearm(self, waited: timedelta = timedelta()) -> None:
         step = chains.next_step(self.steps)
         assert step is not None
-        self.change_steps([chains.rearm(step, self.incident.severity, now=self.now)])
+        self.change_steps([chains.rearm(step, self.incident.severity, now=self.now, waited=waited)])
 
     def page(self, people: Collection[str]) -> None:
         for who in people:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core import incident as incidents
+from notifyflow.core import series
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.machines import INCIDENT
 from notifyflow.core.model import Incident, IncidentState, Severity
@@ -58,8 +59,8 @@ def test_an_acknowledgement_moves_it() -> None:
     update = acknowledged(policy=INSISTENT, round_at=LATER)
     assert update.has_moved
     assert not update.needs_round
-    assert update.after == incident(
-        state=ACKNOWLEDGED, policy=INSISTENT, acknowledged_at=LATER, acknowledged_by="ada", acknowledged_via="link"
+    assert update.after == series.end(
+        incident(state=ACKNOWLEDGED, policy=INSISTENT, acknowledged_at=LATER, acknowledged_by="ada", acknowledged_via="link")
     )
 
 
