@@ -119,7 +119,7 @@ class NoUnring(Overriding, Work):
 class NoNamespaceOfRepetitions(Overriding, Incidents):
     """Lets a sender repeat and amend the incident of a key in any namespace."""
 
-    def lock_unresolved(self, names: Collection[tuple[str, str]]) -> Any:
+    def lock_newest_of(self, names: Collection[tuple[str, str]]) -> Any:
         found = {name: self.lock_newest(IncidentRow.key == name[1], IS_UNRESOLVED) for name in names}
         return {name: each for name, each in found.items() if each is not None}
 
