@@ -1,6 +1,6 @@
 """The command that checks the directory: its faults, and the people who could not be reached."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,12 @@ from notifyflow.cli import screen
 from notifyflow.cli.audience import stored_roster
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
+from notifyflow.cli.rehearsed import weaknesses
 from notifyflow.core.foresight import foresee
 from notifyflow.core.intake.reach import Reach, reach
 from notifyflow.core.intake.toml_lines import with_lines
 from notifyflow.core.policy import Policy
+from notifyflow.core.rehearsal import Danger
 from notifyflow.core.roster import Roster
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidDirectory
@@ -35,11 +37,12 @@ def check(
 ) -> None:
     """Check the directory; list everything that is wrong and everyone who could not be reached; exit 0 if there is nothing."""
     settings = Settings()
-    document, found, policies = _reach(settings, file)
+    document, found, policies, rehearsed = _reach(settings, file)
     has_duty = found.is_usable and bool(found.directory.schedules)
     roster = stored_roster(settings, found.directory) if has_duty else None
     if found.is_usable:
         found = _foreseen(found, roster or Roster(directory=found.directory), policies)
+        found = replace(found, faults=(*found.faults, *rehearsed))
     found = replace(found, faults=with_lines(found.faults, document), warnings=with_lines(found.warnings, document))
     if as_json:
         recipients = {each: list(ways) for each, ways in found.ways.items()}
@@ -57,11 +60,12 @@ def _with_line(fault: Fault) -> Mapping[str, object]:
     return FaultDocument.of(fault).as_json() | {"line": fault.line}
 
 
-def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[str, Policy]]:
+def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[str, Policy], Sequence[Fault]]:
     from notifyflow.app import configuration
 
     channels = load(settings)
-    policies = configuration.read(settings, channels).policies
+    read = configuration.read(settings, channels)
+    policies = read.policies
     path = file or settings.directory
     if path is None:
         raise InvalidDirectory((_UNSET,))
@@ -75,7 +79,10 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
         warn=lambda channel, address: channels[channel].warning(address),
         showing=[name for name, channel in channels.items() if shows_arrival(channel)],
     )
-    return document, found, policies
+    weak = weaknesses(read, found.people.values(), channels) if found.is_usable else ()
+    has_operations = bool(read.operations)  # `config check` says that there is nobody
+    rehearsed = [each.fault for each in weak if has_operations or each.danger is not Danger.NOBODY_TOLD]
+    return document, found, policies, rehearsed
 
 
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:

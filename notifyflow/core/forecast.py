@@ -4,7 +4,7 @@ Each way is played to its end by the machines themselves (``lifecycle`` and ``ou
 The ranges hold while nothing defers a page: no limit, Retry-After, open circuit, pause or outage.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -217,7 +217,7 @@ class Play:
     Args:
         fresh: The escalation: ACTIVE, in tier 0, without notifications.
         carriers: Who carries each channel.
-        answers: How all providers answer.
+        answers: How all providers answer, or a function of the channel that says how its provider does.
         takes: How long each call takes.
         fraction: The random share of each wait's jitter, 0 to 1.
 
@@ -226,11 +226,17 @@ class Play:
     """
 
     def __init__(
-        self, fresh: DecisionContext, carriers: Mapping[str, Carrier], answers: Answers, *, takes: timedelta, fraction: float
+        self,
+        fresh: DecisionContext,
+        carriers: Mapping[str, Carrier],
+        answers: Answers | Callable[[str], Answers],
+        *,
+        takes: timedelta,
+        fraction: float,
     ) -> None:
         self.context = fresh
         self._carriers = carriers
-        self._answers = answers
+        self._answers: Callable[[str], Answers] = (lambda channel: answers) if isinstance(answers, Answers) else answers
         self._takes = takes
         self._fraction = fraction
 
@@ -263,7 +269,7 @@ class Play:
         latest = counted(row)[-1] if counted(row) else None
         if row.state is NotificationState.SENDING and latest:
             return latest.started_at + self._takes
-        is_reported = self._answers is Answers.ACCEPTED and row.state is NotificationState.SENT
+        is_reported = row.state is NotificationState.SENT and self._answers(row.channel) is Answers.ACCEPTED
         return latest.ended_at if latest and is_reported and latest.receipt_due_at is not None else None
 
     def _moved(self, row: NotificationFacts, now: datetime) -> NotificationFacts:
@@ -276,7 +282,7 @@ class Play:
             return lifecycle.claim(row, self._attempt(row, carrier, now), now=now).after
         attempt = counted(row)[-1]
         if row.state in IN_PROGRESS:
-            outcome = Outcome(result=_RESULTS[self._answers], receipt_due_at=lifecycle.awaited_until(attempt, now))
+            outcome = Outcome(result=_RESULTS[self._answers(row.channel)], receipt_due_at=lifecycle.awaited_until(attempt, now))
             return lifecycle.record(row, attempt.id, outcome, schedule=schedule, now=now, fraction=self._fraction).after
         receipt = Receipt(provider=attempt.provider, event_id="", attempt_id=attempt.id, result=Result.DELIVERED)
         return lifecycle.receive(row, attempt.id, receipt, schedule=schedule, now=now, fraction=self._fraction).after

@@ -614,6 +614,7 @@ MUTANTS = (
     Mutant(
         "a timer that waits for the tiers before its own",
         swap=lambda: swapped(tier_rules, "timers", lambda ahead: timers(ahead[:1])),
+        known=39,
     ),
     Mutant("a sweep of quarantined leases", Variant(parts=(QuarantinedLeases, NoSecondCheck)), known=6),
     Mutant("a quarantine that counts for the clocks", Variant(parts=(ForgottenQuarantine,)), known=6),

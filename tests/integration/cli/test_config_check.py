@@ -223,3 +223,22 @@ def test_a_policy_that_may_leave_a_phone_silent_is_warned_of_and_the_check_fails
     assert ended.code == 1, ended
     assert "! NOTIFYFLOW_POLICIES hasty.escalate_within a missing receipt of email is overdue after 5 m" in ended.out
     assert "The settings allow a start." in ended.out
+
+
+PEOPLE = """
+[recipients.ada]
+email = "ada@example.com"
+
+[default]
+to = ["ada"]
+"""
+
+
+def test_it_rehearses_each_policy_with_the_people_of_the_directory(sandboxed: CommandLine):
+    directory = sandboxed.write("directory.toml", PEOPLE)
+    assert check(sandboxed, "--offline", NOTIFYFLOW_DIRECTORY=directory).code == 0
+    ended = check(sandboxed, "--offline", NOTIFYFLOW_DIRECTORY=directory, NOTIFYFLOW_OPS_RECIPIENTS="")
+    assert ended.code == 1, ended
+    assert (
+        "policies.default CRITICAL, ERROR, WARNING to ada: nobody is told, nor is operations, if the mail is refused" in ended.out
+    )

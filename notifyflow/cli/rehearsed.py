@@ -1,0 +1,39 @@
+"""Rehearses the policies in force with the people of the directory, for the commands that check."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from notifyflow.cli.expected import calling_of, carriers_of
+from notifyflow.core.intake.reach import carried_to
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.model import Contact
+from notifyflow.core.rehearsal import Weakness, rehearse
+from notifyflow.errors import InvalidInput
+from notifyflow.service.directory import read_file
+from notifyflow.settings import Settings
+
+if TYPE_CHECKING:
+    from notifyflow.app.configuration import Configuration
+    from notifyflow.channels.base import Channel
+
+
+def weaknesses(
+    configuration: "Configuration", people: Collection[Contact], channels: "Mapping[str, Channel]"
+) -> tuple[Weakness, ...]:
+    """Return what may let a page wake nobody, for each policy, severity and person."""
+    carriers, calling = carriers_of(channels), calling_of(channels)
+    return rehearse(configuration.policies, people, configuration.operations, carriers, calling)
+
+
+def people_of(settings: Settings, configuration: "Configuration", channels: "Mapping[str, Channel]") -> Collection[Contact]:
+    """Return the people of the directory at the addresses that a provider carries; nobody without a usable one."""
+    if settings.directory is None:
+        return ()
+    try:
+        directory = read_file(settings.directory, configuration.policies)
+    except InvalidInput:  # a fault reports it
+        return ()
+    carried = frozenset(name for name, channel in channels.items() if channel.providers)
+    recipients = list(directory.recipients.values())
+    contacts, _ = admit_recipients(recipients, lambda channel, address: channels[channel].check_address(address), channels)
+    return [carried_to(each, carried) for each in contacts]
