@@ -2,9 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from functools import reduce
-from operator import or_
+from functools import partial
 from typing import Any
 
 from peewee import JOIN, SQL, Case, Select, fn
@@ -14,7 +12,7 @@ from notifyflow.core.model import AT_REST, Contact, EscalationState, Evidence, K
 from notifyflow.core.people import ROUNDS, PersonRecord, WayRecord
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTACT, Reader
-from notifyflow.storage.statements import LISTED, Statement
+from notifyflow.storage.statements import LISTED, Places, Statement, finds
 
 NEWEST = 10_000
 """How many of all rounds are searched for people whom nothing reached."""
@@ -75,9 +73,8 @@ class People(Reader):
         """
         if not ids:
             return {}
-        since = {row["recipient_id"]: row["started_at"] for row in self._source.rows(_SINCE(ids))}
-        is_recent = reduce(or_, (_is_recent(each, at) for each, at in sorted(since.items())))
-        ways = self._ways(is_recent, namespaces)
+        values = (ids,) if namespaces is None else (ids, sorted(namespaces))
+        ways = self._ways(values)
         return {
             row["recipient_id"]: PersonRecord(
                 contact=Contact(**{field.name: row[field.name] for field in CONTACT}),
@@ -85,7 +82,7 @@ class People(Reader):
                 last_round_at=row["started_at"],
                 ways=ways[row["recipient_id"]],
             )
-            for row in self._last_rounds(is_recent, namespaces)
+            for row in self._source.rows(_LAST_ROUNDS[len(values)](*values))
         }
 
     def opt_outs(self, addresses: Collection[str]) -> Mapping[str, frozenset[str]]:
@@ -96,32 +93,8 @@ class People(Reader):
             found[row["number"]] |= {row["our_number"]}
         return found
 
-    def _last_rounds(self, is_recent: Any, namespaces: frozenset[str] | None) -> list[dict[str, Any]]:
-        last = _within(EscalationRow.select(fn.MAX(EscalationRow.id)), namespaces).where(is_recent, _IS_PAGED)
-        is_contact = (ContactRow.incident_id == EscalationRow.incident_id) & (
-            ContactRow.recipient_id == EscalationRow.recipient_id
-        )
-        query = EscalationRow.select(EscalationRow.state, EscalationRow.started_at, *CONTACT).join(ContactRow, on=is_contact)
-        return self._source.rows(query.where(EscalationRow.id.in_(last.group_by(EscalationRow.recipient_id))))
-
-    def _ways(self, is_recent: Any, namespaces: frozenset[str] | None) -> Mapping[str, Mapping[str, WayRecord]]:
-        is_proven = (AttemptRow.result == Result.DELIVERED) & AttemptRow.evidence.in_(sorted(_PROVING))
-        is_refused = (AttemptRow.result == Result.PERMANENT_FAILURE) & ~AttemptRow.is_our_fault
-        has_outcome = NotificationRow.state.in_(sorted(_WITH_OUTCOME))
-        pages = (
-            EscalationRow.select(
-                EscalationRow.recipient_id,
-                NotificationRow.channel,
-                fn.MAX(Case(None, [(has_outcome, NotificationRow.id)])).alias("last"),
-                fn.MAX(Case(None, [(is_proven, NotificationRow.id)])).alias("proven"),
-                fn.COUNT(Case(None, [(is_refused, 1)])).alias("refused"),
-            )
-            .join(NotificationRow, on=(NotificationRow.escalation_id == EscalationRow.id))
-            .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
-            .switch(EscalationRow)
-        )
-        query = _within(pages, namespaces).where(is_recent, NotificationRow.kind == Kind.PAGE)
-        rows = self._source.rows(query.group_by(EscalationRow.recipient_id, NotificationRow.channel))
+    def _ways(self, values: tuple[Sequence[str], ...]) -> Mapping[str, Mapping[str, WayRecord]]:
+        rows = self._source.rows(_WAYS[len(values)](*values))
         facts = self._facts({row[name] for row in rows for name in ("last", "proven") if row[name]})
         ways: dict[str, dict[str, WayRecord]] = defaultdict(dict)
         for row in rows:
@@ -134,26 +107,68 @@ class People(Reader):
         return {each.id: each for each in found}
 
 
-def _is_recent(recipient_id: str, since: datetime | None) -> Any:
-    is_theirs = EscalationRow.recipient_id == recipient_id
-    return is_theirs if since is None else is_theirs & (EscalationRow.started_at >= since)
-
-
-def _within(query: Select, namespaces: frozenset[str] | None) -> Select:
-    if namespaces is None:
-        return query
-    query = query.join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
-    return query.where(IncidentRow.namespace.in_(sorted(namespaces)))
-
-
 _THEIRS = EscalationRow.select(EscalationRow.started_at).where(EscalationRow.recipient_id == LISTED, _IS_PAGED)
-_SINCE = Statement(
-    lambda param: Select(
-        (param.listed(EscalationRow.recipient_id),),
-        (LISTED, _THEIRS.order_by(EscalationRow.started_at.desc()).limit(1).offset(ROUNDS - 1)),
-    ),
-    columns=(EscalationRow.recipient_id, EscalationRow.started_at),
+
+
+def _recent(param: Places, column: Any, *, is_within: bool) -> Select:
+    """Select a column of the newest rounds of people: of each list the newest, which an index has, and their rows by id.
+
+    PostgreSQL expects few of what ``among_found`` finds. Where it expects many rounds, it reads all notifications to join them.
+    """
+    theirs = EscalationRow.alias()
+    newest = theirs.select(theirs.id).where(theirs.recipient_id == LISTED, theirs.round > 0)
+    newest = newest.order_by(theirs.started_at.desc()).limit(ROUNDS)
+    people = param.listed(EscalationRow.recipient_id)
+    query = Select((people, EscalationRow), (column,)).where(param.among_found(EscalationRow.id, newest))
+    if is_within:
+        is_its = IncidentRow.id == EscalationRow.incident_id
+        query = query.where(finds(IncidentRow.select(SQL("1")).where(is_its, param.among(IncidentRow.namespace))))
+    return query
+
+
+def _select_last_rounds(param: Places, *, is_within: bool) -> Any:
+    last = _recent(param, fn.MAX(EscalationRow.id), is_within=is_within).group_by(EscalationRow.recipient_id)
+    rounds = EscalationRow.alias()
+    is_contact = (ContactRow.incident_id == rounds.incident_id) & (ContactRow.recipient_id == rounds.recipient_id)
+    query = rounds.select(rounds.state, rounds.started_at, *CONTACT).join(ContactRow, on=is_contact)
+    return query.where(param.among_found(rounds.id, last))
+
+
+def _select_ways(param: Places, *, is_within: bool) -> Any:
+    is_proven = (AttemptRow.result == Result.DELIVERED) & AttemptRow.evidence.in_(sorted(_PROVING))
+    is_refused = (AttemptRow.result == Result.PERMANENT_FAILURE) & ~AttemptRow.is_our_fault
+    has_outcome = NotificationRow.state.in_(sorted(_WITH_OUTCOME))
+    rounds = EscalationRow.alias()
+    pages = (
+        NotificationRow.select(
+            rounds.recipient_id,
+            NotificationRow.channel,
+            fn.MAX(Case(None, [(has_outcome, NotificationRow.id)])).alias("last"),
+            fn.MAX(Case(None, [(is_proven, NotificationRow.id)])).alias("proven"),
+            fn.COUNT(Case(None, [(is_refused, 1)])).alias("refused"),
+        )
+        .join(rounds, on=(rounds.id == NotificationRow.escalation_id))
+        .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
+    )
+    recent = param.among_found(NotificationRow.escalation_id, _recent(param, EscalationRow.id, is_within=is_within))
+    return pages.where(recent, NotificationRow.kind == Kind.PAGE).group_by(rounds.recipient_id, NotificationRow.channel)
+
+
+_WAY: tuple[Any, ...] = (
+    EscalationRow.recipient_id,
+    NotificationRow.channel,
+    NotificationRow.id.alias("last"),
+    NotificationRow.id.alias("proven"),
+    AttemptRow.number.alias("refused"),
 )
+_WAYS = {count: Statement(partial(_select_ways, is_within=count > 1), columns=_WAY) for count in (1, 2)}
+"""What became of the pages of people, by channel: for all namespaces (the people), and for some (the people, and these)."""
+_LAST_ROUNDS = {
+    count: Statement(
+        partial(_select_last_rounds, is_within=count > 1), columns=(EscalationRow.state, EscalationRow.started_at, *CONTACT)
+    )
+    for count in (1, 2)
+}
 _NEVER_PAGED = Statement(
     lambda param: Select((param.listed(EscalationRow.recipient_id),), (LISTED,)).where(~fn.EXISTS(_THEIRS)),
     columns=(EscalationRow.recipient_id,),

@@ -44,6 +44,21 @@ MANY_PAGES = """
         SELECT (jsonb_populate_record(one, jsonb_build_object('id', 'a' || number, 'channel', 'c' || number))).*
         FROM notifyflow_notification AS one, generate_series(1, 5000) AS number
 """
+MANY_ROUNDS = """
+    INSERT INTO notifyflow_escalation
+        SELECT (jsonb_populate_record(one, jsonb_build_object(
+            'id', 'a' || number, 'recipient_id', 'p' || mod(number, 50), 'round', 1 + number / 50, 'is_current', false,
+            'started_at', one.started_at + number * interval '1 s'
+        ))).*
+        FROM notifyflow_escalation AS one, generate_series(1, 2000) AS number
+"""
+PAGES_OF_ROUNDS = """
+    INSERT INTO notifyflow_notification
+        SELECT (jsonb_populate_record(one, jsonb_build_object(
+            'id', 'a' || number, 'channel', 'c' || number, 'escalation_id', 'a' || 1 + mod(number, 2000)
+        ))).*
+        FROM notifyflow_notification AS one, generate_series(1, 6000) AS number
+"""
 INDEXED: dict[str, Callable[[Ledger], object]] = {
     "claim_due": lambda ledger: ledger.work.claim("email", ["n1"], now=NOW, limit=10),
     "due": lambda ledger: ledger.notifications.due("email", is_urgent=False, now=NOW, limit=10),
@@ -131,6 +146,8 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "audit": lambda reads: reads.audits.page("", now=NOW),
     "oldest_due": lambda reads: reads.moments.oldest_due_at(["email", "sms"], NOW),
     "oldest_unacknowledged": lambda reads: reads.moments.oldest_unacknowledged_at(),
+    "records": lambda reads: reads.people.records(["ada", "bob"], None),
+    "records_within": lambda reads: reads.people.records(["ada", "bob"], frozenset({"", "web"})),
     "unreached": lambda reads: reads.moments.unreached(["ada", "bob"]),
     "charted_durations": lambda reads: reads.figures.durations(15, since=NOW),
     "charted_calls": lambda reads: reads.figures.calls(15, since=NOW),
@@ -210,6 +227,25 @@ def test_a_set_is_updated_by_an_index_though_the_table_is_not_large(store: Store
     db.close()
     assert "Seq Scan" not in plan, plan
     assert "SCAN t" not in plan, plan
+
+
+def test_rounds_of_many_people_read_no_more_notifications_than_they_have(store: Store, database_url: str) -> None:
+    """Where PostgreSQL expects many rounds, it would rather read all notifications once than search an index for each."""
+    begin(store, a_page())
+    people = [f"p{number}" for number in range(50)]
+    with closing(dialect_for(database_url).connect(Deadline(600))) as db:
+        if not store.is_embedded:
+            execute(db, MANY_ROUNDS)
+            execute(db, PAGES_OF_ROUNDS)
+            execute(db, "ANALYZE notifyflow_escalation, notifyflow_notification")
+        explained = _Explained(db)
+        for namespaces in (None, frozenset({"web", "prometheus"})):
+            Reads(db).people.records(people, namespaces)
+    plans = [plan for plan in explained.plans if "MAX(CASE" in plan]
+    assert plans
+    for plan in plans:
+        assert "Seq Scan on notifyflow_notification" not in plan, plan
+        assert "SCAN t" not in plan, plan
 
 
 def test_a_search_for_one_is_planned_by_an_index_while_the_tables_are_empty(empty_database_url: str) -> None:
