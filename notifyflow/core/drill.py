@@ -8,7 +8,7 @@ from itertools import chain
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import DeferralReason, Kind, NotificationState
+from notifyflow.core.model import DeferralReason, Kind, NotificationState, StepState
 from notifyflow.core.proof import has_arrived, has_rung, rang
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 
@@ -42,17 +42,19 @@ class Rehearsed:
         name: The name that messages use.
         arrival: The first page that arrived; None if none did.
         alerted_at: When operations knew, by a page that arrived, that the recipient could not be reached; None if it did not.
+        is_followed: Whether a later step of the chain has paged others.
     """
 
     recipient_id: str
     name: str
     arrival: Arrival | None
     alerted_at: datetime | None
+    is_followed: bool = False
 
     @property
     def is_passed(self) -> bool:
-        """Whether somebody knows of the incident: the recipient, or operations."""
-        return self.arrival is not None or self.alerted_at is not None
+        """Whether somebody knows of the incident: the recipient, or operations; or else the next step of its chain has begun."""
+        return self.arrival is not None or self.alerted_at is not None or self.is_followed
 
 
 def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling: Collection[str]) -> tuple[Rehearsed, ...]:
@@ -66,6 +68,8 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
     rounds: dict[str, list[EscalationStatus]] = defaultdict(list)
     for each in status.escalations:
         rounds[each.facts.recipient_id].append(each)
+    last = _last_people(status)
+    over = [each for each in status.escalations if each.facts.recipient_id in last]  # the end of a chain is marked at one of them
     alerts = sorted(each.at for each in _arrivals(operations, operations.escalations, calling)) if operations else []
     return tuple(
         Rehearsed(
@@ -73,11 +77,24 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
             name=found[0].contact.name,
             arrival=min(_arrivals(status, found, calling), key=lambda arrival: arrival.at, default=None),
             alerted_at=next(
-                (at for at in alerts for each in found if each.facts.alerted_at and at >= each.facts.alerted_at), None
+                (
+                    at
+                    for at in alerts
+                    for each in (over if recipient_id in last else found)
+                    if each.facts.alerted_at and at >= each.facts.alerted_at
+                ),
+                None,
             ),
+            is_followed=bool(last) and recipient_id not in last,
         )
         for recipient_id, found in rounds.items()
     )
+
+
+def _last_people(status: IncidentStatus) -> frozenset[str]:
+    """Return whom the last step of a chain that has begun pages; nobody without a chain."""
+    begun = [step for step in status.steps if step.state is StepState.STARTED]
+    return frozenset(max(begun, key=lambda step: (step.pass_number, step.number)).duty) if begun else frozenset()
 
 
 def _arrivals(status: IncidentStatus, escalations: Collection[EscalationStatus], calling: Collection[str]) -> Iterator[Arrival]:

@@ -31,9 +31,10 @@ class RehearsedDocument(Document):
 
     recipient: str
     name: str
-    is_passed: bool = Field(description="Whether the recipient was reached, or operations was told.")
+    is_passed: bool = Field(description="Whether the recipient was reached, operations was told, or a later step paged others.")
     reached: ArrivalDocument | None = Field(description="How the recipient was reached first; null if they were not.")
     operations_alerted_after_s: float | None = Field(description="When a page about it arrived at operations; null if none did.")
+    is_followed: bool = Field(description="Whether a later step of the chain has paged others.")
 
 
 class StepDocument(Document):
@@ -78,7 +79,6 @@ class DrilledDocument(Document):
     ) -> Self:
         """Build it from the rows of the incident and of the operations incident that it is linked to."""
         start = status.facts.opened_at
-        knows = any if status.steps else all  # one of a chain is enough
         recipients = [_recipient(each, start) for each in rehearsed(status, operations, calling)]
         steps = [step for each in (status, operations) if each for step in _steps(each, explain, start)]
         return cls(
@@ -86,7 +86,7 @@ class DrilledDocument(Document):
             policy=status.facts.policy.name,
             severity=status.facts.severity,
             begins_at=begins_at,
-            is_passed=bool(recipients) and knows(each.is_passed for each in recipients),
+            is_passed=bool(recipients) and all(each.is_passed for each in recipients),
             is_settled=is_settled,
             recipients=recipients,
             timeline=sorted(steps, key=lambda step: step.after_s),
@@ -100,7 +100,7 @@ class DrilledDocument(Document):
             place = "operations: " if step.is_of_operations else ""
             yield f"  {f'+ {span(step.after_s)}':<12} {_MARKS[step.tone]} {place}{step.text}"
         for each in self.recipients:
-            yield f"  {_MARKS[Tone.GOOD if each.is_passed else Tone.BAD]} {_verdict(each)}"
+            yield f"  {_MARKS[_verdict_tone(each)]} {_verdict(each)}"
         if not self.is_settled:
             yield "  ! it had not come to rest when the drill ended"
 
@@ -119,14 +119,12 @@ class DrillDocument(Document):
             yield from each.lines()
         yield from (f"! {each}" for each in self.warnings)
         people = [each for incident in self.incidents for each in incident.recipients]
-        failed = [each.name for incident in self.incidents if not incident.is_passed for each in incident.recipients]
+        failed = [each.name for each in people if not each.is_passed]
         failing = f" while {', '.join(self.failing)} failed" if self.failing else ""
         if failed:
             yield f"✘ Failed{failing}: nobody knows of the incident of {', '.join(dict.fromkeys(failed))}."
         elif self.is_passed:
-            alerted = sum(each.reached is None for each in people)
-            instead = f"; for {alerted} of them operations was told instead" if alerted else ""
-            yield f"✔ Passed{failing}: {len(people)} of {len(people)} recipients{instead}."
+            yield f"✔ Passed{failing}: {len(people)} of {len(people)} recipients{_instead(people)}."
         else:
             yield f"✘ Failed{failing}: an incident has no recipient."
 
@@ -138,6 +136,7 @@ def _recipient(each: Rehearsed, start: datetime) -> RehearsedDocument:
         is_passed=each.is_passed,
         reached=_arrival(each.arrival, start) if each.arrival else None,
         operations_alerted_after_s=(each.alerted_at - start).total_seconds() if each.alerted_at else None,
+        is_followed=each.is_followed,
     )
 
 
@@ -172,6 +171,21 @@ def _step(moment: Moment, status: IncidentStatus, start: datetime) -> StepDocume
     )
 
 
+def _instead(people: Sequence[RehearsedDocument]) -> str:
+    """Return what became of those who were not reached."""
+    missed = [each for each in people if each.reached is None]
+    alerted = sum(each.operations_alerted_after_s is not None for each in missed)
+    instead = f"; for {alerted} of them operations was told instead" if alerted else ""
+    followed = len(missed) - alerted
+    return f"{instead}; after {followed} of them the next step paged others" if followed else instead
+
+
+def _verdict_tone(each: RehearsedDocument) -> Tone:
+    if each.reached is None and each.operations_alerted_after_s is None and each.is_followed:
+        return Tone.UNSURE
+    return Tone.GOOD if each.is_passed else Tone.BAD
+
+
 def _verdict(each: RehearsedDocument) -> str:
     """Return what became of a recipient, in words."""
     if (found := each.reached) is not None:
@@ -179,4 +193,6 @@ def _verdict(each: RehearsedDocument) -> str:
         return f"{each.name} is reached after {span(found.after_s)}{waited}: {found.channel} over {found.provider}"
     if each.operations_alerted_after_s is not None:
         return f"{each.name} is not reached; operations is told after {span(each.operations_alerted_after_s)}"
+    if each.is_followed:
+        return f"{each.name} is not reached; the next step pages others"
     return f"{each.name} is not reached, and operations is not told"

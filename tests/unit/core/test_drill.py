@@ -6,8 +6,8 @@ import pytest
 
 from notifyflow.core.drill import rehearsed
 from notifyflow.core.drill_document import DrillDocument, DrilledDocument
-from notifyflow.core.facts import NotificationFacts, Transition
-from notifyflow.core.model import Contact, Evidence, Incident, Kind, NotificationState, Result
+from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
+from notifyflow.core.model import Contact, Evidence, Incident, Kind, NotificationState, Result, StepState
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from tests.facts import NOW, attempt, escalation, incident, page, seconds
 
@@ -110,6 +110,50 @@ def test_each_recipient_has_a_verdict(people: tuple[EscalationStatus, ...], verd
     drilled = document(status(*people, moves=(move("email", "SENT", 1),) if people[0].notifications else ()), operations)
     assert f"  {verdict}" in list(drilled.lines())
     assert drilled.is_passed is verdict.startswith("✔")
+
+
+def chained(*people: EscalationStatus, moves: tuple[Transition, ...] = ()) -> IncidentStatus:
+    """Make an incident whose chain has paged Ada, then Ben and Cyd."""
+    steps = (
+        a_step(1, StepState.STARTED, duty=("ada",)),
+        a_step(2, StepState.STARTED, duty=("ben", "cyd")),
+        a_step(3, StepState.PASSED, to=()),
+    )
+    return replace(status(*people, moves=moves), steps=steps)
+
+
+def a_step(number: int, state: StepState, *, to: tuple[str, ...] = ("x",), duty: tuple[str, ...] = ()) -> StepFacts:
+    return StepFacts(
+        id=f"s{number}", incident_id="i", pass_number=1, number=number, to=to, after=seconds(60), state=state, duty=duty
+    )
+
+
+def test_a_chain_fails_if_anybody_of_its_last_step_is_not_reached_and_operations_is_not_told() -> None:
+    reached = person("cyd", row("email", SENT))
+    lost = document(chained(person("ada"), person("ben"), reached, moves=(move("email", "SENT", 70),)))
+    assert not lost.is_passed
+    lines = list(drill(lost, failing=[]).lines())
+    assert "  ! Ada is not reached; the next step pages others" in lines
+    assert "  ✘ Ben is not reached, and operations is not told" in lines
+    assert lines[-1] == "✘ Failed: nobody knows of the incident of Ben."
+
+
+def test_a_chain_passes_if_its_last_step_is_reached_and_says_whom_it_did_not_reach() -> None:
+    people = (person("ada"), person("ben", row("email", SENT)), person("cyd", replace(row("email", SENT), id="n-cyd")))
+    moves = (move("email", "SENT", 70), replace(move("email", "SENT", 71), row_id="n-cyd"))
+    passed = document(chained(*people, moves=moves))
+    assert passed.is_passed
+    result = "✔ Passed: 3 of 3 recipients; after 1 of them the next step paged others."
+    assert list(drill(passed, failing=[]).lines())[-1] == result
+
+
+def test_operations_is_told_of_the_end_of_a_chain_for_all_of_its_last_step() -> None:
+    operations = status(person("ops", row("slack", SENT)), moves=(move("slack", "SENT", 99),), is_operations=True)
+    told = document(chained(person("ada"), person("ben", alerted_after_s=90), person("cyd")), operations)
+    assert [(each.name, each.operations_alerted_after_s) for each in told.recipients] == [("Ada", None), ("Ben", 99), ("Cyd", 99)]
+    assert told.is_passed
+    result = "✔ Passed: 3 of 3 recipients; for 2 of them operations was told instead; after 1 of them the next step paged others."
+    assert list(drill(told, failing=[]).lines())[-1] == result
 
 
 def test_the_timeline_has_both_incidents_by_time_and_no_minor_moment() -> None:
