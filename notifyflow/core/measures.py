@@ -19,6 +19,10 @@ class Measures:
         swept_at: When the last noted sweep was; None before the first.
         oldest_due_at: When the oldest notification became due that is not sent yet; None if nothing is due.
         oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
+        oldest_untold_at: When the oldest failure happened that is to page operations, and that no accepted page tells of; None if
+            there is none.
+        operations: How many recipients operations has in the settings of this process.
+        calendars_read_at: Schedule to when its calendar could be read last; None if never.
         circuits: The circuit of each provider that was ever used, by channel and name.
         unreachable: How many people on the routes of the directory cannot be reached.
         gaps: Schedule to how many times within 30 days nobody is on duty; 0 for one that may have gaps.
@@ -31,6 +35,9 @@ class Measures:
     swept_at: datetime | None
     oldest_due_at: datetime | None
     oldest_unacknowledged_at: datetime | None
+    oldest_untold_at: datetime | None
+    operations: int
+    calendars_read_at: Mapping[str, datetime | None]
     circuits: Mapping[tuple[str, str], Circuit]
     unreachable: int
     gaps: Mapping[str, int]

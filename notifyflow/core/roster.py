@@ -90,3 +90,9 @@ class Roster:
 
 EMPTY = Roster(directory=NOBODY)
 """The roster of a database into which no directory was read yet."""
+
+
+def calendars_read_at(roster: Roster) -> Mapping[str, datetime | None]:
+    """Return, for each schedule of a calendar, when that could be read last; None if never."""
+    names = (name for name, schedule in roster.directory.schedules.items() if schedule.ical is not None)
+    return {name: roster.calendars[name].fetched_at if name in roster.calendars else None for name in names}

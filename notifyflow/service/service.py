@@ -23,6 +23,7 @@ from notifyflow.core.policy import Policy
 from notifyflow.core.provider_health import circuit
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.replies import HandledReply, Reply
+from notifyflow.core.roster import calendars_read_at
 from notifyflow.core.timeline import Explain, Moment, timeline
 from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, KnownRecipient, ListPlace, Stamp
 from notifyflow.errors import NAMED, Fault, NotFound
@@ -338,6 +339,9 @@ class Service:
                 swept_at=reads.swept_at(),
                 oldest_due_at=reads.moments.oldest_due_at(self._deps.channels, now),
                 oldest_unacknowledged_at=reads.moments.oldest_unacknowledged_at(),
+                oldest_untold_at=reads.moments.oldest_untold_at(),
+                operations=len(self._deps.operations),
+                calendars_read_at=calendars_read_at(self.rosters.current()),
                 circuits={(each.channel, each.provider): circuit(each, now) for each in reads.moments.health()},
                 unreachable=len(lost | reads.moments.unreached(sorted(people))),
                 gaps=gaps(findings, self.rosters.current().directory.schedules),

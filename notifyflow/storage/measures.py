@@ -5,13 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression
+from peewee import SQL, Expression, fn
 
 from notifyflow.core.model import EscalationState, IncidentState, Severity
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.storage.conditions import IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, is_free
 from notifyflow.storage.dialects import execute
-from notifyflow.storage.models import IncidentRow, NotificationRow, ProviderHealthRow
+from notifyflow.storage.fields import read_instant
+from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow
 from notifyflow.storage.rows import Reader
 from notifyflow.storage.statements import Places, Statement
 
@@ -38,6 +39,23 @@ _OLDEST_UNACKNOWLEDGED = Statement(
         .limit(1)
     )
 )
+_OLDEST_UNTOLD = Statement(
+    lambda param: (
+        CriticalRow.select(fn.MIN(CriticalRow.at).alias("at"))
+        .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
+        .where(
+            IS_UNRESOLVED,
+            IncidentRow.is_operations,
+            CriticalRow.is_paging,
+            ~CriticalRow.is_told,
+            ~fn.EXISTS(
+                EscalationRow.select(SQL("1")).where(
+                    EscalationRow.incident_id == CriticalRow.operations_incident_id, EscalationRow.told_at >= CriticalRow.at
+                )
+            ),
+        )
+    )
+)
 _HEALTH = Statement(lambda param: ProviderHealthRow.select())
 _NEWEST = """SELECT {place}, (
         SELECT e.state FROM notifyflow_escalation e WHERE e.recipient_id = {place} AND e.state IN ({states})
@@ -61,6 +79,11 @@ class Moments(Reader):
         """Return when the oldest OPEN incident that is CRITICAL was opened; None if there is none."""
         opened_at: datetime | None = self._source.scalar(_OLDEST_UNACKNOWLEDGED())
         return opened_at
+
+    def oldest_untold_at(self) -> datetime | None:
+        """Return when the oldest failure happened that is to page operations, and that no accepted page tells of."""
+        found = self._source.scalar(_OLDEST_UNTOLD())
+        return None if found is None else read_instant(found)
 
     def health(self) -> tuple[ProviderHealth, ...]:
         """Read the health of every provider that was ever used."""

@@ -22,6 +22,15 @@ GAUGES = {
         "When the oldest incident was opened that is OPEN; the time of the scrape if there is none.",
         ("severity",),
     ),
+    "notifyflow_operations_untold_timestamp_seconds": (
+        "When the oldest failure happened that no accepted page to operations tells of; the time of the scrape if there is none.",
+        (),
+    ),
+    "notifyflow_operations_recipients": ("How many recipients operations has.", ()),
+    "notifyflow_calendar_read_timestamp_seconds": (
+        "When the calendar of a schedule could be read last; 0 if it never could.",
+        ("schedule",),
+    ),
     "notifyflow_last_sweep_timestamp_seconds": ("When the last noted sweep was; 0 before the first.", ()),
     "notifyflow_counted_timestamp_seconds": ("Up to when everything is counted; 0 before the first time.", ()),
     "notifyflow_circuit": (
@@ -111,6 +120,11 @@ def _gauges(measures: Measures, carriers: Iterable[tuple[str, str]], version: st
         "notifyflow_oldest_due_timestamp_seconds": {(): (measures.oldest_due_at or measures.now).timestamp()},
         "notifyflow_oldest_unacknowledged_timestamp_seconds": {
             (Severity.CRITICAL.value,): (measures.oldest_unacknowledged_at or measures.now).timestamp()
+        },
+        "notifyflow_operations_untold_timestamp_seconds": {(): (measures.oldest_untold_at or measures.now).timestamp()},
+        "notifyflow_operations_recipients": {(): measures.operations},
+        "notifyflow_calendar_read_timestamp_seconds": {
+            (schedule,): _seconds(at) for schedule, at in measures.calendars_read_at.items()
         },
         "notifyflow_last_sweep_timestamp_seconds": {(): _seconds(measures.swept_at)},
         "notifyflow_counted_timestamp_seconds": {(): _seconds(measures.folded_at)},

@@ -34,6 +34,9 @@ to = ["ada-lovelace", "bob"]
 [schedules.night]
 timezone = "UTC"
 layers = [{ who = ["bob"], from = 2016-01-04T09:00:00, every = "1d", only = "Mon-Fri" }]
+[schedules.legacy]
+timezone = "UTC"
+ical = "https://calendar.example.com/duty.ics"
 """
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -93,6 +96,8 @@ def test_every_series_is_there_before_anything_has_happened(client: Client) -> N
     assert value(found, "notifyflow_unreachable_people") == 1, "bob has no address, and no route leads to eve"
     assert value(found, "notifyflow_oncall_gaps", schedule="night") in (4, 5), "one each weekend"
     assert value(found, "notifyflow_oncall_unreachable_people") == 1
+    assert value(found, "notifyflow_operations_recipients") == 0
+    assert value(found, "notifyflow_calendar_read_timestamp_seconds", schedule="legacy") == 0
     assert len(found) < 2500
 
 
@@ -126,6 +131,24 @@ def test_what_is_due_and_who_was_not_reached_is_shown(driver: Driver, client: Cl
     assert value(found, "notifyflow_oldest_unacknowledged_timestamp_seconds", severity="CRITICAL") == opened_at
     assert value(found, "notifyflow_critical_failures_total", severity="CRITICAL") == 1
     assert value(found, "notifyflow_unreachable_people") == 2
+
+
+def test_a_failure_is_untold_until_a_page_of_operations_is_accepted() -> None:
+    operations = [{"id": "olga", "email": "olga@example.com"}]
+    variables = {"NOTIFYFLOW_OPS_RECIPIENTS": json.dumps(operations), "NOTIFYFLOW_METRICS_HOSTS": "127.0.0.1"}
+    with Driver(variables) as driver:
+        client = Client(driver.flow.asgi())
+        driver.sandbox.script("email: 550\nsms: 400\nvoice: 400\nslack: 404")
+        driver.flow.notify(Incident(key="a", title="a", severity=Severity.CRITICAL), [ADA])
+        driver.advance(minutes=12)
+        now = driver.clock.now().timestamp()
+        found = samples(client.get("/metrics").text)
+        assert value(found, "notifyflow_operations_recipients") == 1
+        assert now - 720 <= value(found, "notifyflow_operations_untold_timestamp_seconds") < now
+        driver.sandbox.script("all: ok")
+        driver.advance(minutes=20)
+        found = samples(client.get("/metrics").text)
+        assert value(found, "notifyflow_operations_untold_timestamp_seconds") == driver.clock.now().timestamp()
 
 
 def test_prometheus_accepts_what_is_shown(client: Client) -> None:
