@@ -94,6 +94,7 @@ class _Set:
                 loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, **options
             )
             made.filters["cut"] = text.cut
+            made.globals["headline"] = text.HEADLINE_LIMIT
             return made
 
         self._plain = environment(autoescape=False)

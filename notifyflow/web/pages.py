@@ -17,15 +17,16 @@ from markupsafe import Markup
 
 from notifyflow.core import diagram_svg
 from notifyflow.core.wording import looks
-from notifyflow.core.wording.text import masked
+from notifyflow.core.wording.text import HEADLINE_LIMIT, cut, masked
 
 _templates = Environment(
     loader=PackageLoader("notifyflow.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_templates.filters |= {"masked": masked, "segment": partial(quote, safe="")}
+_templates.filters |= {"cut": cut, "masked": masked, "segment": partial(quote, safe="")}
 _style = _templates.get_template("page.css").render()
 _style_hash = base64.b64encode(hashlib.sha256(_style.encode()).digest()).decode()
 _templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, without any value in it
+_templates.globals["headline"] = HEADLINE_LIMIT
 _templates.globals["state_looks"] = looks.NOTIFICATIONS
 _templates.globals["lifecycle_style"] = Markup(diagram_svg.STYLE)  # noqa: S704 - as above
 

@@ -37,7 +37,7 @@ def fits(page: Browser) -> bool:
 INCIDENTS = (
     replace(INCIDENT, key="labels", labels={f"label_{number}": f"value {number}" for number in range(12)}),
     replace(INCIDENT, key="words", labels=LABELS, title=f"{WORD} is down", body=f"{WORD}\n" * 40),
-    replace(INCIDENT, key="title", labels=LABELS, title="orders db is down, and nobody knows why. " * 24),
+    replace(INCIDENT, key="title", labels=LABELS, title=("orders db is down, and nobody knows why. " * 24).strip()),
 )
 
 
@@ -58,8 +58,26 @@ def test_the_button_is_on_the_first_screen_of_a_phone_whatever_the_incident_says
                 top, bottom = page.evaluate(box)
                 assert 0 < top < bottom <= HEIGHT
                 assert fits(page)
+                assert page.evaluate("document.querySelector('h1').textContent.length") <= 150
+                assert incident.title in page.text
                 page.click("button")
                 assert "You acknowledged it." in page.text
+
+
+@pytest.mark.parametrize("sign", ["W", "word ", "障", "🔥", "👩\u200d👩\u200d👧\u200d👦", "क्षि"])
+def test_the_button_of_a_mail_is_on_the_first_screen_of_a_phone_whatever_its_title(tmp_path: Path, sign: str):
+    content = replace(
+        SAMPLE, title=(sign * 1000)[:1000].strip(), notice="a copy of production, for practice", delayed="delayed 71 h 59 m"
+    )
+    (tmp_path / "mail.html").write_text(mail_of(content)[1])
+    with browser(tmp_path / "browser") as page:
+        page.emulate(WIDTH, HEIGHT, scheme="light")
+        page.open(f"file://{tmp_path / 'mail.html'}")
+        box = "(({top, bottom}) => [top, bottom])(document.querySelector('a.button').getBoundingClientRect())"
+        top, bottom = page.evaluate(box)
+        assert 0 < top < bottom <= HEIGHT
+        assert bottom - top >= 44
+        assert fits(page)
 
 
 def test_a_mail_of_long_words_never_scrolls_sideways_on_a_phone_in_the_dark_or_not(tmp_path: Path):

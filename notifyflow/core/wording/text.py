@@ -25,6 +25,9 @@ _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]")
 # No character that people write is longer; the tables of flags and families in emoji-test.txt end below it.
 _LONGEST_CHARACTER = 64
 
+HEADLINE_LIMIT = 150
+"""The length of a title above a button, which is to be on the first screen of a phone in any script; the whole title is below."""
+
 _MOST_NAMES = 4
 _NAME_LIMIT = 60
 _QUOTED = 80

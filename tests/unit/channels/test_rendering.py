@@ -37,6 +37,7 @@ from tests.renderers import (
     a_message,
     blocks_of,
     elements_of,
+    mail_of,
     title_of,
 )
 from tests.strategies import any_text, graphemes, hostile_contents, severities, titles
@@ -201,6 +202,29 @@ def composed(title: str, severity: Severity, notice: str, delayed: str) -> Conte
         notice=notice,
     )
     return replace(made, delayed=delayed)
+
+
+def test_the_button_of_a_mail_is_a_cell_that_word_paints_and_pads() -> None:
+    """Outlook on Windows ignores the background and the padding of a link, and rounds no corners; it knows those of a cell."""
+    _, html = mail_of(SAMPLE)
+    (button,) = re.findall(r"<table[^>]*>\s*<tr><td class=\"button\".*?</table>", html, re.DOTALL)
+    cell, anchor = re.findall(r"<td class[^>]*>", button)[0], re.findall(r"<a [^>]*>", button)[0]
+    assert re.search('bgcolor="(#[0-9a-f]{6})"', cell)[1] == re.search("background:(#[0-9a-f]{6})", cell)[1]
+    assert "mso-padding-alt:14px 24px" in cell
+    assert 'align="center"' in cell
+    assert f'href="{SAMPLE.link}"' in anchor
+    assert "display:block" in anchor
+
+
+def test_a_long_title_is_cut_at_the_top_of_a_mail_and_whole_below() -> None:
+    title = "orders db is down, and nobody knows why. " * 24
+    content = replace(SAMPLE, title=title[:999].strip())
+    plain, html = mail_of(content)
+    assert re.search("<h1[^>]*>(.*)</h1>", html)[1].endswith("…")
+    assert len(re.search("<h1[^>]*>(.*)</h1>", html)[1]) <= 150
+    assert [part.find(content.title) > part.find(str(content.link)) > 0 for part in (plain, html)] == [True, True]
+    assert max(map(len, plain.split("Acknowledge: ")[0].splitlines())) <= len("CRITICAL: ") + 150
+    assert "Title" not in "".join(mail_of(SAMPLE))
 
 
 def test_a_title_gets_a_third_segment_only_where_it_needs_one() -> None:
