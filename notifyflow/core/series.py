@@ -18,6 +18,7 @@ from notifyflow.core.model import (
     AttemptState,
     Contact,
     EscalationState,
+    IncidentState,
     Kind,
     Result,
     Severity,
@@ -64,6 +65,12 @@ def of(incident: IncidentFacts) -> Series:
 def is_same(one: IncidentFacts, other: IncidentFacts) -> bool:
     """Return whether two incidents of a key belong to one series."""
     return of(one).first_id == of(other).first_id
+
+
+def covers(resolved: IncidentFacts, newest: IncidentFacts) -> bool:
+    """Return whether an acknowledgement of a resolved incident counts for the newest one of its series."""
+    is_open = newest.state is not IncidentState.RESOLVED
+    return is_open and is_same(resolved, newest) and not newest.severity.is_above(resolved.severity)
 
 
 def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[NotificationFacts], *, now: datetime) -> Series | None:

@@ -57,10 +57,10 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
 def _acknowledge_series(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
     """End the series of a resolved incident, and acknowledge the one that is open, unless that is more severe."""
     newest = tx.ledger.incidents.lock_newest_of([(incident.namespace, incident.key)])[incident.namespace, incident.key]
-    if not rules.is_same(incident, newest) or newest.severity.is_above(incident.severity) or incident.is_operations:
-        return Stopped(has_changed=False)
-    if newest.state is not IncidentState.RESOLVED:
+    if rules.covers(incident, newest) and not incident.is_operations:
         return acknowledge_locked(tx, newest, by=by, via=via, **detail)
+    if not rules.is_same(incident, newest) or newest.state is not IncidentState.RESOLVED or incident.is_operations:
+        return Stopped(has_changed=False)
     is_for_one = newest.policy.acknowledgement is Acknowledgement.EACH and by in tx.ledger.contacts.of(newest.id)
     tx.ledger.save(newest, rules.end_for(newest, by) if is_for_one else rules.end(newest))
     return Stopped(has_changed=False)

@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from notifyflow.core import series
+from notifyflow.core.links import LinkClaim
 from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState, Via
 from notifyflow.core.policy import Acknowledgement
-from notifyflow.core.references import ById
+from notifyflow.core.references import ById, ByKey
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording import looks, text
 from notifyflow.core.wording.content import compose
@@ -38,16 +40,26 @@ def router(context: Context) -> APIRouter:
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
         claim = context.service.check_link(token)
-        return HTMLResponse(_page(context, context.service.status(ById(claim.incident_id)), claim.recipient_id))
+        return HTMLResponse(_page(context, _status(context, claim), claim.recipient_id))
 
     @routes.post("/a/{token}")
     def acknowledge(token: str) -> Response:
         claim = context.service.check_link(token)
-        _viewer(context.service.status(ById(claim.incident_id)), claim.recipient_id)
+        _viewer(_status(context, claim), claim.recipient_id)
         context.service.acknowledge(ById(claim.incident_id), by=claim.recipient_id, via=Via.LINK)
         return RedirectResponse(token, 303)  # relative: a proxy's prefix stays
 
     return routes
+
+
+def _status(context: Context, claim: LinkClaim) -> IncidentStatus:
+    """Return the incident of a link; if that is resolved and has opened again, the one that its acknowledgement covers."""
+    status = context.service.status(ById(claim.incident_id))
+    if status.facts.state is not IncidentState.RESOLVED:
+        return status
+    newest = context.service.status(ByKey(status.facts.key, status.facts.namespace))
+    is_theirs = any(each.facts.recipient_id == claim.recipient_id for each in newest.escalations)
+    return newest if is_theirs and series.covers(status.facts, newest.facts) else status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -229,3 +229,18 @@ def test_a_text_that_says_more_than_that_acknowledges_nothing(night: Nights) -> 
     calm.passes(MINUTE)
     calm.driver.sandbox.reply(ADA, "ack\nbut I am on a train, call Ben")
     assert calm.status().facts.state is IncidentState.OPEN
+
+
+def test_the_link_of_an_earlier_firing_shows_and_acknowledges_the_one_that_is_open(night: Nights) -> None:
+    one = night(INSISTENT)
+    one.fires()
+    one.passes(4 * MINUTE)
+    one.heals()
+    one.fires()
+    first = one.messages("email", "ada@example.com")[0]
+    link = next(each for each in first.links if "/a/" in each)
+    assert 'method="post"' in one.driver.request("GET", link).text
+    one.presses_the_button_of(first)
+    assert "You acknowledged it." in one.driver.request("GET", link).text
+    one.passes(30 * MINUTE)
+    assert one.minutes("sms", ADA) == []
