@@ -29,6 +29,7 @@ from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.wording import chain, told
 from notifyflow.core.wording.outlook import sentences
+from notifyflow.core.wording.series import firings
 from notifyflow.core.wording.timeline import how
 
 SEVERITY = {
@@ -140,6 +141,8 @@ def _head(status: IncidentStatus, times: Times) -> Text:
     parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {local_and_utc(facts.opened_at, times.zone)}"]
     if facts.times_seen > 1:
         parts.append(f"seen {facts.times_seen} times")
+    if series := firings(facts):
+        parts.append(series)
     if facts.acknowledged_at is not None:
         way = plain(how(facts.acknowledged_via))
         parts.append(

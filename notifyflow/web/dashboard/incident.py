@@ -23,6 +23,7 @@ from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import arrivals, chain, told
 from notifyflow.core.wording.links import is_web_address
 from notifyflow.core.wording.looks import INCIDENTS
+from notifyflow.core.wording.series import firings
 from notifyflow.core.wording.timeline import sentence
 from notifyflow.errors import NotFound
 from notifyflow.log import get_logger
@@ -178,6 +179,8 @@ def _head(status: IncidentStatus, times: Times) -> Sequence[tuple[str, str]]:
     rows = [("Opened", times.full(facts.opened_at))]
     if facts.times_seen > 1:
         rows.append(("Came again", f"{facts.times_seen - 1:,} times, last at {times.brief(facts.last_seen_at)}"))
+    if series := firings(facts):
+        rows.append(("Series", series))
     if facts.acknowledged_at is not None:
         how = way(facts.acknowledged_via)
         rows.append(("Acknowledged", f"by {status.name_of(facts.acknowledged_by)}{how} at {times.brief(facts.acknowledged_at)}"))
