@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -182,6 +182,17 @@ def test_a_responder_exports_the_log_and_sends_a_test(stage: Stage) -> None:
     stage.assert_accessible()
     page.click(".who button")
     assert page.troubles == []
+
+
+def test_an_incident_can_be_acknowledged_on_the_first_screen_of_a_phone_whatever_its_title(stage: Stage) -> None:
+    long = replace(INCIDENT, key="long", title=("W" * 999))
+    incident_id = stage.flow.notify(long, [ADA]).incident_id
+    stage.log_in(f"incidents/{incident_id}")
+    stage.page.emulate(390, 844, scheme="dark")
+    stage.page.open(f"{stage.url}/incidents/{incident_id}")
+    assert stage.page.evaluate("document.querySelector('.acts').getBoundingClientRect().bottom") <= 844
+    assert stage.page.evaluate("document.querySelector('h1').textContent.length") <= 150
+    assert stage.shows(long.title)
 
 
 def test_a_page_with_faults_does_not_pass(stage: Stage) -> None:
