@@ -21,7 +21,7 @@ WAYS: Mapping[str, str] = {
 }
 _CLAIMS = re.compile(r"\b(went out|called|sent|placed|told|delivered|reached)\b")
 _NO_CLAIMS = re.compile(
-    r"\b(is|are|be|being|not|when|until) (called|sent|placed|told|delivered|reached)\b"  # what comes, goes on, or did not happen
+    r"\b(is|are|be|being|not|when|until|still) (called|sent|placed|told|delivered|reached)\b"  # no claim
     r"|\b(due and |can )not \w+|about to be \w+|counts as reached|\d+ of \d+ recipients? reached|, unconfirmed\b"
 )
 _NOTHING = re.compile(r"\bnothing (has been sent|was sent|went out|has gone out)\b")

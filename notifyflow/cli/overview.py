@@ -63,7 +63,12 @@ def list_(
             text=text,
         )
         if is_watched:
-            watch(screen.out, lambda: Group(*drawn(flow.overview.incidents(wanted, limit=limit), wanted)))
+            watch(
+                screen.out,
+                lambda: Group(
+                    *drawn(flow.overview.incidents(wanted, limit=limit), wanted), *map(pauses.drawn, flow.pauses.in_force())
+                ),
+            )
         show(flow, wanted, limit, as_json=as_json)
 
 

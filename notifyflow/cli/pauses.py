@@ -13,6 +13,7 @@ from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
 from notifyflow.cli.picture import local_and_utc
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.schemas import PauseDocument
+from notifyflow.core.wording.pauses import sentence
 from notifyflow.errors import Fault, InvalidPause
 
 app = typer.Typer()
@@ -61,10 +62,12 @@ def resume(channel: Channel = None, provider: Provider = None, is_all: All = Fal
 def show(pauses: Iterable[Pause]) -> None:
     """Print the pauses, a line each."""
     for each in pauses:
-        what = "everything" if each.scope is Scope.ALL else f"{each.scope} {each.name}"
-        passes = "CRITICAL, too" if each.is_for_critical else "CRITICAL passes"
-        line = f"{what} is paused until {local_and_utc(each.ends_at)} by {screen.plain(each.paused_by)} ({passes})"
-        screen.out.print(Text.assemble(("‖ ", "bold yellow"), line), soft_wrap=True)
+        screen.out.print(drawn(each), soft_wrap=True)
+
+
+def drawn(pause: Pause) -> Text:
+    """Draw a pause."""
+    return Text.assemble(("‖ ", "bold yellow"), screen.plain(sentence(pause, until=local_and_utc)))
 
 
 def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple[Scope, str]:

@@ -197,7 +197,8 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
 def _next(status: IncidentStatus, facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:
     """Return what comes next for an escalation, in a line for each event."""
     coming = outlook.escalations.get(facts.id, ())
-    found = sentences(coming, facts, told=told.of_one(status, facts, brief=times.brief), now=outlook.now, brief=times.brief)
+    told_so, is_too_late = told.of_one(status, facts, brief=times.brief), facts.id in outlook.too_late
+    found = sentences(coming, facts, told=told_so, is_too_late=is_too_late, now=outlook.now, brief=times.brief)
     return [Text.assemble("    ", ("next: " if not place else "      ", "dim"), plain(each)) for place, each in enumerate(found)]
 
 

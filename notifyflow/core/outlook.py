@@ -18,6 +18,7 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
+from notifyflow.core.pauses import Pause
 from notifyflow.core.tier_rules import DecisionContext
 
 LATE_AFTER = timedelta(seconds=5)
@@ -112,12 +113,16 @@ class Outlook:
         now: When it was read.
         step: The step of its chain that comes next; None if none does.
         names: The names of recipients whom later steps of its chain name, by id; personal.
+        too_late: The ids of the escalations of which no failure can open the next tier any more, since their pages are too old.
+        pauses: The pauses in force that stop all of it.
     """
 
     escalations: Mapping[str, tuple[Coming, ...]]
     now: datetime
     step: NextStep | None = None
     names: Mapping[str, str] = FrozenDict()
+    too_late: frozenset[str] = frozenset()
+    pauses: tuple[Pause, ...] = ()
 
 
 def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:

@@ -47,6 +47,11 @@ class Pause:
         return self.name == {Scope.ALL: "", Scope.CHANNEL: channel, Scope.PROVIDER: provider}[self.scope]
 
 
+def covering(pauses: Iterable[Pause], *, is_urgent: bool) -> tuple[Pause, ...]:
+    """Return the pauses of everything that stop all messages of an urgency."""
+    return tuple(each for each in pauses if each.scope is Scope.ALL and (each.is_for_critical or not is_urgent))
+
+
 def validate_pause(scope: Scope, name: str, span: timedelta, by: str, known: Iterable[str]) -> None:
     """Validate a requested pause of everything, or of one of the known channels or providers.
 

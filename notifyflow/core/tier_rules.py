@@ -200,6 +200,16 @@ def is_met(context: DecisionContext, rule: Failed, now: datetime) -> bool:
     return len(failed) >= min(rule.at_least, count) and has_recent
 
 
+def is_too_late_to_open(context: DecisionContext, now: datetime) -> bool:
+    """Return whether no failure can open the next tier any more: the pages of the tier in force are too old, or the round is."""
+    rows = [row for row in context.pages if row.tier == context.escalation.tier]
+    if not rows or next_tier(context) is None or context.incident.state is not IncidentState.OPEN:
+        return False
+    is_timer_running = any(at > now for at in _tier_timers(context))
+    may_fail_soon = any(row.state in IN_PROGRESS or _is_young(context, row, now) for row in rows)
+    return now >= _expires_at(context) or not (is_timer_running or may_fail_soon)
+
+
 def has_fresh_failure(context: DecisionContext, now: datetime) -> bool:
     """Return whether any page has failed that is recent enough to open a tier, or has just expired; a late bounce is neither."""
     failed = [row for row in context.pages if row.state is NotificationState.FAILED and _is_young(context, row, now)]

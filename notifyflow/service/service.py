@@ -19,6 +19,7 @@ from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePag
 from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.outlook import Outlook
+from notifyflow.core.pauses import Pause
 from notifyflow.core.policy import Policy
 from notifyflow.core.provider_health import circuit
 from notifyflow.core.references import ById, ByKey, IncidentRef
@@ -260,7 +261,8 @@ class Service:
         if not any(line.chain for line in page.lines):
             return page
         roster, now = self.rosters.current(), self._deps.clock.now()
-        lines = (line if line.chain is None else replace(line, chain=with_people(line.chain, roster, now)) for line in page.lines)
+        timed = outlook.places(self._deps, page.lines)
+        lines = (line if line.chain is None else replace(line, chain=with_people(line.chain, roster, now)) for line in timed)
         return replace(page, lines=tuple(lines))
 
     def stamp(self, incident_id: str) -> Stamp:
@@ -282,6 +284,10 @@ class Service:
     def now(self) -> datetime:
         """Return the time that everything here goes by."""
         return self._deps.clock.now()
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """Return the pauses in force, the oldest first."""
+        return self._read(lambda reads: reads.signs.pauses(self._deps.clock.now()))
 
     def outlook(self, status: IncidentStatus) -> Outlook:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""

@@ -140,17 +140,14 @@ def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Ca
 
 
 def in_list(place: ChainPlace, *, brief: Callable[[datetime], str]) -> str:
-    """Return how far a chain has come, for a line of a list: ``next: Ben (@secondary) at 03:22:03; step 1 of 3``; empty for INFO.
-
-    The time does not count pauses and quiet hours that the step has not met yet.
-    """
+    """Return how far a chain has come, ``next: Ben (@secondary) at 03:22:03; step 1 of 3``; empty for INFO."""
     following = place.following
     if following is None:
         return "the chain is over"
-    if following.due_at is None:
+    if place.next_at is None:
         return ""
     what = who(following, name=str) if following.is_end else f"next: {_who_in_list(following, place)}"
-    return f"{what} at {brief(following.due_at)}; step {place.step} of {place.steps}"
+    return f"{what} at {brief(place.next_at)}; step {place.step} of {place.steps}"
 
 
 def _who_in_list(following: StepFacts, place: ChainPlace) -> str:

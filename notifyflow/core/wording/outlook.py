@@ -9,6 +9,8 @@ from notifyflow.core.outlook import Coming, Premise, Wait, What
 from notifyflow.core.wording import text
 from notifyflow.core.wording.ways import messages
 
+TOO_LATE = "what was sent has failed too late to wake anybody by itself: page again, or tell them in another way"
+"""What is said where a page fails long after it left, as a bounce of the next day does."""
 _SOON = timedelta(minutes=1)
 _WAITS: Mapping[Wait, str] = {
     Wait.TURN: "due, waiting for a worker",
@@ -37,7 +39,7 @@ def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str])
     return " ".join(part for part in (_subject(coming), _when(coming, now, brief), premise, wait) if part)
 
 
-def last_word(escalation: EscalationFacts, *, told: str) -> str:
+def last_word(escalation: EscalationFacts, *, told: str, is_too_late: bool) -> str:
     """Return why nothing more comes for the current escalation, if it has settled by itself; otherwise an empty text."""
     if not escalation.is_current:
         return ""
@@ -45,7 +47,7 @@ def last_word(escalation: EscalationFacts, *, told: str) -> str:
         case EscalationState.REACHED:
             how = "a page was sent"
         case EscalationState.EXHAUSTED:
-            how = "all ways have failed"
+            how = TOO_LATE if is_too_late else "all ways have failed"
         case _:
             return ""
     return ", ".join(filter(None, (f"nothing more: {how}", told)))
@@ -56,6 +58,7 @@ def sentences(
     escalation: EscalationFacts,
     *,
     told: str,
+    is_too_late: bool,
     now: datetime,
     brief: Callable[[datetime], str],
 ) -> tuple[str, ...]:
@@ -65,11 +68,12 @@ def sentences(
         coming: What comes.
         escalation: The escalation.
         told: Whether operations was told of it, in words; may be empty.
+        is_too_late: Whether its pages failed too late to open the next tier.
         now: When it was read.
         brief: Writes a time.
     """
     found = tuple(sentence(each, now=now, brief=brief) for each in coming)
-    last = last_word(escalation, told=told)
+    last = last_word(escalation, told=told, is_too_late=is_too_late)
     return found or ((last,) if last else ())
 
 

@@ -21,6 +21,7 @@ from notifyflow.core.timeline import timeline
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import arrivals, chain, told
+from notifyflow.core.wording import pauses as words
 from notifyflow.core.wording.links import is_web_address
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.core.wording.series import firings
@@ -114,8 +115,9 @@ def _stamp(context: Context, visitor: Visitor, incident_id: str) -> str:
         raise NotFound(incident_id)
     now = context.service.now()
     is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
+    paused = context.service.pauses()
     turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
-    return repr((stamp, turn))
+    return repr((stamp, paused, turn))
 
 
 def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
@@ -145,6 +147,7 @@ def _values(
     latest = moments if shows_everybody else moments[-_MOST_MOMENTS:]
     names = cache(chain.names(status, outlook))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
+    is_moving = facts.state is not IncidentState.RESOLVED
     return {
         "facts": facts,
         "content": content,
@@ -165,6 +168,7 @@ def _values(
         "brief": times.brief,
         "read": times.full(outlook.now),
         "live": _live(status, outlook),
+        "pauses": [words.sentence(each, until=times.brief) for each in outlook.pauses] if is_moving else [],
         "is_quarantined": status.is_quarantined,
         "operations_key": status.operations_key,
         "operations": told.of_incident(status),

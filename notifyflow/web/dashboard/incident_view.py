@@ -199,7 +199,9 @@ class Describer:
 
     def _next(self, facts: EscalationFacts) -> tuple[str, ...]:
         coming, told_so = self._outlook.escalations.get(facts.id, ()), told.of_one(self._status, facts, brief=self._brief)
-        return sentences(coming, facts, told=told_so, now=self._outlook.now, brief=self._brief)
+        return sentences(
+            coming, facts, told=told_so, is_too_late=facts.id in self._outlook.too_late, now=self._outlook.now, brief=self._brief
+        )
 
     def _summary(self, escalation: EscalationStatus) -> str:
         facts = escalation.facts
@@ -287,6 +289,8 @@ class Describer:
             return "was not needed"
         if number <= facts.tier:
             return "no page"
+        if facts.id in self._outlook.too_late:
+            return "opens no more: the pages before it are too old"
         ways = len(set(facts.policy.tiers[number - 2].channels) & set(escalation.contact.addresses))
         ahead = tier_rules.leading(facts.policy.tiers[number - 1 :], partial(_pages, escalation))
         return "opens if " + " or ".join(_condition(rule, ways) for rule in opening_rules(ahead))

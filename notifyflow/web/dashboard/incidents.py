@@ -11,6 +11,7 @@ from notifyflow.core.model import IncidentState, Severity
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentLine
 from notifyflow.core.wording import chain, text
+from notifyflow.core.wording import pauses as words
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import incident_search, respond
@@ -27,18 +28,19 @@ def router(context: Context) -> APIRouter:
 
     @routes.api_route("/incidents", methods=["GET", "HEAD"])
     def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
-        search, zone = incident_search.read(request.query_params), zone_of(request)
+        search, times = incident_search.read(request.query_params), Times(zone_of(request))
         place = search.read_place(request.query_params.get("cursor"))
         stamp = respond.stamp(context, with_time=True)
         if same := respond.unchanged(request, visitor, stamp):
             return same
-        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
+        found = context.service.incident_list(search.filter(visitor.namespaces, times.zone), after=place, limit=_A_PAGE)
         values = {
             "search": search,
             "states": tuple(IncidentState),
             "severities": tuple(Severity),
             "looks": INCIDENTS,
-            "groups": _groups(found.lines, Times(zone)),
+            "pauses": [words.sentence(each, until=times.brief) for each in context.service.pauses()],
+            "groups": _groups(found.lines, times),
             "live": respond.live(is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines)),
             "is_first": place is None,
             "older": search.following(found.following) if found.following else "",

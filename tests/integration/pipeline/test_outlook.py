@@ -1,14 +1,19 @@
 """What `status` says comes next then happens, also where outages and pauses have moved the deadlines."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from notifyflow.core.chain_outlook import NextStep
-from notifyflow.core.model import NotificationState, Severity, Step, StepState
+from notifyflow.core.model import NotificationState, Result, Severity, Step, StepState
 from notifyflow.core.outlook import Coming, Premise, What
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import INSISTENT
+from notifyflow.core.views import IncidentFilter
 from notifyflow.pipeline import outlook
 from notifyflow.pipeline.pause import pause
+from notifyflow.web.dashboard.incident_view import Describer
 from tests.builders import START, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -72,3 +77,56 @@ def test_a_page_that_is_due_is_next_until_it_is_sent_and_then_nothing_is(driver:
     driver.deliver()
     assert driver.pages()["email"].state is NotificationState.SENT
     assert coming(driver) == []
+
+
+def test_a_bounce_that_comes_too_late_wakes_nobody_and_says_what_to_do(driver: Driver) -> None:
+    driver.notify(None, ADA)
+    driver.deliver()
+    (attempt,) = driver.sent("email")
+    (ada,) = driver.escalations()
+    assert outlook.read(driver.deps, driver.status()).too_late == frozenset()
+    driver.pass_time(hours=2)
+    driver.report(attempt.message.attempt_id, Result.PERMANENT_FAILURE)
+    driver.pass_time(minutes=1)
+    assert set(driver.pages()) == {"email"}
+    status = driver.status()
+    read = outlook.read(driver.deps, status)
+    assert read.too_late == {ada.facts.id}
+    (recipient,) = Describer(status, read, brief=str, explain=lambda channel, code: "").recipients(most=None)
+    (shown,) = recipient.rounds
+    assert shown.coming[0].startswith("nothing more: what was sent has failed too late to wake anybody by itself: page again")
+    assert shown.tiers[1].standing == "opens no more: the pages before it are too old"
+
+
+@pytest.mark.parametrize(("severity", "is_for_critical"), [(Severity.ERROR, False), (Severity.CRITICAL, True)])
+def test_a_pause_of_everything_is_known_and_a_list_tells_the_same_time(
+    driver: Driver, severity: Severity, is_for_critical: bool
+) -> None:
+    ada = replace(ADA, quiet="03:00-04:30")
+    driver.notify(an_incident(severity=severity), ada, then=(Step(to=(BEN,), after=10 * MINUTE),))
+    driver.deliver()
+    for paused_min in (0, 5):
+        wanted = Pause(
+            scope=Scope.ALL,
+            name="",
+            ends_at=driver.clock.now() + 30 * MINUTE,
+            paused_at=driver.clock.now(),
+            paused_by="eve",
+            is_for_critical=is_for_critical,
+        )
+        pause(driver.deps, wanted)
+        driver.pass_time(minutes=paused_min)
+        read = outlook.read(driver.deps, driver.status())
+        assert [each.paused_by for each in read.pauses] == ["eve"]
+        page = driver.store.read(lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=5))
+        (line,) = outlook.places(driver.deps, page.lines)
+        assert line.chain is not None
+        assert read.step is not None
+        assert line.chain.next_at == read.step.at > driver.clock.now() + 30 * MINUTE
+
+
+def test_a_pause_that_lets_critical_pass_is_none_for_a_critical_incident(driver: Driver) -> None:
+    driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
+    now = driver.clock.now()
+    pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
+    assert outlook.read(driver.deps, driver.status()).pauses == ()

@@ -16,6 +16,7 @@ from notifyflow.cli import overview
 from notifyflow.cli.picture import picture
 from notifyflow.core.drill_document import DrilledDocument
 from notifyflow.core.model import Incident, Recipient, Severity, Step
+from notifyflow.core.pauses import Scope
 from notifyflow.core.users import Role
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.core.wording.postmortem import markdown
@@ -54,6 +55,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("advance"), st.sampled_from((1, 20, 65, 200, 400, 1000, 4000))),
     st.tuples(st.sampled_from(("acknowledge", "resolve", "page_again")), st.sampled_from(sorted(PEOPLE))),
     st.tuples(st.just("script"), scripts()),
+    st.tuples(st.just("pause"), st.sampled_from((1, 20, 70))),
 )
 STORIES = st.fixed_dictionaries(
     {
@@ -81,6 +83,9 @@ def tell(driver: Driver, story: dict[str, Any]) -> Iterator[None]:
                 driver.advance(seconds=value)
             case "script":
                 driver.sandbox.script(value)
+            case "pause":
+                span = timedelta(minutes=value)
+                driver.flow.pauses.start(Scope.ALL, "", span=span, by="eve", is_for_critical=value > 1)
             case _:
                 _act(driver, what, value)
         yield
@@ -137,6 +142,13 @@ def check(
             assert list(sentences.untrue(lines, scope, operations, is_of_one=is_of_one)) == [], f"of {name}"
 
 
+def check_next_instant(driver: Driver, status: IncidentStatus) -> None:
+    """The list, the page and the terminal say the same time at which a chain goes on."""
+    (line,) = driver.flow.overview.incidents(IncidentFilter(text="db-1"), limit=1).lines
+    step = driver.flow.overview.outlook(status).step
+    assert (line.chain.next_at if line.chain else None) == (step.at if step else None)
+
+
 def check_pages_of_operations(driver: Driver, failed: IncidentStatus) -> None:
     """Read each message to operations: what it says of a channel, the incident's rows show once all is at rest."""
     rows = sentences.pages(failed)
@@ -155,6 +167,7 @@ def test_every_claim_that_is_shown_follows_from_rows(story: dict[str, Any]) -> N
             status = driver.flow.status("db-1")
             operations = driver.flow.status(status.operations_key) if status.operations_key else None
             check(driver, visitor, status, operations)
+            check_next_instant(driver, status)
             if operations:
                 check(driver, visitor, operations, None, about=status)
         check_pages_of_operations(driver, driver.flow.status("db-1"))

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core import escalation as escalations
+from notifyflow.core import tier_rules
 from notifyflow.core.deadlines import Stop
 from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound
-from notifyflow.core.model import LIVE, DeferralReason, EscalationState, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.model import LIVE, REACHING, DeferralReason, EscalationState, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.outlook import Coming, Premise, Wait, What, come, outlook
 from notifyflow.core.policy import INSISTENT
 from notifyflow.core.tier_rules import is_pending
@@ -193,3 +195,43 @@ def test_a_timer_that_changes_nothing_as_far_as_is_known_is_shown_as_a_decision(
     done = page("email", state=NotificationState.DELIVERED, attempts=(attempt(1, Result.DELIVERED),))
     facts = context(done, tier=1, state=EscalationState.REACHED, next_decision_at=NOW + minutes(1))
     assert [(each.what, each.at) for each in outlook(facts, NOW)] == [(What.DECISION, NOW + minutes(1))]
+
+
+@given(stored())
+def test_where_it_is_too_late_no_failure_opens_a_tier(found: tuple[DecisionContext, datetime]) -> None:
+    facts, now = found
+    failed = replace(facts, notifications=tuple(_failed(row) if row.state in REACHING else row for row in facts.notifications))
+    if tier_rules.reason_to_open(facts, now) is None and tier_rules.is_too_late_to_open(facts, now):
+        assert tier_rules.reason_to_open(failed, now) is None
+        assert tier_rules.reason_to_open(failed, now + timedelta(days=1)) is None
+
+
+@given(stored())
+def test_where_a_failure_opens_a_tier_it_was_not_too_late(found: tuple[DecisionContext, datetime]) -> None:
+    facts, now = found
+    failed = replace(facts, notifications=tuple(_failed(row) if row.state in REACHING else row for row in facts.notifications))
+    if tier_rules.reason_to_open(failed, now) == "failed":
+        assert not tier_rules.is_too_late_to_open(facts, now)
+
+
+def _failed(row: NotificationFacts) -> NotificationFacts:
+    return replace(row, state=NotificationState.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("facts", "hours", "is_late"),
+    [
+        (context(page("email", NotificationState.SENT)), 0.5, False),
+        (context(page("email", NotificationState.SENT)), 1.5, True),
+        (context(page("email", NotificationState.QUEUED)), 1.5, False),
+        (context(page("email", NotificationState.QUEUED)), 99, True),
+        (context(page("email", NotificationState.SENT), addresses="email"), 1.5, False),
+        (context(page("email", NotificationState.SENT), about=incident(state=IncidentState.ACKNOWLEDGED)), 1.5, False),
+        (context(page("email", NotificationState.SENT), policy=INSISTENT), 0.05, False),
+        (context(), 1.5, False),
+    ],
+)
+def test_pages_are_too_old_an_hour_after_they_left_unless_another_is_to_come(
+    facts: DecisionContext, hours: float, is_late: bool
+) -> None:
+    assert tier_rules.is_too_late_to_open(facts, NOW + timedelta(hours=hours)) is is_late

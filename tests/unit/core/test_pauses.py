@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.pauses import Pause, Scope, until, validate_pause
+from notifyflow.core.pauses import Pause, Scope, covering, until, validate_pause
 from notifyflow.errors import InvalidPause
 from tests.facts import NOW, minutes
 
@@ -57,3 +57,9 @@ def test_a_pause_that_would_be_over_is_refused(span: timedelta) -> None:
 def test_a_pause_of_something_that_there_is_is_fine() -> None:
     validate_pause(Scope.ALL, "", timedelta(hours=24), "ada", ())
     validate_pause(Scope.PROVIDER, "ses", minutes(1), "ada", ["ses"])
+
+
+def test_only_pauses_of_everything_cover_all_messages_of_an_urgency() -> None:
+    strict, usual, one = a_pause(is_for_critical=True), a_pause(), a_pause(Scope.CHANNEL, "sms", is_for_critical=True)
+    assert covering([strict, usual, one], is_urgent=False) == (strict, usual)
+    assert covering([strict, usual, one], is_urgent=True) == (strict,)

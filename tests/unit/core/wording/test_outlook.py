@@ -52,15 +52,21 @@ def test_every_kind_of_event_and_wait_has_words(what: What, wait: Wait) -> None:
     assert said(what, seconds(5), channels=SMS, attempt=2, wait=wait, state=EscalationState.REACHED).split(" in 5 s ")[0]
 
 
-def lines(state: EscalationState, *coming: Coming, told: str = "", **fields: object) -> tuple[str, ...]:
+def lines(
+    state: EscalationState, *coming: Coming, told: str = "", is_too_late: bool = False, **fields: object
+) -> tuple[str, ...]:
     facts = replace(escalation(), state=state, **fields)  # type: ignore[arg-type]
-    return sentences(coming, facts, told=told, now=NOW, brief=lambda at: f"{at:%H:%M}")
+    return sentences(coming, facts, told=told, is_too_late=is_too_late, now=NOW, brief=lambda at: f"{at:%H:%M}")
 
 
 def test_where_nothing_more_comes_it_says_why() -> None:
     assert lines(EscalationState.REACHED) == ("nothing more: a page was sent",)
     assert lines(EscalationState.EXHAUSTED, told="operations was told") == (
         "nothing more: all ways have failed, operations was told",
+    )
+    late = lines(EscalationState.EXHAUSTED, is_too_late=True)
+    assert late == (
+        "nothing more: what was sent has failed too late to wake anybody by itself: page again, or tell them in another way",
     )
     assert lines(EscalationState.ACKNOWLEDGED) == ()
     assert lines(EscalationState.REACHED, is_current=False) == ()
