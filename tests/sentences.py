@@ -5,7 +5,7 @@ It reads the words only, as people do: those that claim something stand below, a
 
 import html
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Kind, Result
@@ -61,7 +61,7 @@ def untrue(
                 yield each
 
 
-def _is_true(clause: str, accepted: Collection[str], *, is_told: bool) -> bool:
+def _is_true(clause: str, accepted: Set[str], *, is_told: bool) -> bool:
     claim = _CLAIMS.search(_NO_CLAIMS.sub("", _NOTHING.sub("", clause)))
     if claim is None:
         return True

@@ -6,17 +6,18 @@ from typing import Annotated
 
 import typer
 from rich.console import RenderableType
-from rich.table import Column, Table
 from rich.text import Text
 
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, Limit, Since, Within, span_option, within
 from notifyflow.cli.picture import NOTIFICATION, Times, explain, local
+from notifyflow.cli.rows import Cells, Rows
 from notifyflow.cli.screen import plain
 from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.model import Evidence, NotificationState
+from notifyflow.core.wording.ways import way
 
 app = typer.Typer()
 
@@ -67,20 +68,27 @@ def log(
 
 def table(messages: Sequence[LoggedMessage]) -> RenderableType:
     """Draw some messages."""
-    columns = (Column(name, no_wrap=True) for name in ("Queued", "Recipient", "Channel", "State", "Incident"))
-    drawn = Table(*columns, Column("How it went", overflow="fold"), box=None, pad_edge=False)
-    for each in messages:
-        facts = each.facts
-        mark, style = NOTIFICATION[facts.state]
-        drawn.add_row(
-            f"{facts.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            plain(each.recipient_id),
-            facts.channel,
-            Text(f"{mark} {facts.state}", style),
-            Text(plain(each.key), "bold"),
-            Text(explain(facts, Times(facts.created_at))),
-        )
-    return drawn
+    names = ("Queued", "Recipient", "Way", "State", "Incident", "How it went")
+    return Rows(names, [_cells(each) for each in messages], flexible="How it went", is_cut=False, block=_block)
+
+
+def _cells(message: LoggedMessage) -> Cells:
+    facts = message.facts
+    mark, style = NOTIFICATION[facts.state]
+    return (
+        Text(f"{facts.created_at.astimezone():%Y-%m-%d %H:%M:%S}"),
+        Text(plain(message.recipient_id)),
+        Text(way(facts.channel)),
+        Text(f"{mark} {facts.state}", style),
+        Text(plain(message.key), "bold"),
+        Text(explain(facts, Times(facts.created_at))),
+    )
+
+
+def _block(cells: Cells) -> Cells:
+    """Arrange a message in lines: its state and whom it is for, its incident, and how it went."""
+    queued, recipient, channel, state, key, explanation = cells
+    return Text.assemble(state, "  ", channel, " to ", recipient), key, Text.assemble(queued), explanation
 
 
 def ending(page: MessagePage) -> str:

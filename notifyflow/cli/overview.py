@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.table import Column, Table
 from rich.text import Text
 
 import notifyflow
 from notifyflow.cli import pauses, screen
 from notifyflow.cli.options import AsJson, Limit, Since, Within, flag, label_pairs, within
 from notifyflow.cli.picture import INCIDENT, SEVERITY
+from notifyflow.cli.rows import Cells, Rows
 from notifyflow.cli.screen import plain
 from notifyflow.core.list_documents import IncidentLineDocument
 from notifyflow.core.model import IncidentState, Severity
@@ -117,25 +118,34 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
     has_namespaces = any(each.facts.namespace for each in found)
     has_chains = any(each.chain for each in found)
     names = ("Key", *(("Namespace",) if has_namespaces else ()), "Severity", "Title", "State", "Since", "Reached", "Failed")
-    names = (*names, "Chain") if has_chains else names
-    columns = (
-        Column(name, no_wrap=name not in ("Title", "Chain")) for name in names
-    )  # only titles are cut where there is no room
-    drawn = Table(*columns, box=None, pad_edge=False)
-    for each in found:
-        facts, tally = each.facts, each.tally
-        drawn.add_row(
-            Text(plain(facts.key), "bold"),
-            *((Text(plain(facts.namespace)),) if has_namespaces else ()),
-            Text(facts.severity, SEVERITY[facts.severity]),
-            Text(plain(each.title), no_wrap=True, overflow="ellipsis"),
-            Text(facts.state, INCIDENT[facts.state]),
-            f"{facts.opened_at.astimezone():%Y-%m-%d %H:%M}",
-            f"{tally.reached} of {tally.recipients}",
-            Text(str(tally.failed), "bold red" if tally.failed else ""),
+    rows = [
+        (
+            Text(plain(each.facts.key), "bold"),
+            *((Text(plain(each.facts.namespace)),) if has_namespaces else ()),
+            Text(each.facts.severity, SEVERITY[each.facts.severity]),
+            Text(plain(each.title)),
+            Text(each.facts.state, INCIDENT[each.facts.state]),
+            Text(f"{each.facts.opened_at.astimezone():%Y-%m-%d %H:%M}"),
+            Text(f"{each.tally.reached} of {each.tally.recipients}"),
+            Text(str(each.tally.failed), "bold red" if each.tally.failed else ""),
             *((Text(plain(chain.in_list(each.chain, brief=_brief)) if each.chain else ""),) if has_chains else ()),
         )
-    return drawn
+        for each in found
+    ]
+    names = (*names, "Chain") if has_chains else names
+    return Rows(names, rows, flexible="Title", is_cut=True, block=partial(_block, names))
+
+
+def _block(names: Sequence[str], row: Cells) -> Sequence[Text]:
+    """Arrange an incident in lines: its severity and title, its key, how it stands, and how far its chain has come."""
+    cell = dict(zip(names, row, strict=True))
+    failed = Text.assemble(" · ", cell["Failed"], " failed") if cell["Failed"].plain != "0" else Text()
+    return (
+        Text.assemble(cell["Severity"], "  ", cell["Title"]),
+        Text.assemble(cell["Key"], *((" · ", cell["Namespace"]) if cell.get("Namespace") else ())),
+        Text.assemble(cell["State"], " since ", cell["Since"], " · ", cell["Reached"], " reached", failed),
+        cell.get("Chain", Text()),
+    )
 
 
 def _brief(at: datetime) -> str:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from notifyflow.cli.screen import plain
+from notifyflow.cli.rows import Cells
+from notifyflow.cli.screen import UNLIMITED, plain
 from notifyflow.cli.timeline import came_in, story
 from notifyflow.core.chain_outlook import current
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import (
     AttemptState,
+    DeferralReason,
     EscalationState,
     Evidence,
     IncidentState,
@@ -30,7 +33,8 @@ from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.wording import chain, told
 from notifyflow.core.wording.outlook import sentences
 from notifyflow.core.wording.series import firings
-from notifyflow.core.wording.timeline import how
+from notifyflow.core.wording.timeline import DEFERRED, how
+from notifyflow.core.wording.ways import way
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -54,6 +58,10 @@ NOTIFICATION = {
     NotificationState.FAILED: ("✘", "red"),
     NotificationState.CANCELLED: ("○", "dim"),
 }
+
+
+_NARROW = 64
+"""The width up to which nothing stands beside anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +116,10 @@ def picture(
     """
     facts, times = status.facts, Times(status.facts.opened_at, zone)
 
-    def lines(notifications: Iterable[NotificationFacts], *, is_reached: bool = False) -> Table:
+    def lines(notifications: Iterable[NotificationFacts], *, is_reached: bool = False) -> RenderableType:
         return _lines(notifications, status.notes, times, is_reached=is_reached, has_attempts=has_attempts)
 
-    title = Text.assemble((f" {facts.severity} ", SEVERITY[facts.severity]), (plain(status.content.title), "bold default"), " ")
-    parts: list[RenderableType] = [_head(status, times)]
+    parts: list[RenderableType] = [Text(plain(status.content.title), "bold"), _head(status, times)]
     parts += [] if outlook is None else _chain(status, outlook, times)
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
@@ -123,16 +130,32 @@ def picture(
     if moments:
         parts += came_in(status.arrivals, brief=times.brief)
         parts += story(moments, name=status.name_of, brief=times.brief, has_minor=has_attempts)
-    return Panel(
-        Group(*parts),
-        title=title,
-        title_align="left",
-        subtitle=Text(f" {facts.state} ", style=INCIDENT[facts.state]),
-        subtitle_align="right",
-        box=box.ROUNDED,
-        border_style=SEVERITY[facts.severity].removeprefix("bold "),
-        padding=(0, 2),
-    )
+    return _Framed(facts, Group(*parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Framed:
+    """An incident within a frame, or below a heading where a frame would take too much room, or has no width to fill."""
+
+    facts: IncidentFacts
+    inner: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        severity, state = SEVERITY[self.facts.severity], INCIDENT[self.facts.state]
+        if not _NARROW < options.max_width < UNLIMITED:
+            yield Text.assemble((self.facts.severity, severity), "  ", (self.facts.state, state))
+            yield self.inner
+            return
+        yield Panel(
+            self.inner,
+            title=Text(f" {self.facts.severity} ", severity),
+            title_align="left",
+            subtitle=Text(f" {self.facts.state} ", state),
+            subtitle_align="right",
+            box=box.ROUNDED,
+            border_style=severity.removeprefix("bold "),
+            padding=(0, 2),
+        )
 
 
 def _head(status: IncidentStatus, times: Times) -> Text:
@@ -218,29 +241,49 @@ def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[T
 def _about(notification: NotificationFacts) -> str:
     if notification.incident_event is not None:
         return f"{plain(notification.incident_event.subscriber)} ({notification.incident_event.event})"
+    name = way(notification.channel)
     if notification.kind is Kind.PAGE:
-        return notification.channel if notification.tier else f"{notification.channel} (as wished)"
-    return f"{notification.channel} (status update)"
+        return name if notification.tier else f"{name} (as wished)"
+    return f"{name} (status update)"
 
 
 def _lines(
     notifications: Iterable[NotificationFacts], notes: Sequence[Note], times: Times, *, is_reached: bool, has_attempts: bool
-) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=2)
-    for width in (12, 11, 8):
-        table.add_column(min_width=width, no_wrap=True)
-    table.add_column(overflow="fold")
+) -> RenderableType:
+    rows: list[Cells] = []
     for each in notifications:
         mark, style = NOTIFICATION[each.state]
         ids = {attempt.id for attempt in each.attempts}
         noted = dict.fromkeys(f"noted: {plain(note.reason or note.code)}" for note in notes if note.attempt_id in ids)
         explanation = Text(", ".join([explain(each, times, is_reached=is_reached), *noted]), style="dim")
-        table.add_row("", _about(each), Text(f"{mark} {each.state}", style=style), times.brief(_last_moment(each)), explanation)
+        told_at = Text(times.brief(_last_moment(each)))
+        rows.append((Text(_about(each)), Text(f"{mark} {each.state}", style), told_at, explanation))
         for attempt in each.attempts if has_attempts else ():
             label, moment = Text(f"  attempt {attempt.number}", "dim"), Text(times.brief(attempt.started_at), "dim")
-            table.add_row("", label, "", moment, Text(_attempt(attempt), "dim"))
-    return table
+            rows.append((label, Text(), moment, Text(_attempt(attempt), "dim")))
+    return Lines(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What became of each notification: its way, its state, when, and why; below each other where there is no room."""
+
+    rows: Sequence[Cells]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table.grid(padding=(0, 2))
+        if options.max_width <= _NARROW:
+            for about, state, at, explanation in self.rows:
+                table.add_row(Text.assemble("  ", about, *(("  ", state) if state.plain else ()), "  ", at))
+                table.add_row(Padding(explanation, (0, 0, 0, 4)))
+        else:
+            table.add_column(width=2)
+            for width in (12, 11, 8):
+                table.add_column(min_width=width, no_wrap=True)
+            table.add_column(overflow="fold")
+            for row in self.rows:
+                table.add_row("", *row)
+        yield table
 
 
 def _attempt(attempt: AttemptFacts) -> str:
@@ -263,8 +306,9 @@ def _attempt(attempt: AttemptFacts) -> str:
 def explain(notification: NotificationFacts, times: Times, *, is_reached: bool = False) -> str:
     """Return a short explanation of a notification's state; one whose escalation is REACHED no longer waits for a receipt."""
     counted = [each for each in notification.attempts if each.state is not AttemptState.NOT_SENT]
+    waits = _waits(notification, times)
     if not counted:
-        return plain(notification.reason)
+        return plain(notification.reason) or waits
     last = counted[-1]
     parts = [last.provider]
     if len(counted) > 1 or last.result not in (Result.ACCEPTED, Result.DELIVERED):
@@ -272,12 +316,25 @@ def explain(notification: NotificationFacts, times: Times, *, is_reached: bool =
     if len(counted) > 1 and counted[-2].result is Result.IN_DOUBT:
         parts.append("tried again after a doubt")
     parts.append(_result(last, is_reached=is_reached))
-    if notification.state is NotificationState.QUEUED and notification.due_at is not None:
-        parts.append(f"next attempt at {times.brief(notification.due_at)}")
+    parts.append(waits)
     if last.ended_at is None:
         end = "given up" if len(counted) >= notification.max_attempts or notification.is_stopped else "tried again"
         parts.append(f"its worker has until {times.brief(last.lease_until)}, then it is {end}")
     return ", ".join(plain(each) for each in parts if each)
+
+
+def _waits(notification: NotificationFacts, times: Times) -> str:
+    """Return what a queued notification waits for, and until when; empty for any other."""
+    if notification.state is not NotificationState.QUEUED or notification.due_at is None:
+        return ""
+    until = times.brief(notification.due_at)
+    if notification.deferred_by is None:
+        return f"next attempt at {until}" if notification.attempts else f"due at {until}"
+    return (
+        f"paused until {until}"
+        if notification.deferred_by is DeferralReason.PAUSE
+        else f"deferred {DEFERRED[notification.deferred_by]} until {until}"
+    )
 
 
 def _result(attempt: AttemptFacts, *, is_reached: bool) -> str:

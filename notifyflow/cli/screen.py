@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,8 +21,18 @@ QUARANTINED = (
     "This incident is quarantined since the database was adopted: nothing is sent for it until you run `notifyflow db adopt` "
     "with `--release`, which lets it continue, or `--resolve`, which ends it."
 )
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+UNLIMITED = 10_000
+"""The width of a pipe or a file, unless ``COLUMNS`` has one: then no line is cut or wrapped."""
+
+
+def _console(*, is_error: bool = False) -> Console:
+    console = Console(stderr=is_error, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = get_terminal_size((UNLIMITED, 25)).columns
+    return console
+
+
+out, err = _console(), _console(is_error=True)
 
 
 def plain(text: str) -> str:

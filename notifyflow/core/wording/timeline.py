@@ -33,7 +33,7 @@ HOW: Mapping[str, str] = {
     "slack": "in Slack",
 }
 """How an incident was acknowledged, resolved or paged again, in words."""
-_DEFERRED: Mapping[DeferralReason, str] = {
+DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.LIMIT: "by a limit",
     DeferralReason.RETRY_AFTER: "since the provider asked to wait",
     DeferralReason.CIRCUIT: "by an open circuit",
@@ -41,6 +41,7 @@ _DEFERRED: Mapping[DeferralReason, str] = {
     DeferralReason.PAUSE: "by a pause",
     DeferralReason.QUIET: "by their quiet hours",
 }
+"""Why a page is deferred, after ``deferred``."""
 _STOPPED = "step {step} is stopped"
 _NO_LONGER_PAGED = "{who} is no longer paged"
 _REACHED = "{who} counts as reached"
@@ -142,7 +143,7 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
         again=", after a doubt: it may arrive twice" if moment.is_repeated else "",
         because=_because(moment),
         follows=_follows(moment),
-        deferral="" if moment.deferred_by is None else _DEFERRED[moment.deferred_by],
+        deferral="" if moment.deferred_by is None else DEFERRED[moment.deferred_by],
         **_of_step(moment, name),
         until="" if moment.until is None else brief(moment.until),
     )

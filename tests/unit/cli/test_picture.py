@@ -30,8 +30,15 @@ BERLIN = ZoneInfo("Europe/Berlin")
 TIMES = Times(AT, BERLIN)
 
 
-def drawn(status: IncidentStatus, *, zone: tzinfo = BERLIN, has_attempts: bool = False, outlook: Outlook | None = None) -> str:
-    console = Console(file=io.StringIO(), width=180, force_terminal=False)
+def drawn(
+    status: IncidentStatus,
+    *,
+    zone: tzinfo = BERLIN,
+    has_attempts: bool = False,
+    outlook: Outlook | None = None,
+    width: int = 180,
+) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
     console.print(picture(status, zone=zone, has_attempts=has_attempts, outlook=outlook))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -46,13 +53,30 @@ def test_an_incident_shows_every_recipient_channel_and_why():
         "db-1",
         "Ada",
         "reached",
-        "email",
+        "mail",
         "SENT",
         "Ben",
         "active · tier primary",
     ):
         assert shown in text
     assert "slack, attempt 1 of 5, no such channel (404)" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 10_000])
+def test_at_any_width_reasons_and_titles_are_whole(width: int) -> None:
+    reason = "the mailbox does not exist, or it refuses mail from us since it is full"
+    row = notification("email", NotificationState.FAILED, attempt(1, Result.PERMANENT_FAILURE, reason, "5.1.1"))
+    title = "The orders database has lost its primary, and every write to it has failed since this morning"
+    status = replace(OPEN, content=replace(INCIDENT, title=title), escalations=(escalation("ada", row),))
+    text = drawn(status, width=width, has_attempts=True)
+    assert max(map(len, text.splitlines())) <= width
+    said = " ".join(line.strip("│ ") for line in text.splitlines())
+    said = " ".join(said.split())
+    assert title in said
+    assert "CRITICAL" in said
+    assert "OPEN" in said
+    assert f"slack, attempt 1 of 5, {reason} (5.1.1)" in said
+    assert ("╭" in text) is (64 < width < 10_000)
 
 
 NEXT = Outlook(
@@ -209,7 +233,7 @@ def test_a_retry_says_when():
 
 def test_a_status_update_is_marked_as_one():
     update = replace(notification("slack", NotificationState.SENT), kind=Kind.STATUS_UPDATE, tier=None)
-    assert "slack (status update)" in drawn(replace(OPEN, escalations=(escalation("ada", update),)))
+    assert "Slack (status update)" in drawn(replace(OPEN, escalations=(escalation("ada", update),)))
 
 
 def test_incident_events_are_shown_by_themselves():
