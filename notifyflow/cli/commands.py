@@ -28,7 +28,7 @@ from notifyflow.cli import (
 )
 from notifyflow.cli.exits import Exit, code_of
 from notifyflow.cli.options import AsJson, By, as_options, flag, within
-from notifyflow.cli.picture import local, picture
+from notifyflow.cli.picture import picture
 from notifyflow.core.model import EscalationState, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.report_document import IncidentReportDocument
@@ -36,6 +36,7 @@ from notifyflow.core.schemas import IncidentDocument, NotifiedDocument
 from notifyflow.core.views import IncidentFilter, IncidentStatus
 from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.text import quantity
+from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import message
 from notifyflow.errors import NotFound, NotifyflowError
 
@@ -178,7 +179,7 @@ def status(
         screen.print_json({**shown, **overview.surroundings(paused, notice)})
         return
     if as_markdown:
-        screen.out.file.write(markdown(incident, moments, here=local))
+        screen.out.file.write(markdown(incident, moments, here=Times(None, None).local))
         return
     screen.warn(notice)
     screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, moments=() if brief else moments))

@@ -9,14 +9,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 import notifyflow
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, Limit, Since, Within, span_option, within
-from notifyflow.cli.picture import NOTIFICATION, Times, explain, local
+from notifyflow.cli.picture import NOTIFICATION, explain
 from notifyflow.cli.rows import Cells, Rows
 from notifyflow.cli.screen import plain
 from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.model import Evidence, NotificationState
+from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import way
 
 app = typer.Typer()
@@ -76,12 +78,12 @@ def _cells(message: LoggedMessage) -> Cells:
     facts = message.facts
     mark, style = NOTIFICATION[facts.state]
     return (
-        Text(f"{facts.created_at.astimezone():%Y-%m-%d %H:%M:%S}"),
+        Text(Times(None, system_now()).brief(facts.created_at)),
         Text(plain(message.recipient_id)),
         Text(way(facts.channel)),
         Text(f"{mark} {facts.state}", style),
         Text(plain(message.key), "bold"),
-        Text(explain(facts, Times(facts.created_at))),
+        Text(explain(facts, Times(None, system_now(), facts.created_at))),
     )
 
 
@@ -94,7 +96,7 @@ def _block(cells: Cells) -> Cells:
 def ending(page: MessagePage) -> str:
     """Return how a page of the log ends where there may be more; empty at the end of the log."""
     if page.searched_to is not None:
-        return f"Searched back to {local(page.searched_to)}; for what is older, give --until."
+        return f"Searched back to {Times(None, system_now()).full(page.searched_to)}; for what is older, give --until."
     return "" if page.older is None else f"Only {len(page.messages)} are shown; there are more (--limit, --until)."
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 import notifyflow
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import pauses, screen
 from notifyflow.cli.options import AsJson, Limit, Since, Within, flag, label_pairs, within
 from notifyflow.cli.picture import INCIDENT, SEVERITY
@@ -22,6 +22,7 @@ from notifyflow.core.pauses import Pause
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage
 from notifyflow.core.wording import chain
+from notifyflow.core.wording.times import Times
 
 app = typer.Typer()
 UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -115,6 +116,7 @@ def drawn(page: IncidentPage, wanted: IncidentFilter) -> Sequence[RenderableType
 
 def table(found: Sequence[IncidentLine]) -> RenderableType:
     """Draw some incidents; their namespaces and chains only if one has any."""
+    times = Times(None, system_now())
     has_namespaces = any(each.facts.namespace for each in found)
     has_chains = any(each.chain for each in found)
     names = ("Key", *(("Namespace",) if has_namespaces else ()), "Severity", "Title", "State", "Since", "Reached", "Failed")
@@ -125,10 +127,10 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
             Text(each.facts.severity, SEVERITY[each.facts.severity]),
             Text(plain(each.title)),
             Text(each.facts.state, INCIDENT[each.facts.state]),
-            Text(f"{each.facts.opened_at.astimezone():%Y-%m-%d %H:%M}"),
+            Text(times.brief(each.facts.opened_at)),
             Text(f"{each.tally.reached} of {each.tally.recipients}"),
             Text(str(each.tally.failed), "bold red" if each.tally.failed else ""),
-            *((Text(plain(chain.in_list(each.chain, brief=_brief)) if each.chain else ""),) if has_chains else ()),
+            *((Text(plain(chain.in_list(each.chain, brief=times.brief)) if each.chain else ""),) if has_chains else ()),
         )
         for each in found
     ]
@@ -146,7 +148,3 @@ def _block(names: Sequence[str], row: Cells) -> Sequence[Text]:
         Text.assemble(cell["State"], " since ", cell["Since"], " · ", cell["Reached"], " reached", failed),
         cell.get("Chain", Text()),
     )
-
-
-def _brief(at: datetime) -> str:
-    return f"{at.astimezone():%H:%M}"

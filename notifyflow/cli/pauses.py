@@ -8,12 +8,13 @@ import typer
 from rich.text import Text
 
 import notifyflow
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
-from notifyflow.cli.picture import local_and_utc
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.schemas import PauseDocument
 from notifyflow.core.wording.pauses import sentence
+from notifyflow.core.wording.times import Times
 from notifyflow.errors import Fault, InvalidPause
 
 app = typer.Typer()
@@ -67,7 +68,7 @@ def show(pauses: Iterable[Pause]) -> None:
 
 def drawn(pause: Pause) -> Text:
     """Draw a pause."""
-    return Text.assemble(("‖ ", "bold yellow"), screen.plain(sentence(pause, until=local_and_utc)))
+    return Text.assemble(("‖ ", "bold yellow"), screen.plain(sentence(pause, until=Times(None, system_now()).full)))
 
 
 def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple[Scope, str]:

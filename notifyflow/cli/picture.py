@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.rows import Cells
 from notifyflow.cli.screen import UNLIMITED, plain
 from notifyflow.cli.timeline import came_in, story
@@ -34,6 +35,7 @@ from notifyflow.core.wording import chain, told
 from notifyflow.core.wording.outlook import sentences
 from notifyflow.core.wording.series import firings
 from notifyflow.core.wording.timeline import DEFERRED, how
+from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import way
 
 SEVERITY = {
@@ -64,44 +66,12 @@ _NARROW = 64
 """The width up to which nothing stands beside anything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Writes times in one zone, and the date only where it is another than that of an incident's beginning.
-
-    Attributes:
-        began_at: When the incident was opened.
-        zone: The zone; None for the local one.
-    """
-
-    began_at: datetime
-    zone: tzinfo | None = None
-
-    def brief(self, at: datetime) -> str:
-        """Return a time, after its date if that is not the date of the beginning."""
-        here, began_at = at.astimezone(self.zone), self.began_at.astimezone(self.zone)
-        return f"{here:%H:%M:%S}" if here.date() == began_at.date() else f"{here:%Y-%m-%d %H:%M:%S}"
-
-
-def local(at: datetime, zone: tzinfo | None = None) -> str:
-    """Return a date and time with its zone; that of this machine, where None."""
-    here = at.astimezone(zone)
-    name = here.tzname() or ""
-    return f"{here:%Y-%m-%d %H:%M:%S} {name if name[:1].isalpha() else f'UTC{name}'}"
-
-
-def local_and_utc(at: datetime, zone: tzinfo | None = None) -> str:
-    """Return a date and time with its zone, and in UTC if that is another one."""
-    text, here, utc = local(at, zone), at.astimezone(zone), at.astimezone(UTC)
-    if not here.utcoffset():
-        return text
-    return f"{text} ({utc:%H:%M:%S} UTC)" if utc.date() == here.date() else f"{text} ({utc:%Y-%m-%d %H:%M:%S} UTC)"
-
-
 def picture(
     status: IncidentStatus,
     *,
     has_attempts: bool = False,
     zone: tzinfo | None = None,
+    now: datetime | None = None,
     outlook: Outlook | None = None,
     moments: Sequence[Moment] = (),
 ) -> RenderableType:
@@ -111,10 +81,11 @@ def picture(
         status: The incident.
         has_attempts: Whether each attempt and each minor moment has a line, too.
         zone: The zone of its times; None for the local one.
+        now: The time at which it is looked at; None for that of this machine.
         outlook: What comes next; None shows nothing of it.
         moments: What happened; with it is shown what came in.
     """
-    facts, times = status.facts, Times(status.facts.opened_at, zone)
+    facts, times = status.facts, Times(zone, now or system_now(), status.facts.opened_at)
 
     def lines(notifications: Iterable[NotificationFacts], *, is_reached: bool = False) -> RenderableType:
         return _lines(notifications, status.notes, times, is_reached=is_reached, has_attempts=has_attempts)
@@ -161,7 +132,7 @@ class _Framed:
 def _head(status: IncidentStatus, times: Times) -> Text:
     facts = status.facts
     namespace = [f"namespace {plain(facts.namespace)}"] if facts.namespace else []
-    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {local_and_utc(facts.opened_at, times.zone)}"]
+    parts = [plain(facts.key), *namespace, f"policy {facts.policy.name}", f"opened {times.full(facts.opened_at)}"]
     if facts.times_seen > 1:
         parts.append(f"seen {facts.times_seen} times")
     if series := firings(facts):

@@ -7,9 +7,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from notifyflow.cli.picture import Times, picture
+from notifyflow.app.clock_and_ids import system_now
+from notifyflow.cli.picture import picture
 from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording.times import Times
+from notifyflow.core.wording.ways import way
 
 _LOOK_EVERY_S = 0.2
 
@@ -55,12 +58,12 @@ def _listing(console: Console) -> Iterator[Callable[[IncidentStatus], None]]:
 
 
 def _lines(status: IncidentStatus) -> Iterator[tuple[Text, tuple[str, int]]]:
-    times = Times(status.facts.opened_at)
+    times = Times(None, system_now(), status.facts.opened_at)
     names: dict[str, str] = {status.facts.id: "incident"}
     for escalation in status.escalations:
         name = plain(escalation.contact.name)
         names[escalation.facts.id] = f"{name}: escalation"
-        names |= {each.id: f"{name}: {each.channel}" for each in escalation.notifications}
+        names |= {each.id: f"{name}: {way(each.channel)}" for each in escalation.notifications}
     for move in status.transitions:
         if move.source != move.target:
             text = f"{times.brief(move.at)} {names.get(move.row_id, move.machine)} {move.event} → {move.target}"

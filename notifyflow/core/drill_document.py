@@ -1,7 +1,7 @@
 """What a drill showed, as one document, which ``notifyflow drill`` prints in words or as JSON."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from pydantic import Field
@@ -12,7 +12,9 @@ from notifyflow.core.model import Severity
 from notifyflow.core.schemas import Document, Text
 from notifyflow.core.timeline import Explain, Moment, Tone, timeline
 from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording import text
 from notifyflow.core.wording.timeline import sentence
+from notifyflow.core.wording.ways import way
 
 _MARKS: Mapping[Tone, str] = {Tone.GOOD: "✔", Tone.BAD: "✘", Tone.UNSURE: "!", Tone.PLAIN: " "}
 
@@ -94,7 +96,7 @@ class DrilledDocument(Document):
 
     def lines(self) -> Iterator[str]:
         """Yield the incident in words: what happened when, and what became of each recipient."""
-        begins = f", at {self.begins_at:%Y-%m-%d %H:%M} UTC" if self.begins_at else ""
+        begins = f", at {text.instant(self.begins_at.astimezone(UTC), now=None)}" if self.begins_at else ""
         yield f"{self.name}: {self.severity}, policy {self.policy}{begins}"
         for step in self.timeline:
             place = "operations: " if step.is_of_operations else ""
@@ -190,7 +192,7 @@ def _verdict(each: RehearsedDocument) -> str:
     """Return what became of a recipient, in words."""
     if (found := each.reached) is not None:
         waited = ", when their quiet hours are over" if found.is_after_quiet else ""
-        return f"{each.name} is reached after {span(found.after_s)}{waited}: {found.channel} over {found.provider}"
+        return f"{each.name} is reached after {span(found.after_s)}{waited}: {way(found.channel)} over {found.provider}"
     if each.operations_alerted_after_s is not None:
         return f"{each.name} is not reached; operations is told after {span(each.operations_alerted_after_s)}"
     if each.is_followed:

@@ -21,6 +21,8 @@ from notifyflow.core.policy import Policy
 from notifyflow.core.preferences import preferred, wished
 from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
 from notifyflow.core.traits import SHOWN, Traits
+from notifyflow.core.wording import text
+from notifyflow.core.wording.ways import way
 
 LONGEST_CALL = timedelta(seconds=13)
 """The longest that a call to a provider takes: 3 s to connect and 10 s to answer."""
@@ -175,7 +177,7 @@ def warnings(
         if facts.severity in tier.shut_for:
             yield f"{named} is shut for {facts.severity}"
         elif not ways(fresh, tier):
-            yield f"{named} pages nobody: no address for {' or '.join(tier.channels)}"
+            yield f"{named} pages nobody: no address for {' or '.join(map(way, tier.channels))}"
         elif number not in opened:
             yield f"{named} never opens: no way in which providers answer meets its rules before the round ends"
         for channel in ways(fresh, tier):
@@ -187,14 +189,15 @@ def warnings(
 def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hindrances) -> Iterator[str]:
     """Yield why a channel carries nothing, or not over all its providers."""
     if not carrier.providers:
-        yield f"{channel} has no provider: its page fails at once"
+        yield f"{way(channel)} has no provider: its page fails at once"
     elif channel in hindrances.opted_out:
-        yield f"{channel} is blocked: the recipient has sent STOP to every number that could text them"
+        yield f"{way(channel)} is blocked: the recipient has sent STOP to every number that could text them"
     is_urgent = severity is Severity.CRITICAL
     for provider in carrier.providers:
         ends = [each.ends_at for each in hindrances.pauses if each.covers(channel, provider, is_urgent=is_urgent)]
         if ends:
-            yield f"{channel} over {provider} is paused until {max(ends):%Y-%m-%d %H:%M} UTC: a page waits until then"
+            until = text.instant(max(ends).astimezone(UTC), now=None)
+            yield f"{way(channel)} over {provider} is paused until {until}: a page waits until then"
 
 
 def _ranges(plays: Iterable[Iterable[Coming]], answers: Answers, start: datetime) -> Iterator[Expected]:

@@ -1,6 +1,7 @@
 """The forecast of one recipient as one document, which ``notifyflow explain`` prints in words or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Self
 
 from pydantic import Field
@@ -10,6 +11,8 @@ from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outlook import Premise, What
 from notifyflow.core.policy import Policy
 from notifyflow.core.schemas import Document
+from notifyflow.core.wording import text
+from notifyflow.core.wording.ways import way
 
 NOTHING = Hindrances()
 _IF: Mapping[Answers, str] = {
@@ -135,13 +138,7 @@ def _phrases(found: Sequence[ExpectedDocument]) -> Iterator[str]:
 
 def span(seconds: float) -> str:
     """Return a duration in words, to the second: ``1 h 05 m``, ``7 m 30 s``, ``22 s``."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours} h {minutes:02} m" if minutes else f"{hours} h"
-    if minutes:
-        return f"{minutes} m {rest:02} s" if rest else f"{minutes} m"
-    return f"{rest} s"
+    return text.span(timedelta(seconds=seconds))
 
 
 def between(earliest_s: float, latest_s: float) -> str:
@@ -175,4 +172,4 @@ def _carried(channels: tuple[str, ...], carriers: Mapping[str, Carrier]) -> dict
 
 
 def _ways(channels: Mapping[str, list[str]]) -> str:
-    return ", ".join(f"{channel} ({', then '.join(providers) or 'no provider'})" for channel, providers in channels.items())
+    return ", ".join(f"{way(channel)} ({', then '.join(providers) or 'no provider'})" for channel, providers in channels.items())

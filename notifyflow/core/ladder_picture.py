@@ -9,14 +9,13 @@ from notifyflow.core.chain_forecast import ExpectedChain, ExpectedStep
 from notifyflow.core.diagram import Arrow, Drawing, identifier
 from notifyflow.core.policy import Failed, Policy, Rule, Tier, opening_rules
 from notifyflow.core.tracks import Hue, Track
-from notifyflow.core.wording.chain import span
-from notifyflow.core.wording.text import cut, listed
+from notifyflow.core.wording.text import cut, listed, span
+from notifyflow.core.wording.ways import way
 
 WIDTH = 640
 _LEFT, _MIDDLE, _RIGHT = 70, 312, 570
 _BOX, _RUNG, _STEP = 46, 272, 88
 _LONGEST_NAME = 30
-_WORDS = {"slack": "Slack", "teams": "Teams", "sms": "text message", "voice": "phone call"}
 _INK, _QUIET, _RED, _BLUE, _GREEN = "#1f2328", "#57606a", "#b42318", "#1f5fbf", "#1a7f37"
 
 
@@ -47,7 +46,7 @@ def of_policy(policy: Policy) -> Ladder:
         name=f"policy {policy.name}",
         title=f"An incident under the policy {policy.name}",
         kind="tier",
-        rungs=[", ".join(_WORDS.get(channel, channel) for channel in tier.channels) for tier in policy.tiers],
+        rungs=[", ".join(map(way, tier.channels)) for tier in policy.tiers],
         conditions=[*(_opening(policy.tiers[number:]) for number in range(1, len(policy.tiers))), "if nobody is reached"],
         ending="operations is paged",
     )

@@ -164,7 +164,6 @@ class ChainPlace:
         step: The number of the last step that has begun.
         steps: How many steps it has, without its end.
         following: What comes next; None if the chain is over.
-        before: The ids of those whom that step has paged.
         at: When the next one comes, or operations is told after the last; None until it is computed.
         paged: The ids of those whom its steps have paged.
         people: The ids of those whom the next one would page now, with their names; personal. Empty for nobody else.
@@ -173,7 +172,6 @@ class ChainPlace:
     step: int
     steps: int
     following: StepFacts | None
-    before: tuple[str, ...] = ()
     at: datetime | None = None
     paged: frozenset[str] = frozenset()
     people: Mapping[str, str] = FrozenDict()

@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from notifyflow.core import chain, pauses, preferences, quiet, tier_rules
+from notifyflow.core import pauses, preferences, tier_rules
 from notifyflow.core.chain_outlook import NextStep, current, next_step
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Severity
 from notifyflow.core.outlook import Outlook, outlook
 from notifyflow.core.tier_rules import DecisionContext
-from notifyflow.core.views import ChainPlace, EscalationStatus, IncidentLine, IncidentStatus
+from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.pipeline import outages, series, steps, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -32,30 +31,6 @@ def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
         return replace(found, step=_next_step(tx, status, contexts.values()), names=names)
 
     return use_case.run(deps, body)[0]
-
-
-def places(deps: Dependencies, lines: Sequence[IncidentLine]) -> tuple[IncidentLine, ...]:
-    """Return lines of a list with the times at which their chains go on: those that ``read`` would return."""
-
-    def body(tx: Transaction) -> tuple[IncidentLine, ...]:
-        tx.ledger.stops.load([line.facts.id for line in lines if line.chain])
-        return tuple(line if line.chain is None else replace(line, chain=_timed(tx, line.facts, line.chain)) for line in lines)
-
-    return use_case.run(deps, body)[0]
-
-
-def _timed(tx: Transaction, incident: IncidentFacts, place: ChainPlace) -> ChainPlace:
-    step = place.following
-    if step is None or step.due_at is None or step.waits_since is None:
-        return place
-    breaks = outages.breaks_of(tx, incident, since=step.waits_since)
-    is_spent = step.due_at < step.waits_since + step.after  # set by whoever recorded the last failure
-    if not is_spent and incident.severity is not Severity.CRITICAL:
-        known = tx.ledger.contacts.of(incident.id)
-        people = [known[each] for each in place.before if each in known]
-        nights = quiet.step_stops(people, incident.severity, step.after, since=step.waits_since, now=tx.now)
-        breaks = (*breaks, *nights)
-    return replace(place, at=max(tx.now, chain.goes_on_at(step, breaks, is_spent=is_spent, now=tx.now)))
 
 
 def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStatus) -> DecisionContext:

@@ -26,7 +26,16 @@ from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.roster import calendars_read_at
 from notifyflow.core.timeline import Explain, Moment, timeline
-from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, KnownRecipient, ListPlace, Stamp
+from notifyflow.core.views import (
+    ChainPlace,
+    IncidentFilter,
+    IncidentPage,
+    IncidentStatus,
+    IncidentSummary,
+    KnownRecipient,
+    ListPlace,
+    Stamp,
+)
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline import links, operations, outlook, use_case
@@ -261,9 +270,17 @@ class Service:
         if not any(line.chain for line in page.lines):
             return page
         roster, now = self.rosters.current(), self._deps.clock.now()
-        timed = outlook.places(self._deps, page.lines)
-        lines = (line if line.chain is None else replace(line, chain=with_people(line.chain, roster, now)) for line in timed)
+        lines = (
+            line if line.chain is None else replace(line, chain=self._timed(with_people(line.chain, roster, now), line.facts.id))
+            for line in page.lines
+        )
         return replace(page, lines=tuple(lines))
+
+    def _timed(self, place: ChainPlace, incident_id: str) -> ChainPlace:
+        """Return how far a chain has come, with the time at which it goes on: the one that its page tells."""
+        status = self._read(lambda reads: reads.status_by_id(incident_id))
+        step = None if status is None or place.next_at is None else self.outlook(status).step
+        return place if step is None else replace(place, at=step.at)
 
     def stamp(self, incident_id: str) -> Stamp:
         """Return what shows that an incident has changed; raise ``NotFound``."""

@@ -18,11 +18,12 @@ from markupsafe import Markup
 from notifyflow.core import diagram_svg
 from notifyflow.core.wording import looks
 from notifyflow.core.wording.text import HEADLINE_LIMIT, cut, masked
+from notifyflow.core.wording.ways import way
 
 _templates = Environment(
     loader=PackageLoader("notifyflow.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_templates.filters |= {"cut": cut, "masked": masked, "segment": partial(quote, safe="")}
+_templates.filters |= {"cut": cut, "masked": masked, "segment": partial(quote, safe=""), "way": way}
 _style = _templates.get_template("page.css").render()
 _style_hash = base64.b64encode(hashlib.sha256(_style.encode()).digest()).decode()
 _templates.globals["style"] = Markup(_style)  # noqa: S704 - our own file, without any value in it

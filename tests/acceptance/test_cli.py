@@ -242,7 +242,7 @@ def test_an_incident_is_sent_watched_shown_acknowledged_and_resolved(sandboxed: 
 
     shown = sandboxed.run("status", "db-1")
     assert shown.code == 0
-    for expected in ("CRITICAL", "orders db is down", "OPEN", "reached", "email", "SENT"):
+    for expected in ("CRITICAL", "orders db is down", "OPEN", "reached", "mail", "SENT"):
         assert expected in shown.out
     assert "attempt 1" not in shown.out
     assert "attempt 1" in sandboxed.run("status", "db-1", "-v").out
@@ -399,7 +399,7 @@ def test_the_machines_are_drawn(line: CommandLine, name: str, view: str, begins:
 def test_a_policy_is_unrolled(line: CommandLine):
     simple, full = (line.run("diagram", "--policy", "insistent", "--view", view) for view in ("simple", "full"))
     assert (simple.code, full.code) == (0, 0), (simple, full)
-    assert "nobody acknowledges in 5 min" in simple.out
+    assert "nobody acknowledges in 5 m" in simple.out
     assert "unacknowledged after 5 min" in full.out
     assert_refused(line.run("diagram", "--policy", "nightly"), "nightly", "insistent")
 

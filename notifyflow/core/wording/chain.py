@@ -12,7 +12,7 @@ from notifyflow.core.model import IN_PROGRESS, IncidentState, StepState
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.views import ChainPlace, IncidentStatus
 from notifyflow.core.wording.looks import CHAIN_OVER, STEPS, StateLook
-from notifyflow.core.wording.text import duration, listed
+from notifyflow.core.wording.text import duration, listed, span
 from notifyflow.core.wording.ways import messages
 
 SCHEDULE = "@"
@@ -122,7 +122,7 @@ def _went_out(status: IncidentStatus, step: StepFacts) -> str:
 
 
 def coming(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
-    """Return what comes next for a chain: ``in 8 min, at 03:22:03: Ben (@secondary), or at once when all ways to Ada fail``."""
+    """Return what comes next for a chain: ``in 8 m, at 03:22:03: Ben (@secondary), or at once when all ways to Ada fail``."""
     what = "operations is told that nobody has acknowledged" if found.step.is_end else _who_next(found, name=name)
     return f"{when(found, now=now, brief=brief)}: {what}{_sooner(found, name=name, now=now, brief=brief)}"
 
@@ -156,7 +156,7 @@ def _who_in_list(following: StepFacts, place: ChainPlace) -> str:
 
 
 def when(found: NextStep, *, now: datetime, brief: Callable[[datetime], str]) -> str:
-    """Return when a step comes: ``in 8 min, at 03:22:03``, ``in 22 s``, ``now``."""
+    """Return when a step comes: ``in 8 m, at 03:22:03``, ``in 22 s``, ``now``."""
     if found.late_since is not None:
         return f"now, {duration(now - found.late_since)} late"
     left = found.at - now
@@ -185,7 +185,7 @@ def _who_next(found: NextStep, *, name: Name) -> str:
 
 
 def begun(why: Because, *, after: timedelta, before: str) -> str:
-    """Return why a step began: ``nobody has acknowledged in 10 min``.
+    """Return why a step began: ``nobody has acknowledged in 10 m``.
 
     Args:
         why: Why.
@@ -203,15 +203,6 @@ def begun(why: Because, *, after: timedelta, before: str) -> str:
             return "the step before paged nobody"
         case _:
             assert_never(why)
-
-
-def span(after: timedelta) -> str:
-    """Return the time of a step: ``10 min``, ``90 s``, ``1 h 30 min``."""
-    seconds = int(after.total_seconds())
-    if seconds % 60:
-        return f"{seconds} s" if seconds < 600 else f"{seconds // 60} min {seconds % 60} s"
-    hours, minutes = divmod(seconds // 60, 60)
-    return " ".join(filter(None, (f"{hours} h" if hours else "", f"{minutes} min" if minutes or not hours else "")))
 
 
 def _ceiled(left: timedelta) -> str:

@@ -8,6 +8,8 @@ from notifyflow.core.model import EscalationState, Kind
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording import arrivals, chain, text, timeline
+from notifyflow.core.wording.times import Times
+from notifyflow.core.wording.ways import way
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 _ENDED: Mapping[EscalationState, str] = {
@@ -17,6 +19,7 @@ _ENDED: Mapping[EscalationState, str] = {
     EscalationState.ACKNOWLEDGED: "no longer paged: acknowledged",
     EscalationState.CANCELLED: "no longer paged",
 }
+_UTC = Times(UTC, None)
 
 Here = Callable[[datetime], str]
 """Writes a time in the reader's zone."""
@@ -71,7 +74,7 @@ def _paged(escalation: EscalationStatus) -> tuple[str, ...]:
     facts = escalation.facts
     outcome = _ENDED[facts.state] + (", a critical failure" if facts.critical_at else "")
     pages = [
-        f"{row.channel}: {row.state.lower()}{f' ({_plain(row.reason)})' if row.reason else ''}"
+        f"{way(row.channel)}: {row.state.lower()}{f' ({_plain(row.reason)})' if row.reason else ''}"
         for row in escalation.notifications
         if row.kind is Kind.PAGE
     ]
@@ -115,7 +118,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _times(at: datetime, here: Here) -> tuple[str, str]:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", here(at)
+    return _UTC.brief(at), here(at)
 
 
 def _both(at: datetime, here: Here) -> str:
@@ -123,7 +126,7 @@ def _both(at: datetime, here: Here) -> str:
 
 
 def _in_utc(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return _UTC.full(at)
 
 
 def _plain(value: str) -> str:

@@ -152,12 +152,32 @@ def duration(span: timedelta) -> str:
     return f"{hours} h {minutes:02} m" if hours else f"{minutes} m"
 
 
-def instant(at: datetime, *, now: datetime) -> str:
-    """Return a date and time in the zone of ``at``: ``Sat 28 Nov 03:12 CET``; with the year unless it is that of ``now``."""
+def span(time: timedelta) -> str:
+    """Return a duration to the second: ``1 h 05 m``, ``7 m 30 s``, ``22 s``; from an hour on to the minute."""
+    seconds = round(time.total_seconds())
+    hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
+    if hours:
+        return f"{hours} h {minutes:02} m" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} m {rest:02} s" if rest else f"{minutes} m"
+    return f"{rest} s"
+
+
+def day(at: datetime, *, now: datetime | None) -> str:
+    """Return a date in the zone of ``at``: ``Sat 28 Nov``; with the year unless it is that of ``now``."""
+    year = "" if now is not None and at.year == now.astimezone(at.tzinfo).year else f" {at.year}"
+    return f"{DAYS[at.weekday()][:3]} {at.day} {MONTHS[at.month - 1][:3]}{year}"
+
+
+def zone_name(at: datetime) -> str:
+    """Return the name of a time's zone: ``CET``, ``UTC+03``."""
     zone = at.tzname() or ""
-    named = zone if zone[:1].isalpha() else f"UTC{zone}"
-    year = "" if at.year == now.astimezone(at.tzinfo).year else f" {at.year}"
-    return f"{DAYS[at.weekday()][:3]} {at.day} {MONTHS[at.month - 1][:3]}{year} {at:%H:%M} {named}"
+    return zone if zone[:1].isalpha() else f"UTC{zone}"
+
+
+def instant(at: datetime, *, now: datetime | None) -> str:
+    """Return a date and time in the zone of ``at``: ``Sat 28 Nov 03:12 CET``; with the year unless it is that of ``now``."""
+    return f"{day(at, now=now)} {at:%H:%M} {zone_name(at)}"
 
 
 def in_utc(at: datetime) -> str:

@@ -24,7 +24,7 @@ def of_incident(status: IncidentStatus) -> str:
     """Return whether operations was told about any recipient of an incident that is linked to an operations incident."""
     alerted = [each.facts for each in status.escalations if each.facts.alerted_at is not None]
     if not alerted:
-        return "operations was not paged: it is only linked"
+        return "operations was not paged for it, only linked"
     if any(status.told_at(facts) is not None for facts in alerted):
         return "operations was told"
     return NOT_YET if status.has_operations_recipients else NO_RECIPIENTS

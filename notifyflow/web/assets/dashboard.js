@@ -6,6 +6,7 @@
   const USUAL_MS = { moving: 2000, watching: 2500, idle: 15000 };
   const HIDDEN_MS = 60000;
   const MOST_MS = 60000;
+  const MOST_NEWS = 3;
   const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
 
   const live = () => document.getElementById("live");
@@ -55,12 +56,23 @@
     const before = live();
     const after = page.getElementById("live");
     if (!before || !after || before.isEqualNode(after) || before.querySelector("dialog[open]")) return;
+    announce(before, after);
     const kept = remember(before);
     document.title = page.title;
     before.replaceWith(document.adoptNode(after));
     restore(kept);
     if (window.htmx) window.htmx.process(after);
     document.dispatchEvent(new CustomEvent("notifyflow:shown"));
+  }
+
+  // Says to screen readers what is new: the texts that have the attribute data-news, and were not there before.
+  function announce(before, after) {
+    const said = (root) => [...root.querySelectorAll("[data-news]")].map((each) => each.textContent.replace(/\s+/g, " ").trim());
+    const known = new Set(said(before));
+    const news = said(after).filter((each) => each && !known.has(each));
+    if (!news.length) return;
+    const more = news.length > MOST_NEWS ? `; ${news.length - MOST_NEWS} more changes` : "";
+    document.getElementById("news").textContent = news.slice(0, MOST_NEWS).join("; ") + more;
   }
 
   function remember(root) {
@@ -109,6 +121,22 @@
     scrollTo(...kept.place);
   }
 
+  // -- on paper
+
+  function unfold() {
+    document.querySelectorAll("#timeline:not([open]), .earlier:not([open])").forEach((each) => {
+      each.open = true;
+      each.dataset.unfolded = "";
+    });
+  }
+
+  function fold() {
+    document.querySelectorAll("[data-unfolded]").forEach((each) => {
+      each.open = false;
+      delete each.dataset.unfolded;
+    });
+  }
+
   // -- in which zone
 
   function nameZone() {
@@ -130,4 +158,6 @@
   addEventListener("pagehide", () => clearTimeout(timer));
   addEventListener("pageshow", schedule);
   document.addEventListener("htmx:afterSettle", schedule);
+  addEventListener("beforeprint", unfold);
+  addEventListener("afterprint", fold);
 })();

@@ -26,12 +26,14 @@ from notifyflow.core.wording.links import is_web_address
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.core.wording.series import firings
 from notifyflow.core.wording.timeline import sentence
+from notifyflow.core.wording.times import Times
+from notifyflow.core.wording.ways import message
 from notifyflow.errors import NotFound
 from notifyflow.log import get_logger
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.incident_view import Describer, way
-from notifyflow.web.dashboard.times import Times, zone_of
+from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit, form_of
 
 _log = get_logger("notifyflow.web")
@@ -138,8 +140,9 @@ def _reached(context: Context, visitor: Visitor, incident_id: str) -> IncidentSt
 def _values(
     context: Context, status: IncidentStatus, zone: tzinfo, visitor: Visitor, *, chosen_id: str, shows_everybody: bool
 ) -> Mapping[str, Any]:
-    facts, content, times = status.facts, status.content, Times(zone, status.facts.opened_at)
+    facts, content = status.facts, status.content
     outlook = context.service.outlook(status)
+    times = Times(zone, outlook.now, facts.opened_at)
     explain = meanings(context.channels)
     describer = Describer(status, outlook, brief=times.brief, explain=explain)
     recipients = describer.recipients(most=None if shows_everybody else _MOST_RECIPIENTS)
@@ -204,7 +207,7 @@ def _drawn(status: IncidentStatus, chosen_id: str) -> Mapping[str, Any] | None:
     for each in status.escalations:
         for row in each.notifications:
             if row.id == chosen_id:
-                name = f"{row.channel} to {each.contact.name}, round {each.facts.round}"
+                name = f"{message(row.channel)} to {each.contact.name}, round {each.facts.round}"
                 return {"id": row.id, "name": name, "svg": _diagram(status, row)}
     return None
 

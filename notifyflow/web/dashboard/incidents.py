@@ -13,9 +13,10 @@ from notifyflow.core.views import IncidentLine
 from notifyflow.core.wording import chain, text
 from notifyflow.core.wording import pauses as words
 from notifyflow.core.wording.looks import INCIDENTS
+from notifyflow.core.wording.times import Times
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import incident_search, respond
-from notifyflow.web.dashboard.times import Times, zone_of
+from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit
 
 _A_PAGE = 50
@@ -28,12 +29,13 @@ def router(context: Context) -> APIRouter:
 
     @routes.api_route("/incidents", methods=["GET", "HEAD"])
     def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
-        search, times = incident_search.read(request.query_params), Times(zone_of(request))
+        search, zone = incident_search.read(request.query_params), zone_of(request)
+        times = Times(zone, context.service.now())
         place = search.read_place(request.query_params.get("cursor"))
         stamp = respond.stamp(context, with_time=True)
         if same := respond.unchanged(request, visitor, stamp):
             return same
-        found = context.service.incident_list(search.filter(visitor.namespaces, times.zone), after=place, limit=_A_PAGE)
+        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
         values = {
             "search": search,
             "states": tuple(IncidentState),

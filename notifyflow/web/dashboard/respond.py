@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from notifyflow.core.users import Visitor
+from notifyflow.core.wording.times import Times
 from notifyflow.web import pages
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets
@@ -80,8 +81,8 @@ def page(
         visitor: Who looks at it; None for somebody who is not logged in, whose pages are kept nowhere.
         template: Its file in ``templates/dashboard/``, which extends ``dashboard/base.html``.
         values: The values of the template. It also gets ``visitor``, ``root`` (the relative way to the dashboard's root, before
-            every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone) and
-            ``asset`` (name → address below it).
+            every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone),
+            ``written`` (writes times) and ``asset`` (name → address below it).
         stamp: Differs whenever the values do, and was taken before they were read; None if only the page itself can be compared.
         status: The status of the response.
     """
@@ -161,6 +162,7 @@ def context_of(request: Request) -> Context:
 
 def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
     """Return the values that every page has."""
+    zone = zone_of(request)
     return {
         "root": root_of(request),
         "csrf": visit.csrf,
@@ -169,7 +171,8 @@ def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
         "navigation": NAVIGATION,
         "asset": assets.address,
         "notice": context_of(request).notice,
-        "zone": zone_of(request),
+        "zone": zone,
+        "written": Times(zone, context_of(request).service.now()),
     }
 
 

@@ -1,18 +1,22 @@
 """The pages *Incidents* and *One incident*: what became of a page is found by following links, as somebody at night would."""
 
 import html
+import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
+from rich.console import Console
 
-from notifyflow.core.keys import Scope
+from notifyflow.cli.picture import picture
+from notifyflow.core.keys import Scope as KeyScope
 from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
+from notifyflow.core.pauses import Scope
 from notifyflow.core.users import Role
 from notifyflow.testing import Driver
 from tests.dashboard import ORIGIN, Visit, visit
@@ -136,7 +140,7 @@ def test_an_acknowledged_incident_says_why_an_alert_paged_nobody_again(tmp_path:
     directory = tmp_path / "directory.toml"
     directory.write_text(DIRECTORY)
     with driver_with(tmp_path, DIRECTORY=str(directory)) as driver:
-        _, secret = driver.flow.access().create("prometheus", [Scope.INGEST], valid_for=None)
+        _, secret = driver.flow.access().create("prometheus", [KeyScope.INGEST], valid_for=None)
         alert = {"status": "firing", "labels": {"alertname": "orders db is down"}, "fingerprint": "f"}
         headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
 
@@ -171,7 +175,7 @@ def test_what_comes_next_is_said_with_its_time(driver: Driver) -> None:
     assert 'data-live="moving"' in seen.page
 
 
-@pytest.mark.parametrize(("slack", "condition"), [(None, "sms: opens if one fails"), ("C0123456789", "sms: opens if 2 fail")])
+@pytest.mark.parametrize(("slack", "condition"), [(None, "text: opens if one fails"), ("C0123456789", "text: opens if 2 fail")])
 def test_a_tier_opens_if_as_many_ways_fail_as_a_recipient_has(driver: Driver, slack: str | None, condition: str) -> None:
     driver.flow.notify(DOWN, [Recipient(id="ada", email="ada@example.com", phone="+15005550011", slack=slack)])
     driver.deliver()
@@ -381,14 +385,44 @@ def test_the_next_person_of_a_chain_is_named_with_the_time_until_then(driver: Dr
     driver.advance(minutes=2)
     driver.flow.notify(replace(DOWN, key="db-2"), [ADA])
     seen = walk(driver)
-    assert seen.words.count("next: Ben at 7 Jan 09:10:00; step 1 of 3") == 1
+    assert seen.words.count("next: Ben at Mon 7 Jan 09:10:00; step 1 of 3") == 1
     seen.page = seen.visitor.get(address_of(driver)).text
-    assert "in 8 min, at 09:10:00: Ben, or at once when all ways to Ada have failed" in seen.words
+    assert "in 8 m, at 09:10:00: Ben, or at once when all ways to Ada have failed" in seen.words
     driver.advance(minutes=8)
     seen.page = seen.visitor.get(address_of(driver)).text
     assert "◐ started Ben started at 09:10:00" in seen.words
-    assert "in 5 min, at 09:15:00: Ada, but its people are paged already" in seen.words
+    assert "in 5 m, at 09:15:00: Ada, but its people are paged already" in seen.words
     driver.advance(minutes=5)
     seen.page = seen.visitor.get(address_of(driver)).text
     assert "The chain is over, and nobody has acknowledged." in seen.words
-    assert "step 2 starts, since nobody has acknowledged in 10 min: Ben" in seen.words
+    assert "step 2 starts, since nobody has acknowledged in 10 m: Ben" in seen.words
+
+
+def test_the_list_the_page_and_the_terminal_tell_the_same_next_instant_while_everything_is_paused(driver: Driver) -> None:
+    driver.sandbox.script("email: 550; sms: 30006; call: rings")
+    driver.flow.notify(DOWN, [ADA], then=(Step(to=(BEN,), after=timedelta(minutes=5)),))
+    driver.advance(seconds=120)
+    driver.flow.pauses.start(Scope.ALL, "", span=timedelta(minutes=20), by="eve", is_for_critical=True)
+    driver.advance(seconds=20)
+    visitor = visit(driver.flow, Role.VIEWER)
+    listed, page = visitor.get("/incidents").text, visitor.get(address_of(driver)).text
+    assert "operations is told at Mon 7 Jan 09:22:00" in listed
+    assert "at 09:22:00: operations is told that nobody has acknowledged" in page
+    for shown in (listed, page):
+        assert "Everything is paused until" in shown
+        assert "09:22:00 by eve; CRITICAL, too." in shown
+    console = Console(file=io.StringIO(), width=200)
+    console.print(picture(driver.flow.status("db-1"), zone=UTC, outlook=driver.flow.overview.outlook(driver.flow.status("db-1"))))
+    assert isinstance(console.file, io.StringIO)
+    assert "in 20 m, at 09:22:00" in console.file.getvalue()
+
+
+def test_what_changes_is_marked_for_screen_readers_and_a_page_has_a_place_to_say_it(driver: Driver) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    visitor = visit(driver.flow, Role.VIEWER)
+    page = visitor.get(address_of(driver)).text
+    assert '<p id="news" class="unseen" role="status" aria-live="polite"></p>' in page
+    assert re.search(r"data-news>● open<", page)
+    assert re.search(r'<div class="first" data-news>\s*<h3 id="recipient-1">', page)
+    assert "data-news" in visitor.get("/incidents").text
+    assert "data-news" in visitor.get("/health").text

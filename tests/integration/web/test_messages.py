@@ -119,7 +119,7 @@ def test_times_are_in_the_zone_of_the_visitor(system: System) -> None:
     browser.cookies["notifyflow_zone"] = "Asia/Kolkata"
     page = browser.request("GET", "/messages", headers={"if-none-match": known})
     assert page.status_code == 200
-    assert "2026-11-25 08:30:00" in page.text
+    assert "Wed 25 Nov 08:30:00" in page.text
     assert "times in Asia/Kolkata" in page.text
     assert "db-1" in browser.get("/messages?recipient=ada&since=2026-11-25T08:29").text
     assert "No message is like this." in browser.get("/messages?recipient=ada&since=2026-11-25T08:31").text

@@ -238,7 +238,7 @@ def test_a_test_is_sent_and_its_outcome_is_shown(system: System) -> None:
     system.send("email", REFUSED)
     page = browser.get("/people/ada").text
     assert "twilio accepted it; the receipt is awaited" in page
-    assert "<strong>email</strong>: there is no such mailbox" in page
+    assert "<strong>mail</strong>: there is no such mailbox" in page
     system.deliver(attempt_id)
     assert "<strong>sms</strong>: the carrier says so" in browser.get("/people/ada").text
     system.flow.acknowledge("test-ada", by="ada")
@@ -382,7 +382,7 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
     system.flow.pauses.start(Scope.CHANNEL, "sms", span=timedelta(hours=1), by="<b>ada</b>")
     system.clock.pass_time(timedelta(minutes=2))
     page = system.visit().get("/health").text
-    signs = dict(re.findall(r"</span> (\w+)</span><strong>(?:<a [^>]+>)?([^<]+)<", page))
+    signs = dict(re.findall(r"</span> (\w+)</span></span><strong>(?:<a [^>]+>)?([^<]+)<", page))
     assert signs == {"Sweeper": "2 m ago", "Queue": "1 message", "People": "1", "Providers": "0 of 1", "Duty": "0"}
     assert "0 of 100 a minute" in page
     assert ">2</a></td>" in page

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from notifyflow.cli.picture import Times, explain, picture
+from notifyflow.cli.picture import explain, picture
 from notifyflow.core.chain_outlook import NextStep
 from notifyflow.core.facts import Transition
 from notifyflow.core.model import (
@@ -23,11 +23,12 @@ from notifyflow.core.model import (
 from notifyflow.core.outlook import Coming, Outlook, Premise, Wait, What
 from notifyflow.core.report_document import ComingDocument
 from notifyflow.core.views import IncidentStatus, Note
+from notifyflow.core.wording.times import Times
 from tests.chains import chain
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification
 
 BERLIN = ZoneInfo("Europe/Berlin")
-TIMES = Times(AT, BERLIN)
+TIMES = Times(BERLIN, AT, AT)
 
 
 def drawn(
@@ -39,7 +40,7 @@ def drawn(
     width: int = 180,
 ) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(picture(status, zone=zone, has_attempts=has_attempts, outlook=outlook))
+    console.print(picture(status, zone=zone, now=AT, has_attempts=has_attempts, outlook=outlook))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -145,13 +146,13 @@ def test_only_who_acknowledged_it_is_said_to_have_done_so():
 
 def test_the_date_is_shown_once_with_its_zone_and_utc_and_again_where_it_is_another():
     text = drawn(ACKNOWLEDGED)
-    assert "opened 2026-11-25 03:14:03 CET (02:14:03 UTC)" in text
-    assert text.count("2026-11-25") == 1
+    assert "opened Wed 25 Nov 03:14:03 CET (02:14:03 UTC)" in text
+    assert text.count("Wed 25 Nov") == 1
     late = replace(ACKNOWLEDGED, facts=replace(ACKNOWLEDGED.facts, acknowledged_at=AT + timedelta(days=1)))
-    assert "acknowledged by Ada with the link at 2026-11-26 03:14:03" in drawn(late)
-    assert "opened 2026-11-25 02:14:03 UTC ·" in drawn(ACKNOWLEDGED, zone=UTC)
+    assert "acknowledged by Ada with the link at Thu 26 Nov 03:14:03" in drawn(late)
+    assert "opened Wed 25 Nov 02:14:03 UTC ·" in drawn(ACKNOWLEDGED, zone=UTC)
     west = timezone(timedelta(hours=-3))
-    assert "opened 2026-11-24 23:14:03 UTC-03:00 (2026-11-25 02:14:03 UTC)" in drawn(ACKNOWLEDGED, zone=west)
+    assert "opened Tue 24 Nov 23:14:03 UTC-03:00 (Wed 25 Nov 02:14:03 UTC)" in drawn(ACKNOWLEDGED, zone=west)
 
 
 @pytest.mark.parametrize(("number", "end"), [(1, "tried again"), (5, "given up")])
@@ -184,7 +185,7 @@ def test_a_critical_failure_a_second_round_and_a_reason_are_shown():
     text = drawn(replace(OPEN, escalations=(lost,), operations_key="operations-1", facts=replace(OPEN.facts, times_seen=3)))
     assert "exhausted · round 2 · critical failure · no usable address" in text
     assert "seen 3 times" in text
-    assert "operations was not paged: it is only linked (operations-1)" in text
+    assert "operations was not paged for it, only linked (operations-1)" in text
     alerted = replace(OPEN, operations_key="operations-1", escalations=(replace(lost, facts=replace(lost.facts, alerted_at=AT)),))
     assert "no page to operations was accepted so far (operations-1)" in drawn(alerted)
     assert "operations was told (operations-1)" in drawn(replace(alerted, operations_told_at=(AT,)))
@@ -289,7 +290,7 @@ def test_a_chain_is_shown_step_by_step():
     outlook = Outlook(escalations={}, now=AT, step=coming)
     text = drawn(chain(), outlook=outlook)
     assert "│  Chain" in text
-    assert "○ Ben (@secondary)  in 8 min, at 03:22:03" in text
+    assert "○ Ben (@secondary)  in 8 m, at 03:22:03" in text
     assert "○ operations is told  10 min later" in text
     over = drawn(chain(severity=Severity.INFO), outlook=replace(outlook, step=None))
     assert "INFO starts no later step." in over

@@ -38,8 +38,8 @@ def test_without_a_terminal_each_transition_is_one_line():
     assert last is ENDED
     lines = [line.split(" ", 1)[1] for line in text.splitlines()]
     assert lines == [
-        "Ada: email did → SENDING",
-        "Ada: email did → SENT",
+        "Ada: mail did → SENDING",
+        "Ada: mail did → SENT",
         "Ada: escalation did → REACHED",
         "incident did → ACKNOWLEDGED",
     ]

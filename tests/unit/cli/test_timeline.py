@@ -1,8 +1,9 @@
 import io
+from datetime import UTC
 
 from rich.console import Console, Group
 
-from notifyflow.cli.picture import Times, picture
+from notifyflow.cli.picture import picture
 from notifyflow.cli.timeline import came_in, story
 from notifyflow.core.arrivals import Did
 from notifyflow.core.timeline import Moment, Tone
@@ -58,6 +59,6 @@ def test_what_came_in_has_a_line_for_each_kind_of_request() -> None:
 
 
 def test_the_picture_has_both_only_if_it_is_to_show_what_happened() -> None:
-    whole = "\n".join(drawn(picture(OPEN, zone=Times(AT).began_at.tzinfo, moments=MOMENTS)))
+    whole = "\n".join(drawn(picture(OPEN, zone=UTC, moments=MOMENTS)))
     assert "What happened" in whole
     assert "What happened" not in "\n".join(drawn(picture(OPEN)))

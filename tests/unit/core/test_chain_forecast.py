@@ -139,7 +139,7 @@ def test_a_document_has_the_same_as_data() -> None:
 def test_a_chain_is_drawn_with_its_people_and_times() -> None:
     ladder = ladder_picture.of_chain("team=orders", expected())
     drawing, svg = ladder_picture.outline(ladder), ladder_picture.overview(ladder)
-    for text in ("Ben (@primary)", "10 min, or all fail", "20 min, or", "at once", "operations is told"):
+    for text in ("Ben (@primary)", "10 m, or all fail", "20 m, or", "at once", "operations is told"):
         assert all(text in each for each in (mermaid([drawing]), dot([drawing]), svg))
     assert drawing.states["step_3"] == "nobody"
     long = replace(ladder, rungs=[*ladder.rungs[:-1], "x" * 90])

@@ -97,7 +97,7 @@ def test_a_page_of_any_round_counts() -> None:
 @pytest.mark.parametrize(
     ("people", "verdict"),
     [
-        ((person("ada", row("email", SENT)),), "✔ Ada is reached after 1 s: email over p"),
+        ((person("ada", row("email", SENT)),), "✔ Ada is reached after 1 s: mail over p"),
         ((person("ada", alerted_after_s=2),), "✔ Ada is not reached; operations is told after 3 s"),
         ((person("ada"),), "✘ Ada is not reached, and operations is not told"),
     ],

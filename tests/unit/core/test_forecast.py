@@ -142,7 +142,7 @@ PUSHED = replace(
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (warned(DEFAULT), ["tier fallback pages nobody: no address for voice"]),
+        (warned(DEFAULT), ["tier fallback pages nobody: no address for call"]),
         (
             warned(DEFAULT, Severity.INFO),
             ["tier secondary is shut for INFO", "tier fallback is shut for INFO"],
@@ -152,7 +152,7 @@ PUSHED = replace(
         (
             warned(NEVER, ways="email", has_links=False),
             [
-                "tier phone pages nobody: no address for sms",
+                "tier phone pages nobody: no address for text",
                 "nobody can acknowledge by a link: NOTIFYFLOW_PUBLIC_URL or NOTIFYFLOW_SECRET_KEY is not set",
             ],
         ),
@@ -165,20 +165,20 @@ def test_what_cannot_happen_is_warned_of(found: list[str], expected: list[str]) 
 def test_a_pause_in_force_is_warned_of_with_its_end_unless_it_spares_the_severity() -> None:
     pauses = (pause(Scope.CHANNEL, "email"), pause(Scope.ALL, for_m=90, is_for_critical=False), pause(Scope.PROVIDER, "twilio"))
     found = Hindrances(pauses=pauses)
-    ways, half, later = "email slack sms voice", "2026-11-25 03:30 UTC", "2026-11-25 04:30 UTC"
+    ways, half, later = "email slack sms voice", "Wed 25 Nov 2026 03:30 UTC", "Wed 25 Nov 2026 04:30 UTC"
     assert warned(DEFAULT, ways=ways, hindrances=found) == [
-        f"email over smtp is paused until {half}: a page waits until then",
-        f"sms over twilio is paused until {half}: a page waits until then",
-        f"voice over twilio is paused until {half}: a page waits until then",
+        f"mail over smtp is paused until {half}: a page waits until then",
+        f"text over twilio is paused until {half}: a page waits until then",
+        f"call over twilio is paused until {half}: a page waits until then",
     ]
-    assert f"slack over slack is paused until {later}: a page waits until then" in warned(
+    assert f"Slack over slack is paused until {later}: a page waits until then" in warned(
         DEFAULT, Severity.ERROR, ways, hindrances=found
     )
 
 
 def test_a_recipient_who_sent_stop_to_every_number_is_warned_of() -> None:
     (stop,) = warned(DEFAULT, ways="email sms voice", hindrances=Hindrances(opted_out=frozenset({"sms"})))
-    assert stop.startswith("sms is blocked: the recipient has sent STOP")
+    assert stop.startswith("text is blocked: the recipient has sent STOP")
 
 
 def test_the_policies_page_shows_what_is_printed() -> None:

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
@@ -107,6 +107,9 @@ class Backend:
         if ref.incident_id not in self.incidents:
             raise NotFound(ref.incident_id)
         return self.incidents[ref.incident_id]
+
+    def now(self) -> datetime:
+        return AT
 
     def outlook(self, status: IncidentStatus) -> Outlook:
         return Outlook(escalations={each.facts.id: () for each in status.escalations}, now=AT)

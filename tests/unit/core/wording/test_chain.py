@@ -14,6 +14,7 @@ from notifyflow.core.timeline import timeline
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import chain as words
 from notifyflow.core.wording.postmortem import markdown
+from notifyflow.core.wording.text import span
 from notifyflow.core.wording.timeline import sentence
 from tests.chains import NAMES, chain, moved, step
 from tests.statuses import AT, attempt, escalation, notification
@@ -39,27 +40,27 @@ def coming(number: int = 2, left: timedelta = timedelta(minutes=8), **fields: ob
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (coming(), "in 8 min, at 02:22:03: Ben (@secondary), or at once when all ways to Ada have failed"),
+        (coming(), "in 8 m, at 02:22:03: Ben (@secondary), or at once when all ways to Ada have failed"),
         (
             coming(left=timedelta(seconds=61)),
-            "in 2 min, at 02:15:04: Ben (@secondary), or at once when all ways to Ada have failed",
+            "in 2 m, at 02:15:04: Ben (@secondary), or at once when all ways to Ada have failed",
         ),
         (
             coming(spent_at=AT + timedelta(minutes=1)),
-            "in 8 min, at 02:22:03: Ben (@secondary), or at once when all ways to Ada have failed,"
+            "in 8 m, at 02:22:03: Ben (@secondary), or at once when all ways to Ada have failed,"
             " at 02:15:03 at the latest if no receipt comes",
         ),
         (coming(left=timedelta(seconds=22), waits_for=()), "in 22 s: Ben (@secondary)"),
         (coming(left=timedelta()), "now: Ben (@secondary)"),
         (coming(left=timedelta(), late_since=AT - timedelta(seconds=9)), "now, 9 s late: Ben (@secondary)"),
-        (coming(people={}, waits_for=()), "in 8 min, at 02:22:03: @secondary, but nobody is on duty"),
+        (coming(people={}, waits_for=()), "in 8 m, at 02:22:03: @secondary, but nobody is on duty"),
         (
             coming(3, people={}, waits_for=(), is_paged_already=True),
-            "in 8 min, at 02:22:03: leads and Cy, but its people are paged already",
+            "in 8 m, at 02:22:03: leads and Cy, but its people are paged already",
         ),
         (
             coming(4, people={}, waits_for=("ada", "ben")),
-            "in 8 min, at 02:22:03: operations is told that nobody has acknowledged,"
+            "in 8 m, at 02:22:03: operations is told that nobody has acknowledged,"
             " or at once when all ways to Ada and Ben have failed",
         ),
     ],
@@ -90,9 +91,9 @@ def shown(status: IncidentStatus, found: NextStep | None = None) -> list[tuple[s
 def test_a_chain_is_a_line_of_steps() -> None:
     assert shown(chain(), coming()) == [
         ("◐", "Ada", "started at 02:14:03: mail went out"),
-        ("○", "Ben (@secondary)", "in 8 min, at 02:22:03"),
-        ("○", "leads and Cy", "10 min later"),
-        ("○", "operations is told", "10 min later"),
+        ("○", "Ben (@secondary)", "in 8 m, at 02:22:03"),
+        ("○", "leads and Cy", "10 m later"),
+        ("○", "operations is told", "10 m later"),
     ]
     lines = words.lines(chain(), chain().steps, coming(), name=name, now=AT, brief=brief)
     assert [(each.is_next, each.is_ahead) for each in lines] == [(False, False), (True, True), (False, True), (False, True)]
@@ -134,7 +135,7 @@ def test_the_last_word_says_why_nothing_comes() -> None:
     def said(status: IncidentStatus, found: NextStep | None = None) -> str:
         return words.last_word(status, Outlook(escalations={}, now=AT, step=found), name=name, brief=brief)
 
-    assert said(chain(), coming()).startswith("in 8 min")
+    assert said(chain(), coming()).startswith("in 8 m")
     assert said(chain(state=IncidentState.RESOLVED)) == ""
     assert said(replace(chain(), steps=())) == ""
     assert said(chain(severity=Severity.INFO)) == "INFO starts no later step."
@@ -150,17 +151,17 @@ def test_everybody_has_a_name_also_who_is_not_paged_yet() -> None:
 
 @pytest.mark.parametrize(
     ("after", "text"),
-    [(0, "0 min"), (90, "90 s"), (600, "10 min"), (690, "11 min 30 s"), (3600, "1 h"), (5400, "1 h 30 min")],
+    [(0, "0 s"), (90, "1 m 30 s"), (600, "10 m"), (690, "11 m 30 s"), (3600, "1 h"), (5400, "1 h 30 m")],
 )
 def test_a_time_is_said_as_it_was_given(after: int, text: str) -> None:
-    assert words.span(timedelta(seconds=after)) == text
+    assert span(timedelta(seconds=after)) == text
 
 
 @pytest.mark.parametrize(
     ("why", "text"),
     [
         (Because.FIRST, ""),
-        (Because.TIME, "nobody has acknowledged in 10 min"),
+        (Because.TIME, "nobody has acknowledged in 10 m"),
         (Because.SPENT, "all ways to Ada have failed"),
         (Because.PASSED, "the step before paged nobody"),
     ],
@@ -189,10 +190,10 @@ STORY = replace(
 def test_the_timeline_tells_who_was_called_and_why() -> None:
     moments = timeline(STORY, explain=lambda channel, code: "")
     assert [sentence(each, name=name, brief=brief) for each in moments if not each.is_minor] == [
-        "step 2 starts, since nobody has acknowledged in 10 min: Ben (@secondary)",
+        "step 2 starts, since nobody has acknowledged in 10 m: Ben (@secondary)",
         "step 3 (leads and Cy) is passed: its people are paged already",
         "the time until step 4 begins anew",
-        "the chain is over, since nobody has acknowledged in 10 min",
+        "the chain is over, since nobody has acknowledged in 10 m",
     ]
     assert moments[0].is_minor, "the incident's own moment says it"
 
@@ -207,12 +208,12 @@ def test_the_json_of_an_incident_has_its_steps_and_the_next_one() -> None:
     ]
     step = document["next_step"]
     assert (step["number"], step["people"], step["waits_for"], step["late_since"]) == (2, ["ben"], ["ada"], None)
-    assert step["text"].startswith("in 8 min, at 2026-11-25 02:22:03 UTC: Ben (@secondary), or at once")
+    assert step["text"].startswith("in 8 m, at 2026-11-25 02:22:03 UTC: Ben (@secondary), or at once")
     assert IncidentReportDocument.of_all(chain(), replace(outlook, step=None), ()).next_step is None
 
 
 def test_the_post_mortem_has_the_chain_as_a_table() -> None:
     text = markdown(STORY, (), here=str)
-    assert "| 1 | 2 | Ben (@secondary) | started at 2026-11-25 02:24:03 UTC: nothing went out |" in text
+    assert "| 1 | 2 | Ben (@secondary) | started at Wed 25 Nov 2026 02:24:03 UTC: nothing went out |" in text
     assert "| 1 | 3 | leads and cy | passed: its people are paged already |" in text
     assert "## Its chain" not in markdown(replace(STORY, steps=()), (), here=str)

@@ -47,10 +47,10 @@ def test_it_begins_with_the_facts_in_both_zones() -> None:
 - Severity: CRITICAL
 - Policy: default
 - Labels: team=orders
-- Opened: 2026-11-25 02:14:03 UTC (2026-11-25 03:14:03 CET)
+- Opened: Wed 25 Nov 2026 02:14:03 UTC (Wed 25 Nov 2026 03:14:03 CET)
 - Reported: 1,200 times
-- Acknowledged: 2026-11-25 02:16:03 UTC (2026-11-25 03:16:03 CET) by Ada, 2 m after it was opened
-- Resolved: 2026-11-25 04:14:03 UTC (2026-11-25 05:14:03 CET) by eve, 2 h 00 m after it was opened
+- Acknowledged: Wed 25 Nov 2026 02:16:03 UTC (Wed 25 Nov 2026 03:16:03 CET) by Ada, 2 m after it was opened
+- Resolved: Wed 25 Nov 2026 04:14:03 UTC (Wed 25 Nov 2026 05:14:03 CET) by eve, 2 h 00 m after it was opened
 """)
 
 
@@ -62,7 +62,7 @@ def test_each_recipient_has_their_outcome_and_their_pages() -> None:
     bare = replace(escalation("di", state=EscalationState.EXHAUSTED))
     bare = replace(bare, facts=replace(bare.facts, reason="no address"))
     text = written(replace(OPEN, escalations=(*OPEN.escalations, lost, bare), content=replace(OPEN.content, labels=None)))
-    assert "| Ada | 1 | reached | email: sent |" in text
+    assert "| Ada | 1 | reached | mail: sent |" in text
     assert "| Ben | 1 | being paged | slack: failed |" in text
     assert "| Cy | 1 | not reached, a critical failure | sms: failed (a \\| b); voice: sent |" in text
     assert "| Di | 1 | not reached | no address |" in text
@@ -76,19 +76,20 @@ def test_what_happened_and_what_came_in_have_both_times_and_no_minor_steps() -> 
         line("notification", "n-slack", "deferred", "QUEUED", why="limit", provider="slack", until=AT.isoformat()),
     )
     text = written(replace(OPEN, transitions=lines, arrivals=(arrival(first_at=AT, last_at=AT),)))
-    assert text.endswith("""\
+    at = "| Wed 25 Nov 2026 02:14:03 | Wed 25 Nov 2026 03:14:03 CET |"
+    assert text.endswith(f"""\
 ## What came in
 
 | UTC | Local time | Request |
 | --- | --- | --- |
-| 2026-11-25 02:14:03 | 2026-11-25 03:14:03 CET | through Alertmanager with the key prometheus, by routes\\[0\\]: opened it |
+{at} through Alertmanager with the key prometheus, by routes\\[0\\]: opened it |
 
 ## Timeline
 
 | UTC | Local time | What happened |
 | --- | --- | --- |
-| 2026-11-25 02:14:03 | 2026-11-25 03:14:03 CET | opened as CRITICAL |
-| 2026-11-25 02:14:03 | 2026-11-25 03:14:03 CET | Slack message to Ben deferred by a limit until 2026-11-25 02:14:03 UTC (slack) |
+{at} opened as CRITICAL |
+{at} Slack message to Ben deferred by a limit until Wed 25 Nov 2026 02:14:03 UTC (slack) |
 """)
 
 

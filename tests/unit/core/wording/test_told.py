@@ -34,4 +34,4 @@ def test_before_that_it_is_not_told_and_the_reason_is_said() -> None:
 
 def test_a_failure_that_is_only_linked_tells_nobody() -> None:
     assert of_ada(OPEN) == ""
-    assert told.of_incident(OPEN) == "operations was not paged: it is only linked"
+    assert told.of_incident(OPEN) == "operations was not paged for it, only linked"
