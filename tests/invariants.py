@@ -10,6 +10,7 @@ from notifyflow.core.timeline import timeline
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording.timeline import sentence
 from tests.oracle import arrived
+from tests.sentences import untrue
 
 
 def check(status: IncidentStatus) -> None:
@@ -82,12 +83,15 @@ def _check_log(status: IncidentStatus) -> None:
 
 
 def check_timeline(status: IncidentStatus) -> None:
-    """Say every moment: each line of the log has a sentence, and none names an address or a lease's token."""
+    """Say every moment: each line of the log has a sentence, which claims no more than rows show and names no secret."""
     moments = timeline(status, explain=lambda channel, code: "")
     assert len(moments) >= len(status.transitions)
     sentences = [sentence(each, name=str, brief=str) for each in moments]
     rows = [row for each in status.escalations for row in each.notifications]
     secrets = {attempt.token for row in (*rows, *status.incident_events) for attempt in row.attempts if attempt.token}
     secrets |= {address for each in status.escalations for address in each.contact.addresses.values()}
+    claims = [text for text in sentences if "operations" not in text]
+    false = list(untrue(claims, (*rows, *status.incident_events), None))
+    assert not false, f"no provider accepted what is said to have been sent: {false}"
     wrong = [text for text in sentences if not text or any(secret in text for secret in secrets)]
     assert not wrong, f"a sentence is empty, or names a secret: {wrong}"

@@ -127,6 +127,15 @@ def test_the_first_user_sees_an_incident_change_takes_it_and_pages_again(stage: 
     assert page.evaluate("document.getElementById('timeline').open")
     assert page.evaluate("document.activeElement.parentElement.id") == place[0]
     assert stage.shows("by Ben from the application")
+    assert "◉ acknowledged" in page.evaluate("document.getElementById('news').textContent")
+    page.press("#timeline > summary")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("[...document.querySelectorAll('button, summary.button, nav')].filter(each => each.offsetParent)") == []
+    assert page.evaluate("document.querySelector('.timeline').offsetHeight") > 100
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.call("Emulation.setEmulatedMedia", media="")
+    assert not page.evaluate("document.getElementById('timeline').open")
 
     page.press(".recipient .confirm > summary")
     page.click(".recipient .confirm button")
@@ -180,6 +189,9 @@ def test_a_responder_exports_the_log_and_sends_a_test(stage: Stage) -> None:
     page.open(f"{stage.url}/health?window=hour")
     wait_until(lambda: page.evaluate("document.querySelectorAll('.chart > svg .dot').length") > 0)
     stage.assert_accessible()
+    page.emulate(320, 640, scheme="light")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.evaluate("[...document.querySelectorAll('.chart')].every(each => each.scrollWidth <= each.clientWidth)")
     page.click(".who button")
     assert page.troubles == []
 

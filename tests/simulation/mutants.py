@@ -25,6 +25,7 @@ from notifyflow.core import (
     quiet,
     rounds,
     tier_rules,
+    timeline,
 )
 from notifyflow.core.deadlines import moved
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
@@ -677,6 +678,7 @@ MUTANTS = (
     Mutant("a phone that is closed and told to nobody", swap=lambda: swapped(held_up, "is_held_up", lambda context, now: False)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
+    Mutant("a message that is said to have gone out", swap=lambda: swapped(timeline, "was_accepted", lambda row: True), known=1),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
     Mutant(
         "outages that put a page off for as long as they last",

@@ -211,7 +211,7 @@ SCENES = (
         (
             Claim("the mail server answered 451 three times", lambda w: _reactions(w, "ben", "email") == ["451"] * 3),
             Claim("Teams answered 503 three times", lambda w: _reactions(w, "ben", "teams") == ["503"] * 3),
-            Claim("the second failure opened the SMS tier, once", lambda w: w.opened_after_failures("ben", 2) == [2]),
+            Claim("the second failure opened the tier of texts, once", lambda w: w.opened_after_failures("ben", 2) == [2]),
             Claim("the text arrived once", lambda w: _arrived_once(w, "ben", "sms")),
             Claim(
                 "Twilio's signed receipt made it DELIVERED",

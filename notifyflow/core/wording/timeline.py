@@ -29,7 +29,7 @@ HOW: Mapping[str, str] = {
     Via.ALERTMANAGER: "through Alertmanager",
     Via.PAGERDUTY: "through PagerDuty's API",
     Via.CLOUDEVENTS: "through CloudEvents",
-    "sms": "by text message",
+    "sms": "by text",
     "slack": "in Slack",
 }
 """How an incident was acknowledged, resolved or paged again, in words."""
@@ -178,7 +178,7 @@ def _provider(moment: Moment) -> str:
 def _instead(moment: Moment) -> str:
     """Return what replaces a failed page: ``the text went out, and the call was queued``."""
     queued = [channel for channel in moment.channels if channel not in moment.accepted]
-    parts = [(moment.accepted, "went out"), (queued, "was queued")]
+    parts = [(moment.accepted, "went out"), (queued, "was queued" if len(queued) == 1 else "were queued")]
     return ", and ".join(f"the {messages(channels)} {what}" for channels, what in parts if channels)
 
 

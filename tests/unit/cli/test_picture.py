@@ -138,7 +138,7 @@ def test_only_who_acknowledged_it_is_said_to_have_done_so():
     ada, ben = (escalation(who, state=EscalationState.ACKNOWLEDGED) for who in ("ada", "ben"))
     lines = tuple(line("escalation", each.facts.id, "acknowledged", by="ada", via="sms") for each in (ada, ben))
     text = drawn(replace(OPEN, escalations=(ada, ben), transitions=lines))
-    assert "Ada (ada)  acknowledged it by text message" in text
+    assert "Ada (ada)  acknowledged it by text" in text
     assert "Ben (ben)  no longer paged: Ada acknowledged it" in text
     by_a_stranger = replace(ACKNOWLEDGED, escalations=(ben,), facts=replace(ACKNOWLEDGED.facts, acknowledged_by="root"))
     assert "Ben (ben)  no longer paged: root acknowledged it" in drawn(by_a_stranger)

@@ -60,7 +60,7 @@ def line(event: str, **detail: str) -> Transition:
 @pytest.mark.parametrize(
     ("event", "detail", "expected"),
     [
-        ("acknowledged", {"by": "ada", "via": "sms"}, "nothing more: Ada acknowledged it by text message at 02:14:03"),
+        ("acknowledged", {"by": "ada", "via": "sms"}, "nothing more: Ada acknowledged it by text at 02:14:03"),
         ("acknowledged", {}, "nothing more: somebody acknowledged it at 02:14:03"),
         ("resolved", {"by": "grace", "via": "pager"}, "nothing more: grace resolved it through pager at 02:14:03"),
         ("replaced", {}, "nothing more: a newer round replaced this one at 02:14:03"),

@@ -46,7 +46,7 @@ def test_every_move_of_every_machine_has_words(machine: str, event: str, state: 
         (said("incident", "opened", severity=Severity.CRITICAL), "opened as CRITICAL"),
         (said("incident", "severity_raised", severity=Severity.CRITICAL), "severity raised to CRITICAL: everybody is paged anew"),
         (said("incident", "acknowledged", "ACKNOWLEDGED", by="ada", via="key"), "Ada acknowledged by phone"),
-        (said("incident", "acknowledged", "OPEN", by="ada", via="sms"), "Ada acknowledged by text message, for themselves only"),
+        (said("incident", "acknowledged", "OPEN", by="ada", via="sms"), "Ada acknowledged by text, for themselves only"),
         (said("incident", "resolved", by="eve", via="alertmanager"), "eve resolved it through Alertmanager"),
         (said("incident", "paged_again", by="ben", via="dial-in", recipient_id="ada"), "Ben paged Ada again through dial-in"),
         (said("incident", "paged_again"), "notifyflow paged everybody again"),
