@@ -291,6 +291,6 @@ def test_a_chain_is_shown_step_by_step():
     text = drawn(chain(), outlook=outlook)
     assert "│  Chain" in text
     assert "○ Ben (@secondary)  in 8 m, at 03:22:03" in text
-    assert "○ operations is told  10 min later" in text
+    assert "○ operations is told  10 m later" in text
     over = drawn(chain(severity=Severity.INFO), outlook=replace(outlook, step=None))
     assert "INFO starts no later step." in over

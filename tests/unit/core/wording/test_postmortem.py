@@ -9,12 +9,13 @@ from notifyflow.core.model import EscalationState, Kind, NotificationState
 from notifyflow.core.timeline import timeline
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording.postmortem import markdown
+from notifyflow.core.wording.times import Times
 from tests.facts import arrival
 from tests.statuses import ACKNOWLEDGED, AT, OPEN, escalation, notification
 
 
 def here(at: datetime) -> str:
-    return f"{at.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d %H:%M:%S %Z}"
+    return Times(ZoneInfo("Europe/Berlin"), None).local(at)
 
 
 def written(status: IncidentStatus) -> str:
@@ -63,8 +64,8 @@ def test_each_recipient_has_their_outcome_and_their_pages() -> None:
     bare = replace(bare, facts=replace(bare.facts, reason="no address"))
     text = written(replace(OPEN, escalations=(*OPEN.escalations, lost, bare), content=replace(OPEN.content, labels=None)))
     assert "| Ada | 1 | reached | mail: sent |" in text
-    assert "| Ben | 1 | being paged | slack: failed |" in text
-    assert "| Cy | 1 | not reached, a critical failure | sms: failed (a \\| b); voice: sent |" in text
+    assert "| Ben | 1 | being paged | Slack: failed |" in text
+    assert "| Cy | 1 | not reached, a critical failure | text: failed (a \\| b); call: sent |" in text
     assert "| Di | 1 | not reached | no address |" in text
     assert "Labels" not in text
 
