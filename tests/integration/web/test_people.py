@@ -240,7 +240,7 @@ def test_a_test_is_sent_and_its_outcome_is_shown(system: System) -> None:
     assert "twilio accepted it; the receipt is awaited" in page
     assert "<strong>mail</strong>: there is no such mailbox" in page
     system.deliver(attempt_id)
-    assert "<strong>sms</strong>: the carrier says so" in browser.get("/people/ada").text
+    assert "<strong>text</strong>: the carrier says so" in browser.get("/people/ada").text
     system.flow.acknowledge("test-ada", by="ada")
     page = browser.get("/people/ada").text
     assert "They acknowledged it on Wed 25 Nov 03:00 UTC." in page
