@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from notifyflow.channels.abilities import reports
+from notifyflow.channels.carriers import calling_of, carriers_of
 from notifyflow.cli.audience import Audience, admitted
 from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
-from notifyflow.core.forecast import Carrier, fresh_escalation
+from notifyflow.core.forecast import fresh_escalation
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import Policy
 
@@ -36,20 +36,3 @@ def chain_of(
         begins_at=audience.begins_at,
         quiet_for=severity if has_quiet_hours else None,
     )
-
-
-def carriers_of(channels: "Mapping[str, Channel]") -> Mapping[str, Carrier]:
-    """Return who carries each channel."""
-    return {
-        name: Carrier(
-            providers=tuple(each.name for each in channel.providers),
-            has_receipts=bool(channel.providers) and reports(channel.providers[0]),
-            traits=channel.traits,
-        )
-        for name, channel in channels.items()
-    }
-
-
-def calling_of(channels: "Mapping[str, Channel]") -> frozenset[str]:
-    """Return the channels of calls."""
-    return frozenset(name for name, channel in channels.items() if channel.traits.is_call)

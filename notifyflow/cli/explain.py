@@ -76,7 +76,7 @@ def _documents(
     *,
     is_in_chain: bool,
 ) -> "list[ForecastDocument]":
-    from notifyflow.cli.expected import calling_of, carriers_of
+    from notifyflow.channels.carriers import calling_of, carriers_of
     from notifyflow.core.forecast_document import NOTHING, ForecastDocument
 
     hindrances = _hindrances(settings, channels, contacts)

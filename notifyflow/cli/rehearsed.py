@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from notifyflow.cli.expected import calling_of, carriers_of
+from notifyflow.channels.carriers import calling_of, carriers_of
 from notifyflow.core.intake.reach import carried_to
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact

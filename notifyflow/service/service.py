@@ -58,6 +58,7 @@ from notifyflow.service.integrations import Integrations
 from notifyflow.service.oncall import OnCall
 from notifyflow.service.people import People
 from notifyflow.service.readiness import find_faults
+from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.service.roster import Rosters
 from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
@@ -86,6 +87,7 @@ class Service:
     Attributes:
         people: The people, and tests of whether they can be reached.
         foresight: What can be foreseen to go wrong with the duty.
+        rehearsals: What the rehearsal of the policies finds.
         health: The health of the whole system.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
@@ -114,6 +116,7 @@ class Service:
         self._submissions = Submissions(use_cases, within=store.within)
         self.people = People(store, use_cases, self.rosters, self._submissions, policies)
         self.foresight = Foresight(self.rosters, self._deps, policies)
+        self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)
         self._strangers = Strangers(

@@ -1,6 +1,6 @@
 """The health of the whole system: the sweeper, the queue, the providers, the pauses, and how long pages take."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -9,14 +9,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
+from notifyflow.channels.carriers import carriers_of
 from notifyflow.core.charts import Charts, ProviderFigures, Window
 from notifyflow.core.figures import Outcome
 from notifyflow.core.foresight import Finding, FindingKind
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.provider_health import Circuit, circuit, used
+from notifyflow.core.rehearsal import Weakness
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.core.wording import text
+from notifyflow.errors import Fault
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
@@ -76,6 +79,7 @@ def router(context: Context) -> APIRouter:
     """Build the route of ``/health``."""
     routes = APIRouter()
     carried = frozenset(name for name, channel in context.channels.items() if channel.providers)
+    carriers = carriers_of(context.channels)
 
     @routes.get("/health")
     def show(
@@ -90,7 +94,11 @@ def router(context: Context) -> APIRouter:
         vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
         values = {
             "vitals": vitals,
-            "signs": [*_signs(vitals), _duty(context.service.foresight.findings(carried))],
+            "signs": [
+                *_signs(vitals),
+                _duty(context.service.foresight.findings(carried)),
+                _policies(context.service.rehearsals.hazards, context.service.rehearsals.weaknesses(carriers)),
+            ],
             "providers": list(_rows(vitals, figures)),
             "counted": COUNTED,
             "window": window,
@@ -154,6 +162,18 @@ def _duty(findings: Iterable[Finding]) -> Sign:
         detail="schedules without anybody at some time within 30 days, and people on duty whom nothing reaches",
         is_good=not found,
         link="oncall",
+    )
+
+
+def _policies(hazards: Sequence[Fault], weaknesses: Sequence[Weakness] | None) -> Sign:
+    """Return what may keep a phone silent: first what the rehearsal found, in words."""
+    found = [*(each.fault for each in weaknesses or ()), *hazards]
+    waits = "" if weaknesses is not None else "being rehearsed; "
+    return Sign(
+        name="Policies",
+        value=f"{len(found):,}",
+        detail=f"{found[0].where}: {found[0].what}" if found else f"{waits}behaviour of providers that would keep a phone silent",
+        is_good=not found,
     )
 
 

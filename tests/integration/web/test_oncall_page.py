@@ -15,6 +15,7 @@ from notifyflow.web.dashboard import oncall
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.test_api import SilentBell
+from tests.waiting import wait_until
 
 PEOPLE = """
 [recipients.ada]
@@ -46,6 +47,9 @@ to = ["@primary"]
 """
 
 
+MAIL = {"NOTIFYFLOW_SMTP_URL": "smtp://127.0.0.1:1", "NOTIFYFLOW_MAIL_FROM": "notifyflow@example.com"}
+
+
 class System:
     """A flow with a directory, and its pages; it is Wednesday, 25 November 2026, 03:00 UTC."""
 
@@ -65,14 +69,15 @@ class System:
         self.clock.pass_time(timedelta(seconds=5))
 
 
-@pytest.fixture
-def system(sqlite_url: str, tmp_path: Path) -> Iterator[System]:
+@pytest.fixture(params=[{}])
+def system(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path) -> Iterator[System]:
     directory = tmp_path / "directory.toml"
     directory.write_text(DIRECTORY)
     variables = {
         "NOTIFYFLOW_DATABASE_URL": sqlite_url,
         "NOTIFYFLOW_DIRECTORY": str(directory),
         "NOTIFYFLOW_PUBLIC_URL": ORIGIN,
+        **request.param,
     }
     clock = HandClock()
     with NotifyFlow(Settings.from_variables(variables), clock=clock, ids=CountingIds(), bell=SilentBell()) as flow:
@@ -101,6 +106,15 @@ def test_what_will_go_wrong_stands_on_top_and_on_the_page_health(system: System)
     assert said.index("schedules.office") < said.index("@primary")
     health = words(browser.get("/health").text)
     assert "✕ Duty" in health
+
+
+@pytest.mark.parametrize("system", [MAIL], indirect=True)
+def test_what_the_rehearsal_of_the_policies_finds_stands_on_the_page_health(system: System) -> None:
+    browser = system.visit(Role.VIEWER)
+    wait_until(lambda: "being rehearsed" not in browser.get("/health").text)
+    health = words(browser.get("/health").text)
+    assert "✕ Policies" in health
+    assert "nobody is told, nor is operations, if the mail is refused for good" in health
 
 
 def test_a_gap_that_is_meant_is_nothing_that_goes_wrong(system: System) -> None:

@@ -383,7 +383,14 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
     system.clock.pass_time(timedelta(minutes=2))
     page = system.visit().get("/health").text
     signs = dict(re.findall(r"</span> (\w+)</span></span><strong>(?:<a [^>]+>)?([^<]+)<", page))
-    assert signs == {"Sweeper": "2 m ago", "Queue": "1 message", "People": "1", "Providers": "0 of 1", "Duty": "0"}
+    assert signs == {
+        "Sweeper": "2 m ago",
+        "Queue": "1 message",
+        "People": "1",
+        "Providers": "0 of 1",
+        "Duty": "0",
+        "Policies": "0",
+    }
     assert "0 of 100 a minute" in page
     assert ">2</a></td>" in page
     assert "50 %" in page

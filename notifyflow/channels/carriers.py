@@ -1,0 +1,24 @@
+"""Says who carries each channel, as forecasts and rehearsals need it."""
+
+from collections.abc import Mapping
+
+from notifyflow.channels.abilities import reports
+from notifyflow.channels.base import Channel
+from notifyflow.core.forecast import Carrier
+
+
+def carriers_of(channels: Mapping[str, Channel]) -> Mapping[str, Carrier]:
+    """Return who carries each channel."""
+    return {
+        name: Carrier(
+            providers=tuple(each.name for each in channel.providers),
+            has_receipts=bool(channel.providers) and reports(channel.providers[0]),
+            traits=channel.traits,
+        )
+        for name, channel in channels.items()
+    }
+
+
+def calling_of(channels: Mapping[str, Channel]) -> frozenset[str]:
+    """Return the channels of calls."""
+    return frozenset(name for name, channel in channels.items() if channel.traits.is_call)
