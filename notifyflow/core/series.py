@@ -121,9 +121,9 @@ def reopen(incident: IncidentFacts) -> IncidentFacts:
 
 
 def is_flapping(incident: IncidentFacts, now: datetime) -> bool:
-    """Return whether operations is to be told that a key is flapping; once in 24 hours, and never for INFO."""
+    """Return whether operations is to be told that a key is flapping: once in 24 hours, unless a person took it."""
     known = incident.series
-    if known is None or incident.severity is Severity.INFO or _is_recent(known.flapping_at, now):
+    if known is None or known.is_over or incident.severity is Severity.INFO or _is_recent(known.flapping_at, now):
         return False
     if known.first_id == incident.id:
         return False

@@ -172,6 +172,16 @@ def test_operations_is_paged_once_a_day_that_a_key_is_flapping(driver: Driver) -
     assert "comes and goes" in told.content.title
 
 
+def test_nobody_is_told_of_flapping_that_a_person_has_taken(driver: Driver) -> None:
+    driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
+    flap(driver, ADA, on=600, off=60, times=2, policy=DEFAULT)
+    fire(driver, ADA, policy=DEFAULT)
+    driver.pass_time(minutes=20)
+    resolve(driver.deps, ByKey("db-1"), by="ada", via=Via.DASHBOARD)
+    driver.deliver()
+    assert [each for each in driver.sent("email") if each.message.address.startswith("ops")] == []
+
+
 def test_one_page_of_operations_says_that_nobody_has_acknowledged_a_series(driver: Driver) -> None:
     flap(driver, ADA, on=300, off=60, times=20)
     alerted = [each for each in driver.outcome.critical if each.alerted_at is not None]
