@@ -31,7 +31,7 @@ from notifyflow.core.model import (
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.core.wording import chain, told
+from notifyflow.core.wording import chain, failures, told
 from notifyflow.core.wording.outlook import sentences
 from notifyflow.core.wording.series import firings
 from notifyflow.core.wording.timeline import DEFERRED, how
@@ -169,7 +169,7 @@ def _recipient(escalation: EscalationStatus, status: IncidentStatus) -> Text:
     if facts.held_up_at is not None:
         parts.append("held up")
     if facts.critical_at is not None:
-        parts.append("critical failure")
+        parts.append(failures.critical_failure(escalation.critical_reason))
     if facts.reason:
         parts.append(plain(facts.reason))
     contact = escalation.contact

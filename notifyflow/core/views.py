@@ -18,11 +18,13 @@ class EscalationStatus:
         facts: The escalation.
         contact: The recipient; personal.
         notifications: The pages and status updates with their attempts, by tier, then channel.
+        critical_reason: Why operations is alerted, or the failure linked, as in ``AlertOperations``; empty if it is not.
     """
 
     facts: EscalationFacts
     contact: Contact
     notifications: tuple[NotificationFacts, ...]
+    critical_reason: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -119,6 +121,7 @@ class Tally:
         reached: To how many a page was sent or delivered.
         failed: How many could not be reached on any channel.
         critical: How many are a critical failure.
+        critical_reason: Why one of them is; None if none is.
         failed_pages: How many pages are FAILED.
     """
 
@@ -126,6 +129,7 @@ class Tally:
     reached: int = 0
     failed: int = 0
     critical: int = 0
+    critical_reason: str | None = None
     failed_pages: int = 0
 
 

@@ -15,7 +15,7 @@ from notifyflow.core.model import AT_REST, REACHING, Contact, EscalationState, I
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.keys import KEY_COLUMNS
-from notifyflow.storage.models import ApiKeyRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
+from notifyflow.storage.models import ApiKeyRow, ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select
 
 _API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
@@ -166,8 +166,11 @@ def _tallies(incident_ids: Sequence[str]) -> Select:
             count((EscalationRow.state == EscalationState.EXHAUSTED, recipient)).alias("failed"),
             count((EscalationRow.critical_at.is_null(False), recipient)).alias("critical"),
             count((has_failed, NotificationRow.id)).alias("failed_pages"),
+            fn.MIN(Case(None, ((EscalationRow.critical_at.is_null(False), CriticalRow.reason),))).alias("critical_reason"),
         )
         .join(NotificationRow, JOIN.LEFT_OUTER, on=is_its)
+        .switch(EscalationRow)
+        .join(CriticalRow, JOIN.LEFT_OUTER, on=(CriticalRow.escalation_id == EscalationRow.id))
         .where(EscalationRow.incident_id.in_(incident_ids), EscalationRow.round > 0, ~is_replaced)
         .group_by(EscalationRow.incident_id)
     )

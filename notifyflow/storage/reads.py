@@ -1,7 +1,7 @@
 """Reads for display, each of one consistent state; those of the checker are in ``audit``."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from peewee import SQL, Database, fn
@@ -85,13 +85,12 @@ _TOLD = Statement(
 )
 _OPERATIONS = Statement(
     lambda param: (
-        CriticalRow.select(IncidentRow.id, IncidentRow.key)
+        CriticalRow.select(IncidentRow.id, IncidentRow.key, CriticalRow.escalation_id, CriticalRow.reason)
         .join(IncidentRow, on=(IncidentRow.id == CriticalRow.operations_incident_id))
         .switch(CriticalRow)
         .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
         .where(EscalationRow.incident_id == param(EscalationRow.incident_id))
         .order_by(CriticalRow.at.desc())
-        .limit(1)
     )
 )
 
@@ -189,10 +188,12 @@ class Reads:
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
         rows = self._source.read(NotificationFacts, _NOTIFICATIONS(incident.id))
-        escalations = self._escalation_statuses(incident.id, rows)
+        links = self._source.rows(_OPERATIONS(incident.id))
+        reasons = {row["escalation_id"]: row["reason"] for row in links}
+        escalations = self._escalation_statuses(incident.id, rows, reasons)
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
         event_escalations = {row.escalation_id for row in events}
-        operations = first(self._source.rows(_OPERATIONS(incident.id)))
+        operations = first(links)
         return IncidentStatus(
             facts=incident,
             content=self._source.contents([incident.id])[incident.id],
@@ -208,7 +209,9 @@ class Reads:
             is_quarantined=self.adoption.is_quarantined(incident.id),
         )
 
-    def _escalation_statuses(self, incident_id: str, rows: Sequence[NotificationFacts]) -> tuple[EscalationStatus, ...]:
+    def _escalation_statuses(
+        self, incident_id: str, rows: Sequence[NotificationFacts], reasons: Mapping[str, str]
+    ) -> tuple[EscalationStatus, ...]:
         contacts = self._source.contacts([incident_id])[incident_id]
         places = {recipient_id: place for place, recipient_id in enumerate(contacts)}
         escalations = self._source.read(EscalationFacts, _ESCALATIONS(incident_id))
@@ -216,7 +219,12 @@ class Reads:
         for each in rows:
             notifications[each.escalation_id].append(each)
         return tuple(
-            EscalationStatus(facts=each, contact=contacts[each.recipient_id], notifications=tuple(notifications[each.id]))
+            EscalationStatus(
+                facts=each,
+                contact=contacts[each.recipient_id],
+                notifications=tuple(notifications[each.id]),
+                critical_reason=reasons.get(each.id, ""),
+            )
             for each in sorted(escalations, key=lambda each: (places[each.recipient_id], each.round))
         )
 

@@ -35,6 +35,15 @@ _EXPLAINED: Mapping[str, str] = {
     "unanswered": "The last round is over, and nobody has acknowledged:",
     "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
 }
+_WHY: Mapping[str, str] = {
+    "exhausted": "every channel failed",
+    "unreachable": "there is no address",
+    "critical_channels_failed": "every critical channel failed",
+    "unproven": "nothing shows that a page arrived",
+    "unconfirmed": "nothing shows that a page arrived",
+    "unanswered": "nobody acknowledged the last round",
+    "chain_over": "the chain is over, and nobody has acknowledged",
+}
 _STANDS: Mapping[NotificationState, str] = {
     NotificationState.SENDING: "being sent",
     NotificationState.SENT: "sent",
@@ -139,6 +148,11 @@ class Uncounted:
     failures: int = 0
     paging: int = 0
     notices: int = 0
+
+
+def critical_failure(reason: str) -> str:
+    """Return the words for a critical failure, with its reason, as in ``AlertOperations``."""
+    return f"critical failure: {_WHY[reason]}" if reason in _WHY else "critical failure"
 
 
 def ways(notifications: Sequence[NotificationFacts], *, now: datetime) -> tuple[Way, ...]:

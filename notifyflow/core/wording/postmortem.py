@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from notifyflow.core.model import EscalationState, Kind
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording import arrivals, chain, text, timeline
+from notifyflow.core.wording import arrivals, chain, failures, text, timeline
 from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import way
 
@@ -72,7 +72,7 @@ def _ended(status: IncidentStatus, at: datetime, by: str, here: Here) -> str:
 
 def _paged(escalation: EscalationStatus) -> tuple[str, ...]:
     facts = escalation.facts
-    outcome = _ENDED[facts.state] + (", a critical failure" if facts.critical_at else "")
+    outcome = _ENDED[facts.state] + (f", a {failures.critical_failure(escalation.critical_reason)}" if facts.critical_at else "")
     pages = [
         f"{way(row.channel)}: {row.state.lower()}{f' ({_plain(row.reason)})' if row.reason else ''}"
         for row in escalation.notifications

@@ -27,7 +27,7 @@ from notifyflow.core.outlook import Coming, Outlook
 from notifyflow.core.policy import Failed, Rule, Tier, opening_rules
 from notifyflow.core.timeline import Explain, Tone
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording import text, told
+from notifyflow.core.wording import failures, text, told
 from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook
 from notifyflow.core.wording.outlook import sentence, sentences
@@ -220,7 +220,8 @@ class Describer:
         if facts.held_up_at is not None:
             parts.append(f"every way left was held up at {self._brief(facts.held_up_at)}")
         if facts.critical_at is not None:
-            parts.append(f"a critical failure since {self._brief(facts.critical_at)}")
+            why = failures.critical_failure(escalation.critical_reason)
+            parts.append(f"since {self._brief(facts.critical_at)} a {why}")
         return "; ".join(parts) or "it has no pages"
 
     def _ended(self, facts: EscalationFacts) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentLine
-from notifyflow.core.wording import chain, text
+from notifyflow.core.wording import chain, failures, text
 from notifyflow.core.wording import pauses as words
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.core.wording.times import Times
@@ -86,9 +86,10 @@ def _then(line: IncidentLine, times: Times) -> str:
 def _failures(line: IncidentLine) -> Sequence[str]:
     """Return what marks an incident: whom nothing reached, who else is a critical failure, and which pages failed."""
     tally = line.tally
+    why = failures.critical_failure(tally.critical_reason or "").removeprefix("critical failure")
     marks = [
-        (tally.failed, "recipient", "not reached"),
-        (max(0, tally.critical - tally.failed), "critical failure", ""),
-        (tally.failed_pages, "page", "failed"),
+        (tally.failed, "recipient", " not reached"),
+        (max(0, tally.critical - tally.failed), "critical failure", why),
+        (tally.failed_pages, "page", " failed"),
     ]
-    return [f"{text.quantity(count, noun)} {what}".rstrip() for count, noun, what in marks if count]
+    return [f"{text.quantity(count, noun)}{what}" for count, noun, what in marks if count]

@@ -230,6 +230,9 @@ def test_a_recipient_who_did_not_reply_was_reached_all_the_same(driver: Driver) 
     driver.pass_time(minutes=46)
     assert driver.status(OPS).content.title == 'Ada has not answered about "orders db is down" (CRITICAL)'
     assert "- mail: sent" in (driver.status(OPS).content.body or "")
+    assert driver.escalations()[-1].critical_reason == "unanswered"
+    (tally,) = driver.store.read(lambda reads: reads.listings.tallies([driver.status().facts.id])).values()
+    assert (tally.reached, tally.critical, tally.critical_reason) == (1, 1, "unanswered")
 
 
 def test_notices_about_a_forgotten_person_are_overwritten(driver: Driver) -> None:

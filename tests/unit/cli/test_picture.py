@@ -184,6 +184,9 @@ def test_a_critical_failure_a_second_round_and_a_reason_are_shown():
     )
     text = drawn(replace(OPEN, escalations=(lost,), operations_key="operations-1", facts=replace(OPEN.facts, times_seen=3)))
     assert "exhausted · round 2 · critical failure · no usable address" in text
+    reached = replace(lost, facts=replace(lost.facts, state=EscalationState.REACHED, reason=""), critical_reason="unanswered")
+    shown = drawn(replace(OPEN, escalations=(reached,)))
+    assert "reached · round 2 · critical failure: nobody acknowledged the last round" in shown
     assert "seen 3 times" in text
     assert "operations was not paged for it, only linked (operations-1)" in text
     alerted = replace(OPEN, operations_key="operations-1", escalations=(replace(lost, facts=replace(lost.facts, alerted_at=AT)),))

@@ -77,9 +77,9 @@ def test_the_summary_says_what_went_out_what_failed_and_since_when_that_is_criti
         notification("voice", N.DELIVERED, attempt(1, Result.DELIVERED)),
     ]
     one = escalation("ada", *pages, replace(notification("slack", N.FAILED), kind=Kind.STATUS_UPDATE, tier=None))
-    critical = replace(one, facts=replace(one.facts, critical_at=AT))
+    critical = replace(one, facts=replace(one.facts, critical_at=AT), critical_reason="unanswered")
     assert the_round(one).summary == "mail and call went out; text failed"
-    assert the_round(critical).summary.endswith("; a critical failure since 02:14:03")
+    assert the_round(critical).summary.endswith("; since 02:14:03 a critical failure: nobody acknowledged the last round")
     assert the_round(escalation("ada")).summary == "it has no pages"
     assert the_round(escalation("ada", notification("sms", N.QUEUED))).summary == "nothing has been sent yet"
     assert the_round(escalation("ada", notification("sms", N.CANCELLED))).summary == "nothing was sent"
