@@ -87,9 +87,13 @@ class IncidentStatus:
         is_waiting = any(step.due_at is not None for step in self.steps)
         return not is_waiting and all(escalation.is_settled for escalation in self.escalations)
 
+    def alerted_at(self, facts: EscalationFacts) -> datetime | None:
+        """Return when operations was alerted about a recipient; None if it was not. In a chain, a held-up page is only linked."""
+        return facts.alerted_at or (None if self.facts.pass_number else facts.held_up_at)
+
     def told_at(self, facts: EscalationFacts) -> datetime | None:
         """Return when a provider first accepted a page that tells operations of a critical failure; None if none has."""
-        since = facts.alerted_at
+        since = self.alerted_at(facts)
         return next((at for at in self.operations_told_at if since is not None and at >= since), None)
 
     @property

@@ -12,7 +12,7 @@ NOT_YET = "no page to operations was accepted so far"
 
 def of_one(status: IncidentStatus, facts: EscalationFacts, *, brief: Callable[[datetime], str]) -> str:
     """Return whether operations was told about one recipient; empty if it was not to be paged for it."""
-    if facts.alerted_at is None:
+    if status.alerted_at(facts) is None:
         return ""
     told_at = status.told_at(facts)
     if told_at is not None:
@@ -22,7 +22,7 @@ def of_one(status: IncidentStatus, facts: EscalationFacts, *, brief: Callable[[d
 
 def of_incident(status: IncidentStatus) -> str:
     """Return whether operations was told about any recipient of an incident that is linked to an operations incident."""
-    alerted = [each.facts for each in status.escalations if each.facts.alerted_at is not None]
+    alerted = [each.facts for each in status.escalations if status.alerted_at(each.facts) is not None]
     if not alerted:
         return "operations was not paged for it, only linked"
     if any(status.told_at(facts) is not None for facts in alerted):

@@ -32,6 +32,14 @@ def test_before_that_it_is_not_told_and_the_reason_is_said() -> None:
     assert of_ada(nobody) == told.of_incident(nobody) == "operations has no recipients (NOTIFYFLOW_OPS_RECIPIENTS)"
 
 
+def test_a_page_that_was_held_up_is_told_as_well_but_in_a_chain_it_is_only_linked() -> None:
+    (ada, ben) = OPEN.escalations
+    held = replace(OPEN, escalations=(replace(ada, facts=replace(ada.facts, held_up_at=AT)), ben), operations_told_at=(AT,))
+    assert told.of_incident(held) == "operations was told"
+    chained = replace(held, facts=replace(held.facts, pass_number=1))
+    assert told.of_incident(chained) == "operations was not paged for it, only linked"
+
+
 def test_a_failure_that_is_only_linked_tells_nobody() -> None:
     assert of_ada(OPEN) == ""
     assert told.of_incident(OPEN) == "operations was not paged for it, only linked"
