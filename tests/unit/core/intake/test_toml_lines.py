@@ -78,7 +78,8 @@ def test_a_place_has_a_line(where: str, line: int | None, end: str):
 
 def test_a_document_that_is_not_valid_says_its_line_itself():
     fault = Fault("document", "it is not valid TOML", "Correct it")
-    assert with_lines([fault], "[recipients\nx =") == (fault,)
+    for document in ("[recipients\nx =", "x = = 1\n"):
+        assert with_lines([fault], document) == (fault,)
     assert with_lines([], "[recipients\nx =") == ()
 
 
