@@ -237,7 +237,7 @@ def test_forgetting_somebody_who_is_not_known_exits_with_1(line: CommandLine):
 def test_an_incident_is_sent_watched_shown_acknowledged_and_resolved(sandboxed: CommandLine, sandbox: Sandbox):
     sent = sandboxed.run("send", "-", input_text=json.dumps(INCIDENT))
     assert sent.code == 0, sent
-    assert "ada: email accepted → SENT" in sent.out
+    assert "ada: mail accepted → SENT" in sent.out
     assert [message.to for message in sandbox.inbox.messages(is_accepted=True)] == ["ada@example.com"]
 
     shown = sandboxed.run("status", "db-1")
