@@ -11,7 +11,7 @@ import pytest
 
 from notifyflow.core.model import EscalationState, IncidentState
 from notifyflow.core.pauses import Scope
-from tests.acceptance.nights import ADA, Night, a_night
+from tests.acceptance.nights import ADA, BEN, Night, a_night
 
 INSISTENT = '[default]\nto = ["ada"]\npolicy = "insistent"'
 DEFAULT = '[default]\nto = ["ada"]\npolicy = "default"'
@@ -37,6 +37,58 @@ def night(tmp_path: Path) -> Iterator[Nights]:
 
 
 # -- flapping
+
+
+def test_an_alert_that_fires_four_minutes_of_every_four_and_a_half_is_texted_and_called_about_as_if_it_stayed_open(
+    night: Nights,
+) -> None:
+    steady, flapping = night(INSISTENT), night(INSISTENT)
+    steady.fires()
+    steady.passes(60 * MINUTE)
+    flapping.flaps(4 * MINUTE, 30 * SECOND, times=14)
+    for channel in ("sms", "voice"):
+        wanted, got = steady.minutes(channel, ADA), flapping.minutes(channel, ADA)
+        assert len(wanted) == 3
+        assert 3 <= len(got) <= 6, f"{channel}: {got}"
+        assert got[0] <= wanted[0] * 9 / 8 + 0.5, f"{channel}: {got}, and {wanted} if it stays open"
+    assert flapping.told_operations(), "nobody has acknowledged"
+
+
+def test_the_second_person_of_a_chain_is_paged_about_an_alert_that_fires_eight_minutes_of_nine(night: Nights) -> None:
+    flapping = night(CHAIN)
+    flapping.flaps(8 * MINUTE, MINUTE, times=14)
+    assert flapping.minutes("email", "ben@example.com")[0] <= 12
+    assert flapping.minutes("voice", BEN)[0] <= 25
+
+
+def test_a_call_follows_where_mail_and_chat_are_refused_and_no_firing_lasts_until_the_text_is_overdue(night: Nights) -> None:
+    flapping = night(DEFAULT, has_chat=True, script="email: 550; slack: 404; sms: no receipt")
+    flapping.flaps(50 * SECOND, 10 * SECOND, times=30)
+    assert flapping.minutes("voice", ADA)[0] <= 2
+
+
+@pytest.mark.parametrize(("routes", "script"), [(INSISTENT, ""), (DEFAULT, "email: 550; sms: undelivered; call: nobody answers")])
+def test_an_alert_that_is_off_for_five_seconds_a_minute_rings_about_as_often_as_one_that_stays_open(
+    night: Nights, routes: str, script: str
+) -> None:
+    steady, flapping = night(routes, script=script), night(routes, script=script)
+    steady.fires()
+    steady.passes(120 * MINUTE)
+    flapping.flaps(50 * SECOND, 5 * SECOND, times=131)
+    wanted, got = steady.minutes("voice", ADA), flapping.minutes("voice", ADA)
+    assert len(wanted) == 3
+    assert 2 <= len(got) <= 14, f"{got}, and {wanted} if it stays open"
+
+
+def test_an_acknowledgement_of_the_firing_before_ends_the_series(night: Nights) -> None:
+    flapping = night(INSISTENT)
+    flapping.flaps(2 * MINUTE, MINUTE, times=1)
+    flapping.fires()
+    flapping.passes(MINUTE)
+    flapping.presses_the_button_of(flapping.messages("email", "ada@example.com")[0])
+    assert flapping.status().facts.state is IncidentState.ACKNOWLEDGED
+    flapping.passes(60 * MINUTE)
+    assert flapping.minutes("sms", ADA) == flapping.minutes("voice", ADA) == []
 
 
 def test_what_fires_after_an_acknowledgement_has_clocks_of_its_own(night: Nights) -> None:
