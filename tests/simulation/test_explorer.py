@@ -11,6 +11,7 @@ from tests.simulation.explorer.oracle import Fault, Verdict, judge
 from tests.simulation.explorer.stage import Firing, Seen, Sent
 from tests.simulation.explorer.story import Acknowledges, Act, Flaps, Moves, Pauses, Response, Story, draw
 
+STORIES, CHUNK = 100, 20
 MINUTE_S = 60.0
 UNTIL_S = 240 * MINUTE_S
 OPEN = Flaps(0.0, 0.0, 0.0, 1, stays_open=True)
@@ -104,6 +105,12 @@ def test_an_exemption_is_counted_and_is_no_fault() -> None:
     policy = replace(INSISTENT, is_suspicion_on=False)
     verdict = judge(a_story(policy=policy), seen())
     assert (verdict.faults, verdict.exempt["the policy suspects nothing"]) == ([], 3)
+
+
+@pytest.mark.parametrize("first", range(0, STORIES, CHUNK))
+def test_no_phone_stays_silent(first: int) -> None:
+    failed = [found for seed in range(first, first + CHUNK) if (found := explore.explore(seed)).verdict.faults]
+    assert not failed, "\n".join(map(str, failed))
 
 
 def test_a_story_is_the_same_whenever_it_is_drawn_and_played() -> None:
