@@ -27,6 +27,7 @@ from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
+from tests.simulation.senders import KEY as FLAPPING_KEY
 from tests.simulation.world import START, require
 from tests.traits import CALLING, TRAITS
 
@@ -40,6 +41,7 @@ _RESPONSES: Mapping[Answers, tuple[str, tuple[Result, ...]]] = {
 _SECOND = timedelta(seconds=1)
 _CHAINED = 0.5
 _WAITS_S = (20, 90, 240, 900)
+_FORETOLD = "SELECT id FROM notifyflow_incident WHERE NOT is_operations AND key <> ?"  # what was before is not explained
 _VISIBLE = frozenset({What.ATTEMPT, What.EXPIRY, What.TIER, What.ROUND, What.OPERATIONS})
 _Key = tuple[What, str, int | None]
 
@@ -64,7 +66,7 @@ class Calm(Scenario):
         self._phones.senders = {}
         self._subscribers = ()
         self._hand_overs.acts_at_hand_over = False
-        self._checks.chains.is_calm = self._quiet.is_on = True
+        self._checks.chains.is_calm = self._senders.is_calm = self._quiet.is_on = True
         self.world.widest_skew_s = 0.0
         for process in self.world.processes:
             process.skew = timedelta()
@@ -87,6 +89,7 @@ class Calm(Scenario):
         apart = self.world.apart("calm chain")
         if apart.random() < _CHAINED:
             self._people(0, partial(self._notify_in_steps, apart))
+        self._senders.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
     def _notify_in_steps(self, chance: Random, deps: Dependencies) -> Consequences:
         """Page one or two people, and one or two others after them; some have quiet hours."""
@@ -125,7 +128,7 @@ class Calm(Scenario):
 
     def _at_end(self) -> None:
         super()._at_end()
-        for (incident_id,) in self._database.look("SELECT id FROM notifyflow_incident WHERE NOT is_operations"):
+        for (incident_id,) in self._database.look(_FORETOLD, FLAPPING_KEY):
             status = self._database.status(incident_id)
             self._check_promises(status)
             first = status.escalations[0].facts
@@ -147,7 +150,8 @@ class Calm(Scenario):
         for escalation in (each for each in status.escalations if not self._quiet.stops(each.facts)):
             row_id = escalation.facts.id
             coming = outlook.outlook(_context(status, escalation, escalation.facts), now)
-            said = {_key(each): each for each in coming if each.what in _VISIBLE and each.at is not None}
+            kept = [each for each in coming if not _pages_again(each, escalation.facts)]
+            said = {_key(each): each for each in kept if each.what in _VISIBLE and each.at is not None}
             for key, promised in self._promised.get(row_id, {}).items():
                 at = promised.at
                 assert at is not None
@@ -245,6 +249,11 @@ def _context(status: IncidentStatus, escalation: EscalationStatus, facts: Escala
         calling=CALLING,
         wishes=wished(escalation.contact, facts.severity),
     )
+
+
+def _pages_again(coming: Coming, facts: EscalationFacts) -> bool:
+    """Return whether an open tier is to page again; an attempt of the firing before, which may still run, can put that off."""
+    return coming.what is What.TIER and (coming.tier or 0) <= facts.tier
 
 
 def _key(coming: Coming) -> _Key:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from peewee import Select
 
 from notifyflow.core import (
+    earlier_pages,
     escalation,
     forecast,
     hand_overs,
@@ -24,6 +25,7 @@ from notifyflow.core import (
     provider_health,
     quiet,
     rounds,
+    series,
     tier_rules,
     timeline,
 )
@@ -677,6 +679,16 @@ MUTANTS = (
     ),
     Mutant("a phone that is closed and told to nobody", swap=lambda: swapped(held_up, "is_held_up", lambda context, now: False)),
     Mutant("acknowledgement not re-checked", swap=lambda: swapped(lifecycle, "state_of", _forget_the_stop), known=4),
+    Mutant(
+        "a firing that rings again what the one before has rung",
+        swap=lambda: swapped(earlier_pages, "PAGE_AGAIN_AFTER", timedelta()),
+        known=13,
+    ),
+    Mutant(
+        "an acknowledgement that leaves the next firing open",
+        swap=lambda: swapped(series, "is_same", lambda one, other: False),
+        known=16,
+    ),
     Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
     Mutant("a message that is said to have gone out", swap=lambda: swapped(timeline, "was_accepted", lambda row: True), known=1),
     Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
@@ -712,6 +724,12 @@ MUTANTS = (
         "an explanation without the call",
         swap=lambda: swapped(forecast, "forecast", _foresee_no_call),
         known=3,
+        world=simulate_calm,
+    ),
+    Mutant(
+        "clocks that begin anew with each firing",
+        swap=lambda: swapped(series, "go_on", lambda new, left, contact: new),
+        known=13,
         world=simulate_calm,
     ),
     Mutant(

@@ -48,6 +48,7 @@ from tests.simulation.policies import small_policy
 from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import LOOKED_WITHIN_S, Rosters
 from tests.simulation.rush import Rush
+from tests.simulation.senders import FlappingSenders
 from tests.simulation.web import Web
 from tests.simulation.wishes import Wishes
 from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
@@ -193,6 +194,7 @@ class Scenario:
         self._hand_overs = HandOvers(world, self._database, self._rosters, self._quiet)
         self._is_telling = self._hand_overs.is_told and self._rosters.tells
         self._namespaces = Namespaces(world, self._database)
+        self._senders = FlappingSenders(world, self._database)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
@@ -291,6 +293,7 @@ class Scenario:
         self._namespaces.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
         self._closed.write_script(self._people, self._submit, until_s=self._heals_s)
         self._hand_overs.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
+        self._senders.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
         """In some worlds, notify many recipients at once and stop a worker meanwhile."""
@@ -459,6 +462,7 @@ class Scenario:
         self._checks.after_commit(session)
         self._adoption.check(session)
         self._namespaces.after_commit(session)
+        self._senders.after_commit(session)
         self._hand_overs.after_commit(session)
         if session.writes:
             self._wake_sweepers()
