@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.model import Incident
 from notifyflow.errors import StorageError
 from notifyflow.storage.ledger import Ledger
@@ -12,6 +13,10 @@ from tests.facts import NOW, incident
 from tests.integration.storage.samples import begin
 
 OPERATIONS = incident(id="ops", key="operations", is_operations=True)
+
+
+EXHAUSTED = AlertOperations(reason="exhausted", is_paging=True)
+FAILED = AlertOperations(reason="critical_channels_failed", is_paging=True)
 
 
 def _open(ledger: Ledger) -> None:
@@ -35,8 +40,8 @@ def test_a_second_one_cannot_be_opened(store: Store) -> None:
 def test_a_critical_failure_is_linked_once(store: Store) -> None:
     begin(store)
     store.run(_open)
-    store.run(lambda ledger: ledger.operations.link("ops", {"e": "critical_channels_failed"}, at=NOW))
-    store.run(lambda ledger: ledger.operations.link("ops", {"e": "exhausted"}, at=NOW + timedelta(hours=1)))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e": FAILED}, at=NOW))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e": EXHAUSTED}, at=NOW + timedelta(hours=1)))
     (failure,) = store.run(lambda ledger: ledger.operations.criticals("ops", limit=5))
     assert (failure.reason, failure.at) == ("exhausted", NOW + timedelta(hours=1))
     status = store.read(lambda reads: reads.status("db-1"))
@@ -66,10 +71,10 @@ def test_failures_and_notices_are_counted_until_a_round_reports_them(store: Stor
         return uncounted.failures, uncounted.notices
 
     assert count() == (0, 0)
-    store.run(lambda ledger: ledger.operations.link("ops", {"e": "exhausted"}, at=NOW))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e": EXHAUSTED}, at=NOW))
     store.run(lambda ledger: ledger.operations.add_notice("capped", "twilio", at=NOW))
     assert count() == (1, 1)
     store.run(lambda ledger: ledger.operations.mark_counted("ops"))
     assert count() == (0, 0)
-    store.run(lambda ledger: ledger.operations.link("ops", {"e2": "exhausted"}, at=NOW))
+    store.run(lambda ledger: ledger.operations.link("ops", {"e2": EXHAUSTED}, at=NOW))
     assert count() == (1, 0)

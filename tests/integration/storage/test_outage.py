@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from psycopg import sql
 
+from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.model import Incident
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.dialects import execute
@@ -18,6 +19,8 @@ from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.integration.storage.samples import begin, count
 from tests.servers.postgres import Postgres, postgres
+
+EXHAUSTED = AlertOperations(reason="exhausted", is_paging=True)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +170,10 @@ def test_two_that_open_one_key_at_once_open_one_incident(store: Store) -> None:
 def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> None:
     def body(ledger: Ledger) -> None:
         ledger.incidents.lock("i")
-        store.run(lambda other: other.operations.link("i", {"e": "exhausted"}, at=incident().opened_at), timeout_s=2)
+        store.run(
+            lambda other: other.operations.link("i", {"e": EXHAUSTED}, at=incident().opened_at),
+            timeout_s=2,
+        )
 
     store.run(body)
 
