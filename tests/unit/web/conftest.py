@@ -13,7 +13,7 @@ from notifyflow.core.links import LinkClaim, check, sign
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, Incident, Receipt, Result, Stopped
 from notifyflow.core.outlook import Outlook
-from notifyflow.core.references import ById
+from notifyflow.core.references import ById, ByKey
 from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.timeline import Moment, timeline
 from notifyflow.core.users import Visitor
@@ -102,8 +102,10 @@ class Backend:
     def check_link(self, token: str) -> LinkClaim:
         return check(KEYS, token, RECIPIENTS, AT)
 
-    def status(self, ref: ById) -> IncidentStatus:
+    def status(self, ref: ById | ByKey) -> IncidentStatus:
         self._stumble()
+        if isinstance(ref, ByKey):
+            return next(each for each in self.incidents.values() if each.facts.key == ref.key)
         if ref.incident_id not in self.incidents:
             raise NotFound(ref.incident_id)
         return self.incidents[ref.incident_id]
