@@ -587,7 +587,7 @@ MUTANTS = (
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
-        known=65,
+        known=68,
     ),
     Mutant(
         "a callback path that seems broken mutes overdue receipts",
