@@ -671,7 +671,7 @@ MUTANTS = (
         known=163,
     ),
     Mutant("a hand-over that nobody tells", swap=lambda: swapped(HandOverTeller, "look", lambda teller: None), known=62),
-    Mutant("a resolve that drops what waits", swap=lambda: swapped(operations, "follow", lambda tx, resolved: None), known=3),
+    Mutant("a resolve that drops what waits", swap=lambda: swapped(operations, "follow", lambda tx, resolved: None), known=27),
     Mutant(
         "a page that nobody accepted and counts as told",
         swap=lambda: swapped(operations, "end_round", _count_all_as_told),
