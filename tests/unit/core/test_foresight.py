@@ -169,7 +169,7 @@ def test_a_step_needs_the_time_of_those_whom_it_may_page_by_the_channels_that_th
     called_twice = "for ada after 10 m for CRITICAL"
     assert short("ada", one_each) == [called_twice, operations], "she is called at once, and again by the last tier"
     all_three = preferring("ada", WARNING=("sms", "voice", "email"), ERROR=("voice",), CRITICAL=("voice",))
-    assert short("ada", all_three) == ["for ada after 10 m for WARNING", operations]
+    assert short("ada", all_three) == ["for ada after 10 m for CRITICAL and WARNING", operations]
 
 
 def test_who_prefers_only_channels_that_nothing_carries_cannot_be_reached_for_a_severity():
