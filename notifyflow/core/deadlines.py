@@ -133,6 +133,14 @@ def _uncovered(outage: Interval, stops: Iterable[Interval]) -> Iterator[Outage]:
         yield Outage(began_at=at, ended_at=outage.ended_at)
 
 
+def without_outages(intervals: Iterable[Interval], severity: Severity) -> tuple[Interval, ...]:
+    """Return what an earlier incident of a series does not count: if CRITICAL, no outages, so that all of them move it little.
+
+    Those of the open incident move a CRITICAL deadline by ``LONGEST`` at most; others would add up from one to the next.
+    """
+    return tuple(each for each in intervals if severity is not Severity.CRITICAL or not isinstance(each, Outage))
+
+
 def counted(since: datetime, until: datetime, intervals: Iterable[Interval]) -> timedelta:
     """Return how much of a time lies outside the intervals."""
     return until - since - (moved(until, _cut(intervals, until), since=since) - until)

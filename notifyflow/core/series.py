@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from notifyflow.core import earlier_pages, proof
 from notifyflow.core.carried import Carried, EarlierPage, Series
 from notifyflow.core.copies import replace
-from notifyflow.core.deadlines import Interval, counted
+from notifyflow.core.deadlines import Interval, counted, without_outages
 from notifyflow.core.earlier_pages import Earlier
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import (
@@ -174,6 +174,7 @@ def carry(
         until: When its clock stopped: at the resolve, or at an acknowledgement before it.
         breaks: Outages, and what stopped its clock, since it started.
     """
+    breaks = without_outages(breaks, before.severity)
     clock = counted(before.started_at, until, breaks) if until > before.started_at else timedelta()
     known = before.carried
     pages = {(each.page.tier, each.page.channel): each for each in earlier}

@@ -14,6 +14,7 @@ from notifyflow.core import quiet, repeated_key
 from notifyflow.core import series as series_rules
 from notifyflow.core.chain import Chain, StepUpdate
 from notifyflow.core.copies import replace
+from notifyflow.core.deadlines import without_outages
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.intake.validation import Admitted, admit_recipients
@@ -56,7 +57,8 @@ def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelt
     contacts = tx.ledger.contacts.of(before.id)
     people = [contacts[each] for each in tx.ledger.steps.of_pass(before)[step.number - 2].duty if each in contacts]
     nights = quiet.step_stops(people, before.severity, step.after, since=since, now=until)
-    return chains.waited(step, until=until, breaks=(*outages.breaks_of(tx, before, since=since), *nights))
+    breaks = without_outages(outages.breaks_of(tx, before, since=since), before.severity)
+    return chains.waited(step, until=until, breaks=(*breaks, *nights))
 
 
 def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:

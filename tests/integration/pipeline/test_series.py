@@ -158,6 +158,17 @@ def test_a_gap_of_more_than_half_an_hour_ends_the_series(driver: Driver) -> None
     assert driver.sent("sms") == []
 
 
+def test_outages_of_earlier_firings_put_off_nothing_that_is_critical(driver: Driver) -> None:
+    for _ in range(2):
+        fire(driver, ADA)
+        driver.be_away(minutes=3)
+        driver.resolve()
+        driver.pass_time(seconds=30)
+    fire(driver, ADA)
+    assert len(driver.sent("sms")) == 1
+    assert driver.sent("voice") == []
+
+
 def test_six_warnings_that_heal_by_themselves_wake_nobody(driver: Driver) -> None:
     driver.deps = replace(driver.deps, operations=(a_contact("ops", "email", "sms"),))
     flap(driver, ADA, on=30, off=300, times=6, severity=Severity.WARNING)

@@ -164,7 +164,7 @@ def by_command(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> Non
     shown = CliRunner().invoke(commands, ["ack", "db-1", "--by", who])
     assert shown.exit_code == 0, shown.output
     assert "Cancelled: nothing." in shown.output
-    assert f"email to {who}" in shown.output
+    assert f"mail to {who}" in shown.output
 
 
 def by_api(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
