@@ -10,6 +10,7 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import IncidentFacts, StepFacts
 from notifyflow.core.model import LIVE, IncidentState, Severity, StepState
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.storage.fields import instant_text
 from tests.oracle import is_spent
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
@@ -134,6 +135,7 @@ class Chains:
         quiet = self._quiet.shared_s(step.incident_id, before.duty, status.facts.severity)
         counted_s = now_s - since_s
         counted_s -= self._covers.covered_s(since_s, now_s, step.incident_id, is_urgent=is_urgent, others=quiet)
+        counted_s += self._counted_before_s(step, status)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
         is_over = counted_s >= step.after.total_seconds() - leeway_s or before.state is StepState.PASSED
         is_early = is_over or self._is_spent(before, status, at) or self._is_repeated(step, status)
@@ -200,6 +202,17 @@ class Chains:
         begun = {_plan(each) for each in before if each.started_at or each.state is StepState.PASSED}
         return any(_plan(each) in begun for each in status.steps if _is_beside(each, step) and each.number >= step.number)
 
+    def _counted_before_s(self, step: StepFacts, status: IncidentStatus) -> float:
+        """Return how long a step had waited in the incidents before it of a series, at the most: nothing is taken off."""
+        before = self._steps_before(status.facts) if step.pass_number == 1 else ()
+        same = next((each for each in before if _plan(each) == _plan(step) and each.started_at is None), None)
+        if same is None or same.id not in self._counts_since:
+            return 0.0
+        earlier = self._database.status(same.incident_id)
+        resolved_at = earlier.facts.resolved_at
+        assert resolved_at is not None
+        return (resolved_at - self._counts_since[same.id]).total_seconds() + self._counted_before_s(same, earlier)
+
     def _check_repetition(self, what: str, first: StepFacts, status: IncidentStatus) -> None:
         """Require that a key that comes again soon begins with what its last incident had started, beside the first step."""
         if status.facts.severity is Severity.INFO:
@@ -211,7 +224,8 @@ class Chains:
 
     def _steps_before(self, facts: IncidentFacts) -> tuple[StepFacts, ...]:
         """Return the steps of the last incident of the key; none unless it was resolved soon before, unacknowledged."""
-        found = self._database.look(_BEFORE, facts.namespace, facts.key, "9999")
+        until = "9999" if facts.resolved_at is None else instant_text(facts.opened_at)
+        found = self._database.look(_BEFORE, facts.namespace, facts.key, until)
         before = self._database.status(found[0][0]) if found else None
         if before is None or before.facts.acknowledged_at is not None:
             return ()

@@ -123,6 +123,8 @@ class QuietHours:
         if needed is None:
             return
         passed = counted(facts.started_at, line["at"], self.stops(facts)) + timedelta(seconds=self._world.widest_skew_s)
+        if facts.carried is not None and line["event"] != "expired":
+            passed += facts.carried.clock
         require(
             passed >= needed, f"11: {line['event']} of {line['row_id'][-4:]} after {passed} outside quiet hours, not {needed}"
         )
@@ -142,6 +144,7 @@ class QuietHours:
                 row.state is NotificationState.FAILED or made(row) or row.deferred_by not in (None, DeferralReason.QUIET)
                 for row in before
             )
+            is_other |= facts.carried is not None and any(page.tier == number - 1 for page in facts.carried.pages)
             require(is_other, f"11: tier {number} of {facts.id[-4:]} opens, and nothing happened but quiet hours")
         if line["detail"]["why"] != "unacknowledged":
             return None
