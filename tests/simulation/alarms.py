@@ -40,6 +40,12 @@ _ACCEPTED_AT = """
     JOIN notifyflow_attempt a ON a.notification_id = n.id
     WHERE c.escalation_id = ? AND n.kind = 'page' AND a.evidence IS NOT NULL
 """
+_TOLD_BEFORE = """
+    SELECT COUNT(*) FROM notifyflow_critical c
+    JOIN notifyflow_escalation e ON e.id = c.escalation_id JOIN notifyflow_incident i ON i.id = e.incident_id
+    WHERE i.key = ? AND i.namespace = ? AND i.id <> ? AND e.severity = ? AND c.is_paging
+        AND c.reason IN ('unanswered', 'chain_over')
+"""
 _SPAN = timedelta(seconds=1)
 
 
@@ -108,6 +114,8 @@ class Alarms:
     def _does_page(self, session: Session, status: IncidentStatus, row_id: str, reason: str, at: datetime) -> bool:
         """Return whether a failure pages operations; that of a chain does so at its end, unless it is a WARNING that was sent."""
         failed = _failed(status, row_id)
+        if reason in ("unanswered", "chain_over") and self._was_told_before(failed.facts, status):
+            return False
         if status.facts.pass_number:
             own = [each.facts.state for each in status.escalations if each.facts.is_current]
             is_mild = status.facts.severity is Severity.WARNING and EscalationState.REACHED in own
@@ -117,6 +125,13 @@ class Alarms:
         if reason == "unproven" and _had_not_settled(failed, session):
             return True
         return reason in ("unanswered", "unreachable", "held_up") or _is_young(failed, at) or _has_expired(failed)
+
+    def _was_told_before(self, failed: EscalationFacts, status: IncidentStatus) -> bool:
+        """Return whether operations was paged since nobody acknowledged an earlier firing, as once a series and day it is."""
+        facts = status.facts
+        is_later = facts.series is not None and facts.series.first_id != facts.id
+        place = facts.key, facts.namespace, facts.id, failed.severity
+        return is_later and self._database.look(_TOLD_BEFORE, *place)[0][0] > 0
 
     def _expect_round(self, failure: Waiting, operations_id: str) -> None:
         rounds = [datetime.fromisoformat(at) for at, _ in self._database.look(_ROUNDS)]
