@@ -53,7 +53,8 @@ class Series:
         openings: When incidents of the series opened within the last hour, this one included; the latest six.
         open_for: How long the incidents before this one were open, in all.
         told_at: Severity to the time at which operations was last paged since nobody had acknowledged.
-        flapping_at: When operations was last told that the key is flapping; None if it was not.
+        flapping_at: When it was last linked to operations that the key is flapping; None if it was not.
+        is_flapping_told: Whether operations was paged then.
         has_reached: Whether a page of an incident before this one reached anybody.
         is_over: Whether a person has acknowledged or resolved one of its incidents.
         over_for: The recipients for whom it is over, since each has to acknowledge.
@@ -65,6 +66,7 @@ class Series:
     open_for: timedelta = timedelta()
     told_at: Mapping[str, datetime] = field(default_factory=dict)
     flapping_at: datetime | None = None
+    is_flapping_told: bool = False
     has_reached: bool = False
     is_over: bool = False
     over_for: tuple[str, ...] = ()

@@ -84,7 +84,7 @@ def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[Notifi
     """
     known = of(before)
     if not is_continued(before, now):
-        return anew(incident, known.flapping_at)
+        return anew(incident, known)
     resolved_at = before.resolved_at or now
     return replace(
         known,
@@ -95,9 +95,12 @@ def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[Notifi
     )
 
 
-def anew(incident: IncidentFacts, flapping_at: datetime | None) -> Series | None:
+def anew(incident: IncidentFacts, known: Series) -> Series | None:
     """Return a series that begins with an incident; None if it has nothing to remember, since its key was not flapping before."""
-    return None if flapping_at is None else replace(of(replace(incident, series=None)), flapping_at=flapping_at)
+    if known.flapping_at is None:
+        return None
+    first = of(replace(incident, series=None))
+    return replace(first, flapping_at=known.flapping_at, is_flapping_told=known.is_flapping_told)
 
 
 def end(incident: IncidentFacts) -> IncidentFacts:
@@ -114,27 +117,27 @@ def end_for(incident: IncidentFacts, recipient_id: str) -> IncidentFacts:
 def reopen(incident: IncidentFacts) -> IncidentFacts:
     """Return an incident that is opened again, by a new round: after an acknowledgement it begins a new series."""
     known = incident.series
-    return replace(incident, series=anew(incident, known.flapping_at)) if known is not None and known.is_over else incident
+    return replace(incident, series=anew(incident, known)) if known is not None and known.is_over else incident
 
 
 # -- flapping
 
 
-def is_flapping(incident: IncidentFacts, now: datetime) -> bool:
-    """Return whether operations is to be told that a key is flapping: once in 24 hours, unless a person took it."""
+def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime) -> bool | None:
+    """Return whether operations is paged since a key is flapping, or only linked; None if neither.
+
+    It is paged for CRITICAL, and for ERROR if nobody was reached, never for INFO; once in 24 hours, unless a person took it.
+    """
     known = incident.series
-    if known is None or known.is_over or incident.severity is Severity.INFO or _is_recent(known.flapping_at, now):
-        return False
-    if known.first_id == incident.id:
-        return False
+    if known is None or known.is_over or known.first_id == incident.id or incident.severity is Severity.INFO:
+        return None
     is_open_long = known.open_for + ((incident.resolved_at or now) - incident.opened_at) >= _OPEN_FOR
-    return is_open_long or sum(at > now - _WITHIN for at in known.openings) >= _OPENINGS
-
-
-def pages_operations(incident: IncidentFacts, *, has_reached: bool) -> bool:
-    """Return whether flapping pages operations: if CRITICAL, and for ERROR if nobody was reached; otherwise it is linked."""
-    is_unreached = not has_reached and not of(incident).has_reached
-    return incident.severity is Severity.CRITICAL or (incident.severity is Severity.ERROR and is_unreached)
+    if not is_open_long and sum(at > now - _WITHIN for at in known.openings) < _OPENINGS:
+        return None
+    is_unreached = not has_reached and not known.has_reached
+    is_paging = incident.severity is Severity.CRITICAL or (incident.severity is Severity.ERROR and is_unreached)
+    is_new = not _is_recent(known.flapping_at, now) or (is_paging and not known.is_flapping_told)
+    return is_paging if is_new else None
 
 
 def has_told(incident: IncidentFacts, severity: Severity, now: datetime) -> bool:

@@ -73,15 +73,16 @@ def earlier(tx: Transaction, escalation: EscalationFacts) -> tuple[Earlier, ...]
 
 
 def look_into(tx: Transaction, incident_id: str) -> None:
-    """Tell operations, once in 24 hours, if the key of an incident that is locked is flapping."""
+    """Alert operations, once in 24 hours, if the key of an incident that is locked is flapping."""
     incident = tx.ledger.incidents.lock(incident_id)
-    if incident.series is None or not rules.is_flapping(incident, tx.now):
+    if incident.series is None or rules.flapping_pages(incident, has_reached=False, now=tx.now) is None:
         return
     escalations = tx.ledger.escalations.lock_current(incident.id) or tx.ledger.escalations.last_of(incident.id)
-    if not escalations:
-        return
-    tx.ledger.save(incident, replace(incident, series=replace(incident.series, flapping_at=tx.now)))
     has_reached = any(each.state is EscalationState.REACHED for each in escalations)
+    is_paging = rules.flapping_pages(incident, has_reached=has_reached, now=tx.now)
+    if not escalations or is_paging is None:
+        return
+    told = replace(incident.series, flapping_at=tx.now, is_flapping_told=is_paging)
+    tx.ledger.save(incident, replace(incident, series=told))
     newest = max(escalations, key=lambda each: (each.started_at, each.id))
-    is_paging = rules.pages_operations(incident, has_reached=has_reached)
     tx.alerts.append((newest, AlertOperations(reason=rules.FLAPPING, is_paging=is_paging)))

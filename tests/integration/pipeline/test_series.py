@@ -183,6 +183,17 @@ def test_operations_is_paged_once_a_day_that_a_key_is_flapping(driver: Driver) -
     assert "comes and goes" in told.content.title
 
 
+def test_what_was_only_linked_uses_up_no_alert_of_flapping(driver: Driver) -> None:
+    driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
+    flap(driver, ADA, on=20, off=60, times=7, policy=DEFAULT, severity=Severity.WARNING)
+    told = [each for each in driver.sent("email") if each.message.address.startswith("ops")]
+    assert told == []
+    fire(driver, ADA, policy=DEFAULT)
+    driver.deliver()
+    told = [each for each in driver.sent("email") if each.message.address.startswith("ops")]
+    assert len(told) == 1
+
+
 def test_nobody_is_told_of_flapping_that_a_person_has_taken(driver: Driver) -> None:
     driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
     flap(driver, ADA, on=600, off=60, times=2, policy=DEFAULT)

@@ -59,6 +59,7 @@ FULL_INCIDENT = incident(
         open_for=timedelta(seconds=12, microseconds=345_678),
         told_at={"CRITICAL": INSTANT},
         flapping_at=INSTANT,
+        is_flapping_told=True,
         has_reached=True,
         is_over=True,
         over_for=("ada",),
