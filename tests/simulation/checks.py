@@ -424,11 +424,14 @@ class Checks:
                 self._check_row(row)
 
     def _check_state(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> None:
-        """Require that a round that may still move has the state that its pages give it, by the clock that is furthest ahead."""
+        """Require that a round that may still move has the state that its pages give it, by the clock that is furthest ahead.
+
+        Outages are those known now: the time between the clocks is none.
+        """
         facts = escalation.facts
         if facts.is_current and facts.state in LIVE and not status.is_quarantined:
-            now += timedelta(seconds=self._world.widest_skew_s)
-            expected = name(self._context(status, escalation, facts, now), now)
+            furthest = now + timedelta(seconds=self._world.widest_skew_s)
+            expected = name(self._context(status, escalation, facts, now), furthest)
             require(facts.state == expected, f"2: {facts.id[-4:]} is {facts.state}, and by its pages {expected}")
 
     def _check_row(self, row: NotificationFacts) -> None:
