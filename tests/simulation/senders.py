@@ -45,7 +45,7 @@ _PAGED_BEFORE = """
     JOIN notifyflow_attempt a ON a.notification_id = n.id JOIN notifyflow_escalation e ON e.id = n.escalation_id
     JOIN notifyflow_incident i ON i.id = n.incident_id
     WHERE i.key = ? AND i.namespace = ? AND n.incident_id <> ? AND n.tier = ? AND n.channel = ? AND n.kind = 'page'
-        AND a.evidence IS NOT NULL
+        AND a.evidence IS NOT NULL AND COALESCE(a.result, '') NOT IN ('in_doubt', 'temporary_failure')
 """
 
 
@@ -139,7 +139,10 @@ class FlappingSenders:
     # -- what is checked
 
     def _check_again(self, incident_id: str, tier: int, channel: str, at: datetime) -> None:
-        """Require that a later tier pages about the next firing at the earliest ten minutes after it has, in the same round."""
+        """Require that a later tier pages about the next firing at the earliest ten minutes after it has, in the same round.
+
+        A call that is in doubt or has failed for now is tried again, as in an alert that stays.
+        """
         ((key, namespace, _),) = self._database.look(_ITS_NAME, incident_id)
         if key != KEY or self._has_acted:
             return
