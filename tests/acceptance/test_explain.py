@@ -97,8 +97,8 @@ def test_a_pause_and_a_stop_in_the_database_are_warned_of(line: CommandLine, tmp
         db.execute("INSERT INTO notifyflow_opt_out (number, our_number, at) VALUES (?, ?, ?)", values)
     (ada,) = line.run("explain", "ada", "--policy", "default", "--json").document["forecasts"]
     assert [each.split(" until")[0].split(":")[0] for each in ada["warnings"][:2]] == [
-        "email over smtp is paused",
-        "sms is blocked",
+        "mail over smtp is paused",
+        "text is blocked",
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.http import STATUSES, Http, refusal
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.traits import Traits
+from notifyflow.core.traits import SHOWN, Traits
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
 from tests.bench.peers.provider import report
@@ -64,20 +64,22 @@ class BenchChannel(Channel):
 
 class Email(BenchChannel):
     name = "email"
-    traits = Traits(gets_status_updates=True)
+    traits = Traits(gets_status_updates=True, shows_without_receipt=True)
 
 
 class Slack(BenchChannel):
     name = "slack"
-    traits = Traits(gets_status_updates=True)
+    traits = Traits(gets_status_updates=True, shows_without_receipt=True)
 
 
 class Push(BenchChannel):
     name = "push"
+    traits = SHOWN
 
 
 class Sms(BenchChannel):
     name = "sms"
+    traits = SHOWN
 
 
 class Voice(BenchChannel):
