@@ -578,7 +578,7 @@ MUTANTS = (
         known=77,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
-    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=45),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=24),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_lead", _keep_the_lead), known=3),
     Mutant(
@@ -627,7 +627,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=83,
     ),
-    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=70),
+    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=36),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
