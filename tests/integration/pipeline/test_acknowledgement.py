@@ -13,6 +13,7 @@ from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.resolve import resolve
 from notifyflow.storage.models import ContactRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.driver import Driver
@@ -52,7 +53,7 @@ def test_acknowledging_twice_is_late(driver: Driver) -> None:
 
 def test_a_link_names_the_incident_itself(driver: Driver) -> None:
     incident_id = driver.notify(None, ADA).incident_id
-    driver.resolve()
+    resolve(driver.deps, ById(incident_id), by="ada", via=Via.DASHBOARD)  # a person's, which ends the series
     newer = driver.notify(None, ADA).incident_id
     assert not acknowledge(driver.deps, ById(incident_id), by="ada", via=Via.LINK).value
     assert acknowledge(driver.deps, ById(newer), by="ada", via=Via.LINK).value

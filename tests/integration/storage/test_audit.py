@@ -118,7 +118,8 @@ DAMAGES = [
     (
         Rule.OPERATIONS,
         "INSERT INTO notifyflow_critical"
-        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_folded FROM notifyflow_critical",
+        f" SELECT {ACKNOWLEDGED}, operations_incident_id, reason, at, is_counted, is_folded, is_paging, is_told, path"
+        " FROM notifyflow_critical",
     ),
     (
         Rule.OPERATIONS,

@@ -13,19 +13,19 @@ from notifyflow.storage.forgetting import marks
 
 MODELS = [getattr(models, name) for name in models.__all__]
 OPAQUE: Mapping[type[Model], str] = {
-    models.IncidentRow: "id namespace key policy acknowledged_by acknowledged_via resolved_by",
+    models.IncidentRow: "id namespace key policy acknowledged_by acknowledged_via resolved_by series",
     models.PolicyRow: "digest document",
     models.ContactRow: "incident_id recipient_id",
-    models.StepRow: "id incident_id to after duty reason",
+    models.StepRow: "id incident_id to after waited duty reason",
     models.StepContactRow: "incident_id recipient_id",
-    models.EscalationRow: "id incident_id recipient_id policy reason",
+    models.EscalationRow: "id incident_id recipient_id policy reason carried",
     models.NotificationRow: "id incident_id escalation_id channel namespace reason incident_event",
     models.AttemptRow: "id notification_id provider token code reason provider_ref carried_by",
     models.TransitionRow: "incident_id machine row_id event source target detail",
     models.ReceiptRow: "provider event_id attempt_id provider_ref code reason state matched_attempt_id",
     models.ArrivalRow: "incident_id api_key route why left_out",
     models.OutboxRow: "id incident_id policy",
-    models.CriticalRow: "escalation_id operations_incident_id reason",
+    models.CriticalRow: "escalation_id operations_incident_id reason path",
     models.NoticeRow: "reason provider day",
     models.ProviderHealthRow: "channel provider spent",
     models.PauseRow: "name paused_by",
