@@ -193,13 +193,13 @@ def test_a_provider_that_hangs_holds_up_nobody_else_while_the_broker_accepts_not
 
     hanging, other = ScriptedProvider([hang] * 20), ScriptedProvider()
     other.name = "other"
-    known = channels(hanging) | {"push": ScriptedChannel(other, name="push")}
+    known = channels(hanging) | {"teams": ScriptedChannel(other, name="teams")}
     settings = Settings(database_url=SecretStr(sqlite_url), broker_url=SecretStr(shared.url))
     with NotifyFlow(settings, channels=known) as flow, working(flow):
         start()
         flow.notify(Incident(key="hung", title="t"), [Recipient(id=f"p{n}", email=f"p{n}@example.com") for n in range(20)])
         wait_until(lambda: len(hanging.messages) > 0, within_s=DEADLINE_S)
-        bob = Recipient(id="bob", addresses={"push": "bob@example.com"})
+        bob = Recipient(id="bob", addresses={"teams": "bob@example.com"})
         for severity in (Severity.CRITICAL, Severity.INFO):
             flow.notify(Incident(key=severity.value, title="t", severity=severity), [bob])
             assert flow.wait(severity.value, timeout_s=DEADLINE_S)
@@ -305,7 +305,7 @@ def test_a_busy_thread_gives_way_to_a_critical_page_over_another_channel(setting
     urgent.script.append(lambda message: started.append(message.content.key))
     known = channels(busy) | {
         "slack": ScriptedChannel(hanging, name="slack"),
-        "push": ScriptedChannel(urgent, name="push"),
+        "teams": ScriptedChannel(urgent, name="teams"),
     }
     with NotifyFlow(settings, channels=known) as flow:
         broker = flow.make_worker()
@@ -315,7 +315,7 @@ def test_a_busy_thread_gives_way_to_a_critical_page_over_another_channel(setting
         flow.notify(Incident(key="hung", title="t"), [Recipient(id="bob", addresses={"slack": "bob@example.com"})])
         is_busy.wait(DEADLINE_S)
         critical = Incident(key="critical", title="t", severity=Severity.CRITICAL)
-        flow.notify(critical, [Recipient(id="ada", addresses={"push": "ada@example.com"})])
+        flow.notify(critical, [Recipient(id="ada", addresses={"teams": "ada@example.com"})])
         wait_until(lambda: any(item.priority == URGENT for item in list(worker.work_queue.queue)), within_s=DEADLINE_S)
         go_on.set()
         assert flow.wait("critical", timeout_s=DEADLINE_S)
