@@ -123,10 +123,11 @@ def test_a_page_that_a_limit_defers_says_until_when(tmp_path: Path) -> None:
 
 
 def test_a_recipient_who_sent_stop_is_named_as_why_no_text_left(driver: Driver) -> None:
-    driver.flow.notify(DOWN, [Recipient(id="ada", name="Ada", addresses={"sms": "+15005550011"})])
+    earlier = Incident(key="disk-1", title="orders disk is full", severity=Severity.CRITICAL)
+    driver.flow.notify(earlier, [Recipient(id="ada", name="Ada", addresses={"sms": "+15005550011"})])
     driver.run_until_settled()
     driver.sandbox.reply("+15005550011", "STOP")
-    driver.flow.resolve("db-1", by="ada")
+    driver.flow.resolve("disk-1", by="ada")
     driver.flow.notify(DOWN, [ADA])
     driver.sandbox.script("email: 550; call: rings")
     driver.advance(seconds=1)
