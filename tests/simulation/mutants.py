@@ -535,7 +535,7 @@ MUTANTS = (
         known=7,
     ),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=92),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=122),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -625,7 +625,7 @@ MUTANTS = (
     Mutant(
         "a stop that goes on claiming what it released",
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
-        known=83,
+        known=110,
     ),
     Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=36),
     Mutant(
