@@ -62,7 +62,9 @@ def _acknowledge_series(tx: Transaction, incident: IncidentFacts, *, by: str, vi
     if not rules.is_same(incident, newest) or newest.state is not IncidentState.RESOLVED or incident.is_operations:
         return Stopped(has_changed=False)
     is_for_one = newest.policy.acknowledgement is Acknowledgement.EACH and by in tx.ledger.contacts.of(newest.id)
-    tx.ledger.save(newest, rules.end_for(newest, by) if is_for_one else rules.end(newest))
+    ended = rules.end_for(newest, by) if is_for_one else rules.end(newest)
+    if ended != newest:
+        tx.ledger.save(newest, ended)
     return Stopped(has_changed=False)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,6 +121,17 @@ def test_after_an_acknowledgement_clocks_begin_anew(driver: Driver) -> None:
     assert driver.sent("sms") == []
     driver.pass_time(minutes=2)
     assert len(driver.sent("sms")) == 1
+
+
+@pytest.mark.parametrize("policy", [INSISTENT, replace(INSISTENT, acknowledgement=Acknowledgement.EACH)], ids=["any", "each"])
+def test_a_series_that_was_ended_before_is_not_written_again(driver: Driver, policy: Policy) -> None:
+    fire(driver, ADA, policy=policy)
+    driver.resolve()
+    versions = []
+    for _ in range(2):
+        driver.acknowledge()
+        versions.append(driver.status().facts.version)
+    assert versions[0] == versions[1]
 
 
 def test_an_acknowledgement_does_not_cover_what_is_more_severe(driver: Driver) -> None:
