@@ -95,7 +95,9 @@ class AnyStory(RuleBasedStateMachine):
         before = self.driver.status(key)
         self.driver.acknowledge(by, key)
         after = self.driver.status(key)
-        if before.facts.state is not IncidentState.OPEN:
+        if before.facts.state is IncidentState.RESOLVED:
+            self._ends_at_most_the_series(before, after, by)
+        elif before.facts.state is not IncidentState.OPEN:
             assert after.facts == before.facts
         elif self.policy.acknowledgement is Acknowledgement.ANY or by not in {
             each.facts.recipient_id for each in current(before)
@@ -105,6 +107,15 @@ class AnyStory(RuleBasedStateMachine):
             assert all(
                 each.facts.state is EscalationState.ACKNOWLEDGED for each in current(after) if each.facts.recipient_id == by
             )
+
+    def _ends_at_most_the_series(self, before: IncidentStatus, after: IncidentStatus, by: str) -> None:
+        series, known = after.facts.series, before.facts.series
+        assert series is not None
+        is_for_one = self.policy.acknowledgement is Acknowledgement.EACH and by in ever_paged(before)
+        assert by in series.over_for if is_for_one else series.is_over
+        had_ended = known is not None and (by in known.over_for if is_for_one else known.is_over)
+        as_before = replace(after.facts, series=known, version=before.facts.version)
+        assert (after.facts if had_ended else as_before) == before.facts
 
     def _resolve(self, _: st.DataObject, key: str) -> None:
         self.driver.resolve("ada", key)
@@ -209,7 +220,7 @@ class AnyStory(RuleBasedStateMachine):
         self.every_row_is_what_its_attempts_amount_to(statuses)
         every_log_replays_and_says_nothing_personal(statuses)
         self.tiers_open_once_and_never_after_the_end(statuses)
-        every_critical_failure_pages_operations_but_none_of_its_own(statuses)
+        operations_is_linked_where_it_is_told_and_never_to_its_own(statuses)
 
     def every_row_is_what_its_attempts_amount_to(self, statuses: list[IncidentStatus]) -> None:
         for status in statuses:
@@ -284,22 +295,24 @@ def every_log_replays_and_says_nothing_personal(statuses: list[IncidentStatus]) 
         assert found == states
 
 
-def every_critical_failure_pages_operations_but_none_of_its_own(statuses: list[IncidentStatus]) -> None:
+def operations_is_linked_where_it_is_told_and_never_to_its_own(statuses: list[IncidentStatus]) -> None:
     operations = [each for each in statuses if each.facts.is_operations]
     assert len([each for each in operations if each.facts.state is not IncidentState.RESOLVED]) <= 1
     assert all(each.operations_key is None for each in operations)
     for status in statuses:
-        is_critical = any(each.facts.critical_at is not None for each in status.escalations)
+        is_due = any((each.facts.critical_at or each.facts.held_up_at) is not None for each in status.escalations)
+        series, opened_at = status.facts.series, status.facts.opened_at
+        is_flapping = series is not None and series.flapping_at is not None and series.flapping_at >= opened_at
         if not status.facts.is_operations:
-            assert (status.operations_key is not None) is is_critical
+            assert (status.operations_key is not None) is (is_due or is_flapping)
 
 
 def current(status: IncidentStatus) -> list[EscalationStatus]:
     return [each for each in status.escalations if each.facts.is_current]
 
 
-def paged(status: IncidentStatus) -> set[str]:
-    return {each.facts.recipient_id for each in current(status)}
+def ever_paged(status: IncidentStatus) -> set[str]:
+    return {each.facts.recipient_id for each in status.escalations}
 
 
 def is_live(escalation: EscalationStatus) -> bool:
