@@ -526,7 +526,7 @@ MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=221),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=39),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
     Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=30),
     Mutant(
