@@ -56,8 +56,9 @@ class AlertOperations:
     Attributes:
         reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``,
             ``unproven`` (CRITICAL: nothing is left to try, and nothing shows that a page arrived), ``unconfirmed`` (REACHED by
-            pages of which nothing shows that they arrived), ``chain_over`` (nobody has acknowledged, and nobody is next), or
-            ``held_up`` (every way that is left is; this is no critical failure).
+            pages of which nothing shows that they arrived), ``chain_over`` (nobody has acknowledged, and nobody is next),
+            ``held_up`` (every way that is left is), or ``flapping`` (the key of its incident comes and goes); the last two are no
+            critical failures.
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
         path: The provider whose callback path alone leaves it unproven, and which operations is paged for as one failure; empty
             for any other.
