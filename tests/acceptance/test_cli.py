@@ -533,7 +533,8 @@ def test_sending_is_paused_for_a_while_shown_and_resumed(sandboxed: CommandLine,
     assert (row["state"], row["deferred_by"], row["attempts"]) == ("QUEUED", "pause", [])
     assert [each["scope"] for each in status["pauses"]] == ["all"]
     assert "everything is paused until" in sandboxed.run("status", "db-1").out
-    until = r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC-03 \((\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d UTC\) by ada"
+    day = r"\w{3} \d{1,2} \w{3} (\d{4} )?"
+    until = rf"until {day}\d\d:\d\d:\d\d UTC-03 \(({day})?\d\d:\d\d:\d\d UTC\) by ada"
     assert re.search(until, sandboxed.run("pause", TZ="<-03>3").out)
     assert sandbox.inbox.messages() == ()
     assert sandboxed.run("resume", "--all", "--by", "ada").out == "Resumed.\n"

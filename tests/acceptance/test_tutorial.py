@@ -58,7 +58,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
         with line.running(*up, "--port", str(port), until="Listening on"):
             sent = line.run(*send)
             assert sent.code == 0, sent
-            assert "Ada: email accepted → SENT" in sent.out
+            assert "Ada: mail accepted → SENT" in sent.out
             assert "→ REACHED" in sent.out
             assert "sms" not in sent.out
             (inbox,) = re.findall(r"The inbox is at (\S+)\.", "\n".join(printed))
