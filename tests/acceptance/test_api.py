@@ -153,7 +153,7 @@ def test_the_command_line_the_api_and_the_webhook_show_the_same_incident(tmp_pat
             }
             incident_id = api.request("POST", "/v1/incidents", key, json=incident).json()["incident_id"]
             posted = json.loads(sandbox.inbox.wait_for(lambda message: message.channel == "webhook").content.pieces[-1].text)
-            wait_until(lambda: api.request("GET", f"/v1/incidents/{incident_id}", key).json()["is_settled"])
+            wait_until(lambda: not unsettled(api.request("GET", f"/v1/incidents/{incident_id}", key).json()))
             assert line.run("ack", "db-1", "--namespace", "pager", "--by", "ada").code == 0
             wait_until(lambda: not unsettled(api.request("GET", f"/v1/incidents/{incident_id}", key).json()))
             by_api = api.request("GET", f"/v1/incidents/{incident_id}", key).json()
