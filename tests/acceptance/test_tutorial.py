@@ -76,8 +76,8 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
         with line.running(*up, "--port", str(port), until="Listening on"):
             sent = line.run(*again)
             assert sent.code == 0, sent
-            assert "Ada: email refused_for_good → FAILED" in sent.out
-            assert "Ada: sms accepted → SENT" in sent.out
+            assert "Ada: mail refused_for_good → FAILED" in sent.out
+            assert "Ada: text accepted → SENT" in sent.out
             acknowledged = line.run(*ack)
             assert "acknowledged by Ada" in acknowledged.out
 
