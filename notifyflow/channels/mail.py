@@ -4,7 +4,7 @@ import re
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import formatdate
 
 from notifyflow.channels.aws_events import HEADER
@@ -57,6 +57,23 @@ def encoded(sender: Address) -> str:
     return f"{name} <{sender.addr_spec}>"
 
 
+class _Policy(EmailPolicy):
+    """Writes a subject in another script as encoded words (RFC 2047), blanks included.
+
+    The folding of the standard policy loses or doubles blanks there, and may leave an encoded word that no program decodes.
+    """
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return a header as lines."""
+        if name != "Subject" or value.isascii():
+            return super().fold_binary(name, value)
+        words = Header(str(value), "utf-8", maxlinelen=_WORD_LIMIT, header_name=name).encode(linesep=self.linesep)
+        return f"{name}: {words}{self.linesep}".encode("ascii")
+
+
+_SMTP = _Policy(linesep="\r\n")
+
+
 class MailWriter:
     """Writes the messages of one sender."""
 
@@ -72,7 +89,7 @@ class MailWriter:
         Gmail conversation view" (references "that consistently refer to the same message ID"). SES keeps both headers.
         """
         content = message.content
-        mail = EmailMessage(policy=SMTP)
+        mail = EmailMessage(policy=_SMTP)
         mail["Subject"] = cut(one_line(self._templates.render("email/subject.txt.jinja", content)), _SUBJECT_LIMIT)
         mail["From"] = self.sender
         mail["To"] = Address(addr_spec=message.address)
