@@ -1,14 +1,19 @@
 """Says who carries each channel, as forecasts and rehearsals need it."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
-from notifyflow.core.forecast import Carrier
+
+if TYPE_CHECKING:
+    from notifyflow.core.forecast import Carrier
 
 
-def carriers_of(channels: Mapping[str, Channel]) -> Mapping[str, Carrier]:
+def carriers_of(channels: Mapping[str, Channel]) -> "Mapping[str, Carrier]":
     """Return who carries each channel."""
+    from notifyflow.core.forecast import Carrier  # few processes forecast
+
     return {
         name: Carrier(
             providers=tuple(each.name for each in channel.providers),

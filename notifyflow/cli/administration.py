@@ -13,11 +13,10 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, audiences, policy_of
 from notifyflow.cli.options import flag
-from notifyflow.core import diagram as diagrams
-from notifyflow.core.diagram import View
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Policy
+from notifyflow.core.tracks import View
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
@@ -50,6 +49,7 @@ def diagram(
     ] = View.SIMPLE,
 ) -> None:
     """Print the state machines as diagrams."""
+    from notifyflow.core import diagram as diagrams
     from notifyflow.core import diagram_svg, ladder_picture
 
     unrolled = None if policy is None else _policy(policy)

@@ -15,11 +15,9 @@ from notifyflow.cli.audience import stored_roster
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
 from notifyflow.cli.rehearsed import weaknesses
-from notifyflow.core.foresight import foresee
 from notifyflow.core.intake.reach import Reach, reach
 from notifyflow.core.intake.toml_lines import with_lines
 from notifyflow.core.policy import Policy
-from notifyflow.core.rehearsal import Danger
 from notifyflow.core.roster import Roster
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.errors import Fault, InvalidDirectory
@@ -81,6 +79,8 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
     )
     weak = weaknesses(read, found.people.values(), channels) if found.is_usable else ()
     has_operations = bool(read.operations)  # `config check` says that there is nobody
+    from notifyflow.core.rehearsal import Danger  # with this command only
+
     rehearsed = [each.fault for each in weak if has_operations or each.danger is not Danger.NOBODY_TOLD]
     return document, found, policies, rehearsed
 
@@ -88,6 +88,7 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:
     """Add what can be foreseen to go wrong."""
     from notifyflow.app.clock_and_ids import system_now
+    from notifyflow.core.foresight import foresee  # with this command only
 
     findings = foresee(roster, found.people, policies, now=system_now())
     return replace(

@@ -7,7 +7,6 @@ from notifyflow.channels.carriers import calling_of, carriers_of
 from notifyflow.core.intake.reach import carried_to
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact
-from notifyflow.core.rehearsal import Weakness, rehearse
 from notifyflow.errors import InvalidInput
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
@@ -15,12 +14,15 @@ from notifyflow.settings import Settings
 if TYPE_CHECKING:
     from notifyflow.app.configuration import Configuration
     from notifyflow.channels.base import Channel
+    from notifyflow.core.rehearsal import Weakness
 
 
 def weaknesses(
     configuration: "Configuration", people: Collection[Contact], channels: "Mapping[str, Channel]"
-) -> tuple[Weakness, ...]:
+) -> "tuple[Weakness, ...]":
     """Return what may let a page wake nobody, for each policy, severity and person."""
+    from notifyflow.core.rehearsal import rehearse  # with this command only
+
     carriers, calling = carriers_of(channels), calling_of(channels)
     return rehearse(configuration.policies, people, configuration.operations, carriers, calling)
 

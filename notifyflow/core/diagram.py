@@ -3,23 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from itertools import pairwise
 
 from notifyflow.core.copies import replace
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.model import EscalationState
 from notifyflow.core.policy import DEFAULT, Failed, Policy, Tier, opening_rules
-from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Hue, Track
+from notifyflow.core.tracks import COLOURS, OUTLINES, PALETTE, Hue, Track, View
 
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
-
-
-class View(StrEnum):
-    """How much a diagram shows: what a newcomer reads in ten seconds, or every move with its events."""
-
-    SIMPLE = "simple"
-    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

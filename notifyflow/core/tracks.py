@@ -11,6 +11,13 @@ from enum import StrEnum
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, StepState
 
 
+class View(StrEnum):
+    """How much a diagram shows: what a newcomer reads in ten seconds, or every move with its events."""
+
+    SIMPLE = "simple"
+    FULL = "full"
+
+
 class Track(StrEnum):
     """What a move is to a reader; LATE: something recorded before turns out to be otherwise."""
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from notifyflow.core.foresight import Finding, foresee
 from notifyflow.core.intake.reach import carried_to
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact
@@ -11,6 +11,9 @@ from notifyflow.core.policy import Policy
 from notifyflow.core.roster import Roster
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.roster import Rosters
+
+if TYPE_CHECKING:
+    from notifyflow.core.foresight import Finding
 
 
 class Foresight:
@@ -22,12 +25,14 @@ class Foresight:
         self._policies = policies
         self._known: tuple[Roster, datetime, frozenset[str], tuple[Finding, ...]] | None = None
 
-    def findings(self, carried: Collection[str]) -> tuple[Finding, ...]:
+    def findings(self, carried: Collection[str]) -> "tuple[Finding, ...]":
         """Return what can be foreseen to go wrong within 30 days; some channels are ``carried`` by a provider.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
+        from notifyflow.core.foresight import foresee  # few processes are asked for it
+
         roster, now, carried = self._rosters.current(), self._deps.clock.now(), frozenset(carried)
         hour = now.replace(minute=0, second=0, microsecond=0)
         known = self._known

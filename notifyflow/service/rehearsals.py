@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
-from notifyflow.core.forecast import Carrier
 from notifyflow.core.intake.policy_validation import hazards
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
-from notifyflow.core.rehearsal import Weakness, rehearse
 from notifyflow.core.roster import Roster
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.roster import Rosters
+
+if TYPE_CHECKING:
+    from notifyflow.core.forecast import Carrier
+    from notifyflow.core.rehearsal import Weakness
 
 
 class Rehearsals:
@@ -30,7 +33,7 @@ class Rehearsals:
         self._begun: Roster | None = None
         self._known: tuple[Weakness, ...] | None = None
 
-    def weaknesses(self, carriers: Mapping[str, Carrier]) -> tuple[Weakness, ...] | None:
+    def weaknesses(self, carriers: "Mapping[str, Carrier]") -> "tuple[Weakness, ...] | None":
         """Return what may let a page wake nobody; None while the roster in force is being rehearsed.
 
         Raises:
@@ -43,7 +46,9 @@ class Rehearsals:
                 Thread(target=self._rehearse, args=(roster, carriers), name="rehearsal", daemon=True).start()
             return self._known
 
-    def _rehearse(self, roster: Roster, carriers: Mapping[str, Carrier]) -> None:
+    def _rehearse(self, roster: Roster, carriers: "Mapping[str, Carrier]") -> None:
+        from notifyflow.core.rehearsal import rehearse  # few processes are asked for it
+
         found = rehearse(self._policies, self._people(roster), self._deps.operations, carriers, self._deps.calling)
         with self._lock:
             if self._begun is roster:

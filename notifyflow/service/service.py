@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from notifyflow.core.charts import Charts, Window, charts
 from notifyflow.core.duty import with_people
-from notifyflow.core.foresight import FindingKind, gaps
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.keys import ApiKey
@@ -353,6 +352,8 @@ class Service:
 
     def measures(self, carried: frozenset[str]) -> Measures:
         """Return what a scrape shows; some channels are ``carried`` by a provider."""
+        from notifyflow.core.foresight import FindingKind, gaps  # few processes are scraped
+
         now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
         findings = self.foresight.findings(carried)
         lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}

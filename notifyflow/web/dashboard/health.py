@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -12,10 +12,8 @@ from fastapi.responses import Response
 from notifyflow.channels.carriers import carriers_of
 from notifyflow.core.charts import Charts, ProviderFigures, Window
 from notifyflow.core.figures import Outcome
-from notifyflow.core.foresight import Finding, FindingKind
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.provider_health import Circuit, circuit, used
-from notifyflow.core.rehearsal import Weakness
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.core.wording import text
@@ -25,6 +23,10 @@ from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
 from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit
+
+if TYPE_CHECKING:
+    from notifyflow.core.foresight import Finding
+    from notifyflow.core.rehearsal import Weakness
 
 _SWEPT_WITHIN = timedelta(seconds=30)
 """A longer time without a sweep means that no worker runs, or that none can."""
@@ -154,7 +156,9 @@ def _signs(vitals: Vitals) -> Iterator[Sign]:
     )
 
 
-def _duty(findings: Iterable[Finding]) -> Sign:
+def _duty(findings: "Iterable[Finding]") -> Sign:
+    from notifyflow.core.foresight import FindingKind  # loaded with the findings
+
     found = sum(each.kind is not FindingKind.SHORT_STEP for each in findings)
     return Sign(
         name="Duty",
@@ -165,7 +169,7 @@ def _duty(findings: Iterable[Finding]) -> Sign:
     )
 
 
-def _policies(hazards: Sequence[Fault], weaknesses: Sequence[Weakness] | None) -> Sign:
+def _policies(hazards: Sequence[Fault], weaknesses: "Sequence[Weakness] | None") -> Sign:
     """Return what may keep a phone silent: first what the rehearsal found, in words."""
     found = [*(each.fault for each in weaknesses or ()), *hazards]
     waits = "" if weaknesses is not None else "being rehearsed; "

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 
 from notifyflow.core import diagram, ladder_picture
-from notifyflow.core.diagram import View
 from notifyflow.core.diagram_svg import picture
 from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
-from notifyflow.core.tracks import OUTLINES, Hue, Track
+from notifyflow.core.tracks import OUTLINES, Hue, Track, View
 from tests.strategies import policies
 
 FOLDER = Path(__file__).parents[3] / "docs" / "diagrams"
