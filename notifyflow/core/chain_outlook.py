@@ -126,14 +126,12 @@ def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
     return tuple(each for each in status.steps if each.pass_number == status.facts.pass_number)
 
 
-def pages(status: IncidentStatus, step: StepFacts) -> tuple[NotificationFacts, ...]:
-    """Return the pages of a step: those of the rounds of its people that have started since, and before a newer pass."""
-    if step.started_at is None:
-        return ()
+def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[NotificationFacts, ...]:
+    """Return the pages of a step: those of the rounds of its people that have started since then, and before a newer pass."""
     newer = [each.started_at for each in status.steps if each.pass_number > step.pass_number and each.started_at]
     until = min(newer, default=None)
     rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
-    own = (each for each in rounds if step.started_at <= each.facts.started_at and (not until or each.facts.started_at < until))
+    own = (each for each in rounds if since <= each.facts.started_at and (not until or each.facts.started_at < until))
     return tuple(row for each in own for row in each.notifications if row.kind is Kind.PAGE)
 
 

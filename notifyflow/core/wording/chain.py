@@ -107,14 +107,14 @@ def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[dateti
             return "nobody acknowledged" if step.is_end else f"passed: {PASSED.get(step.reason, step.reason)}"
         case _ if step.started_at is not None:
             stopped = ", stopped" if step.state is StepState.STOPPED else ""
-            return f"started at {brief(step.started_at)}{stopped}: {_went_out(status, step)}"
+            return f"started at {brief(step.started_at)}{stopped}: {_went_out(status, step, step.started_at)}"
         case _:
             return "was not needed"
 
 
-def _went_out(status: IncidentStatus, step: StepFacts) -> str:
+def _went_out(status: IncidentStatus, step: StepFacts, since: datetime) -> str:
     """Return by which ways a step has paged anybody: ``mail and text went out``."""
-    rows = pages(status, step)
+    rows = pages(status, step, since=since)
     channels = tuple(dict.fromkeys(row.channel for row in rows if was_accepted(row)))
     if channels:
         return f"{messages(channels)} went out"
