@@ -15,6 +15,9 @@ from notifyflow.errors import Fault
 _TEXTS = r"""\"\"\"(?:\\.|[^\\])*?"{3,5}|'''.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*"""
 _TOKEN = re.compile(rf"(?P<text>{_TEXTS})|(?P<opens>[\[{{])|(?P<closes>[\]}}])|(?P<ends>\n)", re.DOTALL)
 
+_EMPTY = '""'
+"""Stands for an empty key: what is beneath it would otherwise seem to be in the table around it."""
+
 
 def with_lines(faults: Iterable[Fault], document: str) -> tuple[Fault, ...]:
     """Return the faults of a document with their lines; what is missing has the line of its table."""
@@ -62,7 +65,7 @@ def _header(tables: Mapping[str, object], lists: Counter[str], *, is_item: bool)
     places: list[str] = []
     while tables:
         ((name, inner),) = tables.items()
-        place = beneath(place, name)
+        place = beneath(place, name or _EMPTY)
         value = inner[0] if isinstance(inner, list) else inner
         tables = value if isinstance(value, dict) else {}
         if is_item and not tables:
@@ -77,7 +80,7 @@ def _header(tables: Mapping[str, object], lists: Counter[str], *, is_item: bool)
 def _places(where: str, value: object) -> Iterator[str]:
     """Yield the places of all values within a value."""
     if isinstance(value, dict):
-        inner = [(beneath(where, name), each) for name, each in value.items()]
+        inner = [(beneath(where, name or _EMPTY), each) for name, each in value.items()]
     elif isinstance(value, list):
         inner = [(f"{where}[{index}]", each) for index, each in enumerate(value)]
     else:

@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifyflow.core.intake.directory import read_directory
@@ -90,6 +90,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(TEXT, VALUES, max_size=6))
+@example({"": {"=": []}, "=": {}})
 def test_every_key_of_any_document_has_its_line(tables: dict[str, object]):
     document = write_toml(tables)
     assert tomllib.loads(document) == tables
