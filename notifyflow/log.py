@@ -5,6 +5,7 @@ decides what becomes of the lines.
 """
 
 import logging
+import traceback
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,12 @@ def get_logger(name: str) -> Any:
         context_class=dict,
         cache_logger_on_first_use=True,
     )
+
+
+def place(error: BaseException) -> str:
+    """Return where an error was raised, for the log; its text and traceback may hold personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def _to_record(logger: object, method: str, facts: MutableMapping[str, Any]) -> tuple[tuple[Line], dict[str, Any]]:

@@ -6,9 +6,9 @@ from typing import Protocol
 import dramatiq
 
 from notifyflow.core.model import Severity
-from notifyflow.engine.reporter import RING_SIZE, place
+from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.engine.ring import queue_name
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 
 _log = get_logger("notifyflow.engine")
 

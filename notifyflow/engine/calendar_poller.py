@@ -10,9 +10,8 @@ from datetime import timedelta
 from notifyflow.channels.calendars import CalendarClient, Fetched
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Schedule
-from notifyflow.engine.reporter import place
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline import calendars
 from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases

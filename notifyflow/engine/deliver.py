@@ -21,13 +21,13 @@ from notifyflow.engine.outcomes import outcome_of, with_condition
 from notifyflow.engine.pending_rings import PendingRings
 from notifyflow.engine.precedence import Precedence
 from notifyflow.engine.recording import Recorder, Recordings
-from notifyflow.engine.reporter import Reporter, place
+from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import (
     NotifyflowError,
     StorageError,
     StorageUnavailable,
 )
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
 from notifyflow.pipeline.rings import unring
 

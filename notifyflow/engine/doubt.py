@@ -10,9 +10,9 @@ from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Provider
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Receipt, Result
-from notifyflow.engine.reporter import Reporter, place
+from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotifyflowError
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Claimed, Dependencies
 from notifyflow.pipeline.receive import receive
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
 from notifyflow.core.model import Receipt
 from notifyflow.core.retry import pause_s
-from notifyflow.engine.reporter import Reporter, place
+from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 

@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
-from notifyflow.engine.reporter import place
 from notifyflow.errors import CommitUnknown, StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.fold import EVERY, fold
 from notifyflow.pipeline.ports import Dependencies
 

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.hand_overs import to_tell
 from notifyflow.core.roster import Roster
-from notifyflow.engine.reporter import place
 from notifyflow.errors import StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline import hand_overs
 from notifyflow.service.use_cases import UseCases
 

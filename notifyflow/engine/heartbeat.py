@@ -8,9 +8,8 @@ import time
 from datetime import timedelta
 
 from notifyflow.channels.monitor import Monitor
-from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.heartbeat import Pulse, beat
 from notifyflow.pipeline.ports import Dependencies
 

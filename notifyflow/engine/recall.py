@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from notifyflow.channels.abilities import Recalls
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import LIVE, Delivery, Mode
-from notifyflow.engine.reporter import place
 from notifyflow.errors import ProviderError
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Recall
 
 _log = get_logger("notifyflow.engine")

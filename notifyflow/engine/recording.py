@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from notifyflow.core.facts import Outcome
 from notifyflow.core.model import Severity
 from notifyflow.core.retry import pause_s
-from notifyflow.engine.reporter import place
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.gathering import Gathering, Ticket
 from notifyflow.pipeline.ports import NOTHING, Claimed, Consequences, Dependencies
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release

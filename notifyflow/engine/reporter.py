@@ -1,6 +1,5 @@
 """Reports what a transaction led to: logs failures, then rings for due notifications."""
 
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -11,7 +10,7 @@ from notifyflow.core.model import Severity
 from notifyflow.core.ports import Bell
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Consequences, Recall, Transactions
 from notifyflow.pipeline.rings import unring
 from notifyflow.storage.work import Due
@@ -139,9 +138,3 @@ def rings(due: Iterable[Due]) -> Iterator[tuple[str, Severity, Sequence[tuple[Du
         size = min(RING_SIZE, ceil(len(rows) / _SHARES))
         shares = [rows[first : first + size] for first in range(0, len(rows), size)]
         yield channel, rows[0].severity if is_patient else Severity.CRITICAL, shares
-
-
-def place(error: BaseException) -> str:
-    """Return where an error was raised, for the log; its text and traceback may hold personal data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -12,9 +12,9 @@ from datetime import timedelta
 from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import Mode
-from notifyflow.engine.reporter import Reporter, place
+from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.status_polling import claim_poll, find_attempts_to_poll

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from notifyflow.core.ports import Clock
 from notifyflow.core.retry import pause_s
-from notifyflow.engine.reporter import place
 from notifyflow.errors import StorageUnavailable
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 
 _log = get_logger("notifyflow.engine")
 

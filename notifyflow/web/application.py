@@ -1,6 +1,5 @@
 """The web application: its routes, the response to each error, and the headers of every response."""
 
-import traceback
 from functools import lru_cache
 
 from fastapi import FastAPI, Request
@@ -13,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError
-from notifyflow.log import get_logger
+from notifyflow.log import get_logger, place
 from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
@@ -102,9 +101,7 @@ class Edge:
         except ClientDisconnect:
             return
         except Exception as error:
-            # The error's text may be personal data; its type and place are enough to find it.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            _log.error("web.request_failed", error=type(error).__name__, place=f"{frame.filename}:{frame.lineno}")
+            _log.error("web.request_failed", error=type(error).__name__, place=place(error))
             if is_begun:
                 raise
             if problems.is_for_program(scope):
