@@ -1,24 +1,27 @@
-"""Rehearses the policies with the people of the roster in force, in a thread of its own, since that takes seconds."""
+"""Rehearses the policies with the people of the directory in force, in a thread of its own, since that takes seconds."""
 
 from collections.abc import Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
+from notifyflow.core.intake.directory import Directory
 from notifyflow.core.intake.policy_validation import hazards
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
-from notifyflow.core.roster import Roster
+from notifyflow.errors import Fault
+from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.roster import Rosters
 
 if TYPE_CHECKING:
     from notifyflow.core.forecast import Carrier
-    from notifyflow.core.rehearsal import Weakness
+
+_log = get_logger("notifyflow.app")
 
 
 class Rehearsals:
-    """The weaknesses that the rehearsal finds; once for each roster.
+    """What the rehearsal finds; once for each directory.
 
     Attributes:
         hazards: What may leave a phone silent by the policies alone.
@@ -30,30 +33,35 @@ class Rehearsals:
         self._policies = policies
         self.hazards = tuple(fault for policy in policies.values() for fault in hazards(policy))
         self._lock = Lock()
-        self._begun: Roster | None = None
-        self._known: tuple[Weakness, ...] | None = None
+        self._begun: Directory | None = None
+        self._known: tuple[Fault, ...] | None = None
 
-    def weaknesses(self, carriers: "Mapping[str, Carrier]") -> "tuple[Weakness, ...] | None":
-        """Return what may let a page wake nobody; None while the roster in force is being rehearsed.
+    def faults(self, carriers: "Mapping[str, Carrier]") -> tuple[Fault, ...] | None:
+        """Return what may let a page wake nobody, or why that is not known; None while the directory in force is being rehearsed.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
-        roster = self._rosters.current()
+        directory = self._rosters.current().directory
         with self._lock:
-            if self._begun is not roster:
-                self._begun, self._known = roster, None
-                Thread(target=self._rehearse, args=(roster, carriers), name="rehearsal", daemon=True).start()
+            if self._begun is not directory:
+                self._begun, self._known = directory, None
+                Thread(target=self._rehearse, args=(directory, carriers), name="rehearsal", daemon=True).start()
             return self._known
 
-    def _rehearse(self, roster: Roster, carriers: "Mapping[str, Carrier]") -> None:
+    def _rehearse(self, directory: Directory, carriers: "Mapping[str, Carrier]") -> None:
         from notifyflow.core.rehearsal import rehearse  # few processes are asked for it
 
-        found = rehearse(self._policies, self._people(roster), self._deps.operations, carriers, self._deps.calling)
+        try:
+            found = rehearse(self._policies, self._people(directory), self._deps.operations, carriers, self._deps.calling)
+            faults = tuple(each.fault for each in found)
+        except Exception as error:  # noqa: BLE001 - otherwise it would seem to go on for ever
+            _log.error("app.rehearsal_broke", error=type(error).__name__, place=place(error))
+            faults = (Fault("policies", f"the rehearsal broke: {type(error).__name__}", "Find app.rehearsal_broke in the log"),)
         with self._lock:
-            if self._begun is roster:
-                self._known = found
+            if self._begun is directory:
+                self._known = faults
 
-    def _people(self, roster: Roster) -> tuple[Contact, ...]:
-        recipients = list(roster.directory.recipients.values())
+    def _people(self, directory: Directory) -> tuple[Contact, ...]:
+        recipients = list(directory.recipients.values())
         return tuple(admit_recipients(recipients, self._deps.check_address, self._deps.channels)[0])

@@ -26,7 +26,6 @@ from notifyflow.web.dashboard.visitors import Admit
 
 if TYPE_CHECKING:
     from notifyflow.core.foresight import Finding
-    from notifyflow.core.rehearsal import Weakness
 
 _SWEPT_WITHIN = timedelta(seconds=30)
 """A longer time without a sweep means that no worker runs, or that none can."""
@@ -99,7 +98,7 @@ def router(context: Context) -> APIRouter:
             "signs": [
                 *_signs(vitals),
                 _duty(context.service.foresight.findings(carried)),
-                _policies(context.service.rehearsals.hazards, context.service.rehearsals.weaknesses(carriers)),
+                _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(carriers)),
             ],
             "providers": list(_rows(vitals, figures)),
             "counted": COUNTED,
@@ -169,10 +168,10 @@ def _duty(findings: "Iterable[Finding]") -> Sign:
     )
 
 
-def _policies(hazards: Sequence[Fault], weaknesses: "Sequence[Weakness] | None") -> Sign:
+def _policies(hazards: Sequence[Fault], rehearsed: Sequence[Fault] | None) -> Sign:
     """Return what may keep a phone silent: first what the rehearsal found, in words."""
-    found = [*(each.fault for each in weaknesses or ()), *hazards]
-    waits = "" if weaknesses is not None else "being rehearsed; "
+    found = [*(rehearsed or ()), *hazards]
+    waits = "" if rehearsed is not None else "being rehearsed; "
     return Sign(
         name="Policies",
         value=f"{len(found):,}",
