@@ -117,7 +117,7 @@ def check_incident(incident: IncidentFacts, transitions: Sequence[Transition], *
     """Check the row of an incident against its log."""
     yield from _replay(incident, transitions)
     if incident.state is not IncidentState.RESOLVED and _is_long_ago(incident.round_at, now):
-        yield _finding(Rule.OVERDUE, incident, f"should have paged again at {incident.round_at}")
+        yield _finding(Rule.OVERDUE, incident, f"should have gone on at {incident.round_at}")
 
 
 def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:

@@ -36,6 +36,11 @@ def failures(row: NotificationFacts) -> int:
     return sum(attempt.result in _FAILING for attempt in counted(row))
 
 
+def in_all(earlier: Earlier, own: NotificationFacts | None = None) -> int:
+    """Return the number of failed attempts of a way in the series, those of its page in the open incident included."""
+    return earlier.page.failures + failures(earlier.row) + (failures(own) if own else 0)
+
+
 def receipt_wait(escalation: EscalationFacts, channel: str) -> timedelta:
     """Return how long a receipt is awaited; if a page of the series waited before, only what is left of that, or a least time."""
     wait = overdue_after(escalation.policy, channel)
@@ -64,7 +69,7 @@ def failed_at(
     row, now = earlier.row, escalation.started_at
     if has_arrived(row) or (own is not None and own.state in (NotificationState.SENT, NotificationState.DELIVERED)):
         return None
-    total = earlier.page.failures + failures(row) + (failures(own) if own else 0)
+    total = in_all(earlier, own)
     if row.state is NotificationState.FAILED or total >= row.max_attempts:
         return now
     policy, is_critical = escalation.policy, escalation.severity is Severity.CRITICAL
@@ -89,7 +94,7 @@ def pages_again_at(earlier: Earlier, escalation: EscalationFacts) -> datetime:
     """
     page, row = earlier.page, earlier.row
     attempts = counted(row)
-    total = page.failures + failures(row)
+    total = in_all(earlier)
     if not attempts:
         at = escalation.started_at if page.paged_at is None else page.paged_at + PAGE_AGAIN_AFTER
     elif attempts[-1].result in _RETRIED and 0 < total < row.max_attempts:

@@ -249,8 +249,8 @@ class IncidentFacts:
         opened_at: When it was first notified.
         last_seen_at: When it was last notified.
         times_seen: Number of times it was notified.
-        round_at: When an operations incident pages again for what no accepted page has told; None if all is told, and for other
-            incidents.
+        round_at: When an operations incident pages again for what no accepted page has told, or when one of a series has been
+            open for long enough to be flapping; None if neither is to come.
         acknowledged_at: When it was acknowledged; None while OPEN.
         acknowledged_by: Who acknowledged it.
         acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.

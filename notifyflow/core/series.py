@@ -129,15 +129,31 @@ def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime)
     It is paged for CRITICAL, and for ERROR if nobody was reached, never for INFO; once in 24 hours, unless a person took it.
     """
     known = incident.series
-    if known is None or known.is_over or known.first_id == incident.id or incident.severity is Severity.INFO:
+    flaps_at = _open_long_at(incident)
+    if known is None or flaps_at is None:
         return None
-    is_open_long = known.open_for + ((incident.resolved_at or now) - incident.opened_at) >= _OPEN_FOR
+    is_open_long = (incident.resolved_at or now) >= flaps_at
     if not is_open_long and sum(at > now - _WITHIN for at in known.openings) < _OPENINGS:
         return None
     is_unreached = not has_reached and not known.has_reached
     is_paging = incident.severity is Severity.CRITICAL or (incident.severity is Severity.ERROR and is_unreached)
     is_new = not _is_recent(known.flapping_at, now) or (is_paging and not known.is_flapping_told)
     return is_paging if is_new else None
+
+
+def look_at(incident: IncidentFacts, now: datetime) -> datetime | None:
+    """Return when to look whether a key is flapping, unless something happens before; None if time alone changes nothing."""
+    open_long_at = _open_long_at(incident)
+    is_waiting = incident.state is IncidentState.OPEN and open_long_at is not None and open_long_at > now
+    return open_long_at if is_waiting else None
+
+
+def _open_long_at(incident: IncidentFacts) -> datetime | None:
+    """Return since when a series is open for long enough to be flapping, if nobody resolves; None if it never is flapping."""
+    known = incident.series
+    if known is None or known.is_over or known.first_id == incident.id or incident.severity is Severity.INFO:
+        return None
+    return incident.opened_at + (_OPEN_FOR - known.open_for)
 
 
 def has_told(incident: IncidentFacts, severity: Severity, now: datetime) -> bool:

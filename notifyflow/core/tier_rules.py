@@ -305,12 +305,15 @@ def has_reached(context: DecisionContext) -> bool:
 
 
 def is_unproven(context: DecisionContext, now: datetime) -> bool:
-    """Return whether nothing of a CRITICAL round arrived, no tier is left, and each page is FAILED or overdue."""
+    """Return whether nothing of a CRITICAL round arrived, no tier is left, and each page is FAILED or overdue.
+
+    In a series a page has failed, too, once its way has failed as often as a page is tried, in this and in earlier incidents.
+    """
     pages, is_critical = context.telling, context.escalation.severity is Severity.CRITICAL
     has_tier_left = next_tier(context) is not None and may_page(context, now)
     if not is_critical or has_tier_left or not pages or any(has_arrived(row) for row in pages):
         return False
-    return all(row.state is NotificationState.FAILED or _is_overdue(context, row, now) for row in pages)
+    return all(_is_lost(context, row) or _is_overdue(context, row, now) for row in pages)
 
 
 def is_unconfirmed(context: DecisionContext) -> bool:
@@ -398,6 +401,13 @@ def _is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime)
     """Return whether a SENT row is overdue."""
     due_at = receipt_due_at(context, row)
     return due_at is not None and now >= due_at
+
+
+def _is_lost(context: DecisionContext, row: NotificationFacts) -> bool:
+    """Return whether a page is FAILED, or is tried again though its way has failed as often as that in the series."""
+    earlier = (each for each in context.earlier if (each.page.tier, each.page.channel) == (row.tier, row.channel))
+    is_used_up = any(not has_arrived(each.row) and earlier_pages.in_all(each, row) >= row.max_attempts for each in earlier)
+    return row.state is NotificationState.FAILED or (row.state is NotificationState.QUEUED and is_used_up)
 
 
 def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:

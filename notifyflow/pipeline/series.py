@@ -73,16 +73,21 @@ def earlier(tx: Transaction, escalation: EscalationFacts) -> tuple[Earlier, ...]
 
 
 def look_into(tx: Transaction, incident_id: str) -> None:
-    """Alert operations, once in 24 hours, if the key of an incident that is locked is flapping."""
+    """Alert operations, once in 24 hours, if the key of an incident that is locked is flapping; note when to look again."""
     incident = tx.ledger.incidents.lock(incident_id)
-    if incident.series is None or rules.flapping_pages(incident, has_reached=False, now=tx.now) is None:
+    if incident.series is None:
+        return
+    look_at = rules.look_at(incident, tx.now)
+    if look_at != incident.round_at:
+        incident = tx.ledger.save(incident, replace(incident, round_at=look_at))
+    if rules.flapping_pages(incident, has_reached=False, now=tx.now) is None:
         return
     escalations = tx.ledger.escalations.lock_current(incident.id) or tx.ledger.escalations.last_of(incident.id)
     has_reached = any(each.state is EscalationState.REACHED for each in escalations)
     is_paging = rules.flapping_pages(incident, has_reached=has_reached, now=tx.now)
     if not escalations or is_paging is None:
         return
-    told = replace(incident.series, flapping_at=tx.now, is_flapping_told=is_paging)
+    told = replace(rules.of(incident), flapping_at=tx.now, is_flapping_told=is_paging)
     tx.ledger.save(incident, replace(incident, series=told))
     newest = max(escalations, key=lambda each: (each.started_at, each.id))
     tx.alerts.append((newest, AlertOperations(reason=rules.FLAPPING, is_paging=is_paging)))

@@ -9,7 +9,7 @@ from notifyflow.core import lifecycle
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, outages, outbox, receive, rounds, steps, use_case
+from notifyflow.pipeline import claim, decisions, operations, outages, outbox, receive, rounds, series, steps, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import SetUseCase
@@ -163,12 +163,13 @@ _DECIDE = SetUseCase(_load_due, _decide)
 
 
 def _go_on(deps: Dependencies, incident_id: str) -> Consequences:
-    """Start the next round of an operations incident, or the next step of a chain."""
+    """Start the next round of an operations incident, or the next step of a chain; look whether an alert is flapping."""
 
     def body(tx: Transaction) -> None:
         incident = tx.ledger.incidents.lock(incident_id)
         if not incident.is_operations:
             steps.pass_time(tx, incident)
+            series.look_into(tx, incident.id)
             return
         is_due = incident.round_at is not None and incident.round_at <= tx.now
         if is_due and incident.state is not IncidentState.RESOLVED:

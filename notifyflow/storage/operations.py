@@ -73,6 +73,7 @@ class Operations(Part):
                 IncidentRow.key,
                 IncidentRow.content_title.alias("title"),
                 IncidentRow.content_url.alias("url"),
+                IncidentRow.series,
             )
             .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
             .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))

@@ -122,7 +122,7 @@ class Work(Part):
         return tuple(row["incident_id"] for row in self._unit.rows(_ROUNDS_DUE(now, limit)))
 
     def incidents_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
-        """Find operations incidents whose next round is due, and incidents whose next step is due; not locked."""
+        """Find incidents whose ``round_at`` has come, and those whose next step is due; not locked."""
         return tuple(row["id"] for row in self._unit.rows(_INCIDENTS_DUE(now, limit, now, limit)))
 
     def next_wake_at(self) -> datetime | None:

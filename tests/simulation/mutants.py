@@ -68,6 +68,7 @@ from notifyflow.storage.work import Work
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.database import Overriding, SimulatedUnit
+from tests.simulation.explorer.explore import tell
 from tests.simulation.scenario import RunResult, Variant, simulate
 
 _NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
@@ -736,6 +737,18 @@ MUTANTS = (
         "a wish that replaces the policy's channels",
         swap=lambda: swapped(preferences, "preferred", _prefer_for_critical),
         world=simulate_calm,
+    ),
+    Mutant(
+        "flapping that is looked for only when something happens",
+        swap=lambda: swapped(series, "look_at", lambda incident, now: None),
+        known=2199,
+        world=tell,
+    ),
+    Mutant(
+        "attempts that begin anew with each firing",
+        swap=lambda: swapped(tier_rules, "_is_lost", lambda context, row: row.state is NotificationState.FAILED),
+        known=2163,
+        world=tell,
     ),
 )
 

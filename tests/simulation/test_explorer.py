@@ -70,8 +70,11 @@ def test_gaps_do_not_count_and_firings_do() -> None:
     flaps = Flaps(0.0, 240.0, 30.0, 14, stays_open=False)
     firings = [Firing(number * 270.0, f"i{number}", healed_s=number * 270.0 + 240.0) for number in range(14)]
     story = a_story(acts=(flaps,), policy=INSISTENT)
-    assert kinds(story, seen((0, "sms", "ada"), firings=firings, arrived=[3.0])) == ["voice was not tried"]
-    assert kinds(story, seen((0, "sms", "ada"), (14, "voice", "ada"), firings=firings, arrived=[3.0])) == []
+    told = Sent(34 * MINUTE_S, "email", "ops@email", '"down" comes and goes', is_accepted=True)
+    called = seen((0, "sms", "ada"), (14, "voice", "ada"), firings=firings, arrived=[3.0])
+    assert kinds(story, replace(called, sent=[called.sent[0], told])) == ["voice was not tried"]
+    assert kinds(story, called) == ["operations was not told that the alert comes and goes"]
+    assert kinds(story, replace(called, sent=[*called.sent, told])) == []
     assert kinds(story, seen(firings=firings[:2])) == ["sms was not tried", "voice was not tried"]
     assert kinds(story, seen(firings=[Firing(0.0, "i", healed_s=20.0)])) == []
 

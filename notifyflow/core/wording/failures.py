@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import chain
 
+from notifyflow.core.carried import Series
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.lifecycle import counted
@@ -86,6 +87,7 @@ class Failure:
         severity: The severity of the round.
         key: The incident's key.
         url: The incident's URL, if it has one.
+        series: The series of the incident.
         ways: The outcome on each channel, for a failure that is described in full.
         link: The link that acknowledges the incident; None without a public URL.
     """
@@ -99,6 +101,7 @@ class Failure:
     severity: Severity
     key: str
     url: str | None
+    series: Series | None = None
     ways: Sequence[Way] = ()
     link: str | None = None
 
@@ -210,7 +213,8 @@ def place(failures: Sequence[Failure]) -> str | None:
 
 
 def _in_full(failure: Failure, zone: tzinfo) -> Iterator[str]:
-    yield f"{_not_reached(failure)}."
+    is_flapping = failure.series is not None and failure.series.flapping_at is not None and failure.reason != FLAPPING
+    yield f"{_not_reached(failure)}.{' The alert comes and goes.' if is_flapping else ''}"
     yield _EXPLAINED.get(failure.reason, "The outcome on each channel:")
     if failure.reason != "unreachable":
         yield from (f"- {way(each.channel)}: {each.what}" for each in failure.ways)

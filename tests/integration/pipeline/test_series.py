@@ -91,6 +91,15 @@ def test_failed_attempts_count_in_the_next_incident(driver: Driver) -> None:
     assert len(driver.sent("sms")) == 1
 
 
+def test_operations_is_told_when_a_way_has_failed_as_often_as_it_is_tried_in_all(driver: Driver) -> None:
+    driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
+    driver.respond("sms", BUSY)
+    flap(driver, a_recipient("ada", "sms"), on=480, off=30, times=1)
+    assert driver.sent("email") == []
+    flap(driver, a_recipient("ada", "sms"), on=480, off=30, times=1)
+    assert len(driver.sent("email")) == 1
+
+
 def test_the_second_person_of_a_chain_is_paged_by_the_time_for_which_the_alert_fired(driver: Driver) -> None:
     then = (Step(after=timedelta(minutes=20), to=(BEN,)),)
     flap(driver, ADA, on=480, off=60, times=14, then=then)
@@ -195,6 +204,17 @@ def test_operations_is_paged_once_a_day_that_a_key_is_flapping(driver: Driver) -
     assert "comes and goes" in told.content.title
 
 
+@pytest.mark.parametrize(("minutes", "pages"), [(9, 0), (11, 1)])
+def test_operations_is_told_of_flapping_once_the_alert_was_open_for_long_enough(driver: Driver, minutes: int, pages: int) -> None:
+    driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
+    flap(driver, ADA, on=20 * 60, off=60, times=1, policy=DEFAULT)
+    fire(driver, ADA, policy=DEFAULT)
+    driver.pass_time(minutes=minutes)
+    told = [each for each in driver.sent("email") if each.message.address.startswith("ops")]
+    assert len(told) == pages
+    assert driver.status("db-1").facts.round_at is None or not pages
+
+
 def test_what_was_only_linked_uses_up_no_alert_of_flapping(driver: Driver) -> None:
     driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
     flap(driver, ADA, on=20, off=60, times=7, policy=DEFAULT, severity=Severity.WARNING)
@@ -210,7 +230,8 @@ def test_nobody_is_told_of_flapping_that_a_person_has_taken(driver: Driver) -> N
     driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
     flap(driver, ADA, on=600, off=60, times=2, policy=DEFAULT)
     fire(driver, ADA, policy=DEFAULT)
-    driver.pass_time(minutes=20)
+    driver.pass_time(minutes=9)
+    driver.clock.at += timedelta(minutes=2)  # before a sweep
     resolve(driver.deps, ByKey("db-1"), by="ada", via=Via.DASHBOARD)
     driver.deliver()
     assert [each for each in driver.sent("email") if each.message.address.startswith("ops")] == []
@@ -220,6 +241,26 @@ def test_one_page_of_operations_says_that_nobody_has_acknowledged_a_series(drive
     flap(driver, ADA, on=300, off=60, times=20)
     alerted = [each for each in driver.outcome.critical if each.alerted_at is not None]
     assert len({each.id for each in alerted}) == 1
+
+
+def test_one_page_of_operations_says_so_for_all_recipients_of_a_series(driver: Driver) -> None:
+    flap(driver, ADA, on=1800, off=60, times=4)
+    flap(driver, BEN, on=1800, off=60, times=4)
+    alerted = [each for each in driver.outcome.critical if each.alerted_at is not None]
+    assert {each.recipient_id for each in alerted} == {"ada"}
+    unanswered = [each for each in driver.outcome.critical if each.critical_at is not None]
+    assert {each.recipient_id for each in unanswered} == {"ada", "ben"}
+
+
+def test_an_acknowledgement_begins_a_series_of_which_operations_is_not_told_again_on_the_same_day(driver: Driver) -> None:
+    driver.deps = replace(driver.deps, operations=(a_contact("ops", "email"),))
+    flap(driver, ADA, on=20, off=60, times=6, policy=DEFAULT)
+    fire(driver, ADA, policy=DEFAULT)
+    driver.acknowledge("ada")
+    driver.resolve()
+    flap(driver, ADA, on=20, off=60, times=7, policy=DEFAULT)
+    told = [each for each in driver.sent("email") if each.message.address.startswith("ops")]
+    assert len(told) == 1
 
 
 def test_a_severity_above_all_of_the_series_begins_anew(driver: Driver) -> None:

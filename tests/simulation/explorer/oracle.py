@@ -3,6 +3,7 @@
 Where nothing arrived, each way that could ring was tried no later than by the policy's own latest time on a healthy system, plus
 15 minutes of outages, or a person acknowledged; else a page of operations was accepted within 20 minutes. Under timers it is so
 where something arrived, too. Where nothing arrived at all, operations was told within 20 minutes after the last way was tried.
+Of an alert that comes and goes, and fired for half an hour in all, operations was told as well.
 """
 
 from collections import Counter
@@ -28,6 +29,9 @@ _WAITS_AGAIN_S = 60.0
 _RECEIPT_S = 40.0
 """How long a receipt takes that comes at all."""
 _NEXT_ROUND_S = 15 * 60.0
+_FLAPPING_S = 30 * 60.0
+_FLAPPING = "flapping"
+_BROKEN_PATH = "callback path seems broken"
 _ACCEPTED = frozenset({Response.DELIVERS, Response.IS_SILENT})
 
 
@@ -66,6 +70,10 @@ EXEMPTIONS: Mapping[str, Exemption] = {
     "it fires for less than 20 s": Exemption(
         "each firing waits at least 20 s for a receipt, so that a phone has the time to report; flapping is told to operations",
         lambda story, seen, channel: any(isinstance(act, Flaps) and act.times > 1 and act.on_s <= 20 for act in story.acts),
+    ),
+    "its callback path is told instead": Exemption(
+        "what a broken callback path alone leaves unproven is told as one failure of the path, which names no alert",
+        lambda story, seen, channel: channel == _FLAPPING and any(_BROKEN_PATH in each.text for each in seen.sent),
     ),
 }
 """Each exemption by its name; the explorer counts how often each was used."""
@@ -120,13 +128,14 @@ def judge(story: Story, seen: Seen) -> Verdict:
         _judge_told(story, seen, need, verdict)
         _judge_new_number(story, seen, need, verdict)
         _judge_next(story, seen, need, verdict)
+        _judge_flapping(story, seen, need, verdict)
     return verdict
 
 
 def longest_s(story: Story) -> float:
     """Return how long a story lasts until everything that is judged has come, in seconds."""
     last_s = max(act.at_s + (act.times * (act.on_s + act.off_s) if isinstance(act, Flaps) else 0.0) for act in story.acts)
-    known = [each for each in (*_latest(story, by_failures=True).values(), _over(story)) if each < NEVER_S]
+    known = [each for each in (*_latest(story, by_failures=True).values(), _over(story), _FLAPPING_S) if each < NEVER_S]
     paused_s = sum(act.span_s for act in story.acts if isinstance(act, Pauses) and not act.channel)
     return last_s + max(known, default=0.0) + paused_s + _NEXT_ROUND_S + _OUTAGE_S + _TELL_S + 300.0
 
@@ -185,6 +194,19 @@ def _judge_next(story: Story, seen: Seen, need: Need, verdict: Verdict) -> None:
         verdict.demands += 1
         if not _has_paged_next(seen, need.began_s, due_s):
             _fault(story, seen, "", verdict, "the next person was not paged by", due_s)
+
+
+def _judge_flapping(story: Story, seen: Seen, need: Need, verdict: Verdict) -> None:
+    """Require that operations is told, once a day, of an alert that comes and goes, and has fired for half an hour in all."""
+    if len(need.spans) < 2:
+        return
+    due_s = max(_deadline(story, seen, need, _FLAPPING_S), need.spans[1][0] + _slack_s(story, need))
+    if due_s > min(need.ended_s, seen.until_s - _TELL_S) or not any(began <= due_s < end for began, end in need.spans):
+        return
+    verdict.demands += 1
+    told = [each for each in seen.sent if each.address.startswith("ops@") and each.is_accepted and "comes and goes" in each.text]
+    if not any(each.at_s <= due_s + _TELL_S for each in told):
+        _fault(story, seen, _FLAPPING, verdict, "operations was not told that the alert comes and goes, by", due_s)
 
 
 def _has_paged_next(seen: Seen, since_s: float, until_s: float) -> bool:
