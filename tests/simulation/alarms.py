@@ -114,6 +114,8 @@ class Alarms:
     def _does_page(self, session: Session, status: IncidentStatus, row_id: str, reason: str, at: datetime) -> bool:
         """Return whether a failure pages operations; that of a chain does so at its end, unless it is a WARNING that was sent."""
         failed = _failed(status, row_id)
+        if reason == "flapping":
+            return _does_flapping_page(status)
         if reason in ("unanswered", "chain_over") and self._was_told_before(failed.facts, status):
             return False
         if status.facts.pass_number:
@@ -184,6 +186,14 @@ class Alarms:
         rounds = [datetime.fromisoformat(at) for at, repetition in self._database.look(_ROUNDS) if repetition == 1]
         is_paged = any(waiting.due_at - skew <= at <= latest for at in rounds)
         require(is_paged, f"operations: the failure of {waiting.row_id[-4:]} is paged by no round in time")
+
+
+def _does_flapping_page(status: IncidentStatus) -> bool:
+    """Return whether operations is paged of a flapping alert: if it is CRITICAL, or an ERROR that reached nobody so far."""
+    has_reached = any(each.facts.state is EscalationState.REACHED for each in status.escalations)
+    was_reached = status.facts.series is not None and status.facts.series.has_reached
+    is_unreached_error = status.facts.severity is Severity.ERROR and not (has_reached or was_reached)
+    return status.facts.severity is Severity.CRITICAL or is_unreached_error
 
 
 def _failed(status: IncidentStatus, row_id: str) -> EscalationStatus:
