@@ -14,6 +14,7 @@ from notifyflow.cli.options import AsJson, By
 from notifyflow.core.duty_documents import FeedDocument
 from notifyflow.core.feeds import Feed, address
 from notifyflow.core.intake.schedules import MARK
+from notifyflow.core.wording import text
 
 if TYPE_CHECKING:
     from notifyflow import NotifyFlow
@@ -52,7 +53,7 @@ def list_(as_json: AsJson = False) -> None:
         return
     table = Table("Feed", "Of", "Made", "By", box=None, pad_edge=False)
     for each in found:
-        table.add_row(each.id, Text(screen.plain(_of(each))), f"{each.made_at:%Y-%m-%d}", Text(screen.plain(each.made_by)))
+        table.add_row(each.id, Text(screen.plain(_of(each))), text.day(each.made_at, now=None), Text(screen.plain(each.made_by)))
     screen.out.print(table if found else "There are no feeds.")
 
 

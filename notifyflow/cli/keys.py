@@ -93,7 +93,7 @@ def list_(as_json: AsJson = False) -> None:
         return
     table = Table(Column("Id", no_wrap=True), "Name", "Namespace", "Scopes", "Last used", "Valid", box=None, pad_edge=False)
     for key in all_keys:
-        used = f"{key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never"
+        used = text.day(key.last_used_at, now=None) if key.last_used_at else "never"
         table.add_row(
             key.id,
             Text(screen.plain(key.name)),
@@ -123,7 +123,7 @@ def _access() -> "Iterator[Access]":
 
 def _validity(key: ApiKey, now: datetime) -> str:
     if key.revoked_at:
-        return f"revoked {key.revoked_at:%Y-%m-%d}"
+        return f"revoked {text.day(key.revoked_at, now=None)}"
     if key.expires_at is None:
         return "forever"
-    return f"{'expired' if key.expires_at <= now else 'until'} {key.expires_at:%Y-%m-%d}"
+    return f"{'expired' if key.expires_at <= now else 'until'} {text.day(key.expires_at, now=None)}"

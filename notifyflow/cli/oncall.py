@@ -20,6 +20,7 @@ from notifyflow.core.intake.local_times import read_time
 from notifyflow.core.intake.schedules import MARK
 from notifyflow.core.overrides import Swap, Wish, find_schedule
 from notifyflow.core.schedules import Override, Shift, Why
+from notifyflow.core.wording import text
 from notifyflow.core.wording.text import listed
 
 if TYPE_CHECKING:
@@ -257,4 +258,4 @@ def _zone(name: str) -> tzinfo:
 
 
 def _time(at: datetime, zone: tzinfo) -> str:
-    return f"{at.astimezone(zone):%a %Y-%m-%d %H:%M %Z}"
+    return text.instant(at.astimezone(zone), now=None)

@@ -15,6 +15,7 @@ from notifyflow.cli.options import AsJson, flag
 from notifyflow.core.account_documents import UserDocument
 from notifyflow.core.namespaces import ALL
 from notifyflow.core.users import Role, User, reached
+from notifyflow.core.wording import text
 
 if TYPE_CHECKING:
     from notifyflow.service.users import Users
@@ -61,7 +62,7 @@ def list_(as_json: AsJson = False) -> None:
             user.role,
             Text(_namespaces(user)),
             Text(screen.plain(user.recipient_id or "")),
-            f"{user.logged_in_at:%Y-%m-%d}" if user.logged_in_at else "never",
+            text.day(user.logged_in_at, now=None) if user.logged_in_at else "never",
             _access(user),
         )
     screen.out.print(table)
@@ -144,5 +145,5 @@ def _namespaces(user: User) -> str:
 
 def _access(user: User) -> str:
     if user.disabled_at is not None:
-        return f"disabled {user.disabled_at:%Y-%m-%d}"
+        return f"disabled {text.day(user.disabled_at, now=None)}"
     return "with a password" if user.password else "through a proxy"

@@ -40,7 +40,7 @@ def test_users_are_added_listed_changed_and_removed():
     ).output.replace("\n", " ")
     assert run("password", "bot", password=PASSWORD).exit_code == 0
     assert run("disable", "bot").exit_code == 0
-    assert "disabled 20" in run("list").output
+    assert "disabled " in run("list").output
     assert run("enable", "bot").exit_code == 0
     assert run("remove", "bot").exit_code == 0
     (ada,) = json.loads(run("list", "--json").stdout)
