@@ -233,8 +233,10 @@ class Chains:
         return before.steps if facts.opened_at - before.facts.resolved_at <= _FLAPS_WITHIN else ()
 
     def _check_alerts(self) -> None:
-        """Require that a pass pages operations once at most, and not before its end."""
+        """Require that a pass pages operations once at most, and not before its end; flapping uses nothing up."""
         for incident_id, escalation_id, reason, at, alerted_at in self._database.look(_OVERS):
+            if reason == "flapping":
+                continue
             if reason != _OVER:
                 require(alerted_at is None, f"10: {escalation_id[-4:]} pages operations ({reason}), and its chain is not over")
             elif (escalation_id, at) not in self._told:
