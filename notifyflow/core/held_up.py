@@ -1,6 +1,6 @@
 """When every way that is left to a recipient is held up, so that operations is told before a page fails; pure.
 
-A pause of everything holds up nothing: whoever started it knows. It stops these clocks, too.
+A pause of everything holds up nothing: the person who started it knows. It stops these clocks, too.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """Signs and checks acknowledgement links; pure.
 
-A token has 40 characters, whoever it is for: a text message in UCS-2 has 201 in three segments, and the title needs some of them.
+A token has 40 characters for any recipient: a text message in UCS-2 has 201 in three segments, and the title needs some of them.
 It holds sixteen bytes of the incident's id, three of its expiry in hours, and eleven of an HMAC-SHA256 over both and the id
 of its recipient. That id is not in it: of the recipients of the incident, the signature fits one. ADR 41 says why this is enough.
 

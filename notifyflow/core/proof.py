@@ -1,6 +1,6 @@
 """What shows that a page arrived: a report, a pressed key, or its acceptance where no receipt can come; pure.
 
-Each function judges one page by its attempts alone, so that whoever reads the rows comes to the same result.
+Each function judges one page by its attempts alone, so that all who read the rows come to the same result.
 """
 
 from collections.abc import Collection
