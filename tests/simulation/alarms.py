@@ -35,6 +35,10 @@ _ACKNOWLEDGED_AT = """
     SELECT i.acknowledged_at FROM notifyflow_critical c JOIN notifyflow_incident i ON i.id = c.operations_incident_id
     WHERE c.escalation_id = ?
 """
+_RESOLVED_BY = """
+    SELECT i.resolved_by FROM notifyflow_critical c JOIN notifyflow_incident i ON i.id = c.operations_incident_id
+    WHERE c.escalation_id = ?
+"""
 _ACCEPTED_AT = """
     SELECT MAX(a.started_at) FROM notifyflow_critical c JOIN notifyflow_notification n ON n.incident_id = c.operations_incident_id
     JOIN notifyflow_attempt a ON a.notification_id = n.id
@@ -181,7 +185,8 @@ class Alarms:
         late_s = max(due_s, healed_s) + covered_s + _LATE_S + self._world.widest_skew_s
         latest = START + timedelta(seconds=late_s)
         skew = timedelta(seconds=self._world.widest_skew_s)
-        if status.facts.resolved_by == ADOPTER:
+        ((resolved_by,),) = self._database.look(_RESOLVED_BY, waiting.row_id)
+        if resolved_by == ADOPTER:
             return
         rounds = [datetime.fromisoformat(at) for at, repetition in self._database.look(_ROUNDS) if repetition == 1]
         is_paged = any(waiting.due_at - skew <= at <= latest for at in rounds)

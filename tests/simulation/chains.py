@@ -34,7 +34,7 @@ _OVERS = """
     JOIN notifyflow_incident i ON i.id = e.incident_id WHERE i.pass_number > 0
 """
 _BEFORE = """
-    SELECT id FROM notifyflow_incident WHERE namespace = ? AND key = ? AND state = 'RESOLVED' AND resolved_at <= ?
+    SELECT id FROM notifyflow_incident WHERE namespace = ? AND key = ? AND state = 'RESOLVED' AND resolved_at <= ? AND id < ?
     ORDER BY resolved_at DESC, id DESC LIMIT 1
 """
 
@@ -225,7 +225,7 @@ class Chains:
     def _steps_before(self, facts: IncidentFacts) -> tuple[StepFacts, ...]:
         """Return the steps of the last incident of the key; none unless it was resolved soon before, unacknowledged."""
         until = "9999" if facts.resolved_at is None else instant_text(facts.opened_at)
-        found = self._database.look(_BEFORE, facts.namespace, facts.key, until)
+        found = self._database.look(_BEFORE, facts.namespace, facts.key, until, facts.id)  # ids count upwards
         before = self._database.status(found[0][0]) if found else None
         if before is None or before.facts.acknowledged_at is not None:
             return ()

@@ -49,8 +49,9 @@ class ClosedPhones:
         at = min((at for at in (first.held_up_at, first.alerted_at) if at is not None), default=None)
         covered_s = self._covers.covered_s(self._notified_s, self._world.now_s, status.facts.id, is_urgent=True)
         late_s = max(self._notified_s + _TOLD_WITHIN_S, healed_s + _LATE_S) + covered_s + 2 * self._world.widest_skew_s
-        due_at, resolved_at = START + timedelta(seconds=late_s), status.facts.resolved_at
-        if resolved_at is not None and resolved_at < due_at:  # as an adoption may: there is nothing left to tell
+        due_at = START + timedelta(seconds=late_s)
+        ended = (at for at in (status.facts.resolved_at, status.facts.acknowledged_at) if at is not None)
+        if min(ended, default=due_at) < due_at:  # by an adoption, or somebody has opened the phone: there is nothing left to tell
             return
         if late_s < self._notified_s + _PAUSE_S - 60:  # otherwise the phone may have opened first
             is_told = at is not None and at <= due_at
