@@ -46,6 +46,8 @@ _PAGED_BEFORE = """
     JOIN notifyflow_incident i ON i.id = n.incident_id
     WHERE i.key = ? AND i.namespace = ? AND n.incident_id <> ? AND n.tier = ? AND n.channel = ? AND n.kind = 'page'
         AND a.evidence IS NOT NULL AND COALESCE(a.result, '') NOT IN ('in_doubt', 'temporary_failure')
+        AND i.opened_at > COALESCE(
+            (SELECT MAX(o.acknowledged_at) FROM notifyflow_incident o WHERE o.key = i.key AND o.namespace = i.namespace), '')
 """
 
 
