@@ -140,7 +140,8 @@ def place(steps: Sequence[StepFacts]) -> ChainPlace:
     following = chain.next_step(steps)
     begun = len(steps) if following is None else following.number - 1
     paged = frozenset(who for step in steps for who in step.duty)
-    return ChainPlace(step=min(begun, len(steps) - 1), steps=len(steps) - 1, following=following, paged=paged)
+    before = steps[begun - 1].duty if begun else ()
+    return ChainPlace(step=min(begun, len(steps) - 1), steps=len(steps) - 1, following=following, before=before, paged=paged)
 
 
 def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[str, Because]:

@@ -173,6 +173,7 @@ class ChainPlace:
         steps: How many steps it has, without its end.
         following: What comes next; None if the chain is over.
         at: When the next one comes, or operations is told after the last; None until it is computed.
+        before: The ids of those whom the step before it has paged.
         paged: The ids of those whom its steps have paged.
         people: The ids of those whom the next one would page now, with their names; personal. Empty for nobody else.
     """
@@ -181,6 +182,7 @@ class ChainPlace:
     steps: int
     following: StepFacts | None
     at: datetime | None = None
+    before: tuple[str, ...] = ()
     paged: frozenset[str] = frozenset()
     people: Mapping[str, str] = FrozenDict()
 

@@ -1,14 +1,16 @@
 """Reads what comes next for an incident; nothing is locked, decided or written."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
-from notifyflow.core import pauses, preferences, tier_rules
+from notifyflow.core import chain, pauses, preferences, quiet, tier_rules
 from notifyflow.core.chain_outlook import NextStep, current, next_step
 from notifyflow.core.copies import replace
+from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Severity
 from notifyflow.core.outlook import Outlook, outlook
 from notifyflow.core.tier_rules import DecisionContext
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.views import ChainPlace, EscalationStatus, IncidentStatus
 from notifyflow.pipeline import outages, series, steps, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -31,6 +33,34 @@ def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
         return replace(found, step=_next_step(tx, status, contexts.values()), names=names)
 
     return use_case.run(deps, body)[0]
+
+
+def step_times(deps: Dependencies, places: Mapping[str, tuple[IncidentFacts, ChainPlace]]) -> Mapping[str, datetime]:
+    """Return when the chains of incidents go on, by the ids of these, with as many statements for all as for one.
+
+    A step that is due before its time is left out: ``read`` says whether everybody before it is spent.
+    """
+
+    def body(tx: Transaction) -> Mapping[str, datetime]:
+        tx.ledger.stops.load(places)
+        tx.ledger.contacts.load_all([each for each, (facts, _) in places.items() if facts.severity is not Severity.CRITICAL])
+        found = {each: _step_time(tx, facts, place) for each, (facts, place) in places.items()}
+        return {each: at for each, at in found.items() if at is not None}
+
+    return use_case.run(deps, body)[0]
+
+
+def _step_time(tx: Transaction, facts: IncidentFacts, place: ChainPlace) -> datetime | None:
+    step = place.following
+    if step is None or step.waits_since is None or step.due_at is None:
+        return None
+    breaks = outages.breaks_of(tx, facts, since=step.waits_since)
+    if facts.severity is not Severity.CRITICAL:
+        known = tx.ledger.contacts.of(facts.id)
+        people = [known[each] for each in place.before if each in known]
+        breaks += quiet.step_stops(people, facts.severity, step.after, since=step.waits_since, now=tx.now)
+    at = chain.goes_on_at(step, facts.severity, breaks, is_spent=False, now=tx.now)
+    return max(tx.now, at) if at <= max(tx.now, step.due_at) else None
 
 
 def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStatus) -> DecisionContext:

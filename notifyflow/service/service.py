@@ -26,7 +26,6 @@ from notifyflow.core.replies import HandledReply, Reply
 from notifyflow.core.roster import calendars_read_at
 from notifyflow.core.timeline import Explain, Moment, timeline
 from notifyflow.core.views import (
-    ChainPlace,
     IncidentFilter,
     IncidentPage,
     IncidentStatus,
@@ -272,17 +271,23 @@ class Service:
         if not any(line.chain for line in page.lines):
             return page
         roster, now = self.rosters.current(), self._deps.clock.now()
+        self._use_cases.prepare()
+        waiting = {line.facts.id: (line.facts, line.chain) for line in page.lines if line.chain and line.chain.next_at}
+        times: dict[str, datetime | None] = {**outlook.step_times(self._deps, waiting)}
+        times |= {each: self._step_time(each) for each in waiting.keys() - times.keys()}
         lines = (
-            line if line.chain is None else replace(line, chain=self._timed(with_people(line.chain, roster, now), line.facts.id))
+            line
+            if line.chain is None
+            else replace(line, chain=replace(with_people(line.chain, roster, now), at=times.get(line.facts.id)))
             for line in page.lines
         )
         return replace(page, lines=tuple(lines))
 
-    def _timed(self, place: ChainPlace, incident_id: str) -> ChainPlace:
-        """Return how far a chain has come, with the time at which it goes on: the one that its page tells."""
+    def _step_time(self, incident_id: str) -> datetime | None:
+        """Return when a chain goes on, as the incident's page tells it."""
         status = self._read(lambda reads: reads.status_by_id(incident_id))
-        step = None if status is None or place.next_at is None else self.outlook(status).step
-        return place if step is None else replace(place, at=step.at)
+        step = None if status is None else self.outlook(status).step
+        return None if step is None else step.at
 
     def stamp(self, incident_id: str) -> Stamp:
         """Return what shows that an incident has changed; raise ``NotFound``."""
