@@ -38,7 +38,7 @@ def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
 def step_times(deps: Dependencies, places: Mapping[str, tuple[IncidentFacts, ChainPlace]]) -> Mapping[str, datetime]:
     """Return when the chains of incidents go on, by the ids of these, with as many statements for all as for one.
 
-    A step that is due before its time is left out: ``read`` says whether everybody before it is spent.
+    A step that is due before its time, or at the end of a break, is left out: ``read`` says whether everybody before it is spent.
     """
 
     def body(tx: Transaction) -> Mapping[str, datetime]:
@@ -59,8 +59,8 @@ def _step_time(tx: Transaction, facts: IncidentFacts, place: ChainPlace) -> date
         known = tx.ledger.contacts.of(facts.id)
         people = [known[each] for each in place.before if each in known]
         breaks += quiet.step_stops(people, facts.severity, step.after, since=step.waits_since, now=tx.now)
-    at = chain.goes_on_at(step, facts.severity, breaks, is_spent=False, now=tx.now)
-    return max(tx.now, at) if at <= max(tx.now, step.due_at) else None
+    is_early = step.due_at < step.waits_since + step.after - step.waited or step.due_at in {each.ended_at for each in breaks}
+    return None if is_early else max(tx.now, chain.goes_on_at(step, facts.severity, breaks, is_spent=False, now=tx.now))
 
 
 def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStatus) -> DecisionContext:

@@ -2,11 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from notifyflow.core.chain_outlook import NextStep
 from notifyflow.core.model import NotificationState, Result, Severity, Step, StepState
 from notifyflow.core.outlook import Coming, Premise, What
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import INSISTENT
+from notifyflow.core.views import IncidentFilter
 from notifyflow.pipeline import outlook
 from notifyflow.pipeline.pause import pause
 from notifyflow.web.dashboard.incident_view import Describer
@@ -46,6 +49,27 @@ def test_a_pause_of_everything_moves_what_comes_next(driver: Driver) -> None:
 
 def next_step(driver: Driver, key: str = "db-1") -> NextStep | None:
     return outlook.read(driver.deps, driver.status(key)).step
+
+
+@pytest.mark.parametrize("number", [2, 20])
+def test_the_chains_of_a_list_go_on_when_their_pages_say_and_need_as_many_statements_as_one(
+    driver: Driver, number: int, counted: list[str]
+) -> None:
+    keys = [f"db-{each}" for each in range(number)]
+    for each in keys:
+        driver.notify(an_incident(each, severity=Severity.ERROR), ADA, then=(Step(to=(BEN,), after=10 * MINUTE),))
+    driver.sweep()
+    now = driver.clock.now()
+    pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + 3 * MINUTE, paused_at=now, paused_by="eve"))
+    driver.pass_time(minutes=1)
+    page = driver.store.read(lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=50))
+    places = {line.facts.id: (line.facts, line.chain) for line in page.lines if line.chain}
+    before = len(counted)
+    times = outlook.step_times(driver.deps, places)
+    assert len(counted) - before <= 8
+    steps = {each: next_step(driver, each) for each in keys}
+    assert times == {driver.status(each).facts.id: step.at for each, step in steps.items() if step}
+    assert set(times.values()) == {START + 13 * MINUTE}
 
 
 def test_the_next_step_of_a_chain_is_foretold_with_its_people_and_comes_then(driver: Driver) -> None:
