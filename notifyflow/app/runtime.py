@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from notifyflow.app.database import Database
 from notifyflow.app.forks import FORKED
 from notifyflow.app.others import Others, observe
-from notifyflow.channels import pinning
 from notifyflow.channels.base import Channel
 from notifyflow.channels.calendars import CalendarClient
 from notifyflow.channels.monitor import Monitor
@@ -38,7 +37,9 @@ _log = get_logger("notifyflow.app")
 
 POLL_EVERY_S = 0.05
 """How often a caller that waits for the database's rows to change reads them."""
-_LIBRARIES = ("regex",)  # core.wording.text imports it where a text is cut
+_LIBRARIES = (  # what is imported by the first text that is cut, the first request and the first message
+    *("regex", "notifyflow.channels.sessions", "notifyflow.channels.template_folder"),
+)
 
 
 class Runtime:
@@ -98,6 +99,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start to deliver in this process, once; see ``NotifyFlow.start``."""
+        from notifyflow.channels import pinning
         from notifyflow.engine.engine import EmbeddedEngine  # with dramatiq, which a process that delivers nothing does not need
 
         self._database.prepare()
@@ -122,6 +124,7 @@ class Runtime:
 
     def make_worker(self) -> "Doorbell":
         """Make a worker's broker, with the actors and the sweeper on it; see ``NotifyFlow.make_worker``."""
+        from notifyflow.channels import pinning
         from notifyflow.engine.broker import make_broker
         from notifyflow.engine.engine import EngineMiddleware
 

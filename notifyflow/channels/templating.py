@@ -9,19 +9,18 @@ If an operator's template fails, the error is logged and the shipped template is
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError, Undefined
+from typing import TYPE_CHECKING
 
 from notifyflow.core.model import Kind, Severity
-from notifyflow.core.wording import text
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger
 
-_MARKUP = (".html.jinja", ".xml.jinja")
-_MRKDWN = ".mrkdwn.jinja"
+if TYPE_CHECKING:
+    from notifyflow.channels.template_folder import TemplateFolder
+
 FIELDS = (*(field.name for field in fields(Content)), "details", "first_link", "links", "other_labels", "look", "web_addresses")
 OPTIONAL = ("slack/text.mrkdwn.jinja",)
 """Templates that operators may have, and that are not shipped."""
@@ -43,18 +42,26 @@ SAMPLE = Content(
 )
 
 
-def escape_mrkdwn(value: str) -> str:
-    """Escape text for Slack: only these three characters (docs.slack.dev, "Formatting message text", "Escaping text")."""
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 class Templates:
     """The templates; the operator's take precedence over ours."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Set the folder of the operator's own templates, laid out like the shipped ones: ``email/subject.txt.jinja``."""
-        self._shipped = _Set(PackageLoader("notifyflow.channels"))
-        self._own = _Set(FileSystemLoader(folder)) if folder else None
+        self._folder = folder
+
+    @cached_property
+    def _shipped(self) -> "TemplateFolder":
+        from notifyflow.channels.template_folder import TemplateFolder  # with Jinja2, by what renders
+
+        return TemplateFolder.shipped()
+
+    @cached_property
+    def _own(self) -> "TemplateFolder | None":
+        if self._folder is None:
+            return None
+        from notifyflow.channels.template_folder import TemplateFolder
+
+        return TemplateFolder.at(self._folder)
 
     def render(self, name: str, content: Content | None, **more: object) -> str:
         """Render a template, by its path below the folder, with a message's content, if any, and the channel's values."""
@@ -72,11 +79,13 @@ class Templates:
 
     def faults(self, channel: str, **more: object) -> tuple[Fault, ...]:
         """Try the operator's own templates of one channel, a folder, on a sample with the values that the channel adds."""
-        values = _values(SAMPLE, more)
         own = self._own
-        names = [name for name in own.names if name.startswith(f"{channel}/")] if own else []
+        if own is None:
+            return ()
+        values = _values(SAMPLE, more)
         known = {*self._shipped.names, *OPTIONAL}
-        return tuple(fault for name in names if own and (fault := _fault(own, name, values, name in known)))
+        names = [name for name in own.names if name.startswith(f"{channel}/")]
+        return tuple(fault for name in names if (fault := _fault(own, name, values, name in known)))
 
 
 def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str, object]:
@@ -85,45 +94,13 @@ def _values(content: Content | None, more: Mapping[str, object]) -> Mapping[str,
     return {**{name: getattr(content, name) for name in FIELDS}, **more}
 
 
-class _Set:
-    """The templates of one folder, with the three ways of escaping values."""
-
-    def __init__(self, loader: BaseLoader) -> None:
-        def environment(**options: Any) -> Environment:
-            made = Environment(  # noqa: S701 - only markup is escaped as markup
-                loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False, **options
-            )
-            made.filters["cut"] = text.cut
-            made.globals["headline"] = text.HEADLINE_LIMIT
-            return made
-
-        self._plain = environment(autoescape=False)
-        self._markup = environment(autoescape=True)
-        self._mrkdwn = environment(autoescape=False, finalize=_escape)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.names
-
-    @property
-    def names(self) -> list[str]:
-        return self._plain.list_templates(extensions=["jinja"])
-
-    def render(self, name: str, values: Mapping[str, object]) -> str:
-        chosen = self._markup if name.endswith(_MARKUP) else self._mrkdwn if name.endswith(_MRKDWN) else self._plain
-        return chosen.get_template(name).render(values).strip()
-
-
-def _escape(value: object) -> object:
-    return value if isinstance(value, Undefined) else escape_mrkdwn(str(value))
-
-
-def _fault(own: _Set, name: str, values: Mapping[str, object], is_known: bool) -> Fault | None:
+def _fault(own: "TemplateFolder", name: str, values: Mapping[str, object], is_known: bool) -> Fault | None:
     where = f"NOTIFYFLOW_TEMPLATES/{name}"
     if not is_known:
         return Fault(where, "replaces no template of ours", "Look at its name; docs/reference/templates.rst lists the templates")
     try:
         own.render(name, values)
     except Exception as error:  # noqa: BLE001 - a template may do anything
-        what = f"fails: {error}" if isinstance(error, TemplateError) else f"fails with {type(error).__name__}"
+        what = f"fails: {error}" if own.is_of_template(error) else f"fails with {type(error).__name__}"
         return Fault(where, what, "Mend the template; until then the shipped one is used")
     return None

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.slack import Slack, split
-from notifyflow.channels.templating import SAMPLE, Templates, escape_mrkdwn
+from notifyflow.channels.template_folder import escape_mrkdwn
+from notifyflow.channels.templating import SAMPLE, Templates
 from notifyflow.core.links import sign
 from notifyflow.core.model import Contact, Incident, Kind, Severity
 from notifyflow.core.wording.content import Content, compose
