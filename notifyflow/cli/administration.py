@@ -166,3 +166,6 @@ def _are(count: int) -> str:
 
 def _were(count: int) -> str:
     return f"{quantity(count, 'incident')} {'was' if count == 1 else 'were'}"
+
+
+app.add_typer(db)

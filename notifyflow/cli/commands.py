@@ -1,76 +1,105 @@
-"""The commands about incidents, and the one place where errors become messages and exit codes."""
+"""The command line as a whole: which module has which command, and the one place where errors become messages and exit codes.
 
+A command's module is loaded when the command is run, completed or described. So ``notifyflow status`` does not load the web
+service, and ``--version`` loads none of them.
+"""
+
+import gc
+import os
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections import UserDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 import notifyflow
-from notifyflow.app import log_output
-from notifyflow.cli import (
-    administration,
-    configuration,
-    directory,
-    drill,
-    explain,
-    files,
-    housekeeping,
-    keys,
-    messages,
-    oncall,
-    overview,
-    pauses,
-    people,
-    screen,
-    serve,
-    users,
-)
-from notifyflow.cli.exits import Exit, code_of
-from notifyflow.cli.options import AsJson, By, as_options, flag, within
-from notifyflow.cli.picture import picture
-from notifyflow.core.model import EscalationState, Stopped, Via
-from notifyflow.core.namespaces import SHARED
-from notifyflow.core.report_document import IncidentReportDocument
-from notifyflow.core.schemas import IncidentDocument, NotifiedDocument
-from notifyflow.core.views import IncidentFilter, IncidentStatus
-from notifyflow.core.wording.postmortem import markdown
-from notifyflow.core.wording.text import quantity
-from notifyflow.core.wording.times import Times
-from notifyflow.core.wording.ways import message
-from notifyflow.errors import NotFound, NotifyflowError
+from notifyflow.errors import NotifyflowError
+
+_OF_MODULES = {
+    "incidents": "send status ack resolve",
+    "overview": "list",
+    "messages": "log",
+    "explain": "explain",
+    "drill": "drill",
+    "people": "test-page",
+    "pauses": "pause resume",
+    "oncall": "oncall",
+    "directory": "directory",
+    "configuration": "config",
+    "housekeeping": "check prune forget",
+    "administration": "db diagram",
+    "keys": "keys",
+    "users": "users",
+    "serve": "up web demo sandbox",
+}
+_MODULES = {name: module for module, names in _OF_MODULES.items() for name in names.split()}
+
+
+class _Loading(UserDict[str, Any]):
+    """The commands and groups by name, in the order of the help; each is loaded when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            whole = typer.Typer()
+            whole.add_typer(import_module(f"notifyflow.cli.{_MODULES[name]}").app)
+            self.data.update(get_group(whole).commands)
+        return self.data[name]
+
+
+class _Commands(TyperGroup):
+    """The command line, which loads a command when it is asked for."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Loading(dict.fromkeys(_MODULES))
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read what is typed, and show help if it asks for it."""
+        with _until_nobody_reads():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with _until_nobody_reads():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Durable incident notification: every recipient is reached, or operations is alerted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
-
-for part in (
-    *(pauses.app, people.app, serve.app, administration.app, housekeeping.app, explain.app, drill.app, overview.app),
-    messages.app,
-):
-    app.add_typer(part)
-for group in (serve.sandbox_app, directory.app, keys.app, users.app, oncall.app, administration.db, configuration.app):
-    app.add_typer(group)
-
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]
-Namespace = Annotated[
-    str | None,
-    typer.Option("--namespace", help="The incident's namespace; by default, all are searched.", show_default=False),
-]
 
 
 def main() -> None:
     """Run the command line; errors of notifyflow are shown without a traceback."""
-    log_output.to_stderr(default="error")
+    gc.disable()  # what is loaded stays: to look for garbage in it again and again took a sixth of the time
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no ✔ shows ?
     try:
-        app()
+        app(obj=_begin)
     except NotifyflowError as error:
+        from notifyflow.cli import screen
+        from notifyflow.cli.exits import code_of
+
         screen.show_error(error)
         sys.exit(code_of(error))
+
+
+def _begin() -> None:
+    """Prepare the process for a command that is loaded."""
+    gc.freeze()
+    gc.enable()
+    from notifyflow.app import log_output
+
+    log_output.to_stderr(default="error")
 
 
 def _show_version(is_requested: bool) -> None:
@@ -81,147 +110,25 @@ def _show_version(is_requested: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, flag("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, metavar="", help="Show the version.")
+    ] = False,
 ) -> None:
     del version
+    begin: Callable[[], None] | None = context.obj
+    if begin is not None:
+        begin()
 
 
-@app.command()
-def send(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="The incident as JSON; - reads standard input.", show_default=False)
-    ],
-    recipients: Annotated[str | None, typer.Option(help="A second file with more recipients.", show_default=False)] = None,
-    policy: Annotated[str, typer.Option(help="The policy: default, insistent, or one of your own.")] = "default",
-    strict: Annotated[bool, flag("--strict", help="Refuse the incident if any recipient is faulty.")] = False,
-    wait: Annotated[bool, flag("--wait", help="Watch until it is settled; always on with memory://.")] = False,
-    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after this many seconds.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Deliver an incident file, with live progress per recipient and channel."""
-    submission = files.read(file, recipients, policy=policy, strict=strict)
-    with notifyflow.NotifyFlow.from_env() as flow:
-        with as_options("policy", besides=submission.unread):
-            notified = flow.submit(submission)
-        screen.warn(flow.notice)
-        screen.show_unfinished(flow.others)
-        _warn_of_broker(flow)
-        screen.show_faults(notified.faults, style="yellow")
-        is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
-        is_watched = (wait or flow.is_embedded) and not is_quarantined
-        status = _watch(flow, submission.incident.key, timeout_s, as_json) if is_watched else None
-    screen.warn(screen.QUARANTINED if is_quarantined else "")
-    if as_json:
-        incident = None if status is None else IncidentDocument.of(status)
-        screen.print_json({**NotifiedDocument.of(notified).as_json(), "is_quarantined": is_quarantined, "incident": incident})
-    elif status is None:
-        paged, known = quantity(len(notified.added), "recipient"), len(notified.repeated)
-        screen.out.print(f"Accepted: {paged} to page{f', {known} known already' if known else ''}. See `notifyflow status`.")
-    if is_quarantined or (status is not None and not _is_reached(status)):
-        raise typer.Exit(Exit.FAILED)
-
-
-def _warn_of_broker(flow: "notifyflow.NotifyFlow") -> None:
-    if flow.unrung:
-        waits = f"{quantity(flow.unrung, 'notification')} {'waits' if flow.unrung == 1 else 'wait'}"
-        screen.warn(f"The broker is unavailable (NOTIFYFLOW_BROKER_URL). {waits} in the database for the next sweep of a worker.")
-
-
-def _watch(flow: "notifyflow.NotifyFlow", key: str, timeout_s: float | None, as_json: bool) -> IncidentStatus:
-    """Show an incident until it is settled: on standard error if standard output is for JSON."""
-    from notifyflow.cli.progress import watch  # with rich's live display, which a server does not need
-
-    console = screen.err if as_json else screen.out
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """End with 0 when the reader of standard output has gone, as behind ``| head``; what is printed from then on is dropped."""
     try:
-        status = watch(
-            console,
-            lambda: flow.status(key, namespace=SHARED),
-            lambda step_s: flow.wait(key, namespace=SHARED, timeout_s=step_s),
-            timeout_s=timeout_s,
-        )
-    except KeyboardInterrupt:
-        screen.err.print(_UNSETTLED)
-        screen.err.print("Sending what is due now; press Ctrl-C again to stop at once.", style="dim")
-        raise
-    if not status.is_settled:
-        screen.err.print(_UNSETTLED)
-    return status
-
-
-def _is_reached(status: IncidentStatus) -> bool:
-    reached = (EscalationState.REACHED, EscalationState.ACKNOWLEDGED, EscalationState.CANCELLED)
-    return all(each.facts.state in reached for each in status.escalations if each.facts.is_current)
-
-
-@app.command()
-def status(
-    key: Annotated[str | None, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)] = None,
-    namespace: Namespace = None,
-    verbose: Annotated[bool, flag("--verbose", "-v", help="Show every attempt and every step.")] = False,
-    brief: Annotated[bool, flag("--brief", help="Show only the recipients and their channels, not what happened when.")] = False,
-    as_markdown: Annotated[bool, flag("--markdown", help="Print a Markdown document for the post-mortem.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show an incident: whom it reached how, what comes next, what happened; without a key, list the unresolved incidents."""
-    if as_markdown and (as_json or key is None):
-        raise typer.BadParameter("--markdown needs a KEY, and takes no --json")
-    if key is None:
-        with notifyflow.NotifyFlow.from_env() as flow:
-            wanted = IncidentFilter(states=overview.UNRESOLVED, namespaces=within(namespace))
-            overview.show(flow, wanted, overview.MOST_SHOWN, as_json=as_json)
-        return
-    with notifyflow.NotifyFlow.from_env() as flow:
-        paused, notice = flow.pauses.in_force(), flow.notice
-        incident = _find(flow, key, namespace)
-        outlook, moments = flow.overview.outlook(incident), flow.overview.timeline(incident)
-    if as_json:
-        shown = IncidentReportDocument.of_all(incident, outlook, moments).as_json()
-        screen.print_json({**shown, **overview.surroundings(paused, notice)})
-        return
-    if as_markdown:
-        screen.out.file.write(markdown(incident, moments, here=Times(None, None).local))
-        return
-    screen.warn(notice)
-    screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, moments=() if brief else moments))
-    pauses.show(paused)
-
-
-def _find(flow: "notifyflow.NotifyFlow", key: str, namespace: str | None) -> IncidentStatus:
-    """Return an incident; the error of an unknown key suggests a similar one."""
-    try:
-        return flow.status(key, namespace=namespace)
-    except NotFound:
-        similar = flow.overview.similar_key(key, namespace=namespace)
-        raise NotFound(key, namespace, similar=similar) from None
-
-
-@app.command()
-def ack(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Acknowledge an incident: its queued pages are cancelled."""
-    _stop(notifyflow.NotifyFlow.acknowledge, key, by, namespace, as_json=as_json)
-
-
-@app.command()
-def resolve(key: Key, by: By = "", namespace: Namespace = None, as_json: AsJson = False) -> None:
-    """Resolve an incident: it ends, and the same key opens a new one."""
-    _stop(notifyflow.NotifyFlow.resolve, key, by, namespace, as_json=as_json)
-
-
-def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None, *, as_json: bool) -> None:
-    with notifyflow.NotifyFlow.from_env() as flow:
-        namespace = _find(flow, key, namespace).facts.namespace  # act on and show the same incident
-        stopped = act(flow, key, by=by, via=Via.CLI, namespace=namespace)
-        _warn_of_broker(flow)
-    _show_stopped(stopped, as_json=as_json)
-    status(key, namespace, brief=True, as_json=as_json)
-
-
-def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:
-    """Print which pages were cancelled and which were on their way; on standard error if standard output is for JSON."""
-    console = screen.err if as_json else screen.out
-    if not stopped:
-        console.print("Nothing changed: this had been done before.")
-        return
-    for heading, pages in (("Cancelled", stopped.cancelled), ("On their way", stopped.on_their_way)):
-        names = ", ".join(f"{message(page.channel)} to {page.recipient_id}" for page in pages)
-        console.print(f"{heading}: {names or 'nothing'}.", markup=False, highlight=False)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # Rich makes the second of the first, in the texts of help
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None

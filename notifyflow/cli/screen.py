@@ -25,8 +25,21 @@ UNLIMITED = 10_000
 """The width of a pipe or a file, unless ``COLUMNS`` has one: then no line is cut or wrapped."""
 
 
+class _Output(Console):
+    """Draws with the characters of the terminal's own encoding, and reports that nobody reads any more as other streams do."""
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the stream; Rich takes that of standard output for UTF-8."""
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again, for the end of the command; Rich would end it here, with 1."""
+        raise
+
+
 def _console(*, is_error: bool = False) -> Console:
-    console = Console(stderr=is_error, highlight=False, emoji=False)
+    console = (Console if is_error else _Output)(stderr=is_error, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = get_terminal_size((UNLIMITED, 25)).columns
     return console
@@ -88,5 +101,9 @@ def agree(question: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on standard output, unwrapped and unstyled; it may contain ``Document`` values."""
-    out.file.write(json.dumps(document, indent=2, ensure_ascii=False, default=Document.as_json) + "\n")
+    """Print one JSON document on standard output, unwrapped and unstyled; it may contain ``Document`` values.
+
+    Where standard output is not UTF-8, other characters than ASCII are escaped, so that the document stays whole.
+    """
+    is_ascii = not out.encoding.startswith("utf")
+    out.file.write(json.dumps(document, indent=2, ensure_ascii=is_ascii, default=Document.as_json) + "\n")

@@ -129,3 +129,6 @@ def _bind(port: int, listen: Callable[[], T]) -> T:
         return listen()
     except OSError as error:
         raise PortUnavailable(port, error.strerror or str(error)) from None
+
+
+app.add_typer(sandbox_app)

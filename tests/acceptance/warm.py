@@ -16,7 +16,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-_IMPORTED = ("notifyflow.cli", "notifyflow.app.composition", "notifyflow.engine.engine")
+_IMPORTED = (
+    *("notifyflow.cli", "notifyflow.cli.incidents", "notifyflow.cli.oncall", "notifyflow.cli.explain"),
+    *("notifyflow.app.log_output", "notifyflow.app.composition", "notifyflow.engine.engine"),
+)
 _LIMIT_BYTES = 2**20
 _ROOT = Path(__file__).parents[2]
 

@@ -5,6 +5,7 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,17 @@ WHEN_USED = (
     *("fastapi", "starlette", "uvicorn", "h11", "notifyflow.web"),  # by the web service
     *("typer", "click", "aiosmtpd"),  # by the command line, and by the sandbox
     *("phonenumbers", "email_validator", "regex"),  # with the first address, and the first text that is cut
+    *("requests", "urllib3", "jinja2"),  # with the first request and the first message, or a start
     "transitions.extensions",  # never: our diagrams are our own
 )
 WHEN_ONE_IS_MADE = (
-    *("peewee", "psycopg", "pydantic", "pydantic_settings", "structlog", "rich", "jinja2", "requests", "urllib3"),
+    *("peewee", "psycopg", "pydantic", "pydantic_settings", "structlog", "rich"),
     *("notifyflow.settings", "notifyflow.storage", "notifyflow.pipeline", "notifyflow.channels", "notifyflow.service"),
 )
+OF_OTHER_COMMANDS = tuple(
+    f"notifyflow.cli.{name}" for name in ("serve", "drill", "explain", "administration", "configuration", "users")
+)
+RUN = "import sys; sys.argv = {arguments}\nfrom notifyflow.cli import main\ntry: main()\nexcept SystemExit: pass"
 SCRIPT = """
 import json, os, sys
 class Env(dict):
@@ -36,11 +42,10 @@ print(json.dumps(dict(modules=sorted(sys.modules), read=read, events=events)))
 """
 
 
-def loaded(statement: str) -> dict[str, list[str]]:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.replace("{statement}", statement)], capture_output=True, text=True, check=True
-    )
-    modules: dict[str, list[str]] = json.loads(done.stdout)
+def loaded(statement: str, folder: Path | None = None) -> dict[str, list[str]]:
+    script = SCRIPT.replace("{statement}", statement)
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    modules: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
     return modules
 
 
@@ -65,6 +70,21 @@ def test_making_one_loads_what_it_works_with_and_opens_nothing() -> None:
     assert [name for name in WHEN_USED if name in seen["modules"]] == []
     assert [name for name in WHEN_ONE_IS_MADE if name not in seen["modules"]] == []
     assert [event for event in seen["events"] if event.startswith(("sqlite3.", "subprocess.", "socket.connect"))] == []
+
+
+def test_the_version_is_shown_without_anything_that_commands_work_with() -> None:
+    seen = loaded(RUN.format(arguments=["notifyflow", "--version"]))
+    assert [name for name in (*WHEN_USED, *WHEN_ONE_IS_MADE) if name in seen["modules"] and name != "typer"] == []
+    assert [name for name in seen["modules"] if name.startswith("notifyflow.cli.")] == ["notifyflow.cli.commands"]
+    assert [name for name in seen["read"] if name.startswith("NOTIFYFLOW_")] == []
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["status"], ["status", "db-1"], ["ack", "db-1"]], ids=" ".join)
+def test_a_command_loads_nothing_of_others_and_nothing_that_sends_or_serves(arguments: list[str], tmp_path: Path) -> None:
+    seen = loaded(RUN.format(arguments=["notifyflow", *arguments]), tmp_path)
+    assert "notifyflow.storage.store" in seen["modules"]
+    unwanted = (*WHEN_USED, *OF_OTHER_COMMANDS, "notifyflow.sandbox", "notifyflow.core.rehearsal", "notifyflow.core.forecast")
+    assert [name for name in unwanted if name in seen["modules"] and name != "typer"] == []
 
 
 def test_every_public_name_is_there_and_listed() -> None:

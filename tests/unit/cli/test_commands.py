@@ -1,0 +1,16 @@
+"""The command line as a whole: each command is found in the module that has it."""
+
+from importlib import import_module
+
+import pytest
+import typer
+from typer.main import get_group
+
+from notifyflow.cli import commands
+
+
+@pytest.mark.parametrize("module", commands._OF_MODULES)
+def test_a_module_has_the_commands_that_it_is_loaded_for(module: str):
+    whole = typer.Typer()
+    whole.add_typer(import_module(f"notifyflow.cli.{module}").app)
+    assert sorted(get_group(whole).commands) == sorted(commands._OF_MODULES[module].split())
