@@ -212,6 +212,21 @@ class NotifyFlow:
         """
         self._service.page_again(ByKey(key, namespace), recipient_id, by=by, via=via)
 
+    def page(self, recipient_id: str, incident: Incident, *, policy: str | None = None) -> Notified:
+        """Page one person now, at the addresses that the directory has of them; see ``notify`` for what it returns and raises.
+
+        Args:
+            recipient_id: Somebody whom the directory has, or who was paged before.
+            incident: What happened.
+            policy: The name of the policy; by default, that of the first route that leads to them, or ``insistent`` without one.
+
+        Raises:
+            RecipientUnknown: When nobody has this id, or they have no address.
+        """
+        people = self._service.people
+        policy = policy or people.policies_for(recipient_id)[0]
+        return self.notify(incident, [people.recipient(recipient_id)], policy=policy)
+
     def test_page(self, recipient_id: str, *, by: str, policy: str | None = None) -> Notified:
         """Page a person, as a test that alerts nobody else, through all tiers and rounds of a policy until they acknowledge it.
 

@@ -12,7 +12,7 @@ import notifyflow
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, audiences, policy_of
-from notifyflow.cli.options import flag
+from notifyflow.cli.options import AsJson, flag
 from notifyflow.core.intake.forms import unknown
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Policy
@@ -104,7 +104,7 @@ def _svg(dot: str) -> str:
 
 
 @db.command("upgrade")
-def db_upgrade() -> None:
+def db_upgrade(as_json: AsJson = False) -> None:
     """Upgrade the database's schema to this version."""
     from notifyflow.storage.migrations import WANTED
     from notifyflow.storage.store import Store
@@ -114,6 +114,9 @@ def db_upgrade() -> None:
         applied = store.upgrade()
     finally:
         store.close()
+    if as_json:
+        screen.print_json({"schema": WANTED, "applied": applied})
+        return
     screen.out.print(
         f"The database now has schema {WANTED}." if applied else f"Nothing to do: the database has schema {WANTED} or newer."
     )
@@ -125,22 +128,30 @@ def db_adopt(
     resolve: Annotated[bool, flag("--resolve", help="Resolve the quarantined incidents without notifying anyone.")] = False,
     yes: Annotated[bool, flag("--yes", help="Do not ask for confirmation.")] = False,
     force: Annotated[bool, flag("--force", help="Adopt it even if a running system delivers from it.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take over a restored or copied database: its unfinished incidents are quarantined until you release or resolve them."""
     if release and resolve:
         raise typer.BadParameter("--release and --resolve exclude each other")
     with notifyflow.NotifyFlow.from_env() as flow:
         if release:
-            count = flow.maintenance.release_quarantined()
+            done, count = "released", flow.maintenance.release_quarantined()
             message = f"{_were(count)} released and {'continues' if count == 1 else 'continue'}."
         elif resolve:
-            message = _resolve_quarantined(flow, is_agreed=yes)
+            done, count = "resolved", _resolve_quarantined(flow, is_agreed=yes)
+            message = f"{_were(count)} resolved."
         else:
-            message = _adopt(flow, is_agreed=yes, is_forced=force)
-    screen.out.print(message, soft_wrap=True)
+            done, count = "quarantined", _adopt(flow, is_agreed=yes, is_forced=force)
+            message = (
+                f"The database is adopted; {_are(count)} quarantined. Continue them with --release, or end them with --resolve."
+            )
+    if as_json:
+        screen.print_json({"done": done, "incidents": count})
+    else:
+        screen.out.print(message, soft_wrap=True)
 
 
-def _adopt(flow: "notifyflow.NotifyFlow", *, is_agreed: bool, is_forced: bool) -> str:
+def _adopt(flow: "notifyflow.NotifyFlow", *, is_agreed: bool, is_forced: bool) -> int:
     holding = flow.maintenance.survey(is_forced=is_forced)
     if holding.unfinished and not is_agreed:
         owner = f"of the environment {screen.plain(holding.environment)}" if holding.environment else "without a name"
@@ -148,16 +159,14 @@ def _adopt(flow: "notifyflow.NotifyFlow", *, is_agreed: bool, is_forced: bool) -
             f"{_are(holding.unfinished)} unfinished in this database {owner}. If you adopt it, nothing more is sent for them "
             "until you release or resolve them."
         )
-    quarantined = flow.maintenance.adopt(is_forced=is_forced)
-    return f"The database is adopted; {_are(quarantined)} quarantined. Continue them with --release, or end them with --resolve."
+    return flow.maintenance.adopt(is_forced=is_forced)
 
 
-def _resolve_quarantined(flow: "notifyflow.NotifyFlow", *, is_agreed: bool) -> str:
+def _resolve_quarantined(flow: "notifyflow.NotifyFlow", *, is_agreed: bool) -> int:
     quarantined = flow.maintenance.quarantined_count()
     if quarantined and not is_agreed:
         screen.agree(f"{_are(quarantined)} quarantined. --resolve ends all of them and notifies nobody.")
-    count = flow.maintenance.resolve_quarantined()
-    return f"{_were(count)} resolved."
+    return flow.maintenance.resolve_quarantined()
 
 
 def _are(count: int) -> str:

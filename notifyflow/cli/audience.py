@@ -10,7 +10,7 @@ import typer
 import notifyflow
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.app.database import is_there
-from notifyflow.cli import files, screen
+from notifyflow.cli import completion, files, screen
 from notifyflow.cli.options import label_pairs
 from notifyflow.core.intake.directory import Directory, Route
 from notifyflow.core.intake.documents import read_recipients
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 _DEFAULT = "default"
 
 OneRecipient = Annotated[
-    str | None, typer.Argument(metavar="RECIPIENT", help="A recipient of the directory.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="RECIPIENT", help="A recipient of the directory.", show_default=False, autocompletion=completion.people
+    ),
 ]
 Labels = Annotated[
     list[str] | None,

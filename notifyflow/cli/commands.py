@@ -21,7 +21,7 @@ import notifyflow
 from notifyflow.errors import NotifyflowError
 
 _OF_MODULES = {
-    "incidents": "send status ack resolve",
+    "incidents": "send status ack resolve page page-again",
     "overview": "list",
     "messages": "log",
     "explain": "explain",
@@ -33,6 +33,7 @@ _OF_MODULES = {
     "configuration": "config",
     "housekeeping": "check prune forget",
     "administration": "db diagram",
+    "codes": "code",
     "keys": "keys",
     "users": "users",
     "serve": "up web demo sandbox",

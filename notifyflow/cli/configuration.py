@@ -20,7 +20,7 @@ from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
-app = typer.Typer(name="config", help="Check the settings.", no_args_is_help=True)
+app = typer.Typer(name="config", help="Check the settings, the connections and the providers.", no_args_is_help=True)
 _INFRASTRUCTURE = ("database", "broker")
 _GOOD, _WRONG, _RISKY, _UNUSED = ("✔ ", "green"), ("✘ ", "bold red"), ("! ", "bold yellow"), ("· ", "")
 
@@ -63,7 +63,7 @@ def check(
     is_offline: Annotated[bool, flag("--offline", help="Connect to nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check all settings, and log in to the database, the broker and each provider; list everything that is wrong at once."""
+    """Check the settings, and log in everywhere: list all that is wrong; exit 0 only if somebody can be reached."""
     report = _examine(is_offline=is_offline)
     if as_json:
         _print_json(report)

@@ -24,7 +24,7 @@ from notifyflow.errors import Fault, InvalidDirectory
 from notifyflow.service.directory import text_of
 from notifyflow.settings import Settings
 
-app = typer.Typer(name="directory", help="Check the directory.", no_args_is_help=True)
+app = typer.Typer(name="directory", help="Check the directory: its people, schedules and routes.", no_args_is_help=True)
 _UNSET = Fault("NOTIFYFLOW_DIRECTORY", "is not set, and no file was given", "Set it, or give the file to check")
 
 
@@ -33,7 +33,7 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="The file; by default, NOTIFYFLOW_DIRECTORY.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the directory; list everything that is wrong and everyone who could not be reached; exit 0 if there is nothing."""
+    """Check the directory: list all that is wrong, and everyone who could not be reached; exit 0 only if there is nothing."""
     settings = Settings()
     document, found, policies, rehearsed = _reach(settings, file)
     has_duty = found.is_usable and bool(found.directory.schedules)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import screen
+from notifyflow.cli import completion, screen
 from notifyflow.cli.options import AsJson, By
 from notifyflow.core.duty_documents import FeedDocument
 from notifyflow.core.feeds import Feed, address
@@ -26,7 +26,12 @@ app = typer.Typer(name="feed", help="Manage the secret addresses of calendars th
 def add(
     of: Annotated[
         str,
-        typer.Argument(metavar="@SCHEDULE|PERSON", help="A schedule, as in @primary, or a recipient's id.", show_default=False),
+        typer.Argument(
+            metavar="@SCHEDULE|PERSON",
+            help="A schedule, as in @primary, or a recipient's id.",
+            show_default=False,
+            autocompletion=completion.schedules_and_people,
+        ),
     ],
     by: By = "",
     as_json: AsJson = False,

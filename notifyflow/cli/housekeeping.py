@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import screen
+from notifyflow.cli import completion, screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, as_options, flag, span_option
 from notifyflow.core.audit import Finding
@@ -28,7 +28,7 @@ _QUARANTINED = (
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Check that all stored data is consistent; exit 0 only if it is and nothing is quarantined."""
+    """Check the database: that all stored rows are consistent; exit 0 only if they are and nothing is quarantined."""
     done, count, findings = 0, 0, []
     with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task):
         for checked in flow.maintenance.check():
@@ -79,16 +79,23 @@ def prune(
 
 @app.command()
 def forget(
-    recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="The recipient's id.", show_default=False)],
+    recipient: Annotated[
+        str,
+        typer.Argument(metavar="RECIPIENT", help="The recipient's id.", show_default=False, autocompletion=completion.people),
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """Overwrite a person's name, addresses and messages; the history stays, under their opaque id."""
     with notifyflow.NotifyFlow.from_env() as flow:
         forgotten = flow.maintenance.forget(recipient)
         similar = None if forgotten.is_known else flow.overview.similar_recipient(recipient)
+    if as_json:
+        screen.print_json({"recipient": recipient, "is_known": forgotten.is_known, "incidents": forgotten.incidents})
     if not forgotten.is_known:
         screen.warn(f"No incident names a recipient {recipient!r}.{f' Did you mean {similar!r}?' if similar else ''}")
         raise typer.Exit(Exit.FAILED)
-    screen.out.print(f"Removed from {quantity(forgotten.incidents, 'incident')}.")
+    if not as_json:
+        screen.out.print(f"Removed from {quantity(forgotten.incidents, 'incident')}.")
 
 
 def _show(findings: tuple[Finding, ...]) -> None:

@@ -1,16 +1,18 @@
-"""The commands about incidents: send, status, acknowledge, resolve."""
+"""The commands about incidents: send, status, acknowledge, resolve, page somebody, page again."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 import notifyflow
-from notifyflow.cli import files, overview, pauses, screen
+from notifyflow.app.clock_and_ids import system_now
+from notifyflow.cli import completion, files, overview, pauses, screen
 from notifyflow.cli.exits import Exit
-from notifyflow.cli.options import AsJson, By, as_options, flag, within
+from notifyflow.cli.options import AsJson, By, Key, Namespace, Person, as_options, flag, within
 from notifyflow.cli.picture import picture
-from notifyflow.core.model import EscalationState, Stopped, Via
+from notifyflow.core.model import EscalationState, Incident, Notified, Severity, Stopped, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.report_document import IncidentReportDocument
 from notifyflow.core.schemas import IncidentDocument, NotifiedDocument
@@ -19,16 +21,14 @@ from notifyflow.core.wording.postmortem import markdown
 from notifyflow.core.wording.text import quantity
 from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import message
-from notifyflow.errors import NotFound
+from notifyflow.errors import NotFound, RecipientNotFound
 
 app = typer.Typer()
 _UNSETTLED = "Not settled yet. Queued notifications are kept; `notifyflow up` or the next `notifyflow send` delivers them."
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)]
-Namespace = Annotated[
-    str | None,
-    typer.Option("--namespace", help="The incident's namespace; by default, all are searched.", show_default=False),
-]
+Wait = Annotated[bool, flag("--wait", help="Watch until it is settled; always on with memory://.")]
+Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after this many seconds.")]
+_LONGEST_NAME = 200  # of a person, within a key
 
 
 @app.command()
@@ -39,8 +39,8 @@ def send(
     recipients: Annotated[str | None, typer.Option(help="A second file with more recipients.", show_default=False)] = None,
     policy: Annotated[str, typer.Option(help="The policy: default, insistent, or one of your own.")] = "default",
     strict: Annotated[bool, flag("--strict", help="Refuse the incident if any recipient is faulty.")] = False,
-    wait: Annotated[bool, flag("--wait", help="Watch until it is settled; always on with memory://.")] = False,
-    timeout_s: Annotated[float | None, typer.Option("--timeout", min=0, help="Stop watching after this many seconds.")] = None,
+    wait: Wait = False,
+    timeout_s: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
     """Deliver an incident file, with live progress per recipient and channel."""
@@ -48,21 +48,72 @@ def send(
     with notifyflow.NotifyFlow.from_env() as flow:
         with as_options("policy", besides=submission.unread):
             notified = flow.submit(submission)
-        screen.warn(flow.notice)
-        screen.show_unfinished(flow.others)
-        _warn_of_broker(flow)
-        screen.show_faults(notified.faults, style="yellow")
-        is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
-        is_watched = (wait or flow.is_embedded) and not is_quarantined
-        status = _watch(flow, submission.incident.key, timeout_s, as_json) if is_watched else None
-    screen.warn(screen.QUARANTINED if is_quarantined else "")
+        sent = _follow(flow, notified, submission.incident.key, wait=wait, timeout_s=timeout_s, as_json=as_json)
+    _conclude(sent, as_json=as_json)
+
+
+@app.command()
+def page(
+    person: Person,
+    title: Annotated[str, typer.Argument(metavar="TEXT", help="What happened, in one line.", show_default=False)],
+    severity: Annotated[Severity, typer.Option("--severity", help="How severe it is.", case_sensitive=False)] = Severity.ERROR,
+    body: Annotated[str | None, typer.Option(help="More about it.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="A link to more.", show_default=False)] = None,
+    policy: Annotated[str | None, typer.Option(help="The policy.", show_default="of the first route to them")] = None,
+    by: By = "",
+    wait: Wait = False,
+    timeout_s: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Page a person of the directory now, as an incident of its own."""
+    key = f"page-{person[:_LONGEST_NAME]}-{system_now():%Y%m%d-%H%M%S-%f}"
+    incident = Incident(key=key, title=title, severity=severity, body=body, url=url, source=by)
+    with notifyflow.NotifyFlow.from_env() as flow:
+        with as_options("policy", "body", "url"):
+            notified = flow.page(person, incident, policy=policy)
+        sent = _follow(flow, notified, key, wait=wait, timeout_s=timeout_s, as_json=as_json)
+    _conclude(sent, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """The result of a submission: the status of the incident if it was watched, and whether it is quarantined."""
+
+    key: str
+    notified: Notified
+    status: IncidentStatus | None
+    is_quarantined: bool
+
+
+def _follow(
+    flow: "notifyflow.NotifyFlow", notified: Notified, key: str, *, wait: bool, timeout_s: float | None, as_json: bool
+) -> _Sent:
+    """Warn of all that holds up an incident, and watch it if wanted, or if only this process delivers it."""
+    screen.warn(flow.notice)
+    screen.show_unfinished(flow.others)
+    _warn_of_broker(flow)
+    screen.show_faults(notified.faults, style="yellow")
+    is_quarantined = flow.maintenance.is_quarantined(notified.incident_id)
+    is_watched = (wait or flow.is_embedded) and not is_quarantined
+    status = _watch(flow, key, timeout_s, as_json) if is_watched else None
+    return _Sent(key=key, notified=notified, status=status, is_quarantined=is_quarantined)
+
+
+def _conclude(sent: _Sent, *, as_json: bool) -> None:
+    """Print the result of a submission, and end with 1 if somebody was not reached."""
+    status, notified = sent.status, sent.notified
+    screen.warn(screen.QUARANTINED if sent.is_quarantined else "")
     if as_json:
         incident = None if status is None else IncidentDocument.of(status)
-        screen.print_json({**NotifiedDocument.of(notified).as_json(), "is_quarantined": is_quarantined, "incident": incident})
+        stored = {**NotifiedDocument.of(notified).as_json(), "is_quarantined": sent.is_quarantined}
+        screen.print_json({**stored, "incident": incident})
     elif status is None:
         paged, known = quantity(len(notified.added), "recipient"), len(notified.repeated)
-        screen.out.print(f"Accepted: {paged} to page{f', {known} known already' if known else ''}. See `notifyflow status`.")
-    if is_quarantined or (status is not None and not _is_reached(status)):
+        also = f", {known} known already" if known else ""
+        screen.out.print(
+            f"Accepted: {paged} to page{also}. See `notifyflow status {screen.plain(sent.key)}`.", markup=False, soft_wrap=True
+        )
+    if sent.is_quarantined or (status is not None and not _is_reached(status)):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -100,7 +151,10 @@ def _is_reached(status: IncidentStatus) -> bool:
 
 @app.command()
 def status(
-    key: Annotated[str | None, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False)] = None,
+    key: Annotated[
+        str | None,
+        typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False, autocompletion=completion.keys),
+    ] = None,
     namespace: Namespace = None,
     verbose: Annotated[bool, flag("--verbose", "-v", help="Show every attempt and every step.")] = False,
     brief: Annotated[bool, flag("--brief", help="Show only the recipients and their channels, not what happened when.")] = False,
@@ -158,6 +212,33 @@ def _stop(act: Callable[..., Stopped], key: str, by: str, namespace: str | None,
         stopped = act(flow, key, by=by, via=Via.CLI, namespace=namespace)
         _warn_of_broker(flow)
     _show_stopped(stopped, as_json=as_json)
+    status(key, namespace, brief=True, as_json=as_json)
+
+
+@app.command("page-again")
+def page_again(
+    key: Key,
+    people: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PERSON]...", help="Whom, by id.", show_default="all whom it pages", autocompletion=completion.people
+        ),
+    ] = None,
+    by: By = "",
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Page the people of an incident again, from the first tier on, also after an acknowledgement."""
+    with notifyflow.NotifyFlow.from_env() as flow:
+        incident = _find(flow, key, namespace)
+        known = dict.fromkeys(each.contact.recipient_id for each in incident.escalations)
+        for person in people or ():
+            if person not in known:
+                raise RecipientNotFound(key, person)
+        namespace = incident.facts.namespace
+        for person in dict.fromkeys(people or known):
+            flow.page_again(key, person, by=by, via=Via.CLI, namespace=namespace)
+        _warn_of_broker(flow)
     status(key, namespace, brief=True, as_json=as_json)
 
 

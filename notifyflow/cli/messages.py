@@ -10,7 +10,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.app.clock_and_ids import system_now
-from notifyflow.cli import screen
+from notifyflow.cli import completion, screen
 from notifyflow.cli.options import AsJson, Limit, Since, Within, span_option, within
 from notifyflow.cli.picture import NOTIFICATION, explain
 from notifyflow.cli.rows import Cells, Rows
@@ -29,8 +29,13 @@ def log(
     states: Annotated[
         list[NotificationState] | None, typer.Option("--state", help="Only these states.", case_sensitive=False)
     ] = None,
-    recipient: Annotated[str, typer.Option(help="Only those for this recipient, by id.", show_default=False)] = "",
-    key: Annotated[str, typer.Option(help="Only those of incidents with this key.", show_default=False)] = "",
+    recipient: Annotated[
+        str,
+        typer.Option(help="Only those for this recipient, by id.", show_default=False, autocompletion=completion.people),
+    ] = "",
+    key: Annotated[
+        str, typer.Option(help="Only those of incidents with this key.", show_default=False, autocompletion=completion.keys)
+    ] = "",
     channels: Annotated[list[str] | None, typer.Option("--channel", help="Only these channels.", show_default=False)] = None,
     providers: Annotated[list[str] | None, typer.Option("--provider", help="Only these providers.", show_default=False)] = None,
     evidence: Annotated[

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import feeds, screen
+from notifyflow.cli import completion, feeds, screen
 from notifyflow.cli.options import AsJson, By, as_options, flag
 from notifyflow.core.duty import Duty
 from notifyflow.core.duty_documents import OverrideDocument, duty_document
@@ -34,9 +34,17 @@ _WEEKS_OF_ONE = 4
 _TIME = "as in 18:00, 2026-12-24, '2026-12-24 18:00'; in the schedule's zone unless it has an offset"
 
 AnySchedule = Annotated[
-    str | None, typer.Argument(metavar="[SCHEDULE]", help="The schedule, as in @primary.", show_default="all")
+    str | None,
+    typer.Argument(
+        metavar="[SCHEDULE]", help="The schedule, as in @primary.", show_default="all", autocompletion=completion.schedules
+    ),
 ]
-OneSchedule = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule, as in @primary.", show_default=False)]
+OneSchedule = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCHEDULE", help="The schedule, as in @primary.", show_default=False, autocompletion=completion.schedules
+    ),
+]
 From = Annotated[str | None, typer.Option("--from", metavar="TIME", help=f"From when on, {_TIME}.", show_default="now")]
 WithOpen = Annotated[bool, flag("--with-open", help="Page them for open incidents, too, whose chain has paged those on duty.")]
 Until = Annotated[
@@ -90,7 +98,14 @@ def take(
     until: Until,
     begin: From = None,
     who: Annotated[
-        list[str] | None, typer.Option("--who", metavar="PERSON", help="Who takes it; can be repeated.", show_default="--by")
+        list[str] | None,
+        typer.Option(
+            "--who",
+            metavar="PERSON",
+            help="Who takes it; can be repeated.",
+            show_default="--by",
+            autocompletion=completion.people,
+        ),
     ] = None,
     with_open: WithOpen = False,
     by: By = "",
@@ -108,14 +123,27 @@ def take(
 
 @app.command()
 def cover(
-    person: Annotated[str, typer.Argument(metavar="PERSON", help="Who is away, by recipient id.", show_default=False)],
+    person: Annotated[
+        str,
+        typer.Argument(
+            metavar="PERSON", help="Who is away, by recipient id.", show_default=False, autocompletion=completion.people
+        ),
+    ],
     substitute: Annotated[
-        list[str], typer.Option("--with", metavar="PERSON", help="Who covers; can be repeated.", show_default=False)
+        list[str],
+        typer.Option(
+            "--with",
+            metavar="PERSON",
+            help="Who covers; can be repeated.",
+            show_default=False,
+            autocompletion=completion.people,
+        ),
     ],
     until: Until,
     begin: From = None,
     schedule: Annotated[
-        list[str] | None, typer.Option(help="Only in this schedule; can be repeated.", show_default="in all")
+        list[str] | None,
+        typer.Option(help="Only in this schedule; can be repeated.", show_default="in all", autocompletion=completion.schedules),
     ] = None,
     with_open: WithOpen = False,
     by: By = "",
@@ -160,11 +188,16 @@ def swap(
 
 @app.command()
 def cancel(
-    override: Annotated[str, typer.Argument(metavar="ID", help="The id, as show prints it.", show_default=False)], by: By = ""
+    override: Annotated[str, typer.Argument(metavar="ID", help="The id, as show prints it.", show_default=False)],
+    by: By = "",
+    as_json: AsJson = False,
 ) -> None:
     """Cancel an override: from now on the duty is as if it had never been made."""
     with _oncall() as oncall:
         cancelled = oncall.cancel(override, by=by)
+    if as_json:
+        screen.print_json(OverrideDocument.of(cancelled))
+        return
     screen.out.print(f"Cancelled: the duty of {MARK}{cancelled.schedule} is as before.", markup=False, soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from notifyflow.cli import completion
 from notifyflow.core.intake.forms import read_duration
 from notifyflow.errors import Fault, InvalidInput
 
@@ -64,6 +65,19 @@ def within(namespace: str | None) -> frozenset[str] | None:
     return None if namespace is None else frozenset({namespace})
 
 
+Key = Annotated[
+    str, typer.Argument(metavar="KEY", help="The incident's key or id.", show_default=False, autocompletion=completion.keys)
+]
+Person = Annotated[
+    str,
+    typer.Argument(
+        metavar="PERSON", help="Their id, as the directory has it.", show_default=False, autocompletion=completion.people
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", help="The incident's namespace; by default, all are searched.", show_default=False),
+]
 AsJson = Annotated[bool, flag("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option("--by", help="Who does it; by default, your login.", callback=_or_login, show_default=False)]
 Within = Annotated[str | None, typer.Option("--namespace", help="Only this namespace; by default, all.", show_default=False)]

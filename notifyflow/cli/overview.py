@@ -11,7 +11,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.app.clock_and_ids import system_now
-from notifyflow.cli import pauses, screen
+from notifyflow.cli import completion, pauses, screen
 from notifyflow.cli.options import AsJson, Limit, Since, Within, flag, label_pairs, within
 from notifyflow.cli.picture import INCIDENT, SEVERITY
 from notifyflow.cli.rows import Cells, Rows
@@ -40,7 +40,10 @@ def list_(
     severities: Annotated[
         list[Severity] | None, typer.Option("--severity", help="Only these severities.", case_sensitive=False)
     ] = None,
-    recipient: Annotated[str | None, typer.Option(help="Only those with this recipient.", show_default=False)] = None,
+    recipient: Annotated[
+        str | None,
+        typer.Option(help="Only those with this recipient.", show_default=False, autocompletion=completion.people),
+    ] = None,
     labels: Annotated[
         list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Only those with this label.", show_default=False)
     ] = None,

@@ -52,11 +52,15 @@ def pause(
 
 
 @app.command()
-def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = "") -> None:
+def resume(channel: Channel = None, provider: Provider = None, is_all: All = False, by: By = "", as_json: AsJson = False) -> None:
     """End a pause: deferred notifications are sent now."""
     scope, name = _choice(channel, provider, is_all=is_all)
     with notifyflow.NotifyFlow.from_env() as flow:
         was_paused = flow.pauses.end(scope, name, by=by)
+        left = flow.pauses.in_force()
+    if as_json:
+        screen.print_json({"was_paused": was_paused, "pauses": [PauseDocument.of(each) for each in left]})
+        return
     screen.out.print("Resumed." if was_paused else "It was not paused.")
 
 

@@ -6,13 +6,12 @@ import typer
 
 import notifyflow
 from notifyflow.cli import screen
-from notifyflow.cli.options import AsJson, By
+from notifyflow.cli.options import AsJson, By, Person
 from notifyflow.core.schemas import NotifiedDocument
 from notifyflow.core.wording.text import listed
 
 app = typer.Typer()
 
-PersonId = Annotated[str, typer.Argument(metavar="PERSON", help="Their id, as the directory has it.", show_default=False)]
 PolicyName = Annotated[
     str | None,
     typer.Option(
@@ -22,7 +21,7 @@ PolicyName = Annotated[
 
 
 @app.command("test-page")
-def page_as_a_test(person: PersonId, policy: PolicyName = None, by: By = "", as_json: AsJson = False) -> None:
+def page_as_a_test(person: Person, policy: PolicyName = None, by: By = "", as_json: AsJson = False) -> None:
     """Page a person as a test, by all tiers, until they acknowledge it; nobody else is alerted."""
     with notifyflow.NotifyFlow.from_env() as flow:
         notified = flow.test_page(person, by=by, policy=policy)

@@ -76,12 +76,16 @@ def change(
     recipient: Annotated[
         str | None, typer.Option(help="The id of the recipient who the user is; '' for none.", show_default="unchanged")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Change a user's role, namespaces or recipient; their sessions end."""
     if role is None and namespace is None and recipient is None:
         raise typer.BadParameter("give --role, --namespace or --recipient")
     with _users() as users:
         user = users.change(name, role=role, namespaces=namespace, recipient_id=recipient)
+    if as_json:
+        screen.print_json(UserDocument.of(user))
+        return
     screen.out.print(f"{screen.plain(user.name)} is now {_description(user)}.", markup=False, soft_wrap=True)
 
 

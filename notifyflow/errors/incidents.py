@@ -53,7 +53,7 @@ class RecipientNotFound(NotifyflowError):
 
 
 class RecipientUnknown(NotifyflowError):
-    """Raised when a test is for somebody unknown, or for a channel on which they have no address; nothing was sent."""
+    """Raised when a page or a test is for somebody unknown, or who has no address on its channels; nothing was sent."""
 
     def __init__(self, recipient_id: str) -> None:
         super().__init__(f"nobody called {recipient_id!r} has an address there. Add one to the directory.")

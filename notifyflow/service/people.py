@@ -94,6 +94,19 @@ class People:
         listed = self._listed(namespaces)
         return self._read(lambda reads: self._people(reads, {recipient_id}, namespaces, listed)).get(recipient_id)
 
+    def recipient(self, recipient_id: str) -> Recipient:
+        """Return a person as an incident names them: as the directory has them, or else as the last incident did.
+
+        Raises:
+            RecipientUnknown: When nobody has this id, or they have no address.
+        """
+        person = self.find(recipient_id, None)
+        if person is None or not person.contact.addresses:
+            raise RecipientUnknown(recipient_id)
+        contact = person.contact
+        known = Recipient(id=recipient_id, name=contact.name, addresses=contact.addresses, timezone=contact.timezone)
+        return self._listed(None).get(recipient_id, known)
+
     def last_test(self, recipient_id: str, namespaces: frozenset[str] | None) -> IncidentStatus | None:
         """Return the last test of a person; None without one."""
         found = self._last_test(recipient_id, namespaces)

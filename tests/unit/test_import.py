@@ -26,7 +26,7 @@ WHEN_ONE_IS_MADE = (
     *("notifyflow.settings", "notifyflow.storage", "notifyflow.pipeline", "notifyflow.channels", "notifyflow.service"),
 )
 OF_OTHER_COMMANDS = tuple(
-    f"notifyflow.cli.{name}" for name in ("serve", "drill", "explain", "administration", "configuration", "users")
+    f"notifyflow.cli.{name}" for name in ("serve", "drill", "explain", "administration", "configuration", "users", "codes")
 )
 RUN = "import sys; sys.argv = {arguments}\nfrom notifyflow.cli import main\ntry: main()\nexcept SystemExit: pass"
 SCRIPT = """

@@ -25,7 +25,7 @@ def run(folder: Path, *arguments: str, stdout: int = subprocess.PIPE, env: Mappi
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["status", "--help"], ["list"], ["list", "--json"], ["diagram"]]
+    "arguments", [["--version"], ["--help"], ["status", "--help"], ["list"], ["list", "--json"], ["diagram"], ["code", "30006"]]
 )
 def test_a_command_whose_output_nobody_reads_ends_well_and_in_silence(tmp_path: Path, arguments: list[str]):
     reading, writing = os.pipe()
