@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from notifyflow import __version__
 from notifyflow.app.awaiting import awaitable
 from notifyflow.core.intake.requests import Submission
+from notifyflow.core.intake.validation import listed
 from notifyflow.core.model import Incident, Notified, Recipient, Step, Stopped, Via
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Bell, Clock, Ids
@@ -151,8 +152,8 @@ class NotifyFlow:
         """
         submission = Submission(
             incident=incident,
-            recipients=tuple(recipients),
-            then=tuple(then),
+            recipients=listed("recipients", recipients, Recipient),
+            then=listed("then", then, Step),
             over_after=over_after,
             policy=policy,
             strict=strict,

@@ -1,11 +1,11 @@
 """Validates incidents, which are accepted or refused whole, and recipients: a faulty one never silences the others."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
 from notifyflow.core.chain import Chain
@@ -18,6 +18,8 @@ from notifyflow.core.quiet import read_quiet
 from notifyflow.core.wording import links, text
 from notifyflow.core.wording.content import clean
 from notifyflow.errors import Fault, InvalidIncident
+
+T = TypeVar("T")
 
 OPERATIONS_KEY = "notifyflow/operations"
 """The key of operations incidents; reserved."""
@@ -110,6 +112,20 @@ def admit(
         raise InvalidIncident(reported)
     given = _given(recipients, contacts)
     return Admitted(incident=clean(incident), contacts=contacts, faults=faults, chain=chain.chain, given=given)
+
+
+def listed(where: str, given: Any, kind: type[T]) -> tuple[T, ...]:
+    """Return a list that a caller gave; what stands in it is validated later.
+
+    Raises:
+        InvalidIncident: When it is no list, but a lone value, say, or a dict.
+    """
+    name = kind.__name__
+    if isinstance(given, kind):
+        raise InvalidIncident((Fault(where, f"it is one {name}, not a list", f"Put it in a list: [{name}(…)]"),))
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise InvalidIncident((Fault(where, f"it is {type(given).__name__}, not a list", f"Give a list: [{name}(…)]"),))
+    return tuple(given)
 
 
 def validate_incident(incident: Incident) -> tuple[Fault, ...]:
@@ -286,6 +302,11 @@ def _types(kind: type) -> Mapping[str, tuple[type, ...]]:
 
 def _type_faults(where: str, subject: object, kind: type) -> Iterator[Fault]:
     """Yield values of the wrong type; nothing else can be validated until they are corrected."""
+    if not isinstance(subject, kind):
+        name = kind.__name__
+        remedy = f"Give {name}(…); from a dict with the same names it is {name}(**values)"
+        yield Fault(where.removesuffix(".") or name.lower(), f"it is {type(subject).__name__}, not {name}", remedy)
+        return
     for field, expected in _types(kind).items():
         value = getattr(subject, field)
         if not isinstance(value, expected):

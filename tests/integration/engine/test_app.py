@@ -3,22 +3,22 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
 import pytest
 
-from notifyflow import Incident, NotifyFlow, Recipient, Settings
+from notifyflow import Incident, NotifyFlow, Recipient, Settings, Step
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import IncidentState, NotificationState
 from notifyflow.core.pauses import Scope
-from notifyflow.errors import InvalidPause, InvalidSettings, StorageUnavailable
+from notifyflow.errors import InvalidIncident, InvalidPause, InvalidSettings, StorageUnavailable
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.builders import HandClock
@@ -53,6 +53,23 @@ def request(flow: NotifyFlow, method: str, path: str) -> httpx.Response:
             return await client.request(method, path)
 
     return asyncio.run(asking())
+
+
+def test_whoever_gives_no_list_or_a_dict_reads_what_to_write(sqlite_url: str) -> None:
+    incident, ada, step = Incident(key="db-1", title="t"), Recipient(id="ada", email="a@example.com"), Step(to=("operations",))
+    given: Mapping[str, tuple[Any, ...]] = {
+        "recipients: it is one Recipient, not a list. Put it in a list: [Recipient(…)].": (incident, ada),
+        "recipients: it is dict, not a list. Give a list: [Recipient(…)].": (incident, {"id": "ada"}),
+        "recipients[0]: it is dict, not Recipient. Give Recipient(…)": (incident, [{"id": "ada"}]),
+        "incident: it is dict, not Incident. Give Incident(…)": ({"key": "db-1", "title": "t"}, [ada]),
+        "then: it is one Step, not a list. Put it in a list: [Step(…)].": (incident, [ada], step),
+    }
+    with open_flow(sqlite_url) as flow:
+        for sentence, (about, whom, *then) in given.items():
+            with pytest.raises(InvalidIncident) as refused:
+                flow.notify(about, whom, then=next(iter(then), ()))
+            assert sentence in str(refused.value)
+        assert flow.find("db-1") is None
 
 
 def test_a_named_policy_from_the_policies_file_is_used(sqlite_url: str, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, validate_incident
-from notifyflow.core.model import Contact, Given, Incident, Recipient, Severity
+from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, listed, validate_incident
+from notifyflow.core.model import Contact, Given, Incident, Recipient, Severity, Step
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
 from tests import strategies
@@ -156,6 +156,44 @@ def test_channels_to_choose_from_are_named_in_order() -> None:
 def test_nobody_whom_anything_can_reach_is_refused() -> None:
     assert refusal() == ["recipients"]
     assert refusal(Recipient(id="bob", email="bad")) == ["recipients", "recipients[0].email"]
+
+
+@pytest.mark.parametrize(
+    ("where", "given", "kind", "sentence"),
+    [
+        ("recipients", ADA, Recipient, "recipients: it is one Recipient, not a list. Put it in a list: [Recipient(…)]."),
+        ("recipients", {"id": "ada"}, Recipient, "recipients: it is dict, not a list. Give a list: [Recipient(…)]."),
+        ("recipients", "ada", Recipient, "recipients: it is str, not a list. Give a list: [Recipient(…)]."),
+        ("recipients", None, Recipient, "recipients: it is NoneType, not a list. Give a list: [Recipient(…)]."),
+        ("then", Step(to=()), Step, "then: it is one Step, not a list. Put it in a list: [Step(…)]."),
+    ],
+)
+def test_what_is_no_list_is_refused_with_what_to_write(where: str, given: object, kind: type, sentence: str) -> None:
+    with pytest.raises(InvalidIncident) as refused:
+        listed(where, given, kind)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("given", [[ADA], (ADA,), iter([ADA]), {"ada": ADA}.values()])
+def test_every_kind_of_list_is_one(given: object) -> None:
+    assert listed("recipients", given, Recipient) == (ADA,)
+
+
+@pytest.mark.parametrize(("given", "kind"), [({"id": "ben"}, "dict"), ("ben", "str"), (None, "NoneType")])
+def test_what_is_no_recipient_is_a_fault_of_its_own(given: Any, kind: str) -> None:
+    remedy = "Give Recipient(…); from a dict with the same names it is Recipient(**values)"
+    result = admitted(given, ADA)
+    assert [contact.recipient_id for contact in result.contacts] == ["ada"]
+    assert result.faults == (Fault("recipients[0]", f"it is {kind}, not Recipient", remedy),)
+    assert refusal(given) == ["recipients", "recipients[0]"]
+
+
+def test_what_is_no_incident_is_refused_with_what_to_write() -> None:
+    given: Any = {"key": "db-1", "title": "orders db is down"}
+    (fault,) = validate_incident(given)
+    remedy = "from a dict with the same names it is Incident(**values)"
+    assert str(fault) == f"incident: it is dict, not Incident. Give Incident(…); {remedy}."
+    assert refusal(ADA, incident=given) == ["incident"]
 
 
 def test_all_faults_are_listed_at_once() -> None:
