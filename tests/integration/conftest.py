@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from notifyflow.storage.store import Store
+from tests.patience import PatientStore
 from tests.servers.postgres import Postgres, postgres
 
 DATABASES = ("sqlite", "postgres")
@@ -81,7 +82,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store on an empty database with our tables, one of each kind in turn."""
-    opened = Store(database_url)
+    opened = PatientStore(database_url)
     yield opened
     opened.close()
 

@@ -20,6 +20,7 @@ from tests.builders import a_recipient, an_incident
 from tests.integration.engine.test_deliver import Scene
 from tests.integration.storage.samples import begin, count
 from tests.log_lines import capture_logs
+from tests.patience import PatientStore
 from tests.servers.postgres import Postgres
 from tests.servers.relay import Deaf
 
@@ -33,7 +34,7 @@ def relay(postgres_server: Postgres) -> Iterator[Deaf]:
 @pytest.fixture
 def store(relay: Deaf, postgres_url: str) -> Iterator[Store]:
     database = postgres_url.rpartition("/")[2]
-    opened = Store(f"postgresql://postgres@127.0.0.1:{relay.port}/{database}")
+    opened = PatientStore(f"postgresql://postgres@127.0.0.1:{relay.port}/{database}")
     yield opened
     opened.close()
 

@@ -7,6 +7,7 @@ import pytest
 from notifyflow.core.model import Incident
 from notifyflow.storage.store import Store
 from tests.facts import incident
+from tests.patience import PatientStore
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def _measured_once() -> None:
 
 @pytest.fixture
 def sqlite_and_postgres(sqlite_url: str, postgres_url: str) -> Iterator[tuple[Store, Store]]:
-    stores = Store(sqlite_url), Store(postgres_url)
+    stores = PatientStore(sqlite_url), PatientStore(postgres_url)
     for store in stores:
         store.run(lambda ledger: ledger.incidents.add(incident(), Incident(key="db-1", title="t")))
     yield stores

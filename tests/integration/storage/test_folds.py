@@ -21,6 +21,7 @@ from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_in
 from tests.driver import Driver
 from tests.figures import recounted, stored
 from tests.integration.storage.test_pruning import BEGINNING
+from tests.patience import PatientStore
 
 _REPEAT = """
     INSERT INTO notifyflow_transition (incident_id, machine, row_id, version, event, source, target, at, detail)
@@ -84,7 +85,7 @@ def test_the_log_is_looked_at_every_few_seconds(driver: Driver) -> None:
 
 
 def test_a_lower_id_that_is_committed_after_a_fold_is_counted(connection: psycopg.Connection[Any], postgres_url: str) -> None:
-    store = Store(postgres_url)
+    store = PatientStore(postgres_url)
     driver = Driver(store)
     opened, repeated = (("notifyflow_incident_events", event, "ERROR") for event in ("opened", "repeated"))
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
@@ -178,7 +179,7 @@ def test_a_critical_failure_that_is_not_counted_keeps_its_incident(driver: Drive
 
 
 def test_a_log_that_another_server_wrote_is_counted_from_now_on(postgres_url: str) -> None:
-    store = Store(postgres_url)
+    store = PatientStore(postgres_url)
     driver = Driver(store)
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
     fold_all(driver.deps)

@@ -10,6 +10,7 @@ import pytest
 from notifyflow.storage.store import Store
 from tests.integration.storage import forking
 from tests.integration.storage.samples import begin
+from tests.patience import PatientStore
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -33,7 +34,7 @@ def test_a_fork_loses_nothing(scenario: str, store: Store, database_url: str, tm
     if is_killed:
         wait_until((tmp_path / "done").exists)
     accepted = {key for file in tmp_path.glob("*.written") for key in file.read_text().split()}
-    another = Store(database_url)
+    another = PatientStore(database_url)
     stored = {each.key for each in another.read(lambda reads: reads.incidents(10_000))}
     another.close()
     assert accepted <= stored

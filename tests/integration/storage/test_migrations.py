@@ -19,6 +19,7 @@ from tests.driver import Driver
 from tests.integration.storage.old_code import VERSION, OldCode
 from tests.integration.storage.record_rows import record
 from tests.integration.storage.samples import found_in
+from tests.patience import PatientStore
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def old(empty_database_url: str) -> Iterator[OldCode]:
 
 @pytest.fixture
 def upgraded(empty_database_url: str, old: OldCode) -> Iterator[Store]:
-    store = Store(empty_database_url)
+    store = PatientStore(empty_database_url)
     assert store.upgrade() == WANTED - VERSION
     yield store
     store.close()
@@ -105,7 +106,7 @@ def test_each_version_names_the_oldest_code_that_may_use_it() -> None:
 
 def test_what_this_version_writes_can_be_recorded_and_replayed(empty_database_url: str) -> None:
     code = OldCode(empty_database_url, record())
-    store = Store(empty_database_url)
+    store = PatientStore(empty_database_url)
     store.upgrade()
     for number in range(2):
         code.play(number)
@@ -125,7 +126,7 @@ def test_what_old_code_stored_is_whole_and_is_delivered_by_the_new(upgraded: Sto
 
 def test_policies_are_stored_once_and_rows_of_old_code_refer_to_them(empty_database_url: str, old: OldCode) -> None:
     texts = _query(empty_database_url, "SELECT DISTINCT policy FROM notifyflow_escalation")
-    store = Store(empty_database_url)
+    store = PatientStore(empty_database_url)
     store.upgrade()
     store.close()
     digests = {digest for (digest,) in _query(empty_database_url, "SELECT policy FROM notifyflow_incident")}
@@ -161,7 +162,7 @@ def test_old_code_works_on_the_new_schema(upgraded: Store, old: OldCode) -> None
 
 
 def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_url: str, old: OldCode) -> None:
-    store = Store(empty_database_url)
+    store = PatientStore(empty_database_url)
     command = [sys.executable, "-m", "tests.integration.storage.old_code", empty_database_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

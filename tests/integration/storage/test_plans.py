@@ -29,6 +29,7 @@ from notifyflow.storage.store import Store
 from notifyflow.storage.unit import Unit
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim
+from tests.patience import PatientStore
 
 SECOND = timedelta(seconds=1)
 QUEUED = MessageFilter(states=frozenset({NotificationState.QUEUED}))
@@ -249,7 +250,7 @@ def test_rounds_of_many_people_read_no_more_notifications_than_they_have(store: 
 
 
 def test_a_search_for_one_is_planned_by_an_index_while_the_tables_are_empty(empty_database_url: str) -> None:
-    with closing(Store(empty_database_url)) as store:
+    with closing(PatientStore(empty_database_url)) as store:
         store.upgrade()
     for found in iter_modules(storage.__path__, "notifyflow.storage."):
         import_module(found.name)

@@ -14,6 +14,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 from tests.facts import NOW, attempt, escalation, incident, page
 from tests.integration.storage.samples import LATER, a_page, begin, claim
+from tests.patience import PatientStore
 
 
 def _crowd(ledger: Ledger, people: int, pages: int) -> None:
@@ -110,7 +111,7 @@ def test_the_stamp_of_everything_differs_after_each_commit_also_of_a_transaction
         assert stamp() is None
         return
     seen = [stamp()]
-    with closing(Store(database_url)) as other:
+    with closing(PatientStore(database_url)) as other:
 
         def write_early(ledger: Ledger) -> None:
             ledger.replies.opt_out("+15005550001", "+15005550006", at=NOW)

@@ -17,13 +17,14 @@ from notifyflow.storage.migrations import WANTED
 from notifyflow.storage.store import Store
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import begin
+from tests.patience import PatientStore
 
 MODELS = [getattr(models, name) for name in models.__all__]
 
 
 @pytest.fixture
 def empty(empty_database_url: str) -> Iterator[Store]:
-    opened = Store(empty_database_url)
+    opened = PatientStore(empty_database_url)
     yield opened
     opened.close()
 
@@ -88,7 +89,7 @@ def test_many_that_upgrade_at_once_upgrade_once(empty_database_url: str) -> None
     start = Barrier(4)
 
     def upgrade(_: int) -> int:
-        store = Store(empty_database_url)
+        store = PatientStore(empty_database_url)
         start.wait()
         applied = store.upgrade()
         store.check_schema()

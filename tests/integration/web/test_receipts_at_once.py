@@ -15,6 +15,7 @@ from notifyflow.storage.store import Store
 from tests.asgi import Client
 from tests.bench.texts import PUBLIC_URL, TOKEN, Callback, Texts, in_disorder, states
 from tests.integration.engine.test_deliver import NotedBell
+from tests.patience import PatientStore
 from tests.waiting import wait_until
 
 DEADLINE_S = 30
@@ -29,7 +30,7 @@ VARIABLES = {
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[Store]:
-    opened = Store(postgres_url)
+    opened = PatientStore(postgres_url)
     yield opened
     opened.close()
 
