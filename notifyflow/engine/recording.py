@@ -99,11 +99,7 @@ class Recorder:
         if not unsent:
             return
         unsent = [each for call in unsent for each in call.attempts]
-        leases = [_lease(each) for each in unsent]
-        try:
-            settled = self._release(leases, reason)
-        except StorageUnavailable as unavailable:
-            settled = Settled((unavailable,) * len(unsent))
+        settled = self._release(unsent, reason)
         for each, error in zip(unsent, settled.results, strict=True):
             if error is None:
                 _log.info("engine.attempt_released", **each.ids(), reason=reason)
@@ -113,12 +109,21 @@ class Recorder:
         if settled.interruption is not None:
             raise settled.interruption
 
-    def _release(self, leases: Sequence[Lease], reason: str) -> Settled[None]:
-        try:
-            return release(self._deps, [Release(lease=each, reason=reason) for each in leases])
-        except CommitUnknown as unknown:
-            self._pause(_FIRST_PAUSE_S)
-            return self._release(_with_doubt(leases, unknown), reason)
+    def _release(self, unsent: Sequence[Claimed], reason: str) -> Settled[None]:
+        """Release; what may be released already is tried again until it is known, or its lease is over."""
+        leases = [_lease(each) for each in unsent]
+        tries = 0
+        while True:
+            try:
+                return release(self._deps, [Release(lease=each, reason=reason) for each in leases])
+            except CommitUnknown as unknown:
+                leases = _with_doubt(leases, unknown)
+            except StorageUnavailable as unavailable:
+                is_over = self._is_stopping() or self._deps.clock.now() >= unsent[0].lease_until
+                if leases[0].unsure is None or is_over:
+                    return Settled((unavailable,) * len(unsent))
+            tries += 1
+            self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
     def is_late(self, each: _Open, *, after: timedelta) -> bool:
         """Return whether an outcome will have waited for longer than it may after some time."""

@@ -13,7 +13,7 @@ from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import NO_ADDRESS, Contact, DeferralReason, Ended, Kind, NotificationState
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.wording.gathered import gather
-from notifyflow.errors import StaleRow, StorageUnavailable
+from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, is_urgent
@@ -208,7 +208,7 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list
         for row, obstacle in claiming.deferred:
             led_to.append(defer_one(deps, row, obstacle, at=claiming.at))
         for row, why in claiming.unsendable:
-            led_to.append(_end(deps, row, why))
+            _end(deps, row, why, led_to)
 
 
 class _BrokenRow(Exception):
@@ -243,12 +243,15 @@ def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming], led_to: l
             return claiming
 
 
-def _end(deps: Dependencies, row: NotificationFacts, why: Ended) -> Consequences:
+def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Consequences]) -> None:
     try:
         with _blaming(row):
-            return end_queued(deps, row.escalation_id, row.id, why)
+            led_to.append(end_queued(deps, row.escalation_id, row.id, why))
     except _BrokenRow as broken:
-        return _set_aside(deps, broken)
+        led_to.append(_set_aside(deps, broken))
+    except CommitUnknown as unknown:  # it cannot be sent, whether that is stored or not: better said twice than never
+        led_to.append(use_case.led_to(unknown))
+        raise
 
 
 def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
