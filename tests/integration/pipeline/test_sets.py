@@ -28,6 +28,8 @@ from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.ports import Claimed, Dependencies, Fate
 from notifyflow.pipeline.receive import MISSED, Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import SetUseCase
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import IncidentRow, NotificationRow
 from notifyflow.storage.store import Store
@@ -160,6 +162,47 @@ def test_what_was_stored_before_the_set_was_cut_short_is_logged(driver: Driver, 
     assert [row.id for row in settled.consequences.failed] == [first.message.notification_id]
     assert settled.interruption == (None if isinstance(error, Exception) else error)
     _set_severity(driver, bad, "ERROR")
+
+
+def test_what_all_led_to_is_reported_though_they_ran_apart(driver: Driver) -> None:
+    driver.notify(an_incident(), *(a_recipient(f"p{number}", "email", "sms") for number in range(5)))
+    first, second, bad, fourth, last = driver.claim("email")
+    good = (first, second, fourth, last)
+    _set_severity(driver, bad, "LOUD")
+    settled = record(driver.deps, [_recording(each, REFUSED) for each in (first, second, bad, fourth, last)])
+    assert [row.id for row in settled.consequences.failed] == [each.message.notification_id for each in good]
+    assert len([due for due in settled.consequences.due if due.channel == "sms"]) == len(good)
+    _set_severity(driver, bad, "ERROR")
+
+
+def test_what_both_parts_of_a_set_with_operations_pages_led_to_is_reported(store: Store) -> None:
+    driver = Driver(store, operations=[a_contact("ops", "email", "slack")])
+    driver.notify(an_incident(key="db-0"), a_recipient("dan", "email"))
+    (dan,) = driver.claim("email")
+    driver.record(dan, REFUSED)  # which pages operations
+    driver.notify(an_incident(), a_recipient("ada", "email"))
+    both = driver.claim("email")
+    settled = record(driver.deps, [_recording(each, REFUSED) for each in both])
+    assert settled.results == (None, None)
+    assert {row.id for row in settled.consequences.failed} == {each.message.notification_id for each in both}
+
+
+def test_a_row_that_another_process_has_moved_is_no_fault_of_its_item(driver: Driver) -> None:
+    """The set is run again from its start, as any transaction that lost a race."""
+    driver.notify(an_incident(), a_recipient("ada", "email"), a_recipient("ben", "email"))
+    first, second = (driver.pages(who)["email"] for who in ("ada", "ben"))
+    read_before = {second.id: second}
+    driver.store.run(lambda ledger: ledger.save(second, replace(second, reason="another process was here")))
+
+    def handle(tx: Transaction, loaded: None, notification_id: str) -> str:
+        row = tx.ledger.notifications.lock(notification_id)
+        before = read_before.pop(notification_id, row)
+        tx.ledger.save(before, replace(before, deferred_since=driver.clock.now()))
+        return before.reason
+
+    settled = SetUseCase(lambda tx, items: None, handle).run(driver.deps, [first.id, second.id])
+    assert settled.results == ("", "another process was here")
+    assert [driver.pages(who)["email"].deferred_since for who in ("ada", "ben")] == [driver.clock.now()] * 2
 
 
 def test_all_are_released_at_once(driver: Driver) -> None:
