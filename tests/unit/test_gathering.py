@@ -85,6 +85,38 @@ def test_an_error_of_the_commit_is_everybodys() -> None:
     assert [type(ticket.result) for ticket in tickets] == [OSError, OSError]
 
 
+def test_whoever_waits_for_several_items_waits_for_the_last_too(commits: Commits) -> None:
+    gathering: Gathering[int, int] = Gathering(commits, nothing, most=2)
+    tickets = [gathering.hand_over(item) for item in (1, 2, 3, 4, 5)]
+    gathering.settle(tickets)
+    assert commits.sets == [[1, 2], [3, 4], [5]]
+    assert [ticket.result for ticket in tickets] == [10, 20, 30, 40, 50]
+
+
+def test_whoever_waits_for_several_items_waits_also_while_others_commit_the_last(commits: Commits) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def commit(items: Sequence[int]) -> Settled[int]:
+        if 9 in items:
+            has_begun.set()
+            assert may_end.wait(DEADLINE_S)
+        return commits(items)
+
+    gathering: Gathering[int, int] = Gathering(commit, nothing, most=2)
+    first = gathering.hand_over(1)
+    gathering.settle([first])
+    with ThreadPoolExecutor(2) as pool:
+        last = gathering.hand_over(2)
+        leader = pool.submit(gathering.commit, 9)  # which takes the last with it
+        assert has_begun.wait(DEADLINE_S)
+        waiting = pool.submit(gathering.settle, [first, last])
+        assert not last.is_settled
+        may_end.set()
+        waiting.result(DEADLINE_S)
+        assert last.result == 20
+        assert leader.result(DEADLINE_S) == 90
+
+
 def test_while_one_transaction_runs_the_next_fills() -> None:
     has_begun, may_end = threading.Event(), threading.Event()
     sets: list[int] = []
@@ -227,6 +259,22 @@ def test_the_time_of_a_transaction_is_limited_by_the_least_that_one_of_its_set_h
     assert all(ticket.is_settled for ticket in others)
     assert commits.sets == [[0, 1], [2, 3]]
     assert limits == [2, 2]  # first its own: it waits for them
+
+
+@pytest.mark.parametrize(("own", "others"), [(2, 3), (3, 2), (None, 2)])
+def test_neither_the_leader_nor_a_neighbour_waits_longer_than_it_has(own: float | None, others: float) -> None:
+    limits: list[float] = []
+
+    @contextmanager
+    def within(timeout_s: float) -> Iterator[None]:
+        limits.append(timeout_s)
+        yield
+
+    gathering: Gathering[int, int] = Gathering(Commits(), nothing, most=10, within=within)
+    gathering.hand_over(1, until=Left(4))
+    gathering.hand_over(2, until=Left(others))
+    assert gathering.commit(3, until=None if own is None else Left(own)) == 30
+    assert limits == [2]
 
 
 def test_whoever_waits_until_the_time_is_over_takes_the_item_back() -> None:
