@@ -15,11 +15,11 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.ports import Claimed, Consequences
 from notifyflow.pipeline.record import Lease, Release, release
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.integration.pipeline.test_sets import StopsAfter
+from tests.patience import PatientStore
 from tests.waiting import wait_until
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ T = TypeVar("T")
 NAMES = ("ada", "ben", "cy", "dan", "eve")
 
 
-class HeldStore(Store):
+class HeldStore(PatientStore):
     """A store whose transactions begin only while it is not held; it counts them, and is away if told so."""
 
     def __init__(self, database_url: str) -> None:
@@ -123,6 +123,18 @@ def test_what_nobody_named_goes_to_the_hand_with_the_fewest_and_critical_ones_ar
     assert _ids(first) == urgent[:1]
     assert _ids(second) == [urgent[1], calm[1]]
     assert _ids(third) == [calm[0], calm[2]]
+
+
+@pytest.mark.parametrize("names_all", [True, False])
+@pytest.mark.parametrize("limits", [(1, 2, 2), (1, 1, 3), (1, 3, 1)])
+def test_no_thread_is_dealt_more_than_it_has_room_for(scene: Scene, *, names_all: bool, limits: tuple[int, ...]) -> None:
+    """An attempt that nobody has room for would wait behind the others until its lease is over."""
+    paged = [scene.page(name) for name in NAMES]
+    hands = [Hand(paged if names_all and place == 1 else [], limit) for place, limit in enumerate(limits)]
+    scene.fill(*hands)
+    dealt = [_ids(hand) for hand in hands]
+    assert [len(ids) for ids in dealt] == list(limits)
+    assert sorted(each for ids in dealt for each in ids) == sorted(paged)
 
 
 def test_what_is_dealt_to_a_thread_that_was_cut_short_is_released_and_its_neighbours_keep_theirs(scene: Scene) -> None:
