@@ -137,6 +137,39 @@ def test_an_attempt_is_saved_once_by_the_holder_of_its_token(store: Store) -> No
     store.run(change_what_another_read)
 
 
+def test_a_key_is_freed_and_given_to_a_new_incident_in_one_transaction(store: Store) -> None:
+    begin(store)
+
+    def open_another(ledger: Ledger) -> None:
+        assert not tries, "the database has refused it"
+        tries.append(ledger)
+        before = ledger.incidents.lock("i")
+        ledger.incidents.add(incident(id="i2", opened_at=LATER), Incident(key="db-1", title="again"))
+        ledger.move(before, replace(before, state=IncidentState.RESOLVED), event="resolved", at=NOW)
+
+    tries: list[Ledger] = []
+    store.run(open_another)
+    states = {each.id: each.state for each in store.read(lambda reads: reads.incidents(10))}
+    assert states == {"i": IncidentState.RESOLVED, "i2": IncidentState.OPEN}
+
+
+def test_a_running_attempt_is_ended_and_the_next_begins_in_one_transaction(store: Store) -> None:
+    begin(store, a_page())
+    store.run(lambda ledger: claim(ledger, ledger.notifications.lock("n1")))
+
+    def begin_another(ledger: Ledger) -> None:
+        assert not tries, "the database has refused it"
+        tries.append(ledger)
+        row = ledger.notifications.lock("n1")
+        ended = replace(row.attempts[0], state=AttemptState.RECORDED, result=Result.TEMPORARY_FAILURE)
+        ledger.save(row, replace(row, attempts=(ended, attempt(2, notification_id="n1"))))
+
+    tries: list[Ledger] = []
+    store.run(begin_another)
+    row = store.run(lambda ledger: ledger.notifications.lock("n1"))
+    assert [each.state for each in row.attempts] == [AttemptState.RECORDED, AttemptState.RUNNING]
+
+
 def test_a_tier_has_a_channel_once(store: Store) -> None:
     begin(store, a_page(1))
     again = a_page(9, tier=1)

@@ -6,19 +6,24 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from peewee import Database
 from psycopg import sql
 
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.model import Incident
 from notifyflow.errors import StorageUnavailable
+from notifyflow.storage import dialects
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.integration.storage.samples import begin, count
+from tests.patience import PatientStore
 from tests.servers.postgres import Postgres, postgres
+from tests.waiting import wait_until
 
 EXHAUSTED = AlertOperations(reason="exhausted", is_paging=True)
 
@@ -33,7 +38,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture
 def store(server: Postgres) -> Iterator[Store]:
     server.start()
-    opened = Store(server.url(server.create_database()))
+    opened = PatientStore(server.url(server.create_database()))
     opened.upgrade()
     begin(opened)
     yield opened
@@ -47,6 +52,17 @@ def _seen(store: Store) -> int:
 def _end_connections(server: Postgres) -> None:
     others = sql.SQL("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'notifyflow'")
     server.execute(others)
+
+
+def _open_connections(store: Store, number: int) -> None:
+    """Use some connections at the same time, so that all of them are idle afterwards."""
+    together = threading.Barrier(number)
+
+    def wait_for_all(ledger: Ledger) -> None:
+        together.wait(30)
+
+    with ThreadPoolExecutor(number) as pool:
+        list(pool.map(lambda _: store.run(wait_for_all), range(number)))
 
 
 def test_a_server_that_is_down_is_unavailable_and_used_again_once_it_is_up(server: Postgres, store: Store) -> None:
@@ -70,17 +86,37 @@ def test_a_use_case_waits_for_a_server_that_is_coming_up(server: Postgres, store
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
 def test_every_idle_connection_recovers_from_a_restart(server: Postgres, store: Store, how: signal.Signals) -> None:
-    together = threading.Barrier(4)
-
-    def wait_for_all(ledger: Ledger) -> None:
-        together.wait(30)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: store.run(wait_for_all), range(4)))
+    _open_connections(store, 4)
     server.stop(how)
     server.start()
     store.run(count)
     assert _seen(store) == 2
+
+
+def test_one_connection_that_is_dead_tells_of_all_that_are_idle(
+    server: Postgres, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open_connections(store, 6)
+    _end_connections(server)
+    tries: list[object] = []
+    begin_once = dialects.Postgres.begin
+
+    def counted(dialect: dialects.Postgres, db: Database, **named: Any) -> None:
+        tries.append(db)
+        begin_once(dialect, db, **named)
+
+    monkeypatch.setattr(dialects.Postgres, "begin", counted)
+    store.run(count)
+    assert len(tries) == 2  # on one that was idle, and on a new one
+
+
+def test_no_connection_is_left_when_a_store_is_closed(server: Postgres) -> None:
+    name = server.create_database()
+    store = PatientStore(server.url(name))
+    _open_connections(store, 3)
+    store.run(lambda ledger: store.close())  # its own comes back later
+    left = sql.SQL("SELECT pid FROM pg_stat_activity WHERE datname = {}").format(sql.Literal(name))
+    wait_until(lambda: server.execute(left) == [])
 
 
 def test_a_use_case_whose_connection_broke_runs_again_on_another(server: Postgres, store: Store) -> None:
@@ -172,7 +208,7 @@ def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> No
         ledger.incidents.lock("i")
         store.run(
             lambda other: other.operations.link("i", {"e": EXHAUSTED}, at=incident().opened_at),
-            timeout_s=2,
+            timeout_s=30,
         )
 
     store.run(body)
