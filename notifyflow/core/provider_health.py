@@ -1,22 +1,20 @@
-"""Limits of a provider: sends per minute, a fifth of them reserved for CRITICAL, Retry-After, and a circuit breaker; pure.
+"""Limits of a provider: sends per minute, Retry-After, and a circuit breaker; pure.
 
 ``ProviderHealth`` is one provider on one channel as all processes see it; its row is locked while it changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from notifyflow.core import slots
 from notifyflow.core.copies import replace
 from notifyflow.core.model import Condition, DeferralReason
+from notifyflow.core.slots import Room, Slice, Taken, Wanted
 
 DEFAULT_LIMIT = 100
 """Sends per minute, unless a setting says otherwise."""
-
-_SLICE = timedelta(seconds=5)
-_KEPT = 13
-"""Number of slices that count; anything in an earlier slice is at least a minute old."""
 
 _OPENS_AFTER = 5
 _THROTTLED_AT_MOST = timedelta(hours=1)
@@ -37,21 +35,6 @@ class Circuit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """Slots granted within five seconds.
-
-    Attributes:
-        number: Number of the five seconds since 1970.
-        calm: Number of slots for notifications that are not CRITICAL.
-        urgent: Number of slots for CRITICAL notifications.
-    """
-
-    number: int
-    calm: int = 0
-    urgent: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderHealth:
     """One provider on one channel, as all processes see it.
 
@@ -66,6 +49,7 @@ class ProviderHealth:
         circuit_open_until: Until when nothing is sent; from then on one attempt at a time probes the provider.
         times_opened: How often in a row the circuit has opened; each time it stays open twice as long.
         probe_until: When the lease of the probing attempt ends.
+        taken: What namespaces were granted in the last minute, and when each was last granted something in the last hour.
     """
 
     channel: str
@@ -78,6 +62,7 @@ class ProviderHealth:
     circuit_open_until: datetime | None = None
     times_opened: int = 0
     probe_until: datetime | None = None
+    taken: tuple[Taken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +87,7 @@ def circuit(health: ProviderHealth, now: datetime) -> Circuit:
     return Circuit.OPEN if now < health.circuit_open_until else Circuit.HALF_OPEN
 
 
-def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: datetime) -> Obstacle | None:
+def obstacle(health: ProviderHealth, wanted: Wanted, *, limit: int, now: datetime) -> Obstacle | None:
     """Return why a provider cannot take a notification now, or None if it can; the limit is in sends a minute."""
     if health.circuit_opened_by is not None:
         until = health.circuit_open_until if circuit(health, now) is Circuit.OPEN else health.probe_until
@@ -111,21 +96,29 @@ def obstacle(health: ProviderHealth, *, limit: int, is_urgent: bool, now: dateti
     if health.throttled_until is not None and now < health.throttled_until:
         return Obstacle(why=DeferralReason.RETRY_AFTER, until=health.throttled_until, provider=health.provider)
     spent = _counted(health, now)
-    if _has_room(spent, limit, is_urgent=is_urgent):
+    if slots.room(spent, health.taken, wanted, limit=limit, now=now) is not Room.NONE:
         return None
-    return Obstacle(why=DeferralReason.LIMIT, until=_free_at(spent, limit, is_urgent=is_urgent), provider=health.provider)
+    return Obstacle(
+        why=DeferralReason.LIMIT, until=_free_at(spent, health.taken, wanted, limit=limit, now=now), provider=health.provider
+    )
 
 
-def grant(health: ProviderHealth, *, is_urgent: bool, now: datetime, lease_until: datetime) -> ProviderHealth:
+def grant(health: ProviderHealth, wanted: Wanted, *, limit: int, now: datetime, lease_until: datetime) -> ProviderHealth:
     """Grant one slot; the caller has checked that there is no obstacle.
 
     While a circuit is half open, no other attempt begins before the lease of this one ends.
     """
     spent = _counted(health, now)
-    last = spent[-1] if spent and spent[-1].number >= _number(now) else Slice(number=_number(now))
-    grown = replace(last, urgent=last.urgent + 1) if is_urgent else replace(last, calm=last.calm + 1)
-    kept = tuple(each for each in spent if each.number < last.number)
-    return replace(health, spent=(*kept, grown), probe_until=lease_until if health.circuit_opened_by else health.probe_until)
+    number = slots.number(now)
+    last = spent[-1] if spent and spent[-1].number >= number else Slice(number=number)
+    grown = replace(last, urgent=last.urgent + 1) if wanted.is_urgent else replace(last, calm=last.calm + 1)
+    is_kept = slots.room(spent, health.taken, wanted, limit=limit, now=now) is Room.KEPT
+    return replace(
+        health,
+        spent=(*(each for each in spent if each.number < last.number), grown),
+        taken=slots.add(health.taken, last.number, wanted, is_kept=is_kept),
+        probe_until=lease_until if health.circuit_opened_by else health.probe_until,
+    )
 
 
 def record_outcome(
@@ -165,21 +158,12 @@ def _open(health: ProviderHealth, why: DeferralReason, now: datetime) -> Provide
     )
 
 
-def _number(now: datetime) -> int:
-    return (now - datetime(1970, 1, 1, tzinfo=UTC)) // _SLICE
-
-
 def _counted(health: ProviderHealth, now: datetime) -> tuple[Slice, ...]:
-    """Return the slices that still count, including those in the future, from before the clock was set back."""
-    return tuple(each for each in health.spent if each.number > _number(now) - _KEPT)
+    return slots.counted(health.spent, now)
 
 
-def _has_room(spent: tuple[Slice, ...], limit: int, *, is_urgent: bool) -> bool:
-    calm, urgent = sum(each.calm for each in spent), sum(each.urgent for each in spent)
-    return calm + urgent < limit and (is_urgent or calm < max(1, limit - -(-limit // 5)))
-
-
-def _free_at(spent: tuple[Slice, ...], limit: int, *, is_urgent: bool) -> datetime:
+def _free_at(spent: Sequence[Slice], taken: Sequence[Taken], wanted: Wanted, *, limit: int, now: datetime) -> datetime:
     """Return when enough of the oldest slices stop counting."""
-    gone = next(place for place in range(1, len(spent) + 1) if _has_room(spent[place:], limit, is_urgent=is_urgent))
-    return datetime(1970, 1, 1, tzinfo=UTC) + (spent[gone - 1].number + _KEPT) * _SLICE
+    places = range(1, len(spent) + 1)
+    gone = next(place for place in places if slots.room(spent[place:], taken, wanted, limit=limit, now=now) is not Room.NONE)
+    return slots.stops_counting_at(spent[gone - 1].number)

@@ -12,11 +12,12 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import NO_ADDRESS, Contact, DeferralReason, Ended, Kind, NotificationState
 from notifyflow.core.provider_health import Obstacle
+from notifyflow.core.slots import Wanted
 from notifyflow.core.wording.gathered import gather
 from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
-from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, is_urgent
+from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import Transaction
 
 _SET_ASIDE_FOR = timedelta(minutes=5)
@@ -84,7 +85,7 @@ def claim(
 
     try:
         claiming = claim_and_put_off()
-        if not claimed and claiming.obstacles.keys() == {True}:  # CRITICAL rows alone went first, in vain
+        if not claimed and {each.is_urgent for each in claiming.obstacles} == {True}:  # CRITICAL rows alone went first, in vain
             with suppress(StorageUnavailable):
                 claim_and_put_off()
     except BaseException as error:
@@ -107,7 +108,7 @@ class _Claiming:
     at: datetime
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
-    obstacles: dict[bool, Obstacle] = field(default_factory=dict)
+    obstacles: dict[Wanted, Obstacle] = field(default_factory=dict)
     deferred: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
 
 
@@ -191,7 +192,7 @@ def _claim_group(
         if isinstance(chosen, Obstacle) and len(first.allowed) < len(providers):
             claiming.deferred += [(each.row, chosen) for each in group]
         elif isinstance(chosen, Obstacle):
-            claiming.obstacles.setdefault(is_urgent(first.row), chosen)
+            claiming.obstacles.setdefault(wanted(first.row), chosen)
         else:
             eligibility.spend(tx, first.row, first.escalation)
             claiming.claimed.append(_begin_all(tx, group, chosen, has_receipts=chosen in reporting))

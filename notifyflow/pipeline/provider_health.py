@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from notifyflow.core import held_up, lifecycle, pauses, provider_health, tier_rules
 from notifyflow.core.copies import replace
@@ -9,6 +10,7 @@ from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
 from notifyflow.core.pauses import Pause
 from notifyflow.core.provider_health import Obstacle, ProviderHealth
+from notifyflow.core.slots import Wanted
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -20,6 +22,11 @@ _FAILED = (Result.TEMPORARY_FAILURE, Result.IN_DOUBT)
 def is_urgent(row: NotificationFacts) -> bool:
     """Return whether a notification may use the slots reserved for CRITICAL."""
     return row.severity is Severity.CRITICAL
+
+
+def wanted(row: NotificationFacts) -> Wanted:
+    """Return who wants a slot for a notification."""
+    return Wanted(namespace=row.namespace, is_urgent=is_urgent(row))
 
 
 class SlotAllocation:
@@ -64,28 +71,35 @@ class SlotAllocation:
         now, urgent, provider = self._tx.now, is_urgent(row), health.provider
         if ends_at := pauses.until(self._pauses, health.channel, provider, is_urgent=urgent, now=now):
             return Obstacle(why=DeferralReason.PAUSE, until=ends_at, provider=provider)
-        return provider_health.obstacle(health, limit=self._tx.deps.limit_of(provider), is_urgent=urgent, now=now)
+        return provider_health.obstacle(health, wanted(row), limit=self._tx.deps.limit_of(provider), now=now)
 
     def _grant(self, provider: str, row: NotificationFacts) -> None:
-        now, lease_until = self._tx.now, self._tx.now + self._tx.deps.lease
-        granted = provider_health.grant(self._health[provider], is_urgent=is_urgent(row), now=now, lease_until=lease_until)
-        self._health[provider] = granted
+        now, limit, lease_until = self._tx.now, self._tx.deps.limit_of(provider), self._tx.now + self._tx.deps.lease
+        health = self._health[provider]
+        self._health[provider] = provider_health.grant(health, wanted(row), limit=limit, now=now, lease_until=lease_until)
 
 
-def defer(deps: Dependencies, channel: str, obstacles: Mapping[bool, Obstacle], *, at: datetime) -> Consequences:
+def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
     """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
 
-    The claim has left these rows untouched, since an escalation's lock comes before its notifications'. There is one obstacle for
-    those that are CRITICAL (True), and one for the others (False). What was due at the instant of the claim, which may be ahead
-    of our clock, is deferred.
+    The claim has left these rows untouched, since an escalation's lock comes before its notifications'. An obstacle applies to
+    the equally urgent notifications of one namespace: another one may have a slot. What was due at the instant of the claim,
+    which may be ahead of our clock, is deferred.
     """
 
     def body(tx: Transaction) -> None:
         tx.now = max(tx.now, at)
-        checked = {urgent: _recheck(tx, obstacle, channel, is_urgent=urgent) for urgent, obstacle in obstacles.items()}
-        for urgent, obstacle in checked.items():
-            if obstacle:
-                _defer(tx, tx.ledger.notifications.due(channel, is_urgent=urgent, now=tx.now, limit=_DEFERRED_AT_ONCE), obstacle)
+        checked = {each: _recheck(tx, obstacle, channel, is_urgent=each.is_urgent) for each, obstacle in obstacles.items()}
+        due = partial(tx.ledger.notifications.due, channel, now=tx.now, limit=_DEFERRED_AT_ONCE)
+        _defer(
+            tx,
+            [
+                (row, obstacle)
+                for each, obstacle in checked.items()
+                if obstacle is not None
+                for row in due(each.namespace, is_urgent=each.is_urgent)
+            ],
+        )
 
     return use_case.run(deps, body)[1]
 
@@ -96,7 +110,7 @@ def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *,
     def body(tx: Transaction) -> None:
         tx.now = max(tx.now, at)
         if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
-            _defer(tx, (row,), checked)
+            _defer(tx, [(row, checked)])
 
     return use_case.run(deps, body)[1]
 
@@ -149,15 +163,17 @@ def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bo
     return None if until is None else replace(obstacle, until=until)
 
 
-def _defer(tx: Transaction, due: Sequence[NotificationFacts], obstacle: Obstacle) -> None:
+def _defer(tx: Transaction, due: Sequence[tuple[NotificationFacts, Obstacle]]) -> None:
     """Defer notifications; one that has a new reason is logged, and its escalation decided when the first wait for it is over."""
-    tx.ledger.escalations.lock_many({row.escalation_id for row in due if row.deferred_by is not obstacle.why})
-    detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
-    for row in tx.ledger.notifications.lock_due([row.id for row in due], now=tx.now):
+    tx.ledger.escalations.lock_many({row.escalation_id for row, obstacle in due if row.deferred_by is not obstacle.why})
+    obstacles = {row.id: obstacle for row, obstacle in due}
+    for row in tx.ledger.notifications.lock_due(list(obstacles), now=tx.now):
+        obstacle = obstacles[row.id]
         after = replace(lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after, rung_at=None)
         if row.deferred_by is obstacle.why:
             tx.ledger.save(row, after)
             continue
+        detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
         tx.ledger.move(row, after, event="deferred", at=tx.now, detail=detail)
         if row.kind is Kind.PAGE and after.deferred_since and obstacle.why is not DeferralReason.QUIET:
             _decide_when_suspected(tx, after, after.deferred_since)

@@ -18,8 +18,8 @@ from notifyflow.core.intake.documents import dump, load
 from notifyflow.core.intake.forms import DURATION, read_duration
 from notifyflow.core.keys import Scope
 from notifyflow.core.policy import Policy
-from notifyflow.core.provider_health import Slice
 from notifyflow.core.schedules import Shift, Why
+from notifyflow.core.slots import Slice, Taken
 from notifyflow.storage.policies import snapshot
 
 _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index
@@ -159,6 +159,13 @@ class SlicesField(DocumentField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_dump_slices, _load_slices, **options)
+
+
+class TakenField(DocumentField):
+    """What namespaces took of a provider's slots: a JSON list of (number, namespace, calm, urgent, kept_calm, kept_urgent)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_dump_taken, _load_taken, **options)
 
 
 class InstantsField(DocumentField):
@@ -321,3 +328,14 @@ def _dump_slices(slices: Iterable[Slice]) -> str:
 
 def _load_slices(text: str) -> tuple[Slice, ...]:
     return tuple(Slice(number=number, calm=calm, urgent=urgent) for number, calm, urgent in json.loads(text))
+
+
+def _dump_taken(taken: Iterable[Taken]) -> str:
+    return json.dumps([[getattr(each, name) for name in _TAKEN] for each in taken], separators=(",", ":"))
+
+
+def _load_taken(text: str) -> tuple[Taken, ...]:
+    return tuple(Taken(**dict(zip(_TAKEN, each, strict=True))) for each in json.loads(text))
+
+
+_TAKEN = tuple(Taken.__dataclass_fields__)

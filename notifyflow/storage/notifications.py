@@ -38,6 +38,7 @@ def _due(*, is_urgent: bool) -> Statement:
             NotificationFacts,
             QUEUED,
             NotificationRow.channel == param(NotificationRow.channel),
+            NotificationRow.namespace == param(NotificationRow.namespace),
             NotificationRow.due_at <= param(NotificationRow.due_at),
             IS_URGENT if is_urgent else IS_CALM,
             is_free(NotificationRow),
@@ -123,9 +124,9 @@ class Notifications(MachinePart[NotificationFacts]):
     def _has_page(self, page: NotificationFacts) -> bool:
         return any((row.tier, row.channel) == (page.tier, page.channel) for row in self.of(page.escalation_id))
 
-    def due(self, channel: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
-        """Read a channel's due notifications, CRITICAL or others, the oldest first; not locked."""
-        return tuple(NotificationFacts(**row) for row in self._unit.rows(_DUE[is_urgent](channel, now, limit)))
+    def due(self, channel: str, namespace: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+        """Read a namespace's due notifications of a channel, CRITICAL or others, the oldest first; not locked."""
+        return tuple(NotificationFacts(**row) for row in self._unit.rows(_DUE[is_urgent](channel, namespace, now, limit)))
 
     def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read those of some notifications that are due, skipping those that another transaction has locked."""

@@ -26,6 +26,7 @@ from notifyflow.core import (
     quiet,
     rounds,
     series,
+    slots,
     tier_rules,
     timeline,
 )
@@ -551,6 +552,11 @@ MUTANTS = (
     Mutant("a repetition that ignores the namespace", Variant(parts=(NoNamespaceOfRepetitions,)), known=1),
     Mutant("an acknowledgement that ignores the namespace", Variant(parts=(NoNamespaceOfActs,)), known=1),
     Mutant("a limit that counts nothing", swap=lambda: swapped(provider_health, "_counted", lambda health, now: ()), known=6),
+    Mutant(
+        "a flood that takes the slots kept for others",
+        swap=lambda: swapped(slots, "_has_had_little", lambda *given: True),
+        known=2,
+    ),
     Mutant("a pause that no claim checks", Variant(parts=(NoPauses,)), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant(

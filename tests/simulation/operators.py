@@ -43,11 +43,11 @@ class Operators:
         self._deliverers: dict[Process, Deliverer] = {}
         self._stopping: dict[Deliverer, float] = {}
         self._rings_read: dict[Deliverer, dict[str, tuple[str | None, tuple[int, ...]]]] = {}
-        providers = [each.name for channel in outside.channels.values() for each in channel.providers]
-        self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: providers}
+        self.providers = [each.name for channel in outside.channels.values() for each in channel.providers]
+        self._names = {Scope.ALL: [""], Scope.CHANNEL: list(outside.channels), Scope.PROVIDER: self.providers}
         chance = world.apart("limits")
         is_limited = chance.random() < _LIMITED
-        self.limits = {name: chance.choice((1, 2, 5)) for name in providers} if is_limited else {}
+        self.limits = {name: chance.choice((1, 2, 5)) for name in self.providers} if is_limited else {}
 
     def write_script(
         self, people: Callable[..., None], workers: Collection[Process], *, until_s: float, on_stop: Callable[[Process], None]

@@ -38,6 +38,7 @@ from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
+from tests.simulation.floods import Floods
 from tests.simulation.hand_overs import HandOvers
 from tests.simulation.held_up import ClosedPhones
 from tests.simulation.namespaces import Namespaces
@@ -195,6 +196,7 @@ class Scenario:
         self._is_telling = self._hand_overs.is_told and self._rosters.tells
         self._namespaces = Namespaces(world, self._database)
         self._senders = FlappingSenders(world, self._database)
+        self._floods = Floods(world, self._database, self._operators)
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
@@ -294,6 +296,7 @@ class Scenario:
         self._closed.write_script(self._people, self._submit, until_s=self._heals_s)
         self._hand_overs.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
         self._senders.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
+        self._floods.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
     def _write_crowd(self, chance: Random) -> None:
         """In some worlds, notify many recipients at once and stop a worker meanwhile."""
@@ -463,6 +466,7 @@ class Scenario:
         self._adoption.check(session)
         self._namespaces.after_commit(session)
         self._senders.after_commit(session)
+        self._floods.after_commit(session)
         self._hand_overs.after_commit(session)
         if session.writes:
             self._wake_sweepers()

@@ -28,6 +28,7 @@ from notifyflow.storage.migrations import (
     v0014_hand_overs,
     v0015_carried,
     v0016_arrived_told_held,
+    v0017_shares,
 )
 
 MIGRATIONS: tuple[ModuleType, ...] = (
@@ -47,6 +48,7 @@ MIGRATIONS: tuple[ModuleType, ...] = (
     v0014_hand_overs,
     v0015_carried,
     v0016_arrived_told_held,
+    v0017_shares,
 )
 WANTED = len(MIGRATIONS)
 

@@ -15,6 +15,7 @@ from notifyflow.storage.fields import (
     PlainTextField,
     ScopesField,
     SlicesField,
+    TakenField,
     ValueField,
 )
 from notifyflow.storage.models.table import Table
@@ -33,6 +34,7 @@ class ProviderHealthRow(Table):
     circuit_open_until = InstantField(null=True)
     times_opened = IntegerField()
     probe_until = InstantField(null=True)
+    taken = TakenField()
 
 
 class PauseRow(Table):

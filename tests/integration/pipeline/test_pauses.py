@@ -9,6 +9,7 @@ from notifyflow.core.model import DeferralReason, Ended, EscalationState, Notifi
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.core.provider_health import Obstacle
+from notifyflow.core.slots import Wanted
 from notifyflow.pipeline import operations, provider_health
 from notifyflow.pipeline.adopt import adopt, release_from_quarantine
 from notifyflow.pipeline.pause import pause, pauses, resume
@@ -201,7 +202,7 @@ def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_defers_nothing(driv
     stop(driver, 10 * HOUR)
     seen = Obstacle(why=DeferralReason.PAUSE, until=driver.clock.now() + 10 * HOUR, provider="ses")
     resume(driver.deps, Scope.ALL, "")
-    provider_health.defer(driver.deps, "email", {False: seen}, at=driver.clock.now())
+    provider_health.defer(driver.deps, "email", {Wanted(namespace="", is_urgent=False): seen}, at=driver.clock.now())
     provider_health.defer_one(driver.deps, driver.pages()["email"], seen, at=driver.clock.now())
     assert (driver.pages()["email"].deferred_by, driver.pages()["email"].due_at) == (None, START)
 

@@ -62,7 +62,7 @@ PAGES_OF_ROUNDS = """
 """
 INDEXED: dict[str, Callable[[Ledger], object]] = {
     "claim_due": lambda ledger: ledger.work.claim("email", ["n1"], now=NOW, limit=10),
-    "due": lambda ledger: ledger.notifications.due("email", is_urgent=False, now=NOW, limit=10),
+    "due": lambda ledger: ledger.notifications.due("email", "", is_urgent=False, now=NOW, limit=10),
     "bring_forward": lambda ledger: ledger.notifications.bring_forward([DeferralReason.CIRCUIT], channel="email", now=NOW),
     "lock_due": lambda ledger: ledger.notifications.lock_due(["n1"], now=NOW),
     "lock_many": lambda ledger: ledger.escalations.lock_many({"e"}),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from notifyflow.core.model import Condition, DeferralReason
 from notifyflow.core.provider_health import Circuit, Obstacle, ProviderHealth, circuit, grant, obstacle, record_outcome, used
+from notifyflow.core.slots import Wanted
 from tests.facts import LEASE, NOW, minutes, seconds
 
 HEALTH = ProviderHealth(channel="sms", provider="twilio")
@@ -18,8 +19,9 @@ ARRIVALS = st.lists(st.tuples(st.integers(0, 20_000), st.booleans()), min_size=1
 def allocate(
     health: ProviderHealth, limit: int, *, is_urgent: bool = False, at: timedelta = timedelta(0)
 ) -> ProviderHealth | Obstacle:
-    blocked = obstacle(health, limit=limit, is_urgent=is_urgent, now=NOW + at)
-    return blocked or grant(health, is_urgent=is_urgent, now=NOW + at, lease_until=NOW + at + LEASE)
+    wanted = Wanted(namespace="", is_urgent=is_urgent)
+    blocked = obstacle(health, wanted, limit=limit, now=NOW + at)
+    return blocked or grant(health, wanted, limit=limit, now=NOW + at, lease_until=NOW + at + LEASE)
 
 
 def spend(count: int, *, limit: int = 100, is_urgent: bool = False) -> ProviderHealth:

@@ -1,0 +1,9 @@
+"""Schema 17: what each namespace took of a provider's slots is stored.
+
+What code of schema 3 to 16 takes counts for the limits of a provider, and for no namespace.
+"""
+
+VERSION = 17
+OLDEST = 3
+
+STATEMENTS = ("ALTER TABLE notifyflow_provider_health ADD COLUMN taken TEXT NOT NULL DEFAULT '[]'",)
