@@ -1,4 +1,4 @@
-"""Outgoing HTTP, hardened: time-outs, no redirects, no environment, capped reads, and every failure classified.
+"""Outgoing HTTP, hardened: one time a request, no redirects, no environment, capped reads, and every failure classified.
 
 What a response says is definite; a connection that could not be made is definite; everything else is unknown.
 """

@@ -72,7 +72,7 @@ def is_pinned(adapter: type[PinnedAdapter]) -> bool:
         request = requests.Request("GET", f"https://{_PROBE_HOST}:{port}/").prepare()
         with closing(adapter(_Probe())) as probed, suppress(requests.RequestException):
             probed.send(request, timeout=(_PROBE_S, _PROBE_S))
-        listener.join()
+        listener.join(2 * _PROBE_S)
     return _PROBE_HOST.encode() in hello
 
 

@@ -21,6 +21,14 @@ from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsEr
 from notifyflow.settings import Settings
 
 
+class _Session(requests.Session):
+    """A session that follows no redirect; requests reads the whole body of one also where redirects are not followed."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return none, whatever the response says."""
+        del resp
+
+
 class Sessions:
     """The sessions of one provider; any number of threads may use them."""
 
@@ -54,7 +62,7 @@ class Sessions:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             session.trust_env = False
             session.verify = self._verify
             for scheme in ("https://", "http://"):  # plain HTTP leads to the sandbox and trusted endpoints only

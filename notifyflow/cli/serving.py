@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from notifyflow.cli.timed_http import Bounds, Hall, TimedProtocol
+from notifyflow.engine import threads
 
 _BURST = 128
 _RESERVED = 256
@@ -78,4 +79,4 @@ def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None
         yield server
     finally:
         server.should_exit = True
-        thread.join()
+        threads.end(thread)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from notifyflow.channels.calendars import CalendarClient, Fetched
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Schedule
+from notifyflow.engine import threads
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline import calendars
@@ -50,7 +51,7 @@ class CalendarPoller:
     def stop(self) -> None:
         """Stop after the request that is running."""
         self._is_stopping.set()
-        self._thread.join()
+        threads.end(self._thread)
         self._client.close()
 
     def poll(self) -> None:

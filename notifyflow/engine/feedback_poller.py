@@ -9,6 +9,7 @@ from collections.abc import Callable
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
 from notifyflow.core.model import Receipt
 from notifyflow.core.retry import pause_s
+from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
@@ -52,8 +53,8 @@ class Poller:
         A waiting poll ends by itself, and its messages come again.
         """
         self._is_stopping.set()
-        with self._is_handling:
-            return
+        if self._is_handling.acquire(timeout=threads.ENDS_WITHIN_S):
+            self._is_handling.release()
 
     def _run(self) -> None:
         try:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.hand_overs import to_tell
 from notifyflow.core.roster import Roster
+from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline import hand_overs
@@ -43,7 +44,7 @@ class HandOverTeller:
     def stop(self) -> None:
         """Stop after the look that is running."""
         self._is_stopping.set()
-        self._thread.join()
+        threads.end(self._thread)
 
     def look(self) -> None:
         """Tell of the hand-overs of the last hour that are over, and of which nobody has told.

@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 
 from notifyflow.channels.monitor import Monitor
+from notifyflow.engine import threads
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.heartbeat import Pulse, beat
@@ -44,7 +45,7 @@ class Heartbeat:
     def stop(self) -> None:
         """Wait for a running ping, and send no other."""
         self._is_stopping.set()
-        self._thread.join()
+        threads.end(self._thread)
         self._monitor.close()
 
     def note_sweep(self, *, is_clean: bool) -> None:

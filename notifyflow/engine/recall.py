@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from notifyflow.channels.abilities import Recalls
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import LIVE, Delivery, Mode
+from notifyflow.engine import threads
 from notifyflow.errors import ProviderError
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Recall
@@ -38,7 +39,7 @@ class Recaller:
         """Begin to recall attempts whose provider can."""
         known = [(provider, each) for each in recalls if (provider := self._providers.get((each.channel, each.provider)))]
         if known:
-            thread = threading.Thread(target=self._run, args=(known,), name="notifyflow-recall")
+            thread = threading.Thread(target=self._run, args=(known,), name="notifyflow-recall", daemon=True)
             with self._lock:
                 self._running.add(thread)
             thread.start()
@@ -47,8 +48,7 @@ class Recaller:
         """Wait for all recalls."""
         with self._lock:
             running = tuple(self._running)
-        for thread in running:
-            thread.join()
+        threads.end(*running)
 
     def _run(self, known: Sequence[tuple[Recalls, Recall]]) -> None:
         for provider, each in known:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
 from notifyflow.core.delivery import Mode
+from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
@@ -60,7 +61,7 @@ class StatusPoller:
         """Stop after the request that is running."""
         self._is_stopping.set()
         if self._providers:
-            self._thread.join()
+            threads.end(self._thread)
 
     def poll(self) -> None:
         """Fetch the status of each attempt to poll; skip a provider for the rest of this poll once it does not answer.

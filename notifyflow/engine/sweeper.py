@@ -6,6 +6,7 @@ from datetime import datetime
 
 from notifyflow.core.ports import Clock
 from notifyflow.core.retry import pause_s
+from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger, place
 
@@ -48,7 +49,7 @@ class Sweeper:
     def stop(self) -> None:
         """Wait for a running sweep, and begin no other."""
         self._is_stopping.set()
-        self._thread.join()
+        threads.end(self._thread)
 
     def _run(self) -> None:
         pause_s = 0.0

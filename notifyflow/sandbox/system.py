@@ -32,6 +32,8 @@ from notifyflow.sandbox.webhook import PATH, SECRET, SubscriberStandIn
 
 T = TypeVar("T")
 
+_ENDS_WITHIN_S = 30.0
+
 SECRET_KEY = "sandbox-secret-key-that-everybody-knows"  # noqa: S105
 MAIL_FROM = "notifyflow@sandbox.example"
 _BUSY_MAIL, _UNAVAILABLE = "421", "503"
@@ -112,7 +114,7 @@ class _Running:
     def end(self) -> None:
         """Stop the loop, which cancels its tasks, and join its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(_ENDS_WITHIN_S)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
