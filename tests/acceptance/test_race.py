@@ -19,6 +19,7 @@ from notifyflow.storage.unit import Unit
 from tests.builders import REFUSED, CountingIds, a_recipient, an_incident
 from tests.driver import Driver
 from tests.leases import record_one
+from tests.patience import PatientStore
 from tests.servers.postgres import Postgres, postgres
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class UnlockedStore:
 
 def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:
     """Record one failure after the other, each at the moment at which the other process records its own."""
-    with closing(Store(url)) as store:
+    with closing(PatientStore(url)) as store:
         deps = replace(Driver(store).deps, ids=CountingIds(first_id))
         if readers is not None:
             deps = replace(deps, transactions=UnlockedStore(store, readers))
@@ -90,7 +91,7 @@ def url(server: Postgres) -> str:
 
 def race(url: str, *, races: int, is_locked: bool) -> list[int]:
     """Let two processes fail e-mail and Slack of the same recipients; count the text messages that each race queued."""
-    with closing(Store(url)) as store:
+    with closing(PatientStore(url)) as store:
         store.upgrade()
         return _race(Driver(store), url, races=races, is_locked=is_locked)
 
