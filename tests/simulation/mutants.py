@@ -46,7 +46,7 @@ from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, steps, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
-from notifyflow.pipeline.ports import Claimed, Dependencies
+from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.pipeline.use_case import Settled, SetUseCase
@@ -476,6 +476,16 @@ def _without_commit_checks() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _silent_after_doubt() -> Iterator[None]:
+    """Report nothing of a record that had to be looked up by its token, after the look-up in the log has failed."""
+    with (
+        swapped(use_case, "_is_done", lambda deps, unknown: False),
+        swapped(recording, "led_to", lambda unknown: NOTHING),
+    ):
+        yield
+
+
 _tell_once = HandOvers.add
 
 
@@ -536,6 +546,7 @@ MUTANTS = (
         swap=_without_commit_checks,
         known=7,
     ),
+    Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=7),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
     Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=122),
     Mutant(
