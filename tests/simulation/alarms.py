@@ -26,6 +26,7 @@ _ONLY_LINKED = """
     WHERE e.critical_at IS NOT NULL AND e.alerted_at IS NULL AND e.state IN ('ACTIVE', 'REACHED', 'EXHAUSTED')
         AND e.is_current AND i.state = 'OPEN' AND NOT i.is_operations
         AND i.pass_number = 0
+        AND e.id NOT IN (SELECT escalation_id FROM notifyflow_critical WHERE reason = 'unconfirmed')
 """
 _ROUNDS = """
     SELECT e.started_at, e.repetition FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id

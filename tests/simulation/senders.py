@@ -39,7 +39,7 @@ _OF_KEY = """
 """
 _ITS_NAME = "SELECT key, namespace, opened_at FROM notifyflow_incident WHERE id = ?"
 _OPEN = "SELECT id FROM notifyflow_incident WHERE key = ? AND namespace = ? AND state = 'OPEN' AND opened_at < ?"
-_NEWEST = "SELECT id FROM notifyflow_incident WHERE key = ? AND namespace = ? ORDER BY opened_at DESC, id DESC"
+_NEWEST = "SELECT id, acknowledged_at FROM notifyflow_incident WHERE key = ? AND namespace = ? ORDER BY opened_at DESC, id DESC"
 _PAGED_BEFORE = """
     SELECT MAX(a.started_at), MAX(e.repetition) FROM notifyflow_notification n
     JOIN notifyflow_attempt a ON a.notification_id = n.id JOIN notifyflow_escalation e ON e.id = n.escalation_id
@@ -129,7 +129,7 @@ class FlappingSenders:
     def _take(self, deps: Dependencies) -> Consequences:
         """Acknowledge the firing before the newest, and require that the open one, of the same severity, is taken with it."""
         found = self._database.look(_NEWEST, KEY, SHARED)
-        if len(found) < 2:
+        if len(found) < 2 or found[1][1] is not None:  # what opens after an acknowledgement is a series of its own
             return NOTHING
         began = deps.clock.now() - timedelta(seconds=2 * self._world.widest_skew_s)
         self._has_acted = True
