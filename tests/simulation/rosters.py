@@ -116,6 +116,8 @@ class Rosters:
 
     def _click(self, deps: Dependencies) -> Consequences:
         """Give back what was taken last, or take the duty."""
+        if not self._known[-1].roster.directory.schedules:  # it could not be stored yet: there is nothing to click on
+            return NOTHING
         if self._clicked and self._clicks.random() < 0.5:
             with suppress(OverrideNotFound):
                 cancel(deps, self._clicked.pop(), by="eve")
