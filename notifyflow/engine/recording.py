@@ -134,14 +134,13 @@ class Recorder:
             settled = record(self._deps, recordings)
         except CommitUnknown as unknown:
             return Settled(tuple(_Unsure(each) for each in _with_doubt([each.lease for each in recordings], unknown)))
-        results = zip(recordings, settled.results, strict=True)
-        return replace(
-            settled,
-            results=tuple(
-                _Unsure(_with_doubt([each.lease], result)[0]) if isinstance(result, CommitUnknown) else result
-                for each, result in results
-            ),
-        )
+        results: list[Exception | None] = list(settled.results)
+        for lost in {each for each in results if isinstance(each, CommitUnknown)}:  # the commit of a part
+            part = [number for number, each in enumerate(results) if each is lost]
+            leases = _with_doubt([recordings[number].lease for number in part], lost)
+            for number, lease in zip(part, leases, strict=True):
+                results[number] = _Unsure(lease)
+        return replace(settled, results=tuple(results))
 
     def _conclude(self, each: _Open) -> _Open | None:
         """Log what became of an outcome; hand it over again if it may still be recorded."""

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier, Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -71,7 +71,7 @@ class FlakyStore:
 class Scene:
     """A deliverer over a store, with one channel, email."""
 
-    def __init__(self, store: Store, *, lease: timedelta = LEASE, send_budget: timedelta = SEND_BUDGET) -> None:
+    def __init__(self, store: Store, *, lease: timedelta = LEASE, send_budget: timedelta = SEND_BUDGET, **deps: Any) -> None:
         self.store = store
         self.flaky = FlakyStore(store)
         self.clock = HandClock()
@@ -84,6 +84,7 @@ class Scene:
             channels={name: TRAITS[name] for name in ("email", "slack")},
             check_address=lambda _channel, address: address,
             lease=lease,
+            **deps,
         )
         channels = {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()}
         reporter = Reporter(self.bell, self.flaky)
