@@ -63,7 +63,7 @@ def compose(
     )
     loaded = load(settings) if channels is None else channels
     configuration = read(settings, loaded)
-    warnings = (*configuration.faults, *configuration.hazards, *configuration.warnings)
+    warnings = (*configuration.faults, *configuration.hazards, *configuration.unreached, *configuration.warnings)
     clock = clock or DatabaseClock(used_store)
     deps = make_dependencies(
         settings,

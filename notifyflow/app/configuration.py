@@ -1,6 +1,6 @@
 """Reads what the settings name: policies, operations recipients, the directory; finds faults that are worth a warning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from notifyflow.core.intake.documents import read_policies, read_recipients
 from notifyflow.core.intake.reach import paging, unshown
 from notifyflow.core.model import Contact, Recipient, Severity
 from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
+from notifyflow.core.wording.text import listed
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings
@@ -31,6 +32,7 @@ class Configuration:
         faults: The other faults, and what is not set.
         warnings: What is allowed, and risky or incomplete.
         hazards: What is allowed, and may leave a phone silent.
+        unreached: Why nobody can be reached, at least when all ways to a recipient have failed.
     """
 
     policies: Mapping[str, Policy]
@@ -40,6 +42,7 @@ class Configuration:
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
     hazards: tuple[Fault, ...] = ()
+    unreached: tuple[Fault, ...] = ()
 
 
 def read(settings: Settings, channels: Mapping[str, Channel]) -> Configuration:
@@ -72,7 +75,7 @@ def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuratio
     in_directory = _directory_faults(settings, policies)
     if wrong_policies:  # they may be what a route names
         in_directory = [fault for fault in in_directory if not fault.where.endswith(".policy")]
-    warnings = _warnings(settings, is_paged=bool(operations))
+    warnings = _warnings(settings)
     warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in own.values() for fault in policy_validation.warnings(policy)])
     warnings += _unnoticed(operations, policies[OPERATIONS.name])
     warnings += _unshown(settings, policies, channels, operations)
@@ -86,6 +89,7 @@ def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuratio
         hazards=tuple(
             _within("NOTIFYFLOW_POLICIES", [fault for policy in own.values() for fault in policy_validation.hazards(policy)])
         ),
+        unreached=tuple(_unreached(settings, channels, operations)),
     )
 
 
@@ -165,6 +169,26 @@ def _uncapped_channels(settings: Settings, channels: Mapping[str, Channel]) -> l
     ]
 
 
+def _unreached(settings: Settings, channels: Mapping[str, Channel], operations: Sequence[Contact]) -> Iterator[Fault]:
+    """Find that no operations recipient can be reached: then a failure is told to nobody."""
+    carried = {name for name, channel in channels.items() if channel.providers}
+    if any(carried.intersection(contact.addresses) for contact in operations):
+        return
+    prefixes = {prefix.lower() for name in carried for each in channels[name].providers for prefix in each.setting_prefixes}
+    unset = [name for name in sorted(channels) if name not in carried and any(each.is_unset for each in channels[name].faults)]
+    if unset and not any(name.startswith(tuple(prefixes)) for name in settings.model_fields_set):
+        what = f"nobody can be reached by any of {', '.join(unset)}: none is configured"
+        yield Fault("channels", what, "Set NOTIFYFLOW_SMTP_URL and NOTIFYFLOW_MAIL_FROM for mail, or another provider's settings")
+    had = sorted({channel for contact in operations for channel in contact.addresses})
+    lacks = f"no provider carries {listed(had)}" if had else "it names no recipient with an address that can be used"
+    remedy = (
+        "Give an address on a channel that is configured, or configure one of these"
+        if had
+        else "Give the operations team's addresses"
+    )
+    yield Fault("NOTIFYFLOW_OPS_RECIPIENTS", f"nobody can be reached: {lacks}", remedy)
+
+
 def _unnoticed(operations: Sequence[Contact], policy: Policy) -> list[Fault]:
     """Return a warning if no operations recipient has an address on a channel that carries notices."""
     open_tiers = [tier for tier in policy.tiers if Severity.WARNING not in tier.shut_for]
@@ -211,11 +235,8 @@ def _outgoing_faults(settings: Settings) -> list[Fault]:
     return [*(() if monitor is None else monitor.faults), *queue_faults(settings)]
 
 
-def _warnings(settings: Settings, *, is_paged: bool) -> list[Fault]:
+def _warnings(settings: Settings) -> list[Fault]:
     faults: list[Fault] = []
-    if not is_paged:
-        what = "has no recipient to page when another cannot be reached"
-        faults.append(Fault("NOTIFYFLOW_OPS_RECIPIENTS", what, "Give the operations team's addresses"))
     if settings.trusted_endpoints:
         what = f"exempts {', '.join(settings.trusted_endpoints)} from the rules for outgoing requests"
         faults.append(Fault("NOTIFYFLOW_TRUSTED_ENDPOINTS", what, "Unset it in production"))

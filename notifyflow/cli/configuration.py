@@ -36,6 +36,7 @@ class Report:
         faults: What is wrong.
         warnings: What is allowed, and risky or incomplete.
         hazards: What is allowed, and may leave a phone silent.
+        unreached: Why nobody can be reached.
         unused: Each channel that is not used to what it lacks.
     """
 
@@ -45,6 +46,7 @@ class Report:
     faults: Sequence[Fault]
     warnings: Sequence[Fault]
     hazards: Sequence[Fault]
+    unreached: Sequence[Fault]
     unused: Mapping[str, Sequence[Fault]]
 
     @property
@@ -55,7 +57,7 @@ class Report:
             return Exit.BAD_INPUT
         if failed.intersection(_INFRASTRUCTURE):
             return Exit.UNAVAILABLE
-        return Exit.FAILED if failed or self.hazards else Exit.OK
+        return Exit.FAILED if failed or self.hazards or self.unreached else Exit.OK
 
 
 @app.command()
@@ -95,6 +97,7 @@ def _examine(*, is_offline: bool) -> Report:
         faults=faults,
         warnings=_not_at(wrong, found.warnings),
         hazards=(*_not_at(wrong, found.hazards), *rehearsed),
+        unreached=_not_at(wrong, found.unreached),
         unused={name: unset for name, channel in channels.items() if (unset := _not_at(wrong, _unset(channel)))},
     )
 
@@ -128,7 +131,7 @@ def _print_json(report: Report) -> None:
             "channels": {name: [each.name for each in channel.providers] for name, channel in report.channels.items()},
             "routes": dict(report.paging),
             "faults": [FaultDocument.of(each) for each in report.faults],
-            "warnings": [FaultDocument.of(each) for each in (*report.hazards, *report.warnings)],
+            "warnings": [FaultDocument.of(each) for each in (*report.unreached, *report.hazards, *report.warnings)],
             "unused": {name: [FaultDocument.of(each) for each in unset] for name, unset in report.unused.items()},
         }
     )
@@ -144,14 +147,15 @@ def _show(report: Report) -> None:
         carries = f" ({', '.join(each.channels)})" if each.channels else ""
         _line(mark, each.name, f"{carries}: {each.detail}")
     show_paging(report.paging)
-    for mark, faults in ((_WRONG, report.faults), (_RISKY, report.hazards), (_RISKY, report.warnings)):
+    for mark, faults in ((_WRONG, report.faults), (_RISKY, (*report.unreached, *report.hazards, *report.warnings))):
         for fault in faults:
             _line(mark, fault.where, f" {fault.what}. {fault.remedy}.")
     for channel, unset in report.unused.items():
         for fault in unset:
             _line(_UNUSED, channel, f" not used: {fault}")
     count = len(report.faults) + sum(each.is_good is False for each in report.connections)
-    screen.out.print(f"{quantity(count, 'fault')}." if count else "The settings allow a start.", style="bold")
+    start = f"The settings allow a start{', but nobody can be reached' if report.unreached else ''}."
+    screen.out.print(f"{quantity(count, 'fault')}." if count else start, style="bold")
 
 
 def _line(mark: tuple[str, str], name: str, rest: str) -> None:

@@ -82,7 +82,7 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
     from notifyflow.core.rehearsal import Danger  # with this command only
 
     rehearsed = [each.fault for each in weak if has_operations or each.danger is not Danger.NOBODY_TOLD]
-    return document, found, policies, rehearsed
+    return document, found, policies, (*read.unreached, *rehearsed)
 
 
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:

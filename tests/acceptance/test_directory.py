@@ -6,7 +6,11 @@ import pytest
 from tests.acceptance.commands import CommandLine
 
 GOOD = '[recipients.ada]\nemail = "ada@example.com"\n[default]\nto = ["ada"]\n'
-MAIL = {"NOTIFYFLOW_SMTP_URL": "smtp://mail.example.com", "NOTIFYFLOW_MAIL_FROM": "notifyflow@example.com"}
+MAIL = {
+    "NOTIFYFLOW_SMTP_URL": "smtp://mail.example.com",
+    "NOTIFYFLOW_MAIL_FROM": "notifyflow@example.com",
+    "NOTIFYFLOW_OPS_RECIPIENTS": '[{"id": "operations", "email": "operations@example.com"}]',
+}
 
 
 @pytest.fixture

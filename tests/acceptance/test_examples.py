@@ -61,7 +61,9 @@ def test_the_incident_file_the_directory_and_the_requests_are_accepted_twice(tmp
     with Sandbox() as sandbox:
         port = reserve_port()
         url = f"http://127.0.0.1:{port}"
-        line = CommandLine(tmp_path, {**sandbox.settings(), "NOTIFYFLOW_PUBLIC_URL": url})
+        operations = '[{"id": "operations", "email": "operations@example.com"}]'
+        variables = {"NOTIFYFLOW_PUBLIC_URL": url, "NOTIFYFLOW_OPS_RECIPIENTS": operations}
+        line = CommandLine(tmp_path, {**sandbox.settings(), **variables})
         checked = line.run("directory", "check", str(EXAMPLES / "directory.toml"))
         assert checked.code == 0, checked
         for _ in range(2):

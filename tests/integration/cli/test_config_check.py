@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from notifyflow.cli.commands import app
@@ -15,6 +16,8 @@ from notifyflow.sandbox.system import Sandbox
 from tests import pagers
 
 OPERATIONS = '[{"id": "operations", "email": "operations@example.com"}]'
+OF_PROVIDERS = tuple(f"NOTIFYFLOW_{name}_" for name in ("SMTP", "MAIL", "TWILIO", "AWS", "SES", "SNS"))
+CHAT = '[{"id": "operations", "slack": "https://hooks.slack.com/services/T/B/x"}]'
 LOGINS = ("smtp", "sns", "slack", "twilio")
 
 
@@ -147,9 +150,14 @@ def test_everything_that_is_wrong_is_told_at_once_and_each_fault_once(sandboxed:
     assert {fault["where"].split()[0] for fault in document["faults"]} == {f"NOTIFYFLOW_{name}" for name in expected}
 
 
-def test_without_any_setting_what_is_unused_is_no_fault(line: CommandLine):
+def test_without_any_setting_what_is_unused_is_no_fault_but_nobody_can_be_reached(line: CommandLine):
     ended = check(line)
-    assert ended.code == 0, ended
+    assert ended.code == 1, ended
+    assert "The settings allow a start, but nobody can be reached." in ended.out
+    assert "! channels nobody can be reached by any of email, push, sms, voice: none is configured." in ended.out
+    assert (
+        "! NOTIFYFLOW_OPS_RECIPIENTS nobody can be reached: it names no recipient with an address that can be used." in ended.out
+    )
     assert "· sms not used: NOTIFYFLOW_TWILIO_ACCOUNT_SID: is not set." in ended.out
     assert {name: marks(ended)[name] for name in ("email", "push", "sms", "voice")} == dict.fromkeys(
         ("email", "push", "sms", "voice"), "·"
@@ -195,11 +203,44 @@ def test_a_bundle_that_holds_no_certificate_hides_no_other_result(sandboxed: Com
 def test_a_plug_in_without_a_login_is_shown_as_not_tried(line: CommandLine, monkeypatch: pytest.MonkeyPatch):
     pagers.install(line.folder)
     monkeypatch.syspath_prepend(str(line.folder))
-    ended = check(line, PAGER_URL="https://pagers.example.com", PAGER_SECRET=pagers.SECRET)
+    operations = '[{"id": "operations", "addresses": {"pager": "17"}}]'
+    own = {"PAGER_URL": "https://pagers.example.com", "PAGER_SECRET": pagers.SECRET}
+    ended = check(line, **own, NOTIFYFLOW_OPS_RECIPIENTS=operations)
     assert ended.code == 0, ended
     assert "· pagers.example (pager): not tried: it has no login" in ended.out
     assert marks(check(line, PAGER_URL="https://pagers.example.com"))["PAGER_SECRET"] == "✘"
     assert marks(check(line))["pager"] == "·"
+
+
+@pytest.mark.parametrize(("way", "address"), [("email", "operations@example.com"), ("phone", "+15005550006")])
+def test_operations_recipients_at_channels_that_nothing_carries_cannot_be_reached(sandboxed: CommandLine, way: str, address: str):
+    team = json.dumps([{"id": "operations", way: address}])
+    assert check(sandboxed, "--offline", NOTIFYFLOW_OPS_RECIPIENTS=team).code == 0
+    only_slack = {name: value for name, value in sandboxed.variables.items() if not name.startswith(OF_PROVIDERS)}
+    ended = check(CommandLine(sandboxed.folder, only_slack), "--offline", NOTIFYFLOW_OPS_RECIPIENTS=team)
+    assert ended.code == 1, ended
+    assert f"nobody can be reached: no provider carries {'email' if way == 'email' else 'sms and voice'}." in ended.out
+    assert "! channels nobody" not in ended.out  # Slack's bot is configured
+    assert "The settings allow a start, but nobody can be reached." in ended.out
+
+
+def test_operations_recipients_with_a_chat_webhook_need_no_other_channel(line: CommandLine):
+    ended = check(line, "--offline", NOTIFYFLOW_OPS_RECIPIENTS=CHAT)
+    assert ended.code == 0, ended
+    assert "nobody can be reached" not in ended.out
+
+
+def test_the_check_of_the_directory_finds_that_operations_cannot_be_reached_as_well(sandboxed: CommandLine):
+    directory = sandboxed.write("directory.toml", PEOPLE)
+
+    def ended(team: str) -> Result:
+        return CliRunner().invoke(
+            app, ["directory", "check", directory], env={**sandboxed.variables, "NOTIFYFLOW_OPS_RECIPIENTS": team}
+        )
+
+    assert ended(OPERATIONS).exit_code == 0
+    assert ended("").exit_code == 1
+    assert "nobody can be reached: it names no recipient" in ended("").stderr
 
 
 HASTY = """
@@ -219,7 +260,7 @@ rules = [{ failed = 1 }]
 
 def test_a_policy_that_may_leave_a_phone_silent_is_warned_of_and_the_check_fails(line: CommandLine):
     line.write("policies.toml", HASTY)
-    ended = check(line, "--offline", NOTIFYFLOW_POLICIES="policies.toml")
+    ended = check(line, "--offline", NOTIFYFLOW_POLICIES="policies.toml", NOTIFYFLOW_OPS_RECIPIENTS=CHAT)
     assert ended.code == 1, ended
     assert "! NOTIFYFLOW_POLICIES hasty.escalate_within a missing receipt of email is overdue after 5 m" in ended.out
     assert "The settings allow a start." in ended.out
