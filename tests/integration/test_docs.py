@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from notifyflow.cli import app as command_line
 from notifyflow.sandbox import Sandbox
@@ -76,6 +77,34 @@ def test_every_command_of_a_unit_exists(unit: Path) -> None:
             check_command(line.split())
         else:
             assert find_spec(line.split()[1]) is not None  # dramatiq imports it
+
+
+DEPLOY = ROOT / "docs" / "deploy"
+
+
+def test_the_files_of_a_deployment_can_be_downloaded_whole() -> None:
+    pages = "\n".join(page.read_text() for page in PAGES)
+    offered = re.findall(r":download:`[^`<]+ </deploy/([^>]+)>`", pages)
+    assert sorted(offered) == sorted(path.name for path in DEPLOY.iterdir())
+
+
+def test_with_the_settings_of_a_deployment_somebody_can_be_reached(tmp_path: Path) -> None:
+    """Check them as an administrator does, with secrets in the files that they name."""
+    secrets = {
+        "database-url": "postgresql://notifyflow:sesame@127.0.0.1/notifyflow",
+        "secret-key": "x" * 43,
+        "smtp-url": "smtp://notifyflow:sesame@mail.example.com:587",
+        "slack-bot-token": "xoxb-sesame",
+    }
+    lines = [line for line in (DEPLOY / "notifyflow.env").read_text().splitlines() if line and not line.startswith("#")]
+    settings = {name: value.replace("/etc/notifyflow/", f"{tmp_path}/") for name, value in (line.split("=", 1) for line in lines)}
+    for value in settings.values():
+        if value.startswith(str(tmp_path)):
+            path, sample = Path(value), DEPLOY / Path(value).name
+            path.write_text(sample.read_text() if sample.exists() else secrets.get(path.name, "sesame" * 6))
+    for check in (["config", "check", "--offline"], ["directory", "check"]):
+        ended = CliRunner().invoke(command_line, check, env=settings)
+        assert ended.exit_code == 0, ended.output
 
 
 def check_command(words: list[str]) -> None:
