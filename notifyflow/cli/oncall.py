@@ -66,6 +66,7 @@ def show(
     wanted = weeks if weeks is not None else _WEEKS_OF_ONE if schedule else 0
     with _oncall() as oncall:
         found = _duties(oncall, schedule, at, weeks=wanted)
+        _warn_of_file(oncall)
     if as_json:
         screen.print_json([duty_document(each) for each in found])
         return
@@ -81,6 +82,7 @@ def next_(schedule: AnySchedule = None, as_json: AsJson = False) -> None:
     """Show who is on duty next, and from when on."""
     with _oncall() as oncall:
         found = _duties(oncall, schedule, None, weeks=0)
+        _warn_of_file(oncall)
     if as_json:
         screen.print_json([duty_document(each) for each in found])
         return
@@ -207,6 +209,11 @@ def _oncall() -> "Iterator[OnCall]":
         yield flow.oncall
 
 
+def _warn_of_file(oncall: "OnCall") -> None:
+    if why := oncall.why_file_is_unused:
+        screen.warn(f"The file of NOTIFYFLOW_DIRECTORY {why}.")
+
+
 def _duties(oncall: "OnCall", name: str | None, at: str | None, *, weeks: int) -> Sequence[Duty]:
     now = oncall.now()
     if name is None:
@@ -245,6 +252,7 @@ def _show_shifts(duty: Duty) -> None:
             _time(max(each.begins_at, duty.at), zone), ends, _people(duty, each), "override" if each.why is Why.OVERRIDE else ""
         )
     screen.out.print()
+    screen.out.print(f"{MARK}{screen.plain(duty.schedule.name)}, in {duty.schedule.timezone}:", markup=False)
     screen.out.print(table)
 
 

@@ -65,6 +65,9 @@ class DirectoryFile:
 
     A change is read after a second, so that a file is not read while it is being written. A broken file is logged and reported
     to operations once (``tell``), and the last good version stays in force.
+
+    Attributes:
+        is_refused: Whether the file, as it was read last, cannot be used.
     """
 
     def __init__(self, path: Path | None, policies: Mapping[str, Policy], clock: Clock, tell: Callable[[str], None]) -> None:
@@ -76,6 +79,7 @@ class DirectoryFile:
         self._stamp: Stamp | None = None
         self._is_read = False
         self._is_untold = False
+        self.is_refused = False
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -117,10 +121,10 @@ class DirectoryFile:
             document = text_of(path)
             directory = read_directory(document, self._policies)
         except InvalidDirectory as error:
-            self._is_untold = True
+            self._is_untold = self.is_refused = True
             _log.error("app.directory_refused", faults=len(error.faults), see="notifyflow directory check")
         else:
-            self._is_untold = False
+            self._is_untold = self.is_refused = False
             changed_at = self._clock.now() if self._stamp is None else datetime.fromtimestamp(self._stamp[0] / 1e9, UTC)
             self._version = Version(document=document, changed_at=changed_at)
             _log.info("app.directory_read", recipients=len(directory.recipients), routes=len(directory.routes))

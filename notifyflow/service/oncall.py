@@ -35,6 +35,11 @@ class OnCall:
         """Return the roster as it is now."""
         return self._rosters.read()
 
+    @property
+    def why_file_is_unused(self) -> str:
+        """Why the roster that was read last is not that of the directory's file, in words; empty if it is."""
+        return self._rosters.why_file_is_unused
+
     def duties(self, at: datetime, *, weeks: int = 0) -> tuple[Duty, ...]:
         """Return who is on duty in each schedule, by name, at an instant and for some weeks from then on."""
         roster = self.roster()

@@ -36,6 +36,7 @@ class Rosters:
         self._deps = use_cases.deps
         self._file = file
         self._stored: Version | None = None
+        self._is_older = False
         self._roster = EMPTY
         self._read_at: datetime | None = None
         self._numbers: _Derived[Mapping[str, tuple[str, ...]]] = _Derived({})
@@ -69,6 +70,13 @@ class Rosters:
         self._read_at = None
         return self.current()
 
+    @property
+    def why_file_is_unused(self) -> str:
+        """Why the directory's file was not taken when the roster was read last, in words; empty if it was, or without a file."""
+        if self._file.is_refused:
+            return "cannot be used; what is shown is what the database has. `notifyflow directory check` lists its faults"
+        return "is older than the one in force, and is not used" if self._is_older else ""
+
     def on_routes(self, number: str, check: CheckAddress, channels: Collection[str]) -> tuple[str, ...]:
         """Return the recipients, by id, that the routes lead to at a number; raise ``StorageUnavailable`` as ``current`` does."""
         directory = self.current().directory
@@ -101,7 +109,8 @@ class Rosters:
 
     def _keep(self, version: Version) -> None:
         kept = store_directory(self._deps, version.document, changed_at=version.changed_at)
-        if kept is Kept.OLDER:
+        self._is_older = kept is Kept.OLDER
+        if self._is_older:
             _log.warning("app.directory_older", changed_at=version.changed_at.isoformat())
         elif kept is Kept.STORED:
             _log.info("app.directory_stored", changed_at=version.changed_at.isoformat())

@@ -1,6 +1,7 @@
 """``notifyflow oncall``: who is on duty, and changes of it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,33 @@ def test_the_duty_of_all_schedules_is_shown_and_the_weeks_of_one():
     assert run("show", "@primary", "--at", MONDAY, "--weeks", "2").output.count("09:00 CET") == 6
     assert run("next").output.splitlines()[2].split() == ["@secondary", "nobody", "else"]
     assert len(read("next")) == 2
+
+
+def test_the_shifts_of_several_schedules_stand_under_their_names():
+    lines = run("show", "--at", MONDAY, "--weeks", "1").output.splitlines()
+    headings = [index for index, line in enumerate(lines) if line.startswith("@") and line.endswith(":")]
+    assert [lines[each] for each in headings] == ["@primary, in Europe/Berlin:", "@secondary, in UTC:"]
+    assert [lines[each + 1].split()[0] for each in headings] == ["From", "From"]
+    assert "@primary, in Europe/Berlin:" in run("show", "@primary", "--at", MONDAY).output
+
+
+def test_a_file_that_was_refused_is_named_beside_the_duty_that_holds_all_the_same(tmp_path: Path):
+    assert "NOTIFYFLOW_DIRECTORY" not in run("show").stderr
+    (tmp_path / "directory.toml").write_text("[recipients")
+    for command in ("show", "next"):
+        shown = run(command)
+        assert shown.exit_code == 0
+        assert "@primary" in shown.stdout
+        assert "The file of NOTIFYFLOW_DIRECTORY cannot be used; what is shown is what the database has" in shown.stderr
+        assert "notifyflow directory check" in shown.stderr
+
+
+def test_a_file_that_is_older_than_what_is_stored_is_named_as_well(tmp_path: Path):
+    run("show")
+    path = tmp_path / "directory.toml"
+    path.write_text(DIRECTORY.replace("cy", "dan"))
+    os.utime(path, (0, 0))
+    assert "The file of NOTIFYFLOW_DIRECTORY is older than the one in force, and is not used" in run("show").stderr
 
 
 def test_a_duty_is_taken_shown_and_given_back_by_processes_without_the_file():
