@@ -28,7 +28,7 @@ def main(command: list[str]) -> int:
         )
         flow.wait("backup/orders", timeout_s=120)
         for escalation in flow.status("backup/orders").escalations:
-            print(f"{escalation.facts.recipient_id}: {escalation.facts.state}", file=sys.stderr)
+            print(f"{escalation.recipient_id}: {escalation.state}", file=sys.stderr)
     return done.returncode
 
 

@@ -15,7 +15,7 @@ class EscalationStatus:
     """One recipient in one round.
 
     Attributes:
-        facts: The escalation.
+        facts: The escalation, with all its times.
         contact: The recipient; personal.
         notifications: The pages and status updates with their attempts, by tier, then channel.
         critical_reason: Why operations is alerted, or the failure linked, as in ``AlertOperations``; empty if it is not.
@@ -27,9 +27,19 @@ class EscalationStatus:
     critical_reason: str = ""
 
     @property
+    def recipient_id(self) -> str:
+        """The id of the recipient."""
+        return self.facts.recipient_id
+
+    @property
+    def state(self) -> EscalationState:
+        """The state of the escalation."""
+        return self.facts.state
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing more happens without a new event."""
-        return self.facts.state is not EscalationState.ACTIVE
+        return self.state is not EscalationState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,11 @@ class IncidentStatus:
     is_quarantined: bool = False
 
     @property
+    def state(self) -> IncidentState:
+        """The state of the incident."""
+        return self.facts.state
+
+    @property
     def is_settled(self) -> bool:
         """Whether every escalation is settled, and no step of its chain waits for its time."""
         is_waiting = any(step.due_at is not None for step in self.steps)
@@ -114,6 +129,11 @@ class IncidentSummary:
 
     facts: IncidentFacts
     content: Incident
+
+    @property
+    def state(self) -> IncidentState:
+        """The state of the incident."""
+        return self.facts.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +235,11 @@ class IncidentLine:
     occurred_at: datetime | None
     tally: Tally
     chain: ChainPlace | None = None
+
+    @property
+    def state(self) -> IncidentState:
+        """The state of the incident."""
+        return self.facts.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

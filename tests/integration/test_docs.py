@@ -120,6 +120,11 @@ def check_command(words: list[str]) -> None:
     assert missing == [], words
 
 
+def test_pages_and_examples_show_the_short_way_to_a_state() -> None:
+    shown = [*PAGES, *(ROOT / "examples").rglob("*.py")]
+    assert [name_of(each) for each in shown if ".facts." in each.read_text()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     for target in re.findall(r"`[^`<]+ <((?!https?://)[^>`]+)>`_", page.read_text()):

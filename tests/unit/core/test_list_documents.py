@@ -27,6 +27,7 @@ def test_a_line_of_the_list_is_a_summary_with_whom_it_reached() -> None:
     assert json.loads(json.dumps(document)) == document
     summary = IncidentSummaryDocument.of(IncidentSummary(facts=FACTS, content=INCIDENT)).as_json()
     assert document.keys() - summary.keys() == {"recipients", "reached", "failed", "critical", "failed_pages", "chain"}
+    assert document["state"] == LINE.state
     assert (document["key"], document["source"], document["reached"], document["failed_pages"]) == ("db-1", None, 1, 4)
 
 

@@ -12,7 +12,7 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import Contact, EscalationState, Incident, Recipient, Result, Severity
 from notifyflow.core.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, Schedule
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
 from notifyflow.errors import InvalidIncident
 from tests import strategies
 
@@ -85,7 +85,10 @@ def test_an_incident_is_settled_when_every_escalation_is() -> None:
             transitions=(),
         )
 
-    assert status(EscalationState.REACHED, EscalationState.CANCELLED).is_settled
+    settled = status(EscalationState.REACHED, EscalationState.CANCELLED)
+    assert settled.is_settled
+    assert [(each.recipient_id, each.state) for each in settled.escalations] == [("ada", "REACHED"), ("ada", "CANCELLED")]
+    assert settled.state == IncidentSummary(facts=settled.facts, content=settled.content).state == "OPEN"
     assert not status(EscalationState.REACHED, EscalationState.ACTIVE).is_settled
 
 
