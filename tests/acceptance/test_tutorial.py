@@ -41,10 +41,11 @@ def exported(output: list[str]) -> dict[str, str]:
 
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path):
-    names = ["demo", "sandbox", "config check", "up", "send", "status", "resolve", "sandbox", "send", "ack"]
+    names = ["demo", "sandbox", "config check", "up", "send", "status", "resolve"]
+    names += ["send", "status", "resolve", "sandbox", "send", "ack"]
     lines = commands(TUTORIAL)
     assert [" ".join(words) if words[0] == "config" else words[0] for words in lines] == names
-    _, sandbox, check, up, send, status, resolve, failing, again, ack = lines
+    _, sandbox, check, up, send, status, resolve, insist, look, end, failing, again, ack = lines
     port = reserve_port()
     operations = re.findall(r"NOTIFYFLOW_OPS_RECIPIENTS='(.+)'", TUTORIAL)[0]
     shared = {"NOTIFYFLOW_PUBLIC_URL": f"http://127.0.0.1:{port}", "NOTIFYFLOW_OPS_RECIPIENTS": operations}
@@ -70,6 +71,11 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path):
             assert "ACKNOWLEDGED" in shown.out
             assert "acknowledged by Ada" in shown.out
             assert line.run(*resolve).code == 0
+            insisted = line.run(*insist)
+            assert "Ada: mail accepted → SENT" in insisted.out
+            assert "→ REACHED" not in insisted.out
+            assert re.search("next: text at [0-9:]+ unless somebody acknowledges", line.run(*look).out)
+            assert line.run(*end).code == 0
 
     with CommandLine(tmp_path, {}).running(*failing, "--port", "0", until="push ") as printed:
         line = CommandLine(tmp_path, shared | exported(printed))
