@@ -25,6 +25,7 @@ SETUP_FOR = timedelta(hours=1)
 """How long the link that makes the first user is valid."""
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1000
+"""In bytes of UTF-8, so that a form with it has less than 4 KB."""
 
 _FORM = b"notifyflow form, version 1"
 _DEVICE = b"notifyflow device, version 1\n"
@@ -154,8 +155,8 @@ def faults(
 def _password_faults(password: str) -> Iterator[Fault]:
     if len(password) < SHORTEST_PASSWORD:
         yield Fault("password", f"it has fewer than {SHORTEST_PASSWORD} characters", "Choose a longer one, such as four words")
-    if len(password) > LONGEST_PASSWORD:
-        yield Fault("password", f"it has more than {LONGEST_PASSWORD:,} characters", "Choose a shorter one")
+    if len(password.encode("utf-8", "surrogatepass")) > LONGEST_PASSWORD:
+        yield Fault("password", f"it has more than {LONGEST_PASSWORD:,} bytes", "Choose a shorter one")
 
 
 def digest(token: str) -> str:

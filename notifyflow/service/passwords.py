@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from notifyflow.core.users import LONGEST_PASSWORD
+
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
@@ -33,16 +35,22 @@ class Passwords:
         return PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=1)
 
     def hash(self, password: str) -> str:
-        """Return the hash of a password, with its salt and parameters."""
+        """Return the hash of a password, with its salt and parameters; ``core.users.faults`` has limited its length."""
         salt = self._new_secret().encode()[:_SALT_BYTES]
         return self._hasher.hash(_bytes(password), salt=salt)
 
     def verify(self, password: str, stored: str | None) -> bool:
-        """Return whether a password has this hash; without one it takes as long, and is False."""
+        """Return whether a password has this hash; without one it takes as long, and is False.
+
+        Of a text that is longer than any password only the beginning is hashed: normalising takes time that grows with the square
+        of the number of combining marks (https://github.com/python/cpython/issues/149079).
+        """
         from argon2.exceptions import VerificationError
 
+        typed = password[:LONGEST_PASSWORD]
         try:
-            return self._hasher.verify(stored or _NOBODYS, _bytes(password)) and stored is not None
+            is_right = self._hasher.verify(stored or _NOBODYS, _bytes(typed))
+            return is_right and stored is not None and typed == password
         except VerificationError:
             return False
 

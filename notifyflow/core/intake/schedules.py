@@ -9,9 +9,10 @@ from typing import Any
 
 from notifyflow.core.hours import EARLIEST, LATEST, Hours
 from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, listed, record, unknown
-from notifyflow.core.intake.validation import MAX_URL, is_time_zone, is_web_address, length_faults
+from notifyflow.core.intake.validation import MAX_URL, is_time_zone, length_faults
 from notifyflow.core.schedules import Every, Layer, Schedule, Unit
 from notifyflow.core.wording import text
+from notifyflow.core.wording.links import is_web_address
 from notifyflow.errors import Fault
 
 MARK = "@"

@@ -28,7 +28,7 @@ MAX_KEY = 255
 MAX_NAME = 255
 MAX_TITLE = 1_000
 MAX_BODY = 65_536
-MAX_URL = 2_000
+MAX_URL = links.LONGEST
 MAX_LABELS = 50
 MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
@@ -131,11 +131,6 @@ def listed(where: str, given: Any, kind: type[T]) -> tuple[T, ...]:
 def validate_incident(incident: Incident) -> tuple[Fault, ...]:
     """Return all faults of an incident's form."""
     return tuple(_type_faults("", incident, Incident)) or tuple(_incident_faults(incident))
-
-
-def is_web_address(url: str) -> bool:
-    """Return whether an incident may have this URL."""
-    return len(url) <= MAX_URL and links.is_web_address(url)
 
 
 def admit_recipients(
@@ -360,8 +355,9 @@ def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[F
 
 
 def _url(url: str) -> Iterator[Fault]:
-    yield from length_faults("url", url, MAX_URL, "Shorten it")
-    if not links.is_web_address(url):
+    if len(url) > MAX_URL:
+        yield from length_faults("url", url, MAX_URL, "Shorten it")
+    elif not links.is_web_address(url):
         yield Fault(
             "url", f"{text.masked(url)} is not a web address", "Give one that begins with https:// or http://, or leave it out"
         )

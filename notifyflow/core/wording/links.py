@@ -4,9 +4,13 @@ import re
 from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
+LONGEST = 2_000
+
 
 def is_web_address(text: str) -> bool:
-    """Return whether a text is an http or https URL, as a whole."""
+    """Return whether a text is an http or https URL, as a whole, that is not too long for an incident."""
+    if len(text) > LONGEST:  # before it is split, which normalises the host
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text

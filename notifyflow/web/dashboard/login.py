@@ -15,9 +15,10 @@ from notifyflow.service.users import LoggedIn
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
-from notifyflow.web.dashboard.visitors import Admit, Visit, check_site, form_of, read_form, recognise
+from notifyflow.web.dashboard.visitors import LOGIN_LIMIT_BYTES, Admit, Visit, check_site, form_of, read_form, recognise
 
 _START = "incidents"
+_LONGEST_WAY = 512
 _OWN = re.compile(r"[a-z]+(/[\w.~%@+-]+)*(\?[\w.~%@+&=:,/-]*)?", re.ASCII)
 """A relative address of ours: no scheme, no host, no backslash, nothing that leads out."""
 
@@ -99,7 +100,7 @@ def _recognise(context: Context, request: Request) -> Visit:
 async def _read(context: Context, request: Request) -> None:
     """Read a form of somebody who is not logged in, as ``Admit`` reads those of visitors."""
     check_site(context, request)
-    await read_form(request, await run_in_threadpool(_recognise, context, request))
+    await read_form(request, await run_in_threadpool(_recognise, context, request), limit_bytes=LOGIN_LIMIT_BYTES)
 
 
 def _form(request: Request, values: Mapping[str, str], fault: str = "", *, status: int = 200) -> Response:
@@ -123,4 +124,4 @@ def _over(request: Request) -> Response:
 
 def _safe(address: str) -> str:
     """Return where to go after a login: an address of ours, or the first page."""
-    return address if _OWN.fullmatch(address) and ".." not in address else _START
+    return address if len(address) <= _LONGEST_WAY and _OWN.fullmatch(address) and ".." not in address else _START

@@ -25,6 +25,8 @@ _FIELD = "csrf"
 _HEADER = "x-csrf-token"
 _FORM_LIMIT_BYTES = 64 * 1024
 
+LOGIN_LIMIT_BYTES = 4 * 1024
+"""The largest form of somebody who is not logged in; the longest password fits."""
 Form = Mapping[str, str]
 
 
@@ -127,9 +129,9 @@ def check_site(context: Context, request: Request) -> None:
         raise HTTPException(403, "The request came from another site. Open the page here, and do it again.")
 
 
-async def read_form(request: Request, visit: Visit) -> None:
+async def read_form(request: Request, visit: Visit, *, limit_bytes: int = _FORM_LIMIT_BYTES) -> None:
     """Read the form of a request, which ``form_of`` returns then, and refuse it without the token of the page."""
-    async with Body(_FORM_LIMIT_BYTES).read(request) as body:
+    async with Body(limit_bytes).read(request) as body:
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     presented = request.headers.get(_HEADER) or form.get(_FIELD, "")
     if visit.is_new_key or not is_form_token(presented, visit.form_key):

@@ -1,9 +1,11 @@
 """Passwords are hashed with a salt, and one that does not exist costs as much as one that does."""
 
+import time
 from itertools import count
 
 from argon2 import extract_parameters
 
+from notifyflow.core.users import LONGEST_PASSWORD
 from notifyflow.service import passwords
 from notifyflow.service.passwords import Passwords
 
@@ -24,6 +26,27 @@ def test_an_unknown_name_costs_a_hash_as_well():
     known = extract_parameters(HASHER.hash("x"))
     assert extract_parameters(passwords._NOBODYS) == known
     assert (known.memory_cost, known.time_cost, known.parallelism, known.salt_len) == (19 * 1024, 2, 1, 16)
+
+
+def spent(text: str, stored: str | None) -> float:
+    before = time.process_time()
+    assert not HASHER.verify(text, stored)
+    return time.process_time() - before
+
+
+def test_a_text_of_combining_marks_costs_a_hash_and_no_more():
+    """To normalise it whole would take a minute."""
+    stored, length = HASHER.hash("correct horse"), 300_000
+    usual = min(spent("x" * length, stored) for _ in range(3))
+    for known in (stored, None):
+        assert spent("\u0315\u0300" * (length // 2), known) < 20 * usual
+
+
+def test_what_follows_the_longest_password_counts():
+    longest = "x" * LONGEST_PASSWORD
+    stored = HASHER.hash(longest)
+    assert HASHER.verify(longest, stored)
+    assert not HASHER.verify(longest + "x", stored)
 
 
 def test_any_text_is_a_password():

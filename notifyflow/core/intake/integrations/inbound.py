@@ -16,6 +16,7 @@ from notifyflow.core.intake.directory import fits
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.wording import text
+from notifyflow.core.wording.links import is_web_address
 from notifyflow.errors import Fault, UnreadableIncident
 
 _SEVERITIES: Mapping[str, Severity] = {
@@ -239,7 +240,7 @@ def web_addresses(values: Mapping[str, object], labels: Mapping[str, object]) ->
     return {
         name: value
         for name, value in values.items()
-        if name not in labels and isinstance(value, str) and len(value) <= limit and validation.is_web_address(value)
+        if name not in labels and isinstance(value, str) and len(value) <= limit and is_web_address(value)
     }
 
 
@@ -267,7 +268,7 @@ def _body(paragraphs: Iterable[str | None]) -> str | None:
 
 def _url(urls: Sequence[str]) -> str | None:
     """Return the first valid web address; without one, empty if the first URL is empty, else None, which keeps the stored one."""
-    address = next(filter(validation.is_web_address, urls), None)
+    address = next(filter(is_web_address, urls), None)
     return "" if address is None and urls and not urls[0] else address
 
 

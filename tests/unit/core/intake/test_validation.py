@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -239,6 +240,18 @@ def test_a_key_that_would_not_be_found_again_is_refused(key: str) -> None:
 )
 def test_what_is_no_web_address_is_refused(url: str) -> None:
     assert [fault.where for fault in validate_incident(replace(INCIDENT, url=url))] == ["url"]
+
+
+def test_a_web_address_that_is_too_long_is_refused_before_its_host_is_normalised() -> None:
+    """Normalising takes time that grows with the square of the length."""
+
+    def spent(length: int) -> float:
+        before = time.process_time()
+        assert validate_incident(replace(INCIDENT, url="https://a" + "\u0315\u0300" * (length // 2))) == () or length > 2_000
+        return time.process_time() - before
+
+    allowed = min(spent(1_900) for _ in range(5))
+    assert min(spent(30_000) for _ in range(3)) < 5 * allowed
 
 
 def test_a_web_address_that_is_too_long_is_refused() -> None:
