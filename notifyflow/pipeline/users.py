@@ -60,8 +60,16 @@ def remove(transactions: Transactions, name: str) -> User:
     return transactions.run(body)
 
 
-def log_in(transactions: Transactions, name: str, password: str, session: Session) -> bool:
-    """Begin a session, if the password's hash is still the one that was verified and the user may log in; return whether."""
+def log_in(transactions: Transactions, name: str, password: str, session: Session, *, replaces: str) -> bool:
+    """Begin a session, if the password's hash is still the one that was verified and the user may log in; return whether.
+
+    Args:
+        transactions: The database.
+        name: The user's name.
+        password: The hash that was verified.
+        session: The new session.
+        replaces: The digest of the session that the browser had, which ends.
+    """
 
     def body(ledger: Ledger) -> bool:
         user = ledger.users.lock(name)
@@ -69,6 +77,7 @@ def log_in(transactions: Transactions, name: str, password: str, session: Sessio
             return False
         ledger.users.prune(now=session.created_at)
         ledger.users.note_login(user.id, at=session.created_at)
+        ledger.users.end_session(replaces)
         ledger.users.begin_session(session)
         return True
 

@@ -149,7 +149,7 @@ class Users:
 
     # Who comes in
 
-    def log_in(self, name: str, password: str, *, client: str, device: str = "") -> LoggedIn:
+    def log_in(self, name: str, password: str, *, client: str, device: str = "", session: str = "") -> LoggedIn:
         """Begin a session for a user with their password; whatever is wrong, the error is the same, after the same time.
 
         Args:
@@ -157,21 +157,26 @@ class Users:
             password: What was typed as the password.
             client: The address that the request came from.
             device: What the browser keeps of an earlier login: its attempts are counted by themselves, so that nobody
-                can use up those of a user.
+                can use up those of a user, at the same address either.
+            session: The token of the session that the browser has; it ends.
 
         Raises:
             LoginRefused: When they do not belong together, or the user is disabled or has no password.
-            TooManyLogins: When the name, the browser or the client's address exceeds its limit.
+            TooManyLogins: When the browser exceeds its limit, or, if it is not known, the name or the client's address.
         """
         spelled = rules.spell(name)
         user = self._store.read(lambda reads: reads.users.named(spelled))
         kept = None if user is None or user.disabled_at is not None else user.password
         self._limit(spelled, client, device if kept and rules.is_device_token(device, kept) else None)
-        session, token = self._new_session(user.id if user else "")
-        if not self._passwords.verify(password, kept) or kept is None or not stored.log_in(self._store, spelled, kept, session):
+        begun, token = self._new_session(user.id if user else "")
+        if (
+            not self._passwords.verify(password, kept)
+            or kept is None
+            or not stored.log_in(self._store, spelled, kept, begun, replaces=rules.digest(session))
+        ):
             _log.warning("app.login_refused", user_id=user.id if user else None)
             raise LoginRefused
-        _log.info("app.logged_in", user_id=session.user_id)
+        _log.info("app.logged_in", user_id=begun.user_id)
         return LoggedIn(session=token, device=rules.device_token(self._new_secret(), kept))
 
     def log_out(self, token: str) -> None:
@@ -269,9 +274,10 @@ class Users:
         return Session(digest=rules.digest(token), user_id=user_id, created_at=now, used_at=now), token
 
     def _limit(self, name: str, client: str, device: str | None) -> None:
-        wait_s = self._by_client.consume(client)
-        if not wait_s:
-            wait_s = self._by_name.consume(name) if device is None else self._by_device.consume(device)
+        if device is not None:
+            wait_s = self._by_device.consume(device)
+        else:  # of a name its digest is kept: it may be long, and may be a password that was typed into the wrong field
+            wait_s = self._by_client.consume(client) or self._by_name.consume(rules.digest(name))
         if wait_s:
             _log.warning("app.login_limited", wait_s=wait_s)
             raise TooManyLogins(wait_s)

@@ -39,7 +39,12 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         name, password = form.get("name", ""), form.get("password", "")
         entrance = context.entrance
         work = partial(
-            context.users.log_in, name, password, client=entrance.client_of(request), device=entrance.device_of(request)
+            context.users.log_in,
+            name,
+            password,
+            client=entrance.client_of(request),
+            device=entrance.device_of(request),
+            session=entrance.session_of(request),
         )
         try:
             logged_in = await bulkhead.hash(work)

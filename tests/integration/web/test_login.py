@@ -166,6 +166,49 @@ def test_too_many_attempts_from_a_client_have_to_wait_whatever_the_name(system: 
     assert statuses == [401] * 20 + [429]
 
 
+def use_up_the_attempts_of_the_address(system: System) -> None:
+    statuses = [system.browser().log_in(f"nobody{number}").status_code for number in range(21)]
+    assert statuses[-1] == 429
+
+
+def test_a_known_browser_is_let_in_at_an_address_that_a_stranger_has_used_up(system: System):
+    known = system.logged_in(name="ada")
+    known.send("/setup/x", "/logout")
+    use_up_the_attempts_of_the_address(system)
+    assert known.log_in("ada").status_code == 303
+    known.send("/setup/x", "/logout")
+    assert [known.log_in("ada", "a wrong password").status_code for _ in range(11)] == [401] * 10 + [429], "it has a limit, too"
+    assert system.browser().log_in("ada").status_code == 429
+
+
+def test_a_browser_is_known_for_its_own_user_alone(system: System):
+    known = system.logged_in(name="ada")
+    system.flow.users().add("ben", Role.VIEWER, password=PASSWORD)
+    use_up_the_attempts_of_the_address(system)
+    assert known.send("/setup/x", "/login", name="ben", password=PASSWORD).status_code == 429
+
+
+def test_a_second_login_in_a_browser_ends_its_first_session(system: System):
+    browser = system.logged_in(name="ada")
+    system.flow.users().add("ben", Role.VIEWER, password=PASSWORD)
+    first = Visit(system.application)
+    first.cookies = dict(browser.cookies)
+    assert browser.send("/setup/x", "/login", name="ben", password="a wrong password").status_code == 401
+    assert is_logged_in(first), "a login that is refused ends nothing"
+    assert browser.send("/setup/x", "/login", name="ben", password=PASSWORD).status_code == 303
+    assert is_logged_in(browser)
+    assert not is_logged_in(first)
+
+
+def test_nothing_long_is_kept_of_an_attempt_to_log_in(system: System):
+    users = system.application.state.context.users
+    for number in range(3):
+        system.browser().log_in(f"{number}" + "x" * 3_000)
+    kept = [name for limit in (users._by_name, users._by_client, users._by_device) for name in limit._earliest_at]
+    assert kept
+    assert max(map(len, kept)) <= 64
+
+
 @pytest.mark.parametrize(
     "headers",
     [
