@@ -164,13 +164,13 @@ def backend() -> Backend:
     return Backend()
 
 
-def application_of(backend: Backend, *, notice: str = "") -> FastAPI:
+def application_of(backend: Backend, *, notice: str = "", entrance: Entrance | None = None) -> FastAPI:
     context = Context(
         service=cast(Service, backend),
         access=cast(Access, backend),
         users=cast(Users, backend),
         feeds=cast(Feeds, backend),
-        entrance=Entrance(),
+        entrance=entrance or Entrance(),
         channels=backend.channels(),
         sns=None,
         new_id=lambda: "new-id",
@@ -191,8 +191,8 @@ def client(application: FastAPI) -> Client:
     return Client(application)
 
 
-def client_of(backend: Backend, *, notice: str = "") -> Client:
-    return Client(application_of(backend, notice=notice))
+def client_of(backend: Backend, *, notice: str = "", entrance: Entrance | None = None) -> Client:
+    return Client(application_of(backend, notice=notice, entrance=entrance))
 
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:

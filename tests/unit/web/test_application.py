@@ -4,8 +4,9 @@ from hashlib import sha256
 
 import pytest
 
+from notifyflow.web.dashboard.entrance import Entrance
 from tests.asgi import Client
-from tests.unit.web.conftest import Backend, link
+from tests.unit.web.conftest import Backend, client_of, link
 
 REQUESTS = {
     "a page": ("GET", link(), 200),
@@ -28,6 +29,15 @@ def test_every_response_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: 
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(("method", "path", "code"), REQUESTS.values(), ids=REQUESTS)
+def test_browsers_that_came_over_https_come_back_over_https(backend: Backend, method: str, path: str, code: int):
+    secure = client_of(backend, entrance=Entrance(public_url="https://notify.example")).request(method, path)
+    assert (secure.status_code, secure.headers["strict-transport-security"]) == (code, "max-age=31536000")
+    for url in ("http://127.0.0.1:8000", None):
+        plain = client_of(backend, entrance=Entrance(public_url=url)).request(method, path)
+        assert "strict-transport-security" not in plain.headers
 
 
 @pytest.mark.parametrize("path", [link(), "/"])
