@@ -13,7 +13,7 @@ import binascii
 import re
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -39,6 +39,9 @@ _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
 _MOST_KEYS = 16
 _PATIENCE_S = 1.0
 _FETCHED_EVERY = timedelta(minutes=1)
+_ASKED_EVERY = timedelta(seconds=15)  # SNS repeats a message that was refused for now after 20 s
+_MOST_CONFIRMED = 1_000
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _origin(topic: str) -> str:
@@ -55,7 +58,9 @@ class SnsReceiver:
         self._clock = clock
         self._fetched_at: dict[str, datetime] = {}
         self._keys: dict[str, RSAPublicKey] = {}
+        self._confirmations: dict[str, datetime | None] = {}  # by token: when it was asked for last; None once that was answered
         self._lock = threading.Lock()
+        self._confirming = threading.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self | None:
@@ -67,7 +72,7 @@ class SnsReceiver:
         return cls(settings, clock)
 
     def read(self, body: bytes) -> tuple[Receipt, ...]:
-        """Verify a message, then read it; a subscription is confirmed.
+        """Verify a message, then read it; a subscription is confirmed, once.
 
         Returns:
             The receipts in it.
@@ -85,9 +90,29 @@ class SnsReceiver:
             case "Notification":
                 return read_event(fields["Message"])
             case "SubscriptionConfirmation":
-                query = {"Action": "ConfirmSubscription", "TopicArn": topic, "Token": fields["Token"]}
-                self._get(_origin(topic) + "/", query)
+                self._confirm(topic, fields["Token"])
         return ()  # after an UnsubscribeConfirmation, do not subscribe again
+
+    def _confirm(self, topic: str, token: str) -> None:
+        """Confirm a subscription, until SNS has answered: anybody who has read a genuine message can send it again."""
+        if not self._confirming.acquire(timeout=_PATIENCE_S):
+            raise TemporaryProviderError("another subscription is just being confirmed", code="busy")
+        try:
+            now, asked_at = self._clock.now(), self._confirmations.get(token, _NEVER)
+            if asked_at is None:
+                return
+            if asked_at <= now < asked_at + _ASKED_EVERY:
+                raise TemporaryProviderError("the same subscription was just asked for", code="busy")
+            if token not in self._confirmations and len(self._confirmations) >= _MOST_CONFIRMED:
+                del self._confirmations[next(iter(self._confirmations))]
+            self._confirmations[token] = now
+            self._get(_origin(topic) + "/", {"Action": "ConfirmSubscription", "TopicArn": topic, "Token": token})
+            self._confirmations[token] = None
+        except RejectedCallback:  # an answer, too: the token was used before, or is too old
+            self._confirmations[token] = None
+            raise
+        finally:
+            self._confirming.release()
 
     def _verify(self, topic: str, fields: Mapping[str, str]) -> None:
         from cryptography.exceptions import InvalidSignature

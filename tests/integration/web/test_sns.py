@@ -212,6 +212,28 @@ def test_a_subscription_is_confirmed_at_its_regions_host_and_not_at_its_url(syst
     assert confirmation[1].endswith("&Token=t0ken")
 
 
+def test_a_confirmation_that_is_replayed_is_asked_for_once(system: System) -> None:
+    confirmation = system.amazon.confirmation()
+    assert {system.post(confirmation) for _ in range(20)} == {200}
+    assert system.post(system.amazon.confirmation(Token="another")) == 200
+    assert [path.rpartition("=")[2] for _, path in system.amazon.requests[1:]] == ["t0ken", "another"]
+
+
+def test_a_confirmation_that_sns_refuses_is_asked_for_once_and_one_that_fails_again_later(system: System) -> None:
+    system.amazon.responses["/"] = (400, b"")
+    old = system.amazon.confirmation(Token="old")
+    assert [system.post(old) for _ in range(5)] == [403] + [200] * 4
+    system.amazon.responses["/"] = (503, b"")
+    confirmation = system.amazon.confirmation()
+    assert {system.post(confirmation) for _ in range(5)} == {503}
+    assert [path.rpartition("=")[2] for _, path in system.amazon.requests[1:]] == ["old", "t0ken"]
+    system.amazon.responses["/"] = (200, b"")
+    system.clock.later += timedelta(seconds=20)
+    assert system.post(confirmation) == 200
+    assert system.post(confirmation) == 200
+    assert len(system.amazon.requests) == 4
+
+
 def test_an_unsubscription_is_only_logged(system: System) -> None:
     assert system.post(system.amazon.confirmation(Type="UnsubscribeConfirmation")) == 200
     assert [path for _, path in system.amazon.requests] == [CERTIFICATE_PATH]
