@@ -12,8 +12,11 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from notifyflow.cli.timed_http import Bounds, Hall, TimedProtocol
+from notifyflow.cli.pools import Hall
+from notifyflow.cli.timed_http import Bounds, TimedProtocol
 from notifyflow.engine import threads
+from notifyflow.web.context import Context
+from notifyflow.web.dashboard.entrance import Entrance
 
 _BURST = 128
 _RESERVED = 256
@@ -60,7 +63,8 @@ def connections_within(files: int, limit: int) -> int:
 @contextmanager
 def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None = None) -> Iterator[uvicorn.Server]:
     """Serve in a thread of its own, until the block ends."""
-    protocol: Any = partial(TimedProtocol, bounds or Bounds(), Hall())
+    bounds = bounds or Bounds()
+    protocol: Any = partial(TimedProtocol, bounds, Hall(bounds.connections, _entrance_of(application)))
     config = uvicorn.Config(
         application,
         http=protocol,
@@ -80,3 +84,9 @@ def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None
     finally:
         server.should_exit = True
         threads.end(thread)
+
+
+def _entrance_of(application: FastAPI) -> Entrance:
+    """Return what an application trusts of its proxies; one that is not ours trusts none."""
+    context: Context | None = getattr(application.state, "context", None)
+    return context.entrance if context else Entrance()

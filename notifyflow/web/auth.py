@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Security
+from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.errors import InvalidApiKey
 from notifyflow.web.context import Context
+from notifyflow.web.known import tell_known
 
 bearer = HTTPBearer(
     scheme_name="apiKey",
@@ -35,6 +36,12 @@ class Gate:
             raise InvalidApiKey("is missing")
         return self._admit(presented, self.scope)
 
+    def admit_request(self, request: Request, presented: str) -> ApiKey:
+        """Return the API key that the headers of a request present, and tell the server whose request it is."""
+        key = self.admit(presented)
+        tell_known(request.scope, f"key {key.id}")
+        return key
+
 
 class Require(Gate):
     """A dependency that requires ``Authorization: Bearer`` with an API key of one scope, and passes the key to the route.
@@ -42,6 +49,6 @@ class Require(Gate):
     Use ``caller: Annotated[ApiKey, Depends(Require(…))]`` as the route's first argument.
     """
 
-    def __call__(self, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> ApiKey:
+    def __call__(self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> ApiKey:
         """Return the caller's API key; raise ``AccessDenied`` as ``admit`` does."""
-        return self.admit(credentials.credentials if credentials else "")
+        return self.admit_request(request, credentials.credentials if credentials else "")

@@ -67,9 +67,9 @@ class AuthorizationHeader(IntegrationGate):
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer":
-                return self.admit(credentials.strip())
+                return self.admit_request(request, credentials.strip())
             case "basic":
-                return self.admit(_password(credentials))
+                return self.admit_request(request, _password(credentials))
             case _:
                 return self.admit("")
 

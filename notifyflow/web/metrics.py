@@ -30,7 +30,7 @@ class RequireMetrics(Require):
     ) -> None:
         """Admit a request; raise ``AccessDenied`` as ``admit`` does."""
         if not is_listed(request, self._hosts):
-            super().__call__(credentials)
+            super().__call__(request, credentials)
 
 
 def router(context: Context) -> APIRouter:

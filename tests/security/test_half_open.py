@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -110,12 +111,42 @@ def test_an_idle_connection_is_closed_in_favour_of_a_request(tmp_path: Path):
             assert idle[0].recv(1) == b"", "whoever has waited longest goes first"
 
 
+@pytest.mark.parametrize("path", ["/v2/enqueue", "/callbacks/twilio/sms/a", "/login", "/nothing"])
+def test_a_body_that_does_not_come_gives_way_to_a_request(tmp_path: Path, path: str):
+    with targeted(tmp_path, bounds=Bounds(connections=20)) as target, ExitStack() as stack:
+        waiting = [stack.enter_context(target.connect()) for _ in range(100)]
+        for connection in waiting:
+            with suppress(ConnectionError):
+                connection.sendall(begun(path) + b"{")
+        assert target.request("GET", "/livez")[0] == 200
+        assert len(target.server.server_state.connections) <= 20
+
+
+def test_a_response_that_is_not_read_gives_way_to_a_request(tmp_path: Path):
+    with targeted(tmp_path, bounds=Bounds(connections=8)) as target, ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(target.connect())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setblocking(False)
+            with suppress(OSError):
+                for _ in range(1_000):
+                    connection.send(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: target.request("GET", "/livez")[0] == 200)
+
+
 def test_connections_with_a_running_request_are_not_closed(tmp_path: Path):
-    with targeted(tmp_path, bounds=Bounds(connections=3)) as target, ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(target.connect()).sendall(begun("/v2/enqueue") + b"{")
-        wait_until(lambda: len(target.server.server_state.tasks) == 3)
-        assert target.say(BEGUN + b"\r\n") == b""
+    with targeted(tmp_path, bounds=Bounds(connections=4)) as target, ExitStack() as stack:
+        event = json.dumps({"routing_key": target.key, "event_action": "trigger", "payload": {"summary": "down"}}).encode()
+        request = b"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(event), event)
+        lock = stack.enter_context(closing(sqlite3.connect(tmp_path / "target.db", isolation_level=None)))
+        lock.execute("BEGIN IMMEDIATE")
+        running = [stack.enter_context(target.connect()) for _ in range(2)]
+        for connection in running:
+            connection.sendall(request)
+        wait_until(lambda: len(target.server.server_state.tasks) == 2)
+        assert target.say(BEGUN + b"\r\n").startswith(b"HTTP/1.1 503 ")
+        lock.execute("ROLLBACK")
+        assert {connection.recv(12) for connection in running} == {b"HTTP/1.1 202"}
 
 
 def test_every_connection_gets_its_response_at_once(target: Target):

@@ -110,10 +110,23 @@ class Entrance:
     def client_of(self, request: Request) -> str:
         """Return the address of the client, as far as proxies vouch for it; of IPv6, the network that one client has."""
         address = request.client.host if request.client else ""
-        forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-        while forwarded and self._is_proxy(address):
-            address = forwarded.pop().strip() or address
-        return _network_of(address)
+        return _network_of(self._behind(address, request.headers.getlist("x-forwarded-for")))
+
+    def owner_of(self, address: str, forwarded: Sequence[str] = ()) -> str | None:
+        """Return the client, as ``client_of`` does, of a connection from an address; None for a proxy that names nobody.
+
+        Args:
+            address: The address of the connection.
+            forwarded: The values of ``X-Forwarded-For`` in its request.
+        """
+        client = self._behind(address, forwarded)
+        return None if self._is_proxy(client) else _network_of(client)
+
+    def _behind(self, address: str, forwarded: Sequence[str]) -> str:
+        named = ",".join(forwarded).split(",")
+        while named and self._is_proxy(address):
+            address = named.pop().strip() or address
+        return address
 
     def name_of(self, request: Request) -> str | None:
         """Return the name that a trusted proxy gives; empty if it gives several, None if it gives none."""

@@ -16,6 +16,7 @@ from notifyflow.errors import NotLoggedIn
 from notifyflow.log import get_logger
 from notifyflow.web.body import Body
 from notifyflow.web.context import Context
+from notifyflow.web.known import tell_known
 from notifyflow.web.paths import target_below
 
 _log = get_logger("notifyflow.web")
@@ -24,9 +25,9 @@ _SAFE = frozenset({"GET", "HEAD"})
 _FIELD = "csrf"
 _HEADER = "x-csrf-token"
 _FORM_LIMIT_BYTES = 64 * 1024
-
 LOGIN_LIMIT_BYTES = 4 * 1024
 """The largest form of somebody who is not logged in; the longest password fits."""
+
 Form = Mapping[str, str]
 
 
@@ -98,6 +99,7 @@ class Admit:
         if not visit.visitor.may(self.role):
             _log.warning("web.visitor_refused", why="role")
             raise MissingRole(visit.visitor, self.role)
+        tell_known(request.scope, f"user {visit.visitor.name}")
         if request.method not in _SAFE:
             await read_form(request, visit)
         return visit.visitor
