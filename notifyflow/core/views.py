@@ -276,11 +276,13 @@ class Stamp:
 
     Attributes:
         namespace: The incident's namespace.
+        escalations: How many escalations it has.
         figures: Figures of its rows; each change to a row changes at least one.
         soonest_at: The soonest time at which something of it is due; None if nothing is.
     """
 
     namespace: str
+    escalations: int
     figures: tuple[str, ...]
     soonest_at: datetime | None
 

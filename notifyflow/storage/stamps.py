@@ -84,4 +84,9 @@ class Stamps(Reader):
             (row,) = self._source.rows(statement(incident_id))
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()
-        return Stamp(namespace=incidents[0]["namespace"], figures=tuple(map(str, figures)), soonest_at=min(times, default=None))
+        return Stamp(
+            namespace=incidents[0]["namespace"],
+            escalations=figures[1],
+            figures=tuple(map(str, figures)),
+            soonest_at=min(times, default=None),
+        )

@@ -21,6 +21,7 @@ from notifyflow.core.wording.content import compose
 from notifyflow.core.wording.looks import Look
 from notifyflow.core.wording.timeline import HOW
 from notifyflow.web import pages
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 
 
@@ -33,9 +34,9 @@ class Outcome:
     look: Look = looks.ACKNOWLEDGED
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/a/{token}``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.links.route_class)
 
     @routes.api_route("/a/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
-from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError
+from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError, TooManyLogins
 from notifyflow.log import get_logger, place
 from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
@@ -33,19 +33,19 @@ def build(context: Context) -> FastAPI:
     bulkhead = Bulkhead()
     application.include_router(callbacks.router(context, bulkhead), include_in_schema=False)
     application.include_router(callbacks.replies(context), include_in_schema=False)
-    application.include_router(acknowledge.router(context), include_in_schema=False)
-    application.include_router(home.router(context), include_in_schema=False)
-    application.include_router(feeds.router(context), include_in_schema=False)
+    application.include_router(acknowledge.router(context, bulkhead), include_in_schema=False)
+    application.include_router(home.router(context, bulkhead), include_in_schema=False)
+    application.include_router(feeds.router(context, bulkhead), include_in_schema=False)
     for pages_of in (
         assets.router(),
         login.router(context, bulkhead),
         login.setup(context, bulkhead),
-        incidents.router(context),
-        incident.router(context),
-        messages.router(context),
-        people.router(context),
-        oncall.router(context),
-        vitals.router(context),
+        incidents.router(context, bulkhead),
+        incident.router(context, bulkhead),
+        messages.router(context, bulkhead),
+        people.router(context, bulkhead),
+        oncall.router(context, bulkhead),
+        vitals.router(context, bulkhead),
     ):
         application.include_router(pages_of, include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))
@@ -68,6 +68,7 @@ def build(context: Context) -> FastAPI:
     application.add_exception_handler(InvalidLink, _respond_invalid_link)
     application.add_exception_handler(StorageError, _respond_unavailable)
     application.add_exception_handler(NotFound, _respond_not_found)
+    application.add_exception_handler(TooManyLogins, _respond_too_many_logins)
     application.add_exception_handler(NotLoggedIn, respond.respond_not_logged_in)
     application.add_exception_handler(MissingRole, respond.respond_missing_role)
     application.add_exception_handler(HTTPException, _respond_refused)
@@ -156,6 +157,13 @@ def _respond_unavailable(request: Request, error: Exception) -> Response:
 
 def _respond_not_found(request: Request, _error: Exception) -> Response:
     return _respond_refused(request, HTTPException(404, "There is no such incident, or it has been deleted."))
+
+
+def _respond_too_many_logins(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TooManyLogins)  # noqa: S101 - the handler's registration says so
+    detail = f"Many people are logging in, or somebody pretends to. Try again in {error.retry_after_s} s."
+    page = pages.refusal("The login is busy.", detail, request.app.state.context.notice)
+    return HTMLResponse(page, 429, {"Retry-After": str(error.retry_after_s)})
 
 
 def _respond_problem(request: Request, error: Exception) -> Response:

@@ -5,15 +5,16 @@ from fastapi.responses import Response
 
 from notifyflow.core.wording.icalendar import MEDIA_TYPE
 from notifyflow.errors import FeedNotFound
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard.respond import has_tag
 
 _HEADERS = {"Cache-Control": "private, no-cache", "Content-Disposition": 'inline; filename="oncall.ics"'}
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the route of ``/oncall/feeds/{token}.ics``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.links.route_class)
 
     @routes.api_route("/oncall/feeds/{token}.ics", methods=["GET", "HEAD"])
     def show(request: Request, token: str) -> Response:

@@ -4,14 +4,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from notifyflow.web import pages
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.visitors import recognise
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the route."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.logins.route_class)
     page = pages.render("home.html", {"version": context.version, "notice": context.notice})
 
     @routes.api_route("/", methods=["GET", "HEAD"])

@@ -18,6 +18,7 @@ from notifyflow.core.users import Role, Visitor
 from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
@@ -76,9 +77,9 @@ class Row:
     slow: str
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the route of ``/health``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.pages.route_class)
     carried = frozenset(name for name, channel in context.channels.items() if channel.providers)
     carriers = carriers_of(context.channels)
 

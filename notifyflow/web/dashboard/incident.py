@@ -1,11 +1,12 @@
 """The page of one incident: who was told, who was not and why, what comes next; and what a responder can do about it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta, tzinfo
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
@@ -17,7 +18,7 @@ from notifyflow.core.machines import NOTIFICATION
 from notifyflow.core.model import IncidentState, Via
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.references import ById
-from notifyflow.core.timeline import timeline
+from notifyflow.core.timeline import Moment, timeline
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import arrivals, chain, told
@@ -30,6 +31,7 @@ from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import message
 from notifyflow.errors import NotFound
 from notifyflow.log import get_logger
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.incident_view import Describer, way
@@ -40,42 +42,84 @@ _log = get_logger("notifyflow.web")
 
 _SOON = timedelta(minutes=1)
 _MOST_RECIPIENTS = 50
-"""How many recipients the page shows at once."""
+"""How many recipients the page shows at first."""
+_MOST_ON_A_PAGE = 200
+"""How many it shows at once."""
 _MOST_MOMENTS = 500
-"""How many moments of the timeline it shows at once: the latest."""
+"""How many moments of the timeline it shows at once, the latest on the first page."""
 _CROWD = 200
-"""How many escalations an incident may have at most whose page is updated every other second."""
+"""How many escalations an incident may have at most whose page is updated every other second and is made like all others."""
 _CLOCK_S = 2
 """How often a page that shows seconds is rendered anew."""
 _SLOW_CLOCK_S = 30
 """How often any other page is, for what changes with time alone."""
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/incidents/{id}``."""
-    routes = APIRouter(prefix="/incidents/{incident_id}")
-    _add_page(routes, context)
+    routes = APIRouter(prefix="/incidents/{incident_id}", route_class=bulkhead.pages.route_class)
+    _add_page(routes, context, bulkhead)
     _add_acts(routes, context)
     _add_addresses(routes, context)
     return routes
 
 
-def _add_page(routes: APIRouter, context: Context) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An incident as it was read for a page, for all who look at it.
+
+    Attributes:
+        status: The incident.
+        outlook: What comes next.
+        moments: What happened.
+    """
+
+    status: IncidentStatus
+    outlook: Outlook
+    moments: Sequence[Moment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The part of an incident that a page shows.
+
+    Attributes:
+        number: The number of the page, from 1; None for the one that shows the first recipients only.
+        chosen_id: The notification whose lifecycle is drawn; may be empty.
+    """
+
+    number: int | None
+    chosen_id: str
+
+
+def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
     @routes.api_route("", methods=["GET", "HEAD"])
-    def show(
+    async def show(
         visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
         request: Request,
         incident_id: str,
         notification: str = "",
         everybody: bool = False,
+        page: Annotated[int, Query(ge=1, le=10_000)] = 1,
     ) -> Response:
-        zone = zone_of(request)
-        stamp = _stamp(context, visitor, incident_id)
-        if same := respond.unchanged(request, visitor, stamp):
-            return same
-        status = _reached(context, visitor, incident_id)
-        values = _values(context, status, zone, visitor, chosen_id=notification, shows_everybody=everybody)
-        return respond.page(request, visitor, "incident.html", values, stamp=stamp)
+        def look() -> Response | tuple[str, bool]:
+            stamp, is_crowd = _stamp(context, visitor, incident_id)
+            return respond.unchanged(request, visitor, stamp) or (stamp, is_crowd)
+
+        looked = await bulkhead.pages.run(look)
+        if isinstance(looked, Response):
+            return looked
+        stamp, is_crowd = looked
+        part = Part(number=page if everybody else None, chosen_id=notification)
+
+        def make(seen: Seen) -> Response:
+            values = _values(context, seen, zone_of(request), visitor, part)
+            return respond.page(request, visitor, "incident.html", values, stamp=stamp)
+
+        read = partial(_read, context, incident_id)
+        if is_crowd:
+            return await bulkhead.crowds.run(incident_id, read, make)
+        return await bulkhead.pages.run(lambda: make(read()))
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
@@ -110,8 +154,17 @@ def _add_addresses(routes: APIRouter, context: Context) -> None:
         return respond.page(request, visitor, "addresses.html", values)
 
 
-def _stamp(context: Context, visitor: Visitor, incident_id: str) -> str:
-    """Return what changes with the page: the versions of its rows, and the time, the faster the sooner something is due."""
+def _read(context: Context, incident_id: str) -> Seen:
+    status = context.service.status(ById(incident_id))
+    moments = timeline(status, explain=meanings(context.channels))
+    return Seen(status=status, outlook=context.service.outlook(status), moments=moments)
+
+
+def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
+    """Return what changes with the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
+
+    These are the versions of its rows, and the time, the faster the sooner something is due.
+    """
     stamp = context.service.stamp(incident_id)
     if not visitor.reaches(stamp.namespace):
         raise NotFound(incident_id)
@@ -119,7 +172,7 @@ def _stamp(context: Context, visitor: Visitor, incident_id: str) -> str:
     is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
     paused = context.service.pauses()
     turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
-    return repr((stamp, paused, turn))
+    return repr((stamp, paused, turn)), stamp.escalations > _CROWD
 
 
 def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
@@ -137,17 +190,15 @@ def _reached(context: Context, visitor: Visitor, incident_id: str) -> IncidentSt
     return status
 
 
-def _values(
-    context: Context, status: IncidentStatus, zone: tzinfo, visitor: Visitor, *, chosen_id: str, shows_everybody: bool
-) -> Mapping[str, Any]:
+def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: Part) -> Mapping[str, Any]:
+    status, outlook = seen.status, seen.outlook
     facts, content = status.facts, status.content
-    outlook = context.service.outlook(status)
     times = Times(zone, outlook.now, facts.opened_at)
-    explain = meanings(context.channels)
-    describer = Describer(status, outlook, brief=times.brief, explain=explain)
-    recipients = describer.recipients(most=None if shows_everybody else _MOST_RECIPIENTS)
-    moments = timeline(status, explain=explain)
-    latest = moments if shows_everybody else moments[-_MOST_MOMENTS:]
+    describer = Describer(status, outlook, brief=times.brief, explain=meanings(context.channels))
+    before, most = (part.number or 1) - 1, _MOST_RECIPIENTS if part.number is None else _MOST_ON_A_PAGE
+    recipients = describer.recipients(most=most, after=before * most)
+    end = max(0, len(seen.moments) - before * _MOST_MOMENTS)
+    latest = seen.moments[max(0, end - _MOST_MOMENTS) : end]
     names = cache(chain.names(status, outlook))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     is_moving = facts.state is not IncidentState.RESOLVED
@@ -161,13 +212,18 @@ def _values(
         ],
         "chain_coming": chain.last_word(status, outlook, name=names, brief=times.brief),
         "recipients": recipients,
+        "page": part.number,
+        "count": describer.count,
+        "first": before * most + 1,
+        "is_last": (before + 1) * most >= describer.count and end <= _MOST_MOMENTS,
         "hidden": describer.count - len(recipients),
         "moments": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
-        "moments_before": len(moments) - len(latest),
+        "moments_count": len(seen.moments),
+        "moments_before": max(0, end - _MOST_MOMENTS),
         "arrivals": [(times.brief(each.first_at), arrivals.sentence(each, brief=times.brief)) for each in status.arrivals],
         "links": links,
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
-        "drawn": _drawn(status, chosen_id),
+        "drawn": _drawn(status, part.chosen_id),
         "brief": times.brief,
         "read": times.full(outlook.now),
         "live": _live(status, outlook),

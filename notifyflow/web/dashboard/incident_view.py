@@ -175,11 +175,11 @@ class Describer:
         """The number of recipients."""
         return len(self._by_recipient)
 
-    def recipients(self, *, most: int | None) -> tuple[RecipientView, ...]:
-        """Describe the recipients, in the order in which they were added: the first ones, or all where ``most`` is None."""
+    def recipients(self, *, most: int, after: int = 0) -> tuple[RecipientView, ...]:
+        """Describe some recipients, in the order in which they were added: ``most``, after so many."""
         return tuple(
             RecipientView(id=recipient_id, name=rounds[0].contact.name, rounds=tuple(map(self._round, reversed(rounds))))
-            for recipient_id, rounds in islice(self._by_recipient.items(), most)
+            for recipient_id, rounds in islice(self._by_recipient.items(), after, after + most)
         )
 
     def _round(self, escalation: EscalationStatus) -> RoundView:

@@ -14,6 +14,7 @@ from notifyflow.core.wording import chain, failures, text
 from notifyflow.core.wording import pauses as words
 from notifyflow.core.wording.looks import INCIDENTS
 from notifyflow.core.wording.times import Times
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import incident_search, respond
 from notifyflow.web.dashboard.times import zone_of
@@ -23,9 +24,9 @@ _A_PAGE = 50
 _MOST_LABELS = 4
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the route of ``/incidents``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.pages.route_class)
 
     @routes.api_route("/incidents", methods=["GET", "HEAD"])
     def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:

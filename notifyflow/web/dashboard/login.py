@@ -1,16 +1,15 @@
 """Logging in and out, and the page that makes the first user."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from notifyflow.core.users import SHORTEST_PASSWORD, Role, Visitor
-from notifyflow.errors import InvalidUser, LoginRefused, SetupOver, TooManyLogins
+from notifyflow.errors import Fault, InvalidUser, LoginRefused, SetupOver, TooManyLogins
 from notifyflow.service.users import LoggedIn
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
@@ -25,7 +24,7 @@ _OWN = re.compile(r"[a-z]+(/[\w.~%@+-]+)*(\?[\w.~%@+&=:,/-]*)?", re.ASCII)
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/login`` and ``/logout``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.logins.route_class)
 
     @routes.api_route("/login", methods=["GET", "HEAD"])
     def show(request: Request, next: str = "") -> Response:
@@ -34,7 +33,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.post("/login")
     async def log_in(request: Request) -> Response:
-        await _read(context, request)
+        await _read(context, bulkhead, request)
         form = form_of(request)
         name, password = form.get("name", ""), form.get("password", "")
         entrance = context.entrance
@@ -47,13 +46,12 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             session=entrance.session_of(request),
         )
         try:
-            logged_in = await bulkhead.hash(work)
+            logged_in = await bulkhead.hashes.run(work)
         except LoginRefused:
             return _form(request, form, "The name or the password is wrong.", status=401)
         except TooManyLogins as error:
-            response = _form(request, form, f"There were too many attempts. Try again in {error.retry_after_s} s.", status=429)
-            response.headers["Retry-After"] = str(error.retry_after_s)
-            return response
+            fault = f"There were too many attempts. Try again in {error.retry_after_s} s."
+            return _later(_form(request, form, fault, status=429), error)
         return _enter(context, request, logged_in, _safe(form.get("next", "")))
 
     @routes.post("/logout")
@@ -68,7 +66,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
 def setup(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/setup/{token}``, which make the first user."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.logins.route_class)
 
     @routes.api_route("/setup/{token}", methods=["GET", "HEAD"])
     def show(request: Request, token: str) -> Response:
@@ -77,20 +75,22 @@ def setup(context: Context, bulkhead: Bulkhead) -> APIRouter:
             context.users.check_setup(token)
         except SetupOver:
             return _over(request)
-        return respond.page(request, None, "setup.html", {"name": "", "faults": (), "shortest": SHORTEST_PASSWORD})
+        return _setup_form(request)
 
     @routes.post("/setup/{token}")
     async def set_up(request: Request, token: str) -> Response:
-        await _read(context, request)
+        await _read(context, bulkhead, request)
         form = form_of(request)
         name = form.get("name", "")
         try:
-            logged_in = await bulkhead.hash(partial(context.users.set_up, token, name, form.get("password", "")))
+            logged_in = await bulkhead.hashes.run(partial(context.users.set_up, token, name, form.get("password", "")))
         except SetupOver:
             return _over(request)
         except InvalidUser as error:
-            values = {"name": name, "faults": error.faults, "shortest": SHORTEST_PASSWORD}
-            return respond.page(request, None, "setup.html", values, status=422)
+            return _setup_form(request, name, error.faults, status=422)
+        except TooManyLogins as error:
+            fault = Fault("setup", "there were too many attempts", f"Try again in {error.retry_after_s} s")
+            return _later(_setup_form(request, name, (fault,), status=429), error)
         return _enter(context, request, logged_in, f"../{_START}")
 
     return routes
@@ -102,15 +102,26 @@ def _recognise(context: Context, request: Request) -> Visit:
     return visit
 
 
-async def _read(context: Context, request: Request) -> None:
+async def _read(context: Context, bulkhead: Bulkhead, request: Request) -> None:
     """Read a form of somebody who is not logged in, as ``Admit`` reads those of visitors."""
     check_site(context, request)
-    await read_form(request, await run_in_threadpool(_recognise, context, request), limit_bytes=LOGIN_LIMIT_BYTES)
+    visit = await bulkhead.logins.run(partial(_recognise, context, request))
+    await read_form(request, visit, limit_bytes=LOGIN_LIMIT_BYTES)
 
 
 def _form(request: Request, values: Mapping[str, str], fault: str = "", *, status: int = 200) -> Response:
     shown = {"name": values.get("name", ""), "next": _safe(values.get("next", "")), "fault": fault}
     return respond.page(request, None, "login.html", shown, status=status)
+
+
+def _setup_form(request: Request, name: str = "", faults: Sequence[Fault] = (), *, status: int = 200) -> Response:
+    shown = {"name": name, "faults": faults, "shortest": SHORTEST_PASSWORD}
+    return respond.page(request, None, "setup.html", shown, status=status)
+
+
+def _later(response: Response, error: TooManyLogins) -> Response:
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _enter(context: Context, request: Request, logged_in: LoggedIn, address: str) -> Response:

@@ -16,6 +16,7 @@ from notifyflow.core.wording import text
 from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.log import get_logger
 from notifyflow.web import cursors, spreadsheets
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.times import zone_of
@@ -76,9 +77,9 @@ class MessageQuery(BaseModel):
         )
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/messages``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.pages.route_class)
     let_view, let_reveal = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.ADMIN))
 
     @routes.get("/messages")
@@ -96,7 +97,7 @@ def router(context: Context) -> APIRouter:
         _log.info("web.messages_exported", by=visitor.by, fields=sorted(query.fields))
         chunks = _chunks(lambda before: context.service.messages(wanted, before=before, limit=_IN_A_CHUNK))
         headers = {"Content-Disposition": 'attachment; filename="notifyflow-messages.csv"'}
-        return StreamingResponse(chunks, media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(bulkhead.pages.stream(chunks), media_type="text/csv; charset=utf-8", headers=headers)
 
     @routes.post("/messages/reveal")
     def reveal(visitor: Annotated[Visitor, let_reveal], request: Request) -> Response:

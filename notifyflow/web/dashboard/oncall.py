@@ -21,6 +21,7 @@ from notifyflow.core.users import Role, Visitor
 from notifyflow.core.wording import text
 from notifyflow.errors import Fault, FeedNotFound, InvalidInput, OverrideNotFound
 from notifyflow.service.oncall import OnCall
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.duty_calendar import Day, Name, Span, joined, span_at, weeks
@@ -122,9 +123,9 @@ class Rota:
     choices: tuple[Choice, ...]
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/oncall``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.pages.route_class)
 
     @routes.get("/oncall")
     def show(

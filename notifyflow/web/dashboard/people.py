@@ -19,6 +19,7 @@ from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import text
 from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.errors import InvalidIncident, RecipientUnknown, TooManyTests
+from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.times import zone_of
@@ -99,9 +100,9 @@ class Test:
     is_over: bool
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/people``."""
-    routes = APIRouter()
+    routes = APIRouter(route_class=bulkhead.pages.route_class)
     let_view, let_respond = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.RESPONDER))
 
     @routes.get("/people")

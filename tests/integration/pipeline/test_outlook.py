@@ -112,7 +112,7 @@ def test_a_bounce_that_comes_too_late_wakes_nobody_and_says_what_to_do(driver: D
     status = driver.status()
     read = outlook.read(driver.deps, status)
     assert read.too_late == {ada.facts.id}
-    (recipient,) = Describer(status, read, brief=str, explain=lambda channel, code: "").recipients(most=None)
+    (recipient,) = Describer(status, read, brief=str, explain=lambda channel, code: "").recipients(most=1)
     (shown,) = recipient.rounds
     assert shown.coming[0].startswith("nothing more: what was sent has failed too late to wake anybody by itself: page again")
     assert shown.tiers[1].standing == "opens no more: the pages before it are too old"

@@ -222,6 +222,56 @@ def test_earlier_rounds_stay_and_a_crowd_is_shown_in_parts(driver: Driver) -> No
     assert "Name 55" not in seen.words.split("Who is paged")[1].split("What happened")[0]
     seen.click("Show 10 more recipients")
     assert "Name 59" in seen.words.split("Who is paged")[1].split("What happened")[0]
+    assert "page before" not in seen.words
+    assert "next page" not in seen.words
+
+
+def test_everybody_is_shown_page_by_page(driver: Driver) -> None:
+    crowd = [Recipient(id=f"r{number:03}", name=f"Name {number:03}.", email=f"r{number}@example.com") for number in range(450)]
+    driver.flow.notify(DOWN, crowd)
+    seen = walk(driver)
+    seen.click("orders db is down")
+    seen.click("Show 400 more recipients")
+    found = []
+    for page in ("1 to 200 of 450", "201 to 400 of 450", "401 to 450 of 450"):
+        people = seen.words.split("Who is paged")[1].split("What happened")[0]
+        assert page in people
+        found += re.findall(r"Name \d{3}\.(?= [^?]*?Next)", people)
+        if "401" not in page:
+            seen.click("The next page")
+    assert len(seen.page) < 1_000_000
+    assert sorted(set(re.findall(r"Name \d{3}", " ".join(found)))) == [f"Name {number:03}" for number in range(450)]
+    assert "next page" not in seen.words
+    seen.click("The page before")
+    assert "201 to 400 of 450" in seen.words
+
+
+def test_all_moments_are_reached_page_by_page(driver: Driver) -> None:
+    crowd = [Recipient(id=f"r{number:03}", name=f"Name {number:03}.", email=f"r{number}@example.com") for number in range(210)]
+    driver.flow.notify(DOWN, crowd)
+    driver.run_until_settled()
+    seen = walk(driver)
+    seen.click("orders db is down")
+    count = int(re.findall(r"Timeline: ([\d,]+) moments", seen.words)[0].replace(",", ""))
+    assert count > 500
+    moments: list[str] = []
+    while before := re.findall(r"Show the ([\d,]+) before these", seen.words):
+        moments += re.findall(r"<li class=\"tone-\w+(?: minor)?\"><time>.*?</li>", seen.page)
+        seen.click(f"Show the {before[0]} before these")
+    moments += re.findall(r"<li class=\"tone-\w+(?: minor)?\"><time>.*?</li>", seen.page)
+    assert len(moments) == count
+
+
+@pytest.mark.parametrize(("query", "status"), [("page=9999", 200), ("page=0", 422), ("page=x", 422), ("everybody=x", 422)])
+def test_a_page_that_is_beyond_the_last_is_empty_and_one_that_is_no_number_is_refused(
+    driver: Driver, query: str, status: int
+) -> None:
+    driver.flow.notify(DOWN, [ADA])
+    visitor = visit(driver.flow)
+    incident_id = driver.flow.status("db-1").facts.id
+    response = visitor.get(f"/incidents/{incident_id}?everybody=1&{query}")
+    assert response.status_code == status
+    assert ("There are no more recipients." in response.text) == (status == 200)
 
 
 def test_hostile_text_in_every_field_stays_text(driver: Driver) -> None:

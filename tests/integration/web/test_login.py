@@ -1,11 +1,13 @@
 """Logging in and out of the dashboard: who gets a session, for how long, and what an attacker gets."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
@@ -198,6 +200,25 @@ def test_a_second_login_in_a_browser_ends_its_first_session(system: System):
     assert browser.send("/setup/x", "/login", name="ben", password=PASSWORD).status_code == 303
     assert is_logged_in(browser)
     assert not is_logged_in(first)
+
+
+@pytest.mark.parametrize("page", ["/login", "/setup"])
+def test_a_login_or_a_setup_that_finds_no_thread_is_told_when_to_come_again(system: System, page: str):
+    """Two passwords are hashed at a time, and 20 wait."""
+    path = f"/setup/{system.flow.users().offer_setup()}" if page == "/setup" else page
+    browser = system.browser()
+    form = {"csrf": browser.token(path), "name": "ada", "password": PASSWORD}
+
+    async def flood() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(system.application)
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=browser.cookies, timeout=60) as client:
+            return await asyncio.gather(*(client.post(path, data=form, headers={"origin": ORIGIN}) for _ in range(80)))
+
+    responses = asyncio.run(flood())
+    assert {each.status_code for each in responses} <= {303, 401, 410, 429}
+    refused = [each for each in responses if each.status_code == 429]
+    assert len(refused) >= 20
+    assert all(int(each.headers["retry-after"]) >= 1 and "Try again in" in each.text for each in refused)
 
 
 def test_nothing_long_is_kept_of_an_attempt_to_log_in(system: System):

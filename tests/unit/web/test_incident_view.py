@@ -41,7 +41,7 @@ def describe(status: IncidentStatus) -> Describer:
 
 def the_round(one: EscalationStatus, *transitions: Transition, **facts: Any) -> RoundView:
     status = replace(OPEN, facts=replace(FACTS, **facts), escalations=(one,), transitions=transitions)
-    (recipient,) = describe(status).recipients(most=None)
+    (recipient,) = describe(status).recipients(most=1)
     return recipient.rounds[0]
 
 

@@ -163,7 +163,7 @@ def test_two_passwords_are_hashed_at_a_time_and_a_queue_has_an_end():
         running.pop()
 
     async def flood() -> list[object]:
-        return await asyncio.gather(*(bulkhead.hash(work) for _ in range(50)), return_exceptions=True)
+        return await asyncio.gather(*(bulkhead.hashes.run(work) for _ in range(50)), return_exceptions=True)
 
     results = asyncio.run(flood())
     assert sum(isinstance(each, TooManyLogins) for each in results) == 50 - 22
