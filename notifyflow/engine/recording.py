@@ -111,19 +111,28 @@ class Recorder:
 
     def _release(self, unsent: Sequence[Claimed], reason: str) -> Settled[None]:
         """Release; what may be released already is tried again until it is known, or its lease is over."""
-        leases = [_lease(each) for each in unsent]
+        waiting = dict(enumerate(map(_lease, unsent)))
+        results: dict[int, Exception | None] = {}
+        consequences = NOTHING
         tries = 0
         while True:
-            try:
-                return release(self._deps, [Release(lease=each, reason=reason) for each in leases])
-            except CommitUnknown as unknown:
-                leases = _with_doubt(leases, unknown)
-            except StorageUnavailable as unavailable:
-                is_over = self._is_stopping() or self._deps.clock.now() >= unsent[0].lease_until
-                if leases[0].unsure is None or is_over:
-                    return Settled((unavailable,) * len(unsent))
+            settled = self._try_to_release(list(waiting.values()), reason)
+            consequences += settled.consequences
+            results.update(zip(waiting, settled.results, strict=True))
+            is_over = self._is_stopping() or self._deps.clock.now() >= unsent[0].lease_until
+            again = ((number, _to_try_again(lease, results[number], is_over=is_over)) for number, lease in waiting.items())
+            waiting = {number: lease for number, lease in again if lease is not None}
+            if not waiting or settled.interruption is not None:
+                return Settled(tuple(results[number] for number in range(len(unsent))), consequences, settled.interruption)
             tries += 1
             self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
+
+    def _try_to_release(self, leases: Sequence[Lease], reason: str) -> Settled[None]:
+        try:
+            settled = release(self._deps, [Release(lease=each, reason=reason) for each in leases])
+        except StorageUnavailable as error:
+            settled = Settled((error,) * len(leases))
+        return _with_doubts(leases, settled)
 
     def is_late(self, each: _Open, *, after: timedelta) -> bool:
         """Return whether an outcome will have waited for longer than it may after some time."""
@@ -133,14 +142,8 @@ class Recorder:
         try:
             settled = record(self._deps, recordings)
         except CommitUnknown as unknown:
-            return Settled(tuple(_Unsure(each) for each in _with_doubt([each.lease for each in recordings], unknown)))
-        results: list[Exception | None] = list(settled.results)
-        for lost in {each for each in results if isinstance(each, CommitUnknown)}:  # the commit of a part
-            part = [number for number, each in enumerate(results) if each is lost]
-            leases = _with_doubt([recordings[number].lease for number in part], lost)
-            for number, lease in zip(part, leases, strict=True):
-                results[number] = _Unsure(lease)
-        return replace(settled, results=tuple(results))
+            settled = Settled((unknown,) * len(recordings))
+        return _with_doubts([each.lease for each in recordings], settled)
 
     def _conclude(self, each: _Open) -> _Open | None:
         """Log what became of an outcome; hand it over again if it may still be recorded."""
@@ -188,9 +191,25 @@ def _lease(claimed: Claimed) -> Lease:
     return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
 
 
-def _with_doubt(leases: Sequence[Lease], unknown: CommitUnknown) -> list[Lease]:
-    """Return leases with what an unconfirmed commit led to, which is to be reported once."""
-    return [replace(each, unsure=NOTHING if number else led_to(unknown)) for number, each in enumerate(leases)]
+def _with_doubts(leases: Sequence[Lease], settled: Settled[None]) -> Settled[None]:
+    """Return what became of a set, with ``_Unsure`` where a commit was not confirmed.
+
+    What that one led to is to be reported once, by the first of its items.
+    """
+    results: list[Exception | None] = list(settled.results)
+    told: set[int] = set()
+    for number, result in enumerate(settled.results):
+        if isinstance(result, CommitUnknown):
+            results[number] = _Unsure(replace(leases[number], unsure=NOTHING if id(result) in told else led_to(result)))
+            told.add(id(result))
+    return replace(settled, results=tuple(results))
+
+
+def _to_try_again(lease: Lease, result: Exception | None, *, is_over: bool) -> Lease | None:
+    """Return the lease to release once more: of what may be released already, and nobody could tell."""
+    if isinstance(result, _Unsure):
+        return result.lease
+    return lease if isinstance(result, StorageUnavailable) and lease.unsure is not None and not is_over else None
 
 
 class Recordings:

@@ -149,7 +149,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
             try:
                 settled = self.run(deps, [items[number] for number in part])
             except BaseException as error:
-                if not results:
+                if not results and not isinstance(error, CommitUnknown):  # which concerns its part alone
                     raise
                 end = error
                 if isinstance(error, Exception):

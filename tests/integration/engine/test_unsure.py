@@ -71,16 +71,19 @@ def test_what_a_set_of_outcomes_led_to_is_reported_once(
 
 @DONE_OR_NOT
 @pytest.mark.parametrize("is_of_operations", [True, False])
-def test_what_a_part_of_a_set_led_to_is_reported_once(store: BreakingStore, *, is_done: bool, is_of_operations: bool) -> None:
+@pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
+def test_what_a_part_of_a_set_led_to_is_reported_once(
+    store: BreakingStore, severity: Severity, *, is_done: bool, is_of_operations: bool
+) -> None:
     """Pages of operations are recorded in a transaction of their own."""
     scene = Scene(store, operations=(a_contact("ops", "email"),))
     scene.provider.script.extend([REFUSED] * 4)
     scene.deliverer.deliver("email", scene.notify("dan", key="before"))  # which pages operations
-    others = scene.notify("ada", "ben")
+    others = scene.notify("ada", "ben", severity=severity)  # if they are urgent, they come first, since they are rung for
     own = [row.id for row in scene.rows(operations.KEY)]
     part = own if is_of_operations else others
     store.break_at(attempts_become(AttemptState.RECORDED, *part), is_done=is_done)
-    lines = _deliver(scene, [*own, *others])
+    lines = _deliver(scene, [*others, "a ring for what others have sent"])
     assert store.has_broken
     assert _of(lines, FAILED) == _of(lines, RECORDED) == sorted([*own, *others])
     assert _of(lines, *LOST) == []
@@ -144,6 +147,28 @@ def test_what_was_given_back_is_due_and_rung_for(scene: Scene, store: BreakingSt
     assert _of(lines, *LOST) == []
     assert scene.bell.rung == [("email", Severity.ERROR, (released,))]
     assert {row.id: row.state for row in scene.rows()} == {sent: NotificationState.SENT, released: NotificationState.QUEUED}
+
+
+@DONE_OR_NOT
+@AWAY_FOR
+def test_what_was_given_back_beside_a_damaged_row_is_due_and_rung_for(
+    scene: Scene, store: BreakingStore, *, is_done: bool, away_for: int
+) -> None:
+    sent, bad, good, last = scene.notify("ada", "ben", "cyd", "dan")
+
+    def give_way(_message: object) -> None:
+        _set_severity(store, bad, "LOUD")
+        scene.urgent_rings = 1
+
+    scene.provider.script.append(give_way)
+    store.break_at(attempts_become(AttemptState.NOT_SENT, good), is_done=is_done, then_away_for=away_for)
+    lines = _deliver(scene, [sent, bad, good, last])
+    assert store.has_broken
+    assert good in _of(lines, RELEASED)
+    assert good in {row_id for _, _, rung in scene.bell.rung for row_id in rung}
+    assert bad in _of(lines, "engine.release_failed")
+    _set_severity(store, bad, "ERROR")
+    assert {row.id: row.state for row in scene.rows()}[good] is NotificationState.QUEUED
 
 
 @DONE_OR_NOT
