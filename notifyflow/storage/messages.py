@@ -250,7 +250,7 @@ def _write(place: Sequence[Any]) -> str:
 def _read(place: str, walk: _Walk) -> list[Any]:
     """Read a place in the log; raise ``InvalidRequest`` if it is none of this walk."""
     readers = [read_instant if isinstance(field, InstantField) else str for field in walk.order]
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError, RecursionError):
         values = json.loads(place)
         if isinstance(values, list) and all(isinstance(each, str) for each in values):
             return [read(value) for read, value in zip(readers, values, strict=True)]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.intake.validation import MAX_KEY, length_faults
@@ -30,6 +30,7 @@ from notifyflow.web.openapi import PLACE, refusals, request_body
 from notifyflow.web.schemas import (
     ActRequest,
     ActResponse,
+    Bound,
     IncidentListResponse,
     MessageListResponse,
     NewIncident,
@@ -111,8 +112,8 @@ class IncidentListing(Listing):
     )
     recipient: str | None = Field(None, max_length=255, description="Incidents with this recipient, by id.")
     text: str = Field("", max_length=255, description="Incidents whose title, key or source contains this text.")
-    since: AwareDatetime | None = Field(None, description="Incidents that were opened at this time or later.")
-    until: AwareDatetime | None = Field(None, description="Incidents that were opened before this time.")
+    since: Bound | None = Field(None, description="Incidents that were opened at this time or later.")
+    until: Bound | None = Field(None, description="Incidents that were opened before this time.")
 
     def filter(self, caller: ApiKey) -> IncidentFilter:
         """Return the filter, narrowed to the namespaces that the caller's key reaches."""
@@ -146,8 +147,8 @@ class MessageListing(Listing):
     recipient: str = Field("", max_length=255, description="Notifications for this recipient, by id.")
     key: str = Field("", max_length=255, description="Notifications of incidents with this key.")
     text: str = Field("", max_length=255, description="Notifications with this code, or whose reason contains this text.")
-    since: AwareDatetime | None = Field(None, description="Notifications that were queued at this time or later.")
-    until: AwareDatetime | None = Field(None, description="Notifications that were queued before this time.")
+    since: Bound | None = Field(None, description="Notifications that were queued at this time or later.")
+    until: Bound | None = Field(None, description="Notifications that were queued before this time.")
     namespace: str | None = Field(
         None, max_length=255, description="Notifications in this namespace; an empty value means the empty namespace."
     )

@@ -101,7 +101,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await (_refuse_nul if _has_nul(scope) else self._app)(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -119,6 +119,17 @@ class Edge:
     def _complete(self, headers: MutableHeaders) -> None:
         for name, value in self._headers.items():
             headers.setdefault(name, value)
+
+
+def _has_nul(scope: Scope) -> bool:
+    """Return whether a path or a query has the one character that no database can look for."""
+    return "\0" in scope["path"] or b"%00" in scope["query_string"]
+
+
+async def _refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
+    await problems.respond_with_status(400, "The URL has a NUL character (%00), which is part of no id and no text.")(
+        scope, receive, send
+    )
 
 
 def _mark(notice: str) -> dict[str, str]:

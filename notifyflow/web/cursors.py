@@ -23,8 +23,9 @@ def read(of: object, cursor: str | None) -> str:
         return ""
     try:
         marked = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        if marked[:_MARK_BYTES] == _mark(of):
-            return marked[_MARK_BYTES:].decode()
+        last_id = marked[_MARK_BYTES:].decode()
+        if marked[:_MARK_BYTES] == _mark(of) and "\0" not in last_id:  # which PostgreSQL cannot take
+            return last_id
     except ValueError:
         pass
     fault = Fault("cursor", "it belongs to another list", "Send next_cursor unchanged, with the same filters")

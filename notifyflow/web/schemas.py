@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core.chain import MOST_STEPS
@@ -22,6 +22,17 @@ from notifyflow.core.schemas import Document, FaultDocument, IncidentSummaryDocu
 from notifyflow.core.views import KnownRecipient
 from notifyflow.core.wording import text
 from notifyflow.errors import named
+
+
+def _plausible(at: datetime) -> datetime:
+    if not validation.is_plausible(at):
+        raise ValueError("is not a plausible time; say another one, or leave it out")
+    return at
+
+
+Plausible = AfterValidator(_plausible)
+"""An instant of a query that every zone and database can express."""
+Bound = Annotated[AwareDatetime, Plausible]
 
 _LONGEST_LIST = 10_000  # characters: two such lists and 20 faults stay below 64 KB
 Who = Annotated[str, Field(max_length=validation.MAX_KEY)]

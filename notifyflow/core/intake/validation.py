@@ -33,7 +33,7 @@ MAX_LABELS = 50
 MAX_LABEL_NAME = 100
 MAX_LABEL_VALUE = 1_000
 _EMPTIABLE = ("email", "phone", "slack", "teams", "push", "timezone", "quiet")
-_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # every zone can show them
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 
 CheckAddress = Callable[[str, str], str]
 """Returns an address of a channel, normalised; raises ValueError with what is wrong with it."""
@@ -374,9 +374,14 @@ def _labels(labels: Mapping[str, str]) -> Iterator[Fault]:
         yield from length_faults(where, value, MAX_LABEL_VALUE, "Shorten it, or say it in the body")
 
 
+def is_plausible(at: datetime) -> bool:
+    """Return whether every zone can show a time."""
+    return _FIRST_YEAR <= at.year <= _LAST_YEAR
+
+
 def instant_faults(at: datetime) -> Iterator[Fault]:
     """Yield the faults of the time of an incident."""
     if at.utcoffset() is None:
         yield Fault("occurred_at", f"{at.isoformat()} has no time zone", "Say which one, as in 2026-11-25T03:14:00+01:00")
-    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+    if not is_plausible(at):
         yield Fault("occurred_at", f"{at.isoformat()} is not a plausible time", "Say when it happened, or leave it out")

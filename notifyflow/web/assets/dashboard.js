@@ -140,9 +140,11 @@
   // -- in which zone
 
   function nameZone() {
-    const cookie = `notifyflow_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+    const isSecure = location.protocol === "https:";
+    const name = isSecure ? "__Host-notifyflow_zone" : "notifyflow_zone";
+    const cookie = `${name}=${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
     if (document.cookie.split("; ").includes(cookie)) return;
-    document.cookie = `${cookie}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+    document.cookie = `${cookie}; path=/; max-age=31536000; samesite=lax${isSecure ? "; secure" : ""}`;
     if (live()) poll(); // what is shown was written for another zone
   }
 

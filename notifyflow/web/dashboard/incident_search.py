@@ -82,9 +82,9 @@ class IncidentSearch:
         """Return where the page before ended; None for the first page, and where the cursor belongs to another search."""
         try:
             state, _, incident_id = cursors.read(self.query, cursor).partition(" ")
-        except InvalidRequest:
+            return ListPlace(state=IncidentState(state), incident_id=incident_id)
+        except (InvalidRequest, ValueError):  # of another search, or forged
             return None
-        return ListPlace(state=IncidentState(state), incident_id=incident_id) if state else None
 
     def following(self, place: ListPlace) -> str:
         """Return the query of the next page."""

@@ -21,6 +21,7 @@ from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit, form_of
+from notifyflow.web.schemas import Plausible
 
 _log = get_logger("notifyflow.web")
 
@@ -50,8 +51,8 @@ class MessageQuery(BaseModel):
     evidence: Annotated[Evidence | None, Unset] = None
     channel: Text = ""
     provider: Text = ""
-    since: Annotated[datetime | None, Unset] = None
-    until: Annotated[datetime | None, Unset] = None
+    since: Annotated[Annotated[datetime, Plausible] | None, Unset] = None
+    until: Annotated[Annotated[datetime, Plausible] | None, Unset] = None
     cursor: Annotated[str | None, Field(max_length=2000)] = None
 
     @property
