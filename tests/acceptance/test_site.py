@@ -1,7 +1,9 @@
 """The documentation suits phones, the dark, keyboards and screen readers, and loads nothing from other hosts."""
 
 import fcntl
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +62,22 @@ def test_every_page_suits_a_phone_and_a_desktop_in_the_dark_or_not(site: Path, s
             layout = axe.faults(page, *LAYOUT) if path == pages[0] else ()
             found += [f"{path}, desktop: {each}" for each in [*layout, *sideways(page)]]
     assert found == []
+
+
+def test_the_sidebar_has_how_tos_in_groups_and_decisions_under_one_entry(site: Path):
+    tree = (site / "index.html").read_text().partition('class="sidebar-tree"')[2].partition("<article")[0]
+    entries = re.findall(r'<li class="toctree-l1[^"]*"><a [^>]*href="([^"]+)"', tree)
+    assert [each for each in entries if each.startswith("adr/")] == ["adr/0000-decision-records.html"]
+    assert len([each for each in entries if each.startswith("how-to/")]) == 5
+    assert "explanation/evidence.html" in entries
+    assert len(entries) < 45
+
+
+def test_the_search_leaves_out_the_codes_of_providers_which_the_command_line_explains(site: Path):
+    index = (site / "searchindex.js").read_text()
+    found = json.loads(index[index.index("{") : index.rindex("}") + 1])
+    number = found["docnames"].index("reference/provider-codes")
+    assert [term for term, pages in found["terms"].items() if number in (pages if isinstance(pages, list) else [pages])] == []
 
 
 def sideways(page: Browser) -> list[str]:

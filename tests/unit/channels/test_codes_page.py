@@ -12,6 +12,8 @@ from notifyflow.channels.tables import Row, Status
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provider-codes.rst"
 INTRODUCTION = """\
+:nosearch:
+
 Providers' codes
 ================
 
@@ -23,6 +25,8 @@ fault of ours; only a code that blames the address concerns the recipient. A cod
 The *evidence* of a receipt says who confirms it, from weak to strong: *accepted* (the provider), *carrier* (the network, or the
 recipient's server), *device*, *human*. The strongest evidence of an attempt is shown. A status that is in no table is stored, and
 proves only that the provider has the message.
+
+``notifyflow code 30006`` explains one of them on the command line, so a search of these pages leaves them out.
 
 The source of each row is a page of the provider or a standard. For two codes we found none: Twilio's 30018, a warning that says
 nothing about delivery (the error that it warns of is 30040), and Exchange's 5.7.54, which counts as ``5.7.x``.
