@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.cli import completion, screen
-from notifyflow.cli.options import AsJson, By
+from notifyflow.cli.options import AsJson, By, span_option
 from notifyflow.core.duty_documents import FeedDocument
 from notifyflow.core.feeds import Feed, address
 from notifyflow.core.intake.schedules import MARK
@@ -33,13 +34,16 @@ def add(
             autocompletion=completion.schedules_and_people,
         ),
     ],
+    expires: Annotated[timedelta | None, span_option(help="How long it is valid, as in 90d.", default="forever")] = None,
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
     """Make a feed of a schedule or of a person, and print its address, which is shown this once."""
     is_schedule = of.startswith(MARK)
     with _flow() as flow:
-        feed, token = flow.feeds().make(schedule=of if is_schedule else "", recipient_id="" if is_schedule else of, by=by)
+        feed, token = flow.feeds().make(
+            schedule=of if is_schedule else "", recipient_id="" if is_schedule else of, by=by, valid_for=expires
+        )
         shown = address(notifyflow.Settings().public_url, token)
     if as_json:
         screen.print_json({**FeedDocument.of(feed).model_dump(mode="json"), "address": shown})
@@ -52,13 +56,15 @@ def add(
 def list_(as_json: AsJson = False) -> None:
     """List all feeds, without their addresses."""
     with _flow() as flow:
-        found = flow.feeds().all()
+        feeds = flow.feeds()
+        found, now = feeds.all(), feeds.now()
     if as_json:
         screen.print_json([FeedDocument.of(each) for each in found])
         return
-    table = Table("Feed", "Of", "Made", "By", box=None, pad_edge=False)
+    table = Table("Feed", "Of", "Made", "By", "Valid", box=None, pad_edge=False)
     for each in found:
-        table.add_row(each.id, Text(screen.plain(_of(each))), text.day(each.made_at, now=None), Text(screen.plain(each.made_by)))
+        made, who = text.day(each.made_at, now=None), Text(screen.plain(each.made_by))
+        table.add_row(each.id, Text(screen.plain(_of(each))), made, who, _validity(each, now))
     screen.out.print(table if found else "There are no feeds.")
 
 
@@ -76,6 +82,12 @@ def revoke(
 def _flow() -> "Iterator[NotifyFlow]":
     with notifyflow.NotifyFlow.from_env() as flow:
         yield flow
+
+
+def _validity(feed: Feed, now: datetime) -> str:
+    if feed.expires_at is None:
+        return "forever"
+    return f"{'expired on' if feed.is_over(now) else 'until'} {text.day(feed.expires_at, now=None)}"
 
 
 def _of(feed: Feed) -> str:

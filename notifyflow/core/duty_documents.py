@@ -46,6 +46,7 @@ class FeedDocument(Document):
     )
     made_by: str
     made_at: datetime
+    expires_at: datetime | None = Field(description="When it expires; null for never.")
 
 
 class DutyDocument(Document):

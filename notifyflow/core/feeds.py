@@ -1,5 +1,6 @@
 """Feeds: the duty of a schedule or of a person as a calendar that other programs subscribe to under a secret address; pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,6 +17,11 @@ BACK = timedelta(days=60)
 AHEAD = timedelta(days=180)
 """Which shifts a feed has: those that are not over for longer, and begin before."""
 
+MOST = 2_000
+"""How many feeds there are at most."""
+MOST_OF_ONE = 500
+"""How many one person makes."""
+
 _REFRESH = timedelta(hours=1)
 
 
@@ -30,6 +36,7 @@ class Feed:
         recipient_id: The person whose duties it shows; None for a schedule's.
         made_by: Who made it.
         made_at: When it was made.
+        expires_at: When it expires; None for never.
     """
 
     id: str
@@ -38,6 +45,20 @@ class Feed:
     recipient_id: str | None
     made_by: str
     made_at: datetime
+    expires_at: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether it has expired."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
+def too_many(feeds: Iterable[Feed], by: str) -> Iterator[Fault]:
+    """Yield the fault of one feed more, by somebody, beside those that have not expired."""
+    counts = Counter(each.made_by == by for each in feeds)
+    if counts[True] >= MOST_OF_ONE:
+        yield Fault("feed", f"you have made {MOST_OF_ONE:,} already", "Revoke those that nobody reads")
+    elif counts.total() >= MOST:
+        yield Fault("feed", f"there are {MOST:,} already", "Revoke those that nobody reads")
 
 
 def faults(roster: Roster, schedule: str, recipient_id: str) -> Iterator[Fault]:

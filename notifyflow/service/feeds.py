@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime, timedelta
 
 from notifyflow.core import feeds as rules
 from notifyflow.core.feeds import Feed
@@ -56,25 +56,38 @@ class Feeds:
         """Return all feeds, the oldest first."""
         return self._store.read(lambda reads: reads.feeds.all())
 
-    def make(self, *, schedule: str = "", recipient_id: str = "", by: str) -> tuple[Feed, str]:
+    def now(self) -> datetime:
+        """Return the time by which feeds expire."""
+        return self._clock.now()
+
+    def make(
+        self, *, schedule: str = "", recipient_id: str = "", by: str, valid_for: timedelta | None = None
+    ) -> tuple[Feed, str]:
         """Make a feed of a schedule or of a recipient.
+
+        Args:
+            schedule: The schedule, with or without ``@``.
+            recipient_id: The recipient.
+            by: Who makes it.
+            valid_for: How long it is valid; None for ever.
 
         Returns:
             The feed and its token, which stands in its address and is stored nowhere.
 
         Raises:
-            InvalidRequest: When the directory has no such schedule or recipient.
+            InvalidRequest: When the directory has no such schedule or recipient, or there are too many feeds.
         """
         if found := tuple(rules.faults(self._rosters.read(), schedule, recipient_id)):
             raise InvalidRequest(found)
-        token = self._new_secret()
+        token, now = self._new_secret(), self._clock.now()
         feed = Feed(
             id=self._ids.new(),
             digest=digest(token),
             schedule=schedule.removeprefix(MARK) or None,
             recipient_id=recipient_id or None,
             made_by=by,
-            made_at=self._clock.now(),
+            made_at=now,
+            expires_at=None if valid_for is None else now + valid_for,
         )
         stored.add(self._store, feed)
         _log.info("app.feed_made", feed_id=feed.id, schedule=feed.schedule, recipient_id=feed.recipient_id, by=by)
@@ -89,10 +102,10 @@ class Feeds:
         """Return what the feed of a token says now.
 
         Raises:
-            FeedNotFound: When there is none: the token is wrong, or the feed was revoked.
+            FeedNotFound: When there is none: the token is wrong, or the feed was revoked or has expired.
         """
         feed = self._store.read(lambda reads: reads.feeds.find(digest(token)))
-        if feed is None:
+        if feed is None or feed.is_over(self._clock.now()):
             raise FeedNotFound("of this address")
         roster, today = self._rosters.current(), self._clock.now().astimezone(UTC).date()
         kept = self._kept

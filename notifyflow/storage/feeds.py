@@ -1,5 +1,7 @@
 """Reads and writes the feeds of calendars."""
 
+from datetime import datetime
+
 from notifyflow.core.feeds import Feed
 from notifyflow.storage.models import FeedRow
 from notifyflow.storage.parts import Part
@@ -28,6 +30,14 @@ class Feeds(Part):
     def add(self, feed: Feed) -> None:
         """Store a new feed."""
         self._unit.insert(FeedRow, [{name: getattr(feed, name) for name in _FEED}])
+
+    def all(self) -> tuple[Feed, ...]:
+        """Return all feeds."""
+        return tuple(Feed(**row) for row in self._unit.rows(_FEEDS))
+
+    def prune(self, *, now: datetime) -> None:
+        """Delete the feeds that have expired."""
+        self._unit.execute(FeedRow.delete().where(FeedRow.expires_at <= now))
 
     def remove(self, feed_id: str) -> bool:
         """Delete a feed; return False if there is none."""

@@ -21,7 +21,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         try:
             shown = context.feeds.show(token)
         except FeedNotFound:
-            raise HTTPException(404, "There is no calendar at this address, or it was revoked.") from None
+            raise HTTPException(404, "There is no calendar at this address, or it was revoked or has expired.") from None
         headers = {**_HEADERS, "ETag": shown.tag}
         if has_tag(request, shown.tag):
             return Response(None, 304, headers)

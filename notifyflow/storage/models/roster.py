@@ -65,3 +65,4 @@ class FeedRow(Table):
     recipient_id = PlainTextField(null=True)
     made_by = PlainTextField()
     made_at = InstantField()
+    expires_at = InstantField(null=True)

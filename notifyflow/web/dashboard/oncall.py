@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -29,6 +29,8 @@ from notifyflow.web.dashboard.visitors import Admit, Form, form_of
 
 _MOST_CALENDARS = 6
 """How many calendars the page shows at once."""
+_VALID_FOR = {f"{days} days": timedelta(days=days) for days in (30, 90, 365)}
+"""How long a feed may be valid; one that names nothing of this, for ever."""
 Chosen = Annotated[str, Query(max_length=255)]
 _WHY = {
     Why.LAYER: "",
@@ -161,7 +163,10 @@ def _add_feeds(routes: APIRouter, context: Context) -> None:
                 context.feeds.revoke(feed_id, by=visitor.by)
                 return respond.redirect("../oncall")
             feed, token = context.feeds.make(
-                schedule=form.get("schedule", ""), recipient_id=form.get("recipient", "").strip(), by=visitor.by
+                schedule=form.get("schedule", ""),
+                recipient_id=form.get("recipient", "").strip(),
+                by=visitor.by,
+                valid_for=_VALID_FOR.get(form.get("valid", "")),
             )
         except FeedNotFound:
             raise HTTPException(404, "There is no such feed, or it was revoked before.") from None
@@ -230,6 +235,8 @@ def _page(
         "people": sorted((each.id, each.name or each.id) for each in people.values()),
         "feeds": [(each, _of(each)) for each in context.feeds.all()] if visitor.may(Role.RESPONDER) else [],
         "may_act": visitor.may(Role.RESPONDER),
+        "spans": list(_VALID_FOR),
+        "now": now,
         "me": visitor.recipient_id if visitor.recipient_id in people else "",
         "faults": faults,
         "findings": context.service.foresight.findings(_carried(context)),

@@ -1,6 +1,7 @@
 """Feeds of calendars, from the page that makes one to the program that reads it."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from ical.calendar_stream import IcsCalendarStream
@@ -81,6 +82,37 @@ def test_who_is_forgotten_has_no_feed_any_more(system: System) -> None:
     assert feeds.show(other).content
     with pytest.raises(FeedNotFound):
         feeds.show("wrong")
+
+
+def test_a_feed_expires_and_is_deleted_when_the_next_one_is_made(system: System) -> None:
+    path = made(system, schedule="primary", valid="30 days")
+    kept = system.flow.feeds().make(schedule="office", by="grace")[0]
+    program, browser = Client(system.application), system.visit(name="grace")
+    assert "valid until 2026-12-25" in browser.get("/oncall").text
+    system.clock.pass_time(timedelta(days=30, seconds=-1))
+    assert program.get(path).status_code == 200
+    system.clock.pass_time(timedelta(seconds=1))
+    assert program.get(path).status_code == 404
+    assert "expired 2026-12-25" in system.visit(name="ada").get("/oncall").text
+    new = system.flow.feeds().make(schedule="primary", by="grace", valid_for=timedelta(days=1))[0]
+    assert [each.id for each in system.flow.feeds().all()] == [kept.id, new.id]
+
+
+def test_one_person_makes_so_many_feeds_and_all_of_them_so_many(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifyflow.core.feeds.MOST_OF_ONE", 2)
+    monkeypatch.setattr("notifyflow.core.feeds.MOST", 3)
+    feeds = system.flow.feeds()
+    for _ in range(2):
+        feeds.make(schedule="primary", by="grace", valid_for=timedelta(days=1))
+    with pytest.raises(InvalidRequest, match="you have made 2 already"):
+        feeds.make(schedule="primary", by="grace")
+    feeds.make(schedule="primary", by="ada")
+    browser = system.visit()
+    refused = browser.send("/oncall", "/oncall/feeds", schedule="office")
+    assert refused.status_code == 422
+    assert "there are 3 already" in refused.text
+    system.clock.pass_time(timedelta(days=1))
+    assert browser.send("/oncall", "/oncall/feeds", schedule="office").status_code == 200
 
 
 def test_a_process_keeps_so_many_calendars(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

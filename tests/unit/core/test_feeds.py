@@ -7,6 +7,7 @@ import pytest
 from ical.calendar_stream import IcsCalendarStream
 from ical.event import Event
 
+from notifyflow.core import feeds
 from notifyflow.core.feeds import AHEAD, BACK, Feed, address, faults, title, write
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import Directory, Route
@@ -137,3 +138,22 @@ def test_the_token_stands_in_the_address_only() -> None:
     assert address("https://notify.example/below/", "t") == "https://notify.example/below/oncall/feeds/t.ics"
     assert address(None, "t") == "/oncall/feeds/t.ics"
     assert "d" * 64 not in repr(Feed(id="1", digest="d" * 64, schedule="p", recipient_id=None, made_by="a", made_at=NOW))
+
+
+def one_of(by: str, expires_at: datetime | None = None) -> Feed:
+    return Feed(id="1", digest="d", schedule="p", recipient_id=None, made_by=by, made_at=NOW, expires_at=expires_at)
+
+
+def test_a_feed_is_over_when_it_expires_and_otherwise_never() -> None:
+    assert not one_of("ada").is_over(NOW + timedelta(days=10_000))
+    assert not one_of("ada", NOW).is_over(NOW - timedelta(seconds=1))
+    assert one_of("ada", NOW).is_over(NOW)
+
+
+def test_one_person_makes_so_many_feeds_and_all_of_them_so_many() -> None:
+    of_ada, of_all = [one_of("ada")] * feeds.MOST_OF_ONE, [one_of("ben")] * feeds.MOST
+    assert [fault.what for fault in feeds.too_many(of_ada[1:], "ada")] == []
+    assert [fault.what for fault in feeds.too_many(of_ada, "ada")] == ["you have made 500 already"]
+    assert [fault.what for fault in feeds.too_many(of_ada, "ben")] == []
+    assert [fault.what for fault in feeds.too_many(of_all[1:], "ada")] == []
+    assert [fault.what for fault in feeds.too_many(of_all, "ada")] == ["there are 2,000 already"]
