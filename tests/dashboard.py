@@ -20,6 +20,7 @@ class Visit(Client):
     def __init__(self, application: FastAPI, headers: dict[str, str] | None = None) -> None:
         super().__init__(application)
         self.cookies: dict[str, str] = {}
+        self.user_id = ""
         self.headers = headers or {}
 
     def request(self, method: str, path: str, **values: Any) -> httpx.Response:
@@ -54,8 +55,8 @@ def visit(
 ) -> Visit:
     """Make a user of a role, and log them in; keywords are those of ``Users.add``."""
     name = name or role.value
-    flow.users().add(name, role, password=PASSWORD, **user)
     visitor = Visit(application or flow.asgi())
+    visitor.user_id = flow.users().add(name, role, password=PASSWORD, **user).id
     response = visitor.log_in(name)
     assert response.status_code == 303, response.text
     return visitor

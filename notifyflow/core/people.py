@@ -84,14 +84,14 @@ class PeoplePage:
         unreached: Those whose newest round reached nobody, the newest first; on the first page only.
         never_paged: Those of the directory who were never paged, by id; on the first page only.
         never_paged_count: How many there are, of whom the first are named.
-        after_id: After whom the next page begins; None at the end.
+        after: Where the next page begins: a round, since the last person may be hidden; None at the end.
     """
 
     people: tuple[Person, ...]
     unreached: tuple[Person, ...] = ()
     never_paged: tuple[Person, ...] = ()
     never_paged_count: int = 0
-    after_id: str | None = None
+    after: str | None = None
 
 
 _UNTRIED = WayRecord()

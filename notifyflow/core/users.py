@@ -49,16 +49,18 @@ class Visitor:
     """A person who looks at the dashboard.
 
     Attributes:
-        name: The user's name; what they do is logged under it, unless they are a recipient.
+        name: The user's name; what they do is stored under it, unless they are a recipient.
         role: What they may do.
         namespaces: The namespaces whose incidents they see; None for all.
         recipient_id: The recipient they are; None for none.
+        user_id: The user's id; logs have it, and never the name.
     """
 
     name: str
     role: Role
     namespaces: frozenset[str] | None
     recipient_id: str | None
+    user_id: str = ""
 
     def may(self, role: Role) -> bool:
         """Return whether they may do what a role may."""
@@ -103,7 +105,9 @@ class User:
     @property
     def visitor(self) -> Visitor:
         """The user as a visitor of the dashboard."""
-        return Visitor(name=self.name, role=self.role, namespaces=self.namespaces, recipient_id=self.recipient_id)
+        return Visitor(
+            name=self.name, role=self.role, namespaces=self.namespaces, recipient_id=self.recipient_id, user_id=self.id
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,11 +90,14 @@ class Feeds:
             expires_at=None if valid_for is None else now + valid_for,
         )
         stored.add(self._store, feed)
-        _log.info("app.feed_made", feed_id=feed.id, schedule=feed.schedule, recipient_id=feed.recipient_id, by=by)
+        _log.info("app.feed_made", feed_id=feed.id, schedule=feed.schedule, recipient_id=feed.recipient_id)
         return feed, token
 
     def revoke(self, feed_id: str, *, by: str) -> None:
-        """Revoke a feed, so that its address shows nothing any more; raise ``FeedNotFound`` if there is none."""
+        """Revoke a feed, so that its address shows nothing any more; raise ``FeedNotFound`` if there is none.
+
+        The log has ``by``: the id of a user, or the name of an operator.
+        """
         stored.revoke(self._store, feed_id)
         _log.info("app.feed_revoked", feed_id=feed_id, by=by)
 

@@ -83,7 +83,6 @@ class OnCall:
                 instead_of=each.instead_of,
                 begins_at=each.begins_at.isoformat(),
                 ends_at=each.ends_at.isoformat(),
-                by=each.made_by,
             )
         now, not_cancelled = self.now(), self._rosters.read().overrides
         for each in (each for each in made if with_open and each.begins_at <= now and each in not_cancelled):
@@ -99,6 +98,6 @@ class OnCall:
             OverrideNotFound: When it is not in force or to come.
         """
         cancelled = self._use_cases.run(overrides.cancel, override_id, by=by)
-        _log.warning("app.override_cancelled", override_id=cancelled.id, schedule=cancelled.schedule, by=by)
+        _log.warning("app.override_cancelled", override_id=cancelled.id, schedule=cancelled.schedule)
         self._rosters.read()
         return cancelled

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -35,6 +35,9 @@ TEST_EVERY = timedelta(minutes=1)
 _SUBMIT_WITHIN_S = 5.0
 _MOST_NEVER_PAGED = 200
 _POLICY = "test"
+_PREFIX = "test-"
+_SEARCHED = 20
+"""How many incidents of a person are searched for their last test, where somebody else uses its key."""
 _BODY = "This is a test, and nothing is wrong. Acknowledge it to show that it reached you."
 _BODY_OF_ALL_TIERS = "This is a test, and nothing is wrong. It goes on, as an incident would, until you acknowledge it."
 
@@ -63,28 +66,28 @@ class People:
         self._submissions = submissions
         self._policies = policies
 
-    def page(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> PeoplePage:
+    def page(self, namespaces: frozenset[str] | None, *, after: str, limit: int) -> PeoplePage:
         """Return a page of the people who were paged, by id; on the first page also those who need attention.
 
         Args:
             namespaces: Only as incidents of these namespaces know them; None for all.
-            after_id: Only those behind this one; empty begins with the first.
+            after: Where the page before ended, as it says; empty begins with the first.
             limit: How many at most.
         """
         listed = self._listed(namespaces)
 
         def query(reads: Reads) -> PeoplePage:
-            ids = reads.people.ids(after_id=after_id, limit=limit + 1)
+            ids = reads.people.ids(after=after, limit=limit + 1)
             shown = ids[:limit]
-            unreached = () if after_id else reads.people.unreached_ids(namespaces, limit=MOST_UNREACHED)
-            never = () if after_id else sorted(reads.people.never_paged(sorted(listed)))
+            unreached = () if after else reads.people.unreached_ids(namespaces, limit=MOST_UNREACHED)
+            never = () if after else sorted(reads.people.never_paged(sorted(listed)))
             people = self._people(reads, {*shown, *unreached}, namespaces, listed, others=never[:_MOST_NEVER_PAGED])
             return PeoplePage(
                 people=tuple(people[each] for each in shown if each in people),
                 unreached=tuple(people[each] for each in unreached),
                 never_paged=tuple(people[each] for each in never[:_MOST_NEVER_PAGED]),
                 never_paged_count=len(never),
-                after_id=shown[-1] if len(ids) > limit else None,
+                after=reads.people.mark(shown[-1]) if len(ids) > limit else None,
             )
 
         return self._read(query)
@@ -150,7 +153,9 @@ class People:
         namespace = SHARED if namespaces is None or SHARED in namespaces else min(namespaces)
         self._end_last(recipient_id, namespace, by=by)
         submission = Submission(
-            incident=_incident(person.contact, sender, _BODY if policy is None else _BODY_OF_ALL_TIERS),
+            incident=_incident(
+                person.contact, self._free_key(recipient_id, namespace), sender, _BODY if policy is None else _BODY_OF_ALL_TIERS
+            ),
             recipients=(
                 Recipient(id=recipient_id, name=person.contact.name, addresses=tested, timezone=person.contact.timezone),
             ),
@@ -161,7 +166,7 @@ class People:
         notified = self._submissions.store(Submitted(admitted=admitted, policy=steps, namespace=namespace), deadline)
         if not notified.is_new:  # another process has just sent one
             raise TooManyTests(math.ceil(TEST_EVERY.total_seconds()))
-        _log.info("app.test_sent", incident_id=notified.incident_id, recipient_id=recipient_id, channels=sorted(tested), by=by)
+        _log.info("app.test_sent", incident_id=notified.incident_id, recipient_id=recipient_id, channels=sorted(tested))
         return notified
 
     def policies_for(self, recipient_id: str) -> tuple[str, ...]:
@@ -183,9 +188,20 @@ class People:
             self._use_cases.run(resolve, ById(last.facts.id), by=by, via=Via.DASHBOARD)
 
     def _last_test(self, recipient_id: str, namespaces: frozenset[str] | None) -> IncidentSummary | None:
-        wanted = IncidentFilter(key=_key(recipient_id), namespaces=namespaces)
-        found = self._read(lambda reads: reads.listings.incidents(wanted, before_id=None, limit=1))
-        return next((each for each in found if each.facts.policy.name == _POLICY), None)
+        found = self._newest(IncidentFilter(key=_key(recipient_id), namespaces=namespaces), limit=1)
+        if found and not _is_test(found[0]):  # the key is somebody else's
+            found = self._newest(IncidentFilter(recipient_id=recipient_id, text=_PREFIX, namespaces=namespaces), limit=_SEARCHED)
+        return next(filter(_is_test, found), None)
+
+    def _free_key(self, recipient_id: str, namespace: str) -> str:
+        """Return the key of a person's test; one that nobody can guess where an incident of somebody else has the usual one."""
+        key = _key(recipient_id)
+        found = self._newest(IncidentFilter(key=key, namespaces=frozenset({namespace})), limit=1)
+        is_taken = any(each.facts.state is not IncidentState.RESOLVED and not _is_test(each) for each in found)
+        return _key(f"{recipient_id}-{self._deps.ids.new()}") if is_taken else key
+
+    def _newest(self, wanted: IncidentFilter, *, limit: int) -> Sequence[IncidentSummary]:
+        return self._read(lambda reads: reads.listings.incidents(wanted, before_id=None, limit=limit))
 
     def _people(
         self,
@@ -226,8 +242,12 @@ class People:
 
 def _key(recipient_id: str) -> str:
     """Return the key of a person's tests, so that two at once are one incident; a long id is replaced by its digest."""
-    key = f"test-{recipient_id}"
-    return key if len(key) <= MAX_KEY else f"test-{hashlib.sha256(recipient_id.encode()).hexdigest()}"
+    key = f"{_PREFIX}{recipient_id}"
+    return key if len(key) <= MAX_KEY else f"{_PREFIX}{hashlib.sha256(recipient_id.encode()).hexdigest()}"
+
+
+def _is_test(incident: IncidentSummary) -> bool:
+    return incident.facts.policy.name == _POLICY
 
 
 def _harmless(policy: Policy) -> Policy:
@@ -236,9 +256,9 @@ def _harmless(policy: Policy) -> Policy:
     return replace(policy, name=_POLICY, tiers=tiers, repeat=policy.repeat and replace(policy.repeat, never_for=()))
 
 
-def _incident(contact: Contact, sender: str, body: str) -> Incident:
+def _incident(contact: Contact, key: str, sender: str, body: str) -> Incident:
     return Incident(
-        key=_key(contact.recipient_id),
+        key=key,
         title=cut(f"Test for {contact.name}, sent by {sender}", MAX_TITLE),
         body=body,
         severity=Severity.INFO,

@@ -24,15 +24,17 @@ _PROVING = frozenset(Evidence) - {Evidence.ACCEPTED}
 class People(Reader):
     """The people who were paged."""
 
-    def ids(self, *, after_id: str, limit: int) -> list[str]:
+    def ids(self, *, after: str, limit: int) -> list[str]:
         """List the ids of people who were paged, in order; the index is searched once for each.
 
         Args:
-            after_id: Only those behind this one; empty begins with the first.
+            after: Only those behind the person of this round, as ``mark`` returns it; empty or unknown begins with the first.
             limit: How many at most.
         """
+        marked = EscalationRow.alias()
+        last = fn.COALESCE(marked.select(marked.recipient_id).where(marked.id == after), "")
         first = EscalationRow.select(fn.MIN(EscalationRow.recipient_id).alias("id"), SQL("1").alias("number"))
-        first = first.where(EscalationRow.recipient_id > after_id, _IS_PAGED)
+        first = first.where(EscalationRow.recipient_id > last, _IS_PAGED)
         person = first.cte("person", recursive=True, columns=("id", "number"))
         later = EscalationRow.alias()
         following = later.select(fn.MIN(later.recipient_id)).where(later.recipient_id > person.c.id, later.round > 0)
@@ -40,6 +42,11 @@ class People(Reader):
         people = person.union_all(Select((person,), (following, person.c.number + 1)).where(is_found, person.c.number < limit))
         found = people.select_from(people.c.id).where(people.c.id.is_null(is_null=False)).order_by(people.c.number)
         return [row["id"] for row in self._source.rows(found)]
+
+    def mark(self, recipient_id: str) -> str:
+        """Return the id of a round of a person who was paged; unlike theirs, it may be shown to anybody."""
+        rounds = EscalationRow.select(fn.MIN(EscalationRow.id).alias("id"))
+        return str(self._source.rows(rounds.where(EscalationRow.recipient_id == recipient_id, _IS_PAGED))[0]["id"])
 
     def never_paged(self, ids: Sequence[str]) -> frozenset[str]:
         """Return those who were never paged."""

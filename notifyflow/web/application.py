@@ -11,7 +11,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifyflow.core.wording.text import one_line
-from notifyflow.errors import AccessDenied, InvalidLink, NotFound, NotLoggedIn, RejectedCallback, StorageError, TooManyLogins
+from notifyflow.errors import (
+    AccessDenied,
+    Fault,
+    InvalidLink,
+    InvalidRequest,
+    NotFound,
+    NotLoggedIn,
+    RejectedCallback,
+    StorageError,
+    TooManyLogins,
+)
 from notifyflow.log import get_logger, place
 from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
@@ -127,9 +137,8 @@ def _has_nul(scope: Scope) -> bool:
 
 
 async def _refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
-    await problems.respond_with_status(400, "The URL has a NUL character (%00), which is part of no id and no text.")(
-        scope, receive, send
-    )
+    fault = Fault("url", "it has a NUL character (%00), which is part of no id and no text", "Leave it out")
+    await problems.respond(Request(scope), InvalidRequest((fault,)))(scope, receive, send)
 
 
 def _mark(notice: str) -> dict[str, str]:

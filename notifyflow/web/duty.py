@@ -1,4 +1,4 @@
-"""The part of the REST API about who is on duty: it is the same for all namespaces, so only keys of all of them may change it."""
+"""The part of the REST API about who is on duty: it is the same for all namespaces, so only keys of all of them reach it."""
 
 from datetime import datetime
 from typing import Annotated
@@ -45,17 +45,17 @@ def router(context: Context) -> APIRouter:
 def _add_reads(routes: APIRouter, context: Context) -> None:
     let_read = Depends(Require(context, Scope.READ))
 
-    @routes.get("", summary="Show who is on duty", responses=refusals(401, 403, 422, 429))
+    @routes.get("", summary="Show who is on duty", responses=refusals(401, 403, 404, 422, 429))
     def list_duties(caller: Annotated[ApiKey, let_read], listing: Annotated[DutyListing, Query()]) -> DutyListResponse:
-        """Return who is on duty in each schedule, until when, and who is next. Scope: `read`."""
-        del caller
+        """Return who is on duty in each schedule, until when, and who is next, to a key of all namespaces. Scope: `read`."""
+        _insist_on_all(caller)
         found = context.service.oncall.duties(listing.instant(context), weeks=listing.weeks)
         return DutyListResponse(schedules=[duty_document(each) for each in found])
 
     @routes.get("/{schedule}", summary="Show who is on duty in a schedule", responses=refusals(401, 403, 404, 422, 429))
     def show_duty(caller: Annotated[ApiKey, let_read], schedule: str, listing: Annotated[DutyListing, Query()]) -> DutyDocument:
-        """Return who is on duty in one schedule, with or without `@`. Scope: `read`."""
-        del caller
+        """Return who is on duty in one schedule, with or without `@`, to a key of all namespaces. Scope: `read`."""
+        _insist_on_all(caller)
         found = context.service.oncall.duty(schedule, listing.instant(context), weeks=listing.weeks)
         if found is None:
             raise HTTPException(404, "The directory has no schedule with this name.")

@@ -148,7 +148,7 @@ def _add_addresses(routes: APIRouter, context: Context) -> None:
     @routes.post("/addresses")
     def reveal(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request, incident_id: str) -> Response:
         status = _reached(context, visitor, incident_id)
-        _log.warning("web.address_revealed", by=visitor.name, incident_id=incident_id)
+        _log.warning("web.address_revealed", user_id=visitor.user_id, incident_id=incident_id)
         contacts = {each.contact.recipient_id: each.contact for each in status.escalations}
         values = {"facts": status.facts, "title": status.content.title, "contacts": contacts.values()}
         return respond.page(request, visitor, "addresses.html", values)

@@ -95,7 +95,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     @routes.get("/messages.csv")
     def export(visitor: Annotated[Visitor, let_view], request: Request, query: Annotated[MessageQuery, Query()]) -> Response:
         wanted = query.filter(visitor, zone_of(request))
-        _log.info("web.messages_exported", by=visitor.by, fields=sorted(query.fields))
+        _log.info("web.messages_exported", user_id=visitor.user_id, fields=sorted(query.fields))
         chunks = _chunks(lambda before: context.service.messages(wanted, before=before, limit=_IN_A_CHUNK))
         headers = {"Content-Disposition": 'attachment; filename="notifyflow-messages.csv"'}
         return StreamingResponse(bulkhead.pages.stream(chunks), media_type="text/csv; charset=utf-8", headers=headers)
@@ -105,7 +105,9 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         message = context.service.message(form_of(request).get("notification", ""))
         if message is None or not visitor.reaches(message.facts.namespace):
             raise HTTPException(404, "There is no such message, or it has been deleted.")
-        _log.warning("web.address_revealed", notification_id=message.facts.id, recipient_id=message.recipient_id, by=visitor.by)
+        _log.warning(
+            "web.address_revealed", notification_id=message.facts.id, recipient_id=message.recipient_id, user_id=visitor.user_id
+        )
         return respond.page(request, visitor, "address.html", {"message": message})
 
     return routes

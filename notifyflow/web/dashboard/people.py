@@ -148,7 +148,7 @@ def _list(context: Context, visitor: Visitor, request: Request, after: str) -> R
     stamp = respond.stamp(context, with_time=True)
     if same := respond.unchanged(request, visitor, stamp):
         return same
-    page = context.service.people.page(visitor.namespaces, after_id=after, limit=_ON_A_PAGE)
+    page = context.service.people.page(visitor.namespaces, after=after, limit=_ON_A_PAGE)
     now = context.access.now()
     values = {
         "people": [shown(each, context.channels, now) for each in page.people],
@@ -157,7 +157,7 @@ def _list(context: Context, visitor: Visitor, request: Request, after: str) -> R
         "most_unreached": MOST_UNREACHED,
         "never_paged_count": page.never_paged_count,
         "is_first": not after,
-        "next": page.after_id and f"?{urlencode({'after': page.after_id})}",
+        "next": page.after and f"?{urlencode({'after': page.after})}",
         "rounds": ROUNDS,
     }
     return respond.page(request, visitor, "people.html", values, stamp=stamp)

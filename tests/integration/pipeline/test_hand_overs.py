@@ -122,7 +122,7 @@ def test_it_is_a_resolved_incident_that_pages_nobody_and_counts_for_nothing(driv
     assert {row.state for each in status.escalations for row in each.notifications} == {NotificationState.SENT}
     assert {row.kind for each in status.escalations for row in each.notifications} == {Kind.STATUS_UPDATE}
     assert status.incident_events == ()
-    assert driver.store.read(lambda reads: reads.people.ids(after_id="", limit=9)) == []
+    assert driver.store.read(lambda reads: reads.people.ids(after="", limit=9)) == []
     assert driver.store.read(lambda reads: reads.people.never_paged(["ada", "ben"])) == {"ada", "ben"}
     assert driver.store.read(lambda reads: reads.people.records(["ada", "ben"], None)) == {}
     fold_all(driver.deps)

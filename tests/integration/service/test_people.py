@@ -64,7 +64,7 @@ def system(database_url: str, tmp_path: Path) -> Iterator[System]:
 
 
 def test_people_of_the_directory_who_were_never_paged_are_listed_as_such(system: System) -> None:
-    page = system.people.page(None, after_id="", limit=5)
+    page = system.people.page(None, after="", limit=5)
     assert page.people == ()
     assert [each.contact.recipient_id for each in page.never_paged] == ["ada", "cleo"]
     assert page.never_paged_count == 2
@@ -77,13 +77,13 @@ def test_people_of_the_directory_who_were_never_paged_are_listed_as_such(system:
 def test_people_are_listed_page_by_page_with_what_needs_attention_on_the_first(system: System) -> None:
     for number, who in enumerate(("ada", "ben", "dan")):
         system.page(who, f"db-{number}")
-    first = system.people.page(None, after_id="", limit=2)
+    first = system.people.page(None, after="", limit=2)
     assert [each.contact.recipient_id for each in first.people] == ["ada", "ben"]
     assert [each.contact.recipient_id for each in first.never_paged] == ["cleo"]
-    assert first.after_id == "ben"
-    second = system.people.page(None, after_id="ben", limit=2)
+    assert first.after is not None
+    second = system.people.page(None, after=first.after, limit=2)
     assert [each.contact.recipient_id for each in second.people] == ["dan"]
-    assert (second.never_paged, second.unreached, second.after_id) == ((), (), None)
+    assert (second.never_paged, second.unreached, second.after) == ((), (), None)
 
 
 def test_the_addresses_of_the_directory_count_before_those_of_incidents(system: System) -> None:
@@ -93,10 +93,22 @@ def test_the_addresses_of_the_directory_count_before_those_of_incidents(system: 
     assert ada.contact.addresses["email"] == "ada@example.com"
 
 
+def test_where_the_next_page_begins_names_nobody_of_another_namespace(system: System) -> None:
+    for number, who in enumerate(("ada", "ben", "dan", "eve")):
+        system.page(who, f"db-{number}", namespace="web" if who in ("ada", "eve") else SHARED)
+    first = system.people.page(WEB, after="", limit=2)
+    assert [each.contact.recipient_id for each in first.people] == ["ada"]
+    assert first.after is not None
+    assert "ben" not in first.after
+    second = system.people.page(WEB, after=first.after, limit=2)
+    assert ([each.contact.recipient_id for each in second.people], second.after) == (["eve"], None)
+    assert system.people.page(WEB, after="ben", limit=2).people == first.people, "an id says nothing here"
+
+
 def test_a_visitor_sees_only_the_people_of_their_namespaces(system: System) -> None:
     system.page("ada", email="ada@web.example", namespace="web")
     system.page("ben", "db-2")
-    page = system.people.page(WEB, after_id="", limit=5)
+    page = system.people.page(WEB, after="", limit=5)
     (ada,) = page.people
     assert (ada.contact.addresses, ada.is_in_directory) == ({"email": "ada@web.example"}, False)
     assert page.never_paged == ()
@@ -128,7 +140,27 @@ def test_a_test_is_an_incident_that_pages_every_channel_at_once(system: System) 
         ("email", "sms", "voice"), NotificationState.QUEUED
     )
     (line,) = (line for line in lines if line["event"] == "app.test_sent")
-    assert (line["recipient_id"], line["by"], line["channels"]) == ("ada", "grace", ["email", "sms", "voice"])
+    assert (line["recipient_id"], line["channels"]) == ("ada", ["email", "sms", "voice"])
+    assert "grace" not in str(line), "who logged in is no id"
+
+
+@pytest.mark.parametrize("namespaces", [None, WEB])
+def test_an_incident_of_somebody_else_with_the_key_of_tests_blocks_none(
+    system: System, namespaces: frozenset[str] | None
+) -> None:
+    where = SHARED if namespaces is None else "web"
+    system.page("ada", "test-ada", namespace=where)
+    before = system.flow.status("test-ada")
+    first = system.test("ada", namespaces=namespaces)
+    with pytest.raises(TooManyTests):
+        system.test("ada", namespaces=namespaces)
+    system.clock.pass_time(timedelta(minutes=2))
+    second = system.test("ada", namespaces=namespaces)
+    last = system.people.last_test("ada", namespaces)
+    assert last is not None
+    assert last.facts.id == second != first
+    assert system.flow.status("test-ada") == before
+    assert system.people._last_test("ada", frozenset({where})) is not None
 
 
 def test_a_test_of_one_channel_pages_only_that(system: System) -> None:

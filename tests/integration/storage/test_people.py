@@ -25,10 +25,10 @@ def test_people_are_listed_once_each_page_by_page(log: Log) -> None:
     names = ["ada", "ben", "cleo", "o'clée %"]
     for who in [*names, "ben", "cleo"]:
         log.add(who=who)
-    assert log.store.read(lambda reads: reads.people.ids(after_id="", limit=10)) == names
-    assert log.store.read(lambda reads: reads.people.ids(after_id="", limit=2)) == ["ada", "ben"]
-    assert log.store.read(lambda reads: reads.people.ids(after_id="ben", limit=2)) == ["cleo", "o'clée %"]
-    assert log.store.read(lambda reads: reads.people.ids(after_id="zoe", limit=2)) == []
+    assert log.store.read(lambda reads: reads.people.ids(after="", limit=10)) == names
+    assert log.store.read(lambda reads: reads.people.ids(after="", limit=2)) == ["ada", "ben"]
+    assert log.store.read(lambda reads: reads.people.ids(after=reads.people.mark("ben"), limit=2)) == ["cleo", "o'clée %"]
+    assert log.store.read(lambda reads: reads.people.ids(after=reads.people.mark(names[-1]), limit=2)) == []
 
 
 def test_people_who_were_never_paged_are_found_among_many(log: Log) -> None:

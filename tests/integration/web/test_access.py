@@ -89,7 +89,7 @@ class System:
             "a",
             scopes,
             valid_for=timedelta(hours=1) if credential == "expired" else None,
-            namespace=ALL if scopes == {Scope.OPERATE} else SHARED,
+            namespace=ALL if scopes <= {Scope.OPERATE, Scope.READ} else SHARED,
         )
         if credential == "revoked":
             self.flow.access().revoke(key.id)

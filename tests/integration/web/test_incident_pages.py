@@ -352,7 +352,7 @@ def test_only_an_admin_sees_addresses_and_that_is_logged(driver: Driver, caplog:
     assert responder.send(address, f"{address}/addresses").status_code == 403
     assert "web.address_revealed" not in caplog.text
     assert "ada@example.com" in admin.send(address, f"{address}/addresses").text
-    assert f"web.address_revealed by=grace incident_id={address.rpartition('/')[2]}" in caplog.text
+    assert f"web.address_revealed user_id={admin.user_id} incident_id={address.rpartition('/')[2]}" in caplog.text
 
 
 def test_a_viewer_sees_no_buttons(driver: Driver) -> None:

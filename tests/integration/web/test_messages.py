@@ -169,7 +169,7 @@ def test_an_admin_reveals_an_address_and_that_is_logged(system: System) -> None:
     assert ADDRESS in page.text
     assert page.headers["cache-control"] == "no-store"
     (line,) = (line for line in lines if line["event"] == "web.address_revealed")
-    assert (line["notification_id"], line["recipient_id"], line["by"]) == (id_, "ada", "admin")
+    assert (line["notification_id"], line["recipient_id"], line["user_id"]) == (id_, "ada", browser.user_id)
     assert browser.send("/messages", "/messages/reveal", notification="x").status_code == 404
     assert browser.send("/messages", "/messages/reveal").status_code == 404
     responder = system.visit(Role.RESPONDER)
@@ -200,8 +200,9 @@ def test_an_export_has_a_row_for_each_attempt_with_masked_addresses(system: Syst
     system.page(title="=1+1")
     system.send(result=Result.TEMPORARY_FAILURE, evidence=None, code="450", reason="try later")
     system.page("db-2")
+    browser = system.visit()
     with capture_logs() as lines:
-        response = system.visit().get("/messages.csv")
+        response = browser.get("/messages.csv")
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert response.headers["content-disposition"] == 'attachment; filename="notifyflow-messages.csv"'
     assert response.headers["cache-control"] == "no-store"
@@ -214,7 +215,7 @@ def test_an_export_has_a_row_for_each_attempt_with_masked_addresses(system: Syst
     assert (second["key"], second["attempt"], second["result"]) == ("db-2", "", "")
     assert ADDRESS not in response.text
     (line,) = (line for line in lines if line["event"] == "web.messages_exported")
-    assert (line["by"], line["fields"]) == ("viewer", [])
+    assert (line["user_id"], line["fields"]) == (browser.user_id, [])
 
 
 def test_no_cell_of_an_export_is_a_formula(system: System) -> None:
