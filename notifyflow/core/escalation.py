@@ -149,7 +149,7 @@ def change_address(context: DecisionContext, *, was_lost: bool, now: datetime) -
 
     Args:
         context: The escalation, with the new addresses.
-        was_lost: Whether it was EXHAUSTED or unproven with those before.
+        was_lost: Whether it was EXHAUSTED or unproven with those before, or one of them had failed and no tier was left.
         now: The time of the decision.
     """
     if was_lost and _is_live(context.escalation):

@@ -316,6 +316,13 @@ def is_unproven(context: DecisionContext, now: datetime) -> bool:
     return all(_is_lost(context, row) or _is_overdue(context, row, now) for row in pages)
 
 
+def has_lost(context: DecisionContext, channels: Collection[str], now: datetime) -> bool:
+    """Return whether nothing of a CRITICAL round arrived, no tier is left, and a page on one of some channels is FAILED."""
+    is_last = context.escalation.severity is Severity.CRITICAL and (next_tier(context) is None or not may_page(context, now))
+    failed = {row.channel for row in context.pages if row.state is NotificationState.FAILED}
+    return is_last and not failed.isdisjoint(channels) and not any(has_arrived(row) for row in context.telling)
+
+
 def is_unconfirmed(context: DecisionContext) -> bool:
     """Return whether a round is REACHED by pages that were sent, of which none shows that it arrived; never a WARNING."""
     escalation, pages = context.escalation, context.telling

@@ -65,7 +65,9 @@ def change_address(tx: Transaction, escalation: EscalationFacts, before: Contact
     context = _context(tx, escalation, incident, contact, tx.ledger.notifications.of(escalation.id))
     context = outages.inform(tx, context, contact)
     known = replace(context, addresses=frozenset(before.addresses))
+    moved = {channel for channel, address in contact.addresses.items() if before.addresses.get(channel, address) != address}
     was_lost = escalation.state is EscalationState.EXHAUSTED or tier_rules.is_unproven(known, tx.now)
+    was_lost = was_lost or tier_rules.has_lost(known, moved, tx.now)
     write(tx, context, escalations.change_address(context, was_lost=was_lost, now=tx.now))
 
 

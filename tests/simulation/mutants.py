@@ -762,6 +762,12 @@ MUTANTS = (
         world=tell,
     ),
     Mutant(
+        "a new number that waits for what is busy",
+        swap=lambda: swapped(tier_rules, "has_lost", lambda context, channels, now: False),
+        known=1511,
+        world=tell,
+    ),
+    Mutant(
         "attempts that begin anew with each firing",
         swap=lambda: swapped(tier_rules, "_is_lost", lambda context, row: row.state is NotificationState.FAILED),
         known=2163,

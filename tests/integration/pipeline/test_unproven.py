@@ -5,7 +5,7 @@ import pytest
 from notifyflow.core.model import EscalationState, NotificationState, Result, Severity
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.storage.store import Store
-from tests.builders import REFUSED, a_contact, a_recipient, an_incident
+from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
 ADA = a_recipient("ada", "email", "slack", "sms", "voice")
@@ -89,6 +89,18 @@ def test_a_new_number_is_called_although_the_old_one_only_stayed_silent(operated
     assert [each.facts.round for each in operated.escalations()] == [1, 2]
     assert [each.message.address for each in operated.sent("sms")] == ["ada@sms", "+999"]
     assert [each.message.address for each in operated.sent("voice")][:1] == ["+999"]
+
+
+def test_a_new_number_is_called_although_another_way_is_still_tried(operated: Driver) -> None:
+    operated.respond("slack", BUSY)
+    operated.respond("voice", REFUSED)
+    operated.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "slack", "voice"))
+    operated.deliver()
+    operated.pass_time(minutes=3)
+    assert operated.pages()["slack"].state is NotificationState.QUEUED
+    _give(operated, voice="+999")
+    operated.pass_time(seconds=30)
+    assert [each.message.address for each in operated.sent("voice")] == ["ada@voice", "+999"]
 
 
 def test_changed_addresses_start_one_round_in_a_quarter_of_an_hour_with_the_newest_of_them(operated: Driver) -> None:
