@@ -13,12 +13,14 @@ from urllib.parse import urljoin
 import pytest
 from rich.console import Console
 
+from notifyflow import web
 from notifyflow.cli.picture import picture
 from notifyflow.core.keys import Scope as KeyScope
 from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
 from notifyflow.core.pauses import Scope
 from notifyflow.core.users import Role
 from notifyflow.testing import Driver
+from notifyflow.web.dashboard.times import COOKIE, SAFE_COOKIE
 from tests.dashboard import ORIGIN, Visit, visit
 
 ADA = Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15005550011")
@@ -191,8 +193,17 @@ def test_times_are_those_of_the_visitors_zone(driver: Driver) -> None:
     visitor = visit(driver.flow, Role.VIEWER)
     visitor.cookies["notifyflow_zone"] = "Europe/Berlin"
     assert "text at 10:05:00" in visitor.get(address_of(driver)).text
-    visitor.cookies["notifyflow_zone"] = "../etc/passwd"
-    assert "text at 09:05:00" in visitor.get(address_of(driver)).text
+    for unknown in ("../etc/passwd", "Mars/Phobos", "Europe", "."):
+        visitor.cookies["notifyflow_zone"] = unknown
+        assert "text at 09:05:00" in visitor.get(address_of(driver)).text
+    visitor.cookies["__Host-notifyflow_zone"] = "Asia/Kolkata"
+    assert "text at 14:35:00" in visitor.get(address_of(driver)).text, "the one that comes over https counts"
+
+
+def test_the_script_names_the_zone_in_the_cookies_that_are_read() -> None:
+    """The prefix is kept for https by browsers: over plain http they would refuse the cookie."""
+    script = (Path(web.__file__).parent / "assets" / "dashboard.js").read_text()
+    assert f'isSecure ? "{SAFE_COOKIE}" : "{COOKIE}"' in script
 
 
 def test_the_way_that_a_notification_went_is_lit(driver: Driver) -> None:
