@@ -8,5 +8,6 @@ def freeze() -> None:
 
     Call it when everything is imported and made.
     """
+    gc.unfreeze()  # what was frozen while modules loaded had not been looked at
     gc.collect()
     gc.freeze()
