@@ -89,7 +89,7 @@ def shoot_pages(page: Browser, folder: str) -> Iterator[Shot]:
         }
         with NotifyFlow(Settings.from_variables(variables)) as flow, serving.served(flow.asgi(), web):
             pages = {"acknowledge": page_ada(flow, sandbox, INCIDENTS[0])}
-            (DOCS / "inbox.png").write_bytes(picture(page, sandbox.url, 720, "light", height=1180))
+            (DOCS / "inbox.png").write_bytes(picture(page, sandbox.url, 720, "light", height=878))
             pages |= {f"acknowledge, {each.severity}": page_ada(flow, sandbox, each) for each in INCIDENTS[1:]}
             pages |= {"unknown link": f"{url}/a/unknown", "start": url, "sandbox inbox": sandbox.url}
             for name, link in pages.items():
