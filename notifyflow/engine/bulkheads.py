@@ -66,7 +66,9 @@ class Bulkheads:
             self._inside[bulkhead] -= 1
             return None
 
-    def drop_out(self, bulkhead: str) -> None:
-        """Leave without taking over any work."""
+    def drop_out(self, bulkhead: str) -> Collection[str]:
+        """Leave without taking over any work; return what threads that were turned away had to do if nobody is left inside."""
         with self._lock:
             self._inside[bulkhead] -= 1
+            left = {} if self._inside[bulkhead] else self._turned_away.pop(bulkhead, {})
+            return {each for waiting in left.values() for each in waiting.notification_ids}

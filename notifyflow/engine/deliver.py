@@ -100,7 +100,7 @@ class Deliverer:
     def give_back(self, notification_ids: Collection[str]) -> None:
         """Give rings back that this process does not handle, so that the next sweep rings again.
 
-        Never raises: if the database is unavailable, the next call or ``finish`` gives them back.
+        Never raises: if the database is unavailable, the next call or ``pay_back`` gives them back.
         """
         if not notification_ids:
             return
@@ -109,8 +109,8 @@ class Deliverer:
         except StorageError as error:
             _log.warning("engine.rings_not_returned", notifications=len(notification_ids), error=type(error).__name__)
 
-    def finish(self) -> None:
-        """Give back rings that could not be given back before; called last."""
+    def pay_back(self) -> None:
+        """Give back rings that could not be given back before, as soon as the database answers; never raises."""
         self.give_back(self._pending_rings.pop_owed())
 
     def deliver(self, channel: str, notification_ids: Sequence[str], *, is_urgent: bool = False) -> None:
@@ -138,7 +138,7 @@ class Deliverer:
             while (missed := self._bulkheads.leave(bulkhead)) is not None:
                 goes_on = self._deliver_due(*missed, goes_on=goes_on)
         except BaseException:
-            self._bulkheads.drop_out(bulkhead)
+            self._pending_rings.owe(self._bulkheads.drop_out(bulkhead))
             raise
         if not goes_on:
             self._precedence.note_free()
@@ -208,6 +208,7 @@ class Deliverer:
         self._hands.add(hand)
         try:
             done = self._claimer.fill(channel, hand)
+            self.pay_back()
             with self._recorder.open() as recordings:
                 goes_on = self._attempt_all(hand, recordings)
             return done, goes_on and not self._precedence.takes_thread()

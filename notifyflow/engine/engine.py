@@ -126,7 +126,7 @@ class Engine:
     def finish(self) -> None:
         """Give back the rest when the worker's threads have ended."""
         self._broker.stop_reading(self._deliverer.give_back)
-        self._deliverer.finish()
+        self._deliverer.pay_back()
         self.reporter.finish()
 
     def _sweep(self) -> bool:
@@ -136,6 +136,7 @@ class Engine:
         self.reporter.report(swept)
         if swept.cut_short is not None:
             raise swept.cut_short
+        self._deliverer.pay_back()
         is_clean = not swept.broken
         if self._heartbeat is not None:
             self._heartbeat.note_sweep(is_clean=is_clean)

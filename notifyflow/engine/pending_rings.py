@@ -28,6 +28,7 @@ class PendingRings:
     def owe(self, notification_ids: Collection[str]) -> None:
         """Note rings that this process does not handle and could not give back."""
         with self._lock:
+            self._ids.difference_update(notification_ids)
             self._owed.update(notification_ids)
 
     def pop_owed(self) -> Collection[str]:

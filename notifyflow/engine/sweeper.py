@@ -14,7 +14,6 @@ _log = get_logger("notifyflow.engine")
 
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
-_LONGEST_PAUSE_AFTER_FAULTS_S = 4.0
 
 
 class Sweeper:
@@ -36,7 +35,6 @@ class Sweeper:
     ) -> None:
         self._clock = clock
         self._fraction = fraction
-        self._faults = 0
         self._sweep = sweep
         self._next_wake_at = next_wake_at
         self._is_stopping = threading.Event()
@@ -71,12 +69,10 @@ class Sweeper:
         except Exception as error:  # noqa: BLE001 - the edge of the thread
             _log.error("engine.sweep_broke", error=type(error).__name__, place=place(error))
             return self._pause_after_fault()
-        self._faults = 0
         if wake_at is None or not is_clean:  # a row that breaks the sweep stays due: no reason to hurry
             return _LONGEST_PAUSE_S
         return min(max((wake_at - self._clock.now()).total_seconds(), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
 
     def _pause_after_fault(self) -> float:
-        """Return a pause that grows with the number of failures in a row."""
-        self._faults += 1
-        return pause_s(self._faults, self._fraction(), first_s=_LONGEST_PAUSE_S, longest_s=_LONGEST_PAUSE_AFTER_FAULTS_S)
+        """Return a pause whose length differs, so that processes that failed together do not try again together."""
+        return pause_s(1, self._fraction(), first_s=_LONGEST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)

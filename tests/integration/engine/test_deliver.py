@@ -285,7 +285,7 @@ def test_a_thread_that_is_cut_short_gives_back_what_it_has_not_begun(scene: Scen
     with pytest.raises(KeyboardInterrupt):
         scene.deliverer.deliver("email", scene.notify("bob", "cyd", "dan"))
     assert sorted(scene.states()) == ["QUEUED", "QUEUED", "SENDING"]
-    scene.deliverer.finish()
+    scene.deliverer.pay_back()
     assert {due.notification_id for due in sweep(scene.deps).due} == {row.id for row in scene.rows() if row.due_at is not None}
     scene.deliverer.deliver("email", scene.notify("eve", key="after"))
     assert scene.states("after") == [NotificationState.SENT]
@@ -411,7 +411,7 @@ def test_rings_that_cannot_be_given_back_at_the_stop_are_at_the_end(scene: Scene
         scene.deliverer.deliver("email", ids)
     assert [(line["event"], line["notifications"]) for line in lines] == [("engine.rings_not_returned", 2)]
     assert not sweep(scene.deps).due
-    scene.deliverer.finish()
+    scene.deliverer.pay_back()
     assert {due.notification_id for due in sweep(scene.deps).due} == set(ids)
 
 
