@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
 from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline import journal
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
@@ -28,21 +29,17 @@ class Hand:
     requested_ids: Sequence[str]
     limit: int
     is_given_up: bool = False
-    _attempts: deque[Claimed] = field(default_factory=deque)
+    _attempts: deque[Claimed] | None = None
 
-    @property
-    def room(self) -> int:
-        """How many attempts more it takes."""
-        return self.limit - len(self._attempts)
-
-    def deal(self, claimed: Claimed) -> None:
-        """Add an attempt."""
-        self._attempts.append(claimed)
+    def deal(self, attempts: Sequence[Claimed]) -> None:
+        """Deal it attempts, once: a claim whose thread was cut short is dealt again."""
+        if self._attempts is None:
+            self._attempts = deque(attempts)
 
     def drain(self) -> Iterator[Claimed]:
         """Take the attempts one by one; several threads may do so, and each attempt is taken once."""
         with suppress(IndexError):
-            while True:
+            while self._attempts is not None:
                 yield self._attempts.popleft()
 
 
@@ -112,19 +109,24 @@ class Claimer:
             dealt = [each or StorageUnavailable(0, "the claim was cut short") for each in dealt]
         for hand in hands:
             if hand.is_given_up:
-                self._release(list(hand.drain()))
+                journal.aside(lambda hand=hand: self._release(list(hand.drain())))  # type: ignore[misc]
         return Settled(tuple(dealt), claims.consequences, claims.interruption)
 
 
 def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
     """Deal attempts in their order: each to the hand whose ring named it, if it has room, or else to the one with the fewest."""
     named = {each: hand for hand in reversed(hands) for each in hand.requested_ids}
-    dealt: dict[Hand, set[str]] = {hand: set() for hand in hands}
+    dealt: dict[Hand, list[Claimed]] = {hand: [] for hand in hands}
     for each in attempts:
-        notification_id = each.message.notification_id
-        hand = named.get(notification_id)
-        if hand is None or not hand.room:
-            hand = min((some for some in hands if some.room), key=lambda some: len(dealt[some]))
-        hand.deal(each)
-        dealt[hand].update(attempt.message.notification_id for attempt in each.attempts)
-    return list(dealt.values())
+        hand = named.get(each.message.notification_id)
+        if hand is None or len(dealt[hand]) == hand.limit:
+            hand = min((some for some in hands if len(dealt[some]) < some.limit), key=lambda some: _count(dealt[some]))
+        dealt[hand].append(each)
+    for hand, some in dealt.items():
+        hand.deal(some)
+    return [{each.message.notification_id for call in some for each in call.attempts} for some in dealt.values()]
+
+
+def _count(calls: Sequence[Claimed]) -> int:
+    """Return how many notifications some calls carry."""
+    return sum(len(call.attempts) for call in calls)

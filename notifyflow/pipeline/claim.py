@@ -16,6 +16,7 @@ from notifyflow.core.slots import Wanted
 from notifyflow.core.wording.gathered import gather
 from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
+from notifyflow.pipeline.journal import is_looked_up
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import Transaction
@@ -89,7 +90,7 @@ def claim(
             with suppress(StorageUnavailable):
                 claim_and_put_off()
     except BaseException as error:
-        if not led_to:
+        if not led_to or is_looked_up(error):
             raise
         interruption = error
     return Claims(claimed=tuple(claimed), consequences=sum(led_to, NOTHING), interruption=interruption)

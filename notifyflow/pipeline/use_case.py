@@ -9,6 +9,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StaleRow, StorageUnavailable
 from notifyflow.pipeline import incident_events, operations, steps
+from notifyflow.pipeline.journal import CutShort, Note, is_looked_up, next_note
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger, Line
@@ -19,43 +20,98 @@ Loaded = TypeVar("Loaded")
 T_co = TypeVar("T_co", covariant=True)
 
 
+_TIMEOUT_S = 5.0
+_LEAST_S = 0.1
 DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NotifyflowError)
 """The errors that a damaged row or a bug of ours raises; those of the database concern the whole transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done(Generic[T_co]):
-    """The result of a transaction, what it led to, and its last line in the log, if any."""
+    """The result of a transaction, what it led to, its last line in the log, if any, and the server's process that ran it."""
 
     answer: T_co
     consequences: Consequences
     line: Line | None
+    backend: int | None
 
 
 def run(deps: Dependencies, body: Callable[[Transaction], T]) -> Committed[T]:
-    """Run a use case; its body runs again from its start when the transaction lost a race.
+    """Run a use case; its body runs again from its start when the transaction lost a race, or its commit got lost.
 
     Raises:
         CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``led_to`` returns
             what it led to if it was.
         StorageUnavailable: When the database did not answer in time.
     """
+    note = next_note()
+    if not note.is_committed:
+        try:
+            _look_up(deps, note) if note.is_old else _commit(deps, body, note)
+        except CommitUnknown:
+            raise
+        except Exception as error:
+            note.error = error
+            raise
+    done = cast(_Done[T], note.done)
+    return Committed(done.answer, done.consequences)
 
-    def once(ledger: Ledger) -> _Done[T]:
+
+def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note) -> None:
+    """Commit what a body does; again as long as there is time and the log shows that the commit was not done."""
+
+    def once(ledger: Ledger) -> object:
+        note.done = None
         tx = Transaction(ledger, deps)
         answer = body(tx)
         steps.settle(tx)
         incident_events.settle(tx)
         operations.settle(tx)
-        return _Done(answer=answer, consequences=tx.consequences, line=ledger.line)
+        note.done = _Done(answer=answer, consequences=tx.consequences, line=ledger.line, backend=ledger.backend)
+        return note.done
 
+    left_s = _TIMEOUT_S
+    while not note.is_committed:
+        try:
+            deps.transactions.run(once, timeout_s=left_s)
+            note.is_committed = True
+        except CommitUnknown as unknown:
+            left_s -= max(unknown.waited_s, _LEAST_S)
+            note.is_committed = _was_done(deps, note.done, unknown.waited_s)
+            if not note.is_committed and left_s < _LEAST_S:
+                reason = "the connection broke during each commit, and nothing was stored"
+                raise StorageUnavailable(unknown.waited_s, reason) from None
+
+
+def _look_up(deps: Dependencies, note: Note) -> None:
+    """Find out what became of a transaction whose thread was cut short; raise what it raised.
+
+    Raises:
+        CutShort: When nothing of it was stored.
+        CommitUnknown: As ``run``.
+    """
+    if note.error is not None:
+        raise note.error
+    note.is_committed = note.done is not None and _was_done(deps, note.done, 0)
+    if not note.is_committed:
+        raise CutShort
+
+
+def _was_done(deps: Dependencies, done: object, waited_s: float) -> bool:
+    """Return whether a commit was done, as the log shows once its connection is dead.
+
+    Raises:
+        CommitUnknown: When it wrote no line to the log, or the database does not answer.
+    """
+    line, backend = cast(_Done[object], done).line, cast(_Done[object], done).backend
+    if line is None:
+        raise CommitUnknown(waited_s, done)
     try:
-        done = deps.transactions.run(once)
-    except CommitUnknown as unknown:
-        if not _is_done(deps, unknown):
-            raise
-        done = cast(_Done[T], unknown.result)
-    return Committed(done.answer, done.consequences)
+        return deps.transactions.run(lambda ledger: ledger.has_written(line, backend))
+    except CommitUnknown as unknown:  # of a transaction that only read
+        return bool(unknown.result)
+    except StorageUnavailable:
+        raise CommitUnknown(waited_s, done) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +205,8 @@ class SetUseCase(Generic[Item, Loaded, T]):
             try:
                 settled = self.run(deps, [items[number] for number in part])
             except BaseException as error:
-                if not results and not isinstance(error, CommitUnknown):  # which concerns its part alone
+                is_of_part = bool(results) or isinstance(error, CommitUnknown)  # which concerns its part alone
+                if is_looked_up(error) or not is_of_part:
                     raise
                 end = error
                 if isinstance(error, Exception):
@@ -199,15 +256,9 @@ def led_to(unknown: CommitUnknown) -> Consequences:
     return cast(_Done[object], unknown.result).consequences
 
 
-def _is_done(deps: Dependencies, unknown: CommitUnknown) -> bool:
-    """Return whether a commit was done; False also if it wrote no line to the log, or the database does not answer."""
-    line = cast(_Done[object], unknown.result).line
-    if line is None:
-        return False
-    try:
-        return deps.transactions.run(lambda ledger: ledger.has_written(line))
-    except StorageUnavailable:
-        return False
+def moved_nothing(unknown: CommitUnknown) -> bool:
+    """Return whether a use case whose commit is unknown moved nothing, so that it may be repeated; the log cannot tell of it."""
+    return cast(_Done[object], unknown.result).line is None
 
 
 def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, IncidentFacts], T]) -> Committed[T]:

@@ -77,6 +77,11 @@ class Ledger:
         """The last line that this transaction has written to the log."""
         return self._unit.line
 
+    @property
+    def backend(self) -> int | None:
+        """The server's process that runs this transaction; None where the database is no server."""
+        return self._unit.backend
+
     def run(self, use_case: "Callable[[Ledger], T]") -> T:
         """Run a use case, and write all that it has changed."""
         result = use_case(self)

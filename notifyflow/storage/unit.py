@@ -22,6 +22,7 @@ from notifyflow.core.policy import Policy
 from notifyflow.errors import StaleRow
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import QUEUED
+from notifyflow.storage.dialects import execute
 from notifyflow.storage.models import AttemptRow, ContactRow, IncidentRow, NotificationRow, TransitionRow
 from notifyflow.storage.policies import snapshot
 from notifyflow.storage.rows import KEEP_POLICY, MODELS, M, Rows, changes, row_of
@@ -29,12 +30,12 @@ from notifyflow.storage.statements import Run, Statement, inserting
 
 Q = TypeVar("Q", Select, Run)
 
+_OPEN = "SELECT pid FROM pg_catalog.pg_stat_get_activity(%s) WHERE state IS DISTINCT FROM 'idle' AND pid <> pg_backend_pid()"
 _ROW_LOCK: Any = "FOR NO KEY UPDATE"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _AHEAD = timedelta(days=3)
 _GUARDS = ("id", "state", "version")
 _ATTEMPT_GUARDS = ("id", "state", "token", "result")
-_LOGGED: Mapping[str, Any] = {name: MODELS[facts] for facts, name in MACHINE_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +119,23 @@ class Unit(Rows):
         is_own = not isinstance(before, NotificationFacts) or bool(changes(before, after))
         return self._change(before, after) if is_own else self._keep_as(before, after)
 
-    def has_written(self, line: Line) -> bool:
-        """Return whether a line is in the log; wait for a transaction that may still be committing it."""
-        model = _LOGGED[line.machine]
-        self.rows(self.locked(model.select(model.id).where(model.id == line.row_id)))
+    @property
+    def backend(self) -> int | None:
+        """The server's process that runs this transaction; None where the database is no server."""
+        return getattr(self.db, "backend", None)
+
+    def has_written(self, line: Line, backend: int | None) -> bool:
+        """Return whether a line is in the log, which a process of the server was to write.
+
+        Raises:
+            StaleRow: When it is not, and that process may still be committing it.
+        """
+        is_over = backend is None or execute(self.db, _OPEN, backend).fetchone() is None  # first: all it did is seen from now on
         is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
-        return bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
+        is_written = bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
+        if not is_written and not is_over:
+            raise StaleRow(line.machine, line.row_id)
+        return is_written
 
     def flush(self) -> None:
         """Write everything that has changed since the last flush.

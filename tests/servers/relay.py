@@ -136,6 +136,53 @@ class Deaf(Relay):
         return False
 
 
+class Holding(Relay):
+    """Holds back the answer to one commit for ever; the server has done it.
+
+    Attributes:
+        holds: Whether it holds back the next one.
+        is_held: Set once it does.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.holds = False
+        self.is_held = threading.Event()
+
+    def may_reply(self, data: bytes) -> bool:
+        if not (self.holds and b"COMMIT" in data):  # the tag of a commit's answer
+            return True
+        self.holds = False
+        self.is_held.set()
+        return not self.is_over.wait()
+
+
+class Dawdling(Relay):
+    """Cuts the client off when it commits, and passes the request on to the server later.
+
+    Attributes:
+        dawdles: How many more requests for a commit it treats so.
+        late_s: How much later.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.dawdles = 0
+        self.late_s = 0.5
+        self._own = threading.local()
+
+    def _pump(self, source: socket.socket, target: socket.socket, is_reply: bool) -> None:
+        self._own.source = source
+        super()._pump(source, target, is_reply)
+
+    def may_request(self, data: bytes) -> bool:
+        if self.dawdles and b"COMMIT" in data:
+            self.dawdles -= 1
+            _cut(self._own.source)
+            self.is_over.wait(self.late_s)
+        return True
+
+
 def _cut(each: socket.socket) -> None:
     with suppress(OSError):
         each.shutdown(socket.SHUT_RDWR)

@@ -302,13 +302,21 @@ def _fail_together(handling: SetUseCase[Any, Any, Any], items: Mapping[int, Any]
         raise use_case._Refused(dict.fromkeys(items, next(iter(refused.errors.values())))) from None
 
 
-def _keep_the_lead(gathering: Gathering[Any, Any], tickets: Sequence[Any], until: Any) -> None:
+def _keep_the_lead(gathering: Gathering[Any, Any], some: Any, *given: Any) -> None:
     """Lead for ever if interrupted."""
-    try:
-        _lead(gathering, tickets, until)
-    except BaseException:
-        gathering._is_led = True
-        raise
+    del given
+    gathering._is_led = some.is_led
+
+
+def _start_anew(gathering: Gathering[Any, Any], some: Any, *given: Any) -> None:
+    """Take nothing for committed of a set whose thread was cut short."""
+    del given
+    gathering._put_back(some)
+
+
+def _deny(deps: Dependencies, done: object, waited_s: float) -> bool:
+    """Take a commit for unknown, whatever the log shows."""
+    raise CommitUnknown(waited_s, done)
 
 
 def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, goes_on: bool) -> bool:
@@ -320,8 +328,7 @@ def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, 
 
 def _deal_to_all(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
     for hand in hands:
-        for each in attempts:
-            hand.deal(each)
+        hand.deal(attempts)
     return [{each.message.notification_id for each in attempts}] * len(hands)
 
 
@@ -456,7 +463,7 @@ _page_or_wait = operations._page_or_wait
 _steps_of, _alert = StepReads.of, escalation._Subject._alert
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
-_lead, _handle_all = Gathering._lead, SetUseCase._handle_all
+_handle_all = SetUseCase._handle_all
 
 
 @contextmanager
@@ -472,7 +479,7 @@ def swapped(module: Any, name: str, other: Any) -> Iterator[None]:
 @contextmanager
 def _without_commit_checks() -> Iterator[None]:
     """Disable both checks of whether an unanswered commit happened."""
-    with swapped(use_case, "_is_done", lambda deps, unknown: False), swapped(recording, "record", _record_without_check):
+    with swapped(use_case, "_was_done", _deny), swapped(recording, "record", _record_without_check):
         yield
 
 
@@ -480,7 +487,7 @@ def _without_commit_checks() -> Iterator[None]:
 def _silent_after_doubt() -> Iterator[None]:
     """Report nothing of a record that had to be looked up by its token, after the look-up in the log has failed."""
     with (
-        swapped(use_case, "_is_done", lambda deps, unknown: False),
+        swapped(use_case, "_was_done", _deny),
         swapped(recording, "led_to", lambda unknown: NOTHING),
     ):
         yield
@@ -539,8 +546,8 @@ MUTANTS = (
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
     Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=39),
-    Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=6),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=30),
+    Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=4),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=24),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
@@ -548,7 +555,7 @@ MUTANTS = (
     ),
     Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=7),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=122),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=10),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -598,7 +605,13 @@ MUTANTS = (
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=24),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
-    Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_lead", _keep_the_lead), known=3),
+    Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_leave", _keep_the_lead), known=3),
+    Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=22),
+    Mutant(
+        "a commit that nobody looks up and that is made anew",
+        swap=lambda: swapped(use_case, "_was_done", lambda deps, done, waited_s: False),
+        known=7,
+    ),
     Mutant(
         "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=48
     ),

@@ -52,12 +52,14 @@ class Broker:
 
     def __init__(self, world: World) -> None:
         self.up_at_s = 0.0
+        self.rung: set[str] = set()  # for what it was asked to ring, whatever became of it
         self._world = world
         self.waiting: list[tuple[float, Message]] = []  # since when, urgent ones first
         self._idle: list[Task] = []
 
     def ring(self, channel: str, severity: Severity, *rings: Sequence[str]) -> None:
         for each in rings:
+            self.rung.update(each)
             self._put(Message(channel, severity is Severity.CRITICAL, tuple(each)))
 
     def _put(self, message: Message) -> None:

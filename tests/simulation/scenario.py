@@ -37,6 +37,7 @@ from notifyflow.storage.reads import Reads
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
+from tests.simulation.cuts import Cuts
 from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
 from tests.simulation.floods import Floods
 from tests.simulation.hand_overs import HandOvers
@@ -200,6 +201,7 @@ class Scenario:
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
+        self._cuts = Cuts(world, self._database, self._broker, self._operators.disturbances)
         self._outside.on_begin, self._outside.on_response = self._on_begin, self._checks.on_response
         self._accepted: list[str] = []
         self._resolves_s = []
@@ -258,6 +260,7 @@ class Scenario:
             world.odds["stall"] = _STALLS
         if world.apart("interrupts").random() < _INTERRUPTING:
             world.odds["interrupt"] = _INTERRUPTS
+        self._cuts.draw()
         for _ in range(chance.choice((0, 0, 1, 2))):
             world.after(chance.uniform(0, self._heals_s), partial(self._lose_database, chance.expovariate(1 / 15)))
         for _ in range(chance.choice((0, 0, 1, 2))):
@@ -458,6 +461,7 @@ class Scenario:
     def _on_begin(self, attempt_id: str) -> None:
         self._checks.on_begin(attempt_id)
         self._rush.on_begin(attempt_id)
+        self._cuts.on_begin(attempt_id)
 
     def _after_commit(self, session: Session) -> None:
         """Check the commit, and wake the sweepers if it made something due within a second; they sleep otherwise."""
@@ -474,6 +478,7 @@ class Scenario:
             self._people(self._resolves_s.pop(), self._end_operations, True)
         if self._acknowledges_at_tier and any(line["event"] == "tier_opened" for line in session.lines):
             self._people(self._chance.expovariate(20), self._acknowledge)
+        self._cuts.after_commit(session)
 
     def _wake_sweepers(self) -> None:
         """Wake each sweeper when the first timer is over by its own clock, or at once for a receipt that was missed."""

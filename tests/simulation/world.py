@@ -72,6 +72,7 @@ class Process:
         self.is_dead = True
         for task in self.tasks:
             if task.greenlet:  # it has begun and not ended
+                self.world.task = task
                 task.greenlet.throw(Killed())
         self.tasks = []
         self.world.after(self.world.random.uniform(0.5, 20) if self.away_s is None else self.away_s, self.start)
@@ -217,6 +218,8 @@ class World:
     def block(self) -> None:
         """Wait until ``wake_after`` wakes this greenlet."""
         me = self.task
+        if me.process.is_dead:  # it cleans up, and the dead call nobody
+            raise Killed
         self.hub.switch()
         self.task = me
 
@@ -227,6 +230,8 @@ class World:
     def point(self, where: str) -> None:
         """Mark a point at which a fault can strike: before or after a call of a port, or a commit."""
         process = self.task.process
+        if process.is_dead:
+            raise Killed
         if self.strikes("crash", where):
             self.die()
         if self.strikes("pause", where):

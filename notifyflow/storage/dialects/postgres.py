@@ -14,6 +14,11 @@ from notifyflow.storage.dialects import postgres_url
 from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
 from notifyflow.storage.fields import read_instant
 
+_SET_UP = """
+    SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('timezone', 'UTC', false),
+        pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false), pg_catalog.pg_backend_pid()
+"""
+
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
     """A connection that waits for answers until its deadline: a server that hangs keeps connections open without answering.
@@ -44,7 +49,15 @@ class _Patient(psycopg.Connection[tuple[Any, ...]]):
 
 
 class _PostgresDatabase(peewee.PostgresqlDatabase):
+    """A connection.
+
+    Attributes:
+        deadline: Of connecting.
+        backend: The number of the server's process.
+    """
+
     deadline: Deadline
+    backend: int
 
     def _connect(self) -> _Patient:
         patient: Any = type("_Patient", (_Patient,), {"deadline": self.deadline})
@@ -97,6 +110,7 @@ class Postgres(Dialect):
     def __init__(self, url: str) -> None:
         self._url = url
         self._place = postgres_url.check(url)
+        self.still_opening = f"{self._place}: timeout"
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
@@ -115,15 +129,17 @@ class Postgres(Dialect):
         db.deadline = deadline
         db.connect()
         try:
-            execute(db, "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'")
+            *_, db.backend = execute(db, _SET_UP).fetchone()
         except BaseException:
             db.close()
             raise
         return db
 
     def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
-        """Begin; wait for no answer beyond the deadline from now on."""
+        """Begin; the server cancels a statement a little sooner than that."""
         driver_of(db).deadline = deadline
+        if access is Access.BARE:
+            return
         limit_ms = max(1, int(deadline.left_s * 1000 * self._SERVER_SHARE))
         how = "BEGIN" if access is Access.WRITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         execute(db, f"{how}; SET LOCAL statement_timeout = {limit_ms}")

@@ -1,6 +1,7 @@
 """A commit whose response is lost, through a real relay before PostgreSQL: consequences are logged, and due pages rung for."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -10,19 +11,24 @@ from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import Contact, NotificationState, Notified, Receipt, Result, Severity, Via
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.references import ByKey
-from notifyflow.errors import CommitUnknown, PermanentProviderError
+from notifyflow.errors import CommitUnknown, PermanentProviderError, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.notify import Submitted, notify, store_all
+from notifyflow.pipeline.ports import Consequences
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep
+from notifyflow.service.submissions import Submissions
+from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
+from tests.driver import Driver
 from tests.integration.engine.test_deliver import Scene
 from tests.integration.storage.samples import begin, count
 from tests.log_lines import capture_logs
 from tests.patience import PatientStore
 from tests.servers.postgres import Postgres
-from tests.servers.relay import Deaf
+from tests.servers.relay import Dawdling, Deaf
 
 
 @pytest.fixture
@@ -81,16 +87,12 @@ def test_a_set_of_submissions_is_looked_up_as_a_whole(scene: Scene, relay: Deaf,
         Submitted(admitted=Admitted(incident=an_incident(key=key), contacts=(ada,), faults=()), policy=DEFAULT)
         for key in ("db-1", "db-2")
     ]
-    if is_done:
-        relay.swallows = 1
-        settled = store_all(scene.deps, some)
-        assert [type(each) for each in settled.results] == [Notified, Notified]
-        assert len(settled.consequences.due) == 2
-    else:
-        relay.loses = 1
-        with pytest.raises(CommitUnknown):
-            store_all(scene.deps, some)
-    assert len(scene.store.read(lambda reads: reads.incidents(10))) == (2 if is_done else 0)
+    relay.swallows, relay.loses = (1, 0) if is_done else (0, 1)
+    settled = store_all(scene.deps, some)
+    assert (relay.swallows, relay.loses) == (0, 0)
+    assert [type(each) for each in settled.results] == [Notified, Notified]
+    assert len(settled.consequences.due) == 2
+    assert [each.times_seen for each in scene.store.read(lambda reads: reads.incidents(10))] == [1, 1]
 
 
 def test_a_claim_that_was_done_after_all_is_sent_and_leaves_no_doubt(scene: Scene, relay: Deaf) -> None:
@@ -103,12 +105,71 @@ def test_a_claim_that_was_done_after_all_is_sent_and_leaves_no_doubt(scene: Scen
     assert not scene.attempt().is_doubted
 
 
-def test_a_commit_that_was_not_done_does_not_count_as_done(scene: Scene, relay: Deaf) -> None:
-    relay.loses = 1
-    with pytest.raises(CommitUnknown):
-        scene.notify("ada")
-    assert scene.store.read(lambda reads: reads.incidents(10)) == ()
+def test_a_commit_that_was_not_done_is_made_again(scene: Scene, relay: Deaf) -> None:
+    relay.loses = 2
     assert len(scene.notify("ada")) == 1
+    assert relay.loses == 0
+    assert [each.times_seen for each in scene.store.read(lambda reads: reads.incidents(10))] == [1]
+
+
+def test_a_commit_that_is_lost_again_and_again_is_given_up(scene: Scene, relay: Deaf) -> None:
+    relay.loses = 1_000
+    with pytest.raises(StorageUnavailable, match="nothing was stored") as caught:
+        scene.notify("ada")
+    assert not isinstance(caught.value, CommitUnknown)
+    relay.loses = 0
+    assert scene.store.read(lambda reads: reads.incidents(10)) == ()
+
+
+def test_a_repetition_whose_commit_is_unknown_is_counted_and_pages_nobody(scene: Scene, store: Store, relay: Deaf) -> None:
+    scene.notify("ada")
+    submissions = Submissions(UseCases(scene.deps, print), within=store.within)
+    ada = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@email"})
+    submitted = Submitted(admitted=Admitted(incident=an_incident(), contacts=(ada,), faults=()), policy=DEFAULT)
+    relay.swallows = 1
+    assert not submissions.store(submitted, Deadline(5)).is_new
+    assert relay.swallowed == 1
+    assert len(scene.rows()) == 1
+
+
+THREADS = 40
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_each_of_many_callers_gets_its_result_whether_the_request_or_the_response_was_lost(
+    store: Store, relay: Deaf, *, is_done: bool
+) -> None:
+    driver = Driver(store)
+    reported: list[Consequences] = []
+    submissions = Submissions(UseCases(driver.deps, reported.append), within=store.within)
+    ada = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@email"})
+    relay.swallows, relay.loses = (3, 0) if is_done else (0, 3)
+
+    def submit(number: int) -> Notified:
+        admitted = Admitted(incident=an_incident(key=f"db-{number}"), contacts=(ada,), faults=())
+        return submissions.store(Submitted(admitted=admitted, policy=DEFAULT), Deadline(60))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        notified = list(pool.map(submit, range(THREADS)))
+    assert all(each.is_new for each in notified)
+    incidents = store.read(lambda reads: reads.incidents(2 * THREADS))
+    assert [each.times_seen for each in incidents] == [1] * THREADS
+    rung = [due.notification_id for each in reported for due in each.due]
+    assert len(rung) == len(set(rung)) == THREADS
+
+
+def test_a_commit_that_the_server_does_late_is_waited_for(postgres_server: Postgres, postgres_url: str) -> None:
+    """What the log denies while the session still exists may be in it a moment later."""
+    with Dawdling(postgres_server.port) as relay:
+        store = Store(f"postgresql://postgres@127.0.0.1:{relay.port}/{postgres_url.rpartition('/')[2]}")
+        driver = Driver(store)
+        relay.dawdles = 1
+        notified = driver.notify(an_incident(), a_recipient("ada", "email"))
+        assert relay.dawdles == 0
+        assert notified.is_new
+        assert driver.status().facts.times_seen == 1
+        assert len(driver.outcome.due) == 1
+        store.close()
 
 
 def test_the_consequences_of_a_sweep_are_logged_even_if_its_commit_is_unknown(scene: Scene, relay: Deaf) -> None:
