@@ -22,6 +22,7 @@ class Database:
         self.store = store
         self._clock = clock
         self._environment = environment
+        self._is_open = False
         self._is_prepared = False
         self._lock = threading.Lock()
         FORKED.add(self)
@@ -41,7 +42,10 @@ class Database:
             raise StorageUnavailable(round(waited_s, 1), "another thread still waits for it")
         try:
             if not self._is_prepared:
-                self.open()
+                if not self._is_open:
+                    self.open()
+                    self._is_open = True  # also if the rest takes too long this time
+                self._clock.now()  # measured over the connection that is open, and not over a second one in a transaction
                 self._claim()
                 self._is_prepared = True
         finally:
@@ -66,7 +70,7 @@ class Database:
     def _claim(self) -> None:
         """Verify that the database is this environment's; one without a name gets that of the first process that has one."""
         name = self._environment
-        if self.store.read(lambda reads: reads.adoption.environment()) == name:
+        if self.store.read(lambda reads: reads.adoption.environment(), is_single=True) == name:
             return
         owner = claim_environment(self.store, name, now=self._clock.now())
         if owner != name:

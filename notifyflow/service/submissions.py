@@ -133,13 +133,15 @@ class Submissions:
             submitted: The submission.
             deadline: When its time is over. If that of its set is over sooner, it is stored with another set, or by itself.
         """
+        with self._within(deadline.left_s):  # and not in that of a set, for which it takes too long the first time
+            self._use_cases.prepare()
         together = _Sooner(deadline, _ALONE_S)
         may_share = _rows(submitted) <= _MOST_ROWS
         is_urgent = submitted.admitted.incident.severity is Severity.CRITICAL
         while True:
             gathering, until = (self._gathering, together) if may_share and together.left_s else (self._new_gathering(), deadline)
             try:
-                return gathering.commit(submitted, is_urgent=is_urgent, until=until)
+                return gathering.commit(submitted, is_urgent=is_urgent, until=until, known_by=deadline)
             except TimeIsOver:
                 if not deadline.left_s:
                     raise StorageUnavailable(deadline.waited_s, "submissions that came earlier took all the time") from None

@@ -105,14 +105,19 @@ class Store:
                 raise UnsuitableConnection("it is one to another database than that of notifyflow", remedy)
         return joined.run(lambda db: Ledger(Unit(db)).run(use_case), place.schema)
 
-    def read(self, query: Callable[[Reads], T]) -> T:
+    def read(self, query: Callable[[Reads], T], *, is_single: bool = False) -> T:
         """Read one consistent state; the query may run more than once.
+
+        Args:
+            query: What to read.
+            is_single: Whether it is one statement, which needs no transaction, and so one round trip and not three.
 
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
             StorageError: When the database refuses a statement.
         """
-        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.READ)
+        access = Access.BARE if is_single else Access.READ
+        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), access)
 
     def now(self) -> datetime:
         """Return the database's time.
@@ -120,7 +125,7 @@ class Store:
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
         """
-        return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.READ)
+        return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.BARE)
 
     def check_schema(self) -> None:
         """Refuse a database that this code may not use; touch nothing.
@@ -132,7 +137,7 @@ class Store:
         """
         if self._dialect.is_missing():
             migrations.insist(0)
-        self._repeat(lambda db: migrations.check(db, self._dialect), self._deadline(_TIMEOUT_S), Access.READ)
+        self._repeat(lambda db: migrations.check(db, self._dialect), self._deadline(_TIMEOUT_S), Access.BARE)
 
     def upgrade(self) -> int:
         """Bring the tables to this code's schema, in one transaction and under a lock; safe to call from many at once.
@@ -164,12 +169,13 @@ class Store:
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[Deadline]:
         """Set one time limit for all database calls of this thread in the block: connecting, statements, repetitions."""
-        deadline = Deadline(timeout_s, within=_WHOLE.get())
-        token = _WHOLE.set(deadline)
+        before = _WHOLE.get()
+        deadline = Deadline(timeout_s, within=before)
         try:
+            _WHOLE.set(deadline)
             yield deadline
         finally:
-            _WHOLE.reset(token)
+            _WHOLE.set(before)
 
     @property
     def left_s(self) -> float:
@@ -219,9 +225,9 @@ class Store:
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
         turn = self._pool.turn.acquired(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
         with turn, self._pool.connection(deadline) as db:
+            self._dialect.begin(db, access=access, deadline=deadline)
             if access is Access.BARE:
                 return work(db)
-            self._dialect.begin(db, access=access, deadline=deadline)
             try:
                 result = work(db)
             except BaseException:

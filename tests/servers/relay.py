@@ -92,9 +92,18 @@ class Late(Relay):
 
     Attributes:
         late_s: By how much; None is for ever.
+        requests: What the client has said, in order.
     """
 
     late_s: float | None = 0.0
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.requests: list[bytes] = []
+
+    def may_request(self, data: bytes) -> bool:
+        self.requests.append(data)
+        return True
 
     def may_reply(self, data: bytes) -> bool:
         del data

@@ -28,7 +28,7 @@ class Access(Enum):
 
     READ = "sees one consistent state over all its queries"
     WRITE = "is serialised by locks"
-    BARE = "no transaction: for statements that databases only allow outside one"
+    BARE = "no transaction: for single statements, and those that databases only allow outside one"
 
 
 class Dialect(ABC):
@@ -54,9 +54,13 @@ class Dialect(ABC):
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Open a connection, to be used by one thread at a time."""
 
+    def still_opening(self) -> peewee.PeeweeException:
+        """Return the error for a connection that is not open in time."""
+        return peewee.OperationalError("timeout expired")
+
     @abstractmethod
     def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
-        """Begin a transaction; none of its statements waits beyond the deadline."""
+        """Begin a transaction, unless the access is bare; no statement waits beyond the deadline from now on."""
 
     @abstractmethod
     def is_idle(self, db: peewee.Database) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 import peewee
 import psycopg
@@ -110,7 +110,6 @@ class Postgres(Dialect):
     def __init__(self, url: str) -> None:
         self._url = url
         self._place = postgres_url.check(url)
-        self.still_opening = f"{self._place}: timeout"
 
     def connect(self, deadline: Deadline) -> peewee.Database:
         """Connect; a dead server is noticed by unacknowledged packets (libpq: tcp_user_timeout)."""
@@ -134,6 +133,12 @@ class Postgres(Dialect):
             db.close()
             raise
         return db
+
+    def still_opening(self) -> peewee.PeeweeException:
+        """Return what connecting would raise."""
+        error: Any = peewee.OperationalError()
+        error.orig = psycopg.errors.ConnectionTimeout("connection timeout expired")
+        return cast(peewee.PeeweeException, error)
 
     def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
         """Begin; the server cancels a statement a little sooner than that."""

@@ -85,7 +85,8 @@ class Sqlite(Dialect):
     def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
         """Begin; a write transaction takes the only write lock now, since taking it later fails without waiting."""
         execute(db, f"PRAGMA busy_timeout = {max(1, int(deadline.left_s * 1000))}")
-        execute(db, "BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
+        if access is not Access.BARE:
+            execute(db, "BEGIN IMMEDIATE" if access is Access.WRITE else "BEGIN")
 
     def is_idle(self, db: peewee.Database) -> bool:
         """Return whether no transaction is open."""

@@ -58,6 +58,8 @@ def test_a_stale_row_repeats_the_whole_use_case(store: Store) -> None:
 
 
 def test_a_row_that_stays_stale_is_given_up_when_the_time_is_over(store: Store) -> None:
+    store.now()  # a connection is open: to open one may take longer
+
     def use_case(ledger: Ledger) -> None:
         raise StaleRow("incident", "i")
 
