@@ -187,7 +187,7 @@ def test_any_field_of_any_form_is_taken_or_refused(system: System) -> None:
     def sent() -> Iterator[tuple[str, httpx.Response]]:
         for route in system.routes:
             if "POST" in route.methods and not route.path.startswith(_NO_FORMS):
-                for value in HOSTILE[::2]:
+                for value in HOSTILE[::3]:
                     given = value.decode("utf-8", "replace")
                     for name in names:
                         yield (
@@ -216,18 +216,21 @@ def test_a_forged_cursor_is_taken_or_refused(system: System) -> None:
 
 
 def test_any_cookie_and_header_is_taken_or_ignored(system: System) -> None:
-    names = ["notifyflow_zone", "__Host-notifyflow_zone", *system.browser.cookies]
+    page, names = (
+        f"/incidents/{system.values['incident_id']}",
+        ["notifyflow_zone", "__Host-notifyflow_zone", *system.browser.cookies],
+    )
 
     def sent() -> Iterator[tuple[str, httpx.Response]]:
-        for page in ("/incidents", f"/incidents/{system.values['incident_id']}"):
-            for value in (*HOSTILE, b"America", b"..", b"UTC/", b"posixrules", b"Mars/Phobos\\0"):
-                for name in names:
-                    cookies = {**system.browser.cookies, name: value.replace(b"\0", b"\\000").decode("latin-1")}
-                    cookie = "; ".join(f"{each}={said}" for each, said in cookies.items())
-                    found = Visit(system.browser.application).request("GET", page, headers={"cookie": cookie.encode("latin-1")})
-                    yield f"{page} {name}={value[:40]!r}", found
-                for header in ("if-none-match", "accept-language", "hx-request", "x-forwarded-for", "idempotency-key", "range"):
-                    yield f"{page} {header}={value[:40]!r}", system.send("GET", page, headers={header: value.replace(b"\0", b"")})
+        for value in (*HOSTILE, b"America", b"..", b"UTC/", b"posixrules", b"Mars/Phobos\\0"):
+            for name in names:
+                cookies = {**system.browser.cookies, name: value.replace(b"\0", b"\\000").decode("latin-1")}
+                cookie = "; ".join(f"{each}={said}" for each, said in cookies.items())
+                found = Visit(system.browser.application).request("GET", page, headers={"cookie": cookie.encode("latin-1")})
+                yield f"{name}={value[:40]!r}", found
+        for value in HOSTILE[::2]:
+            for header in ("if-none-match", "accept-language", "hx-request", "x-forwarded-for", "idempotency-key", "range"):
+                yield f"{header}={value[:40]!r}", system.send("GET", page, headers={header: value.replace(b"\0", b"")})
 
     assert faults(sent()) == []
 
