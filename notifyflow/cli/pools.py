@@ -4,10 +4,14 @@ A connection waits while its client has to send something, or to read. The limit
 the most connections gives way first, and of these the one that has waited longest. So whoever floods displaces themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from notifyflow.web.dashboard.entrance import Entrance
+
+_MOST_KEPT = 4096
 
 
 class Connection(Protocol):
@@ -42,7 +46,10 @@ class Pool:
     def enter(self, connection: Connection, owner: str | None) -> bool:
         """Count a connection as an owner's; return False if there are too many, and none of them waits."""
         has_room = self._make_room(owner)
-        self._owners.setdefault(owner, _Owner()).held.add(connection)
+        mine = self._owners.get(owner)
+        if mine is None:
+            mine = self._owners[owner] = _Owner()
+        mine.held.add(connection)
         self._count += 1
         return has_room
 
@@ -94,4 +101,9 @@ class Hall:
         known = max(1, most // 4)
         self.strangers = Pool(most=max(1, most - known), most_of_one=max(1, most // 2))
         self.known = Pool(most=known, most_of_one=max(1, known // 2))
-        self.owner_of = entrance.owner_of
+        self._entrance = entrance
+        self._of_address = lru_cache(_MOST_KEPT)(entrance.owner_of)
+
+    def owner_of(self, address: str, forwarded: Sequence[str] = ()) -> str | None:
+        """Return the owner of a connection, as ``Entrance.owner_of`` does; one that comes without a proxy is looked up once."""
+        return self._entrance.owner_of(address, forwarded) if forwarded else self._of_address(address)

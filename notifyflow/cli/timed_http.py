@@ -143,8 +143,8 @@ class TimedProtocol(H11Protocol):
         def note(owner: str) -> None:
             self.loop.call_soon_threadsafe(self._vouch, cycle, owner)
 
-        extensions = {**scope.get("extensions", {}), EXTENSION: {"note": note}}
-        await self._serve({**scope, "extensions": extensions}, receive, send)
+        scope.setdefault("extensions", {})[EXTENSION] = {"note": note}
+        await self._serve(scope, receive, send)
 
     def _vouch(self, cycle: object, owner: str) -> None:
         if self.cycle is cycle and self._pool is not None:
@@ -158,9 +158,11 @@ class TimedProtocol(H11Protocol):
                 self.give_way()
 
     def _move(self, pool: Pool, owner: str | None) -> bool:
-        self._leave()
-        has_room = pool.enter(self, owner)
-        self._pool, self._owner = pool, owner
+        has_room = True
+        if self._pool is not pool or self._owner != owner:
+            self._leave()
+            has_room = pool.enter(self, owner)
+            self._pool, self._owner = pool, owner
         self._await_client(self._is_awaited)
         return has_room
 

@@ -131,7 +131,7 @@ def test_a_response_that_is_not_read_gives_way_to_a_request(tmp_path: Path):
             with suppress(OSError):
                 for _ in range(1_000):
                     connection.send(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_until(lambda: target.request("GET", "/livez")[0] == 200)
+        wait_until(lambda: target.say(BEGUN + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 "))
 
 
 def test_connections_with_a_running_request_are_not_closed(tmp_path: Path):
@@ -144,7 +144,7 @@ def test_connections_with_a_running_request_are_not_closed(tmp_path: Path):
         for connection in running:
             connection.sendall(request)
         wait_until(lambda: len(target.server.server_state.tasks) == 2)
-        assert target.say(BEGUN + b"\r\n").startswith(b"HTTP/1.1 503 ")
+        assert target.say(BEGUN + b"\r\n")[:13] in (b"", b"HTTP/1.1 503 "), "the latter if its request was there at once"
         lock.execute("ROLLBACK")
         assert {connection.recv(12) for connection in running} == {b"HTTP/1.1 202"}
 
