@@ -34,6 +34,7 @@ from notifyflow.core.model import (
     Severity,
     StepState,
 )
+from notifyflow.core.set_aside import SetAside
 from notifyflow.core.wording.text import quantity
 
 LONG = timedelta(minutes=5)
@@ -72,6 +73,7 @@ class Rule(StrEnum):
         "chain",
         "The steps of a chain start one after the other, once a pass, and none after an acknowledgement or a resolve.",
     )
+    SET_ASIDE = "set_aside", "No row is set aside because it is damaged."
     DOUBT = "doubt", "A doubt is recorded for every message that may have been sent twice."
 
 
@@ -154,10 +156,16 @@ def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
         yield Finding(rule=Rule.OPERATIONS, machine="incident", row_id=incident_id, incident_id=incident_id, what=what)
 
 
-def unreadable(machine: str, row_id: str, incident_id: str, error: Exception) -> Finding:
+def unreadable(machine: str, row_id: str, incident_id: str, why: str) -> Finding:
     """Return the finding that a row cannot be read; it names the type of the error, whose text may be personal."""
-    what = f"cannot be read whole ({type(error).__name__})"
+    what = f"cannot be read whole ({why})"
     return Finding(rule=Rule.READABLE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
+
+
+def aside(row: SetAside) -> Finding:
+    """Return the finding that a row is set aside."""
+    what = f"is set aside: {row.what} ({row.code})"
+    return Finding(rule=Rule.SET_ASIDE, machine=row.machine, row_id=row.row_id, incident_id=row.incident_id, what=what)
 
 
 def missing(machine: str, row_id: str, incident_id: str) -> Finding:

@@ -146,6 +146,8 @@ class NotificationFacts:
         reason: Why it is FAILED, in a few words; nothing personal.
         incident_event: The event and its subscriber; None for people.
         attempts: All attempts, by number; NOT_SENT ones do not count.
+        times_aside: How often it was set aside, since it is damaged; 0 for most. No column of it.
+        is_readable: Whether all of it could be read; what stands in for it otherwise is never written.
     """
 
     id: str
@@ -172,6 +174,13 @@ class NotificationFacts:
     reason: str = ""
     incident_event: IncidentEvent | None = None
     attempts: tuple[AttemptFacts, ...] = ()
+    times_aside: int = 0
+    is_readable: bool = True
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether it is damaged, or was: nothing but what sends or records it writes it."""
+        return self.times_aside > 0 or not self.is_readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

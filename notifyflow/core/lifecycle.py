@@ -16,7 +16,7 @@ from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
 from notifyflow.core.policy import Schedule
 from notifyflow.core.retry import next_due, resend_at
-from notifyflow.errors import IllegalMove
+from notifyflow.errors import IllegalMove, StorageError
 
 _AT_ONCE = timedelta()
 _ACCEPTED = (Result.ACCEPTED, Result.DELIVERED)
@@ -179,7 +179,7 @@ def receive(
 
     The ``breaks`` do not count for the retry window if the latest attempt's provider asked to wait.
     """
-    attempt = _find(row, attempt_id)
+    attempt = find(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
     attempt = replace(
         _apply(attempt, receipt.result, code=receipt.code, reason=receipt.reason),
@@ -320,12 +320,20 @@ def _fire(
     return Moved(after=subject.row, event=event, has_moved=is_end or subject.row.state is not before.state)
 
 
-def _find(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
-    return next(attempt for attempt in row.attempts if attempt.id == attempt_id)
+def find(row: NotificationFacts, attempt_id: str) -> AttemptFacts:
+    """Return an attempt of a row.
+
+    Raises:
+        StorageError: When the row has no such attempt.
+    """
+    for attempt in row.attempts:
+        if attempt.id == attempt_id:
+            return attempt
+    raise StorageError(f"notification {row.id} has no attempt {attempt_id}")
 
 
 def _running(row: NotificationFacts, attempt_id: str, event: str) -> AttemptFacts:
-    attempt = _find(row, attempt_id)
+    attempt = find(row, attempt_id)
     if attempt.state is not AttemptState.RUNNING:
         raise IllegalMove(_MACHINE.table.name, row.state, event)
     return attempt

@@ -146,8 +146,8 @@ def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> I
         case NotificationState.QUEUED:
             yield _of_queued(context, row, now)
         case NotificationState.SENDING:
-            running = next(each for each in row.attempts if each.state is AttemptState.RUNNING)
-            yield _due(_about(row, What.DOUBT, running.lease_until, premise=Premise.NO_RESULT), now)
+            for running in (each for each in row.attempts if each.state is AttemptState.RUNNING):
+                yield _due(_about(row, What.DOUBT, running.lease_until, premise=Premise.NO_RESULT), now)
         case NotificationState.SENT if _is_live(context):
             yield from _of_sent(context, row, now)
         case NotificationState.SENT | NotificationState.DELIVERED | NotificationState.FAILED | NotificationState.CANCELLED:

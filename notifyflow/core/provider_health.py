@@ -165,5 +165,7 @@ def _counted(health: ProviderHealth, now: datetime) -> tuple[Slice, ...]:
 def _free_at(spent: Sequence[Slice], taken: Sequence[Taken], wanted: Wanted, *, limit: int, now: datetime) -> datetime:
     """Return when enough of the oldest slices stop counting."""
     places = range(1, len(spent) + 1)
-    gone = next(place for place in places if slots.room(spent[place:], taken, wanted, limit=limit, now=now) is not Room.NONE)
+    gone = next(
+        (place for place in places if slots.room(spent[place:], taken, wanted, limit=limit, now=now) is not Room.NONE), len(spent)
+    )
     return slots.stops_counting_at(spent[gone - 1].number)

@@ -86,6 +86,18 @@ class Reporter:
             )
         for error in consequences.broken:
             _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
+        for aside in consequences.set_aside:
+            _log.error(
+                "engine.row_set_aside",
+                machine=aside.machine,
+                row_id=aside.row_id,
+                incident_id=aside.incident_id,
+                table=aside.relation,
+                code=aside.code,
+                what=aside.what,
+                times=aside.times,
+                until=aside.until.isoformat(),
+            )
         if self._recalling is not None:
             self._recalling.recall(consequences.recalls)
         return self._ring(consequences.due)

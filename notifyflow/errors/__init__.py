@@ -58,13 +58,16 @@ from notifyflow.errors.providers import UnknownOutcomeError as UnknownOutcomeErr
 from notifyflow.errors.root import NotifyflowError as NotifyflowError
 from notifyflow.errors.servers import BrokerUnavailable as BrokerUnavailable
 from notifyflow.errors.servers import CommitUnknown as CommitUnknown
+from notifyflow.errors.servers import Contended as Contended
 from notifyflow.errors.servers import DatabaseInUse as DatabaseInUse
 from notifyflow.errors.servers import PortUnavailable as PortUnavailable
 from notifyflow.errors.servers import ProgramMissing as ProgramMissing
+from notifyflow.errors.servers import Refused as Refused
 from notifyflow.errors.servers import SchemaMismatch as SchemaMismatch
 from notifyflow.errors.servers import StaleRow as StaleRow
 from notifyflow.errors.servers import StorageError as StorageError
 from notifyflow.errors.servers import StorageUnavailable as StorageUnavailable
+from notifyflow.errors.servers import UnreadableRow as UnreadableRow
 from notifyflow.errors.servers import UnreleasedSchema as UnreleasedSchema
 from notifyflow.errors.servers import UnsuitableConnection as UnsuitableConnection
 from notifyflow.errors.servers import WrongEnvironment as WrongEnvironment

@@ -115,6 +115,60 @@ class UnsuitableConnection(StorageError):
         self.reason = reason
 
 
+class Refused(StorageError):
+    """Raised when the database refuses a statement: a damaged row, a bug of ours, or tables that are not ours.
+
+    Attributes:
+        code: The SQLSTATE, or the name of SQLite's result code.
+        table: The table that the database names; empty if it names none.
+        is_of_row: Whether the values of a row are the reason, rather than the statement or the database.
+    """
+
+    def __init__(self, what: str, *, code: str = "", table: str = "", is_of_row: bool = False) -> None:
+        super().__init__(f"the database refused a statement: {what}")
+        self.code = code
+        self.table = table
+        self.is_of_row = is_of_row
+
+
+class UnreadableRow(StorageError):
+    """Raised when the values of a row cannot be read: an unknown word, a broken document, an instant beyond the calendar.
+
+    Attributes:
+        table: Its table.
+        row_id: Its id; empty if it has none.
+        column: The column that cannot be read.
+        why: The type of the error, whose text may be personal.
+    """
+
+    def __init__(self, table: str, row_id: str, column: str, why: str) -> None:
+        super().__init__(f"{table} {row_id}: the column {column} cannot be read ({why})")
+        self.table = table
+        self.row_id = row_id
+        self.column = column
+        self.why = why
+
+
+class Contended(StorageUnavailable):
+    """Raised when a transaction collided with others as often as it may, before its time was over; nothing was stored.
+
+    Attributes:
+        code: The SQLSTATE, or the name of SQLite's result code; empty if it found a row changed.
+        table: The table of the row, if it is known.
+        row_id: The row that it found changed, if it is known.
+        is_of_row: Whether values that are stored are in its way, rather than the locks of others.
+    """
+
+    def __init__(
+        self, waited_s: float, reason: str, *, code: str = "", table: str = "", row_id: str = "", is_of_row: bool = False
+    ) -> None:
+        super().__init__(waited_s, reason)
+        self.code = code
+        self.table = table
+        self.row_id = row_id
+        self.is_of_row = is_of_row
+
+
 class StaleRow(StorageError):
     """Raised when a guarded update matched no row, since another process moved it first; the use case is repeated."""
 

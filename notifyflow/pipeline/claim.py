@@ -1,34 +1,26 @@
 """Claims notifications to send: stores each attempt with its lease and token before its provider is called."""
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
-from notifyflow.core import earlier_pages, gathered, lifecycle, proof, quiet, tier_rules
+from notifyflow.core import earlier_pages, gathered, lifecycle, proof, quiet
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.core.lifecycle import Moved
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import NO_ADDRESS, Contact, DeferralReason, Ended, Kind, NotificationState
+from notifyflow.core.model import CLOSED, Contact, DeferralReason, Ended, EscalationState, Kind
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.slots import Wanted
 from notifyflow.core.wording.gathered import gather
-from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
-from notifyflow.pipeline import contents, decisions, eligibility, incident_events, outages, status_updates, use_case
+from notifyflow.errors import CommitUnknown, Contended, StaleRow, StorageUnavailable
+from notifyflow.pipeline import contents, eligibility, endings, incident_events, set_aside, status_updates, use_case
 from notifyflow.pipeline.journal import is_looked_up
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import Transaction
-
-_SET_ASIDE_FOR = timedelta(minutes=5)
-_NO_ADDRESS = "the recipient has no address for {channel} any more"
-_REASONS = {
-    Ended.EXPIRED: "its round started too long ago",
-    Ended.NO_PROVIDER: "no provider is configured for {channel}",
-    Ended.CAPPED: "the hourly limit of {channel} is used up",
-    Ended.OPTED_OUT: "the recipient has said STOP to every number that could text them",
-}
 
 
 def claim(
@@ -58,35 +50,21 @@ def claim(
     Raises:
         StorageUnavailable: When the database did not answer in time, and nothing was stored.
     """
-
-    def body(tx: Transaction) -> _Claiming:
-        slots = SlotAllocation(tx, channel, providers)
-        rows = tx.ledger.work.claim(channel, requested_ids, now=tx.now, limit=limit)
-        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
-        claiming = _Claiming(at=tx.now)
-        others: Sequence[NotificationFacts] = ()
-        if tx.deps.traits(channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
-            others = tx.ledger.work.claim_with(waiting, channel, now=tx.now, limit=len(waiting) * gathered.MOST)
-        with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
-            tx.ledger.escalations.load_pages((*rows, *others))
-        for group in _groups(tx, rows, others, claiming, providers):
-            _claim_group(tx, slots, group, claiming, providers, reporting)
-        slots.save()
-        return claiming
-
+    search = _Search(channel=channel, requested_ids=requested_ids, providers=providers, reporting=reporting)
     claimed: list[Claimed] = []
     led_to: list[Consequences] = []
     interruption: BaseException | None = None
 
-    def claim_and_put_off() -> _Claiming:
-        claiming = _run(deps, body, led_to)
-        claimed.extend(claiming.claimed)
-        _put_off(deps, channel, claiming, led_to)
-        return claiming
+    def claim_and_put_off() -> set[bool]:
+        obstacles: set[bool] = set()
+        for claiming in _run(deps, search, led_to, most=limit):
+            claimed.extend(claiming.claimed)
+            obstacles |= {each.is_urgent for each in claiming.obstacles}
+            _put_off(deps, channel, claiming, led_to)
+        return obstacles
 
     try:
-        claiming = claim_and_put_off()
-        if not claimed and {each.is_urgent for each in claiming.obstacles} == {True}:  # CRITICAL rows alone went first, in vain
+        if claim_and_put_off() == {True} and not claimed:  # CRITICAL rows alone went first, in vain
             with suppress(StorageUnavailable):
                 claim_and_put_off()
     except BaseException as error:
@@ -104,13 +82,45 @@ class _Claiming:
 
     Attributes:
         at: The instant of the claim.
+        overtaken: Rows that were set aside when their round ended.
     """
 
     at: datetime
+    overtaken: list[NotificationFacts] = field(default_factory=list)
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
     obstacles: dict[Wanted, Obstacle] = field(default_factory=dict)
     deferred: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """What is claimed: see ``claim``."""
+
+    channel: str
+    requested_ids: Sequence[str]
+    providers: Sequence[str]
+    reporting: Collection[str]
+
+    def claim(self, tx: Transaction, *, only: Sequence[str] | None, most: int, seen: list[str]) -> _Claiming:
+        """Claim what is due, or ``only`` some of it; ``seen`` then lists the rows that were locked for it, in their order."""
+        slots = SlotAllocation(tx, self.channel, self.providers)
+        if only is None:
+            rows = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=most)
+        else:
+            rows = tx.ledger.work.claim_these(only, now=tx.now)
+        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
+        claiming = _Claiming(at=tx.now)
+        others: Sequence[NotificationFacts] = ()
+        if tx.deps.traits(self.channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
+            others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * gathered.MOST)
+        seen[:] = [row.id for row in (*rows, *others)]
+        with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
+            tx.ledger.escalations.load_pages((*rows, *others))
+        for group in _groups(tx, rows, others, claiming, self.providers):
+            _claim_group(tx, slots, group, claiming, self.providers, self.reporting)
+        slots.save()
+        return claiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,9 @@ def _call(tx: Transaction, candidate: _Candidate) -> Hashable:
 
 def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> _Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
+    if row.times_aside and row.kind is Kind.PAGE and escalation.state in CLOSED:
+        claiming.overtaken.append(row)
+        return None
     contact = incident_events.receiver(tx, row, escalation)
     if row.channel not in contact.addresses:  # it was removed, by an operations recipient's settings, say
         claiming.unsendable.append((row, Ended.NO_PROVIDER))
@@ -211,6 +224,8 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list
             led_to.append(defer_one(deps, row, obstacle, at=claiming.at))
         for row, why in claiming.unsendable:
             _end(deps, row, why, led_to)
+        for row in claiming.overtaken:
+            led_to.append(_stop(deps, row))
 
 
 class _BrokenRow(Exception):
@@ -224,31 +239,66 @@ class _BrokenRow(Exception):
 
 @contextmanager
 def _blaming(row: NotificationFacts) -> Iterator[None]:
-    """Raise ``_BrokenRow`` for the row if handling it raises an error of ``use_case.DAMAGE``."""
+    """Raise ``_BrokenRow`` for the row if handling it shows damage."""
     try:
         yield
-    except (StaleRow, StorageUnavailable):
-        raise
     except use_case.DAMAGE as error:
+        if isinstance(error, StaleRow) or not set_aside.is_damage(error):
+            raise
         raise _BrokenRow(row.id, error) from error
 
 
-def _run(deps: Dependencies, body: Callable[[Transaction], _Claiming], led_to: list[Consequences]) -> _Claiming:
-    """Claim; postpone a damaged row and claim again, until none is left."""
-    while True:
+def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, most: int) -> Iterator[_Claiming]:
+    """Claim, and yield what was found.
+
+    What cannot be claimed as a whole, since a row is damaged or others are in its way, is halved, until each half is claimed, or
+    one row is left; a damaged one is set aside. Others are claimed in its place.
+    """
+    parts: deque[tuple[Sequence[str] | None, int | None]] = deque([(None, use_case.TOGETHER)])
+    is_short = False
+    while parts:
+        only, tries = parts.popleft()
+        seen: list[str] = []
+        known = len(led_to)
         try:
-            claiming, consequences = use_case.run(deps, body)
+            claiming, consequences = use_case.run(deps, partial(search.claim, only=only, most=most, seen=seen), tries=tries)
         except _BrokenRow as broken:
             led_to.append(_set_aside(deps, broken))
+            parts.appendleft((only, tries))
+        except use_case.DAMAGE as error:
+            parts.extendleft(reversed(_halve(deps, only or seen, error, led_to, tries)))
         else:
             led_to.append(consequences)
-            return claiming
+            yield claiming
+            most -= len(claiming.claimed)
+        is_short |= any(each.set_aside for each in led_to[known:])
+        if is_short and not parts and most > 0:
+            parts.append((None, use_case.TOGETHER))
+            is_short = False
+
+
+def _halve(
+    deps: Dependencies, ids: Sequence[str], error: Exception, led_to: list[Consequences], tries: int | None
+) -> Sequence[tuple[Sequence[str] | None, int | None]]:
+    """Return the halves of a claim that met an error, and how often each is tried; set a single damaged row aside."""
+    is_damage = set_aside.is_damage(error)
+    if not is_damage and not isinstance(error, Contended):
+        raise error
+    if len(ids) > 1:
+        middle = len(ids) // 2
+        return [(half, use_case.ALONE if len(half) == 1 else use_case.TOGETHER) for half in (ids[:middle], ids[middle:])]
+    if is_damage and ids:
+        led_to.append(use_case.put_aside(deps, set_aside.blamed(("notification", *ids), error)))
+        return []
+    if tries is None:
+        raise error
+    return [(ids or None, None)]  # as long as there is time
 
 
 def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Consequences]) -> None:
     try:
         with _blaming(row):
-            led_to.append(end_queued(deps, row.escalation_id, row.id, why))
+            led_to.append(endings.end_queued(deps, row.escalation_id, row.id, why))
     except _BrokenRow as broken:
         led_to.append(_set_aside(deps, broken))
     except CommitUnknown as unknown:  # it cannot be sent, whether that is stored or not: better said twice than never
@@ -256,50 +306,34 @@ def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Co
         raise
 
 
-def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
-    """Postpone a damaged row, in a transaction of its own."""
+def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:
+    """Cancel a page that was set aside when its round ended."""
 
     def body(tx: Transaction) -> None:
-        row = tx.ledger.notifications.lock(broken.row_id)
-        if row.state is NotificationState.QUEUED:
-            tx.ledger.save(row, replace(row, due_at=tx.now + _SET_ASIDE_FOR))
+        escalation, page = tx.ledger.escalations.lock(row.escalation_id), tx.ledger.notifications.lock(row.id)
+        is_acknowledged = escalation.state is EscalationState.ACKNOWLEDGED
+        tx.write(page, lifecycle.stop(page, "acknowledged" if is_acknowledged else "replaced", now=tx.now))
 
-    return use_case.run(deps, body)[1] + Consequences(broken=(broken.error,))
+    try:
+        with _blaming(row):
+            return use_case.run(deps, body, tries=use_case.ALONE).consequences
+    except _BrokenRow as broken:
+        return _set_aside(deps, broken)
+
+
+def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
+    return use_case.put_aside(deps, set_aside.blamed(("notification", broken.row_id), broken.error))
 
 
 def _reason_unsendable(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], allowed: Sequence[str]
 ) -> Ended | None:
     """Return why a row can no longer be sent, or None."""
-    if is_expired(tx, row, escalation):
+    if endings.is_expired(tx, row, escalation):
         return Ended.EXPIRED
     if not providers:
         return Ended.NO_PROVIDER
     return None if allowed else Ended.OPTED_OUT
-
-
-def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
-    """Return whether a notification is too old to send."""
-    if tx.now < tier_rules.row_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
-        return False
-    idle, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
-    return tx.now >= tier_rules.row_expires_at(escalation, row, (*idle, *stops))
-
-
-def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
-    """End a queued notification that can no longer be sent."""
-    return lifecycle.end(row, why, reason=_REASONS[why].format(channel=row.channel), now=tx.now)
-
-
-def write_end(tx: Transaction, row: NotificationFacts, why: Ended) -> None:
-    """End a queued notification that can no longer be sent, and log why: also that its recipient has no address any more."""
-    contact = incident_events.receiver(tx, row, tx.ledger.escalations.get(row.escalation_id))
-    moved = end(tx, row, why)
-    if why is Ended.NO_PROVIDER and row.channel not in contact.addresses:
-        gone = replace(moved.after, reason=_NO_ADDRESS.format(channel=row.channel))
-        tx.write(row, replace(moved, after=gone), reason=NO_ADDRESS)
-    else:
-        tx.write(row, moved, reason=why.value)
 
 
 def _begin_all(tx: Transaction, group: Sequence[_Candidate], provider: str, *, has_receipts: bool) -> Claimed:
@@ -389,17 +423,3 @@ def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
     rows = (*earlier, *tx.ledger.notifications.of(escalation.id))
     page = status_updates.replaced_attempt(tx, rows, row.channel)
     return page.provider_ref if page and page.provider == provider else ""
-
-
-def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
-    """End a row if it is still queued, in a transaction of its own, which locks the escalation first."""
-
-    def body(tx: Transaction) -> None:
-        escalation, row = tx.ledger.escalations.lock(escalation_id), tx.ledger.notifications.lock(notification_id)
-        if row.state is NotificationState.QUEUED:
-            write_end(tx, row, why)
-            decisions.decide_page(tx, escalation, row, cause="recorded")
-        if why is Ended.CAPPED and not tx.ledger.incidents.get(row.incident_id).is_operations:
-            tx.notices.append((eligibility.USED_UP, row.channel))
-
-    return use_case.run(deps, body)[1]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal, assert_never
 
-from notifyflow.core import chain, gathered, lifecycle, preferences, quiet, tier_rules
+from notifyflow.core import chain, gathered, lifecycle, preferences, quiet, set_aside, tier_rules
 from notifyflow.core import escalation as escalations
 from notifyflow.core import series as series_rules
 from notifyflow.core.copies import replace
@@ -92,7 +92,9 @@ def _context(
     return DecisionContext(
         escalation=escalation,
         incident=incident,
-        notifications=tuple(rows),
+        notifications=tuple(
+            set_aside.as_decided(row, tx.now) for row in (*rows, *tx.ledger.notifications.stand_ins(escalation.id))
+        ),
         addresses=frozenset(contact.addresses),
         calling=tx.deps.calling,
         wishes=preferences.wished(contact, escalation.severity),
@@ -164,7 +166,7 @@ def close(tx: Transaction, context: DecisionContext, *, event: Literal["resolved
 def cancel_status_updates(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:
     """Cancel the status updates that have not left, since they are no longer true."""
     for row in context.notifications:
-        if row.kind is Kind.STATUS_UPDATE:
+        if row.kind is Kind.STATUS_UPDATE and not row.is_set_aside:
             tx.write(row, lifecycle.stop(row, event, now=tx.now))
 
 
@@ -202,7 +204,7 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
             _open_tier(tx, context, escalation, effect)
         case StopPages():
             for row in context.notifications:
-                if row.kind is Kind.PAGE:
+                if row.kind is Kind.PAGE and not row.is_set_aside:  # its claim stops a row that is set aside
                     tx.write(row, lifecycle.stop(row, effect.event, now=tx.now))
         case AlertOperations():
             is_silent = effect.is_paging and effect.reason == "unproven"
@@ -226,6 +228,6 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
 
 def _open_tier(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: OpenTier) -> None:
     for row in context.wished:
-        if row.channel in effect.adopted:
+        if row.channel in effect.adopted and not row.is_set_aside:
             tx.ledger.save(row, replace(row, tier=effect.number))
     tx.queue([tx.new_row(escalation, channel, tier=effect.number) for channel in effect.channels])

@@ -27,7 +27,7 @@ from notifyflow.core.model import (
     Step,
 )
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import claim, decisions, rounds, series, steps
+from notifyflow.pipeline import decisions, endings, rounds, series, steps
 from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -142,6 +142,7 @@ class Unresolved:
     def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
         """Store an incident that came some times in a row, or count a repeated key, as one step of the transaction."""
         name = (namespace, admitted.incident.key)
+        tx.ledger.incidents.insist(name)
         facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
         if facts is not None and facts.state is not IncidentState.RESOLVED:
             return _repeat(tx, facts, admitted, times)
@@ -257,7 +258,7 @@ def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: Mapping[st
     for context in contexts:
         for row in context.notifications:
             if row.state is NotificationState.QUEUED and row.kind is Kind.PAGE and row.channel not in context.addresses:
-                claim.write_end(tx, row, Ended.NO_PROVIDER)
+                endings.write_end(tx, row, Ended.NO_PROVIDER)
             elif row.deferred_by is DeferralReason.QUIET:
                 tx.write(row, lifecycle.defer(row, DeferralReason.QUIET, until=tx.now, now=tx.now))
     for context in contexts:
@@ -284,4 +285,4 @@ def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
     return notified
 
 
-_STORE = SetUseCase(_load, _store, lambda tx, loaded: loaded[0].store(tx))
+_STORE = SetUseCase(_load, _store, lambda tx, loaded: loaded[0].store(tx), place=lambda submitted: ("key", *submitted.name))

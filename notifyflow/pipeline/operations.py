@@ -26,13 +26,13 @@ Link = Callable[[str], str | None]
 def settle(tx: Transaction) -> None:
     """Add the transaction's failures and notices to the incident, at its end, since this lock comes last."""
     notices = [notice for notice in tx.notices if tx.ledger.operations.add_notice(*notice, at=tx.now)]
-    if not tx.alerts and not notices:
+    if not tx.alerts and not notices and not tx.damaged:
         return
-    incident = tx.ledger.operations.lock() or _open(tx, is_failure=bool(tx.alerts))
+    incident = tx.ledger.operations.lock() or _open(tx, is_failure=bool(tx.alerts or tx.damaged))
     if tx.alerts:
         tx.ledger.operations.link(incident.id, {escalation.id: alert for escalation, alert in tx.alerts}, at=tx.now)
     _say(tx, incident)
-    failures = sum(alert.is_paging for _, alert in tx.alerts)
+    failures = sum(alert.is_paging for _, alert in tx.alerts) + len(tx.damaged)
     if notices or failures:
         _page_or_wait(tx, incident, failures=failures)
 
@@ -172,7 +172,9 @@ def _say(tx: Transaction, incident: IncidentFacts) -> None:
 
 def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failure]:
     """Return the failures, the newest first; those beyond ``failures.IN_FULL`` have no ways and no link."""
-    found = tx.ledger.operations.criticals(incident_id, limit=failures.AT_MOST)
+    criticals = tx.ledger.operations.criticals(incident_id, limit=failures.AT_MOST)
+    damaged = tx.ledger.operations.damaged(limit=failures.AT_MOST)
+    found = sorted((*criticals, *damaged), key=lambda failure: failure.at, reverse=True)[: failures.AT_MOST]
     full = [_in_full(tx, failure, make_link) for failure in found[: failures.IN_FULL]]
     return [*full, *found[failures.IN_FULL :]]
 

@@ -11,10 +11,11 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.incident_events import OPENED
 from notifyflow.core.intake.documents import dump_policy, load_policy
 from notifyflow.core.model import Notified
-from notifyflow.pipeline import rounds, series, steps, use_case
+from notifyflow.pipeline import rounds, series, steps
 from notifyflow.pipeline.notify import Submitted, Unresolved, store_new
-from notifyflow.pipeline.ports import Committed, Consequences, Dependencies
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.use_case import SetUseCase
 from notifyflow.storage.ledger import Entry, Ledger
 
 
@@ -57,22 +58,18 @@ def _add(tx: Transaction, incident: IncidentFacts, submitted: Submitted, *, is_r
     tx.ledger.outbox.add(Entry(id=tx.deps.ids.new(), incident_id=incident.id, policy=policy, submission=submission))
 
 
-def carry_out(deps: Dependencies, entry: Entry) -> Consequences:
-    """Page for a submission after the application's commit, as if it came now; do nothing if that was done."""
-
-    def body(tx: Transaction) -> None:
-        policy = load_policy(entry.policy)
-        tx.ledger.incidents.keep_policy(policy, at=tx.now)  # it was deleted if the transaction has been open for very long
-        incident = tx.ledger.incidents.lock(entry.incident_id)
-        if not tx.ledger.outbox.remove(entry.id):
-            return
-        if entry.submission is None:
-            _begin(tx, incident)
-        else:
-            name = (incident.namespace, incident.key)
-            Unresolved(tx, [name]).store(tx, entry.submission, policy, namespace=incident.namespace)
-
-    return use_case.run(deps, body).consequences
+def _carry_out(tx: Transaction, loaded: None, entry: Entry) -> None:
+    del loaded
+    policy = load_policy(entry.policy)
+    tx.ledger.incidents.keep_policy(policy, at=tx.now)  # it was deleted if the transaction has been open for very long
+    incident = tx.ledger.incidents.lock(entry.incident_id)
+    if not tx.ledger.outbox.remove(entry.id):
+        return
+    if entry.submission is None:
+        _begin(tx, incident)
+    else:
+        name = (incident.namespace, incident.key)
+        Unresolved(tx, [name]).store(tx, entry.submission, policy, namespace=incident.namespace)
 
 
 def begin_now(tx: Transaction, incident: IncidentFacts) -> IncidentFacts:
@@ -94,3 +91,7 @@ def _begin(tx: Transaction, incident: IncidentFacts) -> None:
     rounds.start(tx, incident, added)
     steps.open_(tx, incident, [contact.recipient_id for contact in contacts], before)
     series.look_into(tx, incident.id)
+
+
+CARRY_OUT = SetUseCase(lambda tx, entries: None, _carry_out, place=lambda entry: ("outbox", entry.id))
+"""Pages for a submission after the application's commit, as if it came now; does nothing if that was done."""

@@ -16,6 +16,7 @@ from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
+from notifyflow.core.set_aside import SetAside
 from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
@@ -27,10 +28,11 @@ NO_CAPS = Caps()
 class Transactions(Protocol):
     """The interface to the database."""
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         """Run a use case in one transaction, and again from its start when it lost a race.
 
         Raises:
+            Contended: When it lost ``tries`` times in a row for the same reason.
             StorageUnavailable: When the database does not answer in time.
         """
         ...
@@ -144,6 +146,7 @@ class Consequences:
         outages: Outages that this sweep ended; the caller logs each.
         recalls: Attempts to stop on their way; the caller recalls those whose provider can.
         broken: Errors from damaged rows or bugs of ours; the caller logs each at ERROR.
+        set_aside: Damaged rows that were set aside; the caller logs each at ERROR.
         cut_short: The error that ended a sweep early; the caller raises it after reporting the rest.
     """
 
@@ -154,6 +157,7 @@ class Consequences:
     outages: tuple[Outage, ...] = ()
     recalls: tuple[Recall, ...] = ()
     broken: tuple[Exception, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
     cut_short: StorageUnavailable | None = None
 
     def __add__(self, other: "Consequences") -> "Consequences":
@@ -165,6 +169,7 @@ class Consequences:
             outages=self.outages + other.outages,
             recalls=self.recalls + other.recalls,
             broken=self.broken + other.broken,
+            set_aside=self.set_aside + other.set_aside,
             cut_short=self.cut_short or other.cut_short,
         )
 

@@ -161,9 +161,12 @@ def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptR
     others = [(each.provider, each.provider_ref or "") for each in receipts if each.attempt_id is None]
     found = tx.ledger.attempts.refs(sorted(named)).values() if named else ()
     by_id = {(ref.provider, ref.attempt_id): ref for ref in found}
-    by_provider_ref = iter(tx.ledger.attempts.refs_by_provider_refs(others))
+    by_provider_ref = dict(zip(others, tx.ledger.attempts.refs_by_provider_refs(others), strict=True))
     return [
-        next(by_provider_ref) if each.attempt_id is None else by_id.get((each.provider, each.attempt_id)) for each in receipts
+        by_provider_ref[each.provider, each.provider_ref or ""]
+        if each.attempt_id is None
+        else by_id.get((each.provider, each.attempt_id))
+        for each in receipts
     ]
 
 
@@ -222,6 +225,11 @@ def _apply_missed(tx: Transaction, loaded: tuple[Mapping[Receipt, AttemptRef], C
         apply_receipts(tx, matched[receipt], [receipt], carried)
 
 
-_RECEIVE = SetUseCase(_load, _receive)
-MISSED = SetUseCase(_load_missed, _apply_missed)
+def _place(received: Received) -> tuple[str, ...] | None:
+    attempt_id = received.receipt.attempt_id
+    return None if attempt_id is None else ("attempt", attempt_id)
+
+
+_RECEIVE = SetUseCase(_load, _receive, place=_place)
+MISSED = SetUseCase(_load_missed, _apply_missed, place=lambda receipt: ("receipt", receipt.event_id))
 """Applies receipts that wait although their attempts are known, unless another process does."""

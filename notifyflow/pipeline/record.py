@@ -188,7 +188,7 @@ def _ref(loaded: _Loaded, lease: Lease) -> AttemptRef:
 
 
 def _leased(row: NotificationFacts, lease: Lease) -> AttemptFacts:
-    attempt = next(each for each in row.attempts if each.id == lease.attempt_id)
+    attempt = lifecycle.find(row, lease.attempt_id)
     if attempt.token == lease.token and attempt.state is AttemptState.RUNNING:
         return attempt
     if attempt.token == lease.token and lease.unsure is not None:  # an expired lease has no token
@@ -196,5 +196,5 @@ def _leased(row: NotificationFacts, lease: Lease) -> AttemptFacts:
     raise Fenced(lease.attempt_id)
 
 
-_RECORD = SetUseCase(_load_recordings, _record)
-_RELEASE = SetUseCase(_load_releases, _release)
+_RECORD = SetUseCase(_load_recordings, _record, place=lambda recording: ("attempt", recording.lease.attempt_id))
+_RELEASE = SetUseCase(_load_releases, _release, place=lambda released: ("attempt", released.lease.attempt_id))

@@ -10,7 +10,7 @@ from notifyflow.core.replies import CHANGING, Choice, Effect, HandledReply, Inte
 from notifyflow.core.wording import text
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, links, status_updates, use_case
-from notifyflow.pipeline.claim import end_queued
+from notifyflow.pipeline.endings import end_queued
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import ReplyCode

@@ -8,12 +8,24 @@ from typing import Any, TypeVar
 from notifyflow.core import lifecycle
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
-from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import claim, decisions, operations, outages, outbox, receive, rounds, series, steps, use_case
+from notifyflow.errors import Contended, StorageUnavailable
+from notifyflow.pipeline import (
+    decisions,
+    endings,
+    operations,
+    outages,
+    outbox,
+    receive,
+    rounds,
+    series,
+    set_aside,
+    steps,
+    use_case,
+)
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import SetUseCase
-from notifyflow.storage.ledger import AttemptRef
+from notifyflow.pipeline.use_case import Settled, SetUseCase
+from notifyflow.storage.ledger import AttemptRef, Due
 
 Item = TypeVar("Item")
 
@@ -91,9 +103,9 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
     yield from (partial(_settle, deps, receive.MISSED, some) for some in _sets(missed))
     yield from (partial(_settle, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
     yield from (partial(_settle, deps, _DECIDE, some) for some in _sets(decisions_due))
-    yield from (partial(_go_on, deps, each) for each in incident_ids)
-    yield from (partial(_pass_rounds, deps, each) for each in round_ids)
-    yield from (partial(outbox.carry_out, deps, each) for each in entries)
+    yield from (partial(_settle, deps, _GO_ON, [each]) for each in incident_ids)
+    yield from (partial(_pass_rounds, deps, each, now) for each in round_ids)
+    yield from (partial(_settle, deps, outbox.CARRY_OUT, [each]) for each in entries)
 
 
 def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -102,10 +114,14 @@ def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
 
 
 def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> Consequences:
-    settled = handling.run(deps, items)
+    return _report(handling.run(deps, items))
+
+
+def _report(settled: Settled[None]) -> Consequences:
+    """Return what a set led to, and the errors of those of its items that were not set aside."""
     if settled.interruption is not None:
         raise settled.interruption
-    errors = [each for each in settled.results if each is not None]
+    errors = [each for each in settled.results if each is not None and not set_aside.is_damage(each)]
     unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
     return settled.consequences + Consequences(
         broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)), cut_short=next(unavailable, None)
@@ -121,7 +137,7 @@ def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
 
 def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
     escalation, row = decisions.lock(tx, ref)
-    attempt = next(each for each in row.attempts if each.id == ref.attempt_id)
+    attempt = lifecycle.find(row, ref.attempt_id)
     if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now or ref.incident_id in quarantined:
         return
     resolves_in = tx.deps.doubt_resolution_time(attempt.provider)
@@ -145,7 +161,7 @@ def _load_escalations(tx: Transaction, due: Sequence[tuple[str, str]], *, moving
 
 def _expired(tx: Transaction, escalation: EscalationFacts) -> Iterator[NotificationFacts]:
     for row in tx.ledger.notifications.of(escalation.id):
-        if row.state is NotificationState.QUEUED and claim.is_expired(tx, row, escalation):
+        if row.state is NotificationState.QUEUED and endings.is_expired(tx, row, escalation):
             yield row
 
 
@@ -154,50 +170,111 @@ def _decide(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
     if escalation.next_decision_at is None or escalation.next_decision_at > tx.now:
         return
     for row in _expired(tx, escalation):
-        tx.write(row, claim.end(tx, row, Ended.EXPIRED))
+        tx.write(row, endings.end(tx, row, Ended.EXPIRED))
     decisions.decide(tx, escalation, cause="timer_due")
 
 
-_EXPIRE_LEASES = SetUseCase(_load_leases, _expire_lease)
-_DECIDE = SetUseCase(_load_due, _decide)
-
-
-def _go_on(deps: Dependencies, incident_id: str) -> Consequences:
+def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
     """Start the next round of an operations incident, or the next step of a chain; look whether an alert is flapping."""
-
-    def body(tx: Transaction) -> None:
-        incident = tx.ledger.incidents.lock(incident_id)
-        if not incident.is_operations:
-            steps.pass_time(tx, incident)
-            series.look_into(tx, incident.id)
-            return
-        is_due = incident.round_at is not None and incident.round_at <= tx.now
-        if is_due and incident.state is not IncidentState.RESOLVED:
-            operations.pass_round(tx, incident)
-
-    return use_case.run(deps, body)[1]
+    del loaded
+    incident = tx.ledger.incidents.lock(incident_id)
+    if not incident.is_operations:
+        steps.pass_time(tx, incident)
+        series.look_into(tx, incident.id)
+        return
+    is_due = incident.round_at is not None and incident.round_at <= tx.now
+    if is_due and incident.state is not IncidentState.RESOLVED:
+        operations.pass_round(tx, incident)
 
 
-def _pass_rounds(deps: Dependencies, incident_id: str) -> Consequences:
-    def body(tx: Transaction) -> None:
-        incident = tx.ledger.incidents.lock(incident_id)
-        (operations if incident.is_operations else rounds).pass_time(tx, incident)
+def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> Consequences:
+    """Start the due rounds of an incident; one by one if they cannot be started together."""
+    settled = _PASS_ROUNDS.run(deps, [(incident_id, "")])
+    (error,) = settled.results
+    if error is None or not set_aside.is_damage(error):
+        return _report(settled)
+    due = deps.transactions.run(lambda ledger: ledger.work.rounds_due_of(incident_id, now=now))
+    return sum((_settle(deps, _PASS_ROUNDS, [(incident_id, each)]) for each in due), settled.consequences)
 
-    return use_case.run(deps, body)[1]
+
+def _pass_round(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
+    del loaded
+    incident_id, escalation_id = due
+    incident = tx.ledger.incidents.lock(incident_id)
+    if incident.is_operations:
+        operations.pass_time(tx, incident)
+    else:
+        rounds.pass_time(tx, incident, only=escalation_id)
+
+
+_EXPIRE_LEASES = SetUseCase(_load_leases, _expire_lease, place=lambda ref: ("notification", ref.notification_id))
+_DECIDE = SetUseCase(_load_due, _decide, place=lambda due: ("escalation", due[1]))
+_GO_ON = SetUseCase(lambda tx, items: None, _go_on, place=lambda incident_id: ("incident", incident_id))
+_PASS_ROUNDS = SetUseCase(lambda tx, items: None, _pass_round, place=lambda due: ("escalation", due[1]) if due[1] else None)
 
 
 def _ring(
     deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None
 ) -> tuple[Consequences, datetime | None]:
-    """Ring for due notifications; return also when the last sweep was."""
+    """Ring for due notifications; return also when the last sweep was.
+
+    If a row is damaged, each part runs in a transaction of its own, and what is rung for is halved until the damage is alone.
+    """
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
-        swept_at = tx.ledger.stops.swept_at()
-        outage = outages.keep(tx, swept_at, began_at=began_at)
-        tx.ledger.inbox.match([(each, None) for each in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit)])
-        tx.ledger.inbox.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
-        tx.ledger.replies.forget_codes(now=tx.now)
+        kept, swept_at = _keep_watch(tx, began_at)
+        for tidy in _TIDYING:
+            tidy(tx, limit)
         due = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=limit)
-        return Consequences(due=due, outages=(outage,) if outage else ()), swept_at
+        return kept + Consequences(due=due), swept_at
 
-    return use_case.run(deps, body)[0]
+    try:
+        (rung, swept_at), led_to = use_case.run(deps, body, tries=use_case.ALONE)
+        return rung + led_to, swept_at
+    except use_case.DAMAGE as error:
+        if not set_aside.is_damage(error):
+            if isinstance(error, Contended):
+                (rung, swept_at), led_to = use_case.run(deps, body)
+                return rung + led_to, swept_at
+            raise
+    (total, swept_at), led_to = use_case.run(deps, partial(_keep_watch, began_at=began_at))
+    for tidy in _TIDYING:
+        total += _attempt(partial(_tidy, deps, tidy, limit))
+    due = deps.transactions.run(
+        lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
+    )
+    return total + led_to + _settle(deps, _MARK_RUNG, due), swept_at
+
+
+def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> Consequences:
+    return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).consequences
+
+
+def _keep_watch(tx: Transaction, began_at: datetime | None) -> tuple[Consequences, datetime | None]:
+    """Note that sweeps go on, and let damaged rows be tried again; return what that led to, and when the last sweep was."""
+    swept_at = tx.ledger.stops.swept_at()
+    outage = outages.keep(tx, swept_at, began_at=began_at)
+    tx.ledger.set_asides.try_again(now=tx.now)
+    return Consequences(outages=(outage,) if outage else ()), swept_at
+
+
+def _disown(tx: Transaction, limit: int) -> None:
+    tx.ledger.inbox.match([(each, None) for each in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit)])
+
+
+def _forget_bodies(tx: Transaction, limit: int) -> None:
+    tx.ledger.inbox.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
+
+
+def _forget_codes(tx: Transaction, limit: int) -> None:
+    del limit
+    tx.ledger.replies.forget_codes(now=tx.now)
+
+
+def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:
+    tx.ledger.work.mark_rung(due, now=tx.now)
+    tx.note_due(due)
+
+
+_TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes)
+_MARK_RUNG = SetUseCase(_mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))

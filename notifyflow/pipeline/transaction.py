@@ -12,6 +12,7 @@ from notifyflow.core.lifecycle import Moved
 from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.core.series import Left
+from notifyflow.core.set_aside import SetAside
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
@@ -30,6 +31,8 @@ class Transaction:
         critical: Escalations that became critical failures.
         alerts: Critical failures for operations, handled at the end of the transaction.
         notices: Notices to operations: (reason, provider).
+        damaged: Rows set aside for which operations is paged.
+        mended: Notifications that were set aside and could be written.
         incident_events: Events for subscribers: (incident, event, detail).
         health_updates: Providers whose circuit opened or closed.
         callback_paths: Those that were looked into: (channel, provider).
@@ -45,6 +48,8 @@ class Transaction:
         self.critical: list[EscalationFacts] = []
         self.alerts: list[tuple[EscalationFacts, AlertOperations]] = []
         self.notices: list[tuple[str, str]] = []
+        self.damaged: list[SetAside] = []
+        self.mended: set[str] = set()
         self.incident_events: list[tuple[IncidentFacts, str, Mapping[str, str]]] = []
         self.health_updates: list[ProviderHealth] = []
         self.callback_paths: set[tuple[str, str]] = set()
@@ -78,6 +83,8 @@ class Transaction:
     def write(self, before: NotificationFacts, moved: Moved, **detail: str) -> NotificationFacts:
         """Write a notification and its attempts after an event."""
         after = moved.after
+        if before.times_aside:
+            self.mended.add(before.id)
         if self._is_newly_due(before, after):
             after = replace(after, rung_at=self.now)
             self._note_due(after)
@@ -122,6 +129,10 @@ class Transaction:
         placed = [replace(row, due_at=self.now, rung_at=self.now, namespace=self._namespace(row.incident_id)) for row in rows]
         for row in self.ledger.notifications.add(placed, event="queued"):
             self._note_due(row)
+
+    def note_due(self, due: Sequence[Due]) -> None:
+        """Let the caller ring for notifications that were marked as rung for."""
+        self._due += due
 
     def _namespace(self, incident_id: str) -> str:
         if incident_id not in self._namespaces:

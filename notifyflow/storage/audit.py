@@ -16,6 +16,7 @@ from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFa
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, StepRow, TransitionRow
 from notifyflow.storage.rows import BY_ID, NOTIFICATIONS_OF, Reader
+from notifyflow.storage.set_aside import SetAsideReads
 from notifyflow.storage.statements import Statement, finds
 from notifyflow.storage.steps import StepReads
 
@@ -119,7 +120,8 @@ class Audits(Reader):
             limit: How many at most.
         """
         ids = [str(row["id"]) for row in self._source.rows(_PAGE(after_id, limit))]
-        findings = list(self._missing(ids))
+        findings = [] if after_id else [audit.aside(each) for each in SetAsideReads(self._source).listed()]
+        findings += self._missing(ids)
         incidents: dict[str, IncidentFacts] = {}
         for incident, log in self._readable(ids, self._incidents_with_logs, "incident", lambda each: each, findings):
             incidents[incident.id] = incident
@@ -154,14 +156,19 @@ class Audits(Reader):
         findings: list[Finding],
     ) -> list[T]:
         """Read the readable rows; find the others by halving, and add a finding for each."""
+        known = len(self._source.unread)
         try:
-            return read(ids) if ids else []
+            found = read(ids) if ids else []
+            if len(self._source.unread) == known:
+                return found
+            why = self._source.unread[known].why
         except PeeweeException:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged row may raise anything
-            if len(ids) == 1:
-                findings.append(audit.unreadable(machine, ids[0], incident_id_of(ids[0]), error))
-                return []
+            why = type(error).__name__
+        if len(ids) == 1:
+            findings.append(audit.unreadable(machine, ids[0], incident_id_of(ids[0]), why))
+            return []
         half = len(ids) // 2
         return [
             each for some in (ids[:half], ids[half:]) for each in self._readable(some, read, machine, incident_id_of, findings)

@@ -7,7 +7,8 @@ from typing import Any
 
 from peewee import SQL, Case, Expression, Field, fn
 
-from notifyflow.storage.models import AttemptRow, IncidentRow, NotificationRow, QuarantineRow
+from notifyflow.storage.models import AttemptRow, IncidentRow, NotificationRow, QuarantineRow, SetAsideRow
+from notifyflow.storage.statements import finds
 
 IS_UNRESOLVED = IncidentRow.state != SQL("'RESOLVED'")
 QUEUED = NotificationRow.state == SQL("'QUEUED'")
@@ -23,11 +24,16 @@ def is_listed(incident_id: Field) -> Any:
     return fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
 
 
+def is_aside(row_id: Any) -> Any:
+    """Return the condition that a row is set aside now."""
+    return finds(SetAsideRow.select(SQL("1")).where(SetAsideRow.row_id == row_id, SetAsideRow.is_aside))
+
+
 def is_free(model: Any) -> Expression:
-    """Return the condition that rows are not quarantined.
+    """Return the condition that rows are neither quarantined nor set aside.
 
     The indexes of the searches begin with the mark, so that none walks what was quarantined at adoption; what an incident got
     since then has none.
     """
-    free: Expression = (model.is_quarantined == SQL("FALSE")) & ~is_listed(model.incident_id)
+    free: Expression = (model.is_quarantined == SQL("FALSE")) & ~is_listed(model.incident_id) & ~is_aside(model.id)
     return free

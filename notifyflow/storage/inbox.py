@@ -9,6 +9,7 @@ from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
 from notifyflow.core.model import Receipt, Result
 from notifyflow.storage import sets
+from notifyflow.storage.conditions import is_aside
 from notifyflow.storage.models import AttemptRow, NotificationRow, ReceiptRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Places, Run, Statement
@@ -43,6 +44,7 @@ _MISSED = _waiting(
     lambda param: (
         ((ReceiptRow.received_at > param(ReceiptRow.received_at)) | (ReceiptRow.received_at < param(ReceiptRow.received_at)))
         & _HAS_ATTEMPT
+        & ~is_aside(ReceiptRow.event_id)
     )
 )
 _STALE = _waiting(lambda param: (ReceiptRow.received_at < param(ReceiptRow.received_at)) & ~_HAS_ATTEMPT)

@@ -7,7 +7,7 @@ from typing import Any
 from peewee import SQL, Expression, Select, fn
 
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, Incident
+from notifyflow.core.model import Contact, Incident, IncidentState
 from notifyflow.core.policy import Policy
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import IS_UNRESOLVED
@@ -107,6 +107,17 @@ class Incidents(MachinePart[IncidentFacts]):
         found = self._unit.read(IncidentFacts, self._unit.locked(_NEWEST(namespaces, keys)))
         return {(each.namespace, each.key): each for each in found}
 
+    def insist(self, name: tuple[str, str]) -> None:
+        """Refuse to go on without the incident of a namespace and key that may be unresolved, and could not be read.
+
+        Raises:
+            UnreadableRow: When there is one.
+        """
+        for each in self._unit.unread:
+            is_its = each.table == "incident" and (each.values.get("namespace"), each.values.get("key")) == name
+            if is_its and each.values.get("state") is not IncidentState.RESOLVED:
+                raise each.error()
+
     def unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
         """Read the unresolved incidents that names have, pairs of a namespace and a key; not locked."""
         namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
@@ -203,7 +214,11 @@ class Contacts(Part):
         Raises:
             StorageError: When it has no such recipient.
         """
-        return must_exist(self.find(incident_id, recipient_id), "contact of incident", incident_id)
+        found = self.find(incident_id, recipient_id)
+        for each in self._unit.unread if found is None else ():
+            if each.table == "contact" and each.values.get("recipient_id") == recipient_id:
+                raise each.error()
+        return must_exist(found, "contact of incident", incident_id)
 
     def find(self, incident_id: str, recipient_id: str) -> Contact | None:
         """Read the contact of a recipient; None if the incident has no such recipient."""

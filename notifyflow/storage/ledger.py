@@ -6,7 +6,7 @@ notifications, each by id, the providers' rows by name, the next steps of chains
 ledger only reads and writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from notifyflow.storage.adoption import Adoption
@@ -29,6 +29,8 @@ from notifyflow.storage.providers import Providers
 from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.roster import StoredRoster
+from notifyflow.storage.set_aside import Place, SetAsides
+from notifyflow.storage.statements import Unread
 from notifyflow.storage.steps import Steps
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.unit import Line, Unit
@@ -37,7 +39,7 @@ from notifyflow.storage.work import Due, Work
 
 T = TypeVar("T")
 
-__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "ReplyCode"]
+__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "Place", "ReplyCode", "Unread"]
 
 
 class Ledger:
@@ -67,6 +69,7 @@ class Ledger:
         self.replies = Replies(unit)
         self.responses = Responses(unit)
         self.roster = StoredRoster(unit)
+        self.set_asides = SetAsides(unit)
         self.steps = Steps(unit)
         self.stops = Stops(unit)
         self.users = Users(unit)
@@ -81,6 +84,11 @@ class Ledger:
     def backend(self) -> int | None:
         """The server's process that runs this transaction; None where the database is no server."""
         return self._unit.backend
+
+    @property
+    def unread(self) -> Sequence[Unread]:
+        """The rows that this transaction has left out, since they cannot be read."""
+        return self._unit.unread
 
     def run(self, use_case: "Callable[[Ledger], T]") -> T:
         """Run a use case, and write all that it has changed."""

@@ -10,6 +10,7 @@ from peewee import IntegerField, Select
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import DeferralReason
+from notifyflow.core.set_aside import stand_in
 from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.parts import MachinePart
@@ -67,6 +68,11 @@ class Notifications(MachinePart[NotificationFacts]):
         """Read all notifications of an escalation with their attempts, by id; not locked."""
         self.load([escalation_id])
         return self._kept([escalation_id])
+
+    def stand_ins(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        """Return what stands in for notifications of an escalation that could not be read in this transaction."""
+        own = {each.row_id: each for each in self._unit.unread if each.table == "notification"}
+        return tuple(stand_in(each.values) for each in own.values() if each.values.get("escalation_id") == escalation_id)
 
     def load(self, escalation_ids: Collection[str]) -> None:
         """Read and keep all notifications of escalations with their attempts; not locked."""

@@ -3,21 +3,22 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from peewee import SQL, Case, fn
+from peewee import JOIN, SQL, Case, fn
 
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted
+from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, damage
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents
-from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow
+from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow, SetAsideRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement
 
 _IS_UNCOUNTED_CRITICAL = CriticalRow.is_counted == SQL("FALSE")
 _HAS_PATH = CriticalRow.path != SQL("''")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
+_IS_UNCOUNTED_DAMAGE = SetAsideRow.is_paging & (SetAsideRow.is_counted == SQL("FALSE"))
 _OPERATIONS_AMONG = Statement(
     lambda param: IncidentRow.select(IncidentRow.id).where(param.among(IncidentRow.id), IncidentRow.is_operations)
 )
@@ -87,6 +88,32 @@ class Operations(Part):
         )
         return tuple(Failure(**row) for row in self._unit.rows(query))
 
+    def damaged(self, *, limit: int) -> tuple[Failure, ...]:
+        """Read the rows set aside for which operations is paged, the newest first; nothing of them that may be damaged."""
+        query = (
+            SetAsideRow.select(
+                SetAsideRow.escalation_id,
+                SetAsideRow.incident_id,
+                SetAsideRow.at,
+                SetAsideRow.severity,
+                fn.COALESCE(ContactRow.name, "").alias("who"),
+                IncidentRow.key,
+                IncidentRow.content_title.alias("title"),
+                IncidentRow.content_url.alias("url"),
+            )
+            .join(IncidentRow, on=(IncidentRow.id == SetAsideRow.incident_id))
+            .join(EscalationRow, JOIN.LEFT_OUTER, on=(EscalationRow.id == SetAsideRow.escalation_id))
+            .join(
+                ContactRow,
+                JOIN.LEFT_OUTER,
+                on=((ContactRow.incident_id == IncidentRow.id) & (ContactRow.recipient_id == EscalationRow.recipient_id)),
+            )
+            .where(SetAsideRow.is_paging)
+            .order_by(SetAsideRow.at.desc(), SetAsideRow.row_id)
+            .limit(limit)
+        )
+        return tuple(damage(**row) for row in query.dicts().execute(self._unit.db))
+
     def silent_paths(self, operations_incident_id: str) -> tuple[SilentPath, ...]:
         """Read the callback paths over which alone rounds are unproven that are linked to it, the newest first."""
         query = (
@@ -148,9 +175,10 @@ class Operations(Part):
             _IS_UNCOUNTED_CRITICAL, CriticalRow.operations_incident_id == operations_incident_id
         )
         notices = NoticeRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_NOTICE)
+        damaged = int(self._unit.scalar(SetAsideRow.select(fn.COUNT(1)).where(_IS_UNCOUNTED_DAMAGE)))
         return Uncounted(
-            failures=int(self._unit.scalar(criticals)),
-            paging=int(self._unit.scalar(criticals.where(CriticalRow.is_paging))),
+            failures=int(self._unit.scalar(criticals)) + damaged,
+            paging=int(self._unit.scalar(criticals.where(CriticalRow.is_paging))) + damaged,
             notices=int(self._unit.scalar(notices)),
         )
 
@@ -159,6 +187,7 @@ class Operations(Part):
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
         self._unit.execute(CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked))
         self._unit.execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))
+        self._unit.execute(SetAsideRow.update(is_counted=True).where(_IS_UNCOUNTED_DAMAGE))
 
     def end_round(self, operations_incident_id: str, *, is_told: bool) -> None:
         """Note that what the last round tells is told, or that it is to be counted again."""
@@ -166,6 +195,9 @@ class Operations(Part):
         changed = {"is_told": True} if is_told else {"is_counted": False}
         self._unit.execute(CriticalRow.update(**changed).where(is_linked, CriticalRow.is_counted, ~CriticalRow.is_told))
         self._unit.execute(NoticeRow.update(**changed).where(NoticeRow.is_counted, ~NoticeRow.is_told))
+        is_open = SetAsideRow.is_paging & SetAsideRow.is_counted & ~SetAsideRow.is_reported
+        reported = {"is_reported": True} if is_told else {"is_counted": False}
+        self._unit.execute(SetAsideRow.update(**reported).where(is_open))
 
     def hand_on(self, operations_incident_id: str, following_id: str) -> None:
         """Link the failures that no round tells of to the incident that follows."""

@@ -6,7 +6,7 @@ from typing import Any
 from peewee import IntegerField
 
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.storage.conditions import is_listed
+from notifyflow.storage.conditions import is_aside, is_listed
 from notifyflow.storage.models import OutboxRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement
@@ -32,7 +32,10 @@ class Entry:
 _COLUMNS: tuple[Any, ...] = tuple(getattr(OutboxRow, name) for name in Entry.__slots__)
 _WAITING = Statement(
     lambda param: (
-        OutboxRow.select(*_COLUMNS).where(~is_listed(OutboxRow.incident_id)).order_by(OutboxRow.id).limit(param(IntegerField()))
+        OutboxRow.select(*_COLUMNS)
+        .where(~is_listed(OutboxRow.incident_id), ~is_aside(OutboxRow.id))
+        .order_by(OutboxRow.id)
+        .limit(param(IntegerField()))
     )
 )
 _REMOVE = Statement(lambda param: OutboxRow.delete().where(OutboxRow.id == param(OutboxRow.id)))

@@ -34,16 +34,18 @@ class MachinePart(Part, Generic[M]):
 
         Raises:
             StorageError: When it does not.
+            UnreadableRow: When it cannot be read.
         """
-        return must_exist(self.find(row_id), MACHINE_NAMES[self.facts], row_id)
+        return self._readable(self.find(row_id), row_id)
 
     def lock(self, row_id: str) -> M:
         """Lock and read a row that is known to exist.
 
         Raises:
             StorageError: When it does not.
+            UnreadableRow: When it cannot be read.
         """
-        return must_exist(self.find(row_id, is_locked=True), MACHINE_NAMES[self.facts], row_id)
+        return self._readable(self.find(row_id, is_locked=True), row_id)
 
     def lock_many(self, row_ids: Collection[str]) -> None:
         """Lock and keep rows, by id."""
@@ -53,3 +55,9 @@ class MachinePart(Part, Generic[M]):
     def keep(self, row_ids: Collection[str]) -> None:
         """Read and keep rows; not locked."""
         self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
+
+    def _readable(self, found: M | None, row_id: str) -> M:
+        unread = self._unit.unread_of(MACHINE_NAMES[self.facts], row_id) if found is None else None
+        if unread is not None:
+            raise unread.error()
+        return must_exist(found, MACHINE_NAMES[self.facts], row_id)

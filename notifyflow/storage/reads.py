@@ -32,6 +32,7 @@ from notifyflow.storage.people import People
 from notifyflow.storage.pruning import Prunable
 from notifyflow.storage.roster import RosterReads
 from notifyflow.storage.rows import BY_ID, Rows, first, select
+from notifyflow.storage.set_aside import SetAsideReads
 from notifyflow.storage.stamps import Stamps
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.steps import StepReads
@@ -112,6 +113,7 @@ class Reads:
         self.moments = Moments(source)
         self.prunable = Prunable(source)
         self.roster = RosterReads(source)
+        self.set_aside = SetAsideReads(source)
         self.signs = Signs(source)
         self.stamps = Stamps(source)
         self.steps = StepReads(source)

@@ -5,7 +5,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
@@ -16,8 +17,17 @@ from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, StorageError
 from notifyflow.storage import policies
 from notifyflow.storage.conditions import IS_UNRESOLVED
-from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, PolicyRow, StepRow
-from notifyflow.storage.statements import Places, Run, Statement
+from notifyflow.storage.models import (
+    AttemptRow,
+    ContactRow,
+    EscalationRow,
+    IncidentRow,
+    NotificationRow,
+    PolicyRow,
+    SetAsideRow,
+    StepRow,
+)
+from notifyflow.storage.statements import Places, Run, Statement, Unread
 
 F = TypeVar("F")
 M = TypeVar("M", IncidentFacts, EscalationFacts, NotificationFacts, StepFacts)
@@ -30,21 +40,32 @@ MODELS: Mapping[type, type[Model]] = {
     AttemptFacts: AttemptRow,
 }
 
+_NO_COLUMNS = frozenset({"attempts", "times_aside", "is_readable"})
 _COLUMNS: Mapping[type, tuple[str, ...]] = {
-    facts: tuple(field.name for field in fields(facts) if field.name != "attempts") for facts in MODELS
+    facts: tuple(field.name for field in fields(facts) if field.name not in _NO_COLUMNS) for facts in MODELS
 }
 _VALUES: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {facts: attrgetter(*columns) for facts, columns in _COLUMNS.items()}
 CONTACT = tuple(getattr(ContactRow, name) for name in Contact.__dataclass_fields__)
 CONTENT_FIELDS = tuple(field.name for field in fields(Incident) if field.name != "key")
+_TIMES_ASIDE = fn.COALESCE(SetAsideRow.select(SetAsideRow.times).where(SetAsideRow.row_id == NotificationRow.id), SQL("0")).alias(
+    "times_aside"
+)
+_JUDGED_BY_ATTEMPTS = frozenset({"state"})
+"""What a notification whose attempts cannot be read is not believed."""
 _CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
 _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
 
 class Rows:
-    """Reads facts through a transaction's connection."""
+    """Reads facts through a transaction's connection; rows that cannot be read are left out.
+
+    Attributes:
+        unread: The rows that were left out.
+    """
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self.unread: list[Unread] = []
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
         """Write what a query might read."""
@@ -52,7 +73,7 @@ class Rows:
     def rows(self, query: Query | Run) -> list[dict[str, Any]]:
         """Return what a query finds, by column."""
         self._catch_up(query)
-        return query.rows(self.db) if isinstance(query, Run) else list(query.dicts().execute(self.db))
+        return query.rows(self.db, self.unread) if isinstance(query, Run) else list(query.dicts().execute(self.db))
 
     def first(self, query: Select) -> dict[str, Any] | None:
         """Return the first row that a query finds, or None."""
@@ -69,30 +90,42 @@ class Rows:
         rows = self.rows(query)
         if facts is NotificationFacts:
             return self.with_attempts(rows)
-        return [cast(Any, facts)(**row) for row in (rows if facts is StepFacts else self.with_policies(rows))]
+        return [
+            cast(Any, facts)(**row) for row in (rows if facts is StepFacts else self.with_policies(rows, MACHINE_NAMES[facts]))
+        ]
 
-    def with_policies(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Replace the digests of policies by the policies.
-
-        Raises:
-            StorageError: When a policy is missing.
-            InvalidPolicy: When one is damaged.
-        """
+    def with_policies(self, rows: list[dict[str, Any]], table: str = "incident") -> list[dict[str, Any]]:
+        """Replace the digests of policies by the policies; leave out rows of a table whose policy is missing or damaged."""
         found = {digest: policies.known_as(digest) for digest in {row["policy"] for row in rows}}
         if missing := sorted(digest for digest, policy in found.items() if policy is None):
             stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self.db)}
             for digest in missing:
                 document = digest if digest.startswith("{") else stored.get(digest)  # older code wrote the policy itself
-                found[digest] = policies.parse(digest, must_exist(document, "policy", digest))
-        return [row | {"policy": found[row["policy"]]} for row in rows]
+                with suppress(Exception):
+                    found[digest] = policies.parse(digest, must_exist(document, "policy", digest))
+        for row in rows:
+            if found[row["policy"]] is None:
+                readable = {name: value for name, value in row.items() if name != "policy"}
+                self.unread.append(Unread(table=table, values=readable, column="policy", why="InvalidPolicy"))
+        return [row | {"policy": policy} for row in rows if (policy := found[row["policy"]]) is not None]
 
     def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> list[NotificationFacts]:
-        """Read the attempts of notifications that were read."""
+        """Read the attempts of notifications that were read; leave out those that have one that cannot be read."""
         attempts: dict[str, list[AttemptFacts]] = defaultdict(list)
         attempted = [row["id"] for row in rows if row["version"] > 1]  # a claim, at the earliest, is version 2
-        for row in self.rows(_ATTEMPTS(attempted)) if attempted else ():
-            attempts[row["notification_id"]].append(AttemptFacts(**row))
-        return [NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows]
+        known = len(self.unread)
+        for attempt in self.rows(_ATTEMPTS(attempted)) if attempted else ():
+            attempts[attempt["notification_id"]].append(AttemptFacts(**attempt))
+        damaged = {each.values["notification_id"]: each for each in self.unread[known:]}
+        for row in rows if damaged else ():
+            if row["id"] in damaged:
+                believed = {name: value for name, value in row.items() if name not in _JUDGED_BY_ATTEMPTS}
+                self.unread.append(replace(damaged[row["id"]], table="notification", values=believed))
+        return [NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows if row["id"] not in damaged]
+
+    def unread_of(self, table: str, row_id: str) -> Unread | None:
+        """Return a row that was left out since it cannot be read, by its id."""
+        return next((each for each in self.unread if (each.table, each.row_id) == (table, row_id)), None)
 
     def contacts(self, incident_ids: Collection[str]) -> dict[str, dict[str, Contact]]:
         """Read the contacts of incidents by recipient, in the order they were added."""
@@ -170,9 +203,11 @@ _CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *_CONTENT
 
 
 def select(facts: type, *where: Expression) -> Select:
-    """Select the columns that make up facts."""
+    """Select the columns that make up facts, and how often a notification was set aside."""
     model = MODELS[facts]
-    query = model.select(*(getattr(model, name) for name in _COLUMNS[facts]))
+    query = model.select(
+        *(getattr(model, name) for name in _COLUMNS[facts]), *((_TIMES_ASIDE,) if facts is NotificationFacts else ())
+    )
     return query.where(*where) if where else query
 
 

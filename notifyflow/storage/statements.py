@@ -4,12 +4,14 @@ Nothing here knows a table.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList, Query, Select, TextField, Value, fn
+
+from notifyflow.errors import UnreadableRow
 
 LISTED = SQL("listed.value")
 """The column of the table that ``Places.listed`` returns."""
@@ -109,15 +111,43 @@ class Places:
         return Value(place, converter=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A row that cannot be read whole.
+
+    Attributes:
+        table: Its table, without our prefix.
+        values: The values that can be read.
+        column: The first column that cannot be.
+        why: The type of the error.
+    """
+
+    table: str
+    values: Mapping[str, Any]
+    column: str
+    why: str
+
+    @property
+    def row_id(self) -> str:
+        """Its id, or that of the row that it belongs to."""
+        names = ("id", "notification_id", "incident_id", "event_id", "recipient_id", "row_id")
+        return next((str(self.values[name]) for name in names if name in self.values), "")
+
+    def error(self) -> UnreadableRow:
+        """Return the error that names it."""
+        return UnreadableRow(self.table, self.row_id, self.column, self.why)
+
+
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A statement in one database's SQL, its parameters, and its columns with the readers of those that need one."""
+    """A statement in one database's SQL, its parameters, its table, and its columns with the readers of those that need one."""
 
     sql: str
     parameters: tuple[Any, ...]
     names: tuple[str, ...]
     readers: tuple[tuple[str, Callable[[Any], Any]], ...]
     lists: tuple[int, ...]
+    table: str
 
     def read(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return a row's values by name."""
@@ -125,6 +155,26 @@ class _Built:
         for name, read in self.readers:
             values[name] = read(values[name])
         return values
+
+    def read_readable(self, found: Sequence[Sequence[Any]], unread: list[Unread]) -> list[dict[str, Any]]:
+        """Return the rows that can be read, and add the others to ``unread``."""
+        rows = []
+        for each in found:
+            try:
+                rows.append(self.read(each))
+            except Exception as error:  # noqa: BLE001 - whatever is stored there may raise anything
+                unread.append(self._unread(each, error))
+        return rows
+
+    def _unread(self, row: Sequence[Any], first: Exception) -> Unread:
+        raw, readers, bad = dict(zip(self.names, row, strict=True)), dict(self.readers), ""
+        values: dict[str, Any] = {}
+        for name, value in raw.items():
+            try:
+                values[name] = readers[name](value) if name in readers else value
+            except Exception:  # noqa: BLE001 - as above
+                bad = bad or name
+        return Unread(table=self.table, values=values, column=bad, why=type(first).__name__)
 
 
 class Statement:
@@ -161,7 +211,9 @@ class Statement:
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
             fields = dict(map(_column, self._columns or getattr(query, "selected_columns", ())))
             readers = tuple((name, field.python_value) for name, field in fields.items() if not _is_read_as_it_is(field))
-            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(places.lists))
+            tables = (each.model._meta.table_name for each in fields.values() if hasattr(each, "model"))
+            table = next(tables, "").removeprefix("notifyflow_")
+            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(places.lists), table)
         return self._built[kind]
 
 
@@ -181,10 +233,22 @@ class Run:
         """Return the statement with a lock on the rows it finds."""
         return Run(self._statement, self._values, (lock, skip_locked))
 
-    def rows(self, db: Database) -> list[dict[str, Any]]:
-        """Run it and return the rows."""
+    def rows(self, db: Database, unread: list[Unread] | None = None) -> list[dict[str, Any]]:
+        """Run it and return the rows that can be read; add the others to ``unread``.
+
+        Raises:
+            UnreadableRow: When one cannot be read, and there is no ``unread``.
+        """
         built = self._built(db)
-        return [built.read(row) for row in self._run(db, built).fetchall()]
+        found = self._run(db, built).fetchall()
+        try:
+            return [built.read(row) for row in found]
+        except Exception:  # noqa: BLE001 - whatever is stored there may raise anything
+            others: list[Unread] = []
+            rows = built.read_readable(found, others if unread is None else unread)
+            if others:
+                raise others[0].error() from None
+            return rows
 
     def scalar(self, db: Database) -> Any:
         """Run it and return the first column of the first row, or None."""

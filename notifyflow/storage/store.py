@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from peewee import Database, PeeweeException
 
-from notifyflow.errors import CommitUnknown, StaleRow, StorageError, StorageUnavailable, UnsuitableConnection
+from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageError, StorageUnavailable, UnsuitableConnection
 from notifyflow.storage import migrations
 from notifyflow.storage.deadline import Deadline, Pauses
 from notifyflow.storage.dialects import Access, Trouble, dialect_for
@@ -62,22 +62,24 @@ class Store:
         """The database file and its mode if others than its owner may read or write it; None otherwise."""
         return self._dialect.exposed()
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S, tries: int | None = None) -> T:
         """Run a use case in one transaction; run it again from its start when it collided with another.
 
         Args:
             use_case: Takes the transaction's ledger; an exception rolls back. It may run more than once.
             timeout_s: How long to try, in seconds.
+            tries: How often it may meet the same trouble; None for as often as there is time.
 
         Returns:
             What the use case returned, once it is committed.
 
         Raises:
             StorageUnavailable: When the time is up.
+            Contended: When it collided with another transaction, or found a row changed, ``tries`` times in a row.
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
-            StorageError: When the database refuses a statement: a bug, or tables that are not ours.
+            Refused: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: Ledger(Unit(db)).run(use_case), self._deadline(timeout_s), Access.WRITE)
+        return self._repeat(lambda db: Ledger(Unit(db)).run(use_case), self._deadline(timeout_s), Access.WRITE, tries)
 
     def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
         """Run a use case in the open transaction of a connection of the application, which commits it or rolls it back.
@@ -189,8 +191,9 @@ class Store:
     def _deadline(self, timeout_s: float) -> Deadline:
         return Deadline(timeout_s, within=_WHOLE.get())
 
-    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
+    def _repeat(self, work: Callable[[Database], T], deadline: Deadline, access: Access, tries: int | None = None) -> T:
         pauses = Pauses()
+        met: list[str] = []
         trouble: StaleRow | PeeweeException | ForkedInside | None = None
         while True:
             try:
@@ -201,6 +204,9 @@ class Store:
                 trouble = error
             except (StaleRow, PeeweeException) as error:
                 self._stop_at_refusal(error)
+                met = [*(each for each in met if each == self._code_of(error)), self._code_of(error)]
+                if len(met) == tries and deadline.left_s and not self._is_gone(error):
+                    raise self._contended(deadline, error) from None
                 trouble = error if deadline.left_s else trouble or error  # an earlier error says more than a time-out
             pause_s = pauses.draw_s()
             if deadline.left_s <= pause_s:
@@ -213,9 +219,24 @@ class Store:
             return
         trouble = self._dialect.classify(error)
         if trouble is Trouble.REFUSED:
-            raise StorageError(f"the database refused a statement: {self._dialect.describe(error)}") from None
+            code, table = self._dialect.code_of(error), self._dialect.table_of(error)
+            is_of_row = self._dialect.is_of_row(error)
+            raise Refused(self._dialect.describe(error), code=code, table=table, is_of_row=is_of_row) from None
         if trouble is Trouble.GONE:
             self._pool.drop_idle()
+
+    def _is_gone(self, error: StaleRow | PeeweeException) -> bool:
+        return not isinstance(error, StaleRow) and self._dialect.classify(error) is Trouble.GONE
+
+    def _code_of(self, error: StaleRow | PeeweeException) -> str:
+        return "" if isinstance(error, StaleRow) else self._dialect.code_of(error)
+
+    def _contended(self, deadline: Deadline, error: StaleRow | PeeweeException) -> Contended:
+        if isinstance(error, StaleRow):
+            return Contended(deadline.waited_s, str(error), table=error.table, row_id=error.row_id, is_of_row=True)
+        dialect = self._dialect
+        code, table, is_of_row = dialect.code_of(error), dialect.table_of(error), dialect.is_of_row(error)
+        return Contended(deadline.waited_s, dialect.describe(error), code=code, table=table, is_of_row=is_of_row)
 
     def _unavailable(self, deadline: Deadline, trouble: StaleRow | PeeweeException | ForkedInside) -> StorageUnavailable:
         if isinstance(trouble, PeeweeException):

@@ -19,7 +19,7 @@ from peewee import Database, Query, Select
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.policy import Policy
-from notifyflow.errors import StaleRow
+from notifyflow.errors import StaleRow, UnreadableRow
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import QUEUED
 from notifyflow.storage.dialects import execute
@@ -171,6 +171,8 @@ class Unit(Rows):
 
     def _keep_as(self, before: M, after: M) -> M:
         key = (type(before), before.id)
+        if isinstance(before, NotificationFacts) and not before.is_readable:
+            raise UnreadableRow(MACHINE_NAMES[NotificationFacts], before.id, "", "a part of it")
         kept = self._kept.get(key)
         if kept is None:
             kept = self._kept[key] = _Kept(before, before, False)
@@ -246,8 +248,9 @@ class Unit(Rows):
         """Read rows of a machine and keep them; those that are ``locked`` already, as such."""
         is_locked = self._prepare_to_read(query)
         found = self.keep(super().read(facts, query), is_locked=is_locked)
-        for each in locked:
-            self._kept[facts, each].is_locked = True
+        for each in found if locked else ():
+            if each.id in locked:
+                self._kept[facts, each.id].is_locked = True
         return found
 
     def _prepare_to_read(self, query: Select | Run) -> bool:

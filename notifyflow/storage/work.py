@@ -14,8 +14,19 @@ from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeL
 from notifyflow.core import fairness
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import Severity
-from notifyflow.storage.conditions import IS_ANY, IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, RUNNING, URGENCY, is_free, is_listed
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, StepRow
+from notifyflow.storage.conditions import (
+    IS_ANY,
+    IS_CALM,
+    IS_UNRESOLVED,
+    IS_URGENT,
+    QUEUED,
+    RUNNING,
+    URGENCY,
+    is_aside,
+    is_free,
+    is_listed,
+)
+from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, SetAsideRow, StepRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
 from notifyflow.storage.statements import Places, Statement, finds
@@ -76,6 +87,12 @@ class Work(Part):
             rows += self._unit.rows(self._unit.locked(due_elsewhere, skips_locked=True))
         return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
 
+    def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
+        """Lock and read those of some notifications that may be sent now, in their order; skip those that others have locked."""
+        found = {row["id"]: row for row in self._unit.rows(self._unit.locked(_THESE(ids, now + _APART), skips_locked=True))}
+        rows = [found[each] for each in ids if each in found]
+        return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
+
     def claim_with(
         self, rows: Sequence[NotificationFacts], channel: str, *, now: datetime, limit: int
     ) -> tuple[NotificationFacts, ...]:
@@ -90,13 +107,14 @@ class Work(Part):
         others = [row for row in found if row["id"] not in claimed]
         return tuple(self._unit.keep(self._unit.with_attempts(others), is_locked=True))
 
-    def ring(self, *, now: datetime, again_after: timedelta, limit: int) -> tuple[Due, ...]:
+    def ring(self, *, now: datetime, again_after: timedelta, limit: int, is_marking: bool = True) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.
 
         Args:
             now: Notifications due by then are rung for.
             again_after: How long after its last ring a notification that is still due is rung for again.
             limit: How many at most.
+            is_marking: Whether to mark them; ``mark_rung`` does it later otherwise.
 
         Returns:
             CRITICAL first, and stale ones last among equally urgent ones.
@@ -105,9 +123,13 @@ class Work(Part):
         kinds = (_RING_FRESH(stale_at, now, limit), _RING_AGAIN(now - again_after, limit), _RING_STALE(stale_at, limit))
         found = [Due(**row) for kind in kinds for row in self._unit.rows(self._unit.locked(kind, skips_locked=True))]
         rung = sorted(found, key=lambda due: due.severity is not Severity.CRITICAL)[:limit]
-        if rung:
-            self._unit.mark_rung([due.notification_id for due in rung], now)
+        if rung and is_marking:
+            self.mark_rung(rung, now=now)
         return tuple(rung)
+
+    def mark_rung(self, due: Sequence[Due], *, now: datetime) -> None:
+        """Mark notifications as rung for."""
+        self._unit.mark_rung([each.notification_id for each in due], now)
 
     def unring(self, ids: Sequence[str]) -> None:
         """Mark notifications as not rung for, so that the next sweep rings."""
@@ -120,6 +142,10 @@ class Work(Part):
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents in which a recipient's next round is due, the oldest first; not locked."""
         return tuple(row["incident_id"] for row in self._unit.rows(_ROUNDS_DUE(now, limit)))
+
+    def rounds_due_of(self, incident_id: str, *, now: datetime) -> tuple[str, ...]:
+        """Find the escalations of an incident whose next round is due, by id; not locked."""
+        return tuple(row["id"] for row in self._unit.rows(_ROUNDS_DUE_OF(incident_id, now)))
 
     def incidents_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents whose ``round_at`` has come, and those whose next step is due; not locked."""
@@ -283,6 +309,15 @@ def _due_elsewhere(param: Places) -> Select:
 
 
 _ALL_DUE = Statement(_all_due)
+_THESE = Statement(
+    lambda param: select(
+        NotificationFacts,
+        param.among(NotificationRow.id),
+        QUEUED,
+        NotificationRow.due_at <= param(NotificationRow.due_at),
+        _IS_FREE,
+    )
+)
 _WAITED = Statement(_waited)
 _DUE_ELSEWHERE = Statement(_due_elsewhere)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
@@ -323,6 +358,20 @@ _ROUNDS_DUE = Statement(
 )
 
 
+_ROUNDS_DUE_OF = Statement(
+    lambda param: (
+        EscalationRow.select(EscalationRow.id)
+        .where(
+            EscalationRow.incident_id == param(EscalationRow.incident_id),
+            EscalationRow.next_round_at <= param(EscalationRow.next_round_at),
+            EscalationRow.is_current,
+            _IS_ESCALATION_FREE,
+        )
+        .order_by(EscalationRow.id)
+    )
+)
+
+
 def _union_of(*searches: Select) -> Any:
     """Join searches, each of which walks its own index."""
     parts: Iterator[Any] = (Select(from_list=[each.alias("part")], columns=[SQL("*")]) for each in searches)
@@ -356,10 +405,11 @@ def _earliest(param: Places) -> Any:
         first(EscalationRow.next_round_at, *is_current),
         first(IncidentRow.round_at, *_HAS_ROUND),
         first(StepRow.due_at, _IS_STEP_FREE),
+        first(SetAsideRow.until, SetAsideRow.is_aside),
     )
 
 
-_HAS_ROUND = (IS_UNRESOLVED, ~is_listed(IncidentRow.id))
-_IS_STEP_FREE = ~is_listed(StepRow.incident_id)
+_HAS_ROUND = (IS_UNRESOLVED, ~is_listed(IncidentRow.id), ~is_aside(IncidentRow.id))
+_IS_STEP_FREE = ~is_listed(StepRow.incident_id) & ~is_aside(StepRow.incident_id)
 _INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id,))
 _EARLIEST = Statement(_earliest, columns=(NotificationRow.due_at,))

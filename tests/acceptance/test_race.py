@@ -58,13 +58,13 @@ class UnlockedStore:
         self._store = store
         self._readers = readers
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         def unlocked(ledger: Ledger) -> T:
             ledger.escalations = UnlockedEscalations(ledger._unit)
             ledger.notifications = AwaitedNotifications(ledger._unit, self._readers)
             return use_case(ledger)
 
-        return self._store.run(unlocked, timeout_s=timeout_s)
+        return self._store.run(unlocked, timeout_s=timeout_s, tries=tries)
 
 
 def record_failures(url: str, first_id: int, claimed: Sequence[Claimed], starters: Barrier, readers: Barrier | None) -> None:

@@ -60,7 +60,7 @@ class StrikingStore(Store):
         super().__init__(database_url, pool_size=pool_size)
         self._striker = striker
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         is_turn = self._striker.is_turn(_use_case_name())
 
         def until_its_commit(ledger: Ledger) -> T:
@@ -69,7 +69,7 @@ class StrikingStore(Store):
                 self._striker.fall("before")
             return result
 
-        result = super().run(until_its_commit, timeout_s=timeout_s)
+        result = super().run(until_its_commit, timeout_s=timeout_s, tries=tries)
         if is_turn:
             self._striker.fall("after")
         return result

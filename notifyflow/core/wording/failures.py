@@ -24,6 +24,8 @@ AT_MOST = 20
 
 _NAME_LIMIT = 60
 _TITLE_LIMIT = 80
+DAMAGED = "damaged"
+"""The reason of a failure that is a row set aside."""
 _NOT_ANSWERED = ("unanswered", "chain_over")
 _EXPLAINED: Mapping[str, str] = {
     "exhausted": "Every channel failed:",
@@ -33,6 +35,7 @@ _EXPLAINED: Mapping[str, str] = {
     "unconfirmed": "Nothing shows that any page arrived:",
     "held_up": "Every way that is left is held up:",
     FLAPPING: "The outcome of the latest pages:",
+    DAMAGED: "`notifyflow status --broken` names the row. The outcome of the pages that can be read:",
     "unanswered": "The last round is over, and nobody has acknowledged:",
     "chain_over": "The chain is over, and nobody has acknowledged. The last person's pages:",
 }
@@ -197,6 +200,24 @@ def body(failures: Sequence[Failure], notices: Sequence[Notice], zone: tzinfo = 
     return "\n\n".join(chain(silent, full, earlier, also))
 
 
+def damage(
+    *, escalation_id: str, incident_id: str, at: datetime, severity: str, who: str, title: str, key: str, url: str | None
+) -> Failure:
+    """Return the failure that a row is set aside; what it says of its severity may be damaged, and is the worst then."""
+    known = next((each for each in Severity if each == severity), Severity.CRITICAL)
+    return Failure(
+        escalation_id=escalation_id,
+        incident_id=incident_id,
+        at=at,
+        reason=DAMAGED,
+        who=who or "somebody",
+        title=title,
+        severity=known,
+        key=key,
+        url=url,
+    )
+
+
 def links(failures: Sequence[Failure]) -> Mapping[str, str]:
     """Return the links of the failures that are described in full, as labels, which every message shows as links."""
     found: dict[str, str] = {}
@@ -225,6 +246,8 @@ def _not_reached(failure: Failure) -> str:
     who, title = text.cut(text.one_line(failure.who), _NAME_LIMIT), text.cut(text.one_line(failure.title), _TITLE_LIMIT)
     if failure.reason == FLAPPING:
         return f'"{title}" comes and goes, and {who} has not acknowledged ({failure.severity})'
+    if failure.reason == DAMAGED:
+        return f'A damaged row is set aside, and may keep {who} from being paged about "{title}" ({failure.severity})'
     what = "has not answered" if failure.reason in _NOT_ANSWERED else "was not reached"
     return f'{who} {what} about "{title}" ({failure.severity})'
 

@@ -78,6 +78,19 @@ class Dialect(ABC):
     def describe(self, error: peewee.PeeweeException) -> str:
         """Describe an error by its code and constraint; the database's message may hold personal data."""
 
+    @abstractmethod
+    def code_of(self, error: peewee.PeeweeException) -> str:
+        """Return the SQLSTATE, or the name of SQLite's result code; empty if the error has none."""
+
+    def table_of(self, error: peewee.PeeweeException) -> str:
+        """Return the table that the error names; empty if it names none."""
+        del error
+        return ""
+
+    @abstractmethod
+    def is_of_row(self, error: peewee.PeeweeException) -> bool:
+        """Return whether values of a row are the reason, stored ones or new ones, not the statement, locks or the server."""
+
     def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
         """Return the error for a database that could not be used in time, with a remedy."""
         del error

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import peewee
 import psycopg
+from psycopg.abc import Buffer
 from psycopg.pq import TransactionStatus
+from psycopg.types.datetime import TimestamptzLoader
 
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import postgres_url
@@ -48,6 +50,17 @@ class _Patient(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, max(self.deadline.left_s, 0.001) if timeout is None else timeout)
 
 
+class _Tolerant(TimestamptzLoader):
+    """Reads instants; one that Python has no value for, such as ``-infinity``, stays the text that the server sends."""
+
+    def load(self, data: Buffer) -> Any:
+        """Return the instant, or its text."""
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return bytes(data).decode()
+
+
 class _PostgresDatabase(peewee.PostgresqlDatabase):
     """A connection.
 
@@ -62,6 +75,7 @@ class _PostgresDatabase(peewee.PostgresqlDatabase):
     def _connect(self) -> _Patient:
         patient: Any = type("_Patient", (_Patient,), {"deadline": self.deadline})
         connection: _Patient = patient.connect(self.database, autocommit=True, **self.connect_params)
+        connection.adapters.register_loader("timestamptz", _Tolerant)
         return connection
 
 
@@ -99,7 +113,10 @@ class Postgres(Dialect):
         """,
     }
 
-    _COLLISIONS = frozenset({"40001", "40P01", "55P03", "23505"})  # serialization, deadlock, lock timeout, unique
+    # serialization, deadlock, lock timeout, statement timeout, unique
+    _COLLISIONS = frozenset({"40001", "40P01", "55P03", "57014", "23505"})
+    # data exception, constraint, check option, raised by a trigger, a damaged page or index
+    _OF_ROW = ("22", "23", "44", "P0", "XX001", "XX002")
     # connection, read-only, idle too long, resources, shutdown or time-out, system
     _AWAY = ("08", "25006", "25P03", "53", "57", "58")
     _SCHEMA_LOCK = 0x6E6F7469  # "noti"
@@ -163,6 +180,19 @@ class Postgres(Dialect):
         if is_lost or (state or "").startswith(self._AWAY):
             return Trouble.GONE
         return Trouble.REFUSED
+
+    def code_of(self, error: peewee.PeeweeException) -> str:
+        """Return the SQLSTATE."""
+        return getattr(cause_of(error), "sqlstate", None) or ""
+
+    def table_of(self, error: peewee.PeeweeException) -> str:
+        """Return the table, which the server names with a broken constraint."""
+        cause = cause_of(error)
+        return (cause.diag.table_name or "") if isinstance(cause, psycopg.Error) else ""
+
+    def is_of_row(self, error: peewee.PeeweeException) -> bool:
+        """Tell it by the class of the SQLSTATE."""
+        return self.code_of(error).startswith(self._OF_ROW)
 
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
         """Return whether the connection broke."""

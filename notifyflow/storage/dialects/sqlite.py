@@ -37,6 +37,7 @@ class Sqlite(Dialect):
         "transition_xid": "ALTER TABLE notifyflow_transition ADD COLUMN xid INTEGER",
     }
 
+    _OF_ROW = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CORRUPT)
     _REMEDIES: Mapping[int | None, str] = {
         sqlite3.SQLITE_CANTOPEN: "Its folder has to exist, and both have to be readable and writable for this process",
         sqlite3.SQLITE_FULL: "Its disk is full: make room there",
@@ -99,6 +100,14 @@ class Sqlite(Dialect):
             return Trouble.COLLIDED
         # A connection opened while the file was read-only stays so. A broken constraint is no collision: there is one writer.
         return Trouble.GONE if kind in self._REMEDIES else Trouble.REFUSED
+
+    def code_of(self, error: peewee.PeeweeException) -> str:
+        """Return the name of SQLite's result code."""
+        return getattr(cause_of(error), "sqlite_errorname", None) or ""
+
+    def is_of_row(self, error: peewee.PeeweeException) -> bool:
+        """Return whether a constraint, a trigger or a damaged page refused it."""
+        return _kind(error) in self._OF_ROW
 
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
         """Return whether the disk failed; a full disk has refused the commit (SQLite: Atomic Commit In SQLite)."""

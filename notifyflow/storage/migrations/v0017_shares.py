@@ -1,7 +1,7 @@
-"""Schema 17: what each namespace took of a provider's slots is stored, and feeds of calendars may expire.
+"""Schema 17: what each namespace took of a provider's slots is stored, feeds of calendars may expire, damaged rows are set aside.
 
 What code of schema 3 to 16 takes counts for the limits of a provider, and for no namespace. Feeds that it makes do not expire,
-and it shows those that have expired.
+and it shows those that have expired. It knows of no row that is set aside, and tries it again at once.
 """
 
 VERSION = 17
@@ -10,4 +10,26 @@ OLDEST = 3
 STATEMENTS = (
     "ALTER TABLE notifyflow_provider_health ADD COLUMN taken TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE notifyflow_feed ADD COLUMN expires_at {instant}",
+    """
+    CREATE TABLE notifyflow_set_aside (
+        row_id TEXT NOT NULL PRIMARY KEY,
+        machine TEXT NOT NULL,
+        incident_id TEXT NOT NULL,
+        escalation_id TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        relation TEXT NOT NULL,
+        code TEXT NOT NULL,
+        what TEXT NOT NULL,
+        at {instant} NOT NULL,
+        until {instant} NOT NULL,
+        times INTEGER NOT NULL,
+        is_aside BOOLEAN NOT NULL,
+        is_paging BOOLEAN NOT NULL,
+        is_counted BOOLEAN NOT NULL,
+        is_reported BOOLEAN NOT NULL
+    )
+    """,
+    "CREATE INDEX notifyflow_set_aside_until ON notifyflow_set_aside (until)",
+    "CREATE INDEX notifyflow_set_aside_at ON notifyflow_set_aside (at, row_id)",
+    "CREATE INDEX notifyflow_set_aside_uncounted ON notifyflow_set_aside (at) WHERE is_paging AND is_counted = FALSE",
 )

@@ -170,6 +170,26 @@ class QuarantineRow(Table):
     quarantined_at = InstantField()
 
 
+class SetAsideRow(Table):
+    """A row that is left alone for some minutes, since it is damaged."""
+
+    row_id = PlainTextField(primary_key=True)
+    machine = PlainTextField()
+    incident_id = PlainTextField()
+    escalation_id = PlainTextField()
+    severity = PlainTextField()
+    relation = PlainTextField()
+    code = PlainTextField()
+    what = PlainTextField()
+    at = InstantField()
+    until = InstantField()
+    times = IntegerField()
+    is_aside = BooleanField()
+    is_paging = BooleanField()
+    is_counted = BooleanField()
+    is_reported = BooleanField()
+
+
 class TurnRow(Table):
     """The turns a namespace has had on a channel, counted separately for CRITICAL and everything else."""
 

@@ -69,7 +69,7 @@ class Faulty:
         self._store = store
         self.faults = deque(faults)
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         if self.faults:
             raise self.faults.popleft()
-        return self._store.run(use_case, timeout_s=timeout_s)
+        return self._store.run(use_case, timeout_s=timeout_s, tries=tries)

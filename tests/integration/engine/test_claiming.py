@@ -37,12 +37,12 @@ class HeldStore(PatientStore):
         self.goes_on = threading.Event()
         self.goes_on.set()
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         self.transactions += 1
         assert self.goes_on.wait(60)
         if self.is_away:
             raise StorageUnavailable(0.0)
-        return super().run(use_case, timeout_s=timeout_s)
+        return super().run(use_case, timeout_s=timeout_s, tries=tries)
 
 
 class Scene:

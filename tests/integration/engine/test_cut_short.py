@@ -22,10 +22,10 @@ class LeavingStore(Store):
 
     is_back = False
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         if not self.is_back and self._has_failed():
             raise StorageUnavailable(timeout_s)
-        return super().run(use_case, timeout_s=timeout_s)
+        return super().run(use_case, timeout_s=timeout_s, tries=tries)
 
     def _has_failed(self) -> bool:
         status = self.read(lambda reads: reads.status("db-1"))

@@ -61,11 +61,11 @@ class FlakyStore:
         self.store = store
         self.failures = 0
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         if self.failures > 0:
             self.failures -= 1
             raise StorageUnavailable(timeout_s)
-        return self.store.run(use_case, timeout_s=timeout_s)
+        return self.store.run(use_case, timeout_s=timeout_s, tries=tries)
 
 
 class Scene:
@@ -486,12 +486,12 @@ def test_what_cannot_be_released_is_left_to_the_sweeper(scene: Scene) -> None:
     with capture_logs() as lines:
         calls = 0
 
-        def run(use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+        def run(use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
             nonlocal calls
             calls += 1
             if calls == 3:  # claim, unring, release
                 raise StorageUnavailable(timeout_s)
-            return original(use_case, timeout_s=timeout_s)
+            return original(use_case, timeout_s=timeout_s, tries=tries)
 
         scene.flaky.run = run  # type: ignore[method-assign]
         scene.deliverer.deliver("email", ["x", "y"])

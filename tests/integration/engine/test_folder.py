@@ -34,11 +34,11 @@ class Troubled:
         self.before: Exception | None = None
         self.after: Exception | None = None
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         before, self.before = self.before, None
         if before is not None:
             raise before
-        result = self.store.run(use_case, timeout_s=timeout_s)
+        result = self.store.run(use_case, timeout_s=timeout_s, tries=tries)
         after, self.after = self.after, None
         if after is not None:
             raise after

@@ -38,12 +38,12 @@ class CountingStore(PatientStore):
         self.transactions = 0
         self.away_for = 0
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         self.transactions += 1
         if self.away_for:
             self.away_for -= 1
             raise StorageUnavailable(0.0)
-        return super().run(use_case, timeout_s=timeout_s)
+        return super().run(use_case, timeout_s=timeout_s, tries=tries)
 
 
 @pytest.fixture

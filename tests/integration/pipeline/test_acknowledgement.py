@@ -16,6 +16,7 @@ from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.resolve import resolve
 from notifyflow.storage.models import ContactRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
+from tests.damage import release_all
 from tests.driver import Driver
 
 ADA = a_recipient("ada", "email")
@@ -132,6 +133,7 @@ def test_a_recipient_whose_row_is_damaged_is_not_named_and_delays_nobody_elses_p
     (page,) = driver.claim("email")
     assert (page.message.address, page.message.content.also_paged) == ("ada@email", "")
     set_addresses(BEN.addresses)
+    release_all(driver.deps)
 
 
 def test_once_it_is_acknowledged_status_updates_say_who_has_it_and_since_when(driver: Driver) -> None:

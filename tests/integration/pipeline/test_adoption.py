@@ -78,8 +78,8 @@ class _AdoptedMeanwhile:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        result = self._driver.store.run(use_case, timeout_s=timeout_s)
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
+        result = self._driver.store.run(use_case, timeout_s=timeout_s, tries=tries)
         if isinstance(result, tuple) and any(isinstance(each, AttemptRef) for some in result if some for each in some):
             adopt(self._driver.deps, "staging", is_forced=True)
         return result

@@ -31,10 +31,10 @@ class Leaving:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         if self._driver.escalations()[0].facts.critical_at is not None:
             raise StorageUnavailable(timeout_s)
-        return self._driver.store.run(use_case, timeout_s=timeout_s)
+        return self._driver.store.run(use_case, timeout_s=timeout_s, tries=tries)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from notifyflow.core.model import Incident, IncidentState, Notified, Recipient, 
 from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.pipeline import adopt, operations
 from notifyflow.pipeline.notify import Submitted
-from notifyflow.pipeline.outbox import carry_out, join
+from notifyflow.pipeline.outbox import CARRY_OUT, join
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.models import PolicyRow
 from notifyflow.storage.store import Store
@@ -243,8 +243,8 @@ def test_two_sweeps_carry_it_out_once(driver: Driver, connection: psycopg.Connec
     _notify(driver, connection)
     connection.commit()
     (entry,) = driver.store.run(lambda ledger: ledger.outbox.waiting(limit=10))
-    assert len(carry_out(driver.deps, entry).due) == 2
-    assert not carry_out(driver.deps, entry).due
+    assert len(CARRY_OUT.run(driver.deps, [entry]).consequences.due) == 2
+    assert not CARRY_OUT.run(driver.deps, [entry]).consequences.due
 
 
 def test_a_policy_that_was_pruned_meanwhile_is_stored_again(driver: Driver, connection: psycopg.Connection[Any]) -> None:

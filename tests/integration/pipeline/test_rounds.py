@@ -7,10 +7,10 @@ from peewee import SQL
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
 from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
-from notifyflow.errors import StorageError
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.models import ContactRow, EscalationRow
 from tests.builders import REFUSED_US, START, a_recipient, an_incident
+from tests.damage import release_all
 from tests.driver import Driver
 
 MINUTE = timedelta(minutes=1)
@@ -145,10 +145,11 @@ def test_a_damaged_row_keeps_no_other_waiting(driver: Driver) -> None:
     damaged = driver.escalation(key="damaged").id
     _keep_policy(driver, damaged, SQL("'{}'"))
     driver.clock.pass_time(timedelta(minutes=5))
-    assert len(driver.sweep().broken) == 1
+    assert [each.row_id for each in driver.sweep().set_aside] == [damaged]
     assert set(driver.pages(key="sound")) == {"email", "sms"}
     _keep_policy(driver, damaged, INSISTENT)
-    assert driver.sweep().broken == ()
+    release_all(driver.deps)
+    assert driver.sweep().set_aside == ()
     assert set(driver.pages(key="damaged")) == {"email", "sms"}
 
 
@@ -164,13 +165,16 @@ def test_a_damaged_row_is_set_aside_by_a_claim_and_lets_the_others_pass(driver: 
     _keep_policy(driver, damaged, SQL("'{}'"))
     (claimed,) = driver.claim("email", limit=1)
     assert claimed.message.incident_id == driver.status("sound").facts.id
-    assert len(driver.outcome.broken) == 1
+    driver.record(claimed)
+    assert [each.machine for each in driver.outcome.set_aside] == ["notification", "escalation"]
     assert driver.claim("email", providers=()) == ()  # also where nobody could carry it
     _keep_policy(driver, damaged, INSISTENT)
     assert driver.claim("email") == ()
-    driver.clock.pass_time(timedelta(minutes=5))
+    driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+    driver.sweep()
     (claimed,) = driver.claim("email")
     assert claimed.message.incident_id == driver.status("damaged").facts.id
+    release_all(driver.deps)
 
 
 def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(driver: Driver) -> None:
@@ -181,10 +185,12 @@ def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(driver: Driver)
     lose = ContactRow.delete().where(ContactRow.incident_id == incident_id)
     driver.store.run(lambda ledger: lose.execute(ledger._unit.db))
     assert driver.claim("email", providers=()) == ()
-    assert [type(error) for error in driver.outcome.broken] == [StorageError]
+    assert [each.code for each in driver.outcome.set_aside] == ["StorageError"]
     assert driver.pages(key="sound")["email"].state is NotificationState.FAILED
     driver.store.run(lambda ledger: ledger.contacts.put(incident_id, [contact]))
     assert driver.pages(key="damaged")["email"].state is NotificationState.QUEUED
-    driver.clock.pass_time(timedelta(minutes=5))
+    driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+    driver.sweep()
     driver.claim("email", providers=())
     assert driver.pages(key="damaged")["email"].state is NotificationState.FAILED
+    release_all(driver.deps)

@@ -21,7 +21,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import DEFAULT, INSISTENT
-from notifyflow.errors import Fenced, IdempotencyMismatch, StorageError, StorageUnavailable
+from notifyflow.errors import Fenced, IdempotencyMismatch, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import Submitted, store_all
@@ -34,6 +34,7 @@ from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import IncidentRow, NotificationRow
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, a_contact, a_recipient, an_incident
+from tests.damage import release_all
 from tests.driver import Driver
 from tests.leases import record_one
 
@@ -82,7 +83,7 @@ def test_a_damaged_row_harms_no_other(driver: Driver) -> None:
     bad, good = driver.claim("email")
     _set_severity(driver, bad, "LOUD")
     settled = record(driver.deps, [_recording(bad), _recording(good)])
-    assert isinstance(settled.results[0], ValueError)
+    assert isinstance(settled.results[0], UnreadableRow)
     assert settled.results[1] is None
     _set_severity(driver, bad, "ERROR")
     record_one(driver.deps, bad, ACCEPTED)
@@ -92,6 +93,11 @@ def _set_severity(driver: Driver, claimed: Claimed, severity: str) -> None:
     update = NotificationRow.update(severity=Value(severity, converter=False))
     is_it = NotificationRow.id == claimed.message.notification_id
     driver.store.run(lambda ledger: update.where(is_it).execute(ledger._unit.db))
+
+
+def _mend(driver: Driver, claimed: Claimed) -> None:
+    _set_severity(driver, claimed, "ERROR")
+    release_all(driver.deps)
 
 
 def _state(driver: Driver, claimed: Claimed) -> AttemptState:
@@ -116,8 +122,8 @@ class _CountsTransactions:
         self.number = 0
         self._store = store
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        result = self._store.run(use_case, timeout_s=timeout_s)
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
+        result = self._store.run(use_case, timeout_s=timeout_s, tries=tries)
         self.number += 1
         return result
 
@@ -144,24 +150,23 @@ class StopsAfter:
         self._left = transactions
         self._error = error
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         self._left -= 1
         if self._left < 0:
             raise self._error
-        return self._store.run(use_case, timeout_s=timeout_s)
+        return self._store.run(use_case, timeout_s=timeout_s, tries=tries)
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable(5), KeyboardInterrupt()], ids=type)
 def test_what_was_stored_before_the_set_was_cut_short_is_logged(driver: Driver, error: BaseException) -> None:
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
     first, bad, last = driver.claim("email")
-    _set_severity(driver, bad, "LOUD")
-    stopping = StopsAfter(driver.store, 2, error)  # the whole set, and the first alone
-    settled = record(replace(driver.deps, transactions=stopping), [_recording(each, REFUSED) for each in (first, bad, last)])
+    stopping = StopsAfter(driver.store, 2, error)  # the whole set, which the database refuses, and its first half
+    outcomes = {first: REFUSED, bad: replace(REFUSED, code=None), last: REFUSED}
+    settled = record(replace(driver.deps, transactions=stopping), [_recording(*each) for each in outcomes.items()])
     assert [type(each) for each in settled.results] == [type(None), StorageUnavailable, StorageUnavailable]
     assert [row.id for row in settled.consequences.failed] == [first.message.notification_id]
     assert settled.interruption == (None if isinstance(error, Exception) else error)
-    _set_severity(driver, bad, "ERROR")
 
 
 def test_what_all_led_to_is_reported_though_they_ran_apart(driver: Driver) -> None:
@@ -172,7 +177,7 @@ def test_what_all_led_to_is_reported_though_they_ran_apart(driver: Driver) -> No
     settled = record(driver.deps, [_recording(each, REFUSED) for each in (first, second, bad, fourth, last)])
     assert [row.id for row in settled.consequences.failed] == [each.message.notification_id for each in good]
     assert len([due for due in settled.consequences.due if due.channel == "sms"]) == len(good)
-    _set_severity(driver, bad, "ERROR")
+    _mend(driver, bad)
 
 
 def test_what_both_parts_of_a_set_with_operations_pages_led_to_is_reported(store: Store) -> None:
@@ -308,7 +313,7 @@ def test_a_receipt_of_a_damaged_row_harms_no_other(driver: Driver) -> None:
     driver.store.run(lambda ledger: update.execute(ledger._unit.db))
     both = [_received(each, Result.DELIVERED, attempt_id=each) for each in (bad, good)]
     settled = receive_all(driver.deps, both)
-    assert isinstance(settled.results[0], ValueError)
+    assert isinstance(settled.results[0], UnreadableRow)
     assert settled.results[1] is Fate.MATCHED
     update = NotificationRow.update(severity="ERROR").where(NotificationRow.id == page.id)
     driver.store.run(lambda ledger: update.execute(ledger._unit.db))
@@ -408,8 +413,8 @@ def test_a_damaged_escalation_leaves_its_neighbours_leases_to_expire(driver: Dri
     bad, *others = driver.claim("email")
     _set_severity(driver, bad, "LOUD")
     driver.keep_watch(driver.clock.at + timedelta(minutes=1))
-    assert [type(each) for each in driver.sweep().broken] == [ValueError]
-    _set_severity(driver, bad, "ERROR")
+    assert [each.row_id for each in driver.sweep().set_aside] == [bad.message.notification_id]
+    _mend(driver, bad)
     assert {_state(driver, each) for each in others} == {AttemptState.RECORDED}
     assert _state(driver, bad) is AttemptState.RUNNING
 
@@ -499,5 +504,6 @@ def test_a_submission_of_a_damaged_incident_harms_no_other(driver: Driver) -> No
 
     set_severity("LOUD")
     settled = store_all(driver.deps, [_submitted("db-1", "ada"), _submitted("db-2", "ada")])
-    assert [type(each) for each in settled.results] == [ValueError, Notified]
+    assert [type(each) for each in settled.results] == [UnreadableRow, Notified]
     set_severity("ERROR")
+    release_all(driver.deps)

@@ -66,7 +66,7 @@ class Recorder:
         self._execute = self._db.execute_sql
         self._db.execute_sql = self._execute_and_keep
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         del timeout_s
         result = self._transact(lambda db: Ledger(Unit(db)).run(use_case))
         if self._written:
