@@ -9,6 +9,7 @@ from notifyflow.core.message_log import MessageFilter, MessagePage
 from notifyflow.core.model import IncidentState
 from notifyflow.core.outlook import Outlook
 from notifyflow.core.ports import Clock
+from notifyflow.core.set_aside import SetAside
 from notifyflow.core.timeline import Moment
 from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
 from notifyflow.service.service import Service
@@ -48,6 +49,14 @@ class Overview:
     def messages(self, wanted: MessageFilter, *, before: str | None = None, limit: int) -> MessagePage:
         """Return a page of the message log, the newest first; see ``Service.messages``."""
         return self._service.messages(wanted, before=before, limit=limit)
+
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """List the damaged rows that are set aside, the newest first."""
+        return self._service.health.set_aside()
+
+    def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
+        """Let rows that are mended go on at once; return the ids of those that do."""
+        return self._service.health.release(row_ids)
 
     def ago(self, span: timedelta) -> datetime:
         """Return the instant that was some time ago, by the database's clock."""

@@ -159,9 +159,20 @@ def status(
     verbose: Annotated[bool, flag("--verbose", "-v", help="Show every attempt and every step.")] = False,
     brief: Annotated[bool, flag("--brief", help="Show only the recipients and their channels, not what happened when.")] = False,
     as_markdown: Annotated[bool, flag("--markdown", help="Print a Markdown document for the post-mortem.")] = False,
+    is_about_broken: Annotated[bool, flag("--broken", help="List the damaged rows that are set aside.")] = False,
+    released: Annotated[
+        list[str] | None, typer.Option("--release", metavar="ROW", help="Let a mended row go on at once.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show an incident: whom it reached how, what comes next, what happened; without a key, list the unresolved incidents."""
+    if is_about_broken or released:
+        from notifyflow.cli import broken
+
+        if key is not None or as_markdown:
+            raise typer.BadParameter("--broken and --release take no KEY and no --markdown")
+        broken.show(released or (), as_json=as_json)
+        return
     if as_markdown and (as_json or key is None):
         raise typer.BadParameter("--markdown needs a KEY, and takes no --json")
     if key is None:

@@ -70,3 +70,17 @@ class FindingDocument(Document):
     row: str = Field(validation_alias="row_id")
     incident_id: str
     what: str
+
+
+class SetAsideDocument(Document):
+    """A damaged row that is set aside, as `notifyflow status --broken` lists it."""
+
+    machine: str
+    row: str = Field(validation_alias="row_id")
+    incident_id: str
+    table: str = Field(validation_alias="relation")
+    code: str
+    what: str
+    since: datetime = Field(validation_alias="at")
+    until: datetime
+    times: int

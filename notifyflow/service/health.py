@@ -1,6 +1,10 @@
 """The health of the whole system, as the page Health shows it."""
 
+from collections.abc import Sequence
+
+from notifyflow.core.set_aside import SetAside
 from notifyflow.core.vitals import ProviderVitals, Vitals
+from notifyflow.pipeline.release import release
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
@@ -16,6 +20,15 @@ class Health:
         self._store = store
         self._use_cases = use_cases
         self._deps = use_cases.deps
+
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """List the damaged rows that are set aside, the newest first."""
+        self._use_cases.prepare()
+        return self._store.read(lambda reads: reads.set_aside.listed())
+
+    def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
+        """Let rows that are mended go on at once; return the ids of those that do."""
+        return self._use_cases.run(release, row_ids)
 
     def vitals(self) -> Vitals:
         """Return what stands now."""

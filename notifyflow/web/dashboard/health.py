@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from notifyflow.channels.carriers import carriers_of
@@ -14,6 +14,7 @@ from notifyflow.core.charts import Charts, ProviderFigures, Window
 from notifyflow.core.figures import Outcome
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.provider_health import Circuit, circuit, used
+from notifyflow.core.set_aside import SetAside
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.core.wording import text
@@ -23,7 +24,7 @@ from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
 from notifyflow.web.dashboard.times import zone_of
-from notifyflow.web.dashboard.visitors import Admit
+from notifyflow.web.dashboard.visitors import Admit, form_of
 
 if TYPE_CHECKING:
     from notifyflow.core.foresight import Finding
@@ -94,14 +95,18 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             return same
         zone = zone_of(request)
         vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
+        broken = context.service.health.set_aside()
         values = {
             "vitals": vitals,
             "signs": [
                 *_signs(vitals),
+                _broken(broken),
                 _duty(context.service.foresight.findings(carried)),
                 _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(carriers)),
             ],
             "providers": list(_rows(vitals, figures)),
+            "set_aside": broken if visitor.namespaces is None else (),
+            "may_release": visitor.namespaces is None and visitor.role.includes(Role.ADMIN),
             "counted": COUNTED,
             "window": window,
             "windows": list(Span),
@@ -110,6 +115,13 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         }
         return respond.page(request, visitor, "health.html", values, stamp=stamp)
+
+    @routes.post("/health")
+    def release(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request) -> Response:
+        if visitor.namespaces is not None:
+            raise HTTPException(403, "Damaged rows are released by those who see all namespaces; you see some of them.")
+        context.service.health.release([form_of(request).get("release", "")])
+        return respond.redirect("health#broken")
 
     return routes
 
@@ -153,6 +165,16 @@ def _signs(vitals: Vitals) -> Iterator[Sign]:
         value=f"{open_ones} of {len(vitals.providers)}",
         detail="left alone, since they do not answer or refuse us",
         is_good=not open_ones,
+    )
+
+
+def _broken(rows: Sequence[SetAside]) -> Sign:
+    return Sign(
+        name="Rows",
+        value=f"{len(rows):,}",
+        detail="damaged and set aside, so that they hold up no other",
+        is_good=not rows,
+        link="health#broken" if rows else "",
     )
 
 

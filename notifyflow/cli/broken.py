@@ -1,0 +1,50 @@
+"""Shows the damaged rows that are set aside, and releases those that are mended."""
+
+from collections.abc import Sequence
+
+import typer
+from rich.text import Text
+
+import notifyflow
+from notifyflow.app.clock_and_ids import system_now
+from notifyflow.cli import screen
+from notifyflow.cli.exits import Exit
+from notifyflow.cli.screen import plain
+from notifyflow.core.list_documents import SetAsideDocument
+from notifyflow.core.set_aside import SetAside
+from notifyflow.core.wording.times import Times
+
+
+def show(released: Sequence[str], *, as_json: bool) -> None:
+    """Release rows, then list those that are set aside; end with 1 if a row could not be released."""
+    with notifyflow.NotifyFlow.from_env() as flow:
+        done = flow.overview.release(released)
+        rows = flow.overview.set_aside()
+    kept = [row_id for row_id in released if row_id not in done]
+    if as_json:
+        screen.print_json({"released": list(done), "rows": [SetAsideDocument.of(each) for each in rows]})
+    else:
+        _print(rows, done, kept)
+    if kept:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print(rows: Sequence[SetAside], done: Sequence[str], kept: Sequence[str]) -> None:
+    for row_id in done:
+        screen.out.print(f"Released: {row_id}.", markup=False, highlight=False)
+    for row_id in kept:
+        screen.warn(f"{row_id} was not released: it is not set aside, or still damaged. Mend the row first.")
+    for each in rows:
+        for line in _drawn(each):
+            screen.out.print(line, soft_wrap=True)
+    if not rows:
+        screen.out.print("No row is set aside.")
+
+
+def _drawn(row: SetAside) -> Sequence[Text]:
+    times = Times(None, system_now())
+    return (
+        Text.assemble(("✘ ", "red"), (f"{row.machine} {row.row_id}", "bold"), f": {plain(row.what)}"),
+        Text(f"  table {plain(row.relation)}, code {plain(row.code)}, incident {row.incident_id or 'unknown'}"),
+        Text(f"  since {times.full(row.at)}, set aside {row.times} × until {times.full(row.until)}", "dim"),
+    )
