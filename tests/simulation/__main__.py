@@ -12,12 +12,14 @@ from multiprocessing import Pool
 
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
+from tests.simulation.damage import simulate_damage
 from tests.simulation.explorer.explore import explore
 from tests.simulation.explorer.oracle import EXEMPTIONS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenario import RunResult, simulate
 
 SEEDS, STORIES = 200, 2_000
+WORLDS = {"calm": simulate_calm, "crash_loops": simulate_crash_loop, "damage": simulate_damage}
 REPLAY = "scripts/simulate --seed {seed} --trace"
 
 
@@ -30,12 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
     parser.add_argument("--calm", action="store_true", help="run worlds without faults, in which what is foretold has to happen")
     parser.add_argument("--crash-loops", action="store_true", help="run worlds in which no worker lives for long")
+    parser.add_argument("--damage", action="store_true", help="run worlds in which single rows are damaged")
     parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
     parser.add_argument("--explore", action="store_true", help="play stories, and look for phones that stayed silent")
     options = parser.parse_args(arguments)
     if options.explore:
         return _explore(options)
-    run = simulate_calm if options.calm else simulate_crash_loop if options.crash_loops else simulate
+    run = next((each for name, each in WORLDS.items() if getattr(options, name)), simulate)
     if options.seed is not None:
         return _one(run(options.seed), with_trace=options.trace)
     seeds = range(options.first, options.first + (options.seeds or SEEDS))

@@ -69,6 +69,9 @@ class Waiting:
     due_at: datetime
 
 
+_DAMAGED = "SELECT row_id, at FROM notifyflow_set_aside WHERE is_paging"
+
+
 class Alarms:
     """Checks that operations is alerted of every failure in time.
 
@@ -84,6 +87,7 @@ class Alarms:
         self._linked: set[tuple[str, str]] = set()
         self._paging: dict[str, datetime] = {}  # the failures that page operations, and when they last did
         self._waiting: dict[str, list[Waiting]] = {}
+        self._damaged: set[tuple[str, str]] = set()
         self._failed_at: list[datetime] = []  # a link that replaces another one is a failure of its own
 
     # -- after every commit
@@ -93,6 +97,7 @@ class Alarms:
         if not self.has_recipients or not session.writes:
             return
         self._require_paged_anew(session)
+        self._follow_damage()
         if self._linked.issuperset(self._database.look(_LINKED)):
             return
         for row_id, operations_id, reason, at_text, incident_id in self._database.look(_LINKS):
@@ -104,6 +109,13 @@ class Alarms:
                 self._paging[row_id] = at
                 self._expect_round(Waiting(row_id, at, at), operations_id)
             self._linked.add((row_id, at_text))
+
+    def _follow_damage(self) -> None:
+        """Count rows set aside among the failures that a round tells of."""
+        for row_id, at_text in self._database.look(_DAMAGED):
+            if (row_id, at_text) not in self._damaged:
+                self._damaged.add((row_id, at_text))
+                self._failed_at.append(datetime.fromisoformat(at_text))
 
     def _require_paged_anew(self, session: Session) -> None:
         """Require that a failure that was only linked pages operations once a page fails anew."""

@@ -18,7 +18,7 @@ from peewee import Database, Query, Select
 
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.views import IncidentStatus
-from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
+from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
@@ -225,6 +225,7 @@ class SimulatedDatabase:
         self.up_at_s = 0.0
         self.locks: dict[str, Session] = {}
         self._limits: dict[Task, float] = {}
+        self.has_damage = False  # whether constraints refuse rows that were damaged on purpose
         self.put_off: dict[str, Any] = {}  # what a mutant stores later
         self.before_commit: Callable[[Session], None] = lambda session: None
         self.after_commit: Callable[[Session], None] = lambda session: None
@@ -280,29 +281,37 @@ class SimulatedDatabase:
         finally:
             del self._limits[task]
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
-        """Run a use case as ``Store.run`` does: repeat it from its start until it commits or the time is over."""
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
+        """Run a use case as ``Store.run`` does: until it commits, the time is over, or it met the same trouble too often."""
         world, task = self.world, self.world.task
         world.point("before a transaction")
         ends_s = min(world.now_s + timeout_s, self._limits.get(task, float("inf")))
+        met: list[str] = []
         while True:
             session = Session(self, task)
             try:
                 if world.now_s >= self.up_at_s:
                     task.session = session
                     return self._commit(session, with_parts(Ledger(self._unit(session)), self._parts).run(use_case))
-            except (StaleRow, Collided, Gone) as error:
+            except (StaleRow, Collided, Gone, peewee.IntegrityError) as error:
+                self._stop_at_refusal(error)
                 world.note(f"repeats: {error or type(error).__name__}")
-            except peewee.IntegrityError as error:
-                if not self.is_server or "UNIQUE" not in str(error):
-                    raise
-                world.note(f"repeats: {error}")
+                met.append(_kind(error))
             finally:
                 session.end()
                 task.session = None
+            if met and met.count(met[-1]) == tries and met[-1] != "Gone":
+                raise Contended(0, met[-1], code=met[-1], is_of_row=met[-1] != "deadlock")
             if world.now_s >= ends_s:
                 raise StorageUnavailable(timeout_s, "simulated")
             world.sleep(min(0.25, max(0.0, ends_s - world.now_s)))
+
+    def _stop_at_refusal(self, error: Exception) -> None:
+        """Raise what repeating does not help: a broken constraint, unless another transaction has just stored the same key."""
+        if isinstance(error, peewee.IntegrityError) and not (self.is_server and "UNIQUE" in str(error)):
+            if not self.has_damage:
+                raise error
+            raise Refused(str(error), code="SQLITE_CONSTRAINT", is_of_row=True) from None
 
     def join(self, open_for_s: object, use_case: Callable[[Ledger], T]) -> T:
         """Run a use case in a transaction of the application, which stays open for some seconds and repeats nothing."""
@@ -376,6 +385,13 @@ class SimulatedDatabase:
             raise Collided(str(error)) from None
         if self._raw.total_changes - session.before != session.changed:
             raise Collided("a row that it wrote has become another one")
+
+
+def _kind(error: Exception) -> str:
+    """Return what kind of trouble an error is: a deadlock, a stale row, or a server that is gone."""
+    if isinstance(error, peewee.IntegrityError) or "UNIQUE" in str(error):
+        return "UNIQUE"
+    return "deadlock" if isinstance(error, Collided) else type(error).__name__
 
 
 def _key(row: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from notifyflow.core import (
     quiet,
     rounds,
     series,
+    set_aside,
     slots,
     tier_rules,
     timeline,
@@ -38,18 +39,19 @@ from notifyflow.core.model import REACHING, AttemptState, Contact, DeferralReaso
 from notifyflow.core.outlook import Coming
 from notifyflow.core.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.schedules import Override
+from notifyflow.core.set_aside import SetAside
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
-from notifyflow.errors import CommitUnknown
+from notifyflow.errors import CommitUnknown, Refused
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, steps, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled, SetUseCase
+from notifyflow.pipeline.use_case import Settled, SetUseCase, _Settling
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.attempts import Attempts, select_refs
 from notifyflow.storage.conditions import IS_UNRESOLVED
@@ -63,11 +65,13 @@ from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.outbox import Outbox
 from notifyflow.storage.roster import RosterReads, StoredOverride
 from notifyflow.storage.rows import MODELS
+from notifyflow.storage.set_aside import SetAsides
 from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import Stops
 from notifyflow.storage.work import Work
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
+from tests.simulation.damage import simulate_damage
 from tests.simulation.database import Overriding, SimulatedUnit
 from tests.simulation.explorer.explore import tell
 from tests.simulation.scenario import RunResult, Variant, simulate
@@ -463,7 +467,7 @@ _page_or_wait = operations._page_or_wait
 _steps_of, _alert = StepReads.of, escalation._Subject._alert
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
-_handle_all = SetUseCase._handle_all
+_handle_all = SetUseCase.handle_all
 
 
 @contextmanager
@@ -510,6 +514,28 @@ def _without_hand_over_marks() -> Iterator[None]:
 def _as_if_never_made(stored: StoredOverride) -> Override:
     made = stored.override
     return made if stored.cancelled_at is None else replace(made, ends_at=made.begins_at)
+
+
+def _blame_pairs(settling: Any, part: list[int], error: Exception) -> Sequence[list[int]]:
+    """Blame two neighbours instead of halving them."""
+    if len(part) > 2:
+        return cast(Sequence[list[int]], _halve(settling, part, error))
+    settling._results.update(dict.fromkeys(part, Refused(str(error), is_of_row=True)))
+    return []
+
+
+_halve = _Settling._halve
+
+
+class NoSecondTry(Overriding, SetAsides):
+    """Sets rows aside for ever."""
+
+    def try_again(self, *, now: datetime) -> None:
+        del now
+
+    def release(self, row_ids: Collection[str]) -> Sequence[SetAside]:
+        del row_ids
+        return ()
 
 
 @dataclass(frozen=True)
@@ -603,7 +629,7 @@ MUTANTS = (
         known=77,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
-    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "_handle_all", _fail_together), known=24),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=24),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_leave", _keep_the_lead), known=3),
     Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=22),
@@ -786,6 +812,24 @@ MUTANTS = (
         known=2163,
         world=tell,
     ),
+    Mutant(
+        "halving that stops at two neighbours",
+        swap=lambda: swapped(_Settling, "_halve", _blame_pairs),
+        known=1,
+        world=simulate_damage,
+    ),
+    Mutant(
+        "a page set aside that its tier waits for",
+        swap=lambda: swapped(set_aside, "as_decided", lambda row, now: row),
+        world=simulate_damage,
+    ),
+    Mutant(
+        "rows set aside of which operations is not told",
+        swap=lambda: swapped(set_aside, "is_paging", lambda machine, severity, *, is_operations: False),
+        known=1,
+        world=simulate_damage,
+    ),
+    Mutant("rows set aside for ever", Variant(parts=(NoSecondTry,)), world=simulate_damage),
 )
 
 LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,)))

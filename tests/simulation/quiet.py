@@ -46,6 +46,9 @@ Night = tuple[timedelta, timedelta]
 """When quiet hours begin, from the start of the world, and how long they last."""
 
 
+_ASIDE = "SELECT 1 FROM notifyflow_set_aside WHERE incident_id = ?"
+
+
 class QuietHours:
     """Draws who is quiet when, in some worlds, and checks every commit against that, by a clock that knows UTC only.
 
@@ -145,6 +148,7 @@ class QuietHours:
                 for row in before
             )
             is_other |= facts.carried is not None and any(page.tier == number - 1 for page in facts.carried.pages)
+            is_other |= bool(self._database.look(_ASIDE, facts.incident_id))
             require(is_other, f"11: tier {number} of {facts.id[-4:]} opens, and nothing happened but quiet hours")
         if line["detail"]["why"] != "unacknowledged":
             return None

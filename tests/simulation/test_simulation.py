@@ -9,6 +9,7 @@ from notifyflow.core import lifecycle
 from tests.simulation.__main__ import explain
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
+from tests.simulation.damage import simulate_damage
 from tests.simulation.database import SimulatedUnit
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.scenario import Variant, simulate
@@ -18,6 +19,7 @@ CALM_SEEDS = 20
 CALM_CHUNK = 10
 CHUNK = 20
 LOOP_SEEDS = 10
+DAMAGED_SEEDS = 10
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -34,6 +36,11 @@ def test_what_explain_says_and_what_is_said_to_come_next_happens(first: int) -> 
 
 def test_phones_ring_though_no_worker_lives_for_long() -> None:
     failed = [result for seed in range(LOOP_SEEDS) if (result := simulate_crash_loop(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+def test_damaged_rows_hold_up_nobody_and_somebody_learns_of_each() -> None:
+    failed = [result for seed in range(DAMAGED_SEEDS) if (result := simulate_damage(seed)).violation]
     assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
 
 
