@@ -92,13 +92,20 @@ def test_an_expired_link_says_what_to_do_instead(client: Client, backend: Backen
     assert backend.acknowledged == []
 
 
-@pytest.mark.parametrize("token", ["nonsense", "a" * 500, "%00", "AAAA%C3%A4"])
+@pytest.mark.parametrize("token", ["nonsense", "a" * 500, "AAAA%C3%A4"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_link_that_we_never_signed_is_refused(client: Client, backend: Backend, method: str, token: str):
     page = client.request(method, f"/a/{token}")
     assert page.status_code == 404
     assert "This link is invalid." in page.text
     assert "or run <code>notifyflow ack KEY</code>." in page.text
+    assert backend.acknowledged == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_link_with_a_nul_character_is_refused_before_it_is_read(client: Client, backend: Backend, method: str):
+    page = client.request(method, "/a/%00")
+    assert page.status_code == 400
     assert backend.acknowledged == []
 
 
