@@ -1,6 +1,6 @@
 """A set of items is one transaction: each sees its neighbours' changes, a bad one harms no other, and statements do not grow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import DEFAULT, INSISTENT
-from notifyflow.errors import Fenced, IdempotencyMismatch, StorageError, StorageUnavailable, UnreadableRow
+from notifyflow.errors import Contended, Fenced, IdempotencyMismatch, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import Submitted, store_all
@@ -208,6 +208,36 @@ def test_a_row_that_another_process_has_moved_is_no_fault_of_its_item(driver: Dr
     settled = SetUseCase(lambda tx, items: None, handle).run(driver.deps, [first.id, second.id])
     assert settled.results == ("", "another process was here")
     assert [driver.pages(who)["email"].deferred_since for who in ("ada", "ben")] == [driver.clock.now()] * 2
+
+
+def test_a_set_that_others_are_in_the_way_of_comes_back_at_half_its_size_and_grows_again(driver: Driver) -> None:
+    sizes: list[int] = []
+    passed: list[int] = []
+
+    def load(tx: Transaction, items: Sequence[int]) -> None:
+        sizes.append(len(items))
+        if len(items) > 5 and len(passed) < 10:
+            raise Contended(0, "deadlock", code="40P01")
+        passed.extend(items)
+
+    settled = SetUseCase(load, lambda tx, loaded, item: item, place=lambda item: ("notification", str(item))).run(
+        driver.deps, range(40)
+    )
+    assert settled.results == tuple(range(40))
+    assert sizes == [40, 20, 10, 5, 5, 10, 20]
+    assert settled.consequences.set_aside == ()
+
+
+def test_a_single_item_that_others_are_in_the_way_of_is_tried_for_as_long_as_there_is_time(driver: Driver) -> None:
+    tries: list[int] = []
+
+    def load(tx: Transaction, items: Sequence[int]) -> None:
+        tries.extend(items)
+        if len(tries) < 4:
+            raise Contended(0, "lock time-out", code="55P03")
+
+    assert SetUseCase(load, lambda tx, loaded, item: item).run(driver.deps, [7]).results == (7,)
+    assert tries == [7] * 4
 
 
 def test_all_are_released_at_once(driver: Driver) -> None:

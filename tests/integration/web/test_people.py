@@ -22,6 +22,7 @@ from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
+from notifyflow.storage.dialects import execute
 from notifyflow.web.dashboard import people
 from tests.builders import CountingIds, HandClock, a_recipient
 from tests.dashboard import ORIGIN, Visit, visit
@@ -390,6 +391,7 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
         "Queue": "1 message",
         "People": "1",
         "Providers": "0 of 1",
+        "Rows": "0",
         "Duty": "0",
         "Policies": "0",
     }
@@ -397,6 +399,31 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
     assert ">2</a></td>" in page
     assert "50 %" in page
     assert "&lt;b&gt;ada&lt;/b&gt;; CRITICAL is still sent" in page
+
+
+def test_the_health_names_a_damaged_row_which_admins_release(system: System) -> None:
+    system.page("ada", "db-1", email=ADDRESS)
+    ((row_id,),) = _execute(system, "SELECT id FROM notifyflow_notification")
+    _execute(system, "UPDATE notifyflow_notification SET severity = 'LOUD'")
+    system.send("email")
+    responder, admin = system.visit(Role.RESPONDER), system.visit(Role.ADMIN)
+    assert row_id in responder.get("/health").text
+    assert "Release</button>" not in responder.get("/health").text
+    assert responder.send("/health", release=row_id).status_code == 403
+    page = admin.get("/health").text
+    assert "its column severity cannot be read" in page
+    assert "ValueError" in page
+    _execute(system, "UPDATE notifyflow_notification SET severity = 'ERROR'")
+    assert admin.send("/health", release=row_id).status_code == 303
+    assert row_id not in admin.get("/health").text
+
+
+def _execute(system: System, sql: str) -> list[Any]:
+    return system.flow._deps.transactions.run(lambda ledger: _fetched(execute(ledger._unit.db, sql)))
+
+
+def _fetched(cursor: Any) -> list[Any]:
+    return cursor.fetchall() if cursor.description else []
 
 
 def test_the_health_shows_a_provider_that_refuses_us(system: System) -> None:
