@@ -221,7 +221,7 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list
         if claiming.obstacles:
             led_to.append(defer(deps, channel, claiming.obstacles, at=claiming.at))
         for row, obstacle in claiming.deferred:
-            led_to.append(defer_one(deps, row, obstacle, at=claiming.at))
+            led_to.append(_defer_one(deps, row, obstacle, at=claiming.at))
         for row, why in claiming.unsendable:
             _end(deps, row, why, led_to)
         for row in claiming.overtaken:
@@ -304,6 +304,14 @@ def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Co
     except CommitUnknown as unknown:  # it cannot be sent, whether that is stored or not: better said twice than never
         led_to.append(use_case.led_to(unknown))
         raise
+
+
+def _defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
+    try:
+        with _blaming(row):
+            return defer_one(deps, row, obstacle, at=at)
+    except _BrokenRow as broken:
+        return _set_aside(deps, broken)
 
 
 def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:

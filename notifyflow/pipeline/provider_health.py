@@ -11,7 +11,8 @@ from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Sever
 from notifyflow.core.pauses import Pause
 from notifyflow.core.provider_health import Obstacle, ProviderHealth
 from notifyflow.core.slots import Wanted
-from notifyflow.pipeline import use_case
+from notifyflow.errors import Contended
+from notifyflow.pipeline import set_aside, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
@@ -101,7 +102,36 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle]
             ],
         )
 
+    try:
+        return use_case.run(deps, body, tries=use_case.ALONE)[1]
+    except use_case.DAMAGE as error:
+        if set_aside.is_damage(error):
+            return _defer_apart(deps, channel, obstacles, at=at)
+        if not isinstance(error, Contended):
+            raise
     return use_case.run(deps, body)[1]
+
+
+def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
+    """Defer what a damaged row keeps from being deferred together."""
+
+    def find(tx: Transaction) -> list[tuple[NotificationFacts, Obstacle]]:
+        due = partial(tx.ledger.notifications.due, channel, now=max(tx.now, at), limit=_DEFERRED_AT_ONCE)
+        return [(row, why) for each, why in obstacles.items() for row in due(each.namespace, is_urgent=each.is_urgent)]
+
+    def load(tx: Transaction, some: Sequence[tuple[NotificationFacts, Obstacle]]) -> None:
+        tx.now = max(tx.now, at)
+
+    def handle(tx: Transaction, loaded: None, one: tuple[NotificationFacts, Obstacle]) -> None:
+        row, obstacle = one
+        if checked := _recheck(tx, obstacle, channel, is_urgent=is_urgent(row)):
+            _defer(tx, [(row, checked)])
+
+    deferring = use_case.SetUseCase(load, handle, place=lambda one: ("notification", one[0].id))
+    settled = deferring.run(deps, use_case.run(deps, find).value)
+    if settled.interruption is not None:
+        raise settled.interruption
+    return settled.consequences
 
 
 def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:

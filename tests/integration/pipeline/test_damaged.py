@@ -17,9 +17,11 @@ from notifyflow.core.model import (
     Severity,
     Step,
 )
+from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.views import IncidentStatus
 from notifyflow.pipeline.notify import Submitted, store_all
+from notifyflow.pipeline.pause import pause
 from notifyflow.pipeline.ports import Claimed, Fate
 from notifyflow.pipeline.receive import Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
@@ -200,6 +202,20 @@ def test_all_other_submissions_are_stored(driver: Driver, machine: str) -> None:
     assert failed <= {each.incident_id for each in field.named}
     if machine == "incident":
         assert failed == set(field.bad.values())
+
+
+def test_all_others_are_deferred_by_a_pause(driver: Driver) -> None:
+    field = Field(driver)
+    now = driver.clock.at
+    ends_at = now + timedelta(hours=1)
+    pause(
+        driver.deps,
+        Pause(scope=Scope.CHANNEL, name="email", ends_at=ends_at, paused_at=now, paused_by="eve", is_for_critical=True),
+    )
+    with field.damaged("notification"):
+        assert driver.claim("email", limit=200) == ()
+        rows = [row for each in field.good for row in _pages(field.status(each)) if row.channel == "email"]
+        assert {row.due_at for row in rows} == {ends_at}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
