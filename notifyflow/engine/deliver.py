@@ -138,6 +138,7 @@ class Deliverer:
             while (missed := self._bulkheads.leave(bulkhead)) is not None:
                 goes_on = self._deliver_due(*missed, goes_on=goes_on)
         except BaseException:
+            self._precedence.note_free()  # it may have had to give way; rather one thread too many does than none
             self._pending_rings.owe(self._bulkheads.drop_out(bulkhead))
             raise
         if not goes_on:
