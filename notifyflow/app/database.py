@@ -70,7 +70,7 @@ class Database:
     def _claim(self) -> None:
         """Verify that the database is this environment's; one without a name gets that of the first process that has one."""
         name = self._environment
-        if self.store.read(lambda reads: reads.adoption.environment(), is_single=True) == name:
+        if self.store.read_one(lambda reads: reads.adoption.environment()) == name:
             return
         owner = claim_environment(self.store, name, now=self._clock.now())
         if owner != name:

@@ -107,19 +107,18 @@ class Store:
                 raise UnsuitableConnection("it is one to another database than that of notifyflow", remedy)
         return joined.run(lambda db: Ledger(Unit(db)).run(use_case), place.schema)
 
-    def read(self, query: Callable[[Reads], T], *, is_single: bool = False) -> T:
+    def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.
-
-        Args:
-            query: What to read.
-            is_single: Whether it is one statement, which needs no transaction, and so one round trip and not three.
 
         Raises:
             StorageUnavailable: When the database does not answer within 5 s.
             StorageError: When the database refuses a statement.
         """
-        access = Access.BARE if is_single else Access.READ
-        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), access)
+        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.READ)
+
+    def read_one(self, query: Callable[[Reads], T]) -> T:
+        """Read with one statement, as ``read``; it needs no transaction, and so one round trip and not three."""
+        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.BARE)
 
     def now(self) -> datetime:
         """Return the database's time.
