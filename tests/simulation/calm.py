@@ -22,6 +22,7 @@ from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.preferences import wished
 from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
@@ -112,10 +113,10 @@ class Calm(Scenario):
         self._submit(Incident(key="calm-chain", title="down", severity=severity), first, policy, SHARED, chain)
         return NOTHING
 
-    def _sweep_once(self, deps: Dependencies, reporter: Reporter) -> datetime:
+    def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> datetime:
         """Sweep; a sweeper that missed a commit looks again after a second, as each one does in the product."""
         before = self._commits
-        wake_at: datetime = super()._sweep_once(deps, reporter)
+        wake_at: datetime = super()._sweep_once(deps, reporter, deliverer)
         return wake_at if self._commits == before else min(wake_at, deps.clock.now() + _SECOND)
 
     def _after_commit(self, session: Session) -> None:

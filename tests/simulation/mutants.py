@@ -632,6 +632,11 @@ MUTANTS = (
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=24),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_leave", _keep_the_lead), known=3),
+    Mutant(
+        "owed rings that nobody gives back",
+        swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
+        known=2,
+    ),
     Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=22),
     Mutant(
         "a commit that nobody looks up and that is made anew",

@@ -42,6 +42,7 @@ from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit,
 from tests.simulation.floods import Floods
 from tests.simulation.hand_overs import HandOvers
 from tests.simulation.held_up import ClosedPhones
+from tests.simulation.kept_rings import KeptRings
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.operators import Operators
 from tests.simulation.outside import CHANNELS, Broker, Message, Outside, StandIn
@@ -201,6 +202,7 @@ class Scenario:
         self._database.before_commit = self._namespaces.before_commit
         self._database.after_commit = self._after_commit
         self._rush = Rush(world, self._database, self._broker, self._operators.disturbances)
+        self._kept_rings = KeptRings(world, self._database, self._operators.disturbances)
         self._cuts = Cuts(world, self._database, self._broker, self._operators.disturbances)
         self._outside.on_begin, self._outside.on_response = self._on_begin, self._checks.on_response
         self._accepted: list[str] = []
@@ -425,12 +427,13 @@ class Scenario:
 
     def _handle(self, deliverer: Deliverer, ring: Message) -> None:
         self._operators.note_ring(deliverer, ring.notification_ids)
-        self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
+        with self._kept_rings.handled(deliverer):
+            self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
 
     def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
             self.world.point("before a sweep")
-            wake_at = self._safely(lambda: self._sweep_once(deps, reporter))
+            wake_at = self._safely(lambda: self._sweep_once(deps, reporter, deliverer))
             pause_s = 1.0 if wake_at is None else max((wake_at - deps.clock.now()).total_seconds(), 0.05)
             me = self.world.task
             self._sleepers[me] = self.world.now_s + pause_s
@@ -442,7 +445,7 @@ class Scenario:
             self._safely(teller.look)
             self.world.sleep(LOOK_EVERY.total_seconds())
 
-    def _sweep_once(self, deps: Dependencies, reporter: Reporter) -> Any:
+    def _sweep_once(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> Any:
         process = self.world.task.process
         swept = sweep(deps, began_at=START + timedelta(seconds=process.booted_s) + process.skew)
         if swept.broken:
@@ -450,6 +453,7 @@ class Scenario:
         reporter.report(swept)
         if swept.cut_short is not None:
             raise swept.cut_short
+        self._kept_rings.pay_back(deliverer)
         rung = self._database.look(_RUNG)[0][0]
         now = deps.clock.now()
         again_at = None if rung is None else datetime.fromisoformat(rung) + RING_AGAIN_AFTER

@@ -1,0 +1,43 @@
+"""Checks that a process keeps no ring for itself: what it was rung for is handled, or given back with the next sweep."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from notifyflow.engine.deliver import Deliverer
+from tests.simulation.database import SimulatedDatabase
+from tests.simulation.world import World, require
+
+
+class KeptRings:
+    """Counts who handles rings, and looks into the processes in which nobody does."""
+
+    def __init__(self, world: World, database: SimulatedDatabase, disturbances: Callable[[], tuple[int, ...]]) -> None:
+        self._world = world
+        self._database = database
+        self._disturbances = disturbances
+        self._inside: Counter[Deliverer] = Counter()
+        self._begun: Counter[Deliverer] = Counter()
+
+    @contextmanager
+    def handled(self, deliverer: Deliverer) -> Iterator[None]:
+        """Count a thread that handles a ring in the block."""
+        self._inside[deliverer] += 1
+        self._begun[deliverer] += 1
+        try:
+            yield
+        finally:
+            self._inside[deliverer] -= 1
+
+    def pay_back(self, deliverer: Deliverer) -> None:
+        """Do what an engine does after each sweep; require that an idle process has no ring left then."""
+        before = self._state(deliverer)
+        deliverer.pay_back()
+        if not self._inside[deliverer] and self._state(deliverer) == before:
+            rings = deliverer._pending_rings
+            require(not rings._ids, f"nobody handles the rings for {sorted(each[-4:] for each in rings._ids)}")
+            require(not rings._owed, f"the rings for {sorted(each[-4:] for each in rings._owed)} are not given back")
+
+    def _state(self, deliverer: Deliverer) -> Any:
+        return self._inside[deliverer], self._begun[deliverer], self._disturbances(), self._world.now_s >= self._database.up_at_s
