@@ -25,7 +25,6 @@ _SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP reques
 _HOSTS = (".logic.azure.com", ".api.powerplatform.com", ".logic.azure.us", ".api.powerplatform.us")
 _TEXT_BYTES = 20_000
 _TITLE_LIMIT = 400
-_URL_LIMIT = 2048
 # adaptivecards.io, Schema Explorer: ContainerStyle since 1.2; the colours are Teams' own, in its light, dark and contrast themes
 _STYLES = {
     "critical": "attention",
@@ -86,7 +85,7 @@ class Teams(Provider):
         actions = [
             {"type": "Action.OpenUrl", "title": words, "url": url}
             for words, url in (("Acknowledge", content.link), ("Look at it", content.url))
-            if url and len(url) <= _URL_LIMIT
+            if url in content.web_addresses
         ]
         buttons = [{"type": "ActionSet", "actions": actions}] if actions else []
         return {
