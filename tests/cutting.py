@@ -51,11 +51,11 @@ class CutStore:
         self._is_before = is_before
         self.lines: int | None = None
 
-    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0) -> T:
+    def run(self, use_case: Callable[[Ledger], T], **limits: Any) -> T:
         lines, self.lines = self.lines, None
         if lines is not None and self._is_before:
             cut_after(lines)
-        result = self._store.run(use_case, timeout_s=timeout_s)
+        result = self._store.run(use_case, **limits)
         if lines is not None and not self._is_before:
             cut_after(lines)
         return result

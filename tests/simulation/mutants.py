@@ -637,7 +637,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
         known=2,
     ),
-    Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=22),
+    Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=9),
     Mutant(
         "a commit that nobody looks up and that is made anew",
         swap=lambda: swapped(use_case, "_was_done", lambda deps, done, waited_s: False),
