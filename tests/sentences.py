@@ -56,7 +56,7 @@ def untrue(
     accepted = {row.channel for row in rows if is_accepted(row)}
     is_told = operations is not None and any(map(is_accepted, pages(operations)))
     for each in sentences:
-        for clause in re.split(r"[;:·|]|\. |, ", each):
+        for clause in re.split(r"[;:·|]|\. |, | - ", each):
             if not _is_true(clause, accepted, is_told=is_told) or (is_of_one and accepted and _NOTHING.search(clause)):
                 yield each
 
