@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import ApiKeyRevoked as ApiKeyRevoked
     from notifyflow.errors import BrokerUnavailable as BrokerUnavailable
     from notifyflow.errors import CommitUnknown as CommitUnknown
+    from notifyflow.errors import Contended as Contended
     from notifyflow.errors import DatabaseInUse as DatabaseInUse
     from notifyflow.errors import Fault as Fault
     from notifyflow.errors import FeedNotFound as FeedNotFound
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import RecipientInUse as RecipientInUse
     from notifyflow.errors import RecipientNotFound as RecipientNotFound
     from notifyflow.errors import RecipientUnknown as RecipientUnknown
+    from notifyflow.errors import Refused as Refused
     from notifyflow.errors import RefusedUsError as RefusedUsError
     from notifyflow.errors import RejectedCallback as RejectedCallback
     from notifyflow.errors import SchemaMismatch as SchemaMismatch
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import TooManyTests as TooManyTests
     from notifyflow.errors import UnknownOutcomeError as UnknownOutcomeError
     from notifyflow.errors import UnreadableIncident as UnreadableIncident
+    from notifyflow.errors import UnreadableRow as UnreadableRow
     from notifyflow.errors import UnreleasedSchema as UnreleasedSchema
     from notifyflow.errors import UnsuitableConnection as UnsuitableConnection
     from notifyflow.errors import UserExists as UserExists
@@ -141,14 +144,14 @@ _NAMES = {
         "ChainPlace EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"
     ),
     "notifyflow.errors": (
-        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown DatabaseInUse Fault "
+        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DatabaseInUse Fault "
         "FeedNotFound Fenced IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar "
         "InvalidDirectory InvalidIncident InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause "
         "InvalidPolicy InvalidRequest InvalidScript InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed "
         "NotFound NotLoggedIn NotifyflowError OverrideNotFound PermanentProviderError PortUnavailable ProgramMissing "
-        "ProviderError RecipientInUse RecipientNotFound RecipientUnknown RefusedUsError RejectedCallback SchemaMismatch "
+        "ProviderError RecipientInUse RecipientNotFound RecipientUnknown Refused RefusedUsError RejectedCallback SchemaMismatch "
         "SetupOver StaleRow StorageError StorageUnavailable TemporaryProviderError TooManyAddresses TooManyLogins "
-        "TooManyRequests TooManyTests UnknownOutcomeError UnreadableIncident UnreleasedSchema UnsuitableConnection "
+        "TooManyRequests TooManyTests UnknownOutcomeError UnreadableIncident UnreadableRow UnreleasedSchema UnsuitableConnection "
         "UserExists UserNotFound WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
