@@ -571,9 +571,9 @@ MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=39),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=18),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=4),
-    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=24),
+    Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=61),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
@@ -626,11 +626,11 @@ MUTANTS = (
     Mutant(
         "a STOP that is ignored",
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
-        known=77,
+        known=58,
     ),
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
-    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=24),
-    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=30),
+    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
     Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_leave", _keep_the_lead), known=3),
     Mutant(
         "owed rings that nobody gives back",
@@ -649,7 +649,7 @@ MUTANTS = (
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
-        known=68,
+        known=42,
     ),
     Mutant(
         "a callback path that seems broken mutes overdue receipts",
@@ -664,7 +664,7 @@ MUTANTS = (
     Mutant(
         "silence without an alert",
         swap=lambda: swapped(escalation._Subject, "_reasons", _all_reasons_but_silence),
-        known=10,
+        known=9,
     ),
     Mutant(
         "a silent round that is reached by what was sent",
@@ -689,11 +689,11 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=110,
     ),
-    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=36),
+    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=1),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),
-        known=162,
+        known=27,
     ),
     Mutant(
         "a failure that waits for a round of notices",
@@ -726,7 +726,7 @@ MUTANTS = (
         "a pass that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
     ),
     Mutant("a hand-over that each worker tells", swap=_without_hand_over_marks, known=57),
-    Mutant("a message for each click", swap=lambda: swapped(hand_overs, "QUIET_FOR", timedelta()), known=57),
+    Mutant("a message for each click", swap=lambda: swapped(hand_overs, "QUIET_FOR", timedelta()), known=62),
     Mutant(
         "a duty that is given back in silence",
         swap=lambda: swapped(StoredOverride, "as_it_was", property(_as_if_never_made)),
