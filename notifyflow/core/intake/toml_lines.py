@@ -15,9 +15,6 @@ from notifyflow.errors import Fault
 _TEXTS = r"""\"\"\"(?:\\.|[^\\])*?"{3,5}|'''.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*"""
 _TOKEN = re.compile(rf"(?P<text>{_TEXTS})|(?P<opens>[\[{{])|(?P<closes>[\]}}])|(?P<ends>\n)", re.DOTALL)
 
-_EMPTY = '""'
-"""Stands for an empty key: what is beneath it would otherwise seem to be in the table around it."""
-
 
 def with_lines(faults: Iterable[Fault], document: str) -> tuple[Fault, ...]:
     """Return the faults of a document with their lines; what is missing has the line of its table."""
@@ -34,13 +31,13 @@ def _lines(document: str) -> Mapping[str, int]:
     """Return the line of each place in a document."""
     found: dict[str, int] = {}
     lists: Counter[str] = Counter()
-    table = ""
+    table: str | None = ""
     for line, statement in _statements(document):
         if not statement.startswith("["):
-            places = _places(table, tomllib.loads(statement))
+            places = iter(()) if table is None else _places(table, tomllib.loads(statement))
         else:
             around = _header(tomllib.loads(statement), lists, is_item=statement.startswith("[["))
-            table, places = around[-1], iter(around)
+            table, places = around[-1] if around else None, iter(around)
         for place in places:
             found.setdefault(place, line)
     return found
@@ -60,12 +57,17 @@ def _statements(document: str) -> Iterator[tuple[int, str]]:
 
 
 def _header(tables: Mapping[str, object], lists: Counter[str], *, is_item: bool) -> list[str]:
-    """Return the place of a table by its header, after those around it; a header in double brackets begins a list's next item."""
+    """Return the place of a table by its header, after those around it; a header in double brackets begins a list's next item.
+
+    It is empty for a table beneath an empty key, whose values would seem to be in the table around it.
+    """
     place = ""
     places: list[str] = []
     while tables:
         ((name, inner),) = tables.items()
-        place = beneath(place, name or _EMPTY)
+        if not name:
+            return []
+        place = beneath(place, name)
         value = inner[0] if isinstance(inner, list) else inner
         tables = value if isinstance(value, dict) else {}
         if is_item and not tables:
@@ -80,7 +82,7 @@ def _header(tables: Mapping[str, object], lists: Counter[str], *, is_item: bool)
 def _places(where: str, value: object) -> Iterator[str]:
     """Yield the places of all values within a value."""
     if isinstance(value, dict):
-        inner = [(beneath(where, name or _EMPTY), each) for name, each in value.items()]
+        inner = [(beneath(where, name), each) for name, each in value.items() if name]
     elif isinstance(value, list):
         inner = [(f"{where}[{index}]", each) for index, each in enumerate(value)]
     else:

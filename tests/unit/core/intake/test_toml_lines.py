@@ -83,6 +83,11 @@ def test_a_document_that_is_not_valid_says_its_line_itself():
     assert with_lines([], "[recipients\nx =") == ()
 
 
+def test_what_is_beneath_an_empty_key_is_not_taken_for_what_is_around_it():
+    (fault,) = with_lines([Fault("x", "is odd", "Correct it")], '[""]\nx = 1\n[y]\n"" = { x = 2 }\n[x]\n')
+    assert fault.line == 5
+
+
 TEXT = st.text(st.sampled_from("ab.[]{}#'\\\"\n=é"), max_size=8)
 VALUES = st.recursive(
     TEXT | st.integers() | st.booleans(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3)
