@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from notifyflow.core import tier_rules
+from notifyflow.core import page_rules, tier_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import Interval, counted, paged_at
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.schedules import Override
-from notifyflow.core.tier_rules import DecisionContext
 
 _MACHINE = MACHINES["step"]
 
@@ -151,7 +151,7 @@ def is_spent(context: DecisionContext, now: datetime) -> bool:
     if escalation.state not in LIVE or escalation.severity is not Severity.CRITICAL or tier_rules.next_tier(context) is not None:
         return False
     pages = context.telling
-    failed = [row.state is NotificationState.FAILED or tier_rules.is_suspected(context, row, now) for row in pages]
+    failed = [row.state is NotificationState.FAILED or page_rules.is_suspected(context, row, now) for row in pages]
     return tier_rules.is_unproven(context, now) or (bool(pages) and all(failed))
 
 

@@ -14,9 +14,9 @@ from notifyflow.core.forecast import Answers, Carrier, Play
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import OPERATIONS, Route
 from notifyflow.core.model import Contact, Severity
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.policy import Acknowledgement, Policy
 from notifyflow.core.roster import Resolved, Roster
-from notifyflow.core.tier_rules import DecisionContext
 
 _AT_ONCE = timedelta()
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core import chain, quiet, tier_rules
+from notifyflow.core import chain, page_rules, quiet
 from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import IN_PROGRESS, IncidentState, Kind, Severity, StepState
-from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.views import ChainPlace, IncidentStatus
 
 LATE_AFTER = timedelta(seconds=5)
@@ -112,7 +112,7 @@ def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
 
     None if that does not spend them, or if an attempt or a new round comes before: its result is not known.
     """
-    overdue_at = max(filter(None, (tier_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
+    overdue_at = max(filter(None, (page_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
     round_at = context.escalation.next_round_at
     is_quarantined = any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops)
     tried = (row.due_at for row in context.pages if row.state in IN_PROGRESS)

@@ -15,7 +15,7 @@ from notifyflow.core.facts import EscalationFacts
 from notifyflow.core.lifecycle import Stop
 from notifyflow.core.machines import MACHINES, Cell, Move
 from notifyflow.core.model import REACHING, EscalationState, NotificationState, Severity
-from notifyflow.core.tier_rules import DecisionContext as DecisionContext
+from notifyflow.core.page_rules import DecisionContext as DecisionContext
 
 _MACHINE = MACHINES["escalation"]
 

@@ -16,10 +16,11 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, 
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import IN_PROGRESS, Contact, Ended, NotificationState, Receipt, Result, Severity
 from notifyflow.core.outlook import Coming, What, come, step, timers, written
+from notifyflow.core.page_rules import DecisionContext, expires_at
 from notifyflow.core.pauses import Pause
 from notifyflow.core.policy import Policy
 from notifyflow.core.preferences import preferred, wished
-from notifyflow.core.tier_rules import DecisionContext, expires_at, ways
+from notifyflow.core.tier_rules import ways
 from notifyflow.core.traits import SHOWN, Traits
 from notifyflow.core.wording import text
 from notifyflow.core.wording.ways import way

@@ -6,13 +6,13 @@ A pause of everything holds up nothing: the person who started it knows. It stop
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from notifyflow.core import tier_rules
+from notifyflow.core import page_rules, tier_rules
 from notifyflow.core.deadlines import paged_at
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import IN_PROGRESS, DeferralReason, IncidentState, Severity
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.policy import Unacknowledged
 from notifyflow.core.proof import has_arrived
-from notifyflow.core.tier_rules import DecisionContext
 
 REASON = "held_up"
 """The reason of the alert, as in ``AlertOperations``."""
@@ -57,7 +57,7 @@ def _is_meant(context: DecisionContext) -> bool:
 
 def _is_left(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
     """Return whether a page is to be sent, or its receipt may still come in time."""
-    receipt_due_at = tier_rules.receipt_due_at(context, row)
+    receipt_due_at = page_rules.receipt_due_at(context, row)
     return row.state in IN_PROGRESS or (receipt_due_at is not None and now < receipt_due_at)
 
 

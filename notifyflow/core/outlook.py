@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core import lifecycle, tier_rules
+from notifyflow.core import lifecycle, page_rules
 from notifyflow.core.chain_outlook import NextStep
 from notifyflow.core.copies import replace
 from notifyflow.core.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
@@ -18,8 +18,8 @@ from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.pauses import Pause
-from notifyflow.core.tier_rules import DecisionContext
 
 LATE_AFTER = timedelta(seconds=5)
 """From when on what is due counts as late; a sweep comes every second."""
@@ -244,14 +244,14 @@ def _is_live(context: DecisionContext) -> bool:
 
 def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) -> NotificationFacts:
     """Return a page, ended if it expires before it is attempted again."""
-    expires_at = tier_rules.row_expires_at(context.escalation, row, context.breaks)
+    expires_at = page_rules.row_expires_at(context.escalation, row, context.breaks)
     if row.kind is not Kind.PAGE or row.due_at is None or expires_at > min(now, row.due_at):
         return row
     return lifecycle.end(row, Ended.EXPIRED, reason="", now=now).after
 
 
 def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> Coming:
-    due_at, expires_at = row.due_at or now, tier_rules.row_expires_at(context.escalation, row, context.breaks)
+    due_at, expires_at = row.due_at or now, page_rules.row_expires_at(context.escalation, row, context.breaks)
     if expires_at <= max(now, due_at):
         return _due(_about(row, What.EXPIRY, expires_at), now)
     return _due(replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)
@@ -277,10 +277,10 @@ def _wait(row: NotificationFacts, now: datetime) -> Wait:
 
 
 def _of_sent(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[Coming]:
-    overdue_at = tier_rules.receipt_due_at(context, row)
+    overdue_at = page_rules.receipt_due_at(context, row)
     if overdue_at is None:
         return
-    unconfirmed_at = tier_rules.unconfirmed_at(row, context.escalation.policy, context.outages)
+    unconfirmed_at = page_rules.unconfirmed_at(row, context.escalation.policy, context.outages)
     for what, at in ((What.OVERDUE, overdue_at), (What.UNCONFIRMED, unconfirmed_at)):
         if at > now:
             yield _about(row, what, at, premise=Premise.NO_RECEIPT)

@@ -14,9 +14,10 @@ from notifyflow.core.forecast import Answers, Carrier, Play, fresh_escalation
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import REACHING, Contact, NotificationState, Severity
 from notifyflow.core.outlook import Coming, What
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.policy import OPERATIONS, Policy, timers
 from notifyflow.core.proof import has_arrived
-from notifyflow.core.tier_rules import DecisionContext, ways
+from notifyflow.core.tier_rules import ways
 from notifyflow.core.wording.text import listed
 from notifyflow.core.wording.ways import message
 from notifyflow.errors import Fault

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.deadlines import paged_at
 from notifyflow.core.facts import EscalationFacts
-from notifyflow.core.tier_rules import DecisionContext, carried_clock, has_passed_rounds
+from notifyflow.core.page_rules import DecisionContext
+from notifyflow.core.tier_rules import carried_clock, has_passed_rounds
 
 READDRESS_EVERY = timedelta(minutes=15)
 """The shortest time between two rounds that changed addresses of a recipient start."""

@@ -5,9 +5,9 @@ It decides nothing about a page: a missing receipt opens the next tier, whatever
 
 from datetime import timedelta
 
-from notifyflow.core import tier_rules
+from notifyflow.core import page_rules, tier_rules
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.proof import awaits_receipt
-from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.pipeline.transaction import Transaction
 
 BROKEN = "it accepts {channel} messages, and reported not one delivery or failure in the last hour: check its callback path to us"
@@ -20,7 +20,7 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
     """Note for operations which providers owe the escalation's pages a receipt and have a callback path that seems broken."""
     if context.incident.is_operations:
         return
-    for channel, provider in sorted(tier_rules.overdue_receipts(context, tx.now) - tx.callback_paths):
+    for channel, provider in sorted(page_rules.overdue_receipts(context, tx.now) - tx.callback_paths):
         tx.callback_paths.add((channel, provider))
         reason = BROKEN.format(channel=channel)
         if not tx.ledger.operations.has_notice(reason, provider, at=tx.now) and seems_broken(tx, channel, provider):
@@ -32,7 +32,7 @@ def silent_path(tx: Transaction, context: DecisionContext) -> str:
 
     All pages are overdue then, and it carried each of them.
     """
-    paths = tier_rules.overdue_receipts(context, tx.now)
+    paths = page_rules.overdue_receipts(context, tx.now)
     providers = {provider for _, provider in paths}
     if len(providers) != 1 or not all(awaits_receipt(row) for row in context.pages):
         return ""

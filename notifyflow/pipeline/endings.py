@@ -1,6 +1,6 @@
 """Ends queued notifications that can no longer be sent."""
 
-from notifyflow.core import lifecycle, tier_rules
+from notifyflow.core import lifecycle, page_rules
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.lifecycle import Moved
@@ -20,10 +20,10 @@ _REASONS = {
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Return whether a notification is too old to send."""
-    if tx.now < tier_rules.row_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
+    if tx.now < page_rules.row_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
         return False
     idle, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
-    return tx.now >= tier_rules.row_expires_at(escalation, row, (*idle, *stops))
+    return tx.now >= page_rules.row_expires_at(escalation, row, (*idle, *stops))
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:

@@ -2,12 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from notifyflow.core import quiet, tier_rules
+from notifyflow.core import page_rules, quiet
 from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.model import Contact, Severity
-from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.pipeline import incident_events
 from notifyflow.pipeline.transaction import Transaction
 
@@ -73,4 +73,4 @@ def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
     """Return what a row's retry window does not count: outages, pauses of everything, pauses that deferred it, quiet hours."""
     escalation = tx.ledger.escalations.get(row.escalation_id)
     idle, stops = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
-    return (*idle, *stops, *tier_rules.paused(row))
+    return (*idle, *stops, *page_rules.paused(row))

@@ -9,7 +9,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.model import Severity
 from notifyflow.core.outlook import Outlook, outlook
-from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.views import ChainPlace, EscalationStatus, IncidentStatus
 from notifyflow.pipeline import outages, series, steps, use_case
 from notifyflow.pipeline.ports import Dependencies

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from notifyflow.core import held_up, lifecycle, pauses, provider_health, tier_rules
+from notifyflow.core import held_up, lifecycle, page_rules, pauses, provider_health
 from notifyflow.core.copies import replace
 from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
@@ -211,7 +211,7 @@ def _defer(tx: Transaction, due: Sequence[tuple[NotificationFacts, Obstacle]]) -
 
 def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_since: datetime) -> None:
     escalation = tx.ledger.escalations.lock(row.escalation_id)
-    at = deferred_since + min(tier_rules.patience(row, escalation.policy), held_up.SHORTEST)
+    at = deferred_since + min(page_rules.patience(row, escalation.policy), held_up.SHORTEST)
     if escalation.is_current and (escalation.next_decision_at is None or escalation.next_decision_at > at):
         tx.ledger.save(escalation, replace(escalation, next_decision_at=at))
 

@@ -18,9 +18,9 @@ from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import Contact, Incident, Kind, NotificationState, Recipient, Result, Severity, StepState
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.outlook import Coming, What
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.policy import Acknowledgement
 from notifyflow.core.preferences import wished
-from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter

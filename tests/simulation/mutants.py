@@ -21,6 +21,7 @@ from notifyflow.core import (
     held_up,
     lifecycle,
     outlook,
+    page_rules,
     preferences,
     provider_health,
     quiet,
@@ -37,10 +38,10 @@ from notifyflow.core.forecast import Answers, Carrier, Forecast
 from notifyflow.core.hand_overs import HandOver
 from notifyflow.core.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.outlook import Coming
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.schedules import Override
 from notifyflow.core.set_aside import SetAside
-from notifyflow.core.tier_rules import DecisionContext
 from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
@@ -343,7 +344,7 @@ def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str =
 def _mute_what_seems_broken(tx: Transaction, context: DecisionContext, contact: Contact) -> DecisionContext:
     """Await no receipt of a provider whose callback path seems broken."""
     context = _inform(tx, context, contact)
-    mute = {each for each in tier_rules.overdue_receipts(context, tx.now) if callback_paths._seems_broken(tx, *each)}
+    mute = {each for each in page_rules.overdue_receipts(context, tx.now) if callback_paths._seems_broken(tx, *each)}
 
     def silenced(row: NotificationFacts) -> NotificationFacts:
         attempts = (replace(each, receipt_due_at=None) if (row.channel, each.provider) in mute else each for each in row.attempts)
@@ -604,7 +605,7 @@ MUTANTS = (
     Mutant("a pause that no claim checks", Variant(parts=(NoPauses,)), known=2),
     Mutant("rounds that run through a pause", swap=lambda: swapped(rounds, "due_at", _round_by_the_clock), known=6),
     Mutant(
-        "freshness that runs through a pause", swap=lambda: swapped(tier_rules, "row_expires_at", _age_by_the_clock), known=24
+        "freshness that runs through a pause", swap=lambda: swapped(page_rules, "row_expires_at", _age_by_the_clock), known=24
     ),
     Mutant(
         "tiers that open by time through a pause", swap=lambda: swapped(tier_rules, "_opens_at", _open_by_the_clock), known=25
@@ -648,7 +649,7 @@ MUTANTS = (
     ),
     Mutant(
         "overdue receipts that raise no suspicion",
-        swap=lambda: swapped(tier_rules, "_is_overdue", lambda context, row, now: False),
+        swap=lambda: swapped(page_rules, "is_overdue", lambda context, row, now: False),
         known=42,
     ),
     Mutant(
@@ -813,7 +814,7 @@ MUTANTS = (
     ),
     Mutant(
         "attempts that begin anew with each firing",
-        swap=lambda: swapped(tier_rules, "_is_lost", lambda context, row: row.state is NotificationState.FAILED),
+        swap=lambda: swapped(page_rules, "is_lost", lambda context, row: row.state is NotificationState.FAILED),
         known=2163,
         world=tell,
     ),

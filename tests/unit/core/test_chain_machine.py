@@ -17,8 +17,8 @@ from notifyflow.core.deadlines import Interval
 from notifyflow.core.facts import IncidentFacts, StepFacts
 from notifyflow.core.machines import STEP
 from notifyflow.core.model import EscalationState, Incident, IncidentState, NotificationState, Severity
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.policy import Policy, Tier
-from notifyflow.core.tier_rules import DecisionContext
 from tests.chain_oracle import OracleChain
 from tests.facts import NOW, context, incident, minutes, page
 from tests.oracle import is_spent

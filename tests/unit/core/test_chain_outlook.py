@@ -9,7 +9,7 @@ from notifyflow.core.chain_outlook import Because, NextStep, because, next_step,
 from notifyflow.core.deadlines import Interval, Stop
 from notifyflow.core.facts import NotificationFacts, StepFacts
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
-from notifyflow.core.tier_rules import DecisionContext
+from notifyflow.core.page_rules import DecisionContext
 from notifyflow.core.views import IncidentStatus
 from tests.chains import chain, moved, step
 from tests.facts import attempt, page

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from notifyflow.core import escalation as escalations
-from notifyflow.core import tier_rules
+from notifyflow.core import page_rules, tier_rules
 from notifyflow.core.deadlines import GRACE, Outage, Stop
 from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.facts import NotificationFacts
@@ -412,8 +412,8 @@ def test_an_outage_does_not_count_as_time_in_which_a_provider_deferred_us() -> N
 def test_a_provider_owes_a_receipt_from_when_it_is_overdue() -> None:
     awaited = page("email", SENT, attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5)))
     of = context(awaited, page("slack", SENT), addresses="email sms", severity=CRITICAL)
-    assert tier_rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
-    assert tier_rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
+    assert page_rules.overdue_receipts(of, NOW + minutes(4)) == frozenset()
+    assert page_rules.overdue_receipts(of, NOW + minutes(5)) == {("email", "p")}
     assert opened(decide(context(awaited, addresses="email sms", severity=CRITICAL), now=NOW + minutes(5))) == [(2, ("sms",))]
 
 
@@ -651,7 +651,7 @@ def test_a_call_of_which_no_receipt_can_come_is_awaited_until_it_is_overdue() ->
     assert (waiting.after.state, waiting.after.next_decision_at) == (ACTIVE, NOW + minutes(1))
     over = decide(replace(of, escalation=waiting.after), event="timer_due", now=NOW + minutes(1))
     assert over.after.state is EXHAUSTED
-    assert tier_rules.overdue_receipts(of, NOW + minutes(2)) == frozenset()
+    assert page_rules.overdue_receipts(of, NOW + minutes(2)) == frozenset()
 
 
 @pytest.mark.parametrize(("severity", "reasons"), [(Severity.ERROR, ["unconfirmed"]), (Severity.WARNING, [])])

@@ -14,8 +14,8 @@ from notifyflow.core.escalation import AlertOperations, Decided, DecisionContext
 from notifyflow.core.facts import NotificationFacts
 from notifyflow.core.model import LIVE, REACHING, DeferralReason, EscalationState, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.outlook import Coming, Premise, Wait, What, come, outlook
+from notifyflow.core.page_rules import is_pending
 from notifyflow.core.policy import INSISTENT
-from notifyflow.core.tier_rules import is_pending
 from tests.facts import NOW, attempt, context, incident, minutes, page, seconds
 from tests.strategies import brinks, contexts, moments
 

@@ -16,9 +16,10 @@ from notifyflow.core.deadlines import Stop, moved
 from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.hours import Hours
 from notifyflow.core.model import Contact, Severity
+from notifyflow.core.page_rules import expires_at
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.quiet import Quiet, quiet_times, read_quiet
-from notifyflow.core.tier_rules import expires_at, next_decision_at
+from notifyflow.core.tier_rules import next_decision_at
 from tests import rotas
 from tests.facts import NOW, context, escalation, minutes
 from tests.rotas import STEP, changes_of_clocks, pinned_zones
