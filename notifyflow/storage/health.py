@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-from peewee import SQL, Expression, Model
+from peewee import SQL, Expression, Field, Model
 
 from notifyflow.core.model import REACHING, EscalationState, IncidentState, Severity
-from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow, SetAsideRow
 from notifyflow.storage.parts import Part
+from notifyflow.storage.statements import finds
 
 _NAME = "heartbeat"
 _QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt out, since the indexes begin with it
@@ -18,15 +20,38 @@ class Heartbeat(Part):
     """Checks of the whole database, each from an index; only the heartbeat's own row is locked."""
 
     def is_left_behind(self, *, before: datetime) -> bool:
-        """Return whether a send, lease, decision or round that was due before an instant still waits."""
+        """Return whether a send, lease, decision or round that was due before an instant still waits.
+
+        What is set aside since it is damaged does not count, nor what was until then: operations knows of it.
+        """
+
+        def is_aside(row_id: Field) -> Any:
+            return finds(SetAsideRow.select(SQL("1")).where(SetAsideRow.row_id == row_id, SetAsideRow.until > before))
+
         return any(
-            self._has(model, *where)
-            for model, where in (
-                (NotificationRow, (NotificationRow.state == SQL("'QUEUED'"), NotificationRow.due_at <= before)),
-                (AttemptRow, (AttemptRow.state == SQL("'RUNNING'"), AttemptRow.lease_until <= before)),
-                (EscalationRow, (_QUARANTINED_OR_NOT, EscalationRow.next_decision_at <= before, EscalationRow.is_current)),
-                (EscalationRow, (_QUARANTINED_OR_NOT, EscalationRow.next_round_at <= before, EscalationRow.is_current)),
-                (IncidentRow, (IncidentRow.round_at <= before, IncidentRow.state != IncidentState.RESOLVED)),
+            self._has(model, *where, ~is_aside(row_id))
+            for model, row_id, where in (
+                (
+                    NotificationRow,
+                    NotificationRow.id,
+                    (NotificationRow.state == SQL("'QUEUED'"), NotificationRow.due_at <= before),
+                ),
+                (
+                    AttemptRow,
+                    AttemptRow.notification_id,
+                    (AttemptRow.state == SQL("'RUNNING'"), AttemptRow.lease_until <= before),
+                ),
+                (
+                    EscalationRow,
+                    EscalationRow.id,
+                    (_QUARANTINED_OR_NOT, EscalationRow.next_decision_at <= before, EscalationRow.is_current),
+                ),
+                (
+                    EscalationRow,
+                    EscalationRow.id,
+                    (_QUARANTINED_OR_NOT, EscalationRow.next_round_at <= before, EscalationRow.is_current),
+                ),
+                (IncidentRow, IncidentRow.id, (IncidentRow.round_at <= before, IncidentRow.state != IncidentState.RESOLVED)),
             )
         )
 

@@ -9,7 +9,8 @@ from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
 from notifyflow.pipeline.notices import add_notice
 from notifyflow.storage.store import Store
-from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.damage import Damage, damaged, release_all
 from tests.driver import Driver
 
 MINUTE = timedelta(minutes=1)
@@ -49,6 +50,20 @@ def test_what_waits_for_its_time_is_no_harm(driver: Driver) -> None:
 def test_it_stops_while_a_page_has_been_due_for_long(driver: Driver) -> None:
     driver.notify(an_incident(), a_recipient("ada", "slack"))
     assert [pulse(driver) for _ in range(5)] == [Pulse.OURS] * 4 + [Pulse.LEFT_BEHIND]
+    driver.deliver()
+    assert pulse(driver) is Pulse.OURS
+
+
+def test_a_damaged_row_that_is_set_aside_does_not_stop_it(driver: Driver) -> None:
+    driver.respond("email", ACCEPTED)
+    driver.notify(an_incident("old"), a_recipient("ada", "teams"))
+    driver.resolve(key="old")
+    driver.notify(an_incident(severity=Severity.INFO), a_recipient("ada", "slack"))
+    with damaged(driver.deps, "notification", driver.pages()["slack"].id, Damage.LINE):
+        for _ in range(8):
+            driver.deliver()
+            assert pulse(driver) is Pulse.OURS
+    release_all(driver.deps)
     driver.deliver()
     assert pulse(driver) is Pulse.OURS
 
