@@ -292,7 +292,9 @@ class Deliverer:
         return replace(outcome, took_s=max(took.total_seconds(), 0.0)), took
 
     def _send(self, claimed: Claimed) -> Outcome:
-        provider = next(each for each in self._providers(claimed.channel) if each.name == claimed.provider)
+        provider = next((each for each in self._providers(claimed.channel) if each.name == claimed.provider), None)
+        if provider is None:  # a plug-in may change its providers
+            return Outcome(result=Result.TEMPORARY_FAILURE, reason=f"the channel has no provider {claimed.provider} any more")
         try:
             return outcome_of(provider.send(claimed.message))
         except NotifyflowError as error:

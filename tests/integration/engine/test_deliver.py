@@ -209,6 +209,17 @@ def test_the_attempt_is_committed_before_the_provider_is_called(scene: Scene) ->
     assert attempt.id == scene.provider.messages[0].attempt_id
 
 
+def test_a_provider_that_is_gone_after_the_claim_is_a_failure_of_its_attempts_alone(scene: Scene) -> None:
+    ids = scene.notify("ada", "bob")
+    scene.deliverer.deliver("email", scene.notify("eve", key="known"))  # now its latency is known, and two are claimed at once
+    scene.provider.script.append(lambda _message: setattr(scene.provider, "name", "renamed"))
+    scene.deliverer.deliver("email", ids)
+    assert len(scene.provider.messages) == 2
+    assert sorted(scene.states()) == [NotificationState.QUEUED, NotificationState.SENT]
+    (failed,) = [row.attempts[0] for row in scene.rows() if row.state is NotificationState.QUEUED]
+    assert (failed.result, failed.reason) == (Result.TEMPORARY_FAILURE, "the channel has no provider scripted any more")
+
+
 def test_one_ring_makes_as_many_attempts_as_it_named_and_the_critical_ones_first(scene: Scene) -> None:
     ids = scene.notify("ada", "bob", "cyd", key="calm")
     scene.notify("eve", key="urgent", severity=Severity.CRITICAL)
