@@ -9,15 +9,20 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
+from notifyflow.errors import TooManyLogins
 from notifyflow.web import bulkhead
-from notifyflow.web.bulkhead import Crowds, Line
+from notifyflow.web.bulkhead import Bulkhead, Crowds, Line
 
 
 def line(most_waiting: int = 3) -> Line:
     return Line(2, most_waiting, lambda: PermissionError("full"))
 
 
-def test_a_line_runs_two_at_a_time_and_has_an_end():
+@pytest.mark.parametrize(
+    ("one", "calls", "taken", "error"),
+    [(line(most_waiting=4), 8, 6, PermissionError), (Bulkhead().hashes, 50, 22, TooManyLogins)],
+)
+def test_a_line_runs_two_at_a_time_and_has_an_end(one: Line, calls: int, taken: int, error: type[Exception]):
     both, running, counts = threading.Barrier(2), [], []
 
     def work() -> None:
@@ -28,13 +33,12 @@ def test_a_line_runs_two_at_a_time_and_has_an_end():
         running.pop()
 
     async def flood() -> list[object]:
-        one = line(most_waiting=4)
-        found = await asyncio.gather(*(one.run(work) for _ in range(8)), return_exceptions=True)
+        found = await asyncio.gather(*(one.run(work) for _ in range(calls)), return_exceptions=True)
         return [*found, await one.run(lambda: "again")]
 
     results = asyncio.run(flood())
-    assert [isinstance(each, PermissionError) for each in results] == [False] * 6 + [True] * 2 + [False]
-    assert counts == [2] * 6
+    assert [isinstance(each, error) for each in results] == [False] * taken + [True] * (calls - taken) + [False]
+    assert counts == [2] * taken
 
 
 def test_nobody_waits_in_a_line_for_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch):

@@ -7,9 +7,7 @@ import httpx
 import pytest
 from fastapi import HTTPException, Request
 
-from notifyflow.errors import TooManyLogins
 from notifyflow.web.body import Body, Room
-from notifyflow.web.bulkhead import Bulkhead
 from tests.asgi import Client
 from tests.unit.web.conftest import API_KEY, Backend, client_of, link
 
@@ -148,23 +146,3 @@ def test_a_response_to_a_program_says_so_too(client: Client, backend: Backend, p
     assert "notifyflow-notice" not in client.get(path).headers
     response = client_of(backend, notice="sändbox,\r\n dry run").get(path)
     assert response.headers["notifyflow-notice"] == "s\\xe4ndbox, dry run"
-
-
-def test_two_passwords_are_hashed_at_a_time_and_a_queue_has_an_end():
-    bulkhead, both = Bulkhead(), threading.Barrier(2)
-    running: list[int] = []
-    counts = []
-
-    def work() -> None:
-        running.append(1)
-        both.wait(30)
-        counts.append(len(running))
-        both.wait(30)
-        running.pop()
-
-    async def flood() -> list[object]:
-        return await asyncio.gather(*(bulkhead.hashes.run(work) for _ in range(50)), return_exceptions=True)
-
-    results = asyncio.run(flood())
-    assert sum(isinstance(each, TooManyLogins) for each in results) == 50 - 22
-    assert counts == [2] * 22
