@@ -1,12 +1,11 @@
 """Threads that are cut short right after they committed for others; checks that what they committed is rung for, and is sent."""
 
-from collections.abc import Callable
 from typing import Any
 
 from notifyflow.pipeline import journal
-from tests.simulation.database import Session, SimulatedDatabase
-from tests.simulation.outside import Broker
-from tests.simulation.world import Interrupted, World, require
+from tests.simulation.database import Session
+from tests.simulation.threads import ThreadWatch
+from tests.simulation.world import Interrupted, require
 
 _CUTTING = 0.15
 _CUTS = 0.05
@@ -14,16 +13,11 @@ _WITHIN_S = 2.0
 _RUNNING = "SELECT state FROM notifyflow_attempt WHERE id = ? AND state = 'RUNNING'"
 
 
-class Cuts:
+class Cuts(ThreadWatch):
     """Cuts threads short in some worlds."""
 
-    def __init__(
-        self, world: World, database: SimulatedDatabase, broker: Broker, disturbances: Callable[[], tuple[int, ...]]
-    ) -> None:
-        self._world = world
-        self._database = database
-        self._broker = broker
-        self._disturbances = disturbances
+    def __init__(self, *watched: Any) -> None:
+        super().__init__(*watched)
         self._begun: set[str] = set()
 
     def draw(self) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from notifyflow import Recipient
 from notifyflow.core.model import Severity
-from tests.simulation.database import SimulatedDatabase
-from tests.simulation.outside import CHANNELS, Broker
-from tests.simulation.world import Task, World, require
+from tests.simulation.outside import CHANNELS
+from tests.simulation.threads import ThreadWatch
+from tests.simulation.world import Task, require
 
 _RUSHED = 0.1
 _CROWD = 12
@@ -18,16 +18,11 @@ _SEVERITY = (
 )
 
 
-class Rush:
+class Rush(ThreadWatch):
     """Writes the rush into some scripts, and checks in all worlds that no thread goes on while an urgent ring waits for one."""
 
-    def __init__(
-        self, world: World, database: SimulatedDatabase, broker: Broker, disturbances: Callable[[], tuple[int, ...]]
-    ) -> None:
-        self._world = world
-        self._database = database
-        self._broker = broker
-        self._disturbances = disturbances
+    def __init__(self, *watched: Any) -> None:
+        super().__init__(*watched)
         self._begun: dict[Task, tuple[float, tuple[int, ...]]] = {}
 
     def write_script(self, people: Callable[..., None], notify: Callable[..., Any], *, until_s: float) -> None:
