@@ -1,7 +1,7 @@
 """The connections of the web service, by owner: how many each may have, and which one gives way when there are too many.
 
 A connection waits while its client has to send something, or to read. The limit falls on owners, not on all alike: the one with
-the most connections gives way first, and of these the one that has waited longest. So whoever floods displaces themselves.
+the most connections gives way first, and of these the one that has waited longest. So a flood displaces its own connections.
 """
 
 from collections.abc import Sequence
