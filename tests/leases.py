@@ -3,7 +3,7 @@
 from notifyflow.core.facts import Outcome
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.set_use_case import Settled
 
 
 def record_one(deps: Dependencies, claimed: Claimed, outcome: Outcome, *, has_alternative: bool = False) -> Consequences:

@@ -13,7 +13,7 @@ from notifyflow.pipeline import journal
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.set_use_case import Settled
 
 
 @dataclass(slots=True, eq=False)

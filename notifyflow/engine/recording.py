@@ -17,7 +17,8 @@ from notifyflow.log import get_logger, place
 from notifyflow.pipeline.gathering import Gathering, Ticket
 from notifyflow.pipeline.ports import NOTHING, Claimed, Consequences, Dependencies
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.use_case import Settled, led_to
+from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.use_case import led_to
 
 _log = get_logger("notifyflow.engine")
 

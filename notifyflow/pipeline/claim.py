@@ -2,23 +2,21 @@
 
 from collections import deque
 from collections.abc import Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from notifyflow.core import earlier_pages, gathered, lifecycle, proof, quiet
-from notifyflow.core.copies import replace
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import CLOSED, Contact, DeferralReason, Ended, EscalationState, Kind
+from notifyflow.core import gathered, lifecycle, quiet
+from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.model import CLOSED, DeferralReason, Ended, EscalationState, Kind
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.slots import Wanted
-from notifyflow.core.wording.gathered import gather
-from notifyflow.errors import CommitUnknown, Contended, StaleRow, StorageUnavailable
-from notifyflow.pipeline import contents, eligibility, endings, incident_events, set_aside, status_updates, use_case
+from notifyflow.errors import CommitUnknown, Contended, StorageUnavailable
+from notifyflow.pipeline import eligibility, endings, incident_events, set_aside, use_case
+from notifyflow.pipeline.attempts import BrokenRow, Candidate, begin_all, blaming
 from notifyflow.pipeline.journal import is_looked_up
-from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Doubt
+from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, wanted
 from notifyflow.pipeline.transaction import Transaction
 
@@ -123,34 +121,24 @@ class _Search:
         return claiming
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A notification that may be sent now, by some of the providers."""
-
-    row: NotificationFacts
-    escalation: EscalationFacts
-    contact: Contact
-    allowed: Sequence[str]
-
-
 def _groups(
     tx: Transaction,
     rows: Sequence[NotificationFacts],
     others: Sequence[NotificationFacts],
     claiming: _Claiming,
     providers: Sequence[str],
-) -> Iterator[Sequence[_Candidate]]:
+) -> Iterator[Sequence[Candidate]]:
     """Return what may be sent now, call by call: what waited for one recipient at one address together, anything else alone.
 
     The others make no call of their own, since nobody has room for it: what fits into no call stays due.
     """
-    groups: dict[Hashable, list[_Candidate]] = {}
+    groups: dict[Hashable, list[Candidate]] = {}
     for row in rows:
-        with _blaming(row):
+        with blaming(row):
             if candidate := _candidate(tx, row, claiming, providers):
                 groups.setdefault(_call(tx, candidate), []).append(candidate)
     for row in others:
-        with _blaming(row):
+        with blaming(row):
             candidate = _candidate(tx, row, claiming, providers)
             group = groups.get(_call(tx, candidate), []) if candidate else []
             if candidate and 0 < len(group) < gathered.MOST:
@@ -160,7 +148,7 @@ def _groups(
         yield from (group[part] for part in gathered.split(len(group)))
 
 
-def _call(tx: Transaction, candidate: _Candidate) -> Hashable:
+def _call(tx: Transaction, candidate: Candidate) -> Hashable:
     """Return what the notifications have in common that one call carries."""
     row, contact = candidate.row, candidate.contact
     if tx.deps.traits(row.channel).is_gathered and gathered.waits_together(row):
@@ -168,7 +156,7 @@ def _call(tx: Transaction, candidate: _Candidate) -> Hashable:
     return row.id
 
 
-def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> _Candidate | None:
+def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
     if row.times_aside and row.kind is Kind.PAGE and escalation.state in CLOSED:
         claiming.overtaken.append(row)
@@ -184,20 +172,20 @@ def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, pro
     if until := quiet.quiet_until(contact, escalation.severity, tx.now):
         claiming.deferred.append((row, Obstacle(why=DeferralReason.QUIET, until=until, provider="")))
         return None
-    return _Candidate(row, escalation, contact, allowed)
+    return Candidate(row, escalation, contact, allowed)
 
 
 def _claim_group(
     tx: Transaction,
     slots: SlotAllocation,
-    group: Sequence[_Candidate],
+    group: Sequence[Candidate],
     claiming: _Claiming,
     providers: Sequence[str],
     reporting: Collection[str],
 ) -> None:
     """Claim what one call carries: it takes one slot, and counts once for the caps."""
     first = group[0]
-    with _blaming(first.row):
+    with blaming(first.row):
         slots.lock()  # the cap on calls and texts is counted under this lock
         if eligibility.is_capped(tx, first.row, first.escalation):
             claiming.unsendable += [(each.row, Ended.CAPPED) for each in group]
@@ -209,7 +197,7 @@ def _claim_group(
             claiming.obstacles.setdefault(wanted(first.row), chosen)
         else:
             eligibility.spend(tx, first.row, first.escalation)
-            claiming.claimed.append(_begin_all(tx, group, chosen, has_receipts=chosen in reporting))
+            claiming.claimed.append(begin_all(tx, group, chosen, has_receipts=chosen in reporting))
 
 
 def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list[Consequences]) -> None:
@@ -228,26 +216,6 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list
             led_to.append(_stop(deps, row))
 
 
-class _BrokenRow(Exception):
-    """Raised when a notification or its incident is damaged."""
-
-    def __init__(self, row_id: str, error: Exception) -> None:
-        super().__init__(row_id)
-        self.row_id = row_id
-        self.error = error
-
-
-@contextmanager
-def _blaming(row: NotificationFacts) -> Iterator[None]:
-    """Raise ``_BrokenRow`` for the row if handling it shows damage."""
-    try:
-        yield
-    except use_case.DAMAGE as error:
-        if isinstance(error, StaleRow) or not set_aside.is_damage(error):
-            raise
-        raise _BrokenRow(row.id, error) from error
-
-
 def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, most: int) -> Iterator[_Claiming]:
     """Claim, and yield what was found.
 
@@ -262,7 +230,7 @@ def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, mos
         known = len(led_to)
         try:
             claiming, consequences = use_case.run(deps, partial(search.claim, only=only, most=most, seen=seen), tries=tries)
-        except _BrokenRow as broken:
+        except BrokenRow as broken:
             led_to.append(_set_aside(deps, broken))
             parts.appendleft((only, tries))
         except use_case.DAMAGE as error:
@@ -297,9 +265,9 @@ def _halve(
 
 def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Consequences]) -> None:
     try:
-        with _blaming(row):
+        with blaming(row):
             led_to.append(endings.end_queued(deps, row.escalation_id, row.id, why))
-    except _BrokenRow as broken:
+    except BrokenRow as broken:
         led_to.append(_set_aside(deps, broken))
     except CommitUnknown as unknown:  # it cannot be sent, whether that is stored or not: better said twice than never
         led_to.append(use_case.led_to(unknown))
@@ -308,9 +276,9 @@ def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Co
 
 def _defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
     try:
-        with _blaming(row):
+        with blaming(row):
             return defer_one(deps, row, obstacle, at=at)
-    except _BrokenRow as broken:
+    except BrokenRow as broken:
         return _set_aside(deps, broken)
 
 
@@ -323,13 +291,13 @@ def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:
         tx.write(page, lifecycle.stop(page, "acknowledged" if is_acknowledged else "replaced", now=tx.now))
 
     try:
-        with _blaming(row):
+        with blaming(row):
             return use_case.run(deps, body, tries=use_case.ALONE).consequences
-    except _BrokenRow as broken:
+    except BrokenRow as broken:
         return _set_aside(deps, broken)
 
 
-def _set_aside(deps: Dependencies, broken: _BrokenRow) -> Consequences:
+def _set_aside(deps: Dependencies, broken: BrokenRow) -> Consequences:
     return use_case.put_aside(deps, set_aside.blamed(("notification", broken.row_id), broken.error))
 
 
@@ -342,92 +310,3 @@ def _reason_unsendable(
     if not providers:
         return Ended.NO_PROVIDER
     return None if allowed else Ended.OPTED_OUT
-
-
-def _begin_all(tx: Transaction, group: Sequence[_Candidate], provider: str, *, has_receipts: bool) -> Claimed:
-    """Begin an attempt of each notification that one call carries; return that of the first, whose message is sent."""
-    others = len(group) - 1
-    first_id = tx.deps.ids.new()
-    begun: list[Claimed] = []
-    for each in group:
-        attempt_id = tx.deps.ids.new() if begun else first_id
-        with _blaming(each.row):
-            begun.append(_begin(tx, each, provider, attempt_id, first_id, others=others, has_receipts=has_receipts))
-    first = begun[0]
-    if not others:
-        return first
-    said = [each.message.content for each in begun]
-    oldest = min(range(len(group)), key=lambda number: group[number].row.created_at)
-    message = replace(first.message, content=gather(said, oldest=said[oldest]))
-    return replace(first, message=message, carried=tuple(begun[1:]))
-
-
-def _begin(
-    tx: Transaction,
-    candidate: _Candidate,
-    provider: str,
-    attempt_id: str,
-    first_id: str,
-    *,
-    others: int,
-    has_receipts: bool,
-) -> Claimed:
-    row, escalation, contact = candidate.row, candidate.escalation, candidate.contact
-    policy, traits = escalation.policy, tx.deps.traits(row.channel)
-    is_silent = row.kind is Kind.PAGE and not has_receipts
-    wait = earlier_pages.receipt_wait(escalation, row.channel)
-    unproven_after = proof.unproven_after(policy, row.channel, row.severity, traits) if is_silent else None
-    attempt = AttemptFacts(
-        id=attempt_id,
-        notification_id=row.id,
-        number=len(row.attempts) + 1,
-        provider=provider,
-        token=tx.deps.ids.new(),
-        started_at=tx.now,
-        lease_until=tx.now + tx.deps.lease,
-        receipt_due_at=tx.now + wait if has_receipts else None,
-        unproven_at=None if unproven_after is None else tx.now + min(unproven_after, wait),
-        carried_by=first_id if others else None,
-    )
-    doubted = lifecycle.doubt_of(row)
-    mark = {"after_doubt": doubted.id} if doubted else {}
-    mark |= {"together": str(others)} if others else {}
-    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
-    message = replace(
-        _message(tx, row, escalation, contact, attempt),
-        valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
-        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
-    )
-    return Claimed(
-        token=attempt.token,
-        channel=row.channel,
-        provider=provider,
-        message=message,
-        lease_until=attempt.lease_until,
-        severity=row.severity,
-        doubt=Doubt(provider=doubted.provider, message=_message(tx, row, escalation, contact, doubted)) if doubted else None,
-    )
-
-
-def _message(
-    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
-) -> OutboundMessage:
-    """Return the message of an attempt, as of the attempt's start.
-
-    For an attempt in doubt this is the message as it was sent; a provider that does not store our id is searched for the text.
-    """
-    return OutboundMessage(
-        attempt_id=attempt.id,
-        notification_id=row.id,
-        incident_id=row.incident_id,
-        address=contact.addresses[row.channel],
-        content=contents.write(tx, row, escalation, contact, attempt),
-        at=attempt.started_at,
-    )
-
-
-def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
-    earlier = tx.ledger.notifications.of_earlier_rounds([escalation]).get(escalation.id, ())
-    rows = (*earlier, *tx.ledger.notifications.of(escalation.id))
-    page = status_updates.replaced_attempt(tx, rows, row.channel)
-    return page.provider_ref if page and page.provider == provider else ""

@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeVar, cast
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline.journal import CutShort, Journal
 from notifyflow.pipeline.ports import NOTHING, Consequences
-from notifyflow.pipeline.use_case import Settled, moved_nothing
+from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.use_case import moved_nothing
 
 Item = TypeVar("Item")
 T = TypeVar("T")

@@ -30,8 +30,8 @@ from notifyflow.core.policy import Policy
 from notifyflow.pipeline import decisions, endings, rounds, series, steps
 from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies
+from notifyflow.pipeline.set_use_case import Settled, SetUseCase
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled, SetUseCase
 
 Name = tuple[str, str]
 """The namespace and the key of an incident."""

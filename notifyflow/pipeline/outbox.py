@@ -14,8 +14,8 @@ from notifyflow.core.model import Notified
 from notifyflow.pipeline import rounds, series, steps
 from notifyflow.pipeline.notify import Submitted, Unresolved, store_new
 from notifyflow.pipeline.ports import Committed, Dependencies
+from notifyflow.pipeline.set_use_case import SetUseCase
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import SetUseCase
 from notifyflow.storage.ledger import Entry, Ledger
 
 

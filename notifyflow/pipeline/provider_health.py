@@ -14,6 +14,7 @@ from notifyflow.core.slots import Wanted
 from notifyflow.errors import Contended
 from notifyflow.pipeline import set_aside, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.set_use_case import SetUseCase
 from notifyflow.pipeline.transaction import Transaction
 
 _DEFERRED_AT_ONCE = 50
@@ -127,7 +128,7 @@ def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Ob
         if checked := _recheck(tx, obstacle, channel, is_urgent=is_urgent(row)):
             _defer(tx, [(row, checked)])
 
-    deferring = use_case.SetUseCase(load, handle, place=lambda one: ("notification", one[0].id))
+    deferring = SetUseCase(load, handle, place=lambda one: ("notification", one[0].id))
     settled = deferring.run(deps, use_case.run(deps, find).value)
     if settled.interruption is not None:
         raise settled.interruption

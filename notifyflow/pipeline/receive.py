@@ -10,8 +10,8 @@ from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies, Fate
+from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
 
 Carried = Mapping[str, Sequence[AttemptRef]]
@@ -188,7 +188,7 @@ class _Loaded:
 def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
     """Store all, and lock and read what a decision about their attempts needs; receipts first, then incidents."""
     refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
-    use_case.keep_apart([bool(ref and ref.is_operations) for ref in refs.values()])
+    keep_apart([bool(ref and ref.is_operations) for ref in refs.values()])
     stored = [(each.receipt, each.raw, None if ref is None else ref.attempt_id) for each, ref in refs.items()]
     is_new = dict(zip(refs, tx.ledger.inbox.add_many(stored, at=tx.now), strict=True))
     tx.ledger.inbox.note_called_back([each.receipt for each in refs if not is_new[each] and not each.receipt.is_fetched])
@@ -212,7 +212,7 @@ def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
 
 def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> tuple[Mapping[Receipt, AttemptRef], Carried]:
     refs = _attempt_refs(tx, missed)
-    use_case.keep_apart([bool(ref and ref.is_operations) for ref in refs])
+    keep_apart([bool(ref and ref.is_operations) for ref in refs])
     matched = dict(_match(tx, zip(missed, refs, strict=True)))
     carried = find_carried(tx, matched.values())
     lock_all(tx, [(ref, [receipt]) for receipt, ref in matched.items()], carried)

@@ -8,11 +8,11 @@ from notifyflow.core.copies import replace
 from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
 from notifyflow.core.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
-from notifyflow.pipeline import decisions, outages, provider_health, receive, use_case
+from notifyflow.pipeline import decisions, outages, provider_health, receive
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.receive import Carried
+from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef
 
 
@@ -126,7 +126,7 @@ def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loade
 
 def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
     refs = tx.ledger.attempts.refs([each.attempt_id for each in leases])
-    use_case.keep_apart([each.attempt_id in refs and refs[each.attempt_id].is_operations for each in leases])
+    keep_apart([each.attempt_id in refs and refs[each.attempt_id].is_operations for each in leases])
     return refs
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from notifyflow.pipeline import set_aside
 from notifyflow.pipeline.ports import NOTHING, Committed, Dependencies
+from notifyflow.pipeline.set_use_case import SetUseCase
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import SetUseCase
 
 
 def release(deps: Dependencies, row_ids: Sequence[str]) -> Committed[tuple[str, ...]]:

@@ -23,8 +23,8 @@ from notifyflow.pipeline import (
     use_case,
 )
 from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled, SetUseCase
 from notifyflow.storage.ledger import AttemptRef, Due
 
 Item = TypeVar("Item")
@@ -130,7 +130,7 @@ def _report(settled: Settled[None]) -> Consequences:
 
 def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
     """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
-    use_case.keep_apart([ref.is_operations for ref in refs])
+    keep_apart([ref.is_operations for ref in refs])
     decisions.load(tx, refs)
     return tx.ledger.adoption.quarantined_among({ref.incident_id for ref in refs})
 
@@ -148,7 +148,7 @@ def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef)
 def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
     """Lock escalations, and those of their notifications that have expired; read what deciding needs."""
     own = tx.ledger.operations.among({incident_id for incident_id, _ in due})
-    use_case.keep_apart([incident_id in own for incident_id, _ in due])
+    keep_apart([incident_id in own for incident_id, _ in due])
     _load_escalations(tx, due)
     if expired := [row.id for _, each in due for row in _expired(tx, tx.ledger.escalations.get(each))]:
         _load_escalations(tx, due, moving=expired)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.set_use_case import Settled
 
 Item = TypeVar("Item")
 P = ParamSpec("P")

@@ -47,12 +47,12 @@ from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown, Refused
-from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, steps, use_case
+from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, set_use_case, steps, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
+from notifyflow.pipeline.set_use_case import Settled, SetUseCase, _Settling
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import Settled, SetUseCase, _Settling
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.attempts import Attempts, select_refs
 from notifyflow.storage.conditions import IS_UNRESOLVED
@@ -303,8 +303,8 @@ def _fail_together(handling: SetUseCase[Any, Any, Any], items: Mapping[int, Any]
     """Let the error of one item be that of all."""
     try:
         return _handle_all(handling, items, tx)
-    except use_case._Refused as refused:
-        raise use_case._Refused(dict.fromkeys(items, next(iter(refused.errors.values())))) from None
+    except set_use_case._Refused as refused:
+        raise set_use_case._Refused(dict.fromkeys(items, next(iter(refused.errors.values())))) from None
 
 
 def _keep_the_lead(gathering: Gathering[Any, Any], some: Any, *given: Any) -> None:

@@ -10,7 +10,7 @@ from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.ports import Dependencies, Fate
 from notifyflow.pipeline.receive import Received, receive_all
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.set_use_case import Settled
 from notifyflow.service.service import MOST_RECEIPTS, SUBMIT_WITHIN_S
 from notifyflow.service.submissions import Submissions
 from notifyflow.service.use_cases import UseCases

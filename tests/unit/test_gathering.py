@@ -13,7 +13,7 @@ from notifyflow.core.model import Severity
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.gathering import Gathering, TimeIsOver
 from notifyflow.pipeline.ports import Consequences
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.set_use_case import Settled
 from notifyflow.storage.ledger import Due
 from tests.waiting import wait_until
 
@@ -335,7 +335,7 @@ _FORKED_WHILE_ONE_LEADS = """
 import os, signal, threading
 from notifyflow.app.forks import FORKED
 from notifyflow.pipeline.gathering import Gathering
-from notifyflow.pipeline.use_case import Settled
+from notifyflow.pipeline.set_use_case import Settled
 
 has_begun, may_end = threading.Event(), threading.Event()
 

@@ -28,8 +28,8 @@ from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.ports import Claimed, Dependencies, Fate
 from notifyflow.pipeline.receive import MISSED, Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.set_use_case import SetUseCase
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.pipeline.use_case import SetUseCase
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import IncidentRow, NotificationRow
 from notifyflow.storage.store import Store
