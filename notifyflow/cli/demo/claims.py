@@ -234,7 +234,7 @@ SCENES = (
             Claim(
                 "the text was refused permanently (21610) and not retried", lambda w: _reactions(w, "chloe", "sms") == ["21610"]
             ),
-            Claim("that failure opened the voice tier, once", lambda w: w.opened_after_failures("chloe", 3) == [1]),
+            Claim("that failure opened the tier of calls, once", lambda w: w.opened_after_failures("chloe", 3) == [1]),
             Claim("the first calls were not answered; then she pressed 1", _heard_on_the_phone),
             Claim("only the key made the call DELIVERED", _was_pressed_by_a_human),
             Claim("the incident is ACKNOWLEDGED by chloe, by key", _was_acknowledged_by_chloe),

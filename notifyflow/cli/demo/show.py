@@ -18,16 +18,21 @@ from notifyflow.cli.exits import Exit
 from notifyflow.cli.picture import picture
 from notifyflow.cli.screen import plain
 from notifyflow.core.views import IncidentStatus
+from notifyflow.core.wording.ways import message
 
 _INTRODUCTION = (
     "One incident, five people, and providers that fail. Everything except the providers is real: rows in SQLite, worker "
     "threads, HTTP, SMTP, signed callbacks. The policy is the default one, with delays of seconds instead of minutes.\n"
 )
+_WIDEST = 120
+"""Columns in a pipe or a file."""
 
 
 def run(console: Console) -> Exit:
     """Run the demo, show it and check it; return OK only if every claim is true."""
     began = time.monotonic()
+    if not console.is_terminal:  # rules and frames are as wide as they may be
+        console.width = min(console.width, _WIDEST)
     console.print(Rule(Text("notifyflow demo", "bold")))
     console.print(_INTRODUCTION, style="dim")
     with stage.stage() as on, _showing(console) as show:
@@ -61,7 +66,7 @@ def _show_scene(console: Console, scene: claims.Scene, witness: Witness) -> tupl
         text = Text("\n".join(plain(line) for line in messages[-1].text.splitlines()), "italic")
         console.print(
             Padding(
-                Panel(text, title=f"received over {scene.quoted}", title_align="left", style="dim", expand=False),
+                Panel(text, title=f"the {message(scene.quoted)} as received", title_align="left", style="dim", expand=False),
                 (0, 0, 1, 2),
             )
         )

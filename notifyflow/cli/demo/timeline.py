@@ -10,6 +10,7 @@ from notifyflow.cli.screen import plain
 from notifyflow.core.facts import NotificationFacts, Transition
 from notifyflow.core.model import Kind
 from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.wording.ways import way
 
 _GOOD, _BAD, _WAITING, _QUIET = "green", "red", "yellow", "dim"
 _STYLES = {
@@ -58,7 +59,7 @@ def _after(start: datetime, at: datetime) -> str:
 def _where(row: NotificationFacts | None) -> Text:
     if row is None:
         return Text("escalation", _QUIET)
-    return Text(row.channel if row.kind is Kind.PAGE else f"{row.channel} (status update)", "bold")
+    return Text(way(row.channel) if row.kind is Kind.PAGE else f"{way(row.channel)} (status update)", "bold")
 
 
 def _what(move: Transition, escalation: EscalationStatus) -> Text:
