@@ -80,7 +80,7 @@ def _use_case_name() -> str:
     frame = sys._getframe(2)
     while frame is not None and frame.f_back is not None:
         package, _, module = str(frame.f_globals["__name__"]).rpartition(".")
-        if package == "notifyflow.pipeline" and module != "use_case":
+        if package == "notifyflow.pipeline" and module not in ("use_case", "set_use_case"):
             return module
         frame = frame.f_back
     return "engine"
