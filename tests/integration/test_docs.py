@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from notifyflow.cli import app as command_line
 from notifyflow.sandbox import Sandbox
+from tests.columns import sources
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.rst")), ROOT / "examples" / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
@@ -132,7 +133,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 
 
 def test_what_troubleshooting_quotes_is_said() -> None:
-    source = "\n".join(path.read_text() for path in (ROOT / "notifyflow").rglob("*.py"))
+    source = "\n".join(path.read_text() for path in sources())
     source = re.sub(r'"\s*\n\s*f?"', "", source)  # a text over several lines
     quoted = [" ".join(each.split()) for each in re.findall("“([^”]+)”", (ROOT / "docs/how-to/troubleshoot.rst").read_text())]
     assert len(quoted) > 30

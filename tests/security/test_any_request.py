@@ -17,7 +17,6 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from notifyflow import web
 from notifyflow.app import NotifyFlow
 from notifyflow.core.keys import Scope
 from notifyflow.core.model import Incident, Recipient
@@ -27,6 +26,7 @@ from notifyflow.core.users import Role
 from notifyflow.settings import Settings
 from notifyflow.web import cursors
 from tests.builders import CountingIds, HandClock
+from tests.columns import sources
 from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.test_access import BODIES, DIRECTORY
 from tests.integration.web.test_api import SilentBell
@@ -180,8 +180,8 @@ def test_any_value_in_any_path_is_taken_or_refused(system: System) -> None:
 
 
 def test_any_field_of_any_form_is_taken_or_refused(system: System) -> None:
-    sources = "".join(path.read_text() for path in Path(web.__file__).parent.rglob("*.py"))
-    names = sorted(set(re.findall(r'form(?:_of\(request\))?(?:\.get\(|\[)"(\w+)"', sources)) - {"csrf"})
+    source = "".join(path.read_text() for path in sources("web"))
+    names = sorted(set(re.findall(r'form(?:_of\(request\))?(?:\.get\(|\[)"(\w+)"', source)) - {"csrf"})
     assert len(names) > 5
 
     def sent() -> Iterator[tuple[str, httpx.Response]]:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.columns import PACKAGE, sources
 from tests.unit.web.conftest import Backend, client_of
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "notifyflow"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = sources()
 MESSAGES = [path for path in SOURCES if path.relative_to(PACKAGE).parts[0] in ("errors", "cli", "web")]
 PAGES = [
     *(ROOT / name for name in ("README.rst", "SECURITY.rst", "CONTRIBUTING.rst") if (ROOT / name).exists()),
@@ -192,7 +192,7 @@ def test_no_docstring_is_copied_to_more_than_three_places() -> None:
 
 
 def test_tables_and_columns_have_no_former_names() -> None:
-    sql = "\n".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "storage" / "migrations").glob("v*.py"))
+    sql = "\n".join(path.read_text(encoding="utf-8") for path in sources("storage", "migrations") if path.name.startswith("v"))
     tables = set(re.findall(r"\bnotifyflow_\w+", sql))
     columns = set(re.findall(r"^\s+([a-z_]+) (?:\{|TEXT|INTEGER|BOOLEAN|REAL)", sql, re.MULTILINE))
     assert len(tables) > 20
@@ -210,7 +210,7 @@ def test_log_events_have_no_former_names() -> None:
 def test_json_fields_have_no_former_names() -> None:
     schemas = client_of(Backend()).get("/v1/openapi.json").json()["components"]["schemas"].values()
     fields = {name for schema in schemas for name in schema.get("properties", ())}
-    for path in (PACKAGE / "cli").rglob("*.py"):
+    for path in sources("cli"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Dict(keys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.log import get_logger
+from tests.columns import sources
 
 ROOT = Path(__file__).parents[2]
 CALL = re.compile(r"\b_log\.(?P<level>\w+)\(\s*(?P<event>[^\s,)]+)")
@@ -17,7 +18,7 @@ AS_LISTED = {"exception": "error"}
 
 
 def logged() -> set[tuple[str, str]]:
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "notifyflow").rglob("*.py"))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sources())
     return {(call["event"], AS_LISTED.get(call["level"], call["level"])) for call in CALL.finditer(source)}
 
 
@@ -32,7 +33,7 @@ def test_the_reference_lists_every_event_with_its_level_and_no_other() -> None:
 
 
 def test_every_logger_is_called_log_and_is_one_of_ours() -> None:
-    for path in (ROOT / "notifyflow").rglob("*.py"):
+    for path in sources():
         source = path.read_text(encoding="utf-8")
         assert "structlog.get_logger" not in source, path
         if "from notifyflow.log import get_logger" in source:
@@ -43,7 +44,7 @@ def test_no_fact_has_the_name_of_an_attribute_that_every_record_has() -> None:
     taken = {*vars(logging.makeLogRecord({})), "message", "asctime", "event", "level", "timestamp", "logger", "exception"}
     calls = [
         node
-        for path in (ROOT / "notifyflow").rglob("*.py")
+        for path in sources()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_log.")
     ]

@@ -2,20 +2,17 @@
 
 import ast
 import threading
-from pathlib import Path
 
-import notifyflow
 from notifyflow.engine import threads
+from tests.columns import PACKAGE, sources
 from tests.log_lines import capture_logs
-
-PACKAGE = Path(notifyflow.__file__).parent
 
 
 def test_each_join_of_a_thread_has_a_time_out() -> None:
     """A text's ``join`` takes what it joins, so one without arguments is that of a thread, a process or a queue."""
     found = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
-        for path in PACKAGE.rglob("*.py")
+        for path in sources()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join"
         if not node.args and not node.keywords

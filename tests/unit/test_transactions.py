@@ -5,10 +5,10 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-import notifyflow
+from notifyflow.storage import unit
 from notifyflow.storage.rows import MODELS
+from tests.columns import PACKAGE, sources
 
-PACKAGE = Path(notifyflow.__file__).parent
 STORES = ("store", "transactions")
 
 
@@ -24,7 +24,7 @@ def transactions_begun(tree: ast.AST) -> Iterator[int]:
 def test_only_the_pipeline_begins_a_transaction_that_writes() -> None:
     begun = {
         f"{path.relative_to(PACKAGE)}:{line}"
-        for path in sorted(PACKAGE.rglob("*.py"))
+        for path in sources()
         for line in transactions_begun(ast.parse(path.read_text()))
         if path.relative_to(PACKAGE).parts[0] != "pipeline"
     }
@@ -51,6 +51,7 @@ def facts_updated(tree: ast.AST) -> Iterator[str]:
 
 
 def test_only_the_unit_of_work_writes_the_facts_of_a_machine() -> None:
-    parts = [path for path in sorted((PACKAGE / "storage").glob("*.py")) if path.name != "unit.py"]
-    assert {path.name: found for path in parts if (found := list(facts_updated(ast.parse(path.read_text()))))} == {}
-    assert list(facts_updated(ast.parse((PACKAGE / "storage" / "unit.py").read_text()))) == ["rung_at"]
+    of_unit = Path(unit.__file__)
+    parts = [path for path in sources("storage") if path != of_unit]
+    assert {str(path): found for path in parts if (found := list(facts_updated(ast.parse(path.read_text()))))} == {}
+    assert list(facts_updated(ast.parse(of_unit.read_text()))) == ["rung_at"]

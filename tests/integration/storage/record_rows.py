@@ -129,7 +129,7 @@ def _with_list(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
 
 
 def _with_nulls(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
-    """Write SQLite's own form of a guard on a column that may be empty (``storage/sets.py``) as both databases read it."""
+    """Write SQLite's own guard on a column that may be empty (``storage/sets.py``) as both databases read it."""
     kept: list[Any] = []
     left = iter(values)
 

@@ -6,14 +6,12 @@ from contextlib import closing
 from datetime import timedelta
 from importlib import import_module
 from itertools import product
-from pkgutil import iter_modules
 from typing import Any
 
 import peewee
 import pytest
 from peewee import Database
 
-from notifyflow import storage
 from notifyflow.core.message_log import MessageFilter
 from notifyflow.core.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
 from notifyflow.core.views import IncidentFilter
@@ -27,6 +25,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.statements import Statement
 from notifyflow.storage.store import Store
 from notifyflow.storage.unit import Unit
+from tests.columns import dotted, sources
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim
 from tests.patience import PatientStore
@@ -252,8 +251,8 @@ def test_rounds_of_many_people_read_no_more_notifications_than_they_have(store: 
 def test_a_search_for_one_is_planned_by_an_index_while_the_tables_are_empty(empty_database_url: str) -> None:
     with closing(PatientStore(empty_database_url)) as store:
         store.upgrade()
-    for found in iter_modules(storage.__path__, "notifyflow.storage."):
-        import_module(found.name)
+    for path in sources("storage"):
+        import_module(dotted(path))
     for is_urgent, has_namespace in product((False, True), repeat=2):
         for group, age in product((work._DEFERRED, work._REQUESTED, work._ANY), (work._FRESH, work._DUE, work._STALE)):
             work._picking(is_urgent=is_urgent, has_namespace=has_namespace, group=group, age=age)

@@ -1,13 +1,13 @@
 """The command line as a whole: each command is found in the module that has it."""
 
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 import typer
 from typer.main import get_group
 
 from notifyflow.cli import commands
+from tests.columns import dotted, sources
 
 
 @pytest.mark.parametrize("module", commands._OF_MODULES)
@@ -18,6 +18,6 @@ def test_a_module_has_the_commands_that_it_is_loaded_for(module: str):
 
 
 def test_every_module_that_has_commands_is_known():
-    folder = Path(commands.__file__).parent
-    having = {path.stem for path in folder.glob("*.py") if "\napp = typer.Typer(" in path.read_text()}
-    assert having - {"commands", "feeds"} == set(commands._OF_MODULES)  # the last one is a part of oncall
+    having = {dotted(path) for path in sources("cli") if "\napp = typer.Typer(" in path.read_text()}
+    known = {"commands", "feeds", *commands._OF_MODULES}  # feeds is a part of oncall
+    assert having == {f"notifyflow.cli.{each}" for each in known}

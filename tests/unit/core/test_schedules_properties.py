@@ -1,6 +1,7 @@
 """Schedules around changes of clocks, in all zones, equal a reference that walks the calendar and the clock.
 
-A run draws a few hundred; ``python -m tests.unit.core.test_schedules_properties`` tries every change of clocks of every zone.
+A run draws a few hundred. ``python -m tests.unit.core.test_schedules_properties`` tries every change of clocks of
+every zone.
 """
 
 import random
