@@ -14,7 +14,7 @@ from notifyflow.cli.connections import Connection, Tries, url_faults
 from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, flag
-from notifyflow.cli.rehearsed import people_of, weaknesses
+from notifyflow.cli.rehearsed import findings, people_of
 from notifyflow.core.schemas import FaultDocument
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault
@@ -83,7 +83,7 @@ def _examine(*, is_offline: bool) -> Report:
     found = configuration.examine(settings, channels)
     faults = _new((*url_faults(settings), *found.preventing, *(each for each in found.faults if not each.is_unset)), faults)
     wrong = _settings(faults)
-    rehearsed = [each.fault for each in weaknesses(found, people_of(settings, found, channels), channels)]
+    rehearsed = [each.fault for each in findings(found, people_of(settings, found, channels), channels)]
     tries = Tries(settings=settings, wrong=wrong, channels=channels)
     try:
         connections = tuple(tries.skip() if is_offline else tries.run())

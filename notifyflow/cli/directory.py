@@ -14,7 +14,7 @@ from notifyflow.cli import screen
 from notifyflow.cli.audience import stored_roster
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
-from notifyflow.cli.rehearsed import weaknesses
+from notifyflow.cli.rehearsed import findings
 from notifyflow.core.intake.reach import Reach, reach
 from notifyflow.core.intake.toml_lines import with_lines
 from notifyflow.core.policy import Policy
@@ -77,12 +77,12 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
         warn=lambda channel, address: channels[channel].warning(address),
         showing=[name for name, channel in channels.items() if shows_arrival(channel)],
     )
-    weak = weaknesses(read, found.people.values(), channels) if found.is_usable else ()
-    has_operations = bool(read.operations)  # `config check` says that there is nobody
-    from notifyflow.core.rehearsal import Danger  # with this command only
+    from notifyflow.core.rehearsal import tells_nobody  # with this command only
 
-    rehearsed = [each.fault for each in weak if has_operations or each.danger is not Danger.NOBODY_TOLD]
-    return document, found, policies, (*read.unreached, *rehearsed)
+    rehearsed = findings(read, found.people.values(), channels) if found.is_usable else ()
+    has_operations = bool(read.operations)  # `config check` says that there is nobody
+    faults = [each.fault for each in rehearsed if has_operations or not tells_nobody(each)]
+    return document, found, policies, (*read.unreached, *faults)
 
 
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:

@@ -9,22 +9,21 @@ from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.model import Contact
 from notifyflow.errors import InvalidInput
 from notifyflow.service.directory import read_file
+from notifyflow.service.rehearsals import rehearsed
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.app.configuration import Configuration
     from notifyflow.channels.base import Channel
-    from notifyflow.core.rehearsal import Weakness
+    from notifyflow.core.rehearsal import Finding
 
 
-def weaknesses(
+def findings(
     configuration: "Configuration", people: Collection[Contact], channels: "Mapping[str, Channel]"
-) -> "tuple[Weakness, ...]":
+) -> "tuple[Finding, ...]":
     """Return what may let a page wake nobody, for each policy, severity and person."""
-    from notifyflow.core.rehearsal import rehearse  # with this command only
-
     carriers, calling = carriers_of(channels), calling_of(channels)
-    return rehearse(configuration.policies, people, configuration.operations, carriers, calling)
+    return rehearsed(configuration.policies, people, configuration.operations, carriers, calling)
 
 
 def people_of(settings: Settings, configuration: "Configuration", channels: "Mapping[str, Channel]") -> Collection[Contact]:

@@ -5,11 +5,13 @@ Each way is played to its end by the machines themselves, as ``forecast`` does; 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
+from typing import TypeAlias
 
+from notifyflow.core.copies import replace
 from notifyflow.core.forecast import Answers, Carrier, Play, fresh_escalation
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import REACHING, Contact, NotificationState, Severity
@@ -59,8 +61,8 @@ class Weakness:
 
     danger: Danger
     policy: str
-    severities: tuple[Severity, ...]
-    people: tuple[str, ...]
+    severities: tuple[Severity, ...] = ()
+    people: tuple[str, ...] = ()
     course: Course
 
     @property
@@ -68,8 +70,44 @@ class Weakness:
         """The weakness in words: ``CRITICAL to ada: the phone stays silent if the mail is accepted and no receipt comes``."""
         steps = [f"the {message(channel)} {_IF[answers]}" for channel, answers in self.course]
         condition = f" if {listed(steps)}" if steps else ""
-        whom = f"{', '.join(self.severities)} to {listed(list(self.people))}"
-        return Fault(f"policies.{self.policy}", f"{whom}: {_WHAT[self.danger]}{condition}", _REMEDIES[self.danger])
+        return _fault(self, f"{_WHAT[self.danger]}{condition}", _REMEDIES[self.danger])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A rehearsal that broke, so that it is not known what may happen.
+
+    Attributes:
+        policy: The name of the policy.
+        severities: The severities.
+        people: The ids of those whom it concerns.
+        name: The name of the error.
+        error: The error; of several with this name, the first.
+    """
+
+    policy: str
+    severities: tuple[Severity, ...] = ()
+    people: tuple[str, ...] = ()
+    name: str
+    error: Exception = field(compare=False)
+
+    @property
+    def fault(self) -> Fault:
+        """What broke in words: ``CRITICAL to ada: the rehearsal broke: KeyError``."""
+        return _fault(self, f"the rehearsal broke: {self.name}", "Find app.rehearsal_broke in the log")
+
+
+Finding: TypeAlias = Weakness | Broken
+
+
+def tells_nobody(found: Finding) -> bool:
+    """Return whether it is that nobody is told."""
+    return isinstance(found, Weakness) and found.danger is Danger.NOBODY_TOLD
+
+
+def _fault(found: Finding, what: str, remedy: str) -> Fault:
+    whom = f"{', '.join(found.severities)} to {listed(list(found.people))}"
+    return Fault(f"policies.{found.policy}", f"{whom}: {what}", remedy)
 
 
 _WHAT: Mapping[Danger, str] = {
@@ -90,27 +128,46 @@ def rehearse(
     operations: Collection[Contact],
     carriers: Mapping[str, Carrier],
     calling: frozenset[str],
-) -> tuple[Weakness, ...]:
+) -> tuple[Finding, ...]:
     """Return what may let a page wake nobody, for each policy, severity and person; the operations team is paged by its policy.
 
-    People with the same channels and wishes behave alike, and are rehearsed once.
+    People with the same channels and wishes behave alike, and are rehearsed once. Where a rehearsal breaks, it is named, and
+    what the others find stands.
     """
     has_operations = any(_carried(each, carriers) for each in operations)
-    found: dict[tuple[Danger, str, Course], dict[str, dict[Severity, None]]] = defaultdict(lambda: defaultdict(dict))
-    for name in policies:
+    found: dict[Finding, dict[str, dict[Severity, None]]] = defaultdict(lambda: defaultdict(dict))
+    for name, policy in policies.items():
         is_own = name == OPERATIONS.name  # who tells operations that operations was not told?
-        is_told = has_operations or is_own
+        stage = _Stage(policy=policy, carriers=carriers, calling=calling, has_operations=has_operations or is_own)
         for alike in _alike(operations if is_own else people, carriers):
             known: dict[object, Mapping[Danger, Course]] = {}
             for severity in (Severity.CRITICAL,) if is_own else _ALERTING:
-                fresh = fresh_escalation(alike[0], policies[name], severity, calling)
-                key = _manner(fresh)
-                if key not in known:
-                    known[key] = search(fresh, carriers, has_operations=is_told)
-                for danger, course in known[key].items():
+                for finding in stage.findings(alike[0], severity, known):
                     for each in alike:
-                        found[danger, name, course][each.recipient_id][severity] = None
-    return tuple(_weaknesses(found))
+                        found[finding][each.recipient_id][severity] = None
+    return tuple(_with_people(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """A policy, and who carries its pages."""
+
+    policy: Policy
+    carriers: Mapping[str, Carrier]
+    calling: frozenset[str]
+    has_operations: bool
+
+    def findings(self, contact: Contact, severity: Severity, known: dict[object, Mapping[Danger, Course]]) -> Collection[Finding]:
+        """Rehearse with somebody, unless that goes as one that is known; return what is found, without severities and people."""
+        name = self.policy.name
+        try:
+            fresh = fresh_escalation(contact, self.policy, severity, self.calling)
+            manner = _manner(fresh)
+            if manner not in known:
+                known[manner] = search(fresh, self.carriers, has_operations=self.has_operations)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others go on
+            return (Broken(policy=name, name=type(error).__name__, error=error),)
+        return tuple(Weakness(danger=danger, policy=name, course=course) for danger, course in known[manner].items())
 
 
 def search(fresh: DecisionContext, carriers: Mapping[str, Carrier], *, has_operations: bool) -> Mapping[Danger, Course]:
@@ -209,10 +266,10 @@ def _alike(team: Collection[Contact], carriers: Mapping[str, Carrier]) -> Collec
     return groups.values()
 
 
-def _weaknesses(found: Mapping[tuple[Danger, str, Course], Mapping[str, Mapping[Severity, None]]]) -> Iterator[Weakness]:
-    for (danger, policy, course), concerned in found.items():
+def _with_people(found: Mapping[Finding, Mapping[str, Mapping[Severity, None]]]) -> Iterator[Finding]:
+    for finding, concerned in found.items():
         by_severities: dict[tuple[Severity, ...], list[str]] = defaultdict(list)
         for who, severities in concerned.items():
             by_severities[tuple(severities)].append(who)
         for alike, people in by_severities.items():
-            yield Weakness(danger=danger, policy=policy, severities=alike, people=tuple(people), course=course)
+            yield replace(finding, severities=alike, people=tuple(people))

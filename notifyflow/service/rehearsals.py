@@ -1,6 +1,6 @@
 """Rehearses the policies with the people of the directory in force, in a thread of its own, since that takes seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,26 @@ from notifyflow.service.roster import Rosters
 
 if TYPE_CHECKING:
     from notifyflow.core.forecast import Carrier
+    from notifyflow.core.rehearsal import Finding
 
 _log = get_logger("notifyflow.app")
+
+
+def rehearsed(
+    policies: Mapping[str, Policy],
+    people: Collection[Contact],
+    operations: Collection[Contact],
+    carriers: "Mapping[str, Carrier]",
+    calling: frozenset[str],
+) -> "tuple[Finding, ...]":
+    """Return what may let a page wake nobody, for each policy, severity and person, and log what broke."""
+    from notifyflow.core.rehearsal import Broken, rehearse  # few processes are asked for it
+
+    found = rehearse(policies, people, operations, carriers, calling)
+    for each in found:
+        if isinstance(each, Broken):
+            _log.error("app.rehearsal_broke", policy=each.policy, error=each.name, place=place(each.error))
+    return found
 
 
 class Rehearsals:
@@ -50,10 +68,8 @@ class Rehearsals:
             return self._known
 
     def _rehearse(self, directory: Directory, carriers: "Mapping[str, Carrier]") -> None:
-        from notifyflow.core.rehearsal import rehearse  # few processes are asked for it
-
         try:
-            found = rehearse(self._policies, self._people(directory), self._deps.operations, carriers, self._deps.calling)
+            found = rehearsed(self._policies, self._people(directory), self._deps.operations, carriers, self._deps.calling)
             faults = tuple(each.fault for each in found)
         except Exception as error:  # noqa: BLE001 - otherwise it would seem to go on for ever
             _log.error("app.rehearsal_broke", error=type(error).__name__, place=place(error))

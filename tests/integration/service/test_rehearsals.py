@@ -12,6 +12,7 @@ from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.settings import Settings
 from tests.builders import HandClock
 from tests.integration.web.test_api import SilentBell
+from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 
 
@@ -29,6 +30,16 @@ def test_what_breaks_a_rehearsal_is_told_like_what_it_finds(database_url: str) -
         wait_until(lambda: rehearsals.faults(nobody) is not None)
         (fault,) = rehearsals.faults(nobody) or ()
     assert fault.what == "the rehearsal broke: AttributeError"
+
+
+def test_a_rehearsal_that_breaks_for_one_is_named_and_logged(database_url: str) -> None:
+    carriers = {"email": Carrier(providers=("smtp",), traits=cast("Any", None))}
+    with rehearsals_of(database_url, HandClock()) as rehearsals, capture_logs() as lines:
+        wait_until(lambda: rehearsals.faults(carriers) is not None)
+        (fault,) = rehearsals.faults(carriers) or ()
+    assert (fault.where, fault.what) == ("policies.operations", "CRITICAL to ops: the rehearsal broke: AttributeError")
+    broke = [line for line in lines if line["event"] == "app.rehearsal_broke"]
+    assert [(line["policy"], line["error"]) for line in broke] == [("operations", "AttributeError")]
 
 
 def test_a_directory_is_rehearsed_once_though_the_roster_is_read_every_second(database_url: str) -> None:

@@ -1,7 +1,7 @@
 """The rehearsal finds what lets a page wake nobody, and nothing where the shipped policies page an ordinary person."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,7 +10,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.forecast import Answers, Carrier
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.policy import DEFAULT, INSISTENT, OPERATIONS, SHIPPED, Policy, Repeat
-from notifyflow.core.rehearsal import Danger, Weakness, rehearse
+from notifyflow.core.rehearsal import Broken, Danger, Weakness, rehearse
 from tests.traits import CALLING, TRAITS
 
 CARRIERS = {
@@ -30,7 +30,8 @@ EVERYTHING = "email slack teams push sms voice"
 def rehearsed(
     *people: Contact, policies: tuple[Policy, ...] = tuple(SHIPPED.values()), operations: tuple[Contact, ...] = (OPS,)
 ) -> tuple[Weakness, ...]:
-    return rehearse({each.name: each for each in policies}, people, operations, CARRIERS, CALLING)
+    found = rehearse({each.name: each for each in policies}, people, operations, CARRIERS, CALLING)
+    return tuple(each for each in found if isinstance(each, Weakness))
 
 
 @pytest.mark.parametrize("channels", ["email", "email sms voice", "slack sms voice", "voice", "email slack sms voice"])
@@ -90,3 +91,25 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rehearsal, "MOST_PLAYS", 3)
     hasty = replace(DEFAULT, escalate_within=timedelta(minutes=5))
     assert len(rehearsed(person(EVERYTHING), policies=(hasty,))) == 0
+
+
+def test_a_rehearsal_that_breaks_is_named_and_hides_nothing_that_the_others_find() -> None:
+    carriers = CARRIERS | {"pigeon": Carrier(providers=("loft",), traits=cast("Any", None))}
+    hasty = replace(DEFAULT, name="hasty", escalate_within=timedelta(minutes=5))
+    birds = replace(hasty, name="birds", tiers=(replace(DEFAULT.tiers[0], channels=("email", "pigeon")), *DEFAULT.tiers[1:]))
+    torn = replace(DEFAULT, name="torn", tiers=cast("Any", None))
+    people = (person("email pigeon sms voice", "ben"), person("email sms voice"))
+    found = rehearse({each.name: each for each in (torn, birds, hasty)}, people, (OPS,), carriers, CALLING)
+    severities = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING)
+    assert [(each.policy, each.severities, each.people, each.name) for each in found if isinstance(each, Broken)] == [
+        ("torn", severities, ("ben", "ada"), "TypeError"),
+        ("birds", severities, ("ben",), "AttributeError"),
+    ]
+    assert [(each.policy, each.danger, each.people) for each in found if isinstance(each, Weakness)] == [
+        ("birds", Danger.SILENT_PHONE, ("ada",)),
+        ("hasty", Danger.SILENT_PHONE, ("ben", "ada")),
+    ]
+    assert str(found[1].fault) == (
+        "policies.birds: CRITICAL, ERROR, WARNING to ben: the rehearsal broke: AttributeError. "
+        "Find app.rehearsal_broke in the log."
+    )
