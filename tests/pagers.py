@@ -20,8 +20,9 @@ PROJECT = Path(__file__).parents[1] / "examples" / "pager-channel"
 SECRET = "the secret of the pagers"
 DEADLINE_S = 30
 
-if (_SOURCE := str(PROJECT / "src")) not in sys.path:
-    sys.path.append(_SOURCE)
+for _folder in (str(PROJECT / "src"), str(PROJECT / "tests")):
+    if _folder not in sys.path:
+        sys.path.append(_folder)
 
 
 def install(folder: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from notifyflow.testing.driver import Driver
 
+pytest.register_assert_rewrite("notifyflow.testing.channel_contract")
+
 
 @pytest.fixture
 def notifyflow_settings() -> Mapping[str, str]:

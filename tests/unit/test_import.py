@@ -65,6 +65,12 @@ def test_importing_loads_nothing_heavy_opens_nothing_and_reads_no_environment(st
     assert seen["events"] == []
 
 
+def test_the_door_for_channels_loads_nothing_that_sends() -> None:
+    seen = loaded("import notifyflow.plugin")
+    assert [name for name in WHEN_USED if name in seen["modules"]] == []
+    assert seen["events"] == []
+
+
 def test_making_one_loads_what_it_works_with_and_opens_nothing() -> None:
     seen = loaded("from notifyflow import NotifyFlow; NotifyFlow.from_env()")
     assert [name for name in WHEN_USED if name in seen["modules"]] == []

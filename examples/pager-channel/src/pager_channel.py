@@ -7,16 +7,36 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
-from notifyflow.channels.http import Http, HttpResponse, refusal
-from notifyflow.channels.tables import Row, Table, Verdict, table
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Evidence, Kind, Receipt, Result
-from notifyflow.core.replies import HandledReply, Intent, Reply, write_response
-from notifyflow.core.traits import Traits
-from notifyflow.core.wording.content import Content
-from notifyflow.errors import Fault, RejectedCallback, UnknownOutcomeError
-from notifyflow.settings import Settings
+from notifyflow.plugin import (
+    Accepted,
+    Callback,
+    CallbackResponse,
+    Capabilities,
+    Channel,
+    Content,
+    Evidence,
+    Fault,
+    HandledReply,
+    Http,
+    HttpResponse,
+    Intent,
+    Kind,
+    OutboundMessage,
+    Provider,
+    Receipt,
+    RejectedCallback,
+    Reply,
+    Result,
+    Row,
+    Settings,
+    Table,
+    Traits,
+    UnknownOutcomeError,
+    Verdict,
+    refusal,
+    table,
+    write_response,
+)
 
 _MANUAL = "Pager service manual"
 

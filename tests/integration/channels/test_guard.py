@@ -12,7 +12,7 @@ from notifyflow.channels.http import Http
 from notifyflow.channels.pinning import PinnedAdapter
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
-from tests.integration.channels.scripted import DRIP, DRIP_HEADERS, http_server
+from notifyflow.testing.scripted_http import DRIP, DRIP_HEADERS, http_server
 
 
 class Loopback(Guard):

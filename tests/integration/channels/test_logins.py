@@ -11,8 +11,10 @@ from notifyflow.channels.abilities import LogsIn
 from notifyflow.channels.email import EmailChannel
 from notifyflow.errors import ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import BENCHES, Bench, Reply
-from tests.integration.channels.scripted import CUT, HttpServer, SmtpScript, http_server, smtp_server
+from notifyflow.testing.channel_contract import Bench, Response
+from notifyflow.testing.scripted_http import CUT, HttpServer, http_server
+from tests.integration.channels.benches import BENCHES
+from tests.integration.channels.scripted import SmtpScript, smtp_server
 from tests.servers.moto import Moto, moto
 from tests.servers.ports import reserve_port
 
@@ -21,7 +23,7 @@ _XML = {"Content-Type": "text/xml"}
 _AWS = (200, b"<GetCallerIdentityResponse>" + _RESULT + b"</GetCallerIdentityResponse>", _XML)
 _TWILIO = (200, json.dumps({"sid": "AC1", "status": "active"}).encode(), {})
 _SLACK = (200, b'{"ok": true, "team": "t"}', {})
-_GOOD: dict[str, Reply] = {
+_GOOD: dict[str, Response] = {
     "ses": _AWS, "sns": _AWS, "sns sms": _AWS, "twilio sms": _TWILIO, "twilio voice": _TWILIO, "slack bot": _SLACK,
 }  # fmt: skip
 WITH_LOGIN = [bench for bench in BENCHES if bench.name in _GOOD]

@@ -1,5 +1,8 @@
 """A channel that another distribution adds can do all that a built-in one can, over real HTTP."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,9 +28,10 @@ from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.test_deliver import NotedBell
-from tests.pagers import SECRET, PagerService, install, pager_service
+from tests.pagers import PROJECT, SECRET, PagerService, install, pager_service
 from tests.waiting import wait_until
 
+ROOT = PROJECT.parents[1]
 ADA, BOB = "4711", "4712"
 CAP = 3
 PAGERS = replace(DEFAULT, name="pagers", tiers=(Tier(name="primary", channels=("pager",)),))
@@ -182,3 +186,12 @@ def test_a_page_whose_response_was_lost_is_found_and_not_sent_again(store: Store
     row = scene.driver.pages()["pager"]
     assert (row.state, row.attempts[0].provider_ref) == (NotificationState.SENT, "page-1")
     assert len(pagers.pages) == 1
+
+
+def test_the_package_tests_its_channel_by_the_contract() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "retry_after or acceptance", "tests"]
+    done = subprocess.run(
+        command, cwd=PROJECT, env={**os.environ, "PYTHONPATH": f"src{os.pathsep}{ROOT}"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 passed" in done.stdout

@@ -10,14 +10,11 @@ import pytest
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.registry import load
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import a_message
-from tests.integration.channels.scripted import http_server
+from notifyflow.testing.channel_contract import a_message
+from notifyflow.testing.scripted_http import http_server
 
 MODULE = """
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.channels.http import Http, refusal
-from notifyflow.channels.templating import Templates
+from notifyflow.plugin import Accepted, Capabilities, Channel, Http, OutboundMessage, Provider, refusal
 
 
 class Pager(Provider):

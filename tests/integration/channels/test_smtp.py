@@ -18,9 +18,9 @@ from notifyflow.errors import (
     UnknownOutcomeError,
 )
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import ATTEMPT, a_message
-from tests.integration.channels.scripted import CUT, HANG, SmtpScript, smtp_server
-from tests.integration.channels.test_contract import ERRORS
+from notifyflow.testing.channel_contract import ATTEMPT, ERRORS, a_message
+from notifyflow.testing.scripted_http import CUT, HANG
+from tests.integration.channels.scripted import SmtpScript, smtp_server
 from tests.servers.ports import reserve_port
 
 

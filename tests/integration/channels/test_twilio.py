@@ -21,8 +21,9 @@ from notifyflow.core.model import Evidence, Receipt, Result
 from notifyflow.core.replies import Effect, HandledReply
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
-from tests.integration.channels.benches import ATTEMPT, TWILIO_ACCOUNT, a_message
-from tests.integration.channels.scripted import HttpServer, http_server
+from notifyflow.testing.channel_contract import ATTEMPT, a_message
+from notifyflow.testing.scripted_http import HttpServer, http_server
+from tests.integration.channels.benches import TWILIO_ACCOUNT
 
 PUBLIC = "https://page.example.com/notify"
 SMS_PATH = f"/callbacks/twilio/sms/{ATTEMPT}"
@@ -210,8 +211,6 @@ def test_a_call_that_is_not_named_is_rejected() -> None:
     with pytest.raises(RejectedCallback):
         build(VoiceChannel).providers[0].read_callback(signed(VOICE_PATH, CallStatus="busy"))
 
-
-# -- finding a text in doubt
 
 STARTED = datetime(2026, 11, 25, 3, 0, 10, 500_000, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from notifyflow.core.model import IncidentState, Kind, Severity
 from notifyflow.core.wording.content import Content
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
-from tests.integration.channels.scripted import HttpServer, http_server
+from notifyflow.testing.scripted_http import HttpServer, http_server
 
 NEW, OLD = ("whsec_" + base64.b64encode(byte * 32).decode() for byte in (b"n", b"o"))
 AT = datetime(2026, 11, 25, 3, tzinfo=UTC)

@@ -18,8 +18,8 @@ from notifyflow.core.model import Incident, Via
 from notifyflow.engine.calendar_poller import CalendarPoller
 from notifyflow.pipeline.calendars import claim_next
 from notifyflow.settings import Settings
+from notifyflow.testing.scripted_http import CUT, DRIP_HEADERS, HttpServer, http_server
 from tests.builders import START, CountingIds, HandClock
-from tests.integration.channels.scripted import CUT, DRIP_HEADERS, HttpServer, http_server
 from tests.integration.web.test_api import SilentBell
 from tests.log_lines import capture_logs
 from tests.waiting import wait_until

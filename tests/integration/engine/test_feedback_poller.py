@@ -18,10 +18,10 @@ from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import StorageUnavailable
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
+from notifyflow.testing.scripted_http import HttpServer, http_server
 from tests import mails
 from tests.builders import CountingIds
 from tests.driver import Driver
-from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import Faulty
 from tests.integration.engine.test_deliver import NotedBell
 from tests.log_lines import capture_logs

@@ -11,8 +11,8 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.channels.monitor import Monitor
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.storage.store import Store
+from notifyflow.testing.scripted_http import HttpServer, http_server
 from tests.driver import Driver
-from tests.integration.channels.scripted import HttpServer, http_server
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.log_lines import capture_logs
 from tests.waiting import wait_until

@@ -1,0 +1,55 @@
+"""All that a channel from outside needs; a package with a channel imports nothing else of notifyflow.
+
+It only names what stands elsewhere. These names stay where they are when the modules behind them move.
+"""
+
+from notifyflow.channels.abilities import FetchesStatus as FetchesStatus
+from notifyflow.channels.abilities import FindsSentMessages as FindsSentMessages
+from notifyflow.channels.abilities import LogsIn as LogsIn
+from notifyflow.channels.abilities import ReadsCallbacks as ReadsCallbacks
+from notifyflow.channels.abilities import ReadsReplies as ReadsReplies
+from notifyflow.channels.abilities import Recalls as Recalls
+from notifyflow.channels.abilities import Responds as Responds
+from notifyflow.channels.base import Accepted as Accepted
+from notifyflow.channels.base import Callback as Callback
+from notifyflow.channels.base import CallbackResponse as CallbackResponse
+from notifyflow.channels.base import Capabilities as Capabilities
+from notifyflow.channels.base import Channel as Channel
+from notifyflow.channels.base import Closable as Closable
+from notifyflow.channels.base import Provider as Provider
+from notifyflow.channels.guard import Guard as Guard
+from notifyflow.channels.http import Http as Http
+from notifyflow.channels.http import HttpResponse as HttpResponse
+from notifyflow.channels.http import refusal as refusal
+from notifyflow.channels.tables import Row as Row
+from notifyflow.channels.tables import Status as Status
+from notifyflow.channels.tables import Statuses as Statuses
+from notifyflow.channels.tables import Table as Table
+from notifyflow.channels.tables import Verdict as Verdict
+from notifyflow.channels.tables import table as table
+from notifyflow.core.messages import OutboundMessage as OutboundMessage
+from notifyflow.core.model import Evidence as Evidence
+from notifyflow.core.model import Kind as Kind
+from notifyflow.core.model import Receipt as Receipt
+from notifyflow.core.model import Result as Result
+from notifyflow.core.model import Severity as Severity
+from notifyflow.core.replies import Choice as Choice
+from notifyflow.core.replies import Effect as Effect
+from notifyflow.core.replies import HandledReply as HandledReply
+from notifyflow.core.replies import Intent as Intent
+from notifyflow.core.replies import Reply as Reply
+from notifyflow.core.replies import read_text as read_text
+from notifyflow.core.replies import write_response as write_response
+from notifyflow.core.traits import Traits as Traits
+from notifyflow.core.wording.content import Content as Content
+from notifyflow.core.wording.looks import Look as Look
+from notifyflow.core.wording.text import cut as cut
+from notifyflow.core.wording.text import one_line as one_line
+from notifyflow.errors import Fault as Fault
+from notifyflow.errors import PermanentProviderError as PermanentProviderError
+from notifyflow.errors import ProviderError as ProviderError
+from notifyflow.errors import RefusedUsError as RefusedUsError
+from notifyflow.errors import RejectedCallback as RejectedCallback
+from notifyflow.errors import TemporaryProviderError as TemporaryProviderError
+from notifyflow.errors import UnknownOutcomeError as UnknownOutcomeError
+from notifyflow.settings import Settings as Settings
