@@ -55,8 +55,6 @@ class Driver:
         self._events = count(1)
         self._note_lock = Lock()
 
-    # -- what people do
-
     def notify(
         self,
         incident: Incident | None = None,
@@ -94,8 +92,6 @@ class Driver:
     def page_again(self, who: str, key: str = KEY) -> Consequences:
         return self._note(page_again(self.deps, ByKey(key), who, by="ops", via=Via.LIBRARY).consequences)
 
-    # -- what providers do
-
     def respond(self, channel: str, *outcomes: Outcome) -> None:
         """Set the next outcomes of a channel's providers; the last one repeats."""
         self.outcomes[channel] = list(outcomes)
@@ -116,8 +112,6 @@ class Driver:
         received = receive(self.deps, receipt, raw="raw")
         self._note(received.consequences)
         return received.value
-
-    # -- what workers do
 
     def claim(
         self, channel: str, *requested_ids: str, limit: int = 100, providers: Sequence[str] | None = None
@@ -166,8 +160,6 @@ class Driver:
         """Let time pass with sweeps that find nothing to do."""
         self.clock.at = until
         self.store.run(lambda ledger: ledger.stops.note_sweep(at=until))
-
-    # -- what is seen
 
     def status(self, key: str = KEY) -> IncidentStatus:
         status = self.store.read(lambda reads: reads.status(key))

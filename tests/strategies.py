@@ -41,8 +41,6 @@ from notifyflow.core.wording.text import one_line
 from tests.facts import NOW, attempt, escalation, incident, page
 from tests.traits import CALLING
 
-# -- words: policies, incidents, contents -------------------------------------------------------------------------------------
-
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 
 any_text = st.text(alphabet=st.characters(), max_size=300)  # control characters and lone surrogates, too
@@ -206,8 +204,6 @@ def _contents_of(incidents: st.SearchStrategy[Incident]) -> st.SearchStrategy[Co
 contents = _contents_of(incidents)
 
 
-# -- documents: incident files with faults ------------------------------------------------------------------------------------
-
 _FAULTS: dict[str, tuple[str, object]] = {
     "titles": ("titles", "an unknown field, whose name begins as that of a known one"),
     "key": ("key", "\t"),
@@ -248,8 +244,6 @@ def faulty_documents(draw: st.DrawFn) -> tuple[dict[str, object], set[str]]:
     return document, places
 
 
-# -- channels: contents that test every limit ---------------------------------------------------------------------------------
-
 _MARKUP = st.sampled_from(
     ("<!channel>", "</p><script>", "]]>", "&amp;", "{{ title }}", "'\"", "\r\nBcc: eve@example.com", "😀", "<at>all</at>")
 )
@@ -274,9 +268,6 @@ def hostile_contents() -> st.SearchStrategy[Content]:
     return _contents_of(hostile.filter(lambda made: one_line(made.key) and one_line(made.title)))
 
 
-# -- sandbox: scripts ---------------------------------------------------------------------------------------------------------
-
-
 @st.composite
 def script_lines(draw: st.DrawFn) -> tuple[str, list[tuple[str, int]], str]:
     """Make a script's line, its counted steps, and the phrase for all later messages."""
@@ -294,8 +285,6 @@ def script_lines(draw: st.DrawFn) -> tuple[str, list[tuple[str, int]], str]:
 def _counts(times: int) -> tuple[str, ...]:
     return {1: ("{}", "{} once", "{} 1 times"), 2: ("{} twice", "{}  2 times")}.get(times, (f"{{}} {times} times",))
 
-
-# -- machines: rows, contexts, and the instants at which something may change ----------------------------------------------------
 
 _SOON = st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=40))
 _AGES = st.one_of(_SOON, _SOON, _SOON, st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=5)))
@@ -447,8 +436,6 @@ def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
     at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
 
-
-# -- integrations: incoming documents -------------------------------------------------------------------------------------------
 
 _FIELDS = (
     *("alerts", "status", "labels", "annotations", "fingerprint", "startsAt", "generatorURL", "externalURL", "truncatedAlerts"),

@@ -134,8 +134,6 @@ class TimedProtocol(H11Protocol):
             self._stall = None
             self._await_client(self._is_awaited)
 
-    # -- the pools
-
     async def _run(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request; the application may tell whose it is."""
         cycle = self.cycle
@@ -182,8 +180,6 @@ class TimedProtocol(H11Protocol):
         if self._pool is not None:
             is_waiting = is_awaited or self._stall is not None
             (self._pool.wait if is_waiting else self._pool.work)(self, self._owner)
-
-    # -- the limits of time
 
     def _on_event(self, event: object) -> None:
         """Follow the progress of the request.

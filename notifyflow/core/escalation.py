@@ -235,16 +235,12 @@ class _Subject:
     def decided(self) -> Decided:
         return Decided(after=self.context.escalation, steps=tuple(self.steps), effects=tuple(self.effects))
 
-    # -- guards
-
     def is_rule_met(self, move: Move) -> bool:
         del move
         return tier_rules.reason_to_open(self.context, self._now) is not None
 
     def heads_for(self, move: Move) -> bool:
         return move.target == tier_rules.name_state(self.context, self._now, is_opening=self._is_opening)
-
-    # -- callbacks
 
     def open_tier(self, move: Move) -> None:
         escalation = self.context.escalation
@@ -282,8 +278,6 @@ class _Subject:
         escalation = self.context.escalation
         self._update(replace(escalation, next_decision_at=None, next_round_at=None, readdress_at=None, told_at=told_at))
         self.effects.append(StopPages(event=cast(Stop, move.event)))
-
-    # -- what they share
 
     @property
     def _is_opening(self) -> bool:

@@ -120,9 +120,6 @@ def reopen(incident: IncidentFacts) -> IncidentFacts:
     return replace(incident, series=anew(incident, known)) if known is not None and known.is_over else incident
 
 
-# -- flapping
-
-
 def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime) -> bool | None:
     """Return whether operations is paged since a key is flapping, or only linked; None if neither.
 
@@ -171,9 +168,6 @@ def tell(incident: IncidentFacts, severities: Iterable[Severity], *, now: dateti
 
 def _is_recent(at: datetime | None, now: datetime) -> bool:
     return at is not None and now < at + _DAY
-
-
-# -- what an escalation carries on
 
 
 def carry(

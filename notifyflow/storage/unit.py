@@ -86,8 +86,6 @@ class Unit(Rows):
         self.is_shared = bool(db.for_update)
         self.unlocked: dict[Any, Any] = {}
 
-    # -- changes
-
     def move(self, before: M, after: M, *, event: str, at: datetime, detail: Mapping[str, str] = _NOTHING) -> M:
         """Change a row, attempts included, and log the move.
 
@@ -217,8 +215,6 @@ class Unit(Rows):
         if lines:
             self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
 
-    # -- rows that were read
-
     def keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
         """Keep rows as they were read; a row that is locked already stays as the transaction has made it."""
         rows = []
@@ -297,8 +293,6 @@ class Unit(Rows):
             early = since - _AHEAD
             known = self.unlocked[what] = (early, read(early))
         return known[1]
-
-    # -- statements
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
         if (self._changed or self.new_contacts or self.new_content) and self._touches_changes(query):

@@ -39,8 +39,6 @@ class Night:
         self.driver = driver
         self._key = driver.flow.access().create("prometheus", [Scope.INGEST], valid_for=None)[1]
 
-    # -- what Alertmanager and other senders post
-
     def fires(self, alert: str = "f", *, severity: str = "critical", **labels: str) -> None:
         """Let Alertmanager post that an alert fires."""
         self._post_alert(alert, "firing", {"severity": severity, **labels})
@@ -83,8 +81,6 @@ class Night:
         headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
         return self.driver.request("POST", path, body=json.dumps(document), headers=headers)
 
-    # -- what a person does
-
     def presses_the_button_of(self, message: Message) -> None:
         """Let a browser open the link of a message, and press the button of its page."""
         link = next(each for each in message.links if each.startswith(f"{PUBLIC_URL}/a/"))
@@ -101,8 +97,6 @@ class Night:
     def _browser(self) -> Visit:
         return visit(self.driver.flow, Role.RESPONDER)
 
-    # -- what time does
-
     def passes(self, span: timedelta) -> None:
         """Let time pass, while workers run."""
         self.driver.advance(seconds=span.total_seconds())
@@ -115,8 +109,6 @@ class Night:
                 self.driver.deliver()
                 self.driver.clock.pass_time(_SECOND)
             self.driver.clock.move_to(began_at + every)
-
-    # -- what came of it
 
     def minutes(self, channel: str, to: str) -> list[float]:
         """Return when the messages of a channel to an address reached the provider, in minutes since the night began."""

@@ -36,9 +36,6 @@ def night(tmp_path: Path) -> Iterator[Nights]:
         yield make
 
 
-# -- flapping
-
-
 def test_an_alert_that_fires_four_minutes_of_every_four_and_a_half_is_texted_and_called_about_as_if_it_stayed_open(
     night: Nights,
 ) -> None:
@@ -114,8 +111,6 @@ def test_six_warnings_that_heal_by_themselves_wake_nobody(night: Nights) -> None
     assert flapping.told_operations() == []
 
 
-# -- what has not arrived
-
 TEXTS = """
 [[texts.tiers]]
 name = "chat"
@@ -176,9 +171,6 @@ def test_operations_is_told_where_nothing_has_been_shown_to_arrive_and_a_new_num
     assert silent.minutes("voice", NEW_NUMBER)
 
 
-# -- operations
-
-
 def test_resolving_the_operations_incident_loses_none_of_the_failures_that_wait(night: Nights) -> None:
     failing = night(DEFAULT, script=f"email to ada@example.com: 550\nsms to {ADA}: 21211\ncall to {ADA}: 21211")
     failing.fires("first")
@@ -199,9 +191,6 @@ def test_operations_is_told_of_a_call_that_a_pause_holds_up(night: Nights) -> No
     held_up.passes(20 * MINUTE)
     assert held_up.minutes("voice", ADA) == []
     assert any("f is down" in each for each in held_up.told_operations())
-
-
-# -- timers
 
 
 def test_a_worker_that_lives_for_four_seconds_of_every_79_rings_timers(night: Nights) -> None:
@@ -232,9 +221,6 @@ def test_a_timer_opens_the_tiers_before_it(night: Nights) -> None:
     assert calm.minutes("voice", ADA)[:1] == [5]
 
 
-# -- wishes
-
-
 def test_channels_that_are_wished_for_are_used_at_once_though_their_tier_is_shut_for_critical(night: Nights) -> None:
     policies = """
         [[mild.tiers]]
@@ -261,9 +247,6 @@ def test_a_call_that_is_wished_for_takes_none_of_those_that_the_policy_makes(nig
     calls = calm.minutes("voice", ADA)
     assert calls[0] == 0
     assert 10 in calls
-
-
-# -- replies
 
 
 @pytest.mark.parametrize("words", ["got it", "On it!", "on my way", "👍", "ack\n-- \nAda", "ack\nSent from my phone"])

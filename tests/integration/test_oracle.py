@@ -70,8 +70,6 @@ class AnyStory(RuleBasedStateMachine):
         self.policy = policy
         self.notify(KEYS[0], severity, [("ada", {"email", "slack", "sms"}), ("ben", {"email", "voice"})], "down")
 
-    # -- people
-
     @rule(
         key=st.sampled_from(KEYS),
         severity=st.sampled_from(Severity),
@@ -131,8 +129,6 @@ class AnyStory(RuleBasedStateMachine):
         self.driver.page_again(who, key)
         assert self.driver.status(key).facts.state is IncidentState.OPEN
 
-    # -- workers
-
     @rule(channels=st.sets(st.sampled_from(CHANNELS), min_size=3), has_provider=st.sampled_from((True, True, True, False)))
     def claim(self, channels: set[str], has_provider: bool) -> None:
         escalations = {each.facts.id: each for status in self._all() for each in status.escalations}
@@ -175,8 +171,6 @@ class AnyStory(RuleBasedStateMachine):
             row.record(outcome.result.value)
             self.accepted[row_id] = self.accepted.get(row_id, 0) + (outcome.result is Result.ACCEPTED)
 
-    # -- providers
-
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), result=st.none() | st.sampled_from(Result), key=st.sampled_from(("", "", "", "1", "5")))
     def report(self, data: st.DataObject, result: Result | None, key: str) -> None:
@@ -188,8 +182,6 @@ class AnyStory(RuleBasedStateMachine):
     @rule(data=st.data())
     def hear_again(self, data: st.DataObject) -> None:
         self._report(*data.draw(st.sampled_from(self.reported)))
-
-    # -- time
 
     @rule(seconds=st.sampled_from(SPANS))
     def pass_time(self, seconds: float) -> None:
@@ -210,8 +202,6 @@ class AnyStory(RuleBasedStateMachine):
                 context = context_of(status, escalation)
                 assert not opens(context, now), "a tier whose rule is met was not opened"
                 assert escalation.facts.state == name(context, now)
-
-    # -- what holds after everything
 
     @invariant()
     def what_always_holds(self) -> None:
@@ -258,8 +248,6 @@ class AnyStory(RuleBasedStateMachine):
         finally:
             self.store.close()
             self.folder.cleanup()
-
-    # -- what the rules share
 
     def _report(self, attempt_id: str, result: Result | None, event_id: str, *, key: str = "") -> None:
         self.driver.report(attempt_id, result, event_id=event_id, key=key)

@@ -90,8 +90,6 @@ class Alarms:
         self._damaged: set[tuple[str, str]] = set()
         self._failed_at: list[datetime] = []  # a link that replaces another one is a failure of its own
 
-    # -- after every commit
-
     def after_commit(self, session: Session) -> None:
         """Require that the transaction that records a failure pages operations, unless the failure has to wait."""
         if not self.has_recipients or not session.writes:
@@ -163,8 +161,6 @@ class Alarms:
         assert last is not None
         waiting = Waiting(failure.row_id, failure.at, last + _QUIET)
         self._waiting.setdefault(operations_id, []).append(waiting)
-
-    # -- at the end
 
     def all_told(self) -> None:
         """Require that each failure that pages operations was in a page that a provider accepted after it, or was acknowledged.

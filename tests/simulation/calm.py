@@ -140,8 +140,6 @@ class Calm(Scenario):
         require(not left, f"outlook: at the end it is said to come: {left}")
         require(not self._steps_promised, f"outlook: at the end a step is said to start: {self._steps_promised}")
 
-    # -- what comes next
-
     def _check_promises(self, status: IncidentStatus) -> None:
         """Require that what was said to come at an instant came then, and note what is said now.
 
@@ -181,8 +179,6 @@ class Calm(Scenario):
         contexts = [_context(status, each, each.facts) for each in status.escalations if each.facts.is_current]
         if (found := next_step(status, contexts, (), lambda step: {}, now=now)) is not None:
             self._steps_promised[incident_id] = (found.step.id, found.spent_at or found.at)
-
-    # -- explain
 
     def _check_forecast(self, status: IncidentStatus, escalation: EscalationStatus, first: EscalationFacts) -> None:
         """Require that the tiers, the call, the alert, the attempts and the rounds come within the ranges."""

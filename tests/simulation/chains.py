@@ -78,8 +78,6 @@ class Chains:
         self._told: set[tuple[str, str]] = set()
         self._alerts: Counter[tuple[str, int]] = Counter()
 
-    # -- after every commit
-
     def after_commit(self, session: Session) -> None:
         """Check the steps that began, and that nobody waits for those that should have."""
         self._raised |= {line["incident_id"]: line["at"] for line in session.lines if line["event"] == "severity_raised"}
@@ -245,8 +243,6 @@ class Chains:
                 self._alerts[incident_id, number] += 1
                 count = self._alerts[incident_id, number]
                 require(count == 1, f"10: pass {number} of {incident_id[-4:]} ends in {count} alerts")
-
-    # -- at the end
 
     def at_end(self, status: IncidentStatus) -> None:
         """Require that each pass has come to an end: acknowledged, resolved, replaced, or in one alert."""

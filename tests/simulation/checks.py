@@ -118,8 +118,6 @@ class Checks:
             disturbances=self._disturbances,
         )
 
-    # -- after every commit
-
     def after_commit(self, session: Session) -> None:
         for line in session.lines:
             self._follow(line)
@@ -296,8 +294,6 @@ class Checks:
                 f"outlook: {row_id[-4:]} is late since {due.get(row_id)}, and is said to be since {since}",
             )
 
-    # -- at every send
-
     def on_begin(self, attempt_id: str) -> None:
         found = self._database.look("SELECT state FROM notifyflow_attempt WHERE id = ?", attempt_id)
         require(found, f"9: {attempt_id[-4:]} is sent before its row is committed")
@@ -311,8 +307,6 @@ class Checks:
         )
         require(is_excused or state == AttemptState.RUNNING, f"4: {send.attempt_id[-4:]} lost its lease while it was sent")
 
-    # -- when a worker has stopped
-
     def on_stop(self, process: Process) -> None:
         """Require that a worker that stopped without a disturbance leaves no attempt in doubt.
 
@@ -322,8 +316,6 @@ class Checks:
             since_s = max(process.booted_s, process.interrupted_s)  # the attempt that a thread was making is left in doubt
             is_its_own = self._claimed_by.get(attempt_id) is process and self._claimed_s[attempt_id] >= since_s
             require(not is_its_own, f"{attempt_id[-4:]} runs still, and its worker has stopped")
-
-    # -- at the end
 
     def at_end(self, accepted: Collection[str], *, healed_s: float) -> None:
         """Check every invariant after the world has healed and settled.

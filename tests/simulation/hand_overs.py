@@ -98,8 +98,6 @@ class HandOvers:
             wait_s += (datetime.fromisoformat(due_at) - START).total_seconds() - self._world.now_s - 0.05
         return max(wait_s, 0.0)
 
-    # -- what is drawn
-
     def _team(self) -> list[Recipient]:
         chance, team = self._chance, []
         for who in _TEAM:
@@ -118,8 +116,6 @@ class HandOvers:
         if chance.random() < 0.2:
             steps.append(((OPERATIONS,), chance.choice(_WAITS)))
         return steps
-
-    # -- what people do
 
     def _notify(
         self,

@@ -252,8 +252,6 @@ class Scenario:
         self._rosters.at_end(self._heals_s)
         self._closed.at_end(healed_s=self._heals_s)
 
-    # -- what is drawn
-
     def _draw_faults(self) -> None:
         chance, world = self._chance, self.world
         if chance.random() < 0.95:
@@ -367,8 +365,6 @@ class Scenario:
             gone |= {name for name in names if name not in ("sms", "voice")}
         addresses = {name: f"{'gone' if name in gone else recipient_id}@{name}" for name in names}
         return self._wishes.given(self._quiet.given(Recipient(id=recipient_id, addresses=addresses)))
-
-    # -- processes
 
     def _process(self, name: str, boot: Callable[[Process], None]) -> Process:
         return Process(self.world, name, boot, self._chance.uniform(-self._skews_s, self._skews_s))
@@ -502,8 +498,6 @@ class Scenario:
         ((at,),) = self._database.look(earliest, *values)
         return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
 
-    # -- people and callbacks
-
     def _people(self, delay_s: float, act: Callable[..., Consequences], *arguments: Any) -> None:
         """Schedule an act through the web service's process; it is repeated while the database is unavailable."""
         self._unfinished += 1
@@ -593,8 +587,6 @@ class Scenario:
         """Act on the incident of a key, in our namespace or in all."""
         namespace = self._namespaces.named()
         return self._namespaces.within(namespace, lambda _: act(ByKey("db-1", namespace)))(deps)
-
-    # -- what breaks and heals
 
     def _lose_database(self, span_s: float) -> None:
         if not self.world.is_healed:

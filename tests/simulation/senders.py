@@ -114,8 +114,6 @@ class FlappingSenders:
         if self.is_calm:
             self._check_clock(session)
 
-    # -- what happens
-
     def _fire(
         self, submit: Callable[..., str], policy: Policy, severity: Severity, ivy: Recipient, deps: Dependencies
     ) -> Consequences:
@@ -137,8 +135,6 @@ class FlappingSenders:
         left = self._database.look(_OPEN, KEY, SHARED, began.isoformat())
         require(not left, f"series: {[each[-4:] for (each,) in left]} is open, and the firing before it is acknowledged")
         return done.consequences
-
-    # -- what is checked
 
     def _check_again(self, incident_id: str, tier: int, channel: str, at: datetime) -> None:
         """Require that a later tier pages about the next firing at the earliest ten minutes after it has, in the same round.

@@ -209,8 +209,6 @@ class World:
         for process in self.processes:
             process.kill()
 
-    # -- what a greenlet calls
-
     def sleep(self, delay_s: float) -> None:
         self.task.wake_after(delay_s)
         self.block()
@@ -249,8 +247,6 @@ class World:
         self.faults[fault] = self.faults.get(fault, 0) + 1
         self.note(f"*** {fault}: {where}")
         return True
-
-    # -- the trace
 
     def note(self, what: str, who: str = "") -> None:
         who = who or (self.task.process.name if getcurrent() is not self.hub else "world")

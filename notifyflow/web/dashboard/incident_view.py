@@ -239,8 +239,6 @@ class Describer:
             case _:
                 return (f"nothing more: a newer round replaced this one at {at}",)
 
-    # -- tiers
-
     def _wished(self, escalation: EscalationStatus) -> Iterator[TierView]:
         """Yield the pages that were wished for, while they belong to no tier."""
         rows = [row for row in escalation.notifications if row.tier == 0 and row.kind is Kind.PAGE]
@@ -295,8 +293,6 @@ class Describer:
         ways = len(set(facts.policy.tiers[number - 2].channels) & set(escalation.contact.addresses))
         ahead = tier_rules.leading(facts.policy.tiers[number - 1 :], partial(_pages, escalation))
         return "opens if " + " or ".join(_condition(rule, ways) for rule in opening_rules(ahead))
-
-    # -- notifications and attempts
 
     def _notification(self, escalation: EscalationStatus, row: NotificationFacts) -> NotificationView:
         address = escalation.contact.addresses.get(row.channel, "")

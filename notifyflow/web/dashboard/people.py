@@ -207,9 +207,6 @@ def _sentence(error: Exception) -> str:
     return said[:1].upper() + said[1:]
 
 
-# What a page shows of a person
-
-
 def shown(person: Person, channels: Mapping[str, Channel], now: datetime) -> Shown:
     """Return a person as pages show them."""
     ways = tuple(_way(person, channel, address, channels, now) for channel, address in person.contact.addresses.items())
@@ -272,9 +269,6 @@ def _proof(record: WayRecord, now: datetime) -> Proof | None:
 
 def _age(span: timedelta) -> str:
     return text.duration(max(span, timedelta())) if span < 2 * _DAY else f"{span.days} d"
-
-
-# What a page shows of a test
 
 
 def tested(status: IncidentStatus, now: datetime, zone: tzinfo) -> Test:

@@ -162,9 +162,6 @@ def test_a_message_is_sent_again_if_its_provider_cannot_be_reached(scene: Scene,
     assert [each.result for each in scene.attempts] == [Result.IN_DOUBT, Result.TEMPORARY_FAILURE]
 
 
-# -- providers of any kind
-
-
 class Oracle(ScriptedProvider):
     """Finds sent messages as the test says."""
 

@@ -183,9 +183,6 @@ def test_one_transaction_may_bring_several_failures(driver: Driver) -> None:
     assert _rounds(driver) == 1
 
 
-# -- what it says
-
-
 def test_it_says_which_incident_who_was_not_reached_and_why_each_way_failed(store: Store) -> None:
     driver = Driver(store, operations=[a_contact("ops", "slack")], public_url="https://notify.example")
     driver.respond("email", REFUSED)
@@ -245,9 +242,6 @@ def test_notices_about_a_forgotten_person_are_overwritten(driver: Driver) -> Non
     assert "Ada" not in repr(incident)
     assert "orders db is down" not in repr(incident)
     assert 'Ben was not reached about "another"' in incident.title
-
-
-# -- how urgent it is
 
 
 def _severities(driver: Driver) -> list[Severity]:
@@ -313,9 +307,6 @@ def test_notices_after_the_last_round_of_failures_are_a_warning(driver: Driver) 
     driver.pass_time(hours=2)
     _notice(driver)
     assert _severities(driver) == [*[Severity.CRITICAL] * 3, Severity.WARNING]
-
-
-# -- whom it pages
 
 
 def test_recipients_that_changed_are_used_while_it_is_open(driver: Driver) -> None:

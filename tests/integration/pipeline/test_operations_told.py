@@ -36,9 +36,6 @@ def bodies(driver: Driver) -> list[str]:
     return [each.message.content.body for each in driver.sent("slack")]
 
 
-# -- a resolve
-
-
 def test_a_resolve_while_failures_wait_opens_the_next_one_with_all_of_them(driver: Driver) -> None:
     fail(driver, "db-1")
     first = driver.status(OPS).facts.id
@@ -106,9 +103,6 @@ def test_a_resolve_before_any_page_was_accepted_opens_the_next_one(driver: Drive
     driver.pass_time(minutes=15)
     assert starts(driver) == [15]
     assert "Key: db-1" in bodies(driver)[-1]
-
-
-# -- a round that tells nobody
 
 
 def test_failures_of_a_round_that_nobody_accepted_are_told_by_the_next_one(driver: Driver) -> None:

@@ -248,9 +248,6 @@ def test_old_outages_are_let_go_of(watched: Driver) -> None:
     assert [outage.length for outage in _outages(watched)] == [timedelta(days=31)]
 
 
-# -- receipts that do not come
-
-
 BROKEN = f"the sms provider: {callback_paths.BROKEN.format(channel='sms')}"
 
 

@@ -42,9 +42,6 @@ def watched(driver: Driver) -> Driver:
     return driver
 
 
-# -- a pause of everything
-
-
 def test_a_pause_of_everything_burns_no_round(driver: Driver) -> None:
     driver.notify(None, MAIL, policy=INSISTENT)
     driver.deliver()
@@ -222,9 +219,6 @@ def test_old_pauses_are_let_go_of(driver: Driver) -> None:
     assert kept() == 1
 
 
-# -- a pause of a channel or a provider
-
-
 @pytest.mark.parametrize(("severity", "suspected_after"), [(CRITICAL, timedelta(seconds=30)), (Severity.ERROR, 10 * MINUTE)])
 def test_what_a_pause_of_its_channel_keeps_waiting_is_suspected_as_behind_a_limit(
     driver: Driver, severity: Severity, suspected_after: timedelta
@@ -268,9 +262,6 @@ def test_only_what_a_pause_of_a_channel_or_provider_keeps_waiting_stays_fresh(dr
     assert [each.message.content.delayed for each in driver.sent("email")] == ["delayed 5 h 00 m"]
 
 
-# -- what is quarantined since its database was adopted
-
-
 def test_while_an_incident_is_quarantined_no_clock_of_it_runs(watched: Driver) -> None:
     watched.notify(None, ADA, policy=INSISTENT)
     watched.notify(an_incident("db-2"), MAIL)
@@ -295,9 +286,6 @@ def test_while_an_incident_is_quarantined_no_clock_of_it_runs(watched: Driver) -
 
 def _id(driver: Driver, key: str) -> str:
     return driver.status(key).facts.id
-
-
-# -- what expires all the same
 
 
 @pytest.fixture

@@ -220,8 +220,6 @@ def test_an_overdue_receipt_is_suspected_when_critical_and_opens_the_next_tier(d
     assert driver.escalation().state is EscalationState.EXHAUSTED
 
 
-# -- providers whose own events answer a doubt
-
 SES = "the email provider"
 SOON = Schedule(delays=(timedelta(seconds=2),) * 4, jitter=0)
 QUICK = replace(DEFAULT, retries=Retries(normal=SOON, critical=SOON, by_channel={}))

@@ -65,9 +65,6 @@ def test_the_settings_are_settings(sandbox: Sandbox) -> None:
     assert urlsplit(sandbox.slack_url("ada")).netloc in settings.trusted_endpoints
 
 
-# -- SMTP ---------------------------------------------------------------------------------------------------------------------
-
-
 def test_smtplib_hands_over_a_mail(sandbox: Sandbox) -> None:
     with smtp(sandbox) as client:
         client.send_message(mail())
@@ -139,9 +136,6 @@ def test_smtplib_logs_in_without_tls_where_there_is_no_certificate() -> None:
             client.login("ada", "sesame")
             client.send_message(mail())
         assert len(sandbox.inbox.messages(is_accepted=True)) == 1
-
-
-# -- Amazon -------------------------------------------------------------------------------------------------------------------
 
 
 def amazon(sandbox: Sandbox, service: str, key: str = "") -> Any:
@@ -253,9 +247,6 @@ def test_boto3_sees_a_refused_push(sandbox: Sandbox) -> None:
     assert seen == [(400, "EndpointDisabled"), (500, "InternalFailure"), (429, "Throttled")]
 
 
-# -- Slack --------------------------------------------------------------------------------------------------------------------
-
-
 def bot(sandbox: Sandbox, token: str = "") -> WebClient:
     return WebClient(token or setting(sandbox, "SLACK_BOT_TOKEN"), base_url=setting(sandbox, "SLACK_BASE_URL"), retry_handlers=[])
 
@@ -311,9 +302,6 @@ def test_a_webhook_responds_in_slacks_words(sandbox: Sandbox) -> None:
     assert WebhookClient(sandbox.slack_url("ada"), retry_handlers=[]).send(text="").body == "no_text"
 
 
-# -- Teams --------------------------------------------------------------------------------------------------------------------
-
-
 def test_a_workflow_accepts_an_adaptive_card(sandbox: Sandbox) -> None:
     response = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
     (message,) = sandbox.inbox.messages(channel="teams")
@@ -336,9 +324,6 @@ def test_a_workflow_responds_with_retry_after(sandbox: Sandbox) -> None:
     sandbox.script("teams: 429 retry after 12 s")
     response = requests.post(sandbox.teams_url("ada"), json=CARD, timeout=10)
     assert (response.status_code, response.headers["Retry-After"]) == (429, "12")
-
-
-# -- Twilio -------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -124,9 +124,6 @@ def test_who_texted_stop_is_known(system: System) -> None:
     assert ben.opted_out_of == {"+15005550001"}
 
 
-# -- tests
-
-
 def test_a_test_is_an_incident_that_pages_every_channel_at_once(system: System) -> None:
     with capture_logs() as lines:
         incident_id = system.test()

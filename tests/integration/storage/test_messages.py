@@ -132,8 +132,6 @@ def test_a_place_of_another_list_is_refused(log: Log, before: str) -> None:
         log.page(before, recipient_id="ada")
 
 
-# -- pages while messages are added
-
 _seconds = st.integers(0, 5)
 _added = st.lists(st.tuples(_seconds, st.integers(0, 3), st.sampled_from(sorted(STATES))), max_size=6)
 _WALKS: dict[str, Callable[[int], dict[str, Any]]] = {

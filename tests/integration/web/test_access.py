@@ -142,8 +142,6 @@ def system(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         yield system
 
 
-# -- with a key: as ``Authorization: Bearer``, as a password, in the body
-
 Present = Callable[[str, str], dict[str, Any]]
 
 
@@ -166,8 +164,6 @@ KEYED: Mapping[Route, tuple[Scope, Iterable[Present]]] = {
     ("POST", "/v2/enqueue"): (Scope.INGEST, (as_routing_key,)),
     ("GET", "/metrics"): (Scope.METRICS, (as_bearer,)),
 }
-
-# -- with a provider's signature, or a signed link
 
 
 def with_link(system: System, method: str, path: str, credential: str) -> int:

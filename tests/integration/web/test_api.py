@@ -220,9 +220,6 @@ def test_a_large_body_is_refused(api: Api):
     assert (response.status_code, response.headers["content-type"]) == (413, MEDIA_TYPE)
 
 
-# -- idempotency
-
-
 def test_a_repeated_request_does_nothing_and_gets_the_same_response(api: Api):
     body = {"key": "db-1", "title": "down", "recipients": [BEN, {"id": "eve", "email": "nonsense"}]}
     first = api.post("/v1/incidents", body, 201, **{"Idempotency-Key": "k"})
@@ -262,9 +259,6 @@ def test_an_idempotency_key_has_a_length_limit(api: Api, key: str):
     problem = api.post("/v1/incidents", {"key": "db-1", "recipients": [BEN]}, 422, **{"Idempotency-Key": key})
     assert [fault["where"] for fault in problem["faults"]] == ["idempotency-key", "title"]  # all faults at once
     assert api.submit("db-1", BEN, status=201)["is_new"]
-
-
-# -- lists
 
 
 def test_pages_of_a_list_show_each_incident_once(api: Api):
@@ -375,9 +369,6 @@ def test_a_cursor_belongs_to_its_list(api: Api):
         assert api.client.get(path).status_code == 422
 
 
-# -- acts
-
-
 def test_an_incident_is_acknowledged_once_under_the_given_name(api: Api):
     path = f"/v1/incidents/{api.submit()['incident_id']}/acknowledge"
     done = api.post(path, {"by": "ada"})
@@ -442,9 +433,6 @@ def test_the_body_of_an_act_is_validated(api: Api):
     assert api.client.post(path, content=b" " * 20_000, headers={"content-type": "application/json"}).status_code == 413
 
 
-# -- recipients
-
-
 def test_a_recipient_is_shown_with_the_last_page_over_each_channel(api: Api):
     api.submit("old", ADA)
     api.send("email", Outcome(result=Result.PERMANENT_FAILURE, code="550", reason="there is no such address"))
@@ -500,9 +488,6 @@ def test_a_recipients_id_may_have_any_characters(api: Api):
         .json()["id"]
         == "a/b c"
     )
-
-
-# -- health
 
 
 def test_it_is_ready_while_a_process_sweeps(api: Api):

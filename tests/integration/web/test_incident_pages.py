@@ -80,9 +80,6 @@ def address_of(driver: Driver, key: str = "db-1") -> str:
     return f"/incidents/{driver.flow.status(key).facts.id}"
 
 
-# -- failure stories: from the list to the plain answer
-
-
 def test_a_landline_is_named_as_why_the_text_failed(driver: Driver) -> None:
     driver.sandbox.script("email: 550; sms: 30006; call: rings")
     driver.flow.notify(DOWN, [ADA])
@@ -162,9 +159,6 @@ def test_an_acknowledged_incident_says_why_an_alert_paged_nobody_again(tmp_path:
         assert "through Alertmanager with the key prometheus" in seen.words
         assert "merged; nobody was paged again, since it had been acknowledged" in seen.words
         assert seen.clicks == 1
-
-
-# -- what stands on the page
 
 
 def test_what_comes_next_is_said_with_its_time(driver: Driver) -> None:
@@ -315,9 +309,6 @@ def test_hostile_text_in_every_field_stays_text(driver: Driver) -> None:
     assert html.escape(HOSTILE) in pages[0].replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
 
 
-# -- what a responder does
-
-
 def test_a_responder_acknowledges_pages_again_and_resolves_under_their_name(driver: Driver) -> None:
     driver.flow.notify(DOWN, [ADA, BEN], policy="insistent")
     driver.deliver()
@@ -383,9 +374,6 @@ def test_incidents_of_other_namespaces_do_not_exist(driver: Driver) -> None:
     for act in ("acknowledge", "resolve", "page-again", "addresses"):
         assert stranger.send("/incidents", f"{address}/{act}", recipient="ada").status_code == 404
     assert driver.flow.status("db-1").facts.state is IncidentState.OPEN
-
-
-# -- filters, and what has not changed
 
 
 def test_a_filter_stands_in_the_url_and_the_next_page_keeps_it(driver: Driver) -> None:

@@ -189,9 +189,6 @@ def test_hostile_values_stay_text(system: System) -> None:
     assert "alert(1)" in found
 
 
-# -- the export
-
-
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(text, newline="")))
 

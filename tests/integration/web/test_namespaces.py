@@ -95,9 +95,6 @@ def changed(before: State, after: State) -> set[tuple[str, str]]:
     return {place for place in before if before[place] != after[place]}
 
 
-# -- verbs that name an incident by its key: only the caller's own is meant
-
-
 @dataclass(frozen=True)
 class Verb:
     integration: str
@@ -154,8 +151,6 @@ def _ingest(system: System, caller: str) -> str:
     return presented
 
 
-# -- verbs that name an incident by its id
-
 BY_ID: Mapping[str, tuple[Scope, str, str, dict[str, Any]]] = {
     "show": (Scope.READ, "GET", "", {}),
     "acknowledge": (Scope.OPERATE, "POST", "/acknowledge", {"json": {"by": "ada"}}),
@@ -189,9 +184,6 @@ def test_only_a_key_for_all_namespaces_reaches_the_operations_incident(system: S
     assert system.flow.status("notifyflow/operations") == status
     assert system.request(Scope.READ, ALL, "GET", place).json()["namespace"] == OPERATIONS
     assert system.request(Scope.OPERATE, ALL, "POST", f"{place}/acknowledge").json()["has_changed"]
-
-
-# -- lists
 
 
 @pytest.mark.parametrize("caller", [*CALLERS, ALL])
@@ -230,8 +222,6 @@ def test_recipients_are_shown_as_known_in_the_namespace(system: System, caller: 
         assert response.status_code == (200 if reached else 404)
         assert not reached or response.json()["name"] == {"staging": "ada"}.get(wanted, f"Ada of {wanted!r}")
 
-
-# -- the library and the command line open in the empty namespace and look in all
 
 Act = Callable[..., object]
 LIBRARY: Mapping[str, Act] = {
@@ -288,9 +278,6 @@ def test_the_library_opens_and_repeats_in_the_empty_namespace(system: System):
     notified = system.flow.notify(Incident(key="db-1", title="again"), [Recipient(id="ada", email="ada@example.com")])
     assert (notified.is_new, notified.incident_id) == (False, system.ids["db-1", SHARED])
     assert changed(before, system.state()) == {("db-1", SHARED)}
-
-
-# -- rotation, and requests that come again
 
 
 def test_a_rotated_key_keeps_its_namespace(system: System):

@@ -168,9 +168,6 @@ def test_who_sees_some_namespaces_only_does_not_see_the_directory(system: System
     assert "Ben" not in page
 
 
-# -- changes
-
-
 def overrides(system: System) -> list[tuple[str, tuple[str, ...], str, str]]:
     found = system.flow.oncall.roster().overrides
     return [(each.schedule, each.people, each.instead_of, each.made_by) for each in found]

@@ -225,9 +225,6 @@ def test_pages_that_search_or_show_ages_are_sent_again_only_when_they_change(sys
     assert changed() == {"/incidents?text=down", "/people", "/people/ada", "/health"}
 
 
-# -- tests
-
-
 def test_a_test_is_sent_and_its_outcome_is_shown(system: System) -> None:
     browser = system.visit()
     assert "The last test" not in browser.get("/people/ada").text
@@ -364,9 +361,6 @@ def test_a_viewer_sends_no_test(system: System) -> None:
     assert "Send a test" not in viewer.get("/people/ada").text
     assert viewer.send("/people/ada", test="").status_code == 403
     assert system.flow.find("test-ada") is None
-
-
-# -- health
 
 
 def test_the_health_of_a_system_that_does_nothing(system: System) -> None:

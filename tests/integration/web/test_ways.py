@@ -123,9 +123,6 @@ def reply_text(response: requests.Response) -> str:
     return found[1] if found else ""
 
 
-# -- the ways
-
-
 def by_link(system: System, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     del monkeypatch
     (link,) = (url for url in system.arrived("email", who).links if "/a/" in url)
@@ -216,9 +213,6 @@ def test_every_channel_acknowledges_for_all_or_for_each(
 
 def pages(status: IncidentStatus) -> list:
     return [row for each in status.escalations for row in each.notifications if row.kind is Kind.PAGE]
-
-
-# -- text messages
 
 
 def test_a_code_selects_one_of_several_incidents(system: System) -> None:
@@ -320,9 +314,6 @@ def test_a_phone_of_the_sandbox_replies_as_scripted(system: System) -> None:
     wait_until(lambda: system.status().facts.state is IncidentState.ACKNOWLEDGED)
 
 
-# -- Slack
-
-
 def test_after_a_press_the_message_has_no_button_and_names_who_acknowledged(system: System) -> None:
     system.notify("slack")
     ada, bob = system.arrived("slack", "ada"), system.arrived("slack", "bob")
@@ -405,9 +396,6 @@ def test_two_signing_secrets_are_valid_at_the_same_time(system: System) -> None:
     for secret in ("the-next-one", SIGNING_SECRET):
         assert system.press(body, sign(body, secret=secret)).status_code == 200
     assert system.press(body, sign(body, secret="third")).status_code == 401
-
-
-# -- what follows
 
 
 def recalls(lines: list[dict[str, Any]]) -> list[str]:

@@ -140,9 +140,6 @@ def longest_s(story: Story) -> float:
     return last_s + max(known, default=0.0) + paused_s + _NEXT_ROUND_S + _OUTAGE_S + _TELL_S + 300.0
 
 
-# -- what is asked for
-
-
 def _judge_ways(story: Story, seen: Seen, need: Need, verdict: Verdict) -> None:
     """Require that each way that could ring was tried by its latest time."""
     for channel, after_s in sorted(_latest(story, by_failures=True).items()):
@@ -233,9 +230,6 @@ def _is_told(seen: Seen, since_s: float, due_s: float) -> bool:
     return any(since_s <= each.at_s <= due_s + _TELL_S for each in told)
 
 
-# -- the needs
-
-
 def _needs(seen: Seen) -> Iterator[Need]:
     """Yield the firings that belong together: less than half an hour apart, and without an act of a person in between."""
     group: list[Firing] = []
@@ -264,9 +258,6 @@ def _acted_s(group: list[Firing]) -> float:
 
 def _cut(need: Need, since_s: float) -> tuple[tuple[float, float], ...]:
     return tuple((max(began, since_s), end) for began, end in need.spans if end > since_s)
-
-
-# -- the policy's own latest times
 
 
 def _latest(story: Story, *, by_failures: bool) -> Mapping[str, float]:
@@ -358,9 +349,6 @@ def _rounds_come_first(story: Story) -> bool:
     repeat = story.policy.repeat
     latest = _latest(story, by_failures=True).values()
     return repeat is not None and any(repeat.every.total_seconds() <= each < NEVER_S for each in latest)
-
-
-# -- clocks
 
 
 def _deadline(story: Story, seen: Seen, need: Need, after_s: float) -> float:

@@ -146,8 +146,6 @@ class Stage(Driver):
             self.keep_watch(self.clock.now())
         self.deliver()
 
-    # -- time
-
     @property
     def _is_young(self) -> bool:
         """Whether a worker that was started anew lives for less than ten seconds."""
@@ -179,8 +177,6 @@ class Stage(Driver):
             for number in range(act.times):
                 began_s = act.at_s + number * act.every_s
                 yield began_s + act.lives_s, began_s + act.every_s
-
-    # -- what happens
 
     def _plan(self, act: Act) -> None:
         match act:
@@ -262,8 +258,6 @@ class Stage(Driver):
         if self._story.next_s is None:
             return ()
         return (Step(to=(a_recipient("ben", *CHANNELS),), after=timedelta(seconds=self._story.next_s)),)
-
-    # -- what workers and providers do
 
     def deliver(self) -> None:
         """Claim, send and record what was rung for."""

@@ -279,9 +279,6 @@ def _calmer(act: Act) -> Iterator[Act]:
             yield replace(act, times=times // 2)
 
 
-# -- telling it
-
-
 def _lines(story: Story) -> Iterator[str]:
     policy = story.policy
     yield f"Story {story.seed}: Ada is paged by {policy.name!r}, and has {listed(list(story.ways))}."

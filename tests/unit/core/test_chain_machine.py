@@ -74,8 +74,6 @@ class AnyChain(RuleBasedStateMachine):
         self.oracle.begin(self.now)
         self.sweep()
 
-    # -- what happens
-
     @precondition(lambda self: self.rounds)
     @rule(data=st.data(), how=st.sampled_from(sorted(WAYS)))
     def report(self, data: st.DataObject, how: str) -> None:
@@ -174,8 +172,6 @@ class AnyChain(RuleBasedStateMachine):
         self.oracle.begin(self.now, after=before)
         self.sweep()
 
-    # -- what holds
-
     @invariant()
     def the_steps_are_those_of_the_oracle(self) -> None:
         if not self.passes:
@@ -190,8 +186,6 @@ class AnyChain(RuleBasedStateMachine):
         for steps in self.passes:
             paged = [each for step in steps for each in step.duty]
             assert len(set(paged)) == len(paged)
-
-    # -- what the pipeline does
 
     @property
     def steps(self) -> tuple[StepFacts, ...]:

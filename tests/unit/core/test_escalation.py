@@ -48,9 +48,6 @@ def failed(channel: str, **given: object) -> NotificationFacts:
     return page(channel, FAILED, **given)
 
 
-# -- start
-
-
 def start(addresses: str, **given: object) -> Decided:
     return escalations.start(context(addresses=addresses, tier=0, **given), now=NOW)
 
@@ -80,9 +77,6 @@ def test_info_with_a_phone_only_is_exhausted_from_the_start_and_alerts_nobody() 
     assert (decided.after.state, decided.effects, decided.after.critical_at) == (EXHAUSTED, (), None)
 
 
-# -- rounds of operations
-
-
 def test_a_round_of_operations_is_told_once_a_page_of_it_is_accepted_or_somebody_acknowledges() -> None:
     operations = incident(is_operations=True)
     untold = decide(context(failed("email"), about=operations)).after
@@ -95,9 +89,6 @@ def test_a_round_of_operations_is_told_once_a_page_of_it_is_accepted_or_somebody
     assert escalations.acknowledge(context(page("slack"), about=operations), now=NOW).after.told_at == NOW
     assert escalations.close(context(page("slack"), about=operations), event="resolved", now=NOW).after.told_at is None
     assert decide(context(page("slack", SENT))).after.told_at is None, "it is another incident"
-
-
-# -- failures open tiers
 
 
 def test_one_of_two_primaries_opens_nothing() -> None:
@@ -276,9 +267,6 @@ def test_what_expires_beside_a_critical_page_pages_operations(due: dict[str, dat
     assert (decided.after.state, alerts(decided)) == (state, [CHANNELS_FAILED])
 
 
-# -- suspicion
-
-
 def refused(number: int, **given: object) -> tuple[object, ...]:
     return tuple(attempt(each, Result.TEMPORARY_FAILURE, **given) for each in range(1, number + 1))
 
@@ -337,9 +325,6 @@ def test_what_a_provider_defers_that_refuses_us_is_suspected_at_once() -> None:
     assert opened(decide(deferred)) == [(2, ("sms",))]
 
 
-# -- timers
-
-
 def test_nobody_acknowledging_opens_the_tiers_of_insistent_by_time_whatever_was_delivered() -> None:
     of = context(page("email", DELIVERED), policy=INSISTENT)
     first = decide(of)
@@ -370,9 +355,6 @@ def test_a_tier_that_is_kept_shut_is_no_reason_to_wait(given: dict[str, object])
 def test_a_timer_beyond_freshness_is_no_reason_to_wait() -> None:
     decided = decide(context(page("email", DELIVERED), policy=replace(INSISTENT, fresh_for=minutes(5))))
     assert (decided.after.state, decided.after.next_decision_at) == (REACHED, None)
-
-
-# -- an outage of our own, and a broken callback path
 
 
 def after(minute: float, *, began: float, of: DecisionContext) -> Decided:
@@ -425,9 +407,6 @@ def test_a_callback_path_seems_broken_after_five_attempts_to_three_people_or_to_
     accepted: int, reached: int, sent_to: int, *, is_broken: bool
 ) -> None:
     assert tier_rules.seems_broken(tier_rules.Silence(accepted=accepted, reached=reached, sent_to=sent_to)) is is_broken
-
-
-# -- the state's name
 
 
 @pytest.mark.parametrize(
@@ -488,9 +467,6 @@ def test_a_queued_page_is_decided_when_its_round_expires() -> None:
     assert overdue.after.next_decision_at == NOW + timedelta(hours=24)
 
 
-# -- another address
-
-
 def test_another_address_gets_the_row_that_its_opened_tier_lacks() -> None:
     decided = decide(context(page("email", SENT), state=REACHED, addresses="email slack sms"), event="address_added")
     assert (opened(decided), decided.after.state) == ([(1, ("slack",))], ACTIVE)
@@ -504,9 +480,6 @@ def test_another_address_of_a_tier_that_is_not_open_waits_for_it() -> None:
 def test_another_address_comes_too_late_for_a_stale_round() -> None:
     of = context(page("email", SENT), addresses="email slack")
     assert decide(of, event="address_added", now=NOW + timedelta(hours=24)).effects == ()
-
-
-# -- critical failures
 
 
 def test_email_and_sms_failed_is_a_critical_failure_once() -> None:
@@ -543,9 +516,6 @@ def test_an_operations_incident_never_alerts_itself() -> None:
 
 def test_info_is_never_a_critical_failure() -> None:
     assert decide(context(failed("email"), addresses="email", severity=INFO)).effects == ()
-
-
-# -- a CRITICAL round of which nothing arrived
 
 
 CALLED = "email sms voice"
@@ -675,9 +645,6 @@ def test_a_round_that_is_older_than_the_rule_is_reached_by_what_was_sent_and_ope
     assert alerts(over) == [AlertOperations(reason="unconfirmed", is_paging=True)]
 
 
-# -- changed addresses
-
-
 def readdressed(minute: float, *, was_lost: bool = True, of: DecisionContext | None = None, **given: Any) -> Decided:
     """Change the address of somebody so many minutes after NOW, when a changed address had started the round."""
     facts = {"state": EXHAUSTED, "readdressed_at": NOW, "addresses": "email", "severity": CRITICAL}
@@ -727,9 +694,6 @@ def test_the_rounds_of_the_policy_go_on_beside_that_of_a_changed_address() -> No
 def test_an_end_stops_the_round_of_a_changed_address() -> None:
     waiting = context(failed("email"), state=EXHAUSTED, readdress_at=NOW, readdressed_at=NOW, addresses="email")
     assert escalations.acknowledge(waiting, now=NOW).after.readdress_at is None
-
-
-# -- rounds
 
 
 def round_due(minute: float, *, repetition: int = 1, of: DecisionContext | None = None, **given: object) -> Decided:
@@ -782,9 +746,6 @@ def test_an_end_stops_the_timer_of_rounds() -> None:
     of = context(page("email", DELIVERED), policy=INSISTENT, next_round_at=NOW + minutes(15))
     assert escalations.acknowledge(of, now=NOW).after.next_round_at is None
     assert escalations.close(of, event="replaced", now=NOW).after.next_round_at is None
-
-
-# -- the end
 
 
 @pytest.mark.parametrize("state", [ACTIVE, REACHED, EXHAUSTED])

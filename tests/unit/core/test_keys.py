@@ -66,9 +66,6 @@ def test_a_key_that_there_is_not_is_refused_whatever_its_secret():
         authorise(None, "", Scope.INGEST, now=NOW)
 
 
-# -- whose incidents a key reaches
-
-
 @pytest.mark.parametrize("scopes", [{Scope.INGEST}, {Scope.READ, Scope.OPERATE}, set(Scope)])
 def test_a_key_has_its_name_as_its_namespace_unless_another_is_given(scopes: set[Scope]):
     assert namespace_of("prometheus", scopes, None) == "prometheus"
@@ -96,9 +93,6 @@ def test_a_key_reaches_its_namespace_or_all():
         assert reaching["prometheus"].reaches(namespace) is (namespace == "prometheus")
         assert reaching[SHARED].reaches(namespace) is (namespace == SHARED)
     assert [each.only for each in reaching.values()] == [SHARED, "prometheus", None]
-
-
-# -- rotation
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,6 @@ def test_the_stories_take_every_arrow_that_is_in_the_table() -> None:
     assert arrows <= seen
 
 
-# -- what a move brings with it
-
-
 def test_a_refused_row_is_due_by_its_schedule_and_may_be_rung_again() -> None:
     row = Row(rung_at=NOW).sent(T)
     assert (row.facts.due_at, row.facts.rung_at, row.facts.deferred_since) == (row.now + seconds(30), None, None)
@@ -217,9 +214,6 @@ def test_a_cancelled_row_keeps_its_receipts_on_the_attempt() -> None:
     row = Row().sent(T).stop().report(D, evidence=Evidence.DEVICE)
     assert row.state is CANCELLED
     assert (row.facts.attempts[0].result, row.facts.attempts[0].evidence) == (D, Evidence.DEVICE)
-
-
-# -- what is kept on the attempt
 
 
 def test_an_outcome_is_kept_on_its_attempt() -> None:
@@ -286,9 +280,6 @@ def test_what_was_not_sent_counts_for_nothing() -> None:
     assert row.sent().state is SENT
 
 
-# -- what would be a bug
-
-
 @pytest.mark.parametrize("late", [Row.lose, Row.release, lambda row: row.record(A)], ids=["lose", "release", "record"])
 def test_an_attempt_is_recorded_once(late: Callable[[Row], Row]) -> None:
     with pytest.raises(IllegalMove):
@@ -311,8 +302,6 @@ def test_an_attempt_that_runs_under_a_cancelled_row_is_recorded_all_the_same() -
     assert (moved.has_moved, moved.after.state) == (False, CANCELLED)
     assert moved.after.attempts[0].state is AttemptState.RECORDED
 
-
-# -- any sequence of events, any order of receipts
 
 results = st.sampled_from(Result)
 outcomes = st.sampled_from([A, T, P, DOUBT])

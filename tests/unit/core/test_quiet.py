@@ -44,9 +44,6 @@ def times(hours: str, zone: str, since: str, until: str) -> list[str]:
     return [f"{each.began_at:%d %H:%M}-{each.ended_at:%d %H:%M}" for each in found]
 
 
-# -- how they are written
-
-
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -74,9 +71,6 @@ def test_anything_else_is_refused(written: str) -> None:
 def test_a_day_has_to_leave_time_for_pages(written: str) -> None:
     with pytest.raises(ValueError, match=r"^leaves less than 8 hours of the day for pages$"):
         read_quiet(written)
-
-
-# -- when they are
 
 
 def test_quiet_hours_that_have_begun_belong_to_a_time_and_those_that_end_with_its_begin_do_not() -> None:
@@ -137,9 +131,6 @@ def _any_time(chance: random.Random) -> time:
     return time(chance.choice((0, 1, 2, 3, chance.randrange(24))), chance.choice((0, 15, 30, 45)))
 
 
-# -- whom they stop
-
-
 def test_nobody_is_quiet_for_critical_and_nobody_without_quiet_hours() -> None:
     assert quiet.stops(ADA, Severity.CRITICAL, since=NOW, until=NOW + DAY) == ()
     assert quiet.stops(replace(ADA, quiet=None), Severity.INFO, since=NOW, until=NOW + DAY) == ()
@@ -173,9 +164,6 @@ def test_the_time_of_a_step_passes_only_while_one_of_those_before_is_awake() -> 
     assert due_at(ADA, ben, after=5 * HOUR) == AWAKE + 10 * HOUR
     assert due_at(ADA, ben, after=DAY) == AWAKE + DAY + 2 * 5 * HOUR
     assert due_at(ADA, after=2 * HOUR, severity=Severity.CRITICAL) == due_at(after=2 * HOUR) == AWAKE + 2 * HOUR
-
-
-# -- which clocks they stop
 
 
 def _context(policy: Policy, contact: Contact = ADA, severity: Severity = Severity.ERROR) -> DecisionContext:

@@ -121,8 +121,6 @@ def test_a_recipient_to_page_is_required():
     assert {fault.where for fault in caught.value.faults} == {"recipient", "by", "who"}
 
 
-# -- incident files
-
 INCIDENT_FILE = """
 {
   "key": "db-1",

@@ -156,9 +156,6 @@ def test_the_result_of_each_channel_is_described_in_plain_words() -> None:
     }
 
 
-# -- callback paths
-
-
 def silent(provider: str = "twilio", *, rounds: int = 7, uncounted: int = 7) -> SilentPath:
     return SilentPath(provider=provider, rounds=rounds, uncounted=uncounted, at=NOW)
 
