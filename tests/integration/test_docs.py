@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -138,6 +140,12 @@ def test_what_troubleshooting_quotes_is_said() -> None:
     quoted = [" ".join(each.split()) for each in re.findall("“([^”]+)”", (ROOT / "docs/how-to/troubleshoot.rst").read_text())]
     assert len(quoted) > 30
     assert [each for each in quoted if each not in source] == []
+
+
+def test_the_queries_of_troubleshooting_run(sqlite_url: str) -> None:
+    (query,) = blocks(ROOT / "docs" / "how-to" / "troubleshoot.rst", "sql")
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as db:
+        assert db.execute(query).fetchall() == []
 
 
 def test_every_picture_is_small_and_shown_with_words_for_those_who_do_not_see_it() -> None:
