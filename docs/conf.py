@@ -64,6 +64,7 @@ def _link_files(app: Sphinx, path: Path, docname: str, content: list[str]) -> No
     """Rewrite the links of an included file of the repository, which lead to files, for the site."""
     del app, docname
     text = re.sub(r"`([^`<]+?) <docs/([\w/.-]+)\.rst>`_", r":doc:`\1 </\2>`", content[0])
+    text = re.sub(r"`([^`<]+?) <README\.rst>`_", r":doc:`\1 </index>`", text)
     content[0] = re.sub(r"`([^`<]+?) <([\w.-]+)>`_", rf":download:`\1 <../../{path.parent.name}/\2>`", text)
 
 

@@ -86,7 +86,7 @@ class Content(Incident):
 
     @property
     def look(self) -> Look:
-        """The sign and the colour: those of the severity, or of what became of the incident."""
+        """The sign and the colour of the severity, or of what became of the incident."""
         if not self.status_update:
             return looks.SEVERITIES[self.severity]
         return looks.RESOLVED if self.is_resolved else looks.ACKNOWLEDGED
