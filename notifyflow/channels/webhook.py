@@ -17,10 +17,11 @@ from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
+from notifyflow.core.document import Document, Text
 from notifyflow.core.incident_events import Subscriber, key_of, read_subscribers
 from notifyflow.core.messages import OutboundMessage
 from notifyflow.core.model import IncidentState
-from notifyflow.core.schemas import Document, IncidentTexts, Text
+from notifyflow.core.schemas import IncidentTexts
 from notifyflow.core.wording.text import cut
 from notifyflow.errors import PermanentProviderError
 from notifyflow.settings import Settings

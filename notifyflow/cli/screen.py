@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from notifyflow.core.schemas import Document
+from notifyflow.core.document import Document
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from notifyflow.core.schemas import Document
+from notifyflow.core.document import Document
 
 
 class UserDocument(Document):

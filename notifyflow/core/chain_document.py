@@ -6,10 +6,10 @@ from typing import Self
 from pydantic import Field
 
 from notifyflow.core.chain_forecast import ExpectedChain, ExpectedStep, chain_warnings
+from notifyflow.core.document import Document
 from notifyflow.core.forecast_document import span
 from notifyflow.core.model import Severity
 from notifyflow.core.policy import Policy
-from notifyflow.core.schemas import Document
 from notifyflow.core.wording.text import listed
 
 

@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import Field
 
+from notifyflow.core.document import Document, Text
 from notifyflow.core.drill import Arrival, Rehearsed, rehearsed
 from notifyflow.core.forecast_document import span
 from notifyflow.core.model import Severity
-from notifyflow.core.schemas import Document, Text
 from notifyflow.core.timeline import Explain, Moment, Tone, timeline
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import text

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from notifyflow.core.document import Document, Text
 from notifyflow.core.duty import Duty
 from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.schedules import Why
-from notifyflow.core.schemas import Document, Text
 
 Begin = Annotated[datetime | None, BeforeValidator(lambda at: None if at is None or at <= EARLIEST else at)]
 End = Annotated[datetime | None, BeforeValidator(lambda at: None if at is None or at >= LATEST else at)]

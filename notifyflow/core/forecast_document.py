@@ -6,11 +6,11 @@ from typing import Self
 
 from pydantic import Field
 
+from notifyflow.core.document import Document
 from notifyflow.core.forecast import Answers, Carrier, Expected, Hindrances, forecast, fresh_escalation, warnings
 from notifyflow.core.model import Contact, Severity
 from notifyflow.core.outlook import Premise, What
 from notifyflow.core.policy import Policy
-from notifyflow.core.schemas import Document
 from notifyflow.core.wording import text
 from notifyflow.core.wording.ways import way
 

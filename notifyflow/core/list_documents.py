@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from notifyflow.core.document import Document, Text
 from notifyflow.core.message_log import LoggedMessage
 from notifyflow.core.model import Severity
-from notifyflow.core.schemas import Document, IncidentSummaryDocument, NotificationDocument, Text, values
+from notifyflow.core.schemas import IncidentSummaryDocument, NotificationDocument, values
 from notifyflow.core.views import IncidentLine
 from notifyflow.core.wording import text
 

@@ -6,9 +6,10 @@ from typing import Self
 
 from pydantic import Field
 
+from notifyflow.core.document import Document, Text
 from notifyflow.core.model import EscalationState
 from notifyflow.core.outlook import Outlook, Premise, Wait, What
-from notifyflow.core.schemas import Document, IncidentDocument, Text, in_utc, of_status, values
+from notifyflow.core.schemas import IncidentDocument, in_utc, of_status, values
 from notifyflow.core.timeline import Moment, Tone
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import chain, timeline

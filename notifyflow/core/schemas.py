@@ -2,17 +2,16 @@
 
 Fields are named like those of the values they are built from. A value that is not known or not set is ``null``, and no field is
 left out; only a namespace may be an empty string, which names the empty namespace. Instants are ISO 8601 in UTC, with ``Z``.
-
-Pydantic does no I/O and reads no clock; it is used here as the declaration of a shape, so the core stays pure.
 """
 
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from notifyflow.core.arrivals import Arrival, Did
+from notifyflow.core.document import Document, Text
 from notifyflow.core.facts import NotificationFacts, StepFacts
 from notifyflow.core.model import (
     AttemptState,
@@ -32,29 +31,11 @@ from notifyflow.core.policy import Policy
 from notifyflow.core.views import EscalationStatus, IncidentStatus, IncidentSummary
 from notifyflow.core.wording import arrivals, text
 
-Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
-"""A text, or null where it is not known."""
-
 Labels = Annotated[dict[str, str], BeforeValidator(lambda value: dict(value or {}))]
 
 
 def _policy_name(value: Policy | str) -> str:
     return value.name if isinstance(value, Policy) else value
-
-
-class Document(BaseModel):
-    """A value that is written as one JSON object."""
-
-    model_config = ConfigDict(defer_build=True, from_attributes=True, validate_by_name=True, validate_by_alias=True)
-
-    @classmethod
-    def of(cls, value: object) -> Self:
-        """Build it from the value of the same name."""
-        return cls.model_validate(value)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object that ``json.dumps`` writes."""
-        return self.model_dump(mode="json")
 
 
 class FaultDocument(Document):

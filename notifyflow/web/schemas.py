@@ -14,11 +14,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core.chain import MOST_STEPS
+from notifyflow.core.document import Document
 from notifyflow.core.duty_documents import DutyDocument
 from notifyflow.core.intake import validation
 from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.model import NotificationState, Notified, Severity
-from notifyflow.core.schemas import Document, FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
+from notifyflow.core.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
 from notifyflow.core.views import KnownRecipient
 from notifyflow.core.wording import text
 from notifyflow.errors import named
