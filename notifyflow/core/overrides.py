@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyflow.core.hours import LATEST
-from notifyflow.core.intake.forms import unknown
+from notifyflow.core.intake.forms import MAX_KEY, unknown
 from notifyflow.core.intake.schedules import MARK
-from notifyflow.core.intake.validation import MAX_KEY
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Override, Schedule, Shift
 from notifyflow.core.wording import text

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifyflow.core.intake.validation import id_faults
+from notifyflow.core.intake.forms import id_faults
 from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.errors import Fault
 

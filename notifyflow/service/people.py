@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
+from notifyflow.core.intake.forms import MAX_KEY
 from notifyflow.core.intake.requests import Submission
-from notifyflow.core.intake.validation import MAX_KEY, MAX_TITLE, admit_recipients
+from notifyflow.core.intake.validation import MAX_TITLE, admit_recipients
 from notifyflow.core.model import Contact, Incident, IncidentState, Notified, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.people import MOST_UNREACHED, PeoplePage, Person

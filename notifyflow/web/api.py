@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifyflow.core.intake.forms import MAX_KEY, length_faults
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
-from notifyflow.core.intake.validation import MAX_KEY, length_faults
 from notifyflow.core.keys import ApiKey, Scope
 from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.message_log import MessageFilter

@@ -13,8 +13,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
-from notifyflow.core.intake import validation
 from notifyflow.core.intake.documents import parsed
+from notifyflow.core.intake.forms import MAX_KEY
 from notifyflow.core.intake.integrations import alertmanager, cloudevents, pagerduty
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.keys import ApiKey, Scope
@@ -132,7 +132,7 @@ def _handle_pagerduty(context: Context, presented: Presented) -> Response:
         errors = [str(fault) for fault in wrong.faults]
         return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
     context.service.handle_inbound([request], presented.caller, pagerduty.NAME)
-    event = {"status": "success", "message": "Event processed", "dedup_key": text.cut(key, validation.MAX_KEY)}
+    event = {"status": "success", "message": "Event processed", "dedup_key": text.cut(key, MAX_KEY)}
     response = json.dumps(event)  # escaped: the key may not be valid UTF-8
     return Response(response, 202, media_type="application/json")
 

@@ -17,6 +17,7 @@ from notifyflow.core.chain import MOST_STEPS
 from notifyflow.core.document import Document
 from notifyflow.core.duty_documents import DutyDocument
 from notifyflow.core.intake import validation
+from notifyflow.core.intake.forms import MAX_KEY
 from notifyflow.core.list_documents import MessageDocument
 from notifyflow.core.model import NotificationState, Notified, Severity
 from notifyflow.core.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
@@ -36,7 +37,7 @@ Plausible = AfterValidator(_plausible)
 Bound = Annotated[AwareDatetime, Plausible]
 
 _LONGEST_LIST = 10_000  # characters: two such lists and 20 faults stay below 64 KB
-Who = Annotated[str, Field(max_length=validation.MAX_KEY)]
+Who = Annotated[str, Field(max_length=MAX_KEY)]
 
 
 class RequestBody(BaseModel):
@@ -52,7 +53,7 @@ class NewRecipient(RequestBody):
     one is removed.
     """
 
-    id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=validation.MAX_KEY)
+    id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=MAX_KEY)
     name: str | None = Field(None, description="The name used in messages; by default the id.")
     email: str | None = Field(None, description="A mail address.")
     phone: str | None = Field(None, description="A number in international form; gives `sms` and `voice`.")
@@ -99,7 +100,7 @@ class NewIncident(RequestBody):
     key: str = Field(
         description="The dedup key; it names one unresolved incident of the API key's namespace.",
         min_length=1,
-        max_length=validation.MAX_KEY,
+        max_length=MAX_KEY,
     )
     title: str = Field(description="One line.", min_length=1, max_length=validation.MAX_TITLE)
     body: str | None = Field(
@@ -108,9 +109,7 @@ class NewIncident(RequestBody):
         max_length=validation.MAX_BODY,
     )
     severity: Severity | None = Field(None, description="By default ERROR.")
-    source: str | None = Field(
-        None, description="What reported it; if left out, what is stored is kept.", max_length=validation.MAX_KEY
-    )
+    source: str | None = Field(None, description="What reported it; if left out, what is stored is kept.", max_length=MAX_KEY)
     url: str | None = Field(
         None,
         description="A link, http or https; what is stored is kept if left out, removed if empty.",

@@ -15,9 +15,9 @@ from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.chains import time_faults
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import DURATION, TEXT, Codec, Node, Refused, add_new, listed, mapped, record, unknown
+from notifyflow.core.intake.forms import DURATION, TEXT, Codec, Node, Refused, add_new, id_faults, listed, mapped, record, unknown
 from notifyflow.core.intake.schedules import MARK, no_schedule, schedule_codec, schedule_faults
-from notifyflow.core.intake.validation import CheckAddress, id_faults
+from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.model import Recipient
 from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.core.schedules import Schedule

@@ -23,6 +23,9 @@ from notifyflow.errors import Fault
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
+MAX_KEY = 255
+"""The length of an id or key."""
+
 _LONGEST_NAME = 100
 _MOST_NAMES = 1_000
 _UNKNOWN_NAMED = 5
@@ -123,6 +126,21 @@ def unknown(where: str, kind: str, value: object, known: Collection[str]) -> Fau
 def either(names: Collection[str]) -> str:
     """Return names as a choice: ``one of a, b``."""
     return f"one of {', '.join(names)}" if len(names) > 1 else ", ".join(names)
+
+
+def id_faults(where: str, value: str) -> Iterator[Fault]:
+    """Yield the faults of an id or key, which is never normalised and may contain nothing invisible."""
+    if not value.strip():
+        yield Fault(where, "it is empty", "Give it a name of its own")
+    elif value != text.one_line(value):
+        yield Fault(where, f"{text.quoted(value)} has control characters or blanks that do not show", "Leave them out")
+    yield from length_faults(where, value, MAX_KEY, "Shorten it")
+
+
+def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[Fault]:
+    """Yield the fault of a text that is too long."""
+    if len(value) > limit:
+        yield Fault(where, f"it has {len(value):,} characters, {limit:,} are allowed", remedy)
 
 
 def _plain(make: Callable[[Any], T], kinds: tuple[type, ...], what: str, remedy: str) -> Codec[T]:

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from notifyflow.core.copies import replace
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, STEPS, parsed
 from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import DURATION, FLAG, TEXT, Codec, Node, Refused, codec_of, record
-from notifyflow.core.intake.validation import MAX_KEY, length_faults
+from notifyflow.core.intake.forms import DURATION, FLAG, MAX_KEY, TEXT, Codec, Node, Refused, codec_of, length_faults, record
 from notifyflow.core.model import Incident, Recipient, Step
 from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidIncident, InvalidRequest

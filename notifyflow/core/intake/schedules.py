@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from notifyflow.core.hours import EARLIEST, LATEST, Hours
-from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, listed, record, unknown
-from notifyflow.core.intake.validation import MAX_URL, is_time_zone, length_faults
+from notifyflow.core.intake.forms import FLAG, TEXT, Codec, Node, length_faults, listed, record, unknown
+from notifyflow.core.intake.validation import MAX_URL, is_time_zone
 from notifyflow.core.schedules import Every, Layer, Schedule, Unit
 from notifyflow.core.wording import text
 from notifyflow.core.wording.links import is_web_address

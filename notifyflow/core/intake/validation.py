@@ -12,7 +12,7 @@ from notifyflow.core.chain import Chain
 from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import add_new, either, unknown
+from notifyflow.core.intake.forms import add_new, either, id_faults, length_faults, unknown
 from notifyflow.core.model import DETAILS, Contact, Given, Incident, Recipient, Severity
 from notifyflow.core.quiet import read_quiet
 from notifyflow.core.wording import links, text
@@ -24,7 +24,6 @@ T = TypeVar("T")
 OPERATIONS_KEY = "notifyflow/operations"
 """The key of operations incidents; reserved."""
 
-MAX_KEY = 255
 MAX_NAME = 255
 MAX_TITLE = 1_000
 MAX_BODY = 65_536
@@ -320,15 +319,6 @@ def _list_faults(where: str, name: object, items: object) -> Iterator[Fault]:
         yield Fault(where, f"{text.quoted(name)} is not text with a list of texts", "Give a list of channels")
 
 
-def id_faults(where: str, value: str) -> Iterator[Fault]:
-    """Yield the faults of an id or key, which is never normalised and may contain nothing invisible."""
-    if not value.strip():
-        yield Fault(where, "it is empty", "Give it a name of its own")
-    elif value != text.one_line(value):
-        yield Fault(where, f"{text.quoted(value)} has control characters or blanks that do not show", "Leave them out")
-    yield from length_faults(where, value, MAX_KEY, "Shorten it")
-
-
 def _incident_faults(incident: Incident) -> Iterator[Fault]:
     yield from id_faults("key", incident.key)
     if incident.key == OPERATIONS_KEY:
@@ -346,12 +336,6 @@ def _incident_faults(incident: Incident) -> Iterator[Fault]:
     yield from _labels(incident.labels or {})
     if incident.occurred_at is not None:
         yield from instant_faults(incident.occurred_at)
-
-
-def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[Fault]:
-    """Yield the fault of a text that is too long."""
-    if len(value) > limit:
-        yield Fault(where, f"it has {len(value):,} characters, {limit:,} are allowed", remedy)
 
 
 def _url(url: str) -> Iterator[Fault]:

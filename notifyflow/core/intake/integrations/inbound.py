@@ -14,6 +14,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.directory import fits
 from notifyflow.core.intake.faults import Faults
+from notifyflow.core.intake.forms import MAX_KEY
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.wording import text
 from notifyflow.core.wording.links import is_web_address
@@ -251,7 +252,7 @@ def digest(value: str) -> str:
 
 def _key(integration: str, value: str) -> str:
     key = f"{integration}/{value}"
-    is_valid = value and key == text.short_line(key, validation.MAX_KEY)
+    is_valid = value and key == text.short_line(key, MAX_KEY)
     return key if is_valid else f"{integration}/{digest(value)}"
 
 
