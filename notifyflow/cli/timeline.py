@@ -9,8 +9,9 @@ from rich.text import Text
 
 from notifyflow.cli.screen import plain
 from notifyflow.core.arrivals import Arrival
-from notifyflow.core.timeline import Moment, Tone
+from notifyflow.core.timeline import Moment
 from notifyflow.core.wording import arrivals, timeline
+from notifyflow.core.wording.looks import Tone
 
 _MARKS: Mapping[Tone, tuple[str, str]] = {
     Tone.GOOD: ("✔", "green"),

@@ -10,9 +10,10 @@ from notifyflow.core.document import Document, Text
 from notifyflow.core.drill import Arrival, Rehearsed, rehearsed
 from notifyflow.core.forecast_document import span
 from notifyflow.core.model import Severity
-from notifyflow.core.timeline import Explain, Moment, Tone, timeline
+from notifyflow.core.timeline import Explain, Moment, timeline
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import text
+from notifyflow.core.wording.looks import Tone
 from notifyflow.core.wording.timeline import sentence
 from notifyflow.core.wording.ways import way
 

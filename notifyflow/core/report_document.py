@@ -10,9 +10,10 @@ from notifyflow.core.document import Document, Text
 from notifyflow.core.model import EscalationState
 from notifyflow.core.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.schemas import IncidentDocument, in_utc, of_status, values
-from notifyflow.core.timeline import Moment, Tone
+from notifyflow.core.timeline import Moment
 from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording import chain, timeline
+from notifyflow.core.wording.looks import Tone
 from notifyflow.core.wording.outlook import sentence
 
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from notifyflow.core.chain_outlook import Because, because
 from notifyflow.core.copies import replace
@@ -16,6 +15,7 @@ from notifyflow.core.lifecycle import was_accepted
 from notifyflow.core.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.policy import Failed
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.wording.looks import Tone
 
 NOTED = "noted"
 CRITICAL = "became_critical"
@@ -26,15 +26,6 @@ UNHEARD = "operations_missing"
 
 Explain = Callable[[str, str], str]
 """Returns the meaning of a code from the tables of a channel; empty if no table has it."""
-
-
-class Tone(StrEnum):
-    """Whether a moment is good news."""
-
-    GOOD = "good"
-    BAD = "bad"
-    UNSURE = "unsure"
-    PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

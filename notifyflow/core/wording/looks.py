@@ -5,9 +5,9 @@ The severity, the update or the state is always said in words, too: no reader de
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity, StepState
-from notifyflow.core.timeline import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,15 @@ SEVERITIES: Mapping[Severity, Look] = {
 }
 ACKNOWLEDGED = Look(name="acknowledged", sign="👀", colour="#5b6472", dark="#9aa4b2")
 RESOLVED = Look(name="resolved", sign="✅", colour="#14713d", dark="#5fd38d")
+
+
+class Tone(StrEnum):
+    """Whether a moment or a state is good news."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNSURE = "unsure"
+    PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,11 +25,11 @@ from notifyflow.core.model import (
 )
 from notifyflow.core.outlook import Coming, Outlook
 from notifyflow.core.policy import Failed, Rule, Tier, opening_rules
-from notifyflow.core.timeline import Explain, Tone
+from notifyflow.core.timeline import Explain
 from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.core.wording import failures, text, told
 from notifyflow.core.wording.evidence import VOUCHERS
-from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook
+from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook, Tone
 from notifyflow.core.wording.outlook import sentence, sentences
 from notifyflow.core.wording.timeline import HOW
 from notifyflow.core.wording.ways import message, messages

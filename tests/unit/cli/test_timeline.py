@@ -6,7 +6,8 @@ from rich.console import Console, Group
 from notifyflow.cli.picture import picture
 from notifyflow.cli.timeline import came_in, story
 from notifyflow.core.arrivals import Did
-from notifyflow.core.timeline import Moment, Tone
+from notifyflow.core.timeline import Moment
+from notifyflow.core.wording.looks import Tone
 from tests.facts import arrival, minutes
 from tests.statuses import AT, OPEN
 

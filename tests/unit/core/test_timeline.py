@@ -13,8 +13,9 @@ from notifyflow.core.model import (
     Severity,
 )
 from notifyflow.core.policy import DEFAULT, Unacknowledged
-from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment, Tone, timeline
+from notifyflow.core.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment, timeline
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.wording.looks import Tone
 from tests.facts import NOW, attempt, escalation, incident, minutes, page, seconds
 from tests.statuses import EVENT
 
