@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from notifyflow.app import NotifyFlow as NotifyFlow
+    from notifyflow.core.chain import ChainPlace as ChainPlace
     from notifyflow.core.facts import AttemptFacts as AttemptFacts
     from notifyflow.core.facts import EscalationFacts as EscalationFacts
     from notifyflow.core.facts import IncidentFacts as IncidentFacts
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from notifyflow.core.policy import Schedule as Schedule
     from notifyflow.core.policy import Tier as Tier
     from notifyflow.core.policy import Unacknowledged as Unacknowledged
-    from notifyflow.core.views import ChainPlace as ChainPlace
     from notifyflow.core.views import EscalationStatus as EscalationStatus
     from notifyflow.core.views import IncidentFilter as IncidentFilter
     from notifyflow.core.views import IncidentLine as IncidentLine
@@ -129,6 +129,7 @@ __version__ = "0.1.0.dev0"
 
 _NAMES = {
     "notifyflow.app": "NotifyFlow",
+    "notifyflow.core.chain": "ChainPlace",
     "notifyflow.core.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts StepFacts Transition",
     "notifyflow.core.incident_events": "IncidentEvent",
     "notifyflow.core.message_log": "LoggedMessage MessageFilter MessagePage",
@@ -140,9 +141,7 @@ _NAMES = {
     "notifyflow.core.policy": (
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
     ),
-    "notifyflow.core.views": (
-        "ChainPlace EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"
-    ),
+    "notifyflow.core.views": ("EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"),
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DatabaseInUse Fault "
         "FeedNotFound Fenced IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar "

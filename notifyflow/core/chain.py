@@ -14,10 +14,10 @@ from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import Interval, counted, paged_at
 from notifyflow.core.escalation import AlertOperations
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.machines import MACHINES, Move
 from notifyflow.core.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
 from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.schedules import Override
 
 _MACHINE = MACHINES["step"]
 
@@ -58,6 +58,34 @@ class Chain:
     then: tuple[Planned, ...]
     people: tuple[Contact, ...] = ()
     over_after: timedelta = LAST_STEP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainPlace:
+    """How far the chain of an OPEN incident has come.
+
+    Attributes:
+        step: The number of the last step that has begun.
+        steps: How many steps it has, without its end.
+        following: What comes next; None if the chain is over.
+        at: When the next one comes, or operations is told after the last; None until it is computed.
+        before: The ids of those whom the step before it has paged.
+        paged: The ids of those whom its steps have paged.
+        people: The ids of those whom the next one would page now, with their names; personal. Empty for nobody else.
+    """
+
+    step: int
+    steps: int
+    following: StepFacts | None
+    at: datetime | None = None
+    before: tuple[str, ...] = ()
+    paged: frozenset[str] = frozenset()
+    people: Mapping[str, str] = FrozenDict()
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When the next step begins, or operations is told after the last; None if neither is to come."""
+        return self.at or (self.following.due_at if self.following else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +133,15 @@ def _numbered(
 def next_step(steps: Sequence[StepFacts]) -> StepFacts | None:
     """Return the first step that waits; None if none does."""
     return next((each for each in steps if each.state is StepState.WAITING), None)
+
+
+def place(steps: Sequence[StepFacts]) -> ChainPlace:
+    """Return how far a pass has come; whom its next step pages is left open."""
+    following = next_step(steps)
+    begun = len(steps) if following is None else following.number - 1
+    paged = frozenset(who for step in steps for who in step.duty)
+    before = steps[begun - 1].duty if begun else ()
+    return ChainPlace(step=min(begun, len(steps) - 1), steps=len(steps) - 1, following=following, before=before, paged=paged)
 
 
 def is_over(steps: Sequence[StepFacts]) -> bool:
@@ -187,12 +224,6 @@ def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now
     if left:
         return _fire(step, "step_due", StepState.STARTED, started_at=now, duty=left)
     return _fire(step, "step_due", StepState.PASSED, reason="paged_already" if people else "nobody_on_duty")
-
-
-def has_duty(step: StepFacts, override: Override) -> bool:
-    """Return whether a step pages those on duty in a schedule, and an override changes for whom."""
-    is_meant = step.state is StepState.STARTED and f"@{override.schedule}" in step.to
-    return is_meant and (not override.instead_of or override.instead_of in step.duty)
 
 
 def finish(step: StepFacts) -> StepUpdate:

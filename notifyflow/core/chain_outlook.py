@@ -11,7 +11,7 @@ from notifyflow.core.facts import NotificationFacts, StepFacts, Transition
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import IN_PROGRESS, IncidentState, Kind, Severity, StepState
 from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.views import ChainPlace, IncidentStatus
+from notifyflow.core.views import IncidentStatus
 
 LATE_AFTER = timedelta(seconds=5)
 """From when on a step that is due counts as late; a sweep comes every second."""
@@ -133,15 +133,6 @@ def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[
     rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
     own = (each for each in rounds if since <= each.facts.started_at and (not until or each.facts.started_at < until))
     return tuple(row for each in own for row in each.notifications if row.kind is Kind.PAGE)
-
-
-def place(steps: Sequence[StepFacts]) -> ChainPlace:
-    """Return how far a pass has come; whom its next step pages is left open."""
-    following = chain.next_step(steps)
-    begun = len(steps) if following is None else following.number - 1
-    paged = frozenset(who for step in steps for who in step.duty)
-    before = steps[begun - 1].duty if begun else ()
-    return ChainPlace(step=min(begun, len(steps) - 1), steps=len(steps) - 1, following=following, before=before, paged=paged)
 
 
 def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[str, Because]:

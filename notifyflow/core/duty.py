@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core.chain import ChainPlace
 from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.hours import LATEST
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Override, Schedule, Shift
-from notifyflow.core.views import ChainPlace
 
 _AHEAD = timedelta(days=366)
 """How far the next shift is looked for."""

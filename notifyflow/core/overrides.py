@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifyflow.core.facts import StepFacts
 from notifyflow.core.hours import LATEST
 from notifyflow.core.intake.forms import MAX_KEY, unknown
 from notifyflow.core.intake.schedules import MARK
+from notifyflow.core.model import StepState
 from notifyflow.core.roster import Roster
 from notifyflow.core.schedules import Override, Schedule, Shift
 from notifyflow.core.wording import text
@@ -168,3 +170,9 @@ def _by_faults(by: str) -> Sequence[Fault]:
     if not by.strip():
         return [Fault("by", "it is empty", "Say who does it")]
     return [Fault("by", f"it has more than {MAX_KEY} characters", "Shorten it")] if len(by) > MAX_KEY else []
+
+
+def has_duty(step: StepFacts, override: Override) -> bool:
+    """Return whether a step pages those on duty in a schedule, and an override changes for whom."""
+    is_meant = step.state is StepState.STARTED and f"{MARK}{override.schedule}" in step.to
+    return is_meant and (not override.instead_of or override.instead_of in step.duty)

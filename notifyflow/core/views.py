@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.arrivals import Arrival
+from notifyflow.core.chain import ChainPlace
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
-from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
 
 
@@ -182,34 +182,6 @@ class IncidentFilter:
     since: datetime | None = None
     until: datetime | None = None
     text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainPlace:
-    """How far the chain of an OPEN incident has come.
-
-    Attributes:
-        step: The number of the last step that has begun.
-        steps: How many steps it has, without its end.
-        following: What comes next; None if the chain is over.
-        at: When the next one comes, or operations is told after the last; None until it is computed.
-        before: The ids of those whom the step before it has paged.
-        paged: The ids of those whom its steps have paged.
-        people: The ids of those whom the next one would page now, with their names; personal. Empty for nobody else.
-    """
-
-    step: int
-    steps: int
-    following: StepFacts | None
-    at: datetime | None = None
-    before: tuple[str, ...] = ()
-    paged: frozenset[str] = frozenset()
-    people: Mapping[str, str] = FrozenDict()
-
-    @property
-    def next_at(self) -> datetime | None:
-        """When the next step begins, or operations is told after the last; None if neither is to come."""
-        return self.at or (self.following.due_at if self.following else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import count
 
 from notifyflow.core.copies import replace
-from notifyflow.core.overrides import Swap, Wish, plan
+from notifyflow.core.overrides import Swap, Wish, has_duty, plan
 from notifyflow.core.references import ById
 from notifyflow.core.schedules import Override
 from notifyflow.errors import IdempotencyMismatch, OverrideNotFound
@@ -104,7 +105,8 @@ def join_open(deps: Dependencies, incident_id: str, override: Override) -> Commi
     Raises:
         NotFound: When there is no such incident.
     """
-    return use_case.run_on(deps, ById(incident_id), lambda tx, incident: steps.join(tx, incident, override))
+    page = partial(steps.join, names=override.people, has_duty=partial(has_duty, override=override))
+    return use_case.run_on(deps, ById(incident_id), page)
 
 
 def prune(deps: Dependencies, *, before: datetime) -> None:

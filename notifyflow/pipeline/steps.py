@@ -4,7 +4,7 @@ The caller holds the incident's lock. A transaction that records the last failur
 step due (``settle``), and the sweep that follows judges whether everybody in the step before is spent.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -20,7 +20,6 @@ from notifyflow.core.incident import IncidentUpdate
 from notifyflow.core.intake.validation import Admitted, admit_recipients
 from notifyflow.core.model import Contact, IncidentState, Severity, StepState
 from notifyflow.core.policy import Acknowledgement
-from notifyflow.core.schedules import Override
 from notifyflow.pipeline import decisions, outages, rounds
 from notifyflow.pipeline.transaction import Transaction
 
@@ -164,17 +163,17 @@ def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, 
     begin(tx, incident, [recipient_id])
 
 
-def join(tx: Transaction, incident: IncidentFacts, override: Override) -> bool:
-    """Page the people of an override, too, if a step of an OPEN incident has the duty that it changes; return whether.
+def join(tx: Transaction, incident: IncidentFacts, *, names: Sequence[str], has_duty: Callable[[StepFacts], bool]) -> bool:
+    """Page people, too, if a step of an OPEN incident has the duty that they take over; return whether.
 
     They are counted into the step, so that the next one waits for them.
     """
     known = tx.ledger.escalations.lock_current(incident.id) if incident.state is IncidentState.OPEN else ()
-    step = next((each for each in reversed(tx.ledger.steps.lock_pass(incident)) if chains.has_duty(each, override)), None)
+    step = next((each for each in reversed(tx.ledger.steps.lock_pass(incident)) if has_duty(each)), None)
     paged = chains.paged(known)
-    if not known or step is None or paged.issuperset(override.people):
+    if not known or step is None or paged.issuperset(names):
         return False
-    people = [each for each in whom(tx, incident, override.people) if each.recipient_id not in paged]
+    people = [each for each in whom(tx, incident, names) if each.recipient_id not in paged]
     tx.ledger.save(step, replace(step, duty=(*step.duty, *(each.recipient_id for each in people))))
     _page(tx, incident, people)
     return True

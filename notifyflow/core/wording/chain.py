@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from notifyflow.core.chain import ChainPlace
 from notifyflow.core.chain_outlook import Because, NextStep, current, pages
 from notifyflow.core.facts import StepFacts
 from notifyflow.core.lifecycle import was_accepted
 from notifyflow.core.model import IN_PROGRESS, IncidentState, StepState
 from notifyflow.core.outlook import Outlook
-from notifyflow.core.views import ChainPlace, IncidentStatus
+from notifyflow.core.views import IncidentStatus
 from notifyflow.core.wording.looks import CHAIN_OVER, STEPS, StateLook
 from notifyflow.core.wording.text import duration, listed, span
 from notifyflow.core.wording.ways import messages

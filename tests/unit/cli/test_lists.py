@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, Group
 
 from notifyflow.cli import messages, overview
-from notifyflow.core.chain_outlook import place
+from notifyflow.core.chain import place
 from notifyflow.core.message_log import LoggedMessage, MessagePage
 from notifyflow.core.model import DeferralReason, IncidentState, NotificationState
 from notifyflow.core.views import IncidentFilter, IncidentPage, ListPlace

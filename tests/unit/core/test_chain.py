@@ -18,7 +18,6 @@ from notifyflow.core.escalation import DecisionContext
 from notifyflow.core.facts import EscalationFacts, StepFacts
 from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.policy import DEFAULT, Policy, Tier
-from notifyflow.core.schedules import Override
 from notifyflow.errors import IllegalMove
 from tests.facts import NOW, attempt, escalation, incident, minutes, page
 
@@ -290,16 +289,3 @@ def test_of_another_chain_as_many_steps_begin_as_had_started() -> None:
     for then, count in itertools.product((shorter, longer), (1, 2)):
         steps = chains.plan(replace(CHAIN, then=then), incident(pass_number=1), ids())
         assert chains.steps_to_repeat(begun(count), steps) == (count, None)
-
-
-def test_a_started_step_has_the_duty_that_an_override_of_its_schedule_changes() -> None:
-    def override(**fields: Any) -> Override:
-        times: dict[str, Any] = {"begins_at": NOW, "ends_at": NOW + minutes(60), "made_at": NOW}
-        return Override(**({"id": "o1", "schedule": "primary", "people": ("cy",), "made_by": "cy"} | times | fields))
-
-    step = one(to=("leads", "@primary"), state=STARTED, duty=("ada",))
-    assert chains.has_duty(step, override())
-    assert chains.has_duty(step, override(instead_of="ada"))
-    assert not chains.has_duty(step, override(instead_of="ben"))
-    assert not chains.has_duty(step, override(schedule="leads"))
-    assert not chains.has_duty(replace(step, state=WAITING), override())

@@ -1,7 +1,7 @@
 import json
 from dataclasses import replace
 
-from notifyflow.core.chain_outlook import place
+from notifyflow.core.chain import place
 from notifyflow.core.list_documents import IncidentLineDocument, MessageDocument
 from notifyflow.core.message_log import LoggedMessage
 from notifyflow.core.model import NotificationState, Result

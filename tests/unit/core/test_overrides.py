@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,10 +9,12 @@ from hypothesis import strategies as st
 
 from notifyflow.core.duty import duty
 from notifyflow.core.duty_documents import duty_document
-from notifyflow.core.overrides import LONGEST, MOST_PEOPLE, Swap, Wish, find_schedule, plan
+from notifyflow.core.model import StepState
+from notifyflow.core.overrides import LONGEST, MOST_PEOPLE, Swap, Wish, find_schedule, has_duty, plan
 from notifyflow.core.roster import EMPTY, Roster
 from notifyflow.core.schedules import Override, Why
 from notifyflow.errors import InvalidOverride
+from tests.unit.core.test_chain import one
 from tests.unit.core.test_roster import MONDAY, ROSTER, calendar
 
 DAY = timedelta(days=1)
@@ -179,3 +182,16 @@ def test_a_duty_says_when_its_calendar_was_read():
     schedules = roster.directory.schedules
     assert duty(roster, schedules["legacy"], NOW, weeks=0).calendar_fetched_at == MONDAY
     assert duty(roster, schedules["primary"], NOW, weeks=0).calendar_fetched_at is None
+
+
+def test_a_started_step_has_the_duty_that_an_override_of_its_schedule_changes() -> None:
+    def override(**fields: Any) -> Override:
+        times: dict[str, Any] = {"begins_at": NOW, "ends_at": NOW + HOUR, "made_at": NOW}
+        return Override(**({"id": "o1", "schedule": "primary", "people": ("cy",), "made_by": "cy"} | times | fields))
+
+    step = one(to=("leads", "@primary"), state=StepState.STARTED, duty=("ada",))
+    assert has_duty(step, override())
+    assert has_duty(step, override(instead_of="ada"))
+    assert not has_duty(step, override(instead_of="ben"))
+    assert not has_duty(step, override(schedule="leads"))
+    assert not has_duty(replace(step, state=StepState.WAITING), override())

@@ -3,12 +3,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from notifyflow.core.chain import ChainPlace
 from notifyflow.core.duty import with_people
 from notifyflow.core.intake.directory import read_directory
 from notifyflow.core.policy import SHIPPED
 from notifyflow.core.roster import EMPTY, Roster
 from notifyflow.core.schedules import Calendar, Override, Shift, Why, on_duty
-from notifyflow.core.views import ChainPlace
 from tests.chains import step
 
 MONDAY = datetime(2026, 12, 7, 9, 0, tzinfo=UTC)

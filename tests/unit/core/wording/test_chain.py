@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from notifyflow.core.chain_outlook import Because, NextStep, place
+from notifyflow.core.chain import place
+from notifyflow.core.chain_outlook import Because, NextStep
 from notifyflow.core.facts import NotificationFacts, StepFacts
 from notifyflow.core.model import IncidentState, Kind, NotificationState, Result, Severity, StepState
 from notifyflow.core.outlook import Outlook
