@@ -1,7 +1,15 @@
 """What the values have in common that incident files hold."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from typing import Any, Self
+
+from notifyflow.core.intake.faults import Faults
+from notifyflow.core.intake.forms import Codec, Node, Refused, codec_of
+from notifyflow.errors import InvalidIncident
+
+_codec: Callable[[Any], Codec[Any]] = cache(codec_of)
 
 
 class FileValue:
@@ -16,12 +24,14 @@ class FileValue:
         Raises:
             InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
         """
-        from notifyflow.core.intake.documents import read_fields  # it reads these values
-
-        return read_fields(cls, fields)
+        faults = Faults()
+        with suppress(Refused):
+            given: Self = _codec(cls).read(Node("", fields, faults))
+            if not faults:
+                return given
+        raise InvalidIncident(faults)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that it has in an incident file, as JSON can hold them; those that are not set are left out."""
-        from notifyflow.core.intake.documents import write_fields
-
-        return write_fields(self)
+        written: dict[str, Any] = _codec(type(self)).write(self)
+        return written

@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from notifyflow.core.file_value import FileValue
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import (
     DURATION,
@@ -32,7 +31,6 @@ from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 T = TypeVar("T")
-G = TypeVar("G", bound=FileValue)
 
 _RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
@@ -122,20 +120,9 @@ INCIDENT_FIELDS = codecs_of(Incident)
 RECIPIENT_FIELDS = codecs_of(Recipient, without="id")
 RECIPIENT: Codec[Recipient] = codec_of(Recipient)
 RECIPIENTS = listed(RECIPIENT, stand_in=Recipient(id=""))
+STEPS = listed(codec_of(Step), stand_in=Step(to=()))
 
-
-def _read_person(node: Node) -> Recipient | str:
-    return node.value if isinstance(node.value, str) else RECIPIENT.read(node)
-
-
-def _write_person(person: Recipient | str) -> object:
-    return person if isinstance(person, str) else RECIPIENT.write(person)
-
-
-_KNOWN: Mapping[Any, Codec[Any]] = {Recipient | str: Codec(_read_person, _write_person)}
-STEPS = listed(codec_of(Step, _KNOWN), stand_in=Step(to=()))
-
-_codec: Callable[[Any], Codec[Any]] = cache(partial(codec_of, known=_KNOWN))
+_codec: Callable[[Any], Codec[Any]] = cache(codec_of)
 
 
 def read_recipients(document: str) -> list[Recipient]:
@@ -151,26 +138,6 @@ def read_recipients(document: str) -> list[Recipient]:
     if faults:
         raise InvalidIncident(faults)
     return list(recipients)
-
-
-def read_fields(kind: type[G], fields: Mapping[str, object]) -> G:
-    """Read an incident or a recipient from the fields of an incident file.
-
-    Raises:
-        InvalidIncident: With all faults of its form.
-    """
-    faults = Faults()
-    with suppress(Refused):
-        given: G = _codec(kind).read(Node("", fields, faults))
-        if not faults:
-            return given
-    raise InvalidIncident(faults)
-
-
-def write_fields(given: FileValue) -> dict[str, Any]:
-    """Return the fields that ``read_fields`` reads."""
-    written: dict[str, Any] = _codec(type(given)).write(given)
-    return written
 
 
 def dump(value: object) -> str:

@@ -264,7 +264,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
 
 
 def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) -> Codec[Any]:
-    """Return the codec of a type: of a simple one, an enumeration, a tuple, a mapping, a dataclass, or any of them or None.
+    """Return the codec of a type: a simple one, an enumeration, a tuple, a mapping, a dataclass, or one of these or None or text.
 
     The codecs of further types are ``known``.
     """
@@ -273,7 +273,8 @@ def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) 
         return codecs[kind]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
-        return codec_of(arguments[0], known)
+        codec = codec_of(arguments[0], known)
+        return _or_text(codec) if str in arguments[1:] else codec
     if origin is tuple:
         return listed(codec_of(arguments[0], known))
     if origin is Mapping:
@@ -286,6 +287,13 @@ def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) 
 def codecs_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({}), *, without: str = "") -> dict[str, Codec[Any]]:
     """Return the codec of each field of a dataclass, by the field's type, ``without`` the field that the caller sets."""
     return {name: codec_of(each, known) for name, each in get_type_hints(kind).items() if name != without}
+
+
+def _or_text(codec: Codec[T]) -> Codec[T | str]:
+    return Codec(
+        lambda node: node.value if isinstance(node.value, str) else codec.read(node),
+        lambda value: value if isinstance(value, str) else codec.write(value),
+    )
 
 
 def _stand_ins(kind: Any) -> Mapping[str, object]:
