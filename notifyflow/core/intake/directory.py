@@ -16,6 +16,7 @@ from notifyflow.core.intake.chains import time_faults
 from notifyflow.core.intake.documents import RECIPIENT_FIELDS, unreadable
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import DURATION, TEXT, Codec, Node, Refused, add_new, id_faults, listed, mapped, record, unknown
+from notifyflow.core.intake.patterns import fits
 from notifyflow.core.intake.schedules import MARK, no_schedule, schedule_codec, schedule_faults
 from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.model import Recipient
@@ -186,28 +187,6 @@ def read_leniently(document: str, policies: Mapping[str, Policy]) -> tuple[Direc
     faults.add_all(_validate(directory, policies, {fault.where for fault in faults}))
     add_new(faults, list(_validate_duty(directory, policies)))
     return directory, faults
-
-
-def fits(patterns: Iterable[str], value: str) -> bool:
-    """Return whether a value matches one of some patterns."""
-    return any(_fits_one(pattern, value) for pattern in patterns)
-
-
-def _fits_one(pattern: str, value: str) -> bool:
-    """Match a pattern from left to right without going back, in linear time."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return value == first
-    *between, last = rest
-    at, end = len(first), len(value) - len(last)
-    if at > end or not (value.startswith(first) and value.endswith(last)):
-        return False
-    for part in between:
-        found = value.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
 
 
 def _read_patterns(node: Node) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from itertools import islice
 
 from notifyflow.core.copies import replace
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.directory import fits
 from notifyflow.core.intake.faults import Faults
 from notifyflow.core.intake.forms import MAX_KEY
+from notifyflow.core.intake.patterns import fits
 from notifyflow.core.model import Incident, Severity
 from notifyflow.core.wording import text
 from notifyflow.core.wording.links import is_web_address
