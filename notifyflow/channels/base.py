@@ -87,7 +87,7 @@ class Closable(Protocol):
 class Provider(ABC):
     """One configured account with a service that carries a channel's messages: SMTP, SES, Slack, Teams, SNS, Twilio.
 
-    It has further abilities if it defines the methods of ``notifyflow.channels.abilities``.
+    It has further abilities if it defines their methods: ``ReadsCallbacks`` and its neighbours in ``notifyflow.plugin``.
 
     Attributes:
         name: Our name for it; unique in its channel.
