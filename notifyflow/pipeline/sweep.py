@@ -132,7 +132,7 @@ def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
     """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
     keep_apart([ref.is_operations for ref in refs])
     decisions.load(tx, refs)
-    return tx.ledger.adoption.quarantined_among({ref.incident_id for ref in refs})
+    return tx.ledger.stops.quarantined_among({ref.incident_id for ref in refs})
 
 
 def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:

@@ -91,6 +91,11 @@ class Stops(Part):
             found[row["name"]].append(row)
         self._unit.unlocked.update({("stops", each): rows for each, rows in found.items()})
 
+    def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some incidents that were quarantined when ``load`` read them."""
+        stops = {each: self._unit.unlocked["stops", each] for each in incident_ids}
+        return frozenset(each for each, rows in stops.items() if any(row["ended_at"] is None for row in rows))
+
     def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses that are not over."""
         return tuple(Pause(**row) for row in self._unit.rows(_PAUSES(now)))

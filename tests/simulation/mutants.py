@@ -53,7 +53,6 @@ from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, _Settling
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.attempts import Attempts, select_refs
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.escalations import Escalations
@@ -149,7 +148,7 @@ class QuarantinedLeases(Overriding, Attempts):
         return self._refs(select_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
 
 
-class NoSecondCheck(Overriding, Adoption):
+class NoSecondCheck(Overriding, Stops):
     """Takes nothing for quarantined that was found by a search."""
 
     def quarantined_among(self, incident_ids: Any) -> frozenset[str]:
