@@ -7,8 +7,9 @@ from typing import Any
 
 from peewee import Database
 
-from notifyflow.pipeline import set_aside, use_case
+from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.release import let_go
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.models import SetAsideRow
@@ -44,7 +45,7 @@ def release_all(deps: Dependencies) -> None:
     """Release all rows that are set aside."""
 
     def body(tx: Transaction) -> None:
-        set_aside.release(tx, [row["row_id"] for row in tx.ledger.set_asides._unit.rows(SetAsideRow.select(SetAsideRow.row_id))])
+        let_go(tx, [row["row_id"] for row in tx.ledger.set_asides._unit.rows(SetAsideRow.select(SetAsideRow.row_id))])
 
     use_case.run(deps, body)
 

@@ -7,6 +7,7 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
+from notifyflow.app.composition import WIRING
 from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
 from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Step, Stopped, Via
 from notifyflow.core.policy import DEFAULT, Policy
@@ -41,6 +42,7 @@ class Driver:
         self.clock = HandClock()
         self.deps = Dependencies(
             transactions=store,
+            wiring=WIRING,
             clock=self.clock,
             ids=CountingIds(),
             channels=TRAITS,

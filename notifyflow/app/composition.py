@@ -20,13 +20,20 @@ from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.errors import Fault
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline import decisions, incident_events, operations, steps
+from notifyflow.pipeline.ports import Dependencies, Wiring
 from notifyflow.service.service import Service
 from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 
 _SPARE_CONNECTIONS = 4
+
+WIRING = Wiring(
+    at_end=(steps.settle, incident_events.settle, operations.settle),
+    decide=decisions.decide_by_id,
+)
+"""The operations incident is locked last: what pages operations ends a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,7 @@ def compose(
     clock = clock or DatabaseClock(used_store)
     deps = make_dependencies(
         settings,
+        WIRING,
         used_store,
         clock,
         ids or RandomIds(clock),

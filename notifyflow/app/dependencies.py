@@ -12,13 +12,14 @@ from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.model import Contact
 from notifyflow.core.policy import Policy
 from notifyflow.core.ports import Clock, Ids
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.ports import Dependencies, Wiring
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 
 
 def make_dependencies(
     settings: Settings,
+    wiring: Wiring,
     store: Store,
     clock: Clock,
     ids: Ids,
@@ -32,6 +33,7 @@ def make_dependencies(
     texting = {name: channel for name, channel in channels.items() if channel.traits.has_text_replies}
     return Dependencies(
         transactions=store,
+        wiring=wiring,
         clock=clock,
         ids=ids,
         channels={name: channel.traits for name, channel in channels.items()},

@@ -58,6 +58,11 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
     write(tx, context, escalations.decide(context, event=cause, now=tx.now))
 
 
+def decide_by_id(tx: Transaction, escalation_id: str) -> None:
+    """Lock an escalation and decide it, after a page of it has come to count as failed."""
+    decide(tx, tx.ledger.escalations.lock(escalation_id), cause="recorded")
+
+
 def change_address(tx: Transaction, escalation: EscalationFacts, before: Contact) -> None:
     """Decide a locked escalation, as ``decide`` does, after its recipient's contact has changed from ``before``."""
     incident = tx.ledger.incidents.get(escalation.incident_id)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from notifyflow.core.caps import Caps
 from notifyflow.core.deadlines import Outage
@@ -20,6 +20,9 @@ from notifyflow.core.set_aside import SetAside
 from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Due, Ledger
+
+if TYPE_CHECKING:
+    from notifyflow.pipeline.transaction import Transaction
 
 T = TypeVar("T")
 NO_CAPS = Caps()
@@ -47,11 +50,25 @@ class Transactions(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """The parts of the pipeline that a transaction calls although they are built on it.
+
+    Attributes:
+        at_end: The work at the end of each transaction, in this order.
+        decide: (transaction, escalation's id) → decides the escalation after a page of it has come to count as failed.
+    """
+
+    at_end: tuple[Callable[["Transaction"], None], ...]
+    decide: Callable[["Transaction", str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
     """The dependencies of every use case, built once where NotifyFlow is composed.
 
     Attributes:
         transactions: The store.
+        wiring: The parts of the pipeline that a transaction calls although they are built on it.
         clock: The one owner of time.
         ids: The one owner of randomness.
         channels: Every registered channel: its name and its traits.
@@ -77,6 +94,7 @@ class Dependencies:
     """
 
     transactions: Transactions
+    wiring: Wiring
     clock: Clock
     ids: Ids
     channels: Mapping[str, Traits]

@@ -1,8 +1,9 @@
 """Releases rows that were set aside, once they are mended."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from notifyflow.pipeline import set_aside
+from notifyflow.core.set_aside import SetAside
+from notifyflow.pipeline import decisions, set_aside
 from notifyflow.pipeline.ports import NOTHING, Committed, Dependencies
 from notifyflow.pipeline.set_use_case import SetUseCase
 from notifyflow.pipeline.transaction import Transaction
@@ -32,7 +33,30 @@ def release(deps: Dependencies, row_ids: Sequence[str]) -> Committed[tuple[str, 
 
 def _release(tx: Transaction, loaded: None, row_id: str) -> bool:
     del loaded
-    return bool(set_aside.release(tx, [row_id]))
+    return bool(let_go(tx, [row_id]))
+
+
+def let_go(tx: Transaction, row_ids: Collection[str]) -> tuple[str, ...]:
+    """Let rows that are mended go on at once; return those that were set aside.
+
+    A round that could not be read may have been replaced meanwhile, which ends it now.
+    """
+    released = tx.ledger.set_asides.release(row_ids)
+    for row in released:
+        if row.machine == "escalation":
+            _end_replaced(tx, row)
+        elif row.machine == "notification":
+            tx.ledger.work.unring([row.row_id])
+    return tuple(row.row_id for row in released)
+
+
+def _end_replaced(tx: Transaction, row: SetAside) -> None:
+    incident = tx.ledger.incidents.lock(row.incident_id)
+    contexts = decisions.lock_contexts(tx, incident)
+    for each in contexts:
+        newer = (other.escalation for other in contexts if other.escalation.recipient_id == each.escalation.recipient_id)
+        if any(other.round > each.escalation.round for other in newer):
+            decisions.close(tx, each, event="replaced")
 
 
 _RELEASE = SetUseCase(lambda tx, row_ids: None, _release)

@@ -1,11 +1,10 @@
-"""Sets damaged rows aside: names them, tells operations, and lets the tier of a page go on without it."""
+"""Sets damaged rows aside: names them, and tells operations."""
 
 from collections.abc import Collection, Iterable
 
 from notifyflow.core import set_aside
 from notifyflow.core.set_aside import SetAside
 from notifyflow.errors import Contended, IllegalMove, InvalidPolicy, Refused, StorageError, StorageUnavailable, UnreadableRow
-from notifyflow.pipeline import decisions
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Place, Unread
 
@@ -91,31 +90,3 @@ def write(tx: Transaction, places: Collection[Place], *, is_told: bool) -> list[
 def counts_as_failed(row: SetAside) -> bool:
     """Return whether a page counts as failed from now on."""
     return row.machine == "notification" and bool(row.escalation_id) and row.times >= set_aside.FAILED_FROM
-
-
-def decide(tx: Transaction, row: SetAside) -> None:
-    """Decide the escalation of a page that counts as failed."""
-    decisions.decide(tx, tx.ledger.escalations.lock(row.escalation_id), cause="recorded")
-
-
-def release(tx: Transaction, row_ids: Collection[str]) -> tuple[str, ...]:
-    """Let rows that are mended go on at once; return those that were set aside.
-
-    A round that could not be read may have been replaced meanwhile, which ends it now.
-    """
-    released = tx.ledger.set_asides.release(row_ids)
-    for row in released:
-        if row.machine == "escalation":
-            _end_replaced(tx, row)
-        elif row.machine == "notification":
-            tx.ledger.work.unring([row.row_id])
-    return tuple(row.row_id for row in released)
-
-
-def _end_replaced(tx: Transaction, row: SetAside) -> None:
-    incident = tx.ledger.incidents.lock(row.incident_id)
-    contexts = decisions.lock_contexts(tx, incident)
-    for each in contexts:
-        newer = (other.escalation for other in contexts if other.escalation.recipient_id == each.escalation.recipient_id)
-        if any(other.round > each.escalation.round for other in newer):
-            decisions.close(tx, each, event="replaced")

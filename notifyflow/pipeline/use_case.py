@@ -10,7 +10,7 @@ from notifyflow.core.facts import IncidentFacts
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.core.set_aside import SetAside
 from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StorageUnavailable
-from notifyflow.pipeline import incident_events, operations, set_aside, steps
+from notifyflow.pipeline import set_aside
 from notifyflow.pipeline.journal import CutShort, Note, next_note
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -81,9 +81,8 @@ def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *,
         note.done = None
         tx = Transaction(ledger, deps)
         answer = body(tx)
-        steps.settle(tx)
-        incident_events.settle(tx)
-        operations.settle(tx)
+        for settle in deps.wiring.at_end:
+            settle(tx)
         if tx.mended:
             ledger.set_asides.release(tx.mended)
         note.done = _Done(
@@ -169,7 +168,7 @@ def put_aside(deps: Dependencies, places: Sequence[Place]) -> Consequences:
 def _count_as_failed(deps: Dependencies, row: SetAside) -> Consequences:
     """Decide the escalation of a page that counts as failed; if that is damaged, too, it is set aside."""
     try:
-        return run(deps, partial(set_aside.decide, row=row), tries=ALONE).consequences
+        return run(deps, lambda tx: deps.wiring.decide(tx, row.escalation_id), tries=ALONE).consequences
     except DAMAGE as error:
         if not set_aside.is_damage(error):
             return NOTHING

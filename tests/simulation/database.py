@@ -27,7 +27,7 @@ from notifyflow.storage.parts import Part
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.statements import Run
 from notifyflow.storage.unit import Unit
-from tests.simulation.world import Task, World
+from tests.simulation.world import Task, World, require
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class Session:
         self.lines: list[dict[str, Any]] = []
         self.attempts: dict[str, bool] = {}  # id → whether it is new
         self.pages: list[Any] = []
+        self.operations_id: str | None = None  # the operations incident, once it is locked
 
     def lock(self, row_ids: Sequence[str]) -> None:
         """Lock rows, waiting for their holders."""
@@ -77,6 +78,14 @@ class Session:
         free = [row for row in rows if self.is_free([_key(row)])][:limit]
         self.lock([_key(row) for row in free])
         return free
+
+    def note_locked(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Require that the operations incident is locked last: what is locked after it belongs to it."""
+        for row in rows:
+            own = row.get("incident_id", row.get("id"))
+            require(self.operations_id in (None, own), f"15: {_key(row)[-4:]} is locked after the operations incident")
+            if row.get("is_operations") and "incident_id" not in row:
+                self.operations_id = own
 
     def is_free(self, row_ids: Sequence[str]) -> bool:
         return all(self.database.locks.get(row_id, self) is self for row_id in row_ids)
@@ -152,11 +161,14 @@ class SimulatedUnit(Overriding, Unit):
                 return super().rows(query)
             if skips:
                 wider, limit = _widened(query, len(session.database.locks))
-                return session.lock_free(super().rows(wider), limit)
+                free = session.lock_free(super().rows(wider), limit)
+                session.note_locked(free)
+                return free
             rows = super().rows(query)
             ids = [_key(row) for row in rows]
             if session.is_free(ids):
                 session.lock(ids)
+                session.note_locked(rows)
                 return rows
             session.lock(ids)  # and read again, since their holders may have changed them
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from peewee import Select
 
+from notifyflow.app.composition import WIRING
 from notifyflow.core import (
     earlier_pages,
     escalation,
@@ -47,7 +48,7 @@ from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown, Refused
-from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, set_use_case, steps, use_case
+from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, set_use_case, use_case
 from notifyflow.pipeline.gathering import Deadline, Gathering
 from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
 from notifyflow.pipeline.record import Lease, Recording
@@ -715,7 +716,12 @@ MUTANTS = (
         swap=lambda: swapped(operations, "severity_of_round", lambda *given, **named: Severity.CRITICAL),
         known=2,
     ),
-    Mutant("a step that ignores the outcome", swap=lambda: swapped(steps, "settle", lambda tx: None), known=4),
+    Mutant("a step that ignores the outcome", Variant(deps={"wiring": replace(WIRING, at_end=WIRING.at_end[1:])}), known=4),
+    Mutant(
+        "operations that is told before the steps",
+        Variant(deps={"wiring": replace(WIRING, at_end=WIRING.at_end[::-1])}),
+        known=4,
+    ),
     Mutant(
         "a step that two sweepers start",
         Variant(unit=UnguardedStep, parts=(UnlockedIncidents,), without=(_NO_ROUND,)),

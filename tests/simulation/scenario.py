@@ -11,6 +11,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from notifyflow.app.composition import WIRING
 from notifyflow.core.chain import Chain
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.intake import validation
@@ -372,6 +373,7 @@ class Scenario:
     def _deps(self, process: Process) -> Dependencies:
         deps = Dependencies(
             transactions=self._database,
+            wiring=WIRING,
             clock=process,
             ids=self._ids,
             channels=TRAITS,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from notifyflow.app.composition import WIRING
 from notifyflow.core.deadlines import Outage
 from notifyflow.core.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.messages import OutboundMessage
@@ -79,6 +80,7 @@ class Scene:
         self.bell = NotedBell()
         self.deps = Dependencies(
             transactions=self.flaky,
+            wiring=WIRING,
             clock=self.clock,
             ids=CountingIds(),
             channels={name: TRAITS[name] for name in ("email", "slack")},

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from notifyflow.app.composition import WIRING
 from notifyflow.core.caps import Caps
 from notifyflow.core.model import NotificationState, Severity
 from notifyflow.core.policy import DEFAULT
@@ -31,6 +32,7 @@ class Scene:
         self.bell = NotedBell()
         self.deps = Dependencies(
             transactions=store,
+            wiring=WIRING,
             clock=self.clock,
             ids=CountingIds(),
             channels=TRAITS,
