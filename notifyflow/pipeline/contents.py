@@ -7,7 +7,7 @@ from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, 
 from notifyflow.core.model import Contact, IncidentState, Kind
 from notifyflow.core.wording.content import Content, compose
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import hand_overs, operations, reply_codes, status_updates, use_case
+from notifyflow.pipeline import operations, reply_codes, status_updates, use_case
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.transaction import Transaction
 
@@ -20,12 +20,12 @@ def write(
     content = tx.ledger.incidents.content(row.incident_id)
     if row.kind is Kind.PAGE and content.key == operations.KEY:
         content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
-    is_hand_over = row.kind is Kind.STATUS_UPDATE and hand_overs.is_told_by(tx.ledger.incidents.get(row.incident_id))
-    if is_hand_over:
-        content = hand_overs.words(tx, incident_id=row.incident_id, content=content, contact=contact)
-    standing = _Standing() if is_hand_over else _standing(tx, row, escalation, contact)
+    handed_over = None
+    if row.kind is Kind.STATUS_UPDATE:
+        handed_over = tx.deps.wiring.word_hand_over(tx, tx.ledger.incidents.get(row.incident_id), content, contact)
+    standing = _Standing() if handed_over else _standing(tx, row, escalation, contact)
     return compose(
-        content,
+        handed_over or content,
         contact,
         severity=row.incident_event.severity if row.incident_event else escalation.severity,
         now=now,
@@ -37,7 +37,7 @@ def write(
         notice=tx.deps.notice,
         status_update=standing.status_update,
         is_resolved=standing.is_resolved,
-        others=() if is_hand_over else _others(tx, row.incident_id, contact),
+        others=() if handed_over else _others(tx, row.incident_id, contact),
         acknowledged_by=standing.acknowledged_by,
         acknowledged_at=standing.acknowledged_at,
         ops_contact=tx.deps.ops_contact,

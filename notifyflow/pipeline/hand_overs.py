@@ -58,14 +58,14 @@ def tell(deps: Dependencies) -> Committed[Told]:
     return use_case.run(deps, body)
 
 
-def is_told_by(incident: IncidentFacts) -> bool:
-    """Return whether an incident tells of a hand-over."""
-    return incident.namespace == namespaces.OPERATIONS and not incident.is_operations
+def words(tx: Transaction, incident: IncidentFacts, content: Incident, contact: Contact) -> Incident | None:
+    """Render the content for a reader: times in their zone, and the open incidents that the schedule is paging about now.
 
-
-def words(tx: Transaction, *, incident_id: str, content: Incident, contact: Contact) -> Incident:
-    """Render the content for a reader: times in their zone, and the open incidents that the schedule is paging about now."""
-    told = tx.ledger.hand_overs.of(incident_id)
+    None if the incident tells of no hand-over.
+    """
+    if incident.namespace != namespaces.OPERATIONS or incident.is_operations:
+        return None
+    told = tx.ledger.hand_overs.of(incident.id)
     if told is None:
         return content
     ids = tx.ledger.steps.with_duty_of(told.schedule)

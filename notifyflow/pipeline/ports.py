@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 from notifyflow.core.caps import Caps
 from notifyflow.core.deadlines import Outage
 from notifyflow.core.delivery import LIVE, Delivery
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Severity
+from notifyflow.core.model import Contact, Incident, Severity
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
@@ -56,10 +56,13 @@ class Wiring:
     Attributes:
         at_end: The work at the end of each transaction, in this order.
         decide: (transaction, escalation's id) → decides the escalation after a page of it has come to count as failed.
+        word_hand_over: (transaction, incident, content, reader) → the content as the reader is told of a hand-over; None where
+            the incident tells of none.
     """
 
     at_end: tuple[Callable[["Transaction"], None], ...]
     decide: Callable[["Transaction", str], None]
+    word_hand_over: Callable[["Transaction", IncidentFacts, Incident, Contact], Incident | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
