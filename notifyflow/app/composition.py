@@ -20,7 +20,7 @@ from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
 from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.errors import Fault
-from notifyflow.pipeline import decisions, hand_overs, incident_events, operations, steps
+from notifyflow.pipeline import decisions, hand_overs, incident_events, operations, roster, steps
 from notifyflow.pipeline.ports import Dependencies, Wiring
 from notifyflow.service.service import Service
 from notifyflow.service.use_cases import UseCases
@@ -33,6 +33,7 @@ WIRING = Wiring(
     at_end=(steps.settle, incident_events.settle, operations.settle),
     decide=decisions.decide_by_id,
     word_hand_over=hand_overs.words,
+    whom=roster.whom,
 )
 """The operations incident is locked last: what pages operations ends a transaction."""
 

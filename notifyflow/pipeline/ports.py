@@ -1,6 +1,6 @@
 """The dependencies of the use cases, and the values that they return."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,7 +12,7 @@ from notifyflow.core.delivery import LIVE, Delivery
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.incident_events import Subscriber
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Incident, Severity
+from notifyflow.core.model import Contact, Incident, Recipient, Severity
 from notifyflow.core.policy import OPERATIONS, Policy
 from notifyflow.core.ports import Clock, Ids
 from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
@@ -58,11 +58,13 @@ class Wiring:
         decide: (transaction, escalation's id) → decides the escalation after a page of it has come to count as failed.
         word_hand_over: (transaction, incident, content, reader) → the content as the reader is told of a hand-over; None where
             the incident tells of none.
+        whom: (transaction, names) → the recipients that each name of the directory means now.
     """
 
     at_end: tuple[Callable[["Transaction"], None], ...]
     decide: Callable[["Transaction", str], None]
     word_hand_over: Callable[["Transaction", IncidentFacts, Incident, Contact], Incident | None]
+    whom: Callable[["Transaction", Sequence[str]], Mapping[str, Sequence[Recipient]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

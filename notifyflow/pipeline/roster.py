@@ -1,12 +1,15 @@
-"""Stores the directory that a process has read from its file, so that every process pages the same people."""
+"""Stores the directory that a process has read from its file, so that every process pages the same people, and looks names up."""
 
 import hashlib
 import tomllib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from notifyflow.core.intake.toml import write_toml
+from notifyflow.core.model import Recipient
 from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.roster import StoredDirectory
 
@@ -17,6 +20,12 @@ class Kept(StrEnum):
     STORED = "stored"
     KNOWN = "known"
     OLDER = "older"
+
+
+def whom(tx: Transaction, names: Sequence[str]) -> Mapping[str, Sequence[Recipient]]:
+    """Return the recipients that each name of the directory means now."""
+    roster = tx.ledger.roster.current()
+    return {name: roster.people([name], tx.now).recipients for name in names}
 
 
 def store_directory(deps: Dependencies, document: str, *, changed_at: datetime) -> Kept:

@@ -231,7 +231,7 @@ def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list
     Who was given with it keeps what the incident knows of them besides; a contact of the roster or of operations is whole.
     """
     given, known = tx.ledger.steps.people(incident.id), tx.ledger.contacts.of(incident.id)
-    roster = tx.ledger.roster.current()
+    directory = tx.deps.wiring.whom(tx, [name for name in names if name != chains.OPERATIONS and name not in given])
     found: dict[str, Contact] = {}
     for name in names:
         if name == chains.OPERATIONS:
@@ -240,8 +240,7 @@ def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list
             person = given[name]
             people = (repeated_key.amend_contact(known.get(name, person), person, repeated_key.as_given(person)),)
         else:
-            recipients = roster.people([name], tx.now).recipients
-            people, _ = admit_recipients(recipients, tx.deps.check_address, tx.deps.channels)
+            people, _ = admit_recipients(directory[name], tx.deps.check_address, tx.deps.channels)
             people = [repeated_key.follow_contact(known.get(each.recipient_id, each), each) for each in people]
         found |= {each.recipient_id: each for each in people}
     return list(found.values())
