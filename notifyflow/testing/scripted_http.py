@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, TypeVar
 
+_ENDS_WITHIN_S = 10.0
+
 CUT = "cut"
 """Closes the connection without a response."""
 HANG = "hang"
@@ -161,5 +163,5 @@ def serving(server: socketserver.TCPServer, script: S) -> Iterator[S]:
     finally:
         script.released.set()
         server.shutdown()
-        thread.join()
+        thread.join(_ENDS_WITHIN_S)
         server.server_close()
