@@ -1,19 +1,16 @@
-"""Our loggers: structlog's over standard ``logging``, with one event name and facts a line.
+"""Our loggers, over standard ``logging``: one event name and facts a line.
 
-It configures nothing, neither ``logging`` nor structlog, and prints nothing: the application's configuration of ``logging``
-decides what becomes of the lines.
+It configures nothing, and prints nothing: the application's configuration of ``logging`` decides what becomes of the lines.
 """
 
 import logging
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-import structlog
-
-_logfmt = structlog.processors.LogfmtRenderer(bool_as_flag=False)
-_CALLER = 4  # frames of structlog between the caller and logging
+_CALLER = 3  # frames between the caller and logging
 logging.getLogger("notifyflow").addHandler(logging.NullHandler())  # where nothing is configured, nothing is printed
 
 
@@ -25,21 +22,38 @@ class Line:
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.event} {_logfmt(None, '', dict(self.facts))}".rstrip()
+        return f"{self.event} {_logfmt()(None, '', dict(self.facts))}".rstrip()
 
 
-def get_logger(name: str) -> Any:
-    """Return a logger whose methods take an event and facts: ``_log.info("engine.circuit_closed", provider="smtp")``.
+class Logger:
+    """Logs events with facts: ``_log.info("engine.circuit_closed", provider="smtp")``.
 
     In its records the message is the event with the facts, and ``event`` and each fact are attributes, as for ``extra``.
     """
-    return structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=(structlog.stdlib.filter_by_level, _to_record),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        context_class=dict,
-        cache_logger_on_first_use=True,
-    )
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, **facts: Any) -> None:
+        """Log something that is worth knowing later."""
+        self._log(logging.INFO, event, facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        """Log something that an operator should look at."""
+        self._log(logging.WARNING, event, facts)
+
+    def error(self, event: str, **facts: Any) -> None:
+        """Log something that an operator has to act on."""
+        self._log(logging.ERROR, event, facts)
+
+    def _log(self, level: int, event: str, facts: Mapping[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, Line(event, facts), extra={"event": event, **facts}, stacklevel=_CALLER)
+
+
+def get_logger(name: str) -> Logger:
+    """Return the logger of a part of notifyflow."""
+    return Logger(name)
 
 
 def place(error: BaseException) -> str:
@@ -48,8 +62,8 @@ def place(error: BaseException) -> str:
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-def _to_record(logger: object, method: str, facts: MutableMapping[str, Any]) -> tuple[tuple[Line], dict[str, Any]]:
-    """Return the arguments of the method of ``logging``."""
-    del logger, method
-    event = facts.pop("event")
-    return (Line(event, facts),), {"extra": {"event": event, **facts}, "stacklevel": _CALLER}
+@cache
+def _logfmt() -> Any:
+    from structlog.processors import LogfmtRenderer  # with the first line that is read, since it loads rich as well
+
+    return LogfmtRenderer(bool_as_flag=False)

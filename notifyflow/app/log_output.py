@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import TextIO
-
-import structlog
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
 
 from notifyflow.log import Line
 from notifyflow.settings import LogFormat, LogLevel, Settings
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 _SAME_LINE_EVERY_S = 1.0
 _MOST_LINES = 1_000
@@ -79,7 +81,7 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self, name: LogFormat) -> None:
         super().__init__()
-        self._render = _renderer(name)
+        self._name = name
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -91,15 +93,17 @@ class LineFormatter(logging.Formatter):
             facts["exception"] = self.formatException(record.exc_info)
         return str(self._render(None, level, facts))
 
+    @cached_property
+    def _render(self) -> "Processor":
+        from structlog import dev, processors  # with the first line: most commands print none
 
-def _renderer(name: LogFormat) -> structlog.typing.Processor:
-    match name:
-        case "console":
-            return structlog.dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=structlog.dev.plain_traceback)
-        case "json":
-            return structlog.processors.JSONRenderer(ensure_ascii=False)
-        case "logfmt":
-            return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "logger", "event"], bool_as_flag=False)
+        match self._name:
+            case "console":
+                return dev.ConsoleRenderer(colors=os.isatty(2), exception_formatter=dev.plain_traceback)
+            case "json":
+                return processors.JSONRenderer(ensure_ascii=False)
+            case "logfmt":
+                return processors.LogfmtRenderer(key_order=["timestamp", "level", "logger", "event"], bool_as_flag=False)
 
 
 class SameLineOnce(logging.Filter):
