@@ -8,26 +8,17 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
-
-from pydantic import Field
 
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
-from notifyflow.core.document import Document, Text
 from notifyflow.core.incident_events import Subscriber, key_of, read_subscribers
 from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import IncidentState
-from notifyflow.core.schemas import IncidentTexts
-from notifyflow.core.wording.text import cut
 from notifyflow.errors import PermanentProviderError
 from notifyflow.settings import Settings
 
 _SOURCE = "Standard Webhooks 1.0.0, Delivery success and failure"
-_BODY_LIMIT = 8_000
 
 # A subscriber may accept a refused request once its operators have fixed it; retries go on for days.
 WEBHOOK: Table = table(
@@ -41,6 +32,7 @@ class Webhook(Provider):
     """Posts signed requests."""
 
     name = "webhook"
+    libraries = ("notifyflow.channels.webhook_payload",)
     has_server_per_address = True
 
     def __init__(self, settings: Settings, subscribers: Mapping[str, Subscriber], guard: Guard) -> None:
@@ -50,6 +42,8 @@ class Webhook(Provider):
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one event; see ``Provider.send``."""
+        from notifyflow.channels.webhook_payload import payload
+
         subscriber = self._subscribers.get(message.address)
         if subscriber is None:
             raise PermanentProviderError("is no webhook that is configured", code="address")
@@ -58,49 +52,6 @@ class Webhook(Provider):
         if not response.is_success:
             raise refusal(response.status, WEBHOOK, retry_after_s=response.retry_after_s)
         return Accepted()
-
-
-class EventData(IncidentTexts):
-    """An incident with the event that is reported; ``state``, ``severity``, ``by`` and ``via`` are those of the event."""
-
-    id: str
-    state: IncidentState
-    version: int
-    by: Text
-    via: Text
-    body: Text
-    notice: Text
-
-
-class PageData(IncidentTexts):
-    """An incident as one recipient is paged for it, or updated on it."""
-
-    body: Text
-    notice: Text
-    recipient_name: str
-    occurred: str
-    delayed: Text
-    status_update: Text
-    acknowledge_url: Text = Field(validation_alias="link")
-
-
-class Payload(Document):
-    """The body of a request."""
-
-    type: str
-    timestamp: datetime
-    data: EventData | PageData
-
-
-def payload(message: OutboundMessage) -> Payload:
-    """Return the body: an incident event, or a page or status update to a recipient whose address is the subscriber."""
-    content = replace(message.content, body=cut(message.content.body, _BODY_LIMIT))
-    event = content.incident_event
-    if event is None:
-        return Payload(type=f"incident.{content.kind}", timestamp=message.at, data=PageData.of(content))
-    facts = {"id": event.incident_id, "state": event.state, "version": event.version, "by": event.by, "via": event.via}
-    data = EventData.of({name: getattr(content, name) for name in EventData.model_fields if name not in facts} | facts)
-    return Payload(type=f"incident.{event.event}", timestamp=event.at, data=data)
 
 
 def headers(message: OutboundMessage, secrets: Sequence[str], body: bytes) -> dict[str, str]:

@@ -16,10 +16,8 @@ from notifyflow.cli.options import AsJson, Limit, Since, Within, flag, label_pai
 from notifyflow.cli.picture import INCIDENT, SEVERITY
 from notifyflow.cli.rows import Cells, Rows
 from notifyflow.cli.screen import plain
-from notifyflow.core.list_documents import IncidentLineDocument
 from notifyflow.core.model import IncidentState, Severity
 from notifyflow.core.pauses import Pause
-from notifyflow.core.schemas import PauseDocument
 from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage
 from notifyflow.core.wording import chain
 from notifyflow.core.wording.times import Times
@@ -81,6 +79,8 @@ def show(flow: "notifyflow.NotifyFlow", wanted: IncidentFilter, limit: int, *, a
     """Print incidents, with the pauses in force and the mark of messages."""
     page, paused, notice = flow.overview.incidents(wanted, limit=limit), flow.pauses.in_force(), flow.notice
     if as_json:
+        from notifyflow.core.list_documents import IncidentLineDocument
+
         found = [IncidentLineDocument.of(each) for each in page.lines]
         screen.print_json({"incidents": found, "has_more": page.following is not None, **surroundings(paused, notice)})
         return
@@ -92,7 +92,7 @@ def show(flow: "notifyflow.NotifyFlow", wanted: IncidentFilter, limit: int, *, a
 
 def surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
     """Return what holds for all incidents, as JSON."""
-    return {"pauses": [PauseDocument.of(each) for each in paused], "notice": notice or None}
+    return {"pauses": pauses.documents(paused), "notice": notice or None}
 
 
 def watch(console: Console, draw: Callable[[], RenderableType], *, wait: Callable[[float], None] = time.sleep) -> None:

@@ -1,8 +1,8 @@
 """The commands that pause and resume sending, and how pauses are shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -12,10 +12,12 @@ from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.schemas import PauseDocument
 from notifyflow.core.wording.pauses import sentence
 from notifyflow.core.wording.times import Times
 from notifyflow.errors import Fault, InvalidPause
+
+if TYPE_CHECKING:
+    from notifyflow.core.schemas import PauseDocument
 
 app = typer.Typer()
 
@@ -44,7 +46,7 @@ def pause(
             flow.pauses.start(*target, span=span, by=by, is_for_critical=is_for_critical)
         pauses = flow.pauses.in_force()
     if as_json:
-        screen.print_json([PauseDocument.of(each) for each in pauses])
+        screen.print_json(documents(pauses))
     elif pauses:
         show(pauses)
     else:
@@ -59,7 +61,7 @@ def resume(channel: Channel = None, provider: Provider = None, is_all: All = Fal
         was_paused = flow.pauses.end(scope, name, by=by)
         left = flow.pauses.in_force()
     if as_json:
-        screen.print_json({"was_paused": was_paused, "pauses": [PauseDocument.of(each) for each in left]})
+        screen.print_json({"was_paused": was_paused, "pauses": documents(left)})
         return
     screen.out.print("Resumed." if was_paused else "It was not paused.")
 
@@ -73,6 +75,13 @@ def show(pauses: Iterable[Pause]) -> None:
 def drawn(pause: Pause) -> Text:
     """Draw a pause."""
     return Text.assemble(("‖ ", "bold yellow"), screen.plain(sentence(pause, until=Times(None, system_now()).full)))
+
+
+def documents(pauses: Iterable[Pause]) -> "Sequence[PauseDocument]":
+    """Return the pauses for JSON."""
+    from notifyflow.core.schemas import PauseDocument  # with --json only
+
+    return [PauseDocument.of(each) for each in pauses]
 
 
 def _choice(channel: str | None, provider: str | None, *, is_all: bool) -> tuple[Scope, str]:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from operator import methodcaller
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from notifyflow.core.document import Document
 from notifyflow.core.wording.text import quantity
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
@@ -106,4 +106,4 @@ def print_json(document: Any) -> None:
     Where standard output is not UTF-8, other characters than ASCII are escaped, so that the document stays whole.
     """
     is_ascii = not out.encoding.startswith("utf")
-    out.file.write(json.dumps(document, indent=2, ensure_ascii=is_ascii, default=Document.as_json) + "\n")
+    out.file.write(json.dumps(document, indent=2, ensure_ascii=is_ascii, default=methodcaller("as_json")) + "\n")

@@ -14,15 +14,12 @@ from notifyflow.core.wording.text import cut
 # A thumb may have a skin tone, or a mark that it is to be drawn as an emoji.
 _THUMB = "\U0001f44d[\U0001f3fb-\U0001f3ff\ufe0f]?"
 _ACKNOWLEDGING = f"ack|acked|acknowledge|acknowledged|ok|okay|got it|on it|on my way|yes|1|{_THUMB}"
-_ACKNOWLEDGE = re.compile(
-    rf"(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.,!…]*", re.ASCII
-)
+# Patterns are compiled with the first reply: half of the processes read none.
+_ACKNOWLEDGE = rf"(?a)(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.,!…]*"
 # What a phone or a mail program adds below: ``--``, a name beside it or on up to four lines (RFC 3676, section 4.3), or its own
 # line. Whatever in it may be meant makes the reply unclear.
-_SIGNATURE = re.compile(r"(?i)\n(?:--(?: [^\n]{1,60})?(?:\n[^\n]{1,60}){0,4}|sent from [^\n]{1,60})\Z")
-_MEANT = re.compile(
-    r"(?i)[>?]|\b(?:no|not|nope|never|cannot|cant|dont|wont|\w+n['’]t)\b|\bwrote:|\bauto(?:matic|-?reply)|out of office"
-)
+_SIGNATURE = r"(?i)\n(?:--(?: [^\n]{1,60})?(?:\n[^\n]{1,60}){0,4}|sent from [^\n]{1,60})\Z"
+_MEANT = r"(?i)[>?]|\b(?:no|not|nope|never|cannot|cant|dont|wont|\w+n['’]t)\b|\bwrote:|\bauto(?:matic|-?reply)|out of office"
 _TITLE_LIMIT = 60
 _LISTED = 5
 # Twilio help, "Twilio support for opt-out keywords (SMS STOP filtering)": one word alone, in any case
@@ -37,7 +34,7 @@ _AMBIGUOUS = " are open, nothing was acknowledged. Reply with a code: "
 _UNKNOWN = "Nothing was acknowledged: nothing of that kind is open for this number. Use the link in the message."
 _UNBLOCKED = "You get texts from this number again. Reply STOP to end them."
 _EXPLAINED = "Reply ACK to acknowledge what you were paged for, or the code in the message. STOP ends all texts from this number."
-_OURS = re.compile(
+_OURS = (
     rf"(?s)(?:\[[^\]]*\] )?(?:{re.escape(_ACKNOWLEDGED)}|{re.escape(_UNKNOWN)}|{re.escape(_UNBLOCKED)}|{re.escape(_EXPLAINED)}"
     rf"|[0-9]+{re.escape(_AMBIGUOUS)}|[^\n]*\.{re.escape(_LATE)}\s*\Z)"
 )
@@ -140,13 +137,13 @@ class HandledReply:
 
 def read_text(text: str) -> tuple[Intent, str]:
     """Return what a text message asks for, and the reply code in it."""
-    if _OURS.match(text.strip()):
+    if re.match(_OURS, text.strip()):
         return Intent.ECHO, ""
     word = _in_one_line(text).rstrip(".!")
     for intent, words in ((Intent.STOP, _STOP), (Intent.START, _START), (Intent.YES, {_YES}), (Intent.HELP, _HELP)):
         if word in words:
             return intent, ""
-    match = _ACKNOWLEDGE.fullmatch(_in_one_line(_without_signature(text)))
+    match = re.fullmatch(_ACKNOWLEDGE, _in_one_line(_without_signature(text)))
     return (Intent.ACKNOWLEDGE, match["code"] or match["alone"] or "") if match else (Intent.UNCLEAR, "")
 
 
@@ -157,8 +154,8 @@ def _in_one_line(text: str) -> str:
 def _without_signature(text: str) -> str:
     """Return the text without the signature below it, unless that may say something about the page."""
     lines = "\n".join(stripped for line in text.splitlines() if (stripped := line.strip()))
-    signature = _SIGNATURE.search(lines)
-    return lines if signature is None or _MEANT.search(signature[0]) else lines[: signature.start()]
+    signature = re.search(_SIGNATURE, lines)
+    return lines if signature is None or re.search(_MEANT, signature[0]) else lines[: signature.start()]
 
 
 def write_response(handled: HandledReply) -> str:
