@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WITHIN_S = 0.5
+_WITHIN_S = 0.3
 _MOST = 1_000
 """How many of the newest incidents and recipients are looked at."""
 
