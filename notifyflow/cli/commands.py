@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 from collections import UserDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
@@ -59,6 +59,12 @@ class _Commands(TyperGroup):
         super().__init__(**attributes)
         self.commands = _Loading(dict.fromkeys(_MODULES))
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command."""
+        if ctx.obj is not None:
+            ctx.obj.prepare(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Read what is typed, and show help if it asks for it."""
         with _until_nobody_reads():
@@ -79,28 +85,40 @@ app = typer.Typer(
 )
 
 
+class _Process:
+    """The process of the command line; elsewhere, as in tests, nothing is to be prepared."""
+
+    def prepare(self, command: str) -> None:
+        """Prepare it for the import of a command."""
+        if _MODULES.get(command, "serve") == "serve" or "peewee" in sys.modules:  # a server's plug-ins may have databases
+            return
+        from notifyflow.settings import Settings
+        from notifyflow.storage import drivers
+
+        drivers.load(Settings.tolerant()[0].database_url.get_secret_value())
+
+    def begin(self) -> None:
+        """Prepare it for a command that is loaded."""
+        gc.freeze()
+        gc.enable()
+        from notifyflow.app import log_output
+
+        log_output.to_stderr(default="error")
+
+
 def main() -> None:
     """Run the command line; errors of notifyflow are shown without a traceback."""
     gc.disable()  # what is loaded stays: to look for garbage in it again and again took a sixth of the time
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no ✔ shows ?
     try:
-        app(obj=_begin)
+        app(obj=_Process())
     except NotifyflowError as error:
         from notifyflow.cli import screen
         from notifyflow.cli.exits import code_of
 
         screen.show_error(error)
         sys.exit(code_of(error))
-
-
-def _begin() -> None:
-    """Prepare the process for a command that is loaded."""
-    gc.freeze()
-    gc.enable()
-    from notifyflow.app import log_output
-
-    log_output.to_stderr(default="error")
 
 
 def _show_version(is_requested: bool) -> None:
@@ -117,9 +135,9 @@ def _root(
     ] = False,
 ) -> None:
     del version
-    begin: Callable[[], None] | None = context.obj
-    if begin is not None:
-        begin()
+    process: _Process | None = context.obj
+    if process is not None:
+        process.begin()
 
 
 @contextmanager

@@ -19,10 +19,12 @@ WHEN_USED = (
     *("typer", "click", "aiosmtpd"),  # by the command line, and by the sandbox
     *("phonenumbers", "email_validator", "regex"),  # with the first address, and the first text that is cut
     *("requests", "urllib3", "jinja2"),  # with the first request and the first message, or a start
+    "structlog",  # with the first line of the log that is read, or a start
+    "notifyflow.core.schemas",  # with the first document
     "transitions.extensions",  # never: our diagrams are our own
 )
 WHEN_ONE_IS_MADE = (
-    *("peewee", "psycopg", "pydantic", "pydantic_settings", "structlog", "rich"),
+    *("peewee", "psycopg", "pydantic", "pydantic_settings"),
     *("notifyflow.settings", "notifyflow.storage", "notifyflow.pipeline", "notifyflow.channels", "notifyflow.service"),
 )
 OF_OTHER_COMMANDS = tuple(
@@ -89,8 +91,21 @@ def test_the_version_is_shown_without_anything_that_commands_work_with() -> None
 def test_a_command_loads_nothing_of_others_and_nothing_that_sends_or_serves(arguments: list[str], tmp_path: Path) -> None:
     seen = loaded(RUN.format(arguments=["notifyflow", *arguments]), tmp_path)
     assert "notifyflow.storage.store" in seen["modules"]
-    unwanted = (*WHEN_USED, *OF_OTHER_COMMANDS, "notifyflow.sandbox", "notifyflow.core.rehearsal", "notifyflow.core.forecast")
+    of_others = ("notifyflow.sandbox", "notifyflow.core.rehearsal", "notifyflow.core.forecast")
+    unwanted = (*WHEN_USED, *OF_OTHER_COMMANDS, *of_others, "psycopg")
     assert [name for name in unwanted if name in seen["modules"] and name != "typer"] == []
+
+
+@pytest.mark.parametrize(
+    ("database_url", "is_loaded"), [("sqlite:///notifyflow.db", False), ("postgresql://ada@127.0.0.1/pages", True)]
+)
+def test_a_command_on_a_file_leaves_out_the_driver_for_servers_which_is_there_all_the_same(
+    database_url: str, is_loaded: bool, tmp_path: Path
+) -> None:
+    given = f"import os; os.environ['NOTIFYFLOW_DATABASE_URL'] = {database_url!r}\n"
+    ran = RUN.format(arguments=["notifyflow", "config", "check", "--offline"])
+    is_whole = f"import peewee; assert (peewee.psycopg is not None) is {is_loaded}\nfrom psycopg import connect"
+    assert "psycopg.pq" in loaded(f"{given}{ran}\n{is_whole}", tmp_path)["modules"]
 
 
 def test_every_public_name_is_there_and_listed() -> None:

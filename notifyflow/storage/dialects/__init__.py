@@ -4,10 +4,9 @@ from urllib.parse import unquote
 
 from notifyflow.errors import Fault, InvalidSettings
 from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, execute
-from notifyflow.storage.dialects.postgres import Postgres
 from notifyflow.storage.dialects.sqlite import Sqlite
 
-__all__ = ["Access", "Dialect", "Postgres", "Sqlite", "Trouble", "dialect_for", "execute"]
+__all__ = ["Access", "Dialect", "Sqlite", "Trouble", "dialect_for", "execute"]
 
 
 def dialect_for(url: str) -> Dialect:
@@ -21,6 +20,8 @@ def dialect_for(url: str) -> Dialect:
         case "sqlite" if rest.startswith("/") and rest[1:] not in ("", ":memory:"):
             return Sqlite(unquote(rest[1:]))
         case "postgresql" | "postgres":
+            from notifyflow.storage.dialects.postgres import Postgres  # with psycopg
+
             return Postgres("postgresql://" + rest)
         case _:
             what = "is not a database notifyflow knows" if rest else "is not a URL"
