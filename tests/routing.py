@@ -6,6 +6,7 @@ from notifyflow.core.policy import SHIPPED
 from notifyflow.service.directory import DirectoryFile
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.roster import Rosters
+from notifyflow.service.routes import Routes
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.store import Store
 
@@ -13,4 +14,4 @@ from notifyflow.storage.store import Store
 def integrations_of(store: Store, use_cases: UseCases, path: Path | None) -> Integrations:
     """Return integrations whose directory is read from a file; without one, the stored directory counts."""
     file = DirectoryFile(path, SHIPPED, use_cases.deps.clock, tell=lambda reason: None)
-    return Integrations(use_cases, SHIPPED, Rosters(store, use_cases, file))
+    return Integrations(use_cases, Routes(use_cases.deps, SHIPPED, Rosters(store, use_cases, file)).route)

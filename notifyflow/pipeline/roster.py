@@ -1,4 +1,4 @@
-"""Stores the directory that a process has read from its file, so that every process pages the same people, and looks names up."""
+"""Stores the directory that a process has read from its file, so that every process pages the same people; looks up its names."""
 
 import hashlib
 import tomllib

@@ -58,6 +58,7 @@ from notifyflow.service.people import People
 from notifyflow.service.readiness import find_faults
 from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.service.roster import Rosters
+from notifyflow.service.routes import Routes
 from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
@@ -107,7 +108,7 @@ class Service:
         self._policies = policies
         self._explain = explain
         self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
-        self._integrations = Integrations(use_cases, policies, self.rosters)
+        self._integrations = Integrations(use_cases, Routes(use_cases.deps, policies, self.rosters).route)
         self._receipts: Gathering[Received, Fate] = Gathering(
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )

@@ -1,0 +1,76 @@
+"""Finds the recipients of inbound requests: by the routes of the directory, those on duty now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.intake.directory import NOBODY, Route
+from notifyflow.core.intake.integrations.inbound import InboundRequest
+from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.model import Recipient
+from notifyflow.core.policy import Acknowledgement, Policy
+from notifyflow.core.roster import Roster
+from notifyflow.core.wording import text
+from notifyflow.pipeline.inbound import RoutedRequest
+from notifyflow.pipeline.ports import Dependencies
+from notifyflow.service.roster import Rosters
+
+
+class Routes:
+    """The routes of the directory in force."""
+
+    def __init__(self, deps: Dependencies, policies: Mapping[str, Policy], rosters: Rosters) -> None:
+        self._deps = deps
+        self._policies = policies
+        self._rosters = rosters
+
+    def route(self, requests: Sequence[InboundRequest], sender: str) -> Sequence[RoutedRequest]:
+        """Return requests with their recipients, by the keys of their incidents.
+
+        Args:
+            requests: Any number.
+            sender: The name of the API key that they came with.
+
+        Raises:
+            StorageUnavailable: When the database does not answer in time.
+        """
+        roster, now = self._rosters.current(), self._deps.clock.now()
+        found: dict[int, RoutedRequest] = {}
+        routed = []
+        for request in sorted(requests, key=lambda request: request.incident.key):
+            route = roster.directory.route(request.labels, sender)
+            if id(route) not in found:
+                found[id(route)] = self._routed(request, roster, route, now)
+            routed.append(replace(found[id(route)], request=request))
+        return routed
+
+    def _routed(self, request: InboundRequest, roster: Roster, route: Route, now: datetime) -> RoutedRequest:
+        directory = roster.directory
+        policy = self._policy(route)
+        chain = _chain(route, policy)
+        recipients = roster.people(route.to, now).recipients
+        if not recipients and chain is None:  # nobody is on duty, and nobody is next
+            recipients = tuple(Recipient(id=name) for name in route.to)
+        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        reached = {each.recipient_id for each in contacts if each.addresses}
+        return RoutedRequest(
+            request=request,
+            contacts=contacts,
+            policy=policy,
+            chain=chain,
+            route="" if directory is NOBODY else directory.place(route),
+            left_out="" if directory is NOBODY else text.listed([each.id for each in recipients if each.id not in reached]),
+        )
+
+    def _policy(self, route: Route) -> Policy:
+        """Return the policy of a route; where the process that read the directory knows a policy that this one does not, ours."""
+        return self._policies.get(route.policy) or self._policies[Route(to=()).policy]
+
+
+def _chain(route: Route, policy: Policy) -> Chain | None:
+    """Return the chain of a route; None if it has none, or by its policy each recipient has to acknowledge."""
+    if not route.then or policy.acknowledgement is Acknowledgement.EACH:
+        return None
+    then = tuple(Planned(to=step.to, after=step.after) for step in route.then)
+    return Chain(to=route.to, then=then, over_after=route.over_after)
