@@ -93,7 +93,7 @@ class Access:
 
     def keys(self) -> Sequence[ApiKey]:
         """Return all keys, the oldest first."""
-        return self._store.read(lambda reads: reads.listings.api_keys())
+        return self._store.read(lambda reads: reads.keys.all())
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key, from its next use on.
@@ -114,7 +114,7 @@ class Access:
         """
         key_id, secret = keys.read(presented)
         now = self._clock.now()
-        key = keys.authorise(self._store.read(lambda reads: reads.listings.api_key(key_id)), secret, scope, now=now)
+        key = keys.authorise(self._store.read(lambda reads: reads.keys.find(key_id)), secret, scope, now=now)
         if wait_s := self._requests.consume(key.id):
             raise TooManyRequests(wait_s)
         if key.last_used_at is None or now - key.last_used_at >= _NOTE_USE_EVERY:

@@ -1,13 +1,27 @@
-"""Stores API keys."""
+"""Reads and writes API keys."""
 
 from datetime import datetime
 
 from notifyflow.core.keys import ApiKey
 from notifyflow.storage.models import ApiKeyRow
 from notifyflow.storage.parts import Part
-from notifyflow.storage.rows import first
+from notifyflow.storage.rows import Reader, first
 
-KEY_COLUMNS = tuple(ApiKey.__dataclass_fields__)
+_KEY = tuple(ApiKey.__dataclass_fields__)
+_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in _KEY))
+
+
+class KeyReads(Reader):
+    """Questions about API keys."""
+
+    def all(self) -> tuple[ApiKey, ...]:
+        """Return all keys, the oldest first."""
+        return tuple(ApiKey(**row) for row in self._source.rows(_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """Return a key, or None."""
+        row = self._source.first(_KEYS.where(ApiKeyRow.id == key_id))
+        return None if row is None else ApiKey(**row)
 
 
 class Keys(Part):
@@ -15,12 +29,11 @@ class Keys(Part):
 
     def add(self, key: ApiKey) -> None:
         """Store a new key."""
-        self._unit.insert(ApiKeyRow, [{name: getattr(key, name) for name in KEY_COLUMNS}])
+        self._unit.insert(ApiKeyRow, [{name: getattr(key, name) for name in _KEY}])
 
     def lock(self, key_id: str) -> ApiKey | None:
         """Lock and read a key, or return None."""
-        columns = [getattr(ApiKeyRow, name) for name in KEY_COLUMNS]
-        row = first(self._unit.rows(self._unit.locked(ApiKeyRow.select(*columns).where(ApiKeyRow.id == key_id))))
+        row = first(self._unit.rows(self._unit.locked(_KEYS.where(ApiKeyRow.id == key_id))))
         return None if row is None else ApiKey(**row)
 
     def expire(self, key_id: str, *, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Reads for the API and for operators: API keys, and lists that are read page by page. Each asks a fixed number of queries."""
+"""Reads for the API and for operators: lists that are read page by page. Each asks a fixed number of queries."""
 
 import json
 from collections import defaultdict
@@ -10,15 +10,12 @@ from peewee import JOIN, Case, Expression, Field, Select, fn
 
 from notifyflow.core import ids
 from notifyflow.core.facts import IncidentFacts, NotificationFacts
-from notifyflow.core.keys import ApiKey
 from notifyflow.core.model import AT_REST, REACHING, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
 from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
 from notifyflow.storage.conditions import IS_UNRESOLVED
-from notifyflow.storage.keys import KEY_COLUMNS
-from notifyflow.storage.models import ApiKeyRow, ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
+from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select
 
-_API_KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in KEY_COLUMNS))
 NOBODY = Tally()
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 _SKEW = timedelta(minutes=1)
@@ -28,15 +25,6 @@ _Newer: Any = EscalationRow.alias("newer")
 
 class Listings(Reader):
     """Questions that the API and operators ask."""
-
-    def api_key(self, key_id: str) -> ApiKey | None:
-        """Return an API key, or None."""
-        row = self._source.first(_API_KEYS.where(ApiKeyRow.id == key_id))
-        return None if row is None else ApiKey(**row)
-
-    def api_keys(self) -> tuple[ApiKey, ...]:
-        """Read all API keys, the oldest first."""
-        return tuple(ApiKey(**row) for row in self._source.rows(_API_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
 
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """List incidents, the newest first.

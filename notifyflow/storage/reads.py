@@ -15,6 +15,7 @@ from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.feeds import FeedReads
 from notifyflow.storage.folds import Figures
 from notifyflow.storage.incident_list import IncidentList
+from notifyflow.storage.keys import KeyReads
 from notifyflow.storage.listings import Listings
 from notifyflow.storage.measures import Moments
 from notifyflow.storage.messages import Messages
@@ -107,6 +108,7 @@ class Reads:
         self.incident_list = IncidentList(source)
         self.feeds = FeedReads(source)
         self.figures = Figures(source)
+        self.keys = KeyReads(source)
         self.listings = Listings(source)
         self.messages = Messages(source)
         self.people = People(source)

@@ -142,7 +142,7 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "messages_of_a_recipient": lambda reads: reads.messages.page(MessageFilter(recipient_id="ada"), before=None, limit=10),
     "messages_of_a_key": lambda reads: reads.messages.page(MessageFilter(key="db-1"), before=None, limit=10),
     "message_of_a_reference": lambda reads: reads.messages.page(MessageFilter(provider_ref="r"), before=None, limit=10),
-    "api_key": lambda reads: reads.listings.api_key("k"),
+    "api_key": lambda reads: reads.keys.find("k"),
     "audit": lambda reads: reads.audits.page("", now=NOW),
     "oldest_due": lambda reads: reads.moments.oldest_due_at(["email", "sms"], NOW),
     "oldest_unacknowledged": lambda reads: reads.moments.oldest_unacknowledged_at(),
