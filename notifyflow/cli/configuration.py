@@ -11,7 +11,6 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.connections import Connection, Tries, url_faults
-from notifyflow.cli.directory import show_paging
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, flag
 from notifyflow.cli.rehearsed import findings, people_of
@@ -146,7 +145,7 @@ def _show(report: Report) -> None:
         mark = {True: _GOOD, False: _WRONG, None: _UNUSED}[each.is_good]
         carries = f" ({', '.join(each.channels)})" if each.channels else ""
         _line(mark, each.name, f"{carries}: {each.detail}")
-    show_paging(report.paging)
+    screen.show_paging(report.paging)
     for mark, faults in ((_WRONG, report.faults), (_RISKY, (*report.unreached, *report.hazards, *report.warnings))):
         for fault in faults:
             _line(mark, fault.where, f" {fault.what}. {fault.remedy}.")

@@ -102,7 +102,7 @@ def _show(found: Reach, source: str) -> None:
     for recipient, ways in found.ways.items():
         mark, state = (("✔ ", "green"), ", ".join(ways)) if ways else (("✘ ", "red"), "cannot be reached")
         screen.out.print(Text.assemble(mark, (screen.plain(recipient), "bold"), f": {state}"))
-    show_paging(found.paging)
+    screen.show_paging(found.paging)
     if source:
         screen.out.print(Text(f"· {source}"), soft_wrap=True)
     for warning in found.warnings:
@@ -110,10 +110,3 @@ def _show(found: Reach, source: str) -> None:
     screen.show_faults(found.faults, style="yellow")
     if not found.faults:
         screen.out.print(Text("Everybody can be reached on all their channels.", "bold green"))
-
-
-def show_paging(paging: Mapping[str, str]) -> None:
-    """Print the policy of each route, and what ends its paging."""
-    for route, description in paging.items():
-        line = Text.assemble("· ", (screen.plain(route), "bold"), f" pages by {screen.plain(description)}")
-        screen.out.print(line, soft_wrap=True)

@@ -1,8 +1,8 @@
-"""Standard output and standard error, and how faults and errors look on them; control characters are never passed on."""
+"""Standard output and standard error, and how faults, errors and routes look on them; control characters are never passed on."""
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import methodcaller
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,13 @@ def show_faults(faults: Iterable[Fault], *, style: str) -> None:
     for fault in faults:
         err.print(Text.assemble(("✘ ", style), (plain(fault.place), "bold"), f": {plain(fault.what)}."), soft_wrap=True)
         err.print(Text(f"  {plain(fault.remedy)}.", style="dim"), soft_wrap=True)
+
+
+def show_paging(paging: Mapping[str, str]) -> None:
+    """Print the policy of each route, and what ends its paging."""
+    for route, description in paging.items():
+        line = Text.assemble("· ", (plain(route), "bold"), f" pages by {plain(description)}")
+        out.print(line, soft_wrap=True)
 
 
 def warn(text: str) -> None:
