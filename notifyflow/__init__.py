@@ -124,8 +124,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import UserNotFound as UserNotFound
     from notifyflow.errors import WrongEnvironment as WrongEnvironment
     from notifyflow.settings import Settings as Settings
-
-__version__ = "0.1.0.dev0"
+    from notifyflow.version import __version__ as __version__
 
 _NAMES = {
     "notifyflow.app": "NotifyFlow",
@@ -154,10 +153,11 @@ _NAMES = {
         "UserExists UserNotFound WrongEnvironment"
     ),
     "notifyflow.settings": "Settings",
+    "notifyflow.version": "__version__",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = ["__version__", *_MODULES]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> object:

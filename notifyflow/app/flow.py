@@ -9,7 +9,6 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from notifyflow import __version__
 from notifyflow.app.awaiting import awaitable
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import listed
@@ -19,6 +18,7 @@ from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotFound
+from notifyflow.version import __version__
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

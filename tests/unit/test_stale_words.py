@@ -42,7 +42,8 @@ def test_each_path_that_a_configuration_names_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_each_module_that_a_configuration_names_exists(name: str) -> None:
-    modules = set(MODULE.findall((TOP / name).read_text(encoding="utf-8"))) - {"notifyflow.__version__", "notifyflow.channels"}
+    named = MODULE.findall((TOP / name).read_text(encoding="utf-8"))
+    modules = set(named) - {"notifyflow.version.__version__", "notifyflow.channels"}
     paths = {module: module.replace(".", "/") for module in modules if not module.endswith(".*")}
     assert [name for name, path in sorted(paths.items()) if not exists(f"{path}.py") and not exists(f"{path}/__init__.py")] == []
 
