@@ -5,7 +5,6 @@ All servers run on one event loop in one thread of their own. Each provider has 
 
 import asyncio
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
@@ -18,8 +17,9 @@ from urllib.parse import quote
 from notifyflow.errors import Fault, InvalidScript
 from notifyflow.sandbox import page
 from notifyflow.sandbox.aws import AmazonStandIn, endpoint_arn
-from notifyflow.sandbox.http import Handler, HttpResponse, Request, Silence, as_json, serve
+from notifyflow.sandbox.http import HttpResponse, Request, Silence, as_json
 from notifyflow.sandbox.inbox import Inbox, Message
+from notifyflow.sandbox.listener import Listener, http
 from notifyflow.sandbox.playbook import Playbook
 from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.slack import HOOKS, SlackStandIn
@@ -37,57 +37,6 @@ _ENDS_WITHIN_S = 30.0
 SECRET_KEY = "sandbox-secret-key-that-everybody-knows"  # noqa: S105
 MAIL_FROM = "notifyflow@sandbox.example"
 _BUSY_MAIL, _UNAVAILABLE = "421", "503"
-
-
-def _http(handler: Handler) -> Callable[[], asyncio.BaseProtocol]:
-    """Make the protocol of an HTTP connection."""
-
-    def protocol() -> asyncio.BaseProtocol:
-        reader = asyncio.StreamReader()
-        return asyncio.StreamReaderProtocol(reader, partial(serve, handler))
-
-    return protocol
-
-
-class _Listener:
-    """One port, which can be closed and opened again.
-
-    It accepts connections itself: asyncio's server forgets one that comes in while it is closed, and leaves its client hanging.
-    """
-
-    def __init__(self, host: str, port: int, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
-        self._host = host
-        self.port = port
-        self._protocol = protocol
-        self._socket: socket.socket | None = None
-        self._arriving: set[asyncio.Task[object]] = set()
-
-    def open(self) -> None:
-        """Listen, at the same port as ever."""
-        if self._socket is None:
-            self._socket = socket.create_server((self._host, self.port), backlog=256)
-            self._socket.setblocking(False)
-            self.port = self._socket.getsockname()[1]
-            asyncio.get_running_loop().add_reader(self._socket, self._accept, self._socket)
-
-    def close(self) -> None:
-        """Refuse connections."""
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return  # the client has left again
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so for sockets that it accepts itself
-        loop = asyncio.get_running_loop()
-        task: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
-        self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
 
 
 class _Running:
@@ -179,12 +128,12 @@ class Sandbox:
             SubscriberStandIn(),
         )
         protocols = {  # in the order of their ports
-            "page": _http(self._show),
+            "page": http(self._show),
             "smtp": MailServer(self.inbox, partial(self._play, "smtp"), login=login, tls=tls).protocol,
-            **{stand_in.name: _http(partial(self._attend, stand_in)) for stand_in in self._stand_ins},
+            **{stand_in.name: http(partial(self._attend, stand_in)) for stand_in in self._stand_ins},
         }
         self._listeners = {
-            name: _Listener(host, port and port + number, protocol) for number, (name, protocol) in enumerate(protocols.items())
+            name: Listener(host, port and port + number, protocol) for number, (name, protocol) in enumerate(protocols.items())
         }
         self._listener_of = {channel: stand_in.name for stand_in in self._stand_ins for channel in stand_in.channels}
         self._listener_of["email"] = "smtp" if mail_over == "smtp" else AmazonStandIn.name
