@@ -8,14 +8,14 @@ status of each error.
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from xml.sax.saxutils import escape
 
 from notifyflow.sandbox import mail
 from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Content, Mail, Message, Push, Text
 from notifyflow.sandbox.script import Kind, Reaction, short_name
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
+from notifyflow.sandbox.stand_in import Arrival, Providers, StandIn, new_reference
 
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIASANDBOX000000000", "sandbox-secret-access-key"
 _REGION, _ACCOUNT = "eu-central-1", "000000000000"
@@ -53,6 +53,11 @@ class AmazonStandIn(StandIn):
 
     name = "aws"
     channels = ("push",)
+    providers: ClassVar[Providers] = {
+        "email": {"ses": ("SES_FROM",)},
+        "sms": {"sns": ("SNS_SMS",)},
+        "push": {"sns": ("SNS_IS_CONFIGURED",)},
+    }
 
     def settings(self, url: str) -> Mapping[str, str]:
         """Return the account, its region and its URL."""
@@ -67,6 +72,11 @@ class AmazonStandIn(StandIn):
     def spares(self) -> Mapping[str, str]:
         """Return the setting of texts over SNS; see ``StandIn.spares``."""
         return {"SNS_SMS": "true"}
+
+    def addresses(self, url: str, person: int) -> Mapping[str, str]:
+        """Return the endpoint of a phone; see ``StandIn.addresses``."""
+        del url
+        return {"push": endpoint_arn(f"person-{person}")}
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to any of the services; check the key's id, but not the signature."""

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from slack_sdk.signature import SignatureVerifier
@@ -19,7 +19,7 @@ from notifyflow.sandbox.courier import Post
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Inbox, Message, Piece
 from notifyflow.sandbox.script import Kind, Reaction
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
+from notifyflow.sandbox.stand_in import Arrival, Providers, StandIn, new_reference
 
 BOT_TOKEN = "xoxb-sandbox"  # noqa: S105 - known to everybody
 SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
@@ -45,6 +45,7 @@ class SlackStandIn(StandIn):
 
     name = "slack"
     channels = ("slack",)
+    providers: ClassVar[Providers] = {"slack": {"slack": ()}}
 
     def __init__(self, inbox: Inbox, post: Post) -> None:
         self._signer = SignatureVerifier(SIGNING_SECRET)
@@ -54,6 +55,10 @@ class SlackStandIn(StandIn):
     def settings(self, url: str) -> Mapping[str, str]:
         """Return the bot and its URL."""
         return {"SLACK_BOT_TOKEN": BOT_TOKEN, "SLACK_SIGNING_SECRET": SIGNING_SECRET, "SLACK_BASE_URL": url + _API}
+
+    def addresses(self, url: str, person: int) -> Mapping[str, str]:
+        """Return the URL of an incoming webhook; see ``StandIn.addresses``."""
+        return {"slack": f"{url}{HOOKS}person-{person}"}
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a post; a webhook's name is the last part of its path, a bot's address the ``channel``."""

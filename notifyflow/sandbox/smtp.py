@@ -6,21 +6,30 @@ the reply to that dot says who is responsible).
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from notifyflow.sandbox import mail
 from notifyflow.sandbox.inbox import Inbox, Mail, Message
 from notifyflow.sandbox.script import Kind, Reaction
-from notifyflow.sandbox.stand_in import new_reference
+from notifyflow.sandbox.stand_in import Providers, new_reference
 
 Play = Callable[[str, str], Reaction]
 
 
 class MailServer:
-    """The hooks of aiosmtpd's server; their names and results are its own."""
+    """The hooks of aiosmtpd's server; their names and results are its own.
+
+    Attributes:
+        name: As of a ``StandIn``.
+        providers: As of a ``StandIn``.
+    """
+
+    name = "smtp"
+    providers: ClassVar[Providers] = {"email": {"smtp": ("SMTP_URL", "MAIL_FROM")}}
 
     def __init__(self, inbox: Inbox, play: Play, *, login: tuple[str, str] | None, tls: ssl.SSLContext | None) -> None:
         """Set where mail goes, what to do with it, whom to let in (all, without a login), and the certificate for STARTTLS."""
@@ -28,6 +37,11 @@ class MailServer:
         self._play = play
         self._login = login
         self._tls = tls
+
+    def addresses(self, url: str, person: int) -> Mapping[str, str]:
+        """Return a mail address; see ``StandIn.addresses``."""
+        del url
+        return {"email": f"person-{person}@sandbox.example"}
 
     def protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol of a connection."""

@@ -10,6 +10,9 @@ from notifyflow.sandbox.http import Form, HttpResponse, Request
 from notifyflow.sandbox.inbox import Message
 from notifyflow.sandbox.script import Reaction
 
+Providers = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Channel to provider to settings, without ``NOTIFYFLOW_``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
@@ -30,10 +33,12 @@ class StandIn(ABC):
     Attributes:
         name: Its name.
         channels: The channels that it carries.
+        providers: The providers that it plays, by channel, each with the settings without which it does not carry that channel.
     """
 
     name: ClassVar[str]
     channels: ClassVar[tuple[str, ...]]
+    providers: ClassVar[Providers] = {}
 
     def settings(self, url: str) -> Mapping[str, str]:
         """Return the settings that lead notifyflow to it at a URL, without ``NOTIFYFLOW_``; none by default."""
@@ -42,6 +47,11 @@ class StandIn(ABC):
 
     def spares(self) -> Mapping[str, str]:
         """Return more settings, of providers that come after the first of a channel; none by default."""
+        return {}
+
+    def addresses(self, url: str, person: int) -> Mapping[str, str]:
+        """Return the addresses of a person, by a number, on the channels of ``providers``, at a URL; none by default."""
+        del url, person
         return {}
 
     @abstractmethod

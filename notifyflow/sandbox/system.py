@@ -24,7 +24,7 @@ from notifyflow.sandbox.playbook import Playbook
 from notifyflow.sandbox.script import Kind, Reaction
 from notifyflow.sandbox.slack import HOOKS, SlackStandIn
 from notifyflow.sandbox.smtp import MailServer
-from notifyflow.sandbox.stand_in import StandIn
+from notifyflow.sandbox.stand_in import Providers, StandIn
 from notifyflow.sandbox.surroundings import Surroundings
 from notifyflow.sandbox.teams import TeamsStandIn, workflow_path
 from notifyflow.sandbox.twilio import TwilioStandIn
@@ -127,9 +127,11 @@ class Sandbox:
             AmazonStandIn(),
             SubscriberStandIn(),
         )
+        mail_server = MailServer(self.inbox, partial(self._play, "smtp"), login=login, tls=tls)
+        self._players = (mail_server, *self._stand_ins)
         protocols = {  # in the order of their ports
             "page": http(self._show),
-            "smtp": MailServer(self.inbox, partial(self._play, "smtp"), login=login, tls=tls).protocol,
+            mail_server.name: mail_server.protocol,
             **{stand_in.name: http(partial(self._attend, stand_in)) for stand_in in self._stand_ins},
         }
         self._listeners = {
@@ -225,6 +227,20 @@ class Sandbox:
     def push_arn(self, name: str) -> str:
         """Make the SNS endpoint of a person's phone."""
         return endpoint_arn(name)
+
+    def addresses(self, person: int) -> dict[str, str]:
+        """Make the addresses of a person, by a number, on each channel that has a stand-in."""
+        found = [each.addresses(self._url(each.name), person) for each in self._players]
+        return {channel: address for addresses in found for channel, address in addresses.items()}
+
+    @property
+    def providers(self) -> Providers:
+        """The providers that it plays, by channel, each with the settings without which it does not carry that channel."""
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for each in self._players:
+            for channel, providers in each.providers.items():
+                found.setdefault(channel, {}).update(providers)
+        return found
 
     def webhooks(self, *names: str) -> str:
         """Make ``NOTIFYFLOW_WEBHOOKS`` for subscribers of these names, who listen here."""

@@ -5,12 +5,12 @@ Sources: Microsoft Learn, "Create incoming webhooks with Workflows for Microsoft
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from notifyflow.sandbox.http import HttpResponse, Request, as_json, read_object
 from notifyflow.sandbox.inbox import Card, Message, Piece
 from notifyflow.sandbox.script import Reaction, short_name
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
+from notifyflow.sandbox.stand_in import Arrival, Providers, StandIn, new_reference
 
 _BEFORE, _AFTER = "/workflows/", "/triggers/manual/paths/invoke"
 
@@ -25,6 +25,11 @@ class TeamsStandIn(StandIn):
 
     name = "teams"
     channels = ("teams",)
+    providers: ClassVar[Providers] = {"teams": {"teams": ()}}
+
+    def addresses(self, url: str, person: int) -> Mapping[str, str]:
+        """Return the URL of a workflow; see ``StandIn.addresses``."""
+        return {"teams": url + workflow_path(f"person-{person}")}
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a post; the workflow's name is in its path."""

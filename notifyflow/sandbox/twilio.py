@@ -9,6 +9,7 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from notifyflow.sandbox.courier import Courier, Post, Reports
@@ -16,7 +17,7 @@ from notifyflow.sandbox.http import Form, HttpResponse, Request, as_json
 from notifyflow.sandbox.inbox import Call, Inbox, Message, Text
 from notifyflow.sandbox.phone import Callee, read_twiml
 from notifyflow.sandbox.script import Kind, Reaction
-from notifyflow.sandbox.stand_in import Arrival, StandIn, new_reference
+from notifyflow.sandbox.stand_in import Arrival, Providers, StandIn, new_reference
 
 ACCOUNT_SID = "AC" + "5a" * 16
 SECOND_ACCOUNT_SID = "AC" + "5b" * 16
@@ -26,6 +27,8 @@ HEARD_KEY = "2"
 _ACCOUNTS = {"twilio": ACCOUNT_SID, "twilio-b": SECOND_ACCOUNT_SID}
 _POOL = "+15005550010"  # a number of a messaging service
 _VERSION = "2010-04-01"
+_SECOND_ACCOUNT = ("TWILIO_B_ACCOUNT_SID", "TWILIO_B_AUTH_TOKEN")
+_PEOPLE = 25_000
 # The status and the code of refusals (Error and Warning Dictionary); every other code comes with a 400.
 _STATUSES = {"20003": 401, "20404": 404, "20429": 429, "20500": 500, "20503": 503, "20005": 403, "20403": 403}
 _CODES = {401: 20003, 403: 20403, 404: 20404, 429: 20429, 503: 20503}
@@ -39,6 +42,10 @@ class TwilioStandIn(StandIn):
 
     name = "twilio"
     channels = ("sms", "voice")
+    providers: ClassVar[Providers] = {
+        "sms": {"twilio": ("TWILIO_SMS_FROM", "TWILIO_SMS_REPLIES"), "twilio-b": ("TWILIO_B_SMS_FROM", *_SECOND_ACCOUNT)},
+        "voice": {"twilio": ("TWILIO_VOICE_FROM",), "twilio-b": ("TWILIO_B_VOICE_FROM", *_SECOND_ACCOUNT)},
+    }
 
     def __init__(self, inbox: Inbox, receipts_after_s: float, post: Post) -> None:
         """Set the inbox, the seconds between two statuses, and what posts them."""
@@ -68,6 +75,11 @@ class TwilioStandIn(StandIn):
             "TWILIO_B_SMS_FROM": SMS_FROM,
             "TWILIO_B_VOICE_FROM": VOICE_FROM,
         }
+
+    def addresses(self, url: str, person: int) -> Mapping[str, str]:
+        """Return a phone number; see ``StandIn.addresses``."""
+        del url
+        return dict.fromkeys(self.channels, f"+4930231{_PEOPLE + person}")
 
     def read(self, request: Request) -> Arrival | HttpResponse:
         """Read a request to create or look up messages or calls."""

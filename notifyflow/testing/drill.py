@@ -23,22 +23,8 @@ from notifyflow.testing.clock import START
 from notifyflow.testing.driver import Driver
 
 _KEY = "drill"
-_UNSET: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "email": {"smtp": ("SMTP_URL", "MAIL_FROM"), "ses": ("SES_FROM",)},
-    "sms": {
-        "twilio": ("TWILIO_SMS_FROM", "TWILIO_SMS_REPLIES"),
-        "twilio-b": ("TWILIO_B_SMS_FROM",),
-        "sns": ("SNS_SMS",),
-    },
-    "voice": {"twilio": ("TWILIO_VOICE_FROM",), "twilio-b": ("TWILIO_B_VOICE_FROM",)},
-    "push": {"sns": ("SNS_IS_CONFIGURED",)},
-    "slack": {"slack": ()},
-    "teams": {"teams": ()},
-}
-"""The channels that can be played, and of each of their providers the variables without which it is none."""
-_SECOND_ACCOUNT = ("TWILIO_B_ACCOUNT_SID", "TWILIO_B_AUTH_TOKEN")
 _KEPT = ("connect_timeout_s", "read_timeout_s", "lease_s", "concurrent_sends")
-_NUMBERS, _OPERATIONS = 25_000, 50_000
+_OPERATIONS = 50_000
 _LONGEST, _LONGEST_NIGHT = timedelta(hours=6), timedelta(hours=24)
 
 
@@ -84,11 +70,14 @@ class Rehearsal:
         self._script = script
         self._begins_at = begins_at
         self._used: set[str] = set()
+        self._playable = Sandbox(has_spares=True).providers
         self._quiet: dict[str, str] = {}
 
     def warnings(self) -> Iterator[str]:
         """Yield what was not rehearsed so far: the channels without a stand-in, and quiet hours unless a time was given."""
-        yield from (f"{name} was left out: the sandbox has no stand-in for it" for name in sorted(self._used - _UNSET.keys()))
+        yield from (
+            f"{name} was left out: the sandbox has no stand-in for it" for name in sorted(self._used - self._playable.keys())
+        )
         if self._quiet:
             yield f"the quiet hours of {listed(list(self._quiet.values()))} were left out: --at says when the incident begins"
 
@@ -121,7 +110,7 @@ class Rehearsal:
         with Driver(self._variables(), start_at=start_at, has_spares=True, failing=self._failing, completed=completed) as driver:
             driver.sandbox.script(self._script)
             moved = {
-                each.recipient_id: self._moved(each, _addresses(driver.sandbox, number))
+                each.recipient_id: self._moved(each, driver.sandbox.addresses(number))
                 for number, each in enumerate((*people, *later))
             }
             steps = [Step(to=_named(each, moved), after=each.after) for each in then]
@@ -145,13 +134,13 @@ class Rehearsal:
     def _variables(self) -> Mapping[str, str]:
         """Return the settings of a world: those that the rules of delivery depend on, and no provider that is not configured."""
         settings = self._settings
-        played = {(channel, provider.name) for channel in _UNSET for provider in self._channels[channel].providers}
-        missing = {(channel, name): unset for channel, known in _UNSET.items() for name, unset in known.items()}
+        ways = {(channel, name): needed for channel, each in self._playable.items() for name, needed in each.items()}
+        played = {(channel, each.name) for channel in self._playable for each in self._channels[channel].providers}
+        used = {name for way in played for name in ways.get(way, ())}
         names = {name for _, name in played}
         limits = {name: limit for name, limit in settings.provider_limits.items() if name in names}
         found: dict[str, object] = {
-            **{name: "" for way, unset in missing.items() if way not in played for name in unset},
-            **({} if "twilio-b" in names else dict.fromkeys(_SECOND_ACCOUNT, "")),
+            **{name: "" for needed in ways.values() for name in needed if name not in used},
             **{name.upper(): getattr(settings, name) for name in _KEPT},
             "POLICIES": settings.policies or "",
             "PROVIDER_LIMITS": _pairs(limits),
@@ -165,7 +154,7 @@ class Rehearsal:
     def _paged_operations(self, sandbox: Sandbox) -> Mapping[str, str]:
         """Return the setting of the operations recipients, at addresses of the sandbox."""
         numbered = enumerate(self._operations, start=_OPERATIONS)
-        document = [self._moved(each, _addresses(sandbox, number)).to_dict() for number, each in numbered]
+        document = [self._moved(each, sandbox.addresses(number)).to_dict() for number, each in numbered]
         return {"NOTIFYFLOW_OPS_RECIPIENTS": json.dumps(document)}
 
     def _moved(self, person: Contact, addresses: Mapping[str, str]) -> Recipient:
@@ -202,19 +191,6 @@ class Rehearsal:
         except TimeoutError:
             return False
         return True
-
-
-def _addresses(sandbox: Sandbox, number: int) -> Mapping[str, str]:
-    """Return the addresses of one person in the sandbox."""
-    name, phone = f"person-{number}", f"+4930231{_NUMBERS + number}"
-    return {
-        "email": f"{name}@sandbox.example",
-        "slack": sandbox.slack_url(name),
-        "teams": sandbox.teams_url(name),
-        "push": sandbox.push_arn(name),
-        "sms": phone,
-        "voice": phone,
-    }
 
 
 def _named(step: Later, moved: Mapping[str, Recipient]) -> tuple[Recipient | str, ...]:
