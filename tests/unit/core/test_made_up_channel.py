@@ -1,0 +1,33 @@
+"""A channel that no module of the core knows is drawn, told and written to under its own name."""
+
+from dataclasses import replace
+
+from notifyflow.core import ladder_picture
+from notifyflow.core.model import Kind, Recipient
+from notifyflow.core.policy import DEFAULT, Tier
+from notifyflow.core.timeline import Moment
+from notifyflow.core.wording.timeline import sentence
+from tests.facts import NOW
+
+CHANNEL = "pager"
+
+
+def test_a_recipient_has_an_address_on_it() -> None:
+    ada = Recipient(id="ada", email="ada@example.com", addresses={CHANNEL: "4711"})
+    assert ada.ways == {"email": "ada@example.com", CHANNEL: "4711"}
+    assert Recipient.from_dict(ada.to_dict()) == ada
+
+
+def test_a_policy_that_uses_it_is_drawn_with_it() -> None:
+    ladder = ladder_picture.of_policy(replace(DEFAULT, tiers=(Tier(name="primary", channels=("email", CHANNEL)),)))
+    assert list(ladder.rungs) == ["mail, pager"]
+    assert "mail, pager" in ladder_picture.overview(ladder)
+
+
+def test_what_happens_on_it_is_told() -> None:
+    page = Moment(
+        at=NOW, machine="notification", event="delivery_reported", row_id="n", recipient_id="ada", channel=CHANNEL, kind=Kind.PAGE
+    )
+    press = Moment(at=NOW, machine="incident", event="acknowledged", row_id="i", state="ACKNOWLEDGED", by="ada", via=CHANNEL)
+    said = [sentence(each, name=str.title, brief=str) for each in (page, press)]
+    assert said == ["pager message to Ada delivered", "Ada acknowledged through pager"]
