@@ -34,7 +34,7 @@ T = TypeVar("T")
 Weakening = tuple[tuple[str, str], ...]
 """Replacements in the schema's statements, as (old, new); each old text occurs once."""
 
-_IDLE_LIMIT_S = 60.0  # as storage.dialects sets idle_in_transaction_session_timeout
+_IDLE_LIMIT_S = 60.0  # longer than storage.dialects sets it: a server that is slow to end a transaction
 _STATEMENT_LIMIT_S = 5.0
 
 

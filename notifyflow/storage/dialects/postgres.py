@@ -17,9 +17,10 @@ from notifyflow.storage.dialects import postgres_url
 from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
 from notifyflow.storage.fields import read_instant
 
+# A process that is frozen in a transaction keeps its locks for 10 s: by then no call of ours has time left to commit.
 _SET_UP = """
     SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('timezone', 'UTC', false),
-        pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false), pg_catalog.pg_backend_pid()
+        pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false), pg_catalog.pg_backend_pid()
 """
 
 
@@ -243,5 +244,5 @@ class Postgres(Dialect):
 
     def lock_schema(self, db: peewee.Database) -> None:
         """Take an advisory lock that ends with the transaction."""
-        execute(db, "SET LOCAL statement_timeout = 0")
+        execute(db, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
         execute(db, "SELECT pg_advisory_xact_lock(%s)", self._SCHEMA_LOCK)

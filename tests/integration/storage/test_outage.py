@@ -214,6 +214,23 @@ def test_whoever_refers_to_a_locked_row_does_not_wait_for_it(store: Store) -> No
     store.run(body)
 
 
+def test_a_process_that_is_frozen_in_a_transaction_keeps_its_locks_for_seconds_only(store: Store) -> None:
+    locked, ended = threading.Event(), threading.Event()
+
+    def freeze(ledger: Ledger) -> None:
+        ledger.incidents.lock("i")
+        locked.set()
+        ended.wait(60)
+
+    with ThreadPoolExecutor(1) as thread:
+        frozen = thread.submit(store.run, freeze, tries=1)
+        assert locked.wait(60)
+        store.run(count, timeout_s=30)
+        ended.set()
+        assert isinstance(frozen.exception(), StorageUnavailable)
+    assert _seen(store) == 2
+
+
 def test_a_slow_statement_raises_storage_unavailable(store: Store) -> None:
     def body(ledger: Ledger) -> None:
         execute(ledger._unit.db, "SET LOCAL statement_timeout = 10")
