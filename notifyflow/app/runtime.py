@@ -161,7 +161,7 @@ class Runtime:
                 return self._engine.reporter
             if self._reporter is None:
                 recaller = Recaller(self.channels, self._deps.delivery)
-                self._reporter = Reporter(self._bell or self._make_bell(), self._store, recaller)
+                self._reporter = Reporter(self._bell or self._make_bell(), self._deps, recaller)
             return self._reporter
 
     def prepare_for_requests(self) -> None:

@@ -69,7 +69,7 @@ class Engine:
     ) -> None:
         self._stand_in = StandIn(self._deliver, with_reserve(places))
         recaller = Recaller(channels, deps.delivery)
-        self.reporter = Reporter(bell or BrokerBell(broker), deps.transactions, recaller, self._stand_in)
+        self.reporter = Reporter(bell or BrokerBell(broker), deps, recaller, self._stand_in)
         self._broker = broker
         self._deps = deps
         self._started_at = deps.clock.now() if is_alone else None

@@ -11,7 +11,7 @@ from notifyflow.core.ports import Bell
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Consequences, Recall, Transactions
+from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.pipeline.rings import unring
 from notifyflow.storage.work import Due
 
@@ -40,16 +40,14 @@ class Reporter:
 
     Args:
         bell: Rings for due notifications.
-        transactions: Where the marks of rings that failed are removed.
+        deps: The dependencies of the use case that removes the marks of rings that failed.
         recalling: Recalls what is on its way and not wanted any more; nobody does where None.
         stand_in: The bell for rings that fail; where None, they are left to the sweepers at once.
     """
 
-    def __init__(
-        self, bell: Bell, transactions: Transactions, recalling: Recalling | None = None, stand_in: Bell | None = None
-    ) -> None:
+    def __init__(self, bell: Bell, deps: Dependencies, recalling: Recalling | None = None, stand_in: Bell | None = None) -> None:
         self._bells = (bell,) if stand_in is None else (bell, stand_in)
-        self._transactions = transactions
+        self._deps = deps
         self._recalling = recalling
 
     def report(self, consequences: Consequences) -> tuple[Due, ...]:
@@ -126,7 +124,7 @@ class Reporter:
         """Mark notifications as not rung for; if that fails, the sweeper rings again after its usual wait."""
         if unrung:
             with suppress(StorageError):
-                unring(self._transactions, [each.notification_id for each in unrung])
+                unring(self._deps, [each.notification_id for each in unrung])
 
 
 def _report_circuit(health: ProviderHealth) -> None:

@@ -1,6 +1,5 @@
 """Claims notifications to send: stores each attempt with its lease and token before its provider is called."""
 
-from collections import deque
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from notifyflow.core.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.model import CLOSED, DeferralReason, Ended, EscalationState, Kind
 from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.slots import Wanted
-from notifyflow.errors import CommitUnknown, Contended, StorageUnavailable
+from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.pipeline import eligibility, endings, incident_events, set_aside, use_case
 from notifyflow.pipeline.attempts import BrokenRow, Candidate, begin_all, blaming
+from notifyflow.pipeline.halving import Part, Parts
 from notifyflow.pipeline.journal import is_looked_up
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies
 from notifyflow.pipeline.provider_health import SlotAllocation, defer, defer_one, wanted
@@ -80,10 +80,12 @@ class _Claiming:
 
     Attributes:
         at: The instant of the claim.
+        found: How many rows were locked for it, without what waited with them.
         overtaken: Rows that were set aside when their round ended.
     """
 
     at: datetime
+    found: int
     overtaken: list[NotificationFacts] = field(default_factory=list)
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
@@ -100,19 +102,19 @@ class _Search:
     providers: Sequence[str]
     reporting: Collection[str]
 
-    def claim(self, tx: Transaction, *, only: Sequence[str] | None, most: int, seen: list[str]) -> _Claiming:
-        """Claim what is due, or ``only`` some of it; ``seen`` then lists the rows that were locked for it, in their order."""
+    def claim(self, tx: Transaction, *, part: Part[str], only: Sequence[str]) -> _Claiming:
+        """Claim what is due, or ``only`` some of it; the part then lists the rows that were locked for it, in their order."""
         slots = SlotAllocation(tx, self.channel, self.providers)
-        if only is None:
-            rows = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=most)
-        else:
+        if only:
             rows = tx.ledger.work.claim_these(only, now=tx.now)
+        else:
+            rows = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
-        claiming = _Claiming(at=tx.now)
+        claiming = _Claiming(at=tx.now, found=len(rows))
         others: Sequence[NotificationFacts] = ()
         if tx.deps.traits(self.channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
             others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * gathered.MOST)
-        seen[:] = [row.id for row in (*rows, *others)]
+        part.items[:] = only or [row.id for row in (*rows, *others)]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
             tx.ledger.escalations.load_pages((*rows, *others))
         for group in _groups(tx, rows, others, claiming, self.providers):
@@ -217,50 +219,37 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list
 
 
 def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, most: int) -> Iterator[_Claiming]:
-    """Claim, and yield what was found.
+    """Claim, and yield what was found, part by part.
 
-    What cannot be claimed as a whole, since a row is damaged or others are in its way, is halved, until each half is claimed, or
-    one row is left; a damaged one is set aside. Others are claimed in its place.
+    What cannot be claimed as a whole is halved (see ``Parts``); a damaged row is set aside, and others are claimed in its place.
     """
-    parts: deque[tuple[Sequence[str] | None, int | None]] = deque([(None, use_case.TOGETHER)])
-    is_short = False
-    while parts:
-        only, tries = parts.popleft()
-        seen: list[str] = []
-        known = len(led_to)
+    parts: Parts[str] = Parts(deps, f"claim {search.channel}")
+    is_more_due = True
+    while (part := parts.take() or (parts.search(most) if is_more_due and most > 0 else None)) is not None:
+        only, known = tuple(part.items), len(led_to)
+        is_more_due &= bool(only)
         try:
-            claiming, consequences = use_case.run(deps, partial(search.claim, only=only, most=most, seen=seen), tries=tries)
+            claiming, consequences = parts.run(part, partial(search.claim, part=part, only=only))
         except BrokenRow as broken:
             led_to.append(_set_aside(deps, broken))
-            parts.appendleft((only, tries))
+            parts.put_back(*([part] if only else []))
+            is_more_due = True
         except use_case.DAMAGE as error:
-            parts.extendleft(reversed(_halve(deps, only or seen, error, led_to, tries)))
+            if not parts.halve(part, error):
+                led_to.append(_blame(deps, part.items, error))
+            is_more_due |= not only and part.wanted < most and len(part.items) >= part.wanted
         else:
             led_to.append(consequences)
             yield claiming
+            is_more_due |= claiming.found == part.wanted < most and bool(claiming.claimed)
             most -= len(claiming.claimed)
-        is_short |= any(each.set_aside for each in led_to[known:])
-        if is_short and not parts and most > 0:
-            parts.append((None, use_case.TOGETHER))
-            is_short = False
+        is_more_due |= any(each.set_aside for each in led_to[known:])
 
 
-def _halve(
-    deps: Dependencies, ids: Sequence[str], error: Exception, led_to: list[Consequences], tries: int | None
-) -> Sequence[tuple[Sequence[str] | None, int | None]]:
-    """Return the halves of a claim that met an error, and how often each is tried; set a single damaged row aside."""
-    is_damage = set_aside.is_damage(error)
-    if not is_damage and not isinstance(error, Contended):
+def _blame(deps: Dependencies, ids: Sequence[str], error: Exception) -> Consequences:
+    if not (ids and set_aside.is_damage(error)):
         raise error
-    if len(ids) > 1:
-        middle = len(ids) // 2
-        return [(half, use_case.ALONE if len(half) == 1 else use_case.TOGETHER) for half in (ids[:middle], ids[middle:])]
-    if is_damage and ids:
-        led_to.append(use_case.put_aside(deps, set_aside.blamed(("notification", *ids), error)))
-        return []
-    if tries is None:
-        raise error
-    return [(ids or None, None)]  # as long as there is time
+    return use_case.put_aside(deps, set_aside.blamed(("notification", *ids), error))
 
 
 def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Consequences]) -> None:

@@ -7,7 +7,7 @@ raises, what it did the first time, and the log says whether the last one was do
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -76,6 +76,14 @@ def next_note() -> Note:
     """Return the note of the transaction that this thread begins."""
     journal = _JOURNAL.get()
     return Note() if journal is None else journal.next_note()
+
+
+def noted(draw: Callable[[], T]) -> T:
+    """Return what a set depends on beside its transactions, as it was when it was handled first."""
+    note = next_note()
+    if not note.is_committed:
+        note.done, note.is_committed = draw(), True
+    return cast(T, note.done)
 
 
 def is_kept() -> bool:

@@ -285,4 +285,6 @@ def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
     return notified
 
 
-_STORE = SetUseCase(_load, _store, lambda tx, loaded: loaded[0].store(tx), place=lambda submitted: ("key", *submitted.name))
+_STORE = SetUseCase(
+    "submit", _load, _store, lambda tx, loaded: loaded[0].store(tx), place=lambda submitted: ("key", *submitted.name)
+)

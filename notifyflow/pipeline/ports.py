@@ -19,6 +19,7 @@ from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.set_aside import SetAside
 from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.pressure import Pressure
 from notifyflow.storage.ledger import Due, Ledger
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Dependencies:
         subscribers: The systems that are sent incident events.
         set_size: How many attempts one transaction claims or records at most. More cost less each, but where only one transaction
             writes at a time, a submission waits for all of them.
+        pressure: How many items one transaction of each use case takes while others are in its way.
     """
 
     transactions: Transactions
@@ -121,6 +123,7 @@ class Dependencies:
     sends_status_updates: bool = True
     subscribers: tuple[Subscriber, ...] = ()
     set_size: int = 100
+    pressure: Pressure = field(default_factory=Pressure)
 
     def traits(self, channel: str) -> Traits:
         """Return a channel's traits; the defaults where it is not registered (any more)."""

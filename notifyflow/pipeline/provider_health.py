@@ -106,15 +106,13 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle]
     try:
         return use_case.run(deps, body, tries=use_case.ALONE)[1]
     except use_case.DAMAGE as error:
-        if set_aside.is_damage(error):
-            return _defer_apart(deps, channel, obstacles, at=at)
-        if not isinstance(error, Contended):
+        if not (set_aside.is_damage(error) or isinstance(error, Contended)):
             raise
-    return use_case.run(deps, body)[1]
+        return _defer_apart(deps, channel, obstacles, at=at)
 
 
 def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
-    """Defer what a damaged row keeps from being deferred together."""
+    """Defer part by part what a damaged row, or others that are in the way, keep from being deferred together."""
 
     def find(tx: Transaction) -> list[tuple[NotificationFacts, Obstacle]]:
         due = partial(tx.ledger.notifications.due, channel, now=max(tx.now, at), limit=_DEFERRED_AT_ONCE)
@@ -128,7 +126,7 @@ def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Ob
         if checked := _recheck(tx, obstacle, channel, is_urgent=is_urgent(row)):
             _defer(tx, [(row, checked)])
 
-    deferring = SetUseCase(load, handle, place=lambda one: ("notification", one[0].id))
+    deferring = SetUseCase("defer", load, handle, place=lambda one: ("notification", one[0].id))
     settled = deferring.run(deps, use_case.run(deps, find).value)
     if settled.interruption is not None:
         raise settled.interruption

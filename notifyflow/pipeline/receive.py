@@ -230,6 +230,6 @@ def _place(received: Received) -> tuple[str, ...] | None:
     return None if attempt_id is None else ("attempt", attempt_id)
 
 
-_RECEIVE = SetUseCase(_load, _receive, place=_place)
-MISSED = SetUseCase(_load_missed, _apply_missed, place=lambda receipt: ("receipt", receipt.event_id))
+_RECEIVE = SetUseCase("receive", _load, _receive, place=_place)
+MISSED = SetUseCase("match", _load_missed, _apply_missed, place=lambda receipt: ("receipt", receipt.event_id))
 """Applies receipts that wait although their attempts are known, unless another process does."""

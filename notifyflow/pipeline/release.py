@@ -59,4 +59,4 @@ def _end_replaced(tx: Transaction, row: SetAside) -> None:
             decisions.close(tx, each, event="replaced")
 
 
-_RELEASE = SetUseCase(lambda tx, row_ids: None, _release)
+_RELEASE = SetUseCase("mended", lambda tx, row_ids: None, _release)

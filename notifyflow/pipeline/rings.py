@@ -1,23 +1,25 @@
 """Takes back the marks of rings that nobody hears."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from notifyflow.errors import Contended, StorageError
-from notifyflow.pipeline.ports import Transactions
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.set_aside import is_damage
+from notifyflow.pipeline.set_use_case import SetUseCase
+from notifyflow.pipeline.transaction import Transaction
 
-_TRIES = 2
 
-
-def unring(transactions: Transactions, notification_ids: Collection[str]) -> None:
+def unring(deps: Dependencies, notification_ids: Collection[str]) -> None:
     """Mark notifications as not rung for, so that the next sweep rings; a damaged one keeps its mark, and harms no other."""
-    ids = sorted(notification_ids)
-    try:
-        transactions.run(lambda ledger: ledger.work.unring(ids), tries=_TRIES if len(ids) > 1 else None)
-    except StorageError as error:
-        if len(ids) > 1 and (is_damage(error) or isinstance(error, Contended)):
-            middle = len(ids) // 2
-            unring(transactions, ids[:middle])
-            unring(transactions, ids[middle:])
-        elif not is_damage(error):
-            raise
+    settled = _UNRING.run(deps, sorted(notification_ids))
+    if settled.interruption is not None:
+        raise settled.interruption
+    for error in settled.results:
+        if error is not None and not is_damage(error):
+            raise error
+
+
+def _unring(tx: Transaction, notification_ids: Sequence[str]) -> None:
+    tx.ledger.work.unring(notification_ids)
+
+
+_UNRING = SetUseCase("unring", _unring, lambda tx, loaded, notification_id: None)

@@ -33,9 +33,9 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
             )
 
 
-def pass_time(tx: Transaction, incident: IncidentFacts, *, only: str = "") -> None:
-    """Start the policy's next round for each recipient whose round is due, or end their last one; or of one escalation only."""
-    current = [each for each in tx.ledger.escalations.lock_current(incident.id) if each.id == (only or each.id)]
+def pass_time(tx: Transaction, incident: IncidentFacts, *, only: Collection[str] = ()) -> None:
+    """Start the policy's next round for each recipient whose round is due, or end their last one; or of some escalations only."""
+    current = [each for each in tx.ledger.escalations.lock_current(incident.id) if not only or each.id in only]
     due = {each.recipient_id for each in current if _is_due(each, tx.now)}
     has_passed, told = False, []
     for context in decisions.lock_contexts(tx, incident, due):

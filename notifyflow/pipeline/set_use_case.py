@@ -1,14 +1,13 @@
 """Runs use cases for sets of items, each in one transaction; what is damaged runs apart, so that it harms no other."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Generic, TypeVar
 
-from notifyflow.errors import CommitUnknown, Contended, StaleRow, StorageUnavailable
+from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
 from notifyflow.pipeline import set_aside, use_case
+from notifyflow.pipeline.halving import Part, Parts
 from notifyflow.pipeline.journal import CutShort, is_looked_up
 from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -48,12 +47,14 @@ class SetUseCase(Generic[Item, Loaded, T]):
     """A use case for a set of items.
 
     Attributes:
+        name: Its name, by which the size of its sets is remembered.
         load: Locks and reads, with as many statements for all items as for one.
         handle: Handles one item, with what ``load`` returned; it sees what the items before it made of a row.
         finish: Writes what the items have in common, after the last one.
         place: Returns the kind and the id of the row that is set aside if the item is damaged; None if there is none.
     """
 
+    name: str
     load: Callable[[Transaction, Sequence[Item]], Loaded]
     handle: Callable[[Transaction, Loaded, Item], T]
     finish: Callable[[Transaction, Loaded], None] = lambda tx, loaded: None
@@ -64,7 +65,8 @@ class SetUseCase(Generic[Item, Loaded, T]):
 
         If items raise errors, the transaction is rolled back and runs again without them. If the set as a whole meets the same
         trouble twice, in a row that cannot be read, in what it writes, or in the locks of others, it is halved, until each half
-        passes or one item is left. What is damaged is set aside, so that it harms no other.
+        passes or one item is left. What is damaged is set aside, so that it harms no other. Sets that come after one that others
+        were in the way of are as small as the part that passed, and twice as large with each part that passes.
 
         Once something is stored, what ends the rest is an error of the rest.
 
@@ -108,24 +110,21 @@ class _Settling(Generic[Item, Loaded, T]):
         self._results: dict[int, T | Exception] = {}
         self._consequences = NOTHING
         self._is_anything_stored = False
-        self._insisting: set[int] = set()
         self._end: BaseException | None = None
-        self._ends_at = deps.clock.now() + timedelta(seconds=use_case.TIMEOUT_S)
 
     def run(self) -> None:
         """Settle all, the first part first."""
-        parts = deque([list(range(len(self._items)))] if self._items else [])
-        while parts:
-            part = parts.popleft()
+        parts = Parts(self._deps, self._kind.name, range(len(self._items)))
+        while (part := parts.take()) is not None:
             try:
-                parts.extendleft(reversed(self._run_part(part)))
+                self._run_part(parts, part)
             except BaseException as error:
-                is_of_part = isinstance(error, CommitUnknown) and len(part) < len(self._items)  # it concerns its part alone
+                is_of_part = isinstance(error, CommitUnknown) and len(part.items) < len(self._items)  # it concerns its part alone
                 if is_looked_up(error) or not (self._is_anything_stored or is_of_part):
                     raise
                 self._end = error
                 if isinstance(error, Exception):
-                    self._results.update(dict.fromkeys(part, error))
+                    self._results.update(dict.fromkeys(part.items, error))
                 return
 
     def settled(self) -> Settled[T]:
@@ -144,41 +143,27 @@ class _Settling(Generic[Item, Loaded, T]):
             interruption = None if isinstance(error, CutShort) else error
         return Settled(results, led_to, interruption)
 
-    def _run_part(self, part: list[int]) -> Sequence[list[int]]:
-        """Run a part in one transaction; return the parts that it leaves."""
-        left_s = max((self._ends_at - self._deps.clock.now()).total_seconds(), 0.0)
-        body = partial(self._kind.handle_all, {number: self._items[number] for number in part})
-        tries = use_case.TOGETHER if len(part) > 1 else use_case.ALONE if part[0] not in self._insisting else None
+    def _run_part(self, parts: Parts[int], part: Part[int]) -> None:
+        """Run a part in one transaction; put back what it leaves, and blame a single item for damage."""
+        body = partial(self._kind.handle_all, {number: self._items[number] for number in part.items})
         try:
-            found, consequences = use_case.run(self._deps, body, tries=tries, timeout_s=left_s)
+            found, consequences = parts.run(part, body)
         except _Refused as refused:
-            again = [number for number, error in refused.errors.items() if len(part) > 1 and set_aside.is_damage(error)]
+            is_alone = len(part.items) == 1
+            again = [number for number, error in refused.errors.items() if not is_alone and set_aside.is_damage(error)]
             self._results.update({number: error for number, error in refused.errors.items() if number not in again})
-            left = [number for number in part if number not in refused.errors]
-            return [*([left] if left else []), *([number] for number in again)]
+            left = [number for number in part.items if number not in refused.errors]
+            parts.put_back(*([Part(left)] if left else []), *(Part([number]) for number in again))
         except _Mixed as mixed:
-            own = [number for number, is_operations in zip(part, mixed.is_operations, strict=True) if is_operations]
-            return [own, [number for number in part if number not in own]]
+            own = [number for number, is_operations in zip(part.items, mixed.is_operations, strict=True) if is_operations]
+            parts.put_back(Part(own), Part([number for number in part.items if number not in own]))
         except use_case.DAMAGE as error:
-            return self._halve(part, error)
-        self._is_anything_stored = True
-        self._results.update(found)
-        self._consequences += consequences
-        return []
-
-    def _halve(self, part: list[int], error: Exception) -> Sequence[list[int]]:
-        """Return the halves of a part that met an error; blame a single item for damage."""
-        is_damage = set_aside.is_damage(error)
-        if not is_damage and isinstance(error, StorageUnavailable) and not isinstance(error, Contended):
-            raise error
-        if len(part) > 1:
-            middle = len(part) // 2
-            return [part[:middle], part[middle:]]
-        if isinstance(error, Contended) and not is_damage:  # others are in its way; it is tried for as long as its time lasts
-            self._insisting.add(part[0])
-            return [part]
-        self._results[part[0]] = set_aside.as_refusal(error)  # nobody is to try again at once
-        return []
+            if not parts.halve(part, error):
+                self._results[part.items[0]] = set_aside.as_refusal(error)  # nobody is to try again at once
+        else:
+            self._is_anything_stored = True
+            self._results.update(found)
+            self._consequences += consequences
 
     def _damaged(self, results: Sequence[T | Exception]) -> Iterator[Place]:
         for item, result in zip(self._items, results, strict=True):

@@ -22,6 +22,7 @@ from notifyflow.pipeline import (
     steps,
     use_case,
 )
+from notifyflow.pipeline.halving import Parts
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.pipeline.transaction import Transaction
@@ -188,55 +189,65 @@ def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
 
 
 def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> Consequences:
-    """Start the due rounds of an incident; one by one if they cannot be started together."""
-    settled = _PASS_ROUNDS.run(deps, [(incident_id, "")])
-    (error,) = settled.results
-    if error is None or not set_aside.is_damage(error):
-        return _report(settled)
+    """Start the due rounds of an incident; part by part if they cannot be started together."""
+    parts: Parts[str] = Parts(deps, _PASS_ROUNDS.name)
+    whole = parts.search(_SET)
+    try:
+        if whole.wanted == _SET:
+            return parts.run(whole, partial(_pass_time, incident_id=incident_id)).consequences
+    except use_case.DAMAGE as error:
+        if not (isinstance(error, Contended) or set_aside.is_damage(error)):
+            raise
     due = deps.transactions.run(lambda ledger: ledger.work.rounds_due_of(incident_id, now=now))
-    return sum((_settle(deps, _PASS_ROUNDS, [(incident_id, each)]) for each in due), settled.consequences)
+    return _settle(deps, _PASS_ROUNDS, [(incident_id, each) for each in due])
 
 
-def _pass_round(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
-    del loaded
-    incident_id, escalation_id = due
+def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ()) -> None:
     incident = tx.ledger.incidents.lock(incident_id)
     if incident.is_operations:
         operations.pass_time(tx, incident)
     else:
-        rounds.pass_time(tx, incident, only=escalation_id)
+        rounds.pass_time(tx, incident, only=only)
 
 
-_EXPIRE_LEASES = SetUseCase(_load_leases, _expire_lease, place=lambda ref: ("notification", ref.notification_id))
-_DECIDE = SetUseCase(_load_due, _decide, place=lambda due: ("escalation", due[1]))
-_GO_ON = SetUseCase(lambda tx, items: None, _go_on, place=lambda incident_id: ("incident", incident_id))
-_PASS_ROUNDS = SetUseCase(lambda tx, items: None, _pass_round, place=lambda due: ("escalation", due[1]) if due[1] else None)
+def _pass_some(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
+    """Start some of the due rounds of one incident."""
+    _pass_time(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
+
+
+_EXPIRE_LEASES = SetUseCase("expire leases", _load_leases, _expire_lease, place=lambda ref: ("notification", ref.notification_id))
+_DECIDE = SetUseCase("decide", _load_due, _decide, place=lambda due: ("escalation", due[1]))
+_GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incident_id: ("incident", incident_id))
+_PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
 
 
 def _ring(
     deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None
 ) -> tuple[Consequences, datetime | None]:
-    """Ring for due notifications; return also when the last sweep was.
+    """Ring for due notifications, for fewer if others are in the way; return also when the last sweep was.
 
     If a row is damaged, each part runs in a transaction of its own, and what is rung for is halved until the damage is alone.
     """
+    parts: Parts[Due] = Parts(deps, _MARK_RUNG.name)
+    part = parts.search(limit)
 
     def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
         kept, swept_at = _keep_watch(tx, began_at)
         for tidy in _TIDYING:
             tidy(tx, limit)
-        due = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=limit)
-        return kept + Consequences(due=due), swept_at
+        part.items[:] = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=part.wanted)
+        return kept + Consequences(due=tuple(part.items)), swept_at
 
-    try:
-        (rung, swept_at), led_to = use_case.run(deps, body, tries=use_case.ALONE)
-        return rung + led_to, swept_at
-    except use_case.DAMAGE as error:
-        if not set_aside.is_damage(error):
-            if isinstance(error, Contended):
-                (rung, swept_at), led_to = use_case.run(deps, body)
-                return rung + led_to, swept_at
-            raise
+    while True:
+        try:
+            (rung, swept_at), led_to = parts.run(part, body)
+            return rung + led_to, swept_at
+        except use_case.DAMAGE as error:
+            if set_aside.is_damage(error):
+                break
+            if not isinstance(error, Contended):
+                raise
+        part = parts.search(limit, is_insisted_on=part.count == 1)
     (total, swept_at), led_to = use_case.run(deps, partial(_keep_watch, began_at=began_at))
     for tidy in _TIDYING:
         total += _attempt(partial(_tidy, deps, tidy, limit))
@@ -277,4 +288,4 @@ def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:
 
 
 _TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes)
-_MARK_RUNG = SetUseCase(_mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))
+_MARK_RUNG = SetUseCase("ring", _mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))

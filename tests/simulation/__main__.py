@@ -16,10 +16,11 @@ from tests.simulation.damage import simulate_damage
 from tests.simulation.explorer.explore import explore
 from tests.simulation.explorer.oracle import EXEMPTIONS
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import RunResult, simulate
 
 SEEDS, STORIES = 200, 2_000
-WORLDS = {"calm": simulate_calm, "crash_loops": simulate_crash_loop, "damage": simulate_damage}
+WORLDS = {"calm": simulate_calm, "crash_loops": simulate_crash_loop, "damage": simulate_damage, "pressure": simulate_pressure}
 REPLAY = "scripts/simulate --seed {seed} --trace"
 
 
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calm", action="store_true", help="run worlds without faults, in which what is foretold has to happen")
     parser.add_argument("--crash-loops", action="store_true", help="run worlds in which no worker lives for long")
     parser.add_argument("--damage", action="store_true", help="run worlds in which single rows are damaged")
+    parser.add_argument("--pressure", action="store_true", help="run worlds in which others are in the way for a while")
     parser.add_argument("--mutants", action="store_true", help="show the seed that catches each mutant")
     parser.add_argument("--explore", action="store_true", help="play stories, and look for phones that stayed silent")
     options = parser.parse_args(arguments)

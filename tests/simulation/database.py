@@ -180,6 +180,7 @@ class SimulatedUnit(Overriding, Unit):
         self.session.pages += [each for each in facts if isinstance(each, NotificationFacts)]
 
     def _update_set(self, model: Any, moved: Any, *guards: Any) -> None:
+        self.session.database.on_write(len(moved))
         ids = [before.id for before, _ in moved]
         if model is AttemptRow:
             for each in ids:
@@ -189,11 +190,13 @@ class SimulatedUnit(Overriding, Unit):
         super()._update_set(model, moved, *guards)
 
     def mark_rung(self, ids: Sequence[str], at: Any) -> None:
+        self.session.database.on_write(len(ids))
         if self.session.database.is_server:
             self.session.lock(ids)
         super().mark_rung(ids, at)
 
     def insert_set(self, model: Any, rows: Any) -> None:
+        self.session.database.on_write(len(rows))
         super().insert_set(model, rows)
         if model is TransitionRow:
             self.session.lines += rows
@@ -239,6 +242,7 @@ class SimulatedDatabase:
         self._limits: dict[Task, float] = {}
         self.has_damage = False  # whether constraints refuse rows that were damaged on purpose
         self.put_off: dict[str, Any] = {}  # what a mutant stores later
+        self.on_write: Callable[[int], None] = lambda rows: None
         self.before_commit: Callable[[Session], None] = lambda session: None
         self.after_commit: Callable[[Session], None] = lambda session: None
         self._unit, self._parts = unit, parts

@@ -47,10 +47,13 @@ from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
-from notifyflow.errors import CommitUnknown, Refused
+from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, set_use_case, use_case
+from notifyflow.pipeline import set_aside as set_aside_rows
 from notifyflow.pipeline.gathering import Deadline, Gathering
+from notifyflow.pipeline.halving import Part, Parts
 from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
+from notifyflow.pipeline.pressure import Pressure
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, _Settling
 from notifyflow.pipeline.transaction import Transaction
@@ -75,6 +78,7 @@ from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
 from tests.simulation.database import Overriding, SimulatedUnit
 from tests.simulation.explorer.explore import tell
+from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import RunResult, Variant, simulate
 
 _NO_RUNNING_INDEX = ("UNIQUE INDEX notifyflow_attempt_running", "INDEX notifyflow_attempt_running")
@@ -517,15 +521,31 @@ def _as_if_never_made(stored: StoredOverride) -> Override:
     return made if stored.cancelled_at is None else replace(made, ends_at=made.begins_at)
 
 
-def _blame_pairs(settling: Any, part: list[int], error: Exception) -> Sequence[list[int]]:
+def _blame_pairs(settling: Any, parts: Parts[int], part: Part[int]) -> None:
     """Blame two neighbours instead of halving them."""
-    if len(part) > 2:
-        return cast(Sequence[list[int]], _halve(settling, part, error))
-    settling._results.update(dict.fromkeys(part, Refused(str(error), is_of_row=True)))
-    return []
+    known = len(parts._left)
+    _run_part(settling, parts, part)
+    if len(part.items) == 2 and [len(each.items) for each in parts._left][: len(parts._left) - known] == [1, 1]:
+        settling._results.update(dict.fromkeys(part.items, Refused("blamed", is_of_row=True)))
+        del parts._left[0], parts._left[0]
 
 
-_halve = _Settling._halve
+_run_part = _Settling._run_part
+
+
+@contextmanager
+def _without_halving() -> Iterator[None]:
+    """Try a set that others are in the way of as it is, for as long as there is time, now and the next time."""
+    halve = Parts.halve
+
+    def insist(parts: Parts[Any], part: Part[Any], error: Exception) -> bool:
+        if set_aside_rows.is_damage(error) or not isinstance(error, Contended):
+            return halve(parts, part, error)
+        parts.put_back(replace(part, is_insisted_on=True))
+        return True
+
+    with swapped(Parts, "halve", insist), swapped(Pressure, "met", lambda pressure, use_case, count: None):
+        yield
 
 
 class NoSecondTry(Overriding, SetAsides):
@@ -825,7 +845,7 @@ MUTANTS = (
     ),
     Mutant(
         "halving that stops at two neighbours",
-        swap=lambda: swapped(_Settling, "_halve", _blame_pairs),
+        swap=lambda: swapped(_Settling, "_run_part", _blame_pairs),
         known=1,
         world=simulate_damage,
     ),
@@ -841,6 +861,16 @@ MUTANTS = (
         world=simulate_damage,
     ),
     Mutant("rows set aside for ever", Variant(parts=(NoSecondTry,)), world=simulate_damage),
+    Mutant(
+        "sets that are not halved for the locks of others",
+        swap=_without_halving,
+        world=simulate_pressure,
+    ),
+    Mutant(
+        "sets that never grow again",
+        swap=lambda: swapped(Pressure, "passed", lambda pressure, use_case, count: None),
+        world=simulate_pressure,
+    ),
 )
 
 LAST_DEFENCE = Mutant("the UNIQUE constraint alone", Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,)))

@@ -389,14 +389,14 @@ class Scenario:
 
     def _boot_web(self, process: Process) -> None:
         """Start the web service, which has the threads of the requests that come."""
-        reporter = Reporter(self._broker, self._database)
-        self._web = Web(self.world, self._database, self._namespaces, self._deps(process), reporter)
+        deps = self._deps(process)
+        self._web = Web(self.world, self._database, self._namespaces, deps, Reporter(self._broker, deps))
 
     def _boot(self, process: Process) -> None:
         """Start the threads of one worker process: those that handle rings, and a sweeper."""
         deps = self._deps(process)
         stand_in = StandIn(lambda ring: process.spawn(lambda: self._handle(deliverer, ring)))
-        reporter = Reporter(self._broker, self._database, stand_in=stand_in)
+        reporter = Reporter(self._broker, deps, stand_in=stand_in)
         deliverer = Deliverer(
             deps,
             self._outside.channels,
@@ -519,7 +519,7 @@ class Scenario:
         if self._web_process.is_dead:
             return None
         deps = self._deps(self._web_process)
-        reporter = Reporter(self._broker, self._database)
+        reporter = Reporter(self._broker, deps)
 
         def body() -> None:
             try:

@@ -12,6 +12,7 @@ from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
 from tests.simulation.database import SimulatedUnit
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
+from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import Variant, simulate
 
 SEEDS = 200
@@ -20,6 +21,7 @@ CALM_CHUNK = 10
 CHUNK = 20
 LOOP_SEEDS = 10
 DAMAGED_SEEDS = 10
+PRESSED_SEEDS = 5
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -41,6 +43,11 @@ def test_phones_ring_though_no_worker_lives_for_long() -> None:
 
 def test_damaged_rows_hold_up_nobody_and_somebody_learns_of_each() -> None:
     failed = [result for seed in range(DAMAGED_SEEDS) if (result := simulate_damage(seed)).violation]
+    assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
+
+
+def test_nobody_waits_for_long_while_others_are_in_the_way() -> None:
+    failed = [result for seed in range(PRESSED_SEEDS) if (result := simulate_pressure(seed)).violation]
     assert not failed, "\n\n".join(explain(result, lines=40) for result in failed)
 
 

@@ -155,7 +155,7 @@ class Scene:
         self.driver = Driver(store, public_url="https://page.example.com")
         self.driver.clock.at = datetime.now(UTC)
         self.driver.deps = replace(self.driver.deps, channels={"pager": channel.traits})
-        channels, reporter = {"pager": channel}, Reporter(NotedBell(), store)
+        channels, reporter = {"pager": channel}, Reporter(NotedBell(), self.driver.deps)
         self.deliverer = Deliverer(self.driver.deps, channels, reporter, send_budget=BUDGET, places=1)
         self.poller = StatusPoller(self.driver.deps, channels, reporter)
         self.driver.notify(an_incident(), a_recipient("ada", pager=ADA), policy=PAGERS)

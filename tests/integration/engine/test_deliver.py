@@ -89,7 +89,7 @@ class Scene:
             **deps,
         )
         channels = {"email": ScriptedChannel(self.provider), "slack": ScriptedChannel()}
-        reporter = Reporter(self.bell, self.flaky)
+        reporter = Reporter(self.bell, self.deps)
         self.urgent_rings = 0
         self.deliverer = Deliverer(
             self.deps, channels, reporter, send_budget=send_budget, places=10, urgent_rings=lambda: self.urgent_rings
@@ -522,7 +522,7 @@ def test_what_nobody_can_carry_fails_at_the_claim_all_that_was_rung_for(scene: S
 
 def test_a_bell_that_is_away_leaves_the_rows_to_the_next_sweep(scene: Scene) -> None:
     scene.bell.is_away = True
-    reporter = Reporter(scene.bell, scene.flaky)
+    reporter = Reporter(scene.bell, scene.deps)
     accepted = notify(scene.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
     assert sweep(scene.deps).due == ()
     assert reporter.report(accepted.consequences) == accepted.consequences.due
@@ -533,14 +533,14 @@ def test_a_bell_and_a_database_that_are_both_away_raise_nothing(scene: Scene) ->
     accepted = notify(scene.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
     scene.bell.is_away = True
     scene.flaky.failures = 1
-    assert Reporter(scene.bell, scene.flaky).report(accepted.consequences) == accepted.consequences.due
+    assert Reporter(scene.bell, scene.deps).report(accepted.consequences) == accepted.consequences.due
 
 
 def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None:
     people = [a_recipient(f"p{number}", "email", "slack") for number in range(9)]
     calm = notify(scene.deps, an_incident("calm"), people, policy=DEFAULT).consequences
     urgent = notify(scene.deps, an_incident("urgent", severity=Severity.CRITICAL), people, policy=DEFAULT).consequences
-    Reporter(scene.bell, scene.flaky).report(calm + urgent)
+    Reporter(scene.bell, scene.deps).report(calm + urgent)
     assert [(channel, severity, len(ids)) for channel, severity, ids in scene.bell.rung] == [
         (channel, severity, count)
         for severity in (Severity.CRITICAL, Severity.ERROR)
@@ -633,6 +633,6 @@ def test_a_circuit_that_opens_and_closes_is_logged(scene: Scene) -> None:
 def test_the_end_of_an_outage_is_logged(store: Store) -> None:
     outage = Outage(began_at=START, ended_at=START + timedelta(hours=2))
     with capture_logs() as lines:
-        Reporter(NotedBell(), store).report(Consequences(outages=(outage,)))
+        Reporter(NotedBell(), Scene(store).deps).report(Consequences(outages=(outage,)))
     (line,) = lines
     assert (line["event"], line["lasted_s"]) == ("engine.outage_over", 7200.0)

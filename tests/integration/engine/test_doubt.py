@@ -36,7 +36,9 @@ class Scene:
         self.driver = Driver(store, public_url="https://page.example.com")
         self.driver.clock.at = datetime.now(UTC)
         channels: Mapping[str, Channel] = {"sms": channel}
-        self._deliverer = Deliverer(self.driver.deps, channels, Reporter(NotedBell(), store), send_budget=BUDGET, places=2)
+        self._deliverer = Deliverer(
+            self.driver.deps, channels, Reporter(NotedBell(), self.driver.deps), send_budget=BUDGET, places=2
+        )
 
     def deliver(self) -> None:
         self._deliverer.deliver("sms", [self.row.id])

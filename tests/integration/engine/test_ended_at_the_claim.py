@@ -40,7 +40,9 @@ class Scene:
             **deps,
         )
         channels = {name: ScriptedChannel() for name in CHANNELS} | {"sms": ScriptedChannel(ScriptedProvider())}
-        self.deliverer = Deliverer(self.deps, channels, Reporter(self.bell, store), send_budget=timedelta(seconds=13), places=10)
+        self.deliverer = Deliverer(
+            self.deps, channels, Reporter(self.bell, self.deps), send_budget=timedelta(seconds=13), places=10
+        )
 
     def notify(self, *channels: str) -> list[str]:
         accepted = notify(self.deps, an_incident(), [a_recipient("ada", *channels)], policy=DEFAULT)

@@ -223,7 +223,7 @@ def _polling(
     queue = FeedbackQueue.from_settings(Settings.from_variables(variables))
     assert queue is not None
     deps = replace(Driver(store).deps, transactions=Faulty(store, faults), ids=_Fraction(fraction))
-    poller = Poller(queue, deps, Reporter(NotedBell(), store), pause=pause)
+    poller = Poller(queue, deps, Reporter(NotedBell(), Driver(store).deps), pause=pause)
     poller.start()
     try:
         yield

@@ -45,7 +45,7 @@ class Scene:
 
     def another_poller(self, transactions: Transactions | None = None) -> StatusPoller:
         deps = replace(self.driver.deps, transactions=transactions or self.driver.store)
-        return StatusPoller(deps, self._channels, Reporter(NotedBell(), self.driver.store), every=timedelta(milliseconds=10))
+        return StatusPoller(deps, self._channels, Reporter(NotedBell(), self.driver.deps), every=timedelta(milliseconds=10))
 
     def send(self, channel: str) -> None:
         self.driver.respond("email", REFUSED)

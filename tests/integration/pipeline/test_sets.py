@@ -205,7 +205,7 @@ def test_a_row_that_another_process_has_moved_is_no_fault_of_its_item(driver: Dr
         tx.ledger.save(before, replace(before, deferred_since=driver.clock.now()))
         return before.reason
 
-    settled = SetUseCase(lambda tx, items: None, handle).run(driver.deps, [first.id, second.id])
+    settled = SetUseCase("try", lambda tx, items: None, handle).run(driver.deps, [first.id, second.id])
     assert settled.results == ("", "another process was here")
     assert [driver.pages(who)["email"].deferred_since for who in ("ada", "ben")] == [driver.clock.now()] * 2
 
@@ -220,7 +220,7 @@ def test_a_set_that_others_are_in_the_way_of_comes_back_at_half_its_size_and_gro
             raise Contended(0, "deadlock", code="40P01")
         passed.extend(items)
 
-    settled = SetUseCase(load, lambda tx, loaded, item: item, place=lambda item: ("notification", str(item))).run(
+    settled = SetUseCase("try", load, lambda tx, loaded, item: item, place=lambda item: ("notification", str(item))).run(
         driver.deps, range(40)
     )
     assert settled.results == tuple(range(40))
@@ -236,7 +236,7 @@ def test_a_single_item_that_others_are_in_the_way_of_is_tried_for_as_long_as_the
         if len(tries) < 4:
             raise Contended(0, "lock time-out", code="55P03")
 
-    assert SetUseCase(load, lambda tx, loaded, item: item).run(driver.deps, [7]).results == (7,)
+    assert SetUseCase("try", load, lambda tx, loaded, item: item).run(driver.deps, [7]).results == (7,)
     assert tries == [7] * 4
 
 
