@@ -11,7 +11,6 @@ from notifyflow.app.configuration import read
 from notifyflow.app.database import Database
 from notifyflow.app.dependencies import make_dependencies
 from notifyflow.app.forks import FORKED
-from notifyflow.app.maintenance import Maintenance
 from notifyflow.app.overview import Overview
 from notifyflow.app.runtime import Runtime
 from notifyflow.app.threads import Threads
@@ -48,7 +47,6 @@ class Parts:
     runtime: Runtime
     service: Service
     threads: Threads
-    maintenance: Maintenance
     overview: Overview
     warnings: tuple[Fault, ...]
 
@@ -114,7 +112,6 @@ def compose(
         runtime=runtime,
         service=service,
         threads=Threads(used_store),
-        maintenance=Maintenance(database, deps, settings.environment),
         overview=Overview(database, service, clock),
         warnings=warnings,
     )

@@ -23,6 +23,7 @@ from notifyflow.version import __version__
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from notifyflow.app.maintenance import Maintenance
     from notifyflow.app.others import Others
     from notifyflow.app.pauses import Pauses
     from notifyflow.channels.base import Channel
@@ -55,7 +56,6 @@ class NotifyFlow:
 
     Attributes:
         warnings: Faults of the settings that stop nothing: missing providers or operations recipients, trusted endpoints.
-        maintenance: Checks, prunes and adopts the database, and forgets people.
         overview: Lists incidents and messages, tells what happened and what comes next, and finds what a mistyped name is like.
 
     Raises:
@@ -82,7 +82,6 @@ class NotifyFlow:
         self._runtime = parts.runtime
         self._service = parts.service
         self._threads = parts.threads
-        self.maintenance = parts.maintenance
         self.overview = parts.overview
         self.warnings = parts.warnings
 
@@ -276,6 +275,13 @@ class NotifyFlow:
 
         self._database.prepare()
         return Users(self._store, self._deps.clock, self._deps.ids, new_secret=new_secret)
+
+    @property
+    def maintenance(self) -> "Maintenance":
+        """What checks, prunes and adopts the database, and forgets people."""
+        from notifyflow.app.maintenance import Maintenance
+
+        return Maintenance(self._database, self._deps, self._settings.environment)
 
     @property
     def pauses(self) -> "Pauses":

@@ -5,9 +5,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from notifyflow.core.charts import Charts, Window, charts
 from notifyflow.core.duty import with_people
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
@@ -63,6 +62,9 @@ from notifyflow.service.submissions import Submissions, admit
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
+
+if TYPE_CHECKING:
+    from notifyflow.core.charts import Charts, Window
 
 T = TypeVar("T")
 
@@ -343,8 +345,10 @@ class Service:
         body = partial(operations.words, incident_id=status.facts.id, content=status.content, contact=contact, now=now)
         return use_case.run(self._deps, body).value
 
-    def figures(self, window: Window) -> Charts:
+    def figures(self, window: "Window") -> "Charts":
         """Return what the charts of a window show: percentiles of durations, and the calls to each provider."""
+        from notifyflow.core.charts import charts  # with Health
+
         now = self._deps.clock.now()
         minutes, since = window.minutes, window.periods(now)[0]
         durations, calls, folded_at = self._read(

@@ -7,14 +7,14 @@ ledger only reads and writes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.arrivals import Arrivals
 from notifyflow.storage.attempts import AttemptRef, Attempts, AttemptToPoll
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.feeds import Feeds
-from notifyflow.storage.folds import Folds
 from notifyflow.storage.forgetting import Recipients
 from notifyflow.storage.hand_overs import HandOvers
 from notifyflow.storage.health import Heartbeat
@@ -26,7 +26,6 @@ from notifyflow.storage.notifications import Notifications
 from notifyflow.storage.operations import Operations
 from notifyflow.storage.outbox import Entry, Outbox
 from notifyflow.storage.providers import Providers
-from notifyflow.storage.pruning import Pruning
 from notifyflow.storage.replies import Replies, ReplyCode
 from notifyflow.storage.roster import StoredRoster
 from notifyflow.storage.set_aside import Place, SetAsides
@@ -36,6 +35,10 @@ from notifyflow.storage.stops import Stops
 from notifyflow.storage.unit import Line, Unit
 from notifyflow.storage.users import Users
 from notifyflow.storage.work import Due, Work
+
+if TYPE_CHECKING:
+    from notifyflow.storage.folds import Folds
+    from notifyflow.storage.pruning import Pruning
 
 T = TypeVar("T")
 
@@ -54,7 +57,6 @@ class Ledger:
         self.contacts = Contacts(unit)
         self.escalations = Escalations(unit)
         self.feeds = Feeds(unit)
-        self.folds = Folds(unit)
         self.hand_overs = HandOvers(unit)
         self.heartbeat = Heartbeat(unit)
         self.inbox = Inbox(unit)
@@ -64,7 +66,6 @@ class Ledger:
         self.operations = Operations(unit)
         self.outbox = Outbox(unit)
         self.providers = Providers(unit)
-        self.pruning = Pruning(unit)
         self.recipients = Recipients(unit)
         self.replies = Replies(unit)
         self.responses = Responses(unit)
@@ -74,6 +75,20 @@ class Ledger:
         self.stops = Stops(unit)
         self.users = Users(unit)
         self.work = Work(unit)
+
+    @cached_property
+    def folds(self) -> "Folds":
+        """The figures, which few processes count."""
+        from notifyflow.storage.folds import Folds
+
+        return Folds(self._unit)
+
+    @cached_property
+    def pruning(self) -> "Pruning":
+        """The deletion of old rows, for one command."""
+        from notifyflow.storage.pruning import Pruning
+
+        return Pruning(self._unit)
 
     @property
     def line(self) -> Line | None:

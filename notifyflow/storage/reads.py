@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from peewee import SQL, Database, fn
 
@@ -13,7 +15,6 @@ from notifyflow.storage.arrivals import Arrived
 from notifyflow.storage.audit import Audits
 from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.feeds import FeedReads
-from notifyflow.storage.folds import Figures
 from notifyflow.storage.incident_list import IncidentList
 from notifyflow.storage.keys import KeyReads
 from notifyflow.storage.listings import Listings
@@ -30,7 +31,6 @@ from notifyflow.storage.models import (
     TransitionRow,
 )
 from notifyflow.storage.people import People
-from notifyflow.storage.pruning import Prunable
 from notifyflow.storage.roster import RosterReads
 from notifyflow.storage.rows import BY_ID, Rows, first, select
 from notifyflow.storage.set_aside import SetAsideReads
@@ -40,6 +40,10 @@ from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import SWEPT_AT
 from notifyflow.storage.users import UserReads
 from notifyflow.storage.vitals import Signs
+
+if TYPE_CHECKING:
+    from notifyflow.storage.folds import Figures
+    from notifyflow.storage.pruning import Prunable
 
 _HAS_RECIPIENT = EscalationRow.recipient_id != SQL("''")
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
@@ -107,19 +111,31 @@ class Reads:
         self.audits = Audits(source)
         self.incident_list = IncidentList(source)
         self.feeds = FeedReads(source)
-        self.figures = Figures(source)
         self.keys = KeyReads(source)
         self.listings = Listings(source)
         self.messages = Messages(source)
         self.people = People(source)
         self.moments = Moments(source)
-        self.prunable = Prunable(source)
         self.roster = RosterReads(source)
         self.set_aside = SetAsideReads(source)
         self.signs = Signs(source)
         self.stamps = Stamps(source)
         self.steps = StepReads(source)
         self.users = UserReads(source)
+
+    @cached_property
+    def figures(self) -> "Figures":
+        """The figures, which few processes show."""
+        from notifyflow.storage.folds import Figures
+
+        return Figures(self._source)
+
+    @cached_property
+    def prunable(self) -> "Prunable":
+        """What can be deleted, for one command."""
+        from notifyflow.storage.pruning import Prunable
+
+        return Prunable(self._source)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
         """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.

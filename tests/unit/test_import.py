@@ -91,7 +91,7 @@ def test_the_version_is_shown_without_anything_that_commands_work_with() -> None
 def test_a_command_loads_nothing_of_others_and_nothing_that_sends_or_serves(arguments: list[str], tmp_path: Path) -> None:
     seen = loaded(RUN.format(arguments=["notifyflow", *arguments]), tmp_path)
     assert "notifyflow.storage.store" in seen["modules"]
-    of_others = ("notifyflow.sandbox", "notifyflow.core.rehearsal", "notifyflow.core.forecast")
+    of_others = ("notifyflow.sandbox", "notifyflow.core.rehearsal", "notifyflow.core.forecast", "notifyflow.core.charts")
     unwanted = (*WHEN_USED, *OF_OTHER_COMMANDS, *of_others, "psycopg")
     assert [name for name in unwanted if name in seen["modules"] and name != "typer"] == []
 
