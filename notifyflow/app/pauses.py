@@ -43,7 +43,7 @@ class Pauses:
         )
         pause(self._deps, new_pause)
         until = new_pause.ends_at.isoformat()
-        _log.warning("app.paused", scope=scope.value, target=name, by=by, until=until, is_for_critical=is_for_critical)
+        _log.warning("app.paused", scope=scope.value, target=name, until=until, is_for_critical=is_for_critical)
         return new_pause
 
     def end(self, scope: Scope, name: str = "", *, by: str) -> bool:

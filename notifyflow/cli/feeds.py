@@ -69,12 +69,10 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def revoke(
-    feed: Annotated[str, typer.Argument(metavar="ID", help="The id, as list prints it.", show_default=False)], by: By = ""
-) -> None:
+def revoke(feed: Annotated[str, typer.Argument(metavar="ID", help="The id, as list prints it.", show_default=False)]) -> None:
     """Revoke a feed: its address shows nothing any more."""
     with _flow() as flow:
-        flow.feeds().revoke(feed, by=by)
+        flow.feeds().revoke(feed)
     screen.out.print("The feed is revoked.")
 
 

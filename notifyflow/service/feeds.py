@@ -93,13 +93,15 @@ class Feeds:
         _log.info("app.feed_made", feed_id=feed.id, schedule=feed.schedule, recipient_id=feed.recipient_id)
         return feed, token
 
-    def revoke(self, feed_id: str, *, by: str) -> None:
+    def revoke(self, feed_id: str, *, user_id: str | None = None) -> None:
         """Revoke a feed, so that its address shows nothing any more; raise ``FeedNotFound`` if there is none.
 
-        The log has ``by``: the id of a user, or the name of an operator.
+        Args:
+            feed_id: The feed.
+            user_id: The user of the dashboard who revokes it, for the log; None on the command line.
         """
         stored.revoke(self._store, feed_id)
-        _log.info("app.feed_revoked", feed_id=feed_id, by=by)
+        _log.info("app.feed_revoked", feed_id=feed_id, user_id=user_id)
 
     def show(self, token: str) -> Shown:
         """Return what the feed of a token says now.

@@ -160,7 +160,7 @@ def _add_feeds(routes: APIRouter, context: Context) -> None:
         form = form_of(request)
         try:
             if feed_id := form.get("revoke"):
-                context.feeds.revoke(feed_id, by=visitor.user_id)
+                context.feeds.revoke(feed_id, user_id=visitor.user_id)
                 return respond.redirect("../oncall")
             feed, token = context.feeds.make(
                 schedule=form.get("schedule", ""),

@@ -200,7 +200,7 @@ def with_address(system: System, method: str, path: str, credential: str) -> int
     feeds = system.flow.feeds()
     feed, token = feeds.make(schedule="primary", by="a")
     if credential == "revoked":
-        feeds.revoke(feed.id, by="a")
+        feeds.revoke(feed.id)
     presented = {"none": "", "wrong": token[:-1]}.get(credential, token)
     return system.request(method, path.format(token=presented)).status_code
 
