@@ -39,7 +39,7 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
     if incident.state is not IncidentState.OPEN:
         return Stopped(has_changed=False)
     incident = outbox.begin_now(tx, incident)
-    contexts = decisions.lock_contexts(tx, incident)
+    contexts = decisions.lock_contexts(tx, incident, is_going_on=False)
     ended = _unacknowledged(_covered(incident, contexts, by))
     if contexts and not ended:
         return Stopped(has_changed=False)

@@ -1,8 +1,9 @@
 """Writes what the core decided about an escalation; the caller holds the escalation's lock until the transaction ends."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Literal, assert_never
 
 from notifyflow.core import chain, gathered, lifecycle, preferences, quiet, set_aside, tier_rules
@@ -76,15 +77,28 @@ def change_address(tx: Transaction, escalation: EscalationFacts, before: Contact
     write(tx, context, escalations.change_address(context, was_lost=was_lost, now=tx.now))
 
 
-def lock_contexts(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> tuple[DecisionContext, ...]:
-    """Lock the current escalations, and their notifications, of an incident that is locked: those of some recipients, or all."""
+def lock_contexts(
+    tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None, *, is_going_on: bool = True
+) -> tuple[DecisionContext, ...]:
+    """Lock the current escalations, and their notifications, of an incident that is locked: those of some recipients, or all.
+
+    Unless they are ``is_going_on``, a recipient whose contact cannot be read has no address.
+    """
     locked = [each for each in tx.ledger.escalations.lock_current(incident.id) if only is None or each.recipient_id in only]
     rows = tx.ledger.notifications.lock_of([each.id for each in locked])
-    contacts = tx.ledger.contacts.of(incident.id)
     own: dict[str, list[NotificationFacts]] = defaultdict(list)
     for row in rows:
         own[row.escalation_id].append(row)
-    return tuple(_context(tx, each, incident, contacts[each.recipient_id], own[each.id]) for each in locked)
+    contact = partial(_contact, tx, tx.ledger.contacts.of(incident.id), is_needed=is_going_on)
+    return tuple(_context(tx, each, incident, contact(each), own[each.id]) for each in locked)
+
+
+def _contact(tx: Transaction, known: Mapping[str, Contact], escalation: EscalationFacts, *, is_needed: bool) -> Contact:
+    """Return the contact of an escalation's recipient; what ends an escalation needs none, and goes on without a damaged one."""
+    recipient_id = escalation.recipient_id
+    if is_needed or recipient_id in known:
+        return known.get(recipient_id) or tx.ledger.contacts.get(escalation.incident_id, recipient_id)
+    return Contact(recipient_id=recipient_id, name=recipient_id, addresses={})
 
 
 def _context(

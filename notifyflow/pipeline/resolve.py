@@ -20,7 +20,7 @@ def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Vi
     """Resolve an incident that is locked, as one step of a transaction; see ``resolve``."""
     if incident.state is IncidentState.RESOLVED:
         return Stopped(has_changed=False)
-    contexts = decisions.lock_contexts(tx, incident)
+    contexts = decisions.lock_contexts(tx, incident, is_going_on=False)
     is_waiting = incident.is_operations and operations.end_round(tx, incident)
     tx.update_incident(incident, incidents.resolve(incident, by=by, via=via, now=tx.now), by=by, via=via)
     for context in contexts:
