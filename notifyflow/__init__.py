@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from notifyflow.errors import BrokerUnavailable as BrokerUnavailable
     from notifyflow.errors import CommitUnknown as CommitUnknown
     from notifyflow.errors import Contended as Contended
+    from notifyflow.errors import DamagedIncident as DamagedIncident
     from notifyflow.errors import DatabaseInUse as DatabaseInUse
     from notifyflow.errors import Fault as Fault
     from notifyflow.errors import FeedNotFound as FeedNotFound
@@ -142,7 +143,8 @@ _NAMES = {
     ),
     "notifyflow.core.views": ("EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"),
     "notifyflow.errors": (
-        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DatabaseInUse Fault "
+        "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DamagedIncident "
+        "DatabaseInUse Fault "
         "FeedNotFound Fenced IdempotencyMismatch IllegalMove IncidentResolved InvalidAge InvalidApiKey InvalidCalendar "
         "InvalidDirectory InvalidIncident InvalidInput InvalidLink InvalidNamespace InvalidOverride InvalidPause "
         "InvalidPolicy InvalidRequest InvalidScript InvalidSettings InvalidUser LoginRefused MissingScope NotConfirmed "

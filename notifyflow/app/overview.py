@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from notifyflow.app.database import Database
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.message_log import MessageFilter, MessagePage
 from notifyflow.core.model import IncidentState
 from notifyflow.core.outlook import Outlook
@@ -53,6 +54,10 @@ class Overview:
     def set_aside(self) -> tuple[SetAside, ...]:
         """List the damaged rows that are set aside, the newest first."""
         return self._service.health.set_aside()
+
+    def damaged(self) -> tuple[LeftOut, ...]:
+        """Return the damaged rows that lists leave out: of unresolved incidents, of the newest messages, and of small tables."""
+        return self._service.health.damaged()
 
     def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
         """Let rows that are mended go on at once; return the ids of those that do."""

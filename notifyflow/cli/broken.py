@@ -10,7 +10,9 @@ from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.screen import plain
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.list_documents import SetAsideDocument
+from notifyflow.core.schemas import LeftOutDocument
 from notifyflow.core.set_aside import SetAside
 from notifyflow.core.wording.times import Times
 
@@ -19,12 +21,14 @@ def show(released: Sequence[str], *, as_json: bool) -> None:
     """Release rows, then list those that are set aside; end with 1 if a row could not be released."""
     with notifyflow.NotifyFlow.from_env() as flow:
         done = flow.overview.release(released)
-        rows = flow.overview.set_aside()
+        rows, damaged = flow.overview.set_aside(), flow.overview.damaged()
     kept = [row_id for row_id in released if row_id not in done]
     if as_json:
-        screen.print_json({"released": list(done), "rows": [SetAsideDocument.of(each) for each in rows]})
+        shown = [LeftOutDocument.of(each) for each in damaged]
+        screen.print_json({"released": list(done), "rows": [SetAsideDocument.of(each) for each in rows], "damaged": shown})
     else:
         _print(rows, done, kept)
+        _print_damaged(damaged)
     if kept:
         raise typer.Exit(Exit.FAILED)
 
@@ -39,6 +43,15 @@ def _print(rows: Sequence[SetAside], done: Sequence[str], kept: Sequence[str]) -
             screen.out.print(line, soft_wrap=True)
     if not rows:
         screen.out.print("No row is set aside.")
+
+
+def _print_damaged(rows: Sequence[LeftOut]) -> None:
+    for each in rows:
+        screen.out.print(Text.assemble(("✘ ", "red"), plain(str(each))), soft_wrap=True)
+    if rows:
+        screen.out.print(
+            f"Lists leave {'it' if len(rows) == 1 else 'them'} out. `notifyflow check` looks through the history, too."
+        )
 
 
 def _drawn(row: SetAside) -> Sequence[Text]:

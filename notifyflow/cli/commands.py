@@ -8,10 +8,10 @@ import gc
 import os
 import sys
 from collections import UserDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +19,9 @@ from typer.main import get_group
 
 import notifyflow
 from notifyflow.errors import NotifyflowError
+
+if TYPE_CHECKING:
+    from notifyflow.core.left_out import LeftOut
 
 _OF_MODULES = {
     "incidents": "send status ack resolve page page-again",
@@ -71,9 +74,15 @@ class _Commands(TyperGroup):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        with _until_nobody_reads():
-            return super().invoke(ctx)
+        """Run a command; at its end, say which damaged rows are not among what it shows."""
+        from notifyflow.storage.left_out import gathering
+
+        with _until_nobody_reads(), gathering() as found:
+            try:
+                return super().invoke(ctx)
+            finally:
+                if found:
+                    _tell(found.values())
 
 
 app = typer.Typer(
@@ -104,6 +113,13 @@ class _Process:
         from notifyflow.app import log_output
 
         log_output.to_stderr(default="error")
+
+
+def _tell(left_out: "Collection[LeftOut]") -> None:
+    from notifyflow.cli import screen
+    from notifyflow.core.left_out import sentence
+
+    screen.warn(sentence(left_out))
 
 
 def main() -> None:

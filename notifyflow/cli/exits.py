@@ -47,6 +47,8 @@ def code_of(error: errors.NotifyflowError) -> Exit:
             | errors.NotConfirmed()
         ):
             return Exit.BAD_INPUT
+        case errors.UnreadableRow():
+            return Exit.FAILED
         case errors.StorageError() | errors.BrokerUnavailable() | errors.ProgramMissing() | errors.PortUnavailable():
             return Exit.UNAVAILABLE
         case _:

@@ -17,6 +17,7 @@ from notifyflow.cli.screen import UNLIMITED, plain
 from notifyflow.cli.timeline import came_in, story
 from notifyflow.core.chain_outlook import current
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.model import (
     AttemptState,
     DeferralReason,
@@ -91,10 +92,12 @@ def picture(
         return _lines(notifications, status.notes, times, is_reached=is_reached, has_attempts=has_attempts)
 
     parts: list[RenderableType] = [Text(plain(status.content.title), "bold"), _head(status, times)]
+    parts += map(_damaged, status.damaged_itself)
     parts += [] if outlook is None else _chain(status, outlook, times)
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
         parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
+        parts += map(_damaged, (row for row in status.damaged if row.escalation_id == each.facts.id))
         parts += [] if outlook is None else _next(status, each.facts, outlook, times)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
@@ -207,6 +210,10 @@ def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[T
         yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}{plain(each.sooner)}", style)
     if word := "" if outlook.step else chain.last_word(status, outlook, name=name, brief=times.brief):
         yield Text(f"    {word}", "dim")
+
+
+def _damaged(row: LeftOut) -> Text:
+    return Text(f"    ✘ a damaged row is not shown whole: {plain(str(row))}", "red")
 
 
 def _about(notification: NotificationFacts) -> str:

@@ -241,6 +241,18 @@ class IncidentSummaryDocument(IncidentTexts):
         return values(value.content, value.facts) if isinstance(value, IncidentSummary) else value
 
 
+class LeftOutDocument(Document):
+    """A damaged row that is left out."""
+
+    table: str
+    row_id: str = Field(description="Its id; of a contact, the recipient's and the incident's.")
+    column: str = Field(description="The first column that cannot be read.")
+    owner: str = Field(description="The table that has the column.")
+    why: str = Field(description="The type of the error.")
+    incident_id: Text = Field(description="Its incident; null if it has none.")
+    escalation_id: Text = Field(description="Its escalation; null if it has none.")
+
+
 class IncidentDocument(IncidentSummaryDocument):
     """One incident with its escalations, notifications, attempts and log."""
 
@@ -256,6 +268,7 @@ class IncidentDocument(IncidentSummaryDocument):
     notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
     arrivals: list[ArrivalDocument] = Field(description="What came in about it through integrations, the earliest first.")
+    damaged: list[LeftOutDocument] = Field(description="Rows of it that cannot be read, and are left out.")
 
 
 class PauseDocument(Document):

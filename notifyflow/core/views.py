@@ -7,6 +7,7 @@ from datetime import datetime
 from notifyflow.core.arrivals import Arrival
 from notifyflow.core.chain import ChainPlace
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, Severity
 
 
@@ -75,6 +76,7 @@ class IncidentStatus:
         notes: Reports of providers that decide nothing, in the order they were received.
         incident_events: The events for subscribers, in the order they happened.
         arrivals: What came in about it through integrations, the earliest first.
+        damaged: Rows of it that cannot be read, and are left out.
         is_quarantined: Whether it is in quarantine, since its database was adopted; nothing of it is sent.
     """
 
@@ -89,6 +91,7 @@ class IncidentStatus:
     notes: tuple[Note, ...] = ()
     incident_events: tuple[NotificationFacts, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
+    damaged: tuple[LeftOut, ...] = ()
     is_quarantined: bool = False
 
     @property
@@ -101,6 +104,12 @@ class IncidentStatus:
         """Whether every escalation is settled, and no step of its chain waits for its time."""
         is_waiting = any(step.due_at is not None for step in self.steps)
         return not is_waiting and all(escalation.is_settled for escalation in self.escalations)
+
+    @property
+    def damaged_itself(self) -> tuple[LeftOut, ...]:
+        """The rows left out that belong to no escalation that is shown."""
+        shown = {each.facts.id for each in self.escalations}
+        return tuple(each for each in self.damaged if each.escalation_id not in shown)
 
     def alerted_at(self, facts: EscalationFacts) -> datetime | None:
         """Return when operations was alerted about a recipient; None if it was not. In a chain, a held-up page is only linked."""

@@ -59,6 +59,7 @@ from notifyflow.errors.root import NotifyflowError as NotifyflowError
 from notifyflow.errors.servers import BrokerUnavailable as BrokerUnavailable
 from notifyflow.errors.servers import CommitUnknown as CommitUnknown
 from notifyflow.errors.servers import Contended as Contended
+from notifyflow.errors.servers import DamagedIncident as DamagedIncident
 from notifyflow.errors.servers import DatabaseInUse as DatabaseInUse
 from notifyflow.errors.servers import PortUnavailable as PortUnavailable
 from notifyflow.errors.servers import ProgramMissing as ProgramMissing

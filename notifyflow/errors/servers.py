@@ -149,6 +149,18 @@ class UnreadableRow(StorageError):
         self.why = why
 
 
+class DamagedIncident(UnreadableRow):
+    """Raised when an incident is to be shown or changed whose own row cannot be read; nothing was done."""
+
+    def __init__(self, row_id: str, column: str, why: str) -> None:
+        super().__init__("incident", row_id, column, why)
+        self.args = (
+            f"the incident {row_id} is damaged: the column {column} of its row in the table notifyflow_incident cannot be read "
+            f"({why}). Nothing was done. Mend that value in the database, then run `notifyflow status --release {row_id}`; "
+            "`notifyflow check` finds what else is damaged.",
+        )
+
+
 class Contended(StorageUnavailable):
     """Raised when a transaction collided with others as often as it may, before its time was over; nothing was stored.
 

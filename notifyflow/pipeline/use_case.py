@@ -191,6 +191,7 @@ def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, In
     Raises:
         NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
+        DamagedIncident: When its row cannot be read; nothing is done.
     """
     return run(deps, lambda tx: body(tx, _lock(tx, ref)))
 
@@ -201,7 +202,7 @@ def _lock(tx: Transaction, ref: IncidentRef) -> IncidentFacts:
             incident = tx.ledger.incidents.lock_named(key, namespace=namespace)
             name = key
         case ById(incident_id):
-            incident = tx.ledger.incidents.find(incident_id, is_locked=True)
+            incident = tx.ledger.incidents.lock_by_id(incident_id)
             name, namespace = incident_id, None
         case _:
             assert_never(ref)

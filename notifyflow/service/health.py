@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.set_aside import SetAside
 from notifyflow.core.vitals import ProviderVitals, Vitals
 from notifyflow.pipeline.release import release
 from notifyflow.service.use_cases import UseCases
+from notifyflow.storage.left_out import gathering
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 
@@ -25,6 +27,12 @@ class Health:
         """List the damaged rows that are set aside, the newest first."""
         self._use_cases.prepare()
         return self._store.read(lambda reads: reads.set_aside.listed())
+
+    def damaged(self) -> tuple[LeftOut, ...]:
+        """Return the damaged rows that lists leave out, and that need not be set aside: nothing may work on them."""
+        self._use_cases.prepare()
+        with gathering():  # they are named here
+            return self._store.read(lambda reads: reads.damage.found())
 
     def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
         """Let rows that are mended go on at once; return the ids of those that do."""

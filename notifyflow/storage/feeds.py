@@ -16,7 +16,7 @@ class FeedReads(Reader):
 
     def all(self) -> tuple[Feed, ...]:
         """Return all feeds, the oldest first."""
-        return tuple(Feed(**row) for row in self._source.rows(_FEEDS.order_by(FeedRow.made_at, FeedRow.id)))
+        return tuple(Feed(**row) for row in self._source.readable(_FEEDS.order_by(FeedRow.made_at, FeedRow.id), FeedRow.id))
 
     def find(self, digest: str) -> Feed | None:
         """Return the feed of a token, by its digest, or None."""

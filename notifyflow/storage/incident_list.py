@@ -15,6 +15,7 @@ from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.listings import NOBODY, Listings, conditions, of_recipient
 from notifyflow.storage.models import ContactRow, IncidentRow
 from notifyflow.storage.rows import Reader, select
+from notifyflow.storage.statements import Statement
 from notifyflow.storage.steps import StepReads
 
 WINDOW = 10_000
@@ -39,6 +40,8 @@ class IncidentList(Reader):
         """
         found: list[dict[str, Any]] = []
         edge = ""
+        if after is None and not wanted.states:
+            self._note_unknown_states(wanted)
         for state in _ORDER[_ORDER.index(after.state) if after else 0 :]:
             if len(found) > limit or (wanted.states and state not in wanted.states):
                 continue
@@ -64,8 +67,15 @@ class IncidentList(Reader):
                 query = query.where(IS_UNRESOLVED)
             query = of_recipient(query, wanted.recipient_id, *_between(ContactRow.incident_id, before_id, edge))
             where = (*conditions(wanted), *_between(IncidentRow.id, before_id, edge))
-            rows += self._source.rows(query.where(*where).order_by(IncidentRow.id.desc()).limit(limit))
+            query = query.where(*where).order_by(IncidentRow.id.desc()).limit(limit)
+            rows += self._source.readable(query, IncidentRow.id, self._source.with_policies)
         return sorted(rows, key=lambda row: str(row["id"]), reverse=True)[:limit]
+
+    def _note_unknown_states(self, wanted: IncidentFilter) -> None:
+        """Leave out the unresolved incidents that are in no state that there is."""
+        for scope in _scopes(wanted):
+            unknown = select(IncidentFacts, IS_UNRESOLVED, IncidentRow.state.not_in(_ORDER), *scope)
+            self._source.rows(Statement(lambda _, unknown=unknown: unknown)())  # type: ignore[misc]
 
     def _edge(self, wanted: IncidentFilter, before_id: str, window: int) -> str:
         """Return the id with which a window of the history ends; empty if it holds all that is left."""
@@ -86,7 +96,7 @@ class IncidentList(Reader):
     def _lines(self, rows: list[dict[str, Any]]) -> tuple[IncidentLine, ...]:
         tallies = Listings(self._source).tallies([row["id"] for row in rows])
         contents = [{name: row.pop(f"content_{name}") for name in _SHOWN} for row in rows]
-        facts = [IncidentFacts(**row) for row in self._source.with_policies(rows)]
+        facts = [IncidentFacts(**row) for row in rows]
         places = StepReads(self._source).places([each for each in facts if each.state is IncidentState.OPEN])
         return tuple(
             IncidentLine(**content, facts=each, tally=tallies.get(each.id, NOBODY), chain=places.get(each.id))

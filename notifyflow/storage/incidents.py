@@ -124,6 +124,10 @@ class Incidents(MachinePart[IncidentFacts]):
         found = self._unit.read(IncidentFacts, _UNRESOLVED(namespaces, keys))
         return {name: each for each in found if (name := (each.namespace, each.key)) in names}
 
+    def lock_by_id(self, incident_id: str) -> IncidentFacts | None:
+        """Lock and read an incident, or return None; raise ``DamagedIncident`` when it cannot be read."""
+        return self._unit.incident(incident_id, self._unit.locked)
+
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
         """Lock and read the incident that a key or id names: the unresolved one, else the newest.
 
@@ -133,6 +137,7 @@ class Incidents(MachinePart[IncidentFacts]):
 
         Raises:
             AmbiguousKey: When the name means several unresolved incidents.
+            DamagedIncident: When one that it may mean cannot be read.
         """
         return self._unit.named(key, namespace, self._unit.locked)
 

@@ -16,7 +16,8 @@ class KeyReads(Reader):
 
     def all(self) -> tuple[ApiKey, ...]:
         """Return all keys, the oldest first."""
-        return tuple(ApiKey(**row) for row in self._source.rows(_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id)))
+        rows = self._source.readable(_KEYS.order_by(ApiKeyRow.created_at, ApiKeyRow.id), ApiKeyRow.id)
+        return tuple(ApiKey(**row) for row in rows)
 
     def find(self, key_id: str) -> ApiKey | None:
         """Return a key, or None."""

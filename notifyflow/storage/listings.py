@@ -38,7 +38,7 @@ class Listings(Reader):
         where = conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
         query = of_recipient(select(IncidentFacts, *where).select_extend(*content), wanted.recipient_id)
         query = query.order_by(IncidentRow.id.desc()).limit(limit)
-        return tuple(_summary(row) for row in self._source.with_policies(self._source.rows(query)))
+        return tuple(map(_summary, self._source.readable(query, IncidentRow.id, self._source.with_policies)))
 
     def tallied(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, Tally], ...]:
         """List unresolved incidents, the newest first, each with its tally."""
@@ -94,7 +94,7 @@ class Listings(Reader):
         )
         is_newest = (ContactRow.recipient_id == newest.c.recipient_id) & (ContactRow.incident_id == newest.c.incident_id)
         query = ContactRow.select(*CONTACT).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
-        contacts = [Contact(**row) for row in self._source.rows(query)]
+        contacts = [Contact(**row) for row in self._source.readable(query, ContactRow.recipient_id)]
         pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
         opt_outs = self.opt_outs({address for contact in contacts for address in contact.addresses.values()})
         return tuple(

@@ -11,10 +11,9 @@ from notifyflow.core.model import EscalationState, IncidentState, Severity
 from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.storage.conditions import IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, is_free
 from notifyflow.storage.dialects import execute
-from notifyflow.storage.fields import read_instant
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow
 from notifyflow.storage.rows import Reader
-from notifyflow.storage.statements import Places, Statement
+from notifyflow.storage.statements import Places, Run, Statement
 
 _WITH_OUTCOME = (EscalationState.REACHED, EscalationState.EXHAUSTED, EscalationState.ACKNOWLEDGED)
 
@@ -72,18 +71,21 @@ class Moments(Reader):
 
     def oldest_due_at(self, channels: Collection[str], now: datetime) -> datetime | None:
         """Return when the oldest due notification of some channels became due; None if nothing is due."""
-        found = [self._source.scalar(query(channel, now)) for channel in channels for query in _OLDEST_DUE]
+        found = [self._first(query(channel, now)) for channel in channels for query in _OLDEST_DUE]
         return min((each for each in found if each is not None), default=None)
 
     def oldest_unacknowledged_at(self) -> datetime | None:
         """Return when the oldest OPEN incident that is CRITICAL was opened; None if there is none."""
-        opened_at: datetime | None = self._source.scalar(_OLDEST_UNACKNOWLEDGED())
-        return opened_at
+        return self._first(_OLDEST_UNACKNOWLEDGED())
 
     def oldest_untold_at(self) -> datetime | None:
         """Return when the oldest failure happened that is to page operations, and that no accepted page tells of."""
-        found = self._source.scalar(_OLDEST_UNTOLD())
-        return None if found is None else read_instant(found)
+        return self._first(_OLDEST_UNTOLD())
+
+    def _first(self, run: Run) -> datetime | None:
+        """Return the instant that a statement finds; None if it finds none that can be read."""
+        found = (at for row in self._source.rows(run) for at in row.values())
+        return next(found, None)
 
     def health(self) -> tuple[ProviderHealth, ...]:
         """Read the health of every provider that was ever used."""

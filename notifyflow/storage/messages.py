@@ -6,7 +6,7 @@ notification.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -20,12 +20,13 @@ from notifyflow.errors import Fault, InvalidRequest
 from notifyflow.storage.conditions import RUNNING
 from notifyflow.storage.fields import InstantField, instant_text, read_instant
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow
-from notifyflow.storage.rows import BY_ID, Reader, select
+from notifyflow.storage.rows import BY_ID, Reader, first, select
 from notifyflow.storage.statements import Statement
 
 _DRAWN_WITHIN = timedelta(minutes=1)
 """How long after the time of its notification an id is drawn at the latest."""
 
+_NOTHING: Mapping[str, Any] = {"recipient_id": "", "name": "", "addresses": None, "key": "", "title": ""}
 _IS_CONTACT = (ContactRow.incident_id == EscalationRow.incident_id) & (ContactRow.recipient_id == EscalationRow.recipient_id)
 _ABOUT = Statement(
     lambda param: (
@@ -66,6 +67,13 @@ class _Walk(NamedTuple):
         return tuple(dict.fromkeys((*self.place, NotificationRow.id)))
 
 
+class _Walked(NamedTuple):
+    """A notification, and its row with its place in the log."""
+
+    facts: NotificationFacts
+    place: Mapping[str, Any]
+
+
 class Messages(Reader):
     """The message log."""
 
@@ -90,35 +98,46 @@ class Messages(Reader):
             query = query.where(_is_older(walk.order, passed))
         if end is not None:
             query = query.where(_is_no_older(walk.place, [end[field.name] for field in walk.place]))
-        rows = self._source.rows(query.order_by(*(field.desc() for field in walk.order)).limit(limit + 1))
+        query = query.order_by(*(field.desc() for field in walk.order)).limit(limit + 1)
+        found = self._source.readable(query, NotificationRow.id, self._walked)
         older, searched_to = None, None
-        if len(rows) > limit:
-            older = _write([rows[limit - 1][name] for name in walk.names])
+        if len(found) > limit:
+            older = _write([found[limit - 1].place[name] for name in walk.names])
         elif end is not None:
             places = [end[field.name] for field in walk.place]
             older, searched_to = _write([*places, *[""] * (len(walk.order) - len(places))]), end["at"]
-        return MessagePage(messages=self._logged(rows[:limit]), older=older, searched_to=searched_to)
+        messages = self._logged([each.facts for each in found[:limit]])
+        return MessagePage(messages=messages, older=older, searched_to=searched_to)
 
     def find(self, notification_id: str) -> LoggedMessage | None:
         """Return one message, or None."""
-        found = self._logged(self._source.rows(BY_ID[NotificationFacts]([notification_id])))
+        found = self._logged(self._source.read(NotificationFacts, BY_ID[NotificationFacts]([notification_id])))
         return found[0] if found else None
 
     def _end(self, walk: _Walk, passed: Sequence[Any] | None, searched: int) -> dict[str, Any] | None:
         """Return the last step to search; None if the log ends before it."""
         steps = walk.steps if passed is None else walk.steps.where(_is_older(walk.place, passed[: len(walk.place)]))
-        return self._source.first(steps.order_by(*(field.desc() for field in walk.place)).offset(searched - 1))
+        last = steps.order_by(*(field.desc() for field in walk.place)).offset(searched - 1).limit(1)
+        return first(self._source.readable(last, walk.place[-1]))
 
-    def _logged(self, rows: Sequence[dict[str, Any]]) -> tuple[LoggedMessage, ...]:
-        for row in rows:
-            row.pop("walked_at", None)
-        found = self._source.with_attempts(rows)
+    def _walked(self, rows: Sequence[dict[str, Any]]) -> list[_Walked]:
+        """Return notifications with their attempts, each with its place in the log."""
+        walked_at = {row["id"]: row.pop("walked_at", None) for row in rows}
+        places = {row["id"]: {**row, "walked_at": walked_at[row["id"]]} for row in rows}
+        return [_Walked(each, places[each.id]) for each in self._source.with_attempts(rows)]
+
+    def _logged(self, found: Sequence[NotificationFacts]) -> tuple[LoggedMessage, ...]:
         escalation_ids = sorted({each.escalation_id for each in found})
         about = {row["id"]: row for row in self._source.rows(_ABOUT(escalation_ids))} if found else {}
-        return tuple(_message(each, about[each.escalation_id]) for each in found)
+        return tuple(_message(each, about.get(each.escalation_id) or self._known(each)) for each in found)
+
+    def _known(self, facts: NotificationFacts) -> Mapping[str, Any]:
+        """Return what can be read of a damaged escalation, contact or incident of a notification."""
+        unread = self._source.unread_of("escalation", facts.escalation_id)
+        return {**_NOTHING, **(unread.values if unread else {})}
 
 
-def _message(facts: NotificationFacts, about: dict[str, Any]) -> LoggedMessage:
+def _message(facts: NotificationFacts, about: Mapping[str, Any]) -> LoggedMessage:
     subscriber = facts.incident_event.subscriber if facts.incident_event else ""
     return LoggedMessage(
         facts=facts,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from peewee import SQL, Database, fn
 
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.left_out import LeftOut
+from notifyflow.core.model import Contact, Incident
 from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.arrivals import Arrived
@@ -32,10 +34,10 @@ from notifyflow.storage.models import (
 )
 from notifyflow.storage.people import People
 from notifyflow.storage.roster import RosterReads
-from notifyflow.storage.rows import BY_ID, Rows, first, select
-from notifyflow.storage.set_aside import SetAsideReads
+from notifyflow.storage.rows import CONTENT_FIELDS, Rows, first, select
+from notifyflow.storage.set_aside import DamageReads, SetAsideReads
 from notifyflow.storage.stamps import Stamps
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.statements import Statement, left_out
 from notifyflow.storage.steps import StepReads
 from notifyflow.storage.stops import SWEPT_AT
 from notifyflow.storage.users import UserReads
@@ -118,6 +120,7 @@ class Reads:
         self.moments = Moments(source)
         self.roster = RosterReads(source)
         self.set_aside = SetAsideReads(source)
+        self.damage = DamageReads(source)
         self.signs = Signs(source)
         self.stamps = Stamps(source)
         self.steps = StepReads(source)
@@ -137,6 +140,11 @@ class Reads:
 
         return Prunable(self._source)
 
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The rows that were left out, since they cannot be read."""
+        return left_out(self._source.unread)
+
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
         """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.
 
@@ -146,13 +154,14 @@ class Reads:
 
         Raises:
             AmbiguousKey: When several namespaces have an unresolved incident of the key.
+            DamagedIncident: When its row cannot be read.
         """
         incident = self._source.named(key, namespace)
         return None if incident is None else self._status(incident)
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
-        """Return one incident with its escalations, notifications and log, or None."""
-        incident = first(self._source.read(IncidentFacts, BY_ID[IncidentFacts]([incident_id])))
+        """Return one incident with its escalations, notifications and log, or None; raise ``DamagedIncident`` as ``status``."""
+        incident = self._source.incident(incident_id)
         return None if incident is None else self._status(incident)
 
     def recipient_ids(self, incident_id: str) -> list[str]:
@@ -196,8 +205,8 @@ class Reads:
 
     def swept_at(self) -> datetime | None:
         """Return when the last noted sweep was, or None before the first."""
-        swept_at: datetime | None = self._source.scalar(SWEPT_AT())
-        return swept_at
+        row = first(self._source.rows(SWEPT_AT()))
+        return None if row is None else row["began_at"]
 
     def running(self) -> tuple[int, datetime | None]:
         """Count the attempts that run, and return when the last of their leases ends; None without any."""
@@ -207,25 +216,32 @@ class Reads:
         return row["count"], row["until"]
 
     def _status(self, incident: IncidentFacts) -> IncidentStatus:
+        known = len(self._source.unread)
         rows = self._source.read(NotificationFacts, _NOTIFICATIONS(incident.id))
         links = self._source.rows(_OPERATIONS(incident.id))
         reasons = {row["escalation_id"]: row["reason"] for row in links}
         escalations = self._escalation_statuses(incident.id, rows, reasons)
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
-        event_escalations = {row.escalation_id for row in events}
         operations = first(links)
+        content = self._source.contents([incident.id]).get(incident.id)
+        steps = self.steps.of([incident.id])[incident.id] if incident.pass_number else ()
+        arrivals = self.arrivals.of(incident.id)
+        paged = [row.id for each in escalations for row in each.notifications]
+        others = [*(row.id for row in events), *(step.id for step in steps)]
+        shown = {incident.id, *(each.facts.id for each in escalations), *paged, *others}
         return IncidentStatus(
             facts=incident,
-            content=self._source.contents([incident.id])[incident.id],
+            content=content or self._readable_content(incident),
             escalations=escalations,
-            steps=self.steps.of([incident.id])[incident.id] if incident.pass_number else (),
+            steps=steps,
             notes=self._notes([attempt.id for row in rows for attempt in row.attempts]),
             incident_events=events,
-            transitions=tuple(line for line in self._transitions(incident.id) if line.row_id not in event_escalations),
+            transitions=tuple(line for line in self._transitions(incident.id) if line.row_id in shown),
             operations_key=None if operations is None else str(operations["key"]),
             has_operations_recipients=operations is None or bool(self._source.rows(_PAGED(operations["id"]))),
             operations_told_at=() if operations is None else self._told_at(operations["id"]),
-            arrivals=self.arrivals.of(incident.id),
+            arrivals=arrivals,
+            damaged=left_out(self._source.unread[known:]),
             is_quarantined=self.adoption.is_quarantined(incident.id),
         )
 
@@ -241,12 +257,20 @@ class Reads:
         return tuple(
             EscalationStatus(
                 facts=each,
-                contact=contacts[each.recipient_id],
+                contact=contacts.get(each.recipient_id) or _unknown(each.recipient_id),
                 notifications=tuple(notifications[each.id]),
                 critical_reason=reasons.get(each.id, ""),
             )
-            for each in sorted(escalations, key=lambda each: (places[each.recipient_id], each.round))
+            for each in sorted(
+                escalations, key=lambda each: (places.get(each.recipient_id, len(places)), each.recipient_id, each.round)
+            )
         )
+
+    def _readable_content(self, incident: IncidentFacts) -> Incident:
+        """Return what can be read of an incident's content, part of which is damaged."""
+        unread = self._source.unread_of("incident", incident.id)
+        known = {name: value for name, value in (unread.values if unread else {}).items() if name in CONTENT_FIELDS}
+        return Incident(**{"title": incident.key, **known, "key": incident.key})
 
     def _transitions(self, incident_id: str) -> tuple[Transition, ...]:
         return tuple(Transition(**row) for row in self._source.rows(_TRANSITIONS(incident_id)))
@@ -257,3 +281,8 @@ class Reads:
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
         return tuple(Note(**row) for row in self._source.rows(_NOTES(attempt_ids))) if attempt_ids else ()
+
+
+def _unknown(recipient_id: str) -> Contact:
+    """Return what stands in for a contact that cannot be read."""
+    return Contact(recipient_id=recipient_id, name=recipient_id, addresses={})

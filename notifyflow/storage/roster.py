@@ -11,6 +11,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
+from peewee import Field, Select
+
 from notifyflow.core.copies import replace
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.directory import NOBODY, Directory, read_leniently
@@ -105,37 +107,49 @@ class RosterReads(Reader):
 
     def calendars(self) -> dict[str, StoredCalendar]:
         """Return what is stored of each calendar, by schedule."""
-        rows = self._source.rows(CalendarRow.select(*(getattr(CalendarRow, name) for name in _CALENDAR)))
+        rows = self._listed(CalendarRow.select(*(getattr(CalendarRow, name) for name in _CALENDAR)), CalendarRow.schedule)
         return {row["schedule"]: StoredCalendar(**row) for row in rows}
 
     def overrides(self, *, since: datetime) -> tuple[StoredOverride, ...]:
         """Return the overrides that end after an instant, by their begin, also those that were cancelled."""
         query = _overrides().where(OverrideRow.ends_at > since).order_by(OverrideRow.begins_at, OverrideRow.id)
-        return tuple(map(_stored_override, self._source.rows(query)))
+        return tuple(map(_stored_override, self._listed(query, OverrideRow.id)))
+
+    def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
+        """Return the rows of a table; what is shown leaves out those that cannot be read."""
+        return self._source.readable(query, key)
 
     def _read(self) -> tuple[Roster, str]:
-        """Read the roster from its rows; return it with its digest."""
+        """Read the roster from its rows; return it with its digest. One that lacks a damaged row is not remembered."""
+        known = len(self._source.unread)
         row = first(self._source.rows(RosterRow.select(RosterRow.document)))
         document = (row and row["document"]) or ""
-        calendars = self._source.rows(
+        calendars = self._listed(
             CalendarRow.select(CalendarRow.schedule, CalendarRow.shifts, CalendarRow.fetched_at)
             .where(CalendarRow.fetched_at.is_null(is_null=False))
-            .order_by(CalendarRow.schedule)
+            .order_by(CalendarRow.schedule),
+            CalendarRow.schedule,
         )
         had_effect = OverrideRow.cancelled_at.is_null() | (OverrideRow.cancelled_at > OverrideRow.begins_at)
-        overrides = self._source.rows(_overrides().where(had_effect).order_by(OverrideRow.made_at, OverrideRow.id))
+        overrides = self._listed(_overrides().where(had_effect).order_by(OverrideRow.made_at, OverrideRow.id), OverrideRow.id)
         digest = hashlib.sha256(repr((document, calendars, overrides)).encode()).hexdigest()
         roster = Roster(
             directory=_directory(document),
             overrides=tuple(_stored_override(row).as_it_was for row in overrides),
             calendars=FrozenDict({row["schedule"]: Calendar(**row) for row in calendars}),
         )
-        _remember(digest, roster)
+        if len(self._source.unread) == known:
+            _remember(digest, roster)
         return roster, digest
 
 
 class StoredRoster(RosterReads, Part):
     """The roster; a transaction that changes it locks it first, before anything else."""
+
+    def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
+        """Return the rows of a table; a transaction does without none of them."""
+        del key
+        return self._unit.rows(query)
 
     def lock(self) -> StoredDirectory:
         """Lock the roster, and return which directory is stored."""

@@ -10,11 +10,11 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from peewee import SQL, Database, Expression, Model, Query, Select, fn
+from peewee import SQL, Database, Expression, Model, PeeweeException, Query, Select, fn
 
 from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
 from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
-from notifyflow.errors import AmbiguousKey, StorageError
+from notifyflow.errors import AmbiguousKey, DamagedIncident, StorageError
 from notifyflow.storage import policies
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import (
@@ -71,9 +71,40 @@ class Rows:
         """Write what a query might read."""
 
     def rows(self, query: Query | Run) -> list[dict[str, Any]]:
-        """Return what a query finds, by column."""
+        """Return what a query finds, by column; one that is built at once leaves out nothing.
+
+        Raises:
+            UnreadableRow: When a row of such a query cannot be read.
+        """
         self._catch_up(query)
-        return query.rows(self.db, self.unread) if isinstance(query, Run) else list(query.dicts().execute(self.db))
+        if isinstance(query, Run):
+            return query.rows(self.db, self.unread)
+        try:
+            return list(query.dicts().execute(self.db))
+        except PeeweeException:
+            raise
+        except Exception:  # whatever is stored there may raise anything
+            Statement(lambda _: query)().rows(self.db)  # finds the row, and names it
+            raise
+
+    def readable(self, query: Select, key: Any, complete: Callable[[list[dict[str, Any]]], list[Any]] = list) -> list[Any]:
+        """Return what a query finds and can be read, for display alone: what it leaves out does not count for its limit.
+
+        A use case that moves rows may not miss one of them.
+
+        Args:
+            query: The query.
+            key: Its column that identifies a row.
+            complete: Makes something of the rows; what it leaves out, too, is in ``unread``.
+        """
+        table = key.model._meta.table_name.removeprefix("notifyflow_")
+        while True:
+            known, limited = len(self.unread), query
+            found = complete(self.rows(Statement(lambda _, limited=limited: limited)()))  # type: ignore[misc]
+            damaged = sorted({each.values[key.name] for each in self.unread[known:] if each.table == table})
+            if not damaged or query._limit is None:  # type: ignore[attr-defined]
+                return found
+            query = query.where(key.not_in(damaged))
 
     def first(self, query: Select) -> dict[str, Any] | None:
         """Return the first row that a query finds, or None."""
@@ -153,15 +184,39 @@ class Rows:
 
         Raises:
             AmbiguousKey: When the name means several unresolved incidents.
+            DamagedIncident: When one that it may mean cannot be read.
         """
+        known = len(self.unread)
         unresolved, of_id, newest = _NAMED[namespace is None]
         values = (name,) if namespace is None else (name, namespace)
         by_key = self.read(IncidentFacts, locked(unresolved(*values)))
         by_id = self.read(IncidentFacts, locked(of_id(*values)))
+        self.insist_since(known)
         meant = {each.id: each for each in (*by_key, *by_id) if each.state is not IncidentState.RESOLVED}
         if len(meant) > 1:
             raise AmbiguousKey(name, tuple((each.namespace, each.id) for _, each in sorted(meant.items())))
-        return first([*meant.values()]) or first(by_id) or first(self.read(IncidentFacts, locked(newest(*values))))
+        if found := first([*meant.values()]) or first(by_id):
+            return found
+        found = first(self.read(IncidentFacts, locked(newest(*values))))
+        self.insist_since(known)
+        return found
+
+    def incident(self, incident_id: str, locked: Callable[[Run], Run] = lambda query: query) -> IncidentFacts | None:
+        """Return an incident by its id, or None; raise ``DamagedIncident`` when it cannot be read."""
+        known = len(self.unread)
+        found = first(self.read(IncidentFacts, locked(BY_ID[IncidentFacts]([incident_id]))))
+        self.insist_since(known)
+        return found
+
+    def insist_since(self, known: int) -> None:
+        """Refuse to go on without an incident that was left out after so many other rows.
+
+        Raises:
+            DamagedIncident: When there is one.
+        """
+        for each in self.unread[known:]:
+            if each.table == MACHINE_NAMES[IncidentFacts]:
+                raise DamagedIncident(each.row_id, each.column, each.why)
 
 
 class Reader:

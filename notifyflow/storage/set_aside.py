@@ -6,17 +6,36 @@ What is asked of a damaged row are its ids and words, as text.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from peewee import SQL
+from peewee import SQL, Select
 
 from notifyflow.core import set_aside
+from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.set_aside import SetAside
+from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.dialects.dialect import execute
-from notifyflow.storage.models import SetAsideRow
+from notifyflow.storage.models import (
+    ApiKeyRow,
+    CalendarRow,
+    ContactRow,
+    FeedRow,
+    IncidentRow,
+    OverrideRow,
+    PauseRow,
+    ProviderHealthRow,
+    SetAsideRow,
+    UserRow,
+)
 from notifyflow.storage.parts import Part
-from notifyflow.storage.rows import Reader
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.rows import CONTACT, CONTENT_FIELDS, MODELS, Reader, select
+from notifyflow.storage.statements import Run, Statement, left_out
 
+LOOKED_AT = 500
+"""How many rows of a large table are looked at."""
+
+_SMALL = (UserRow, ApiKeyRow, FeedRow, OverrideRow, CalendarRow, PauseRow, ProviderHealthRow, SetAsideRow)
 _IS_ASIDE = SetAsideRow.is_aside == SQL("TRUE")
 _COLUMNS = tuple(getattr(SetAsideRow, field.name) for field in fields(SetAside))
 _PAGE = """
@@ -84,7 +103,33 @@ class SetAsideReads(Reader):
     def listed(self) -> tuple[SetAside, ...]:
         """List them, the newest first, with those that are being tried again."""
         found = SetAsideRow.select(*_COLUMNS).order_by(SetAsideRow.at.desc(), SetAsideRow.row_id.desc())
-        return tuple(SetAside(**row) for row in self._source.rows(found))
+        return tuple(SetAside(**row) for row in self._source.readable(found, SetAsideRow.row_id))
+
+
+class DamageReads(Reader):
+    """Looks for damaged rows where lists look first; the checker looks through all of the history."""
+
+    def found(self, *, limit: int = LOOKED_AT) -> tuple[LeftOut, ...]:
+        """Return the damaged rows among the unresolved incidents, the newest of other tables, and all rows of small tables.
+
+        Args:
+            limit: How many rows of a large table it reads at most.
+        """
+        known = len(self._source.unread)
+        content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
+        incidents = select(IncidentFacts, IS_UNRESOLVED).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
+        self._source.with_policies(self._source.rows(_once(incidents)))
+        for facts in (EscalationFacts, NotificationFacts, StepFacts):
+            model: Any = MODELS[facts]
+            self._source.read(facts, _once(select(facts).order_by(model.id.desc()).limit(limit)))  # type: ignore[type-var]
+        contacts = ContactRow.select(ContactRow.incident_id, *CONTACT).order_by(ContactRow.incident_id.desc()).limit(limit)
+        for query in (contacts, *(model.select() for model in _SMALL)):
+            self._source.rows(_once(query))
+        return left_out(self._source.unread[known:])
+
+
+def _once(query: Select) -> Run:
+    return Statement(lambda _: query)()
 
 
 class SetAsides(Part):

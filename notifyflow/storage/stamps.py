@@ -1,5 +1,6 @@
 """Reads what shows that an incident, or anything at all, has changed, without reading it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from notifyflow.core.views import Stamp
 from notifyflow.storage.conditions import QUEUED, RUNNING
 from notifyflow.storage.models import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow, StepRow
 from notifyflow.storage.rows import Reader
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.statements import Run, Statement
 
 _RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
 _EVIDENCE = Case(AttemptRow.evidence, [(evidence.value, rank) for rank, evidence in enumerate(Evidence, start=1)], 0)
@@ -81,7 +82,7 @@ class Stamps(Reader):
         figures: list[Any] = [incidents[0]["version"]]
         times: list[datetime] = []
         for statement in (_ESCALATIONS, _NOTIFICATIONS, _STEPS, _REPORTS, _ARRIVALS):
-            (row,) = self._source.rows(statement(incident_id))
+            row = self._figures(statement(incident_id))
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()
         return Stamp(
@@ -90,3 +91,8 @@ class Stamps(Reader):
             figures=tuple(map(str, figures)),
             soonest_at=min(times, default=None),
         )
+
+    def _figures(self, run: Run) -> Mapping[str, Any]:
+        """Return the only row of a statement, without what of it cannot be read."""
+        rows = self._source.rows(run)
+        return rows[0] if rows else self._source.unread[-1].values

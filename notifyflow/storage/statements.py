@@ -4,13 +4,14 @@ Nothing here knows a table.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList, Query, Select, TextField, Value, fn
 
+from notifyflow.core.left_out import LeftOut
 from notifyflow.errors import UnreadableRow
 
 LISTED = SQL("listed.value")
@@ -120,34 +121,62 @@ class Unread:
         values: The values that can be read.
         column: The first column that cannot be.
         why: The type of the error.
+        owner: The table that has the column; empty if it is the row's own.
     """
 
     table: str
     values: Mapping[str, Any]
     column: str
     why: str
+    owner: str = ""
 
     @property
     def row_id(self) -> str:
         """Its id, or that of the row that it belongs to."""
-        names = ("id", "notification_id", "incident_id", "event_id", "recipient_id", "row_id")
+        names = ("id", "notification_id", "incident_id", "event_id", "recipient_id", "row_id", "schedule", "provider", "name")
         return next((str(self.values[name]) for name in names if name in self.values), "")
 
     def error(self) -> UnreadableRow:
         """Return the error that names it."""
         return UnreadableRow(self.table, self.row_id, self.column, self.why)
 
+    def left_out(self) -> LeftOut:
+        """Return what is said of it where it is not shown."""
+        named = ("id", "incident_id", "escalation_id", "recipient_id")
+        values = {name: str(self.values.get(name) or "") for name in named}
+        is_contact = not values["id"] and values["incident_id"] and values["recipient_id"]
+        return LeftOut(
+            table=self.table,
+            row_id=f"{values['recipient_id']} of incident {values['incident_id']}" if is_contact else self.row_id,
+            column=self.column,
+            owner=self.owner or self.table,
+            why=self.why,
+            incident_id=values["id"] if self.table == "incident" else values["incident_id"],
+            escalation_id=values["id"] if self.table == "escalation" else values["escalation_id"],
+        )
+
+
+def left_out(unread: Iterable[Unread]) -> tuple[LeftOut, ...]:
+    """Return rows that cannot be read, each once; a notification stands for its attempts."""
+    rows = [each.left_out() for each in unread if each.table != "attempt" and each.row_id]
+    return tuple({(each.table, each.row_id): each for each in rows}.values())
+
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A statement in one database's SQL, its parameters, its table, and its columns with the readers of those that need one."""
+    """A statement in one database's SQL, its parameters, and its columns; some have a reader, most a table."""
 
     sql: str
     parameters: tuple[Any, ...]
     names: tuple[str, ...]
     readers: tuple[tuple[str, Callable[[Any], Any]], ...]
     lists: tuple[int, ...]
-    table: str
+    tables: Mapping[str, str]
+
+    @property
+    def table(self) -> str:
+        """The table of its first column."""
+        return next(iter(self.tables.values()), "")
 
     def read(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return a row's values by name."""
@@ -174,7 +203,9 @@ class _Built:
                 values[name] = readers[name](value) if name in readers else value
             except Exception:  # noqa: BLE001 - as above
                 bad = bad or name
-        return Unread(table=self.table, values=values, column=bad, why=type(first).__name__)
+        return Unread(
+            table=self.table, values=values, column=bad, why=type(first).__name__, owner=self.tables.get(bad, self.table)
+        )
 
 
 class Statement:
@@ -211,9 +242,12 @@ class Statement:
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
             fields = dict(map(_column, self._columns or getattr(query, "selected_columns", ())))
             readers = tuple((name, field.python_value) for name, field in fields.items() if not _is_read_as_it_is(field))
-            tables = (each.model._meta.table_name for each in fields.values() if hasattr(each, "model"))
-            table = next(tables, "").removeprefix("notifyflow_")
-            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(places.lists), table)
+            tables = {
+                name: each.model._meta.table_name.removeprefix("notifyflow_")
+                for name, each in fields.items()
+                if hasattr(each, "model")
+            }
+            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(places.lists), tables)
         return self._built[kind]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from peewee import Database, PeeweeException
 
 from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageError, StorageUnavailable, UnsuitableConnection
-from notifyflow.storage import migrations
+from notifyflow.storage import left_out, migrations
 from notifyflow.storage.deadline import Deadline, Pauses
 from notifyflow.storage.dialects import Access, Trouble, dialect_for
 from notifyflow.storage.ledger import Ledger
@@ -114,11 +114,11 @@ class Store:
             StorageUnavailable: When the database does not answer within 5 s.
             StorageError: When the database refuses a statement.
         """
-        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.READ)
+        return self._read(query, Access.READ)
 
     def read_one(self, query: Callable[[Reads], T]) -> T:
         """Read with one statement, as ``read``; it needs no transaction, and so one round trip and not three."""
-        return self._repeat(lambda db: query(Reads(db)), self._deadline(_TIMEOUT_S), Access.BARE)
+        return self._read(query, Access.BARE)
 
     def now(self) -> datetime:
         """Return the database's time.
@@ -186,6 +186,15 @@ class Store:
     def close(self) -> None:
         """Close the connections; the store is not used afterwards."""
         self._pool.close()
+
+    def _read(self, query: Callable[[Reads], T], access: Access) -> T:
+        def work(db: Database) -> tuple[T, Reads]:
+            reads = Reads(db)
+            return query(reads), reads
+
+        found, reads = self._repeat(work, self._deadline(_TIMEOUT_S), access)
+        left_out.note(reads.left_out)
+        return found
 
     def _deadline(self, timeout_s: float) -> Deadline:
         return Deadline(timeout_s, within=_WHOLE.get())

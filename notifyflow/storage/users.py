@@ -29,7 +29,7 @@ class UserReads(Reader):
 
     def all(self) -> tuple[User, ...]:
         """Read all users, by name."""
-        return tuple(User(**row) for row in self._source.rows(_USERS.order_by(UserRow.name)))
+        return tuple(User(**row) for row in self._source.readable(_USERS.order_by(UserRow.name), UserRow.id))
 
     def named(self, name: str) -> User | None:
         """Return the user of a name, or None."""

@@ -1,5 +1,6 @@
 """Reads what the page Health shows, each from an index and a limited number of rows."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from peewee import SQL, Select, fn
@@ -29,7 +30,7 @@ class Signs(Reader):
                 channel=row["channel"],
                 is_urgent=row["urgency"] == 0,
                 count=row["count"],
-                oldest_due_at=read_instant(row["oldest_due_at"]),
+                oldest_due_at=_instant(row["oldest_due_at"]) or now,
             )
             for row in rows
         )
@@ -38,9 +39,16 @@ class Signs(Reader):
     def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses in force, the oldest first."""
         query = PauseRow.select().where(PauseRow.ends_at > now).order_by(PauseRow.paused_at)
-        return tuple(Pause(**row) for row in self._source.rows(query))
+        return tuple(Pause(**row) for row in self._source.readable(query, PauseRow.name))
 
     def providers(self) -> tuple[ProviderHealth, ...]:
         """Read the health of all providers that were ever used, by channel."""
         query = ProviderHealthRow.select().order_by(ProviderHealthRow.channel, ProviderHealthRow.provider)
-        return tuple(ProviderHealth(**row) for row in self._source.rows(query))
+        return tuple(ProviderHealth(**row) for row in self._source.readable(query, ProviderHealthRow.provider))
+
+
+def _instant(stored: datetime | str) -> datetime | None:
+    """Return an instant; None if it is that of a damaged row, and cannot be read."""
+    with suppress(ValueError, OverflowError):
+        return read_instant(stored)
+    return None

@@ -18,7 +18,7 @@ from notifyflow.core.model import Evidence, IncidentState, NotificationState, No
 from notifyflow.core.references import ById
 from notifyflow.core.report_document import IncidentReportDocument
 from notifyflow.core.schemas import IncidentSummaryDocument, NotifiedDocument
-from notifyflow.core.views import IncidentFilter, IncidentStatus
+from notifyflow.core.views import IncidentFilter, IncidentStatus, Stamp
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.web import cursors
@@ -26,7 +26,7 @@ from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
-from notifyflow.web.openapi import PLACE, refusals, request_body
+from notifyflow.web.openapi import PLACE, SHOWN, refusals, request_body
 from notifyflow.web.schemas import (
     ActRequest,
     ActResponse,
@@ -75,7 +75,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
-ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 413, 415, 422, 429)
+ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 409, 413, 415, 422, 429)
 
 
 class Listing(BaseModel):
@@ -254,7 +254,7 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         "/incidents",
         tags=["incidents"],
         summary="List incidents",
-        responses=refusals(401, 403, 422, 429),
+        responses={**SHOWN, **refusals(401, 403, 422, 429)},
     )
     def list_incidents(caller: Annotated[ApiKey, let_read], listing: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
         """Return the incidents of the key's namespace, the newest first. Scope: `read`."""
@@ -271,12 +271,20 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
         "/incidents/{incident_id}",
         tags=["incidents"],
         summary="Show one incident",
-        responses=refusals(401, 403, 404, 422, 429),
+        responses={**SHOWN, **refusals(401, 403, 404, 409, 422, 429)},
     )
     def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentReportDocument:
         """Return one incident with all that belongs to it, what happened and what comes next. Scope: `read`."""
         status, service = _find(context, caller, incident_id), context.service
         return IncidentReportDocument.of_all(status, service.outlook(status), service.timeline(status))
+
+
+def _stamp(context: Context, caller: ApiKey, incident_id: str) -> Stamp:
+    """Return the stamp of an incident; one of a namespace that the key does not reach is treated as missing."""
+    stamp = context.service.stamp(incident_id)
+    if not caller.reaches(stamp.namespace):
+        raise NotFound(incident_id)
+    return stamp
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
@@ -307,7 +315,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
 
 def _stop(context: Context, act: Callable[..., Stopped], incident_id: str, caller: ApiKey, body: str) -> StoppedResponse:
     by = read_act(body).by or caller.name
-    _find(context, caller, incident_id)
+    _stamp(context, caller, incident_id)
     stopped = act(ById(incident_id), by=by, via=Via.API)
     return StoppedResponse.of({**asdict(stopped), "incident": _find(context, caller, incident_id)})
 
@@ -319,13 +327,13 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         "/incidents/{incident_id}/page-again",
         tags=["acts"],
         summary="Page a recipient again",
-        responses={**ACT_REFUSALS, **refusals(409)},
+        responses=ACT_REFUSALS,
         openapi_extra=request_body(PageAgainRequest),
     )
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> ActResponse:
         """Start a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
-        _find(context, caller, incident_id)
+        _stamp(context, caller, incident_id)
         context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via=Via.API)
         return ActResponse(has_changed=True, incident=IncidentSummaryDocument.of(_find(context, caller, incident_id)))
 
@@ -337,7 +345,7 @@ def _add_messages(routes: APIRouter, context: Context) -> None:
         "/messages",
         tags=["messages"],
         summary="List messages",
-        responses=refusals(401, 403, 422, 429),
+        responses={**SHOWN, **refusals(401, 403, 422, 429)},
     )
     def list_messages(caller: Annotated[ApiKey, let_read], listing: Annotated[MessageListing, Query()]) -> MessageListResponse:
         """Return the notifications of the key's namespace with their attempts, the newest first. Scope: `read`."""
@@ -357,7 +365,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
         "/recipients",
         tags=["recipients"],
         summary="List recipients and how they can be reached",
-        responses=refusals(401, 403, 422, 429),
+        responses={**SHOWN, **refusals(401, 403, 422, 429)},
     )
     def list_recipients(
         caller: Annotated[ApiKey, let_read], listing: Annotated[RecipientListing, Query()]
@@ -376,7 +384,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
         "/recipients/{recipient_id:path}",
         tags=["recipients"],
         summary="Show how a recipient can be reached",
-        responses=refusals(401, 403, 404, 422, 429),
+        responses={**SHOWN, **refusals(401, 403, 404, 422, 429)},
     )
     def show_recipient(caller: Annotated[ApiKey, let_read], recipient_id: str, namespace: KnownIn = None) -> ReachabilityResponse:
         """Return each channel's providers and the result of its last page. Scope: `read`."""

@@ -1,5 +1,6 @@
 """The web application: its routes, the response to each error, and the headers of every response."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from fastapi import FastAPI, Request
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifyflow.core.wording.text import one_line
 from notifyflow.errors import (
     AccessDenied,
+    DamagedIncident,
     Fault,
     InvalidLink,
     InvalidRequest,
@@ -21,14 +23,17 @@ from notifyflow.errors import (
     RejectedCallback,
     StorageError,
     TooManyLogins,
+    UnreadableRow,
 )
 from notifyflow.log import get_logger, place
+from notifyflow.storage import left_out
 from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets, incident, incidents, login, messages, oncall, people, respond
 from notifyflow.web.dashboard import health as vitals
 from notifyflow.web.dashboard.visitors import MissingRole
+from notifyflow.web.openapi import LEFT_OUT
 
 _log = get_logger("notifyflow.web")
 
@@ -77,6 +82,8 @@ def build(context: Context) -> FastAPI:
     application.add_exception_handler(RejectedCallback, _respond_rejected)
     application.add_exception_handler(InvalidLink, _respond_invalid_link)
     application.add_exception_handler(StorageError, _respond_unavailable)
+    for kind in (UnreadableRow, DamagedIncident):
+        application.add_exception_handler(kind, _respond_damaged)
     application.add_exception_handler(NotFound, _respond_not_found)
     application.add_exception_handler(TooManyLogins, _respond_too_many_logins)
     application.add_exception_handler(NotLoggedIn, respond.respond_not_logged_in)
@@ -102,16 +109,18 @@ class Edge:
             await self._app(scope, receive, send)
             return
         is_begun = False
+        found: Mapping[tuple[str, str], object] = {}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal is_begun
             if message["type"] == "http.response.start":
                 is_begun = True
-                self._complete(MutableHeaders(scope=message))
+                self._complete(MutableHeaders(scope=message), {LEFT_OUT: str(len(found))} if found else {})
             await send(message)
 
         try:
-            await (_refuse_nul if _has_nul(scope) else self._app)(scope, receive, send_with_headers)
+            with left_out.gathering() as found:
+                await (_refuse_nul if _has_nul(scope) else self._app)(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -126,8 +135,8 @@ class Edge:
             body = pages.refusal("Something went wrong.", "The error was logged. Please try again in a moment.", self._notice)
             await HTMLResponse(body, 500)(scope, receive, send_with_headers)
 
-    def _complete(self, headers: MutableHeaders) -> None:
-        for name, value in self._headers.items():
+    def _complete(self, headers: MutableHeaders, more: Mapping[str, str]) -> None:
+        for name, value in {**self._headers, **more}.items():
             headers.setdefault(name, value)
 
 
@@ -173,6 +182,17 @@ def _respond_unavailable(request: Request, error: Exception) -> Response:
         return problems.respond(request, error)
     page = pages.refusal("The database is unavailable.", "Please try again in a moment.", request.app.state.context.notice)
     return HTMLResponse(page, 503, {"Retry-After": "5"})
+
+
+def _respond_damaged(request: Request, error: Exception) -> Response:
+    """Return what is damaged to those who look; a program that brings something may repeat it."""
+    if problems.is_for_program(request.scope):
+        return problems.respond(request, error)
+    headline, detail = problems.words_of(error)
+    if respond.has_visitor(request):
+        return respond.refusal(request, 409, headline, detail)
+    detail = "Its row in the database cannot be read. Tell those who run notifyflow: `notifyflow status --broken` names it."
+    return HTMLResponse(pages.refusal(headline, detail, request.app.state.context.notice), 409)
 
 
 def _respond_not_found(request: Request, _error: Exception) -> Response:

@@ -15,7 +15,7 @@ from notifyflow.errors import InvalidRequest
 from notifyflow.web.api import ACT_REFUSALS, IdempotencyKey, act_body, idempotency_faults
 from notifyflow.web.auth import Require
 from notifyflow.web.context import Context
-from notifyflow.web.openapi import refusals, request_body
+from notifyflow.web.openapi import SHOWN, refusals, request_body
 from notifyflow.web.schemas import DutyChangeRequest, DutyListResponse
 
 _MOST_WEEKS = 12
@@ -45,14 +45,16 @@ def router(context: Context) -> APIRouter:
 def _add_reads(routes: APIRouter, context: Context) -> None:
     let_read = Depends(Require(context, Scope.READ))
 
-    @routes.get("", summary="Show who is on duty", responses=refusals(401, 403, 404, 422, 429))
+    @routes.get("", summary="Show who is on duty", responses={**SHOWN, **refusals(401, 403, 404, 422, 429)})
     def list_duties(caller: Annotated[ApiKey, let_read], listing: Annotated[DutyListing, Query()]) -> DutyListResponse:
         """Return who is on duty in each schedule, until when, and who is next, to a key of all namespaces. Scope: `read`."""
         _insist_on_all(caller)
         found = context.service.oncall.duties(listing.instant(context), weeks=listing.weeks)
         return DutyListResponse(schedules=[duty_document(each) for each in found])
 
-    @routes.get("/{schedule}", summary="Show who is on duty in a schedule", responses=refusals(401, 403, 404, 422, 429))
+    @routes.get(
+        "/{schedule}", summary="Show who is on duty in a schedule", responses={**SHOWN, **refusals(401, 403, 404, 422, 429)}
+    )
     def show_duty(caller: Annotated[ApiKey, let_read], schedule: str, listing: Annotated[DutyListing, Query()]) -> DutyDocument:
         """Return who is on duty in one schedule, with or without `@`, to a key of all namespaces. Scope: `read`."""
         _insist_on_all(caller)

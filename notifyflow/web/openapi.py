@@ -19,7 +19,7 @@ _MEANINGS = {
     401: "The API key is missing, wrong, revoked or expired",
     403: "The API key does not have the scope",
     404: "Not found",
-    409: "The incident is resolved",
+    409: "The incident is resolved, or its row in the database is damaged; the detail says which",
     408: "The body did not arrive in time",
     413: "The body is too large",
     415: "The Content-Type is not application/json",
@@ -27,6 +27,22 @@ _MEANINGS = {
     429: "Too many requests with this API key, or too many addresses that the directory does not know",
     503: "The database is unavailable",
 }
+LEFT_OUT = "Notifyflow-Left-Out"
+"""The header that says how many rows a response lacks."""
+SHOWN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Successful Response",
+        "headers": {
+            LEFT_OUT: {
+                "description": "How many rows are left out because they are damaged; absent where none is. "
+                "`notifyflow status --broken` and the page Health name them.",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 1},
+            }
+        },
+    }
+}
+"""The response of what reads rows, some of which may be damaged."""
 PLACE = {"Location": {"description": "The URL of the incident, relative to this one.", "schema": {"type": "string"}}}
 _AUTHENTICATION = {"WWW-Authenticate": {"description": "How to authenticate, and what is wrong.", "schema": {"type": "string"}}}
 _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}

@@ -31,6 +31,8 @@ KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.IdempotencyMismatch: (422, "idempotency-mismatch", "The idempotency key belongs to another request"),
     errors.TooManyRequests: (429, "too-many-requests", "Too many requests with this API key"),
     errors.TooManyAddresses: (429, "too-many-addresses", "Too many addresses that the directory does not know"),
+    errors.DamagedIncident: (409, "damaged-incident", "The incident is damaged"),
+    errors.UnreadableRow: (503, "damaged-row", "A row in the database is damaged"),
     errors.StorageError: (503, "storage-unavailable", "The database is unavailable"),
 }
 """Status, type and title of each error; a subclass stands before its base class."""
@@ -107,7 +109,7 @@ def _detail(error: Exception) -> str:
     if isinstance(error, errors.InvalidInput):
         count = error.count
         return f"Nothing was done: {count:,} {'fault' if count == 1 else 'faults'}."
-    if isinstance(error, errors.StorageError):
+    if isinstance(error, errors.StorageError) and not isinstance(error, errors.UnreadableRow):
         return "Try again in a moment. What was submitted may have been stored; retry with the same Idempotency-Key."
     sentence = str(error)
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
@@ -123,7 +125,7 @@ def _headers(error: Exception) -> Mapping[str, str]:
             return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.scope}"'}
         case errors.TooManyRequests() | errors.TooManyAddresses():
             return {"Retry-After": str(error.retry_after_s)}
-        case errors.StorageError():
+        case errors.StorageError() if not isinstance(error, errors.DamagedIncident):
             return {"Retry-After": "5"}
         case _:
             return {}

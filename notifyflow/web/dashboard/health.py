@@ -1,6 +1,6 @@
 """The health of the whole system: the sweeper, the queue, the providers, the pauses, and how long pages take."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -14,7 +14,6 @@ from notifyflow.core.charts import Charts, ProviderFigures, Window
 from notifyflow.core.figures import Outcome
 from notifyflow.core.model import DeferralReason
 from notifyflow.core.provider_health import Circuit, circuit, used
-from notifyflow.core.set_aside import SetAside
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.core.wording import text
@@ -95,17 +94,18 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             return same
         zone = zone_of(request)
         vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
-        broken = context.service.health.set_aside()
+        broken, damaged = context.service.health.set_aside(), context.service.health.damaged()
         values = {
             "vitals": vitals,
             "signs": [
                 *_signs(vitals),
-                _broken(broken),
+                _broken({(each.machine, each.row_id) for each in broken} | {(each.table, each.row_id) for each in damaged}),
                 _duty(context.service.foresight.findings(carried)),
                 _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(carriers)),
             ],
             "providers": list(_rows(vitals, figures)),
             "set_aside": broken if visitor.namespaces is None else (),
+            "damaged": damaged if visitor.namespaces is None else (),
             "may_release": visitor.namespaces is None and visitor.role.includes(Role.ADMIN),
             "counted": COUNTED,
             "window": window,
@@ -168,11 +168,11 @@ def _signs(vitals: Vitals) -> Iterator[Sign]:
     )
 
 
-def _broken(rows: Sequence[SetAside]) -> Sign:
+def _broken(rows: Collection[tuple[str, str]]) -> Sign:
     return Sign(
         name="Rows",
         value=f"{len(rows):,}",
-        detail="damaged and set aside, so that they hold up no other",
+        detail="damaged: set aside, so that they hold up no other, or left out of lists",
         is_good=not rows,
         link="health#broken" if rows else "",
     )

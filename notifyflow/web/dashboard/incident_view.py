@@ -12,6 +12,7 @@ from itertools import islice
 
 from notifyflow.core import tier_rules
 from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
+from notifyflow.core.left_out import LeftOut
 from notifyflow.core.lifecycle import counted, was_accepted
 from notifyflow.core.model import (
     IN_PROGRESS,
@@ -123,6 +124,7 @@ class RoundView:
         tiers: The tiers of its policy.
         updates: The status updates.
         coming: What comes next, or why nothing does.
+        damaged: The rows of it that are damaged and not shown.
     """
 
     facts: EscalationFacts
@@ -131,6 +133,7 @@ class RoundView:
     tiers: tuple[TierView, ...]
     updates: tuple[NotificationView, ...]
     coming: tuple[str, ...]
+    damaged: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +198,7 @@ class Describer:
             ),
             updates=tuple(self._notification(escalation, row) for row in updates),
             coming=self._next(facts) or self._ended(facts),
+            damaged=tuple(each for each in self._status.damaged if each.escalation_id == facts.id),
         )
 
     def _next(self, facts: EscalationFacts) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from notifyflow.core.left_out import sentence
 from notifyflow.core.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.model import IN_PROGRESS, Evidence, Kind, NotificationState
 from notifyflow.core.users import Role, Visitor
 from notifyflow.core.wording import text
 from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.log import get_logger
+from notifyflow.storage.left_out import gathered
 from notifyflow.web import cursors, spreadsheets
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
@@ -141,7 +143,10 @@ def _address(fields: Mapping[str, str]) -> str:
 
 
 def _chunks(read: Read) -> Iterator[str]:
-    """Yield the log as CSV, a page of it at a time; each is read by itself, so that no transaction lasts."""
+    """Yield the log as CSV, a page of it at a time; each is read by itself, so that no transaction lasts.
+
+    The last line says how many damaged rows it lacks, if any.
+    """
     yield spreadsheets.lines([_COLUMNS])
     before: str | None = None
     while True:
@@ -149,7 +154,9 @@ def _chunks(read: Read) -> Iterator[str]:
         yield spreadsheets.lines(row for message in page.messages for row in _rows(message))
         before = page.older
         if before is None:
-            return
+            break
+    if damaged := sentence(gathered(), are_named=False):
+        yield spreadsheets.lines([[damaged]])
 
 
 def _rows(message: LoggedMessage) -> Iterator[tuple[object, ...]]:

@@ -12,8 +12,10 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from notifyflow.core.left_out import sentence
 from notifyflow.core.users import Visitor
 from notifyflow.core.wording.times import Times
+from notifyflow.storage.left_out import gathered
 from notifyflow.web import pages
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets
@@ -87,7 +89,8 @@ def page(
         status: The status of the response.
     """
     visit: Visit = request.state.visit
-    html = pages.render(f"dashboard/{template}", {**_frame(request, visit), **values, "visitor": visitor})
+    left_out = sentence(gathered(), are_named=visitor is not None and visitor.namespaces is None)
+    html = pages.render(f"dashboard/{template}", {**_frame(request, visit), **values, "visitor": visitor, "left_out": left_out})
     is_kept = visitor is not None and status == 200 and request.method in ("GET", "HEAD")
     if not is_kept:
         return _with_key(request, HTMLResponse(html, status, {**_HEADERS, "Cache-Control": _UNKEPT}))

@@ -1,0 +1,428 @@
+"""Every door to what is stored, with a damaged row in each table in turn: none fails, and what is not damaged is shown."""
+
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from notifyflow.cli.commands import app
+from notifyflow.core.keys import Scope
+from notifyflow.core.links import sign as sign_link
+from notifyflow.core.model import LIVE, Incident, IncidentState, Recipient, Severity, Step
+from notifyflow.core.namespaces import ALL, SHARED
+from notifyflow.core.overrides import Wish
+from notifyflow.core.pauses import Scope as Paused
+from notifyflow.core.schedules import Calendar, Shift, Why
+from notifyflow.core.users import Role
+from notifyflow.errors import DamagedIncident, NotifyflowError
+from notifyflow.storage.dialects import execute
+from notifyflow.storage.models import SetAsideRow
+from notifyflow.testing import Driver
+from notifyflow.web.openapi import LEFT_OUT
+from tests.dashboard import ORIGIN, Visit, visit
+
+NEVER, BROKEN, LOUD = "-infinity", "{", "LOUD"
+DIRECTORY = """
+[recipients.ada]
+email = "ada@example.com"
+phone = "+15005550011"
+
+[recipients.ben]
+email = "ben@example.com"
+
+[schedules.primary]
+timezone = "Europe/Berlin"
+[[schedules.primary.layers]]
+who = ["ada", "ben"]
+from = 2026-11-02T09:00:00
+every = "1w"
+
+[schedules.office]
+ical = "https://calendar.example.com/office.ics"
+
+[default]
+to = ["ada"]
+"""
+PEOPLE = [
+    Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15005550011"),
+    Recipient(id="ben", name="Ben", email="ben@example.com"),
+]
+HURT, WELL = "hurt-1", "well-1"
+DAMAGE: dict[str, dict[str, str]] = {
+    "incident": {
+        "state": LOUD,
+        "severity": LOUD,
+        "opened_at": NEVER,
+        "last_seen_at": NEVER,
+        "policy": "0" * 64,
+        "series": BROKEN,
+        "content_labels": BROKEN,
+        "content_severity": LOUD,
+        "content_occurred_at": NEVER,
+    },
+    "contact": {"addresses": BROKEN, "channels": "[1"},
+    "step": {"to": BROKEN, "state": LOUD, "after": "soon", "due_at": NEVER},
+    "escalation": {
+        "state": LOUD,
+        "severity": LOUD,
+        "started_at": NEVER,
+        "policy": "0" * 64,
+        "carried": BROKEN,
+        "critical_at": NEVER,
+    },
+    "notification": {
+        "state": LOUD,
+        "kind": LOUD,
+        "severity": LOUD,
+        "created_at": NEVER,
+        "incident_event": BROKEN,
+    },
+    "queued notification": {"due_at": NEVER, "deferred_by": LOUD},
+    "attempt": {"state": LOUD, "result": LOUD, "evidence": LOUD, "started_at": NEVER, "lease_until": NEVER, "ended_at": NEVER},
+    "receipt": {"result": LOUD, "received_at": NEVER},
+    "critical": {"at": NEVER},
+    "notice": {"at": NEVER},
+    "provider_health": {"spent": BROKEN, "throttled_until": NEVER},
+    "pause": {"scope": LOUD, "paused_at": NEVER},
+    "override": {"people": BROKEN, "begins_at": NEVER},
+    "calendar": {"shifts": BROKEN, "fetched_at": NEVER},
+    "user": {"role": LOUD, "created_at": NEVER},
+    "api_key": {"scopes": LOUD, "created_at": NEVER},
+    "feed": {"made_at": NEVER},
+    "outage": {"began_at": NEVER},
+    "set_aside": {"at": NEVER},
+}
+"""What is damaged of a table: a column, and the value that it gets."""
+
+
+@dataclass
+class Scene:
+    """A flow with an incident that is hurt and its neighbour, an administrator, and a key."""
+
+    driver: Driver
+    url: str
+    folder: Path
+    admin: Visit
+    key: str
+    hurt: str
+    well: str
+
+    def sql(self, text: str, *values: object) -> list[Any]:
+        def work(ledger: Any) -> list[Any]:
+            db = ledger._unit.db
+            cursor = execute(db, text.replace("?", db.param), *values)
+            return list(cursor.fetchall()) if cursor.description else []
+
+        found: list[Any] = self.driver.flow.deps.transactions.run(work)
+        return found
+
+    @property
+    def pages(self) -> Sequence[str]:
+        """The pages of the dashboard."""
+        return (
+            *("/incidents", "/incidents?state=OPEN", "/incidents?text=one", f"/incidents/{self.hurt}", f"/incidents/{self.well}"),
+            *(f"/incidents/{self.well}?everybody=1", "/messages", "/messages?recipient=ada", f"/messages?key={HURT}"),
+            *("/messages?state=FAILED", "/messages.csv", "/people", "/people/ada", "/oncall", "/health"),
+        )
+
+    @property
+    def resources(self) -> Sequence[str]:
+        """What the API shows."""
+        return (
+            *("/v1/incidents", "/v1/incidents?state=OPEN", f"/v1/incidents/{self.hurt}", f"/v1/incidents/{self.well}"),
+            *("/v1/messages", "/v1/messages?recipient=ada", "/v1/recipients", "/v1/recipients/ada", "/v1/oncall"),
+            *("/v1/oncall/primary", "/v1/oncall/primary/overrides", "/metrics"),
+        )
+
+    def ask(self, path: str) -> Any:
+        return self.admin.request("GET", path, headers={"authorization": f"Bearer {self.key}", "cookie": ""})
+
+    def run(self, *arguments: str) -> Any:
+        variables = {"NOTIFYFLOW_DATABASE_URL": self.url, "NOTIFYFLOW_DIRECTORY": str(self.folder / "directory.toml")}
+        return CliRunner().invoke(app, arguments, env={**variables, "COLUMNS": "300"})
+
+    def link(self, incident_id: str) -> str:
+        until = self.driver.clock.now() + timedelta(days=1)
+        return f"/a/{sign_link(self.driver.flow.deps.secret_keys, incident_id, 'ada', until)}"
+
+
+CLI = (
+    *(("list",), ("list", "--all"), ("list", "--all", "--json"), ("status",), ("status", HURT), ("status", WELL)),
+    *(("status", WELL, "--json"), ("status", WELL, "--markdown"), ("status", "--broken"), ("log",), ("log", "--json")),
+    *(("oncall", "show"), ("users", "list"), ("keys", "list"), ("oncall", "feed", "list"), ("check",)),
+)
+"""The commands that show something."""
+
+
+@pytest.fixture
+def scene(tmp_path: Path, database_url: str) -> Iterator[Scene]:
+    (tmp_path / "directory.toml").write_text(DIRECTORY)
+    variables = {
+        "NOTIFYFLOW_PUBLIC_URL": ORIGIN,
+        "NOTIFYFLOW_DATABASE_URL": database_url,
+        "NOTIFYFLOW_DIRECTORY": str(tmp_path / "directory.toml"),
+        "NOTIFYFLOW_OPS_RECIPIENTS": json.dumps([{"id": "ops", "email": "ops@example.com"}]),
+    }
+    with Driver(variables, folder=tmp_path) as driver:
+        yield _set_up(driver, database_url, tmp_path)
+
+
+def _set_up(driver: Driver, url: str, folder: Path) -> Scene:
+    flow = driver.flow
+    steps = [Step(to=["ben"], after=timedelta(minutes=5)), Step(to=["@primary"], after=timedelta(minutes=5))]
+    ids = []
+    for key, script in ((WELL, ""), (HURT, "email: 550; sms: 30006; call: busy")):
+        driver.sandbox.script(script)
+        ids.append(
+            flow.notify(Incident(key=key, title=f"{key} one", severity=Severity.CRITICAL), PEOPLE[:1], then=steps).incident_id
+        )
+        driver.advance(minutes=1)
+    driver.advance(minutes=2)
+    now = driver.clock.now()
+    flow.pauses.start(Paused.CHANNEL, "email", span=timedelta(hours=9), by="ada")
+    flow.notify(Incident(key="held-1", title="held one"), PEOPLE[1:])
+    driver.advance(seconds=2)
+    flow.oncall.change(Wish(people=("ben",), schedules=("primary",), ends_at=now + timedelta(days=1), by="ada"))
+    flow.feeds().make(schedule="primary", by="ada")
+    admin = visit(flow, Role.ADMIN)
+    _, key = flow.access().create("billing", {Scope.READ, Scope.OPERATE}, valid_for=None, namespace=ALL)
+    flow.access().create("other", list(Scope), valid_for=None)
+    flow.users().add("cleo", Role.VIEWER, password="correct horse battery")
+    scene = Scene(driver, url, folder, admin, key, hurt=ids[1], well=ids[0])
+    flow.deps.transactions.run(lambda ledger: _fill(ledger, now))
+    return scene
+
+
+def _fill(ledger: Any, now: datetime) -> None:
+    """Store rows of the tables that are empty yet."""
+    claimed = ledger.roster.claim_calendar("office", "source", before=now, now=now)
+    shift = Shift(begins_at=now, ends_at=now + timedelta(days=1), people=("ben",), why=Why.CALENDAR)
+    ledger.roster.put_shifts(claimed, Calendar(schedule="office", shifts=(shift,), fetched_at=now), etag="", last_modified="")
+    ledger.operations.add_notice("a reason", "twilio", at=now)
+    ledger.set_asides._unit.insert(
+        SetAsideRow,
+        [
+            {
+                "row_id": "r1",
+                "machine": "receipt",
+                "incident_id": "",
+                "escalation_id": "",
+                "severity": "INFO",
+                "relation": "receipt",
+                "code": "ValueError",
+                "what": "no",
+                "at": now,
+                "until": now,
+                "times": 1,
+                "is_aside": False,
+                "is_paging": False,
+                "is_counted": True,
+                "is_reported": True,
+            }
+        ],
+    )
+
+
+_OF_HURT = f"(SELECT id FROM notifyflow_incident WHERE key = '{HURT}')"
+_FIRST = f"(SELECT MIN(id) FROM notifyflow_{{}} WHERE incident_id = {_OF_HURT})"
+_PAGES = f"SELECT id FROM notifyflow_notification WHERE incident_id = {_OF_HURT}"
+_CHOSEN = {
+    "incident": (f"id = {_OF_HURT}", "id"),
+    "contact": (f"incident_id = {_OF_HURT} AND recipient_id = 'ada'", "recipient_id"),
+    **{each: (f"id = {_FIRST.format(each)}", "id") for each in ("step", "escalation", "notification")},
+    "queued notification": ("state = 'QUEUED'", "id"),
+    "attempt": (f"id = (SELECT MIN(id) FROM notifyflow_attempt WHERE notification_id IN ({_PAGES}))", "id"),
+    "critical": (f"escalation_id = {_FIRST.format('escalation')}", "escalation_id"),
+    "user": ("name = 'cleo'", "id"),
+    "api_key": ("name = 'other'", "id"),
+}
+"""Which row of a table is damaged: the condition that finds it, and the column of its id. Of other tables, all are."""
+
+
+@contextmanager
+def damaged(scene: Scene, table: str, column: str, value: str) -> Iterator[str]:
+    """Damage a row in the block; return its id."""
+    where, id_column = _CHOSEN.get(table, ("1 = 1", ""))
+    table = table.split()[-1]
+    ((before, row_id), *_) = scene.sql(f'SELECT "{column}", {id_column or "1"} FROM notifyflow_{table} WHERE {where}')
+    scene.sql(f'UPDATE notifyflow_{table} SET "{column}" = ? WHERE {where}', value)
+    try:
+        yield str(row_id)
+    finally:
+        scene.sql(f'UPDATE notifyflow_{table} SET "{column}" = ? WHERE {where}', before)
+        scene.sql("DELETE FROM notifyflow_set_aside WHERE row_id <> 'r1'")
+
+
+def test_no_door_fails_because_of_a_damaged_row(scene: Scene) -> None:
+    found: list[str] = []
+    for table, columns in DAMAGE.items():
+        for number, (column, value) in enumerate(columns.items()):
+            with damaged(scene, table, column, value):
+                failed = [*_failed_pages(scene), *(_failed_commands(scene) if number == 0 else ())]
+            found += [f"{table}.{column}: {each}" for each in failed]
+    assert not found, "\n".join(found)
+
+
+def _failed_pages(scene: Scene) -> Iterator[str]:
+    pages = {path: scene.admin.get(path) for path in (*scene.pages, scene.link(scene.well), scene.link(scene.hurt))}
+    pages |= {path: scene.ask(path) for path in scene.resources}
+    for path, response in pages.items():
+        if response.status_code >= 500:
+            yield f"{path} {response.status_code}"
+    for path in ("/incidents", "/messages", "/messages.csv", "/v1/incidents", "/v1/messages"):
+        if WELL not in pages[path].text:
+            yield f"{path} lacks the neighbour"
+
+
+def _failed_commands(scene: Scene) -> Iterator[str]:
+    for command in CLI:
+        result = scene.run(*command)
+        if not (result.exception is None or isinstance(result.exception, SystemExit | NotifyflowError)):
+            yield f"{' '.join(command)} {result.exception!r}"
+        if command[0] in ("list", "log") and WELL not in result.output:
+            yield f"{' '.join(command)} lacks the neighbour"
+
+
+def test_what_is_left_out_is_counted_on_the_page_in_the_api_and_by_the_command_and_named_on_health(scene: Scene) -> None:
+    with damaged(scene, "incident", "severity", LOUD) as row_id:
+        name = f"incident {row_id}: the column severity cannot be read (ValueError)"
+        assert f"1 row is left out because it is damaged: {name}" in words(scene.admin.get("/incidents").text)
+        response = scene.ask("/v1/incidents")
+        assert (response.headers[LEFT_OUT], [each["key"] for each in response.json()["incidents"]][-1]) == ("1", WELL)
+        listed = scene.run("list", "--all")
+        assert name in listed.stderr
+        assert name in scene.run("status", "--broken").stdout
+        assert row_id in [each["row_id"] for each in json.loads(scene.run("status", "--broken", "--json").stdout)["damaged"]]
+        assert name in words(scene.admin.get("/health").text)
+    assert LEFT_OUT not in scene.ask("/v1/incidents").headers
+    assert "left out" not in scene.admin.get("/incidents").text
+
+
+def test_a_visitor_of_one_namespace_sees_how_many_rows_are_left_out_and_not_which(scene: Scene) -> None:
+    other = visit(scene.driver.flow, Role.VIEWER, name="eve", namespaces=[SHARED])
+    with damaged(scene, "incident", "severity", LOUD) as row_id:
+        page = words(other.get("/incidents").text)
+        assert "1 row is left out because it is damaged." in page
+        assert row_id not in page
+        assert row_id not in other.get("/health").text
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_pages_lose_nothing_behind_a_damaged_row(scene: Scene, limit: int) -> None:
+    def keys() -> list[str]:
+        found, cursor = [], ""
+        while cursor is not None:
+            page = scene.ask(f"/v1/incidents?limit={limit}{cursor and '&cursor=' + cursor}").json()
+            assert len(page["incidents"]) == limit or page["next_cursor"] is None
+            found += [each["key"] for each in page["incidents"]]
+            cursor = page["next_cursor"]
+        return found
+
+    whole = keys()
+    with damaged(scene, "incident", "content_labels", BROKEN):
+        assert keys() == [each for each in whole if each != HURT]
+
+
+def test_messages_behind_damaged_ones_are_reached_page_by_page(scene: Scene) -> None:
+    def ids() -> list[str]:
+        found, cursor = [], ""
+        while cursor is not None:
+            page = scene.ask(f"/v1/messages?limit=2{cursor and '&cursor=' + cursor}").json()
+            assert len(page["messages"]) == 2 or page["next_cursor"] is None
+            found += [each["id"] for each in page["messages"]]
+            cursor = page["next_cursor"]
+        return found
+
+    whole = ids()
+    with damaged(scene, "attempt", "started_at", NEVER) as attempt_id, damaged(scene, "notification", "kind", LOUD) as row_id:
+        ((whose,),) = scene.sql("SELECT notification_id FROM notifyflow_attempt WHERE id = ?", attempt_id)
+        assert ids() == [each for each in whole if each not in (row_id, whose)]
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("notification", "severity"), ("attempt", "started_at"), ("escalation", "severity")]
+)
+def test_a_damaged_row_of_an_incident_is_named_in_its_place(scene: Scene, table: str, column: str) -> None:
+    with damaged(scene, table, column, LOUD if column == "severity" else NEVER) as row_id:
+        if table == "attempt":
+            ((row_id,),) = scene.sql("SELECT notification_id FROM notifyflow_attempt WHERE id = ?", row_id)
+        machine = "notification" if table == "attempt" else table
+        name = f"{machine} {row_id}: the column {column}"
+        page = words(scene.admin.get(f"/incidents/{scene.hurt}").text)
+        assert f"{HURT} one" in page
+        assert name in page.partition("Who is paged")[2 if table != "escalation" else 0]
+        assert name in " ".join(scene.run("status", HURT).stdout.replace("│", " ").split())
+        (document,) = scene.ask(f"/v1/incidents/{scene.hurt}").json()["damaged"]
+        assert (document["table"], document["row_id"], document["column"], document["owner"]) == (machine, row_id, column, table)
+
+
+def test_the_page_the_resource_and_the_command_of_a_damaged_incident_say_what_is_wrong_and_what_to_do(scene: Scene) -> None:
+    with damaged(scene, "incident", "opened_at", NEVER) as row_id:
+        wrong = f"incident {row_id} is damaged: the column opened_at of its row in the table notifyflow_incident cannot be read"
+        page = scene.admin.get(f"/incidents/{row_id}")
+        assert page.status_code == 409
+        assert wrong in words(page.text)
+        assert f"notifyflow status --release {row_id}" in words(page.text)
+        problem = scene.ask(f"/v1/incidents/{row_id}")
+        assert (problem.status_code, problem.json()["type"]) == (409, "urn:notifyflow:problem:damaged-incident")
+        assert wrong in problem.json()["detail"]
+        for name in (HURT, row_id):
+            shown = scene.run("status", name)
+            assert isinstance(shown.exception, DamagedIncident)
+            assert wrong in str(shown.exception)
+        link = scene.admin.get(scene.link(row_id))
+        assert link.status_code == 409
+        assert "The incident is damaged." in link.text
+
+
+def test_a_damaged_incident_is_neither_acknowledged_nor_resolved_and_every_door_says_why(scene: Scene) -> None:
+    headers = {"authorization": f"Bearer {scene.key}"}
+    with damaged(scene, "incident", "opened_at", NEVER) as row_id:
+        for act in ("acknowledge", "resolve"):
+            assert scene.admin.send("/incidents", f"/incidents/{row_id}/{act}").status_code == 409
+            assert scene.admin.request("POST", f"/v1/incidents/{row_id}/{act}", headers=headers).status_code == 409
+            with pytest.raises(DamagedIncident, match=row_id):
+                getattr(scene.driver.flow, act)(HURT, by="ada")
+        assert isinstance(scene.run("ack", HURT).exception, DamagedIncident)
+        assert scene.admin.request("POST", scene.link(row_id)).status_code == 409
+    assert scene.driver.flow.status(HURT).facts.state is IncidentState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("notification", "severity", LOUD),
+        ("attempt", "started_at", NEVER),
+        ("escalation", "severity", LOUD),
+        ("contact", "addresses", BROKEN),
+        ("step", "to", BROKEN),
+        ("incident", "content_labels", BROKEN),
+    ],
+)
+@pytest.mark.parametrize("act", ["acknowledge", "resolve"])
+def test_an_incident_is_taken_and_ended_whatever_else_of_it_is_damaged(
+    scene: Scene, table: str, column: str, value: str, act: str
+) -> None:
+    headers = {"authorization": f"Bearer {scene.key}"}
+    with damaged(scene, table, column, value):
+        response = scene.admin.request("POST", f"/v1/incidents/{scene.hurt}/{act}", headers=headers)
+        assert response.status_code == 200, response.text
+        assert response.json()["has_changed"]
+    status = scene.driver.flow.status(HURT)
+    assert status.facts.state is (IncidentState.ACKNOWLEDGED if act == "acknowledge" else IncidentState.RESOLVED)
+    ended = [each.facts.state for each in status.escalations if each.facts.is_current]
+    left = 1 if table == "escalation" else 0
+    assert sum(state in LIVE for state in ended) <= left
+
+
+def words(page: str) -> str:
+    """Return the text of a page, single-spaced."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
