@@ -24,7 +24,7 @@ from notifyflow.pipeline.idempotency import Once
 from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body
-from notifyflow.web.bulkhead import Bulkhead
+from notifyflow.web.bulkhead import CROWD, Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.openapi import PLACE, SHOWN, refusals, request_body
 from notifyflow.web.schemas import (
@@ -188,12 +188,13 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/v1``."""
     routes = APIRouter(prefix="/v1")
     _add_intake(routes, context, bulkhead)
+    _add_incident(routes, context, bulkhead)
     for add in (_add_incidents, _add_acts, _add_page_again, _add_messages, _add_recipients):
         add(routes, context)
     return routes
 
 
-# All handlers but one are plain functions, so they run in worker threads: the database blocks.
+# All handlers but two are plain functions, so they run in worker threads: the database blocks.
 
 
 def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
@@ -267,16 +268,28 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
             next_cursor=None if is_last else cursors.write(listing.mark, shown[-1].facts.id),
         )
 
+
+def _add_incident(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
     @routes.get(
         "/incidents/{incident_id}",
         tags=["incidents"],
         summary="Show one incident",
+        response_model=IncidentReportDocument,
         responses={**SHOWN, **refusals(401, 403, 404, 409, 422, 429)},
     )
-    def show(caller: Annotated[ApiKey, let_read], incident_id: str) -> IncidentReportDocument:
+    async def show(caller: Annotated[ApiKey, Depends(Require(context, Scope.READ))], incident_id: str) -> Response:
         """Return one incident with all that belongs to it, what happened and what comes next. Scope: `read`."""
-        status, service = _find(context, caller, incident_id), context.service
-        return IncidentReportDocument.of_all(status, service.outlook(status), service.timeline(status))
+        stamp = await bulkhead.reports.run(partial(_stamp, context, caller, incident_id))
+        read, write = partial(_report, context, incident_id), partial(Response, media_type="application/json")
+        if stamp.escalations > CROWD:
+            return await bulkhead.crowds.run(f"document of {incident_id}", read, write)
+        return await bulkhead.reports.run(lambda: write(read()))
+
+
+def _report(context: Context, incident_id: str) -> str:
+    """Return the document of an incident, as text: made in a worker thread, since a large one takes long."""
+    status, service = context.service.status(ById(incident_id)), context.service
+    return IncidentReportDocument.of_all(status, service.outlook(status), service.timeline(status)).model_dump_json()
 
 
 def _stamp(context: Context, caller: ApiKey, incident_id: str) -> Stamp:

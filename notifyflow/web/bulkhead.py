@@ -26,6 +26,8 @@ _LOGINS_AT_A_TIME = 2
 _MOST_LOGINS = 20
 _MOST_WAITING = 200
 _PATIENCE_S = 10.0
+CROWD = 200
+"""How many escalations an incident may have at most that is read and shown like all others."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -140,7 +142,8 @@ class Bulkhead:
         room: The memory for bodies of authenticated requests.
         small_room: The memory for bodies that are read before authentication.
         pages: Makes the pages of the dashboard.
-        crowds: Makes the pages of incidents with very many recipients.
+        reports: Makes the documents of incidents.
+        crowds: Makes the pages and the documents of incidents with very many recipients.
         links: Makes the pages of the links in messages.
         logins: Makes the pages for those who are not logged in.
         hashes: Hashes passwords; each takes 19 MiB.
@@ -150,6 +153,7 @@ class Bulkhead:
         self._threads = CapacityLimiter(_AT_A_TIME)
         self._thread_for_large = CapacityLimiter(1)  # one large body at a time: parsed, it takes many times its size
         self.pages = Line(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
+        self.reports = Line(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
         self.crowds = Crowds()
         self.links = Line(_PAGES_AT_A_TIME, _MOST_WAITING, _too_many_pages)
         self.logins = Line(_LOGINS_AT_A_TIME, _MOST_WAITING, lambda: TooManyLogins(1))

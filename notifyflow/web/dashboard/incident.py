@@ -31,7 +31,7 @@ from notifyflow.core.wording.times import Times
 from notifyflow.core.wording.ways import message
 from notifyflow.errors import NotFound
 from notifyflow.log import get_logger
-from notifyflow.web.bulkhead import Bulkhead
+from notifyflow.web.bulkhead import CROWD, Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond
 from notifyflow.web.dashboard.incident_view import Describer, way
@@ -47,8 +47,6 @@ _MOST_ON_A_PAGE = 200
 """How many it shows at once."""
 _MOST_MOMENTS = 500
 """How many moments of the timeline it shows at once, the latest on the first page."""
-_CROWD = 200
-"""How many escalations an incident may have at most whose page is updated every other second and is made like all others."""
 _CLOCK_S = 2
 """How often a page that shows seconds is rendered anew."""
 _SLOW_CLOCK_S = 30
@@ -172,7 +170,7 @@ def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, b
     is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
     paused = context.service.pauses()
     turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
-    return repr((stamp, paused, turn)), stamp.escalations > _CROWD
+    return repr((stamp, paused, turn)), stamp.escalations > CROWD
 
 
 def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
@@ -229,6 +227,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "live": _live(status, outlook),
         "pauses": [words.sentence(each, until=times.brief) for each in outlook.pauses] if is_moving else [],
         "is_quarantined": status.is_quarantined,
+        "damaged": status.damaged_itself,
         "operations_key": status.operations_key,
         "operations": told.of_incident(status),
         "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
@@ -275,6 +274,6 @@ def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
 
 def _live(status: IncidentStatus, outlook: Outlook) -> respond.Live:
     """Return how soon the page asks again; that of a crowd, which is dear to read, does so rarely."""
-    if len(status.escalations) > _CROWD:
+    if len(status.escalations) > CROWD:
         return respond.Live.IDLE
     return respond.live(is_moving=status.facts.state is IncidentState.OPEN or any(outlook.escalations.values()))
