@@ -3,10 +3,10 @@
 Each search walks an index of unfinished rows, so that its cost does not grow with the finished ones.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, partial
 from typing import Any
 
 from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeList, Select, fn
@@ -17,19 +17,16 @@ from notifyflow.core.model import Severity
 from notifyflow.storage.conditions import (
     IS_ANY,
     IS_CALM,
-    IS_UNRESOLVED,
     IS_URGENT,
     QUEUED,
-    RUNNING,
     URGENCY,
-    is_aside,
     is_free,
-    is_listed,
 )
-from notifyflow.storage.models import AttemptRow, EscalationRow, IncidentRow, NotificationRow, SetAsideRow, StepRow
+from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import select
 from notifyflow.storage.statements import Places, Statement, finds
+from notifyflow.storage.timers import EARLIEST, ESCALATIONS_DUE, INCIDENTS_DUE, ROUNDS_DUE, ROUNDS_DUE_OF
 from notifyflow.storage.turns import Turns
 from notifyflow.storage.unit import Unit
 
@@ -48,7 +45,6 @@ Row = dict[str, Any]
 _DEFERRED, _REQUESTED, _ANY = "deferred", "requested", "any"
 _DUE, _FRESH, _STALE = "due", "fresh", "stale"
 _IS_FREE = is_free(NotificationRow)
-_IS_ESCALATION_FREE = is_free(EscalationRow)
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
 """Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
@@ -137,26 +133,26 @@ class Work(Part):
 
     def escalations_due(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations that are due for a decision, as (incident id, escalation id), the oldest first; not locked."""
-        return tuple((row["incident_id"], row["id"]) for row in self._unit.rows(_ESCALATIONS_DUE(now, limit)))
+        return tuple((row["incident_id"], row["id"]) for row in self._unit.rows(ESCALATIONS_DUE(now, limit)))
 
     def rounds_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents in which a recipient's next round is due, the oldest first; not locked."""
-        return tuple(row["incident_id"] for row in self._unit.rows(_ROUNDS_DUE(now, limit)))
+        return tuple(row["incident_id"] for row in self._unit.rows(ROUNDS_DUE(now, limit)))
 
     def rounds_due_of(self, incident_id: str, *, now: datetime) -> tuple[str, ...]:
         """Find the escalations of an incident whose next round is due, by id; not locked."""
-        return tuple(row["id"] for row in self._unit.rows(_ROUNDS_DUE_OF(incident_id, now)))
+        return tuple(row["id"] for row in self._unit.rows(ROUNDS_DUE_OF(incident_id, now)))
 
     def incidents_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         """Find incidents whose ``round_at`` has come, and those whose next step is due; not locked."""
-        return tuple(row["id"] for row in self._unit.rows(_INCIDENTS_DUE(now, limit, now, limit)))
+        return tuple(row["id"] for row in self._unit.rows(INCIDENTS_DUE(now, limit, now, limit)))
 
     def next_wake_at(self) -> datetime | None:
         """Return when the sweeper has work next, which may be in the past; None while no timer runs.
 
         Notifications that were rung for do not count: if no worker claims them, a later sweep rings again.
         """
-        return min((row["due_at"] for row in self._unit.rows(_EARLIEST())), default=None)
+        return min((row["due_at"] for row in self._unit.rows(EARLIEST())), default=None)
 
     def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row]:
         """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
@@ -336,80 +332,3 @@ _RING_STALE = _to_ring(
 _RING_AGAIN = _to_ring(
     lambda param: _IS_RUNG & (NotificationRow.rung_at <= param(NotificationRow.rung_at)), NotificationRow.rung_at
 )
-_ESCALATIONS_DUE = Statement(
-    lambda param: (
-        EscalationRow.select(EscalationRow.incident_id, EscalationRow.id)
-        .where(
-            EscalationRow.next_decision_at <= param(EscalationRow.next_decision_at), EscalationRow.is_current, _IS_ESCALATION_FREE
-        )
-        .order_by(EscalationRow.next_decision_at)
-        .limit(param(IntegerField()))
-    )
-)
-_ROUNDS_DUE = Statement(
-    lambda param: (
-        EscalationRow.select(EscalationRow.incident_id, fn.MIN(EscalationRow.next_round_at))
-        .where(EscalationRow.next_round_at <= param(EscalationRow.next_round_at), EscalationRow.is_current, _IS_ESCALATION_FREE)
-        .group_by(EscalationRow.incident_id)
-        .order_by(fn.MIN(EscalationRow.next_round_at))
-        .limit(param(IntegerField()))
-    ),
-    columns=(EscalationRow.incident_id, EscalationRow.next_round_at),
-)
-
-
-_ROUNDS_DUE_OF = Statement(
-    lambda param: (
-        EscalationRow.select(EscalationRow.id)
-        .where(
-            EscalationRow.incident_id == param(EscalationRow.incident_id),
-            EscalationRow.next_round_at <= param(EscalationRow.next_round_at),
-            EscalationRow.is_current,
-            _IS_ESCALATION_FREE,
-        )
-        .order_by(EscalationRow.id)
-    )
-)
-
-
-def _union_of(*searches: Select) -> Any:
-    """Join searches, each of which walks its own index."""
-    parts: Iterator[Any] = (Select(from_list=[each.alias("part")], columns=[SQL("*")]) for each in searches)
-    return reduce(lambda union, part: union.union_all(part), parts)
-
-
-def _incidents_due(param: Places) -> Any:
-    rounds = IncidentRow.select(IncidentRow.id).where(IncidentRow.round_at <= param(IncidentRow.round_at), *_HAS_ROUND)
-    rounds = rounds.order_by(IncidentRow.round_at).limit(param(IntegerField()))
-    steps = StepRow.select(StepRow.incident_id).where(StepRow.due_at <= param(StepRow.due_at), _IS_STEP_FREE)
-    return _union_of(rounds, steps.order_by(StepRow.due_at).limit(param(IntegerField())))
-
-
-def _earliest(param: Places) -> Any:
-    """Search for the earliest timer of each kind."""
-    del param
-
-    def first(timer: Field, *where: Expression | Field) -> Any:
-        query: Any = timer.model.select(timer)
-        if timer.model is AttemptRow:
-            query = query.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
-        return query.where(timer.is_null(is_null=False), *where).order_by(timer).limit(1)
-
-    is_unrung = (QUEUED, NotificationRow.rung_at.is_null(), _IS_FREE)
-    is_current = (EscalationRow.is_current, _IS_ESCALATION_FREE)
-    return _union_of(
-        first(NotificationRow.due_at, *is_unrung, IS_URGENT),
-        first(NotificationRow.due_at, *is_unrung, IS_CALM),
-        first(AttemptRow.lease_until, RUNNING, _IS_FREE),
-        first(EscalationRow.next_decision_at, *is_current),
-        first(EscalationRow.next_round_at, *is_current),
-        first(IncidentRow.round_at, *_HAS_ROUND),
-        first(StepRow.due_at, _IS_STEP_FREE),
-        first(SetAsideRow.until, SetAsideRow.is_aside),
-    )
-
-
-_HAS_ROUND = (IS_UNRESOLVED, ~is_listed(IncidentRow.id), ~is_aside(IncidentRow.id))
-_IS_STEP_FREE = ~is_listed(StepRow.incident_id) & ~is_aside(StepRow.incident_id)
-_INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id,))
-_EARLIEST = Statement(_earliest, columns=(NotificationRow.due_at,))
