@@ -17,8 +17,7 @@ from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.status_polling import claim_poll, find_attempts_to_poll
+from notifyflow.pipeline.receive import claim_poll, find_attempts_to_poll, receive
 from notifyflow.storage.attempts import AttemptToPoll
 
 _log = get_logger("notifyflow.engine")

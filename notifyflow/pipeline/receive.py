@@ -1,8 +1,12 @@
-"""Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges where key 1 was pressed."""
+"""Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges where key 1 was pressed.
+
+It finds the attempts too whose status is to be polled now; the polling itself is done outside any transaction.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from notifyflow.core import lifecycle, namespaces
 from notifyflow.core.copies import replace
@@ -12,10 +16,16 @@ from notifyflow.pipeline import acknowledge, decisions, outages, provider_health
 from notifyflow.pipeline.ports import Committed, Dependencies, Fate
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.ledger import AttemptRef
+from notifyflow.storage.ledger import AttemptRef, AttemptToPoll
 
 Carried = Mapping[str, Sequence[AttemptRef]]
 """The attempts that a call carried, by the attempt that made it."""
+
+AHEAD = timedelta(seconds=15)
+"""How long before its receipt is overdue an attempt is polled for the first time, so that the response counts first."""
+
+WAITS = (timedelta(minutes=5), timedelta(minutes=30))
+"""How long after its start an attempt is polled again; the index relies on three polls in all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,3 +243,22 @@ def _place(received: Received) -> tuple[str, ...] | None:
 _RECEIVE = SetUseCase("receive", _load, _receive, place=_place)
 MISSED = SetUseCase("match", _load_missed, _apply_missed, place=lambda receipt: ("receipt", receipt.event_id))
 """Applies receipts that wait although their attempts are known, unless another process does."""
+
+
+def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[AttemptToPoll, ...]:
+    """Find accepted attempts of some providers that still lack a decisive receipt."""
+    now = deps.clock.now()
+    return deps.transactions.run(
+        lambda ledger: ledger.attempts.to_poll(providers, ahead=AHEAD, waits=WAITS, now=now, limit=limit)
+    )
+
+
+def claim_poll(deps: Dependencies, attempt: AttemptToPoll) -> bool:
+    """Count a poll of an attempt before it is made; return True in one process only, if several have found the attempt.
+
+    Whatever comes of it, the attempt is polled again only after the next wait; waits that have passed count as polled.
+    """
+    now = deps.clock.now()
+    polls_at = (attempt.receipt_due_at - AHEAD, *(attempt.started_at + wait for wait in WAITS))
+    times = sum(at <= now for at in polls_at)
+    return deps.transactions.run(lambda ledger: ledger.attempts.record_poll(attempt, times=times))
