@@ -13,7 +13,7 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.model import Contact, IncidentState, Severity, Via
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import Policy
-from notifyflow.pipeline import acknowledge, resolve, use_case
+from notifyflow.pipeline import acknowledge, use_case
 from notifyflow.pipeline.notify import Unresolved
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -96,7 +96,7 @@ def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, send
     if incident is None:
         return
     is_acknowledging = request.action is Action.ACKNOWLEDGE
-    act = acknowledge.acknowledge_locked if is_acknowledging else resolve.resolve_locked
+    act = acknowledge.acknowledge_locked if is_acknowledging else acknowledge.resolve_locked
     if act(tx, incident, by=sender.by, via=sender.via):
         did, why = Did.ACKNOWLEDGED if is_acknowledging else Did.RESOLVED, ""
     else:

@@ -36,7 +36,7 @@ from notifyflow.core.views import (
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline import links, operations, outlook, use_case
-from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notices import add_notice
@@ -46,7 +46,6 @@ from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply
-from notifyflow.pipeline.resolve import resolve
 from notifyflow.service.access import Strangers
 from notifyflow.service.directory import DirectoryFile
 from notifyflow.service.foresight import Foresight

@@ -9,9 +9,8 @@ from notifyflow.core.model import Incident, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Policy
 from notifyflow.core.references import ByKey
-from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.pipeline.resolve import resolve
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import Task, World, require

@@ -13,9 +13,8 @@ from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Acknowledgement, Failed, Policy, Tier, Unacknowledged
 from notifyflow.core.references import ById, ByKey
 from notifyflow.core.views import EscalationStatus
-from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.pipeline.resolve import resolve
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import World, require

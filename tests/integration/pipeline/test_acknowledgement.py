@@ -10,10 +10,9 @@ from notifyflow.core.model import EscalationState, IncidentState, Kind, Notifica
 from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
 from notifyflow.core.references import ById
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
-from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.resolve import resolve
 from notifyflow.storage.models import ContactRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.damage import release_all

@@ -14,9 +14,8 @@ from notifyflow.core.earlier_pages import PAGE_AGAIN_AFTER
 from notifyflow.core.model import Recipient, Result, Severity, Step, Via
 from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.core.references import ById, ByKey
-from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.operations import KEY as OPERATIONS_KEY
-from notifyflow.pipeline.resolve import resolve
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver

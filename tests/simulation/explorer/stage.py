@@ -20,11 +20,10 @@ from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, 
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import NotFound
-from notifyflow.pipeline.acknowledge import acknowledge
+from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.pause import pause
 from notifyflow.pipeline.ports import Claimed, Consequences
 from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.resolve import resolve
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
