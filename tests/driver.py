@@ -13,10 +13,9 @@ from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, R
 from notifyflow.core.policy import DEFAULT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Fate
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import next_wake_at, sweep

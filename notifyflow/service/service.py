@@ -36,13 +36,12 @@ from notifyflow.core.views import (
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline import links, operations, outlook, use_case
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.outbox import join
-from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply

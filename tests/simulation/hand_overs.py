@@ -10,8 +10,7 @@ from notifyflow.core.model import Contact, Incident, Recipient, Severity, StepSt
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.policy import Acknowledgement, Policy
 from notifyflow.core.references import ByKey
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.page_again import page_again
+from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS

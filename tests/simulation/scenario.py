@@ -25,9 +25,8 @@ from notifyflow.engine.hand_over_teller import LOOK_EVERY, HandOverTeller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
 from notifyflow.pipeline import outbox
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.notify import Submitted
-from notifyflow.pipeline.page_again import page_again
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.service.use_cases import UseCases

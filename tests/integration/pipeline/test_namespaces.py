@@ -14,9 +14,8 @@ from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import AmbiguousKey, NotFound
 from notifyflow.pipeline import operations
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.page_again import page_again
 from tests.builders import KEY, REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.storage.samples import found_in
