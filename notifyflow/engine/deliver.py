@@ -29,7 +29,7 @@ from notifyflow.errors import (
 )
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
-from notifyflow.pipeline.rings import unring
+from notifyflow.pipeline.sweep import unring
 
 _log = get_logger("notifyflow.engine")
 

@@ -12,7 +12,7 @@ from notifyflow.core.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
-from notifyflow.pipeline.rings import unring
+from notifyflow.pipeline.sweep import unring
 from notifyflow.storage.work import Due
 
 _log = get_logger("notifyflow.engine")

@@ -1,4 +1,7 @@
-"""Handles what time alone makes due: leases, timers of escalations, rounds, steps of chains, lost rings, the outbox."""
+"""Handles what time alone makes due: leases, timers of escalations, rounds, steps of chains, lost rings, the outbox.
+
+It takes back the marks of rings too that nobody hears.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -24,6 +27,7 @@ from notifyflow.pipeline import (
 )
 from notifyflow.pipeline.halving import Parts
 from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.set_aside import is_damage
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import AttemptRef, Due
@@ -289,3 +293,20 @@ def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:
 
 _TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes)
 _MARK_RUNG = SetUseCase("ring", _mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))
+
+
+def unring(deps: Dependencies, notification_ids: Collection[str]) -> None:
+    """Mark notifications as not rung for, so that the next sweep rings; a damaged one keeps its mark, and harms no other."""
+    settled = _UNRING.run(deps, sorted(notification_ids))
+    if settled.interruption is not None:
+        raise settled.interruption
+    for error in settled.results:
+        if error is not None and not is_damage(error):
+            raise error
+
+
+def _unring(tx: Transaction, notification_ids: Sequence[str]) -> None:
+    tx.ledger.work.unring(notification_ids)
+
+
+_UNRING = SetUseCase("unring", _unring, lambda tx, loaded, notification_id: None)
