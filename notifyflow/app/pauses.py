@@ -6,7 +6,7 @@ from datetime import timedelta
 from notifyflow.channels.base import Channel
 from notifyflow.core.pauses import Pause, Scope, validate_pause
 from notifyflow.log import get_logger
-from notifyflow.pipeline.pause import pause, pauses, resume
+from notifyflow.pipeline.outages import pause, pauses, resume
 from notifyflow.pipeline.ports import Dependencies
 
 _log = get_logger("notifyflow.app")

@@ -1,4 +1,7 @@
-"""Notes sweeps, and makes up for outages, the periods without: deadlines that ran meanwhile move."""
+"""Notes sweeps, and makes up for outages, the periods without: deadlines that ran meanwhile move.
+
+Pauses of sending begin and end here, too: the claim defers what is paused, and it is due at once when the pause ends.
+"""
 
 from datetime import datetime, timedelta
 
@@ -6,9 +9,11 @@ from notifyflow.core import page_rules, quiet
 from notifyflow.core.copies import replace
 from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import Contact, Severity
+from notifyflow.core.model import Contact, DeferralReason, Severity
 from notifyflow.core.page_rules import DecisionContext
-from notifyflow.pipeline import incident_events
+from notifyflow.core.pauses import Pause, Scope
+from notifyflow.pipeline import incident_events, use_case
+from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 _NOTE_EVERY = timedelta(seconds=5)
@@ -74,3 +79,37 @@ def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
     escalation = tx.ledger.escalations.get(row.escalation_id)
     idle, stops = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
     return (*idle, *stops, *page_rules.paused(row))
+
+
+def pause(deps: Dependencies, wanted: Pause) -> None:
+    """Start a validated pause, which replaces an earlier one of the same."""
+
+    def body(tx: Transaction) -> None:
+        if tx.ledger.stops.put_pause(wanted):
+            _go_on(tx)
+
+    use_case.run(deps, body)
+
+
+def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
+    """End a pause, and return whether it existed; notifications that another pause covers are deferred again."""
+
+    def body(tx: Transaction) -> bool:
+        was_paused = tx.ledger.stops.drop_pause(scope, name, at=tx.now)
+        if was_paused:
+            _go_on(tx)
+        return was_paused
+
+    return use_case.run(deps, body)[0]
+
+
+def _go_on(tx: Transaction) -> None:
+    """Make notifications due that a pause deferred, and compute all deadlines again that used its planned end."""
+    tx.ledger.escalations.decide_again(now=tx.now)
+    tx.ledger.steps.decide_again(now=tx.now)
+    tx.ledger.notifications.bring_forward([DeferralReason.PAUSE], now=tx.now)
+
+
+def pauses(deps: Dependencies) -> tuple[Pause, ...]:
+    """Return the current pauses, the oldest first."""
+    return use_case.run(deps, lambda tx: tx.ledger.stops.pauses(now=tx.now))[0]

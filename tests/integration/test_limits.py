@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from notifyflow.core.lifecycle import counted
 from notifyflow.core.model import Ended, NotificationState, Severity
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.pipeline.pause import pause, resume
+from notifyflow.pipeline.outages import pause, resume
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store
 from tests import invariants

@@ -8,7 +8,7 @@ from notifyflow.core.model import Incident, Recipient, Severity
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
-from notifyflow.pipeline.pause import pause
+from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase

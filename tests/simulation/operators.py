@@ -6,7 +6,7 @@ from functools import partial
 
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
-from notifyflow.pipeline.pause import pause, resume
+from notifyflow.pipeline.outages import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.stops import Stops

@@ -26,7 +26,7 @@ from notifyflow.core.references import ByKey
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import InvalidIncident
 from notifyflow.pipeline import adopt, inbound, overrides
-from notifyflow.pipeline import pause as pauses
+from notifyflow.pipeline import outages as pauses
 from notifyflow.pipeline.acknowledge import acknowledge
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.inbound import RoutedRequest

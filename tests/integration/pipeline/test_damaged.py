@@ -21,7 +21,7 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.views import IncidentStatus
 from notifyflow.pipeline.notify import Submitted, store_all
-from notifyflow.pipeline.pause import pause
+from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import Claimed, Fate
 from notifyflow.pipeline.receive import Received, receive_all
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release

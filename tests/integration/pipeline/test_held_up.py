@@ -9,7 +9,7 @@ from notifyflow.core.model import Condition, EscalationState, NotificationState,
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline import operations
-from notifyflow.pipeline.pause import pause
+from notifyflow.pipeline.outages import pause
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver

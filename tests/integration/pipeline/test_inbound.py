@@ -14,7 +14,7 @@ from notifyflow.core.keys import ApiKey
 from notifyflow.core.keys import Scope as KeyScope
 from notifyflow.core.model import Incident, IncidentState, Severity
 from notifyflow.core.pauses import Pause, Scope
-from notifyflow.pipeline.pause import pause
+from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import Consequences
 from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings

@@ -10,7 +10,7 @@ from notifyflow.core.facts import NotificationFacts, Outcome
 from notifyflow.core.model import Condition, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.provider_health import OPEN_AT_MOST, ProviderHealth
-from notifyflow.pipeline.pause import pause, pauses, resume
+from notifyflow.pipeline.outages import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
 from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver

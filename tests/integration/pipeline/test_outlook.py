@@ -11,7 +11,7 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.policy import INSISTENT
 from notifyflow.core.views import IncidentFilter
 from notifyflow.pipeline import outlook
-from notifyflow.pipeline.pause import pause
+from notifyflow.pipeline.outages import pause
 from notifyflow.web.dashboard.incident_view import Describer
 from tests.builders import START, a_recipient, an_incident
 from tests.driver import Driver

@@ -12,7 +12,7 @@ from notifyflow.core.provider_health import Obstacle
 from notifyflow.core.slots import Wanted
 from notifyflow.pipeline import operations, provider_health
 from notifyflow.pipeline.adopt import adopt, release_from_quarantine
-from notifyflow.pipeline.pause import pause, pauses, resume
+from notifyflow.pipeline.outages import pause, pauses, resume
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver

@@ -21,7 +21,7 @@ from notifyflow.core.pauses import Pause, Scope
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import NotFound
 from notifyflow.pipeline.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.pause import pause
+from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import Claimed, Consequences
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import next_wake_at
