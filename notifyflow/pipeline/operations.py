@@ -1,4 +1,4 @@
-"""Pages operations: failures and notices are added to one open incident, which ``core.operations`` lets page at intervals."""
+"""Pages operations: failures and notices are added to one open incident; ``core.operations`` says when it pages."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -13,8 +13,9 @@ from notifyflow.core.model import Contact, Incident, IncidentState, Severity
 from notifyflow.core.operations import INTERVAL, PATH_INTERVAL, next_round_at, severity_of_round
 from notifyflow.core.wording import failures
 from notifyflow.core.wording.failures import Failure
-from notifyflow.pipeline import decisions, rounds
+from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.links import link
+from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
 
 KEY = OPERATIONS_KEY
@@ -182,3 +183,8 @@ def _failures(tx: Transaction, incident_id: str, make_link: Link) -> list[Failur
 def _in_full(tx: Transaction, failure: Failure, make_link: Link) -> Failure:
     ways = failures.ways(tx.ledger.notifications.of(failure.escalation_id), now=tx.now)
     return replace(failure, ways=ways, link=make_link(failure.incident_id))
+
+
+def add_notice(deps: Dependencies, reason: str, provider: str) -> Committed[None]:
+    """Count a problem, in few words and nothing personal, into the operations incident, once a day per reason and provider."""
+    return use_case.run(deps, lambda tx: tx.notices.append((reason, provider)))

@@ -39,8 +39,8 @@ from notifyflow.pipeline import links, operations, outlook, use_case
 from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.notify import Submitted
+from notifyflow.pipeline.operations import add_notice
 from notifyflow.pipeline.outbox import join
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import Received, describe_current_state, receive_all

@@ -7,7 +7,7 @@ import pytest
 from notifyflow.core.model import EscalationState, Result, Severity
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
-from notifyflow.pipeline.notices import add_notice
+from notifyflow.pipeline.operations import add_notice
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.damage import Damage, damaged, release_all

@@ -14,7 +14,7 @@ from notifyflow.core.references import ById
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import operations, rounds, use_case
 from notifyflow.pipeline.forget import forget
-from notifyflow.pipeline.notices import add_notice
+from notifyflow.pipeline.operations import add_notice
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

@@ -6,7 +6,7 @@ import pytest
 
 from notifyflow.core.model import IncidentState, Result, Severity
 from notifyflow.pipeline import operations
-from notifyflow.pipeline.notices import add_notice
+from notifyflow.pipeline.operations import add_notice
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, START, a_contact, a_recipient, an_incident
 from tests.driver import Driver

@@ -17,8 +17,8 @@ from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
 from notifyflow.core.policy import DEFAULT
 from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import AmbiguousKey, NotFound
-from notifyflow.pipeline.notices import add_notice
 from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.operations import add_notice
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
