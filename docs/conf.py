@@ -46,8 +46,8 @@ nitpick_ignore = [
         "Connection",
         "FastAPI",
         "ssl.SSLContext",
-        "notifyflow.core.carried.Carried",
-        "notifyflow.core.carried.Series",
+        "notifyflow.core.delivery.series_carried.Carried",
+        "notifyflow.core.delivery.series_carried.Series",
     )
 ]
 pygments_style = "a11y-high-contrast-light"

@@ -8,57 +8,57 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from notifyflow.app import NotifyFlow as NotifyFlow
-    from notifyflow.core.chain import ChainPlace as ChainPlace
-    from notifyflow.core.facts import AttemptFacts as AttemptFacts
-    from notifyflow.core.facts import EscalationFacts as EscalationFacts
-    from notifyflow.core.facts import IncidentFacts as IncidentFacts
-    from notifyflow.core.facts import NotificationFacts as NotificationFacts
-    from notifyflow.core.facts import StepFacts as StepFacts
-    from notifyflow.core.facts import Transition as Transition
-    from notifyflow.core.incident_events import IncidentEvent as IncidentEvent
-    from notifyflow.core.message_log import LoggedMessage as LoggedMessage
-    from notifyflow.core.message_log import MessageFilter as MessageFilter
-    from notifyflow.core.message_log import MessagePage as MessagePage
-    from notifyflow.core.model import AttemptState as AttemptState
-    from notifyflow.core.model import Contact as Contact
-    from notifyflow.core.model import DeferralReason as DeferralReason
-    from notifyflow.core.model import Ended as Ended
-    from notifyflow.core.model import EscalationState as EscalationState
-    from notifyflow.core.model import Evidence as Evidence
-    from notifyflow.core.model import Incident as Incident
-    from notifyflow.core.model import IncidentState as IncidentState
-    from notifyflow.core.model import Kind as Kind
-    from notifyflow.core.model import NotificationState as NotificationState
-    from notifyflow.core.model import Notified as Notified
-    from notifyflow.core.model import Page as Page
-    from notifyflow.core.model import Recipient as Recipient
-    from notifyflow.core.model import Result as Result
-    from notifyflow.core.model import Severity as Severity
-    from notifyflow.core.model import Step as Step
-    from notifyflow.core.model import StepState as StepState
-    from notifyflow.core.model import Stopped as Stopped
-    from notifyflow.core.model import Via as Via
-    from notifyflow.core.pauses import Pause as Pause
-    from notifyflow.core.pauses import Scope as Scope
-    from notifyflow.core.policy import DEFAULT as DEFAULT
-    from notifyflow.core.policy import INSISTENT as INSISTENT
-    from notifyflow.core.policy import OPERATIONS as OPERATIONS
-    from notifyflow.core.policy import Acknowledgement as Acknowledgement
-    from notifyflow.core.policy import Failed as Failed
-    from notifyflow.core.policy import Policy as Policy
-    from notifyflow.core.policy import Repeat as Repeat
-    from notifyflow.core.policy import Retries as Retries
-    from notifyflow.core.policy import Schedule as Schedule
-    from notifyflow.core.policy import Tier as Tier
-    from notifyflow.core.policy import Unacknowledged as Unacknowledged
-    from notifyflow.core.views import EscalationStatus as EscalationStatus
-    from notifyflow.core.views import IncidentFilter as IncidentFilter
-    from notifyflow.core.views import IncidentLine as IncidentLine
-    from notifyflow.core.views import IncidentPage as IncidentPage
-    from notifyflow.core.views import IncidentStatus as IncidentStatus
-    from notifyflow.core.views import ListPlace as ListPlace
-    from notifyflow.core.views import Note as Note
-    from notifyflow.core.views import Tally as Tally
+    from notifyflow.core.delivery.chain import ChainPlace as ChainPlace
+    from notifyflow.core.delivery.facts import AttemptFacts as AttemptFacts
+    from notifyflow.core.delivery.facts import EscalationFacts as EscalationFacts
+    from notifyflow.core.delivery.facts import IncidentFacts as IncidentFacts
+    from notifyflow.core.delivery.facts import NotificationFacts as NotificationFacts
+    from notifyflow.core.delivery.facts import StepFacts as StepFacts
+    from notifyflow.core.delivery.facts import Transition as Transition
+    from notifyflow.core.delivery.incident_events import IncidentEvent as IncidentEvent
+    from notifyflow.core.delivery.model import AttemptState as AttemptState
+    from notifyflow.core.delivery.model import Contact as Contact
+    from notifyflow.core.delivery.model import DeferralReason as DeferralReason
+    from notifyflow.core.delivery.model import Ended as Ended
+    from notifyflow.core.delivery.model import EscalationState as EscalationState
+    from notifyflow.core.delivery.model import Evidence as Evidence
+    from notifyflow.core.delivery.model import Incident as Incident
+    from notifyflow.core.delivery.model import IncidentState as IncidentState
+    from notifyflow.core.delivery.model import Kind as Kind
+    from notifyflow.core.delivery.model import NotificationState as NotificationState
+    from notifyflow.core.delivery.model import Notified as Notified
+    from notifyflow.core.delivery.model import Page as Page
+    from notifyflow.core.delivery.model import Recipient as Recipient
+    from notifyflow.core.delivery.model import Result as Result
+    from notifyflow.core.delivery.model import Severity as Severity
+    from notifyflow.core.delivery.model import Step as Step
+    from notifyflow.core.delivery.model import StepState as StepState
+    from notifyflow.core.delivery.model import Stopped as Stopped
+    from notifyflow.core.delivery.model import Via as Via
+    from notifyflow.core.delivery.policy import DEFAULT as DEFAULT
+    from notifyflow.core.delivery.policy import INSISTENT as INSISTENT
+    from notifyflow.core.delivery.policy import OPERATIONS as OPERATIONS
+    from notifyflow.core.delivery.policy import Acknowledgement as Acknowledgement
+    from notifyflow.core.delivery.policy import Failed as Failed
+    from notifyflow.core.delivery.policy import Policy as Policy
+    from notifyflow.core.delivery.policy import Repeat as Repeat
+    from notifyflow.core.delivery.policy import Retries as Retries
+    from notifyflow.core.delivery.policy import Schedule as Schedule
+    from notifyflow.core.delivery.policy import Tier as Tier
+    from notifyflow.core.delivery.policy import Unacknowledged as Unacknowledged
+    from notifyflow.core.insight.message_log import LoggedMessage as LoggedMessage
+    from notifyflow.core.insight.message_log import MessageFilter as MessageFilter
+    from notifyflow.core.insight.message_log import MessagePage as MessagePage
+    from notifyflow.core.insight.views import EscalationStatus as EscalationStatus
+    from notifyflow.core.insight.views import IncidentFilter as IncidentFilter
+    from notifyflow.core.insight.views import IncidentLine as IncidentLine
+    from notifyflow.core.insight.views import IncidentPage as IncidentPage
+    from notifyflow.core.insight.views import IncidentStatus as IncidentStatus
+    from notifyflow.core.insight.views import ListPlace as ListPlace
+    from notifyflow.core.insight.views import Note as Note
+    from notifyflow.core.insight.views import Tally as Tally
+    from notifyflow.core.limits.pauses import Pause as Pause
+    from notifyflow.core.limits.pauses import Scope as Scope
     from notifyflow.errors import AccessDenied as AccessDenied
     from notifyflow.errors import AmbiguousKey as AmbiguousKey
     from notifyflow.errors import ApiKeyNotFound as ApiKeyNotFound
@@ -129,19 +129,21 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "notifyflow.app": "NotifyFlow",
-    "notifyflow.core.chain": "ChainPlace",
-    "notifyflow.core.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts StepFacts Transition",
-    "notifyflow.core.incident_events": "IncidentEvent",
-    "notifyflow.core.message_log": "LoggedMessage MessageFilter MessagePage",
-    "notifyflow.core.model": (
+    "notifyflow.core.delivery.chain": "ChainPlace",
+    "notifyflow.core.delivery.facts": "AttemptFacts EscalationFacts IncidentFacts NotificationFacts StepFacts Transition",
+    "notifyflow.core.delivery.incident_events": "IncidentEvent",
+    "notifyflow.core.insight.message_log": "LoggedMessage MessageFilter MessagePage",
+    "notifyflow.core.delivery.model": (
         "AttemptState Contact DeferralReason Ended EscalationState Evidence Incident IncidentState Kind NotificationState "
         "Notified Page Recipient Result Severity Step StepState Stopped Via"
     ),
-    "notifyflow.core.pauses": "Pause Scope",
-    "notifyflow.core.policy": (
+    "notifyflow.core.limits.pauses": "Pause Scope",
+    "notifyflow.core.delivery.policy": (
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
     ),
-    "notifyflow.core.views": ("EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"),
+    "notifyflow.core.insight.views": (
+        "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"
+    ),
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DamagedIncident "
         "DatabaseInUse Fault "

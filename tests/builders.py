@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Contact, Evidence, Incident, Recipient, Result, Severity
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Contact, Evidence, Incident, Recipient, Result, Severity
 
 START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.core.facts import StepFacts, Transition
-from notifyflow.core.model import StepState
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import StepFacts, Transition
+from notifyflow.core.delivery.model import StepState
+from notifyflow.core.insight.views import IncidentStatus
 from tests.statuses import AT, INCIDENT_ID, OPEN
 
 PEOPLE = (("ada",), ("@secondary",), ("leads", "cy"), ())

@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
 from tests.asgi import Client
 
 PASSWORD = "correct horse battery"

@@ -8,11 +8,23 @@ from threading import Lock
 from typing import Any
 
 from notifyflow.app.composition import WIRING
-from notifyflow.core.facts import EscalationFacts, NotificationFacts, Outcome
-from notifyflow.core.model import Contact, Evidence, Incident, Kind, Notified, Receipt, Recipient, Result, Step, Stopped, Via
-from notifyflow.core.policy import DEFAULT, Policy
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.model import (
+    Contact,
+    Evidence,
+    Incident,
+    Kind,
+    Notified,
+    Receipt,
+    Recipient,
+    Result,
+    Step,
+    Stopped,
+    Via,
+)
+from notifyflow.core.delivery.policy import DEFAULT, Policy
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.references import ByKey
-from notifyflow.core.views import EscalationStatus, IncidentStatus
 from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from notifyflow.core import lifecycle
-from notifyflow.core.arrivals import Arrival, Did
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
-from notifyflow.core.lifecycle import Moved, Stop
-from notifyflow.core.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
-from notifyflow.core.policy import DEFAULT, Policy, Schedule
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.lifecycle import Moved, Stop
+from notifyflow.core.delivery.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
+from notifyflow.core.delivery.policy import DEFAULT, Policy, Schedule
+from notifyflow.core.intake.arrivals import Arrival, Did
 from tests.traits import CALLING
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import Database
 
-from notifyflow.core.folding import fold
+from notifyflow.core.metrics.folding import fold
 from notifyflow.storage.folds import Folds, Place
 from notifyflow.storage.store import Store
 from notifyflow.storage.unit import Unit

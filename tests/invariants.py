@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from notifyflow.core.lifecycle import counted
-from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import EscalationState, IncidentState, Kind, Severity, StepState
-from notifyflow.core.timeline import timeline
-from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording.timeline import sentence
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.machines import MACHINES
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Kind, Severity, StepState
+from notifyflow.core.insight.timeline import timeline
+from notifyflow.core.insight.timeline_words import sentence
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from tests.oracle import arrived
 from tests.sentences import untrue
 

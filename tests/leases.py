@@ -1,6 +1,6 @@
 """Records and releases single attempts, as the only ones of their transactions."""
 
-from notifyflow.core.facts import Outcome
+from notifyflow.core.delivery.facts import Outcome
 from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
 from notifyflow.pipeline.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.set_use_case import Settled

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.model import Result, Severity
-from notifyflow.core.policy import Failed, Tier, Unacknowledged
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.model import Result, Severity
+from notifyflow.core.delivery.policy import Failed, Tier, Unacknowledged
 
 STRENGTH = ["in_doubt", "accepted", "temporary_failure", "delivered", "permanent_failure"]
 

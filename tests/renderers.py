@@ -13,8 +13,8 @@ from notifyflow.channels.sms import SnsSms, TwilioSms
 from notifyflow.channels.teams import Teams
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.voice import TwilioVoice
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.wording.content import Content
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.settings import Settings
 
 SETTINGS = Settings.from_variables(

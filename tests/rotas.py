@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, reset_tzpath
 
 from notifyflow.core.hours import Hours
-from notifyflow.core.schedules import Layer, Schedule, Unit
+from notifyflow.core.oncall.schedules import Layer, Schedule, Unit
 
 DAY = timedelta(days=1)
 STEP = timedelta(minutes=15)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from notifyflow.core.policy import SHIPPED
+from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.service.directory import DirectoryFile
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.roster import Rosters

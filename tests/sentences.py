@@ -7,9 +7,9 @@ import html
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Kind, Result
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Kind, Result
+from notifyflow.core.insight.views import IncidentStatus
 
 WAYS: Mapping[str, str] = {
     "mail": "email",

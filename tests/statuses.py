@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import IncidentEvent
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Result, Severity
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 
 AT = datetime(2026, 11, 25, 2, 14, 3, tzinfo=UTC)
 INCIDENT_ID = "0" * 31 + "1"

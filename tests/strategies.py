@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 import regex
 from hypothesis import strategies as st
 
-from notifyflow.core.deadlines import Stop
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.incident_events import EVENTS, IncidentEvent
-from notifyflow.core.lifecycle import state_of
-from notifyflow.core.model import (
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.delivery.incident_events import EVENTS, IncidentEvent
+from notifyflow.core.delivery.lifecycle import state_of
+from notifyflow.core.delivery.model import (
     DETAILS,
     AttemptState,
     Contact,
@@ -26,7 +25,7 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.policy import (
+from notifyflow.core.delivery.policy import (
     Acknowledgement,
     Failed,
     Policy,
@@ -36,8 +35,9 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
-from notifyflow.core.wording.content import Content, compose
-from notifyflow.core.wording.text import one_line
+from notifyflow.core.delivery.stopped_clocks import Stop
+from notifyflow.core.messages.content import Content, compose
+from notifyflow.core.text import one_line
 from tests.facts import NOW, attempt, escalation, incident, page
 from tests.traits import CALLING
 

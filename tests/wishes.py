@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 
-from notifyflow.core.forecast import LONGEST_CALL, Answers, Carrier, Play, fresh_escalation
-from notifyflow.core.model import Contact, Severity
-from notifyflow.core.policy import Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.policy import Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
+from notifyflow.core.upkeep.forecast import LONGEST_CALL, Answers, Carrier, Play, fresh_escalation
 from tests.builders import CHANNELS
 from tests.traits import CALLING
 

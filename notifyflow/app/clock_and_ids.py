@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from notifyflow.app.forks import FORKED
-from notifyflow.core.ports import Clock
+from notifyflow.core.delivery.ports import Clock
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger
 from notifyflow.storage.store import Store

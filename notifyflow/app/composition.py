@@ -17,7 +17,7 @@ from notifyflow.app.threads import Threads
 from notifyflow.channels.base import Channel
 from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
-from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.errors import Fault
 from notifyflow.pipeline import decisions, hand_overs, incident_events, operations, roster, steps
 from notifyflow.pipeline.ports import Dependencies, Wiring

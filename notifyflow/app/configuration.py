@@ -8,13 +8,13 @@ from notifyflow.channels.abilities import shows_arrival
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.sqs import queue_faults
-from notifyflow.core.delivery import Delivery, Mode, read_delivery
+from notifyflow.core.delivery.model import Contact, Recipient, Severity
+from notifyflow.core.delivery.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.core.intake import policy_validation, validation
 from notifyflow.core.intake.documents import read_policies, read_recipients
-from notifyflow.core.intake.reach import paging, unshown
-from notifyflow.core.model import Contact, Recipient, Severity
-from notifyflow.core.policy import OPERATIONS, SHIPPED, Policy
-from notifyflow.core.wording.text import listed
+from notifyflow.core.limits.mode import Delivery, Mode, read_delivery
+from notifyflow.core.oncall.reach import paging, unshown
+from notifyflow.core.text import listed
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings

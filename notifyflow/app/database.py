@@ -3,7 +3,7 @@
 import threading
 
 from notifyflow.app.forks import FORKED
-from notifyflow.core.ports import Clock
+from notifyflow.core.delivery.ports import Clock
 from notifyflow.errors import StorageUnavailable, WrongEnvironment
 from notifyflow.pipeline.adopt import claim_environment
 from notifyflow.storage.dialects import dialect_for

@@ -6,12 +6,12 @@ from datetime import timedelta
 from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
 from notifyflow.channels.webhook import WebhookChannel
-from notifyflow.core.caps import Caps
-from notifyflow.core.delivery import Delivery, Mode
-from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.model import Contact
-from notifyflow.core.policy import Policy
-from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import Contact
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.ports import Clock, Ids
+from notifyflow.core.limits.cap_counts import Caps
+from notifyflow.core.limits.mode import Delivery, Mode
 from notifyflow.pipeline.ports import Dependencies, Wiring
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store

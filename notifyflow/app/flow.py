@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from notifyflow.app.awaiting import awaitable
+from notifyflow.core.delivery.model import Incident, Notified, Recipient, Step, Stopped, Via
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.ports import Bell, Clock, Ids
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import listed
-from notifyflow.core.model import Incident, Notified, Recipient, Step, Stopped, Via
-from notifyflow.core.policy import Policy
-from notifyflow.core.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
-from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import NotFound
 from notifyflow.version import __version__
 

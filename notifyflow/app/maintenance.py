@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from notifyflow.app.database import Database
-from notifyflow.core.audit import Finding
-from notifyflow.core.wording import text
+from notifyflow.core import text
+from notifyflow.core.upkeep.audit import Finding
 from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline import overrides, users
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from notifyflow.app.database import Database
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.message_log import MessageFilter, MessagePage
-from notifyflow.core.model import IncidentState
-from notifyflow.core.outlook import Outlook
-from notifyflow.core.ports import Clock
-from notifyflow.core.set_aside import SetAside
-from notifyflow.core.timeline import Moment
-from notifyflow.core.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
+from notifyflow.core.delivery.model import IncidentState
+from notifyflow.core.delivery.ports import Clock
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.core.insight.message_log import MessageFilter, MessagePage
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
 from notifyflow.service.service import Service
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from notifyflow.channels.base import Channel
-from notifyflow.core.pauses import Pause, Scope, validate_pause
+from notifyflow.core.limits.pauses import Pause, Scope, validate_pause
 from notifyflow.log import get_logger
 from notifyflow.pipeline.outages import pause, pauses, resume
 from notifyflow.pipeline.ports import Dependencies

@@ -18,7 +18,7 @@ from notifyflow.channels.calendars import CalendarClient
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.registry import load
 from notifyflow.channels.sqs import FeedbackQueue
-from notifyflow.core.ports import Bell
+from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter

@@ -6,9 +6,9 @@ Each call has the time of a send, and raises ``ProviderError`` when the provider
 from typing import Protocol, runtime_checkable
 
 from notifyflow.channels.base import Callback, CallbackResponse, Channel, Provider
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Receipt
-from notifyflow.core.replies import HandledReply, Reply
+from notifyflow.core.delivery.model import Receipt
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import HandledReply, Reply
 
 
 @runtime_checkable

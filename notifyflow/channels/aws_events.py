@@ -12,7 +12,7 @@ from typing import Any
 
 from notifyflow.channels.http import read_object
 from notifyflow.channels.tables import Status
-from notifyflow.core.model import Evidence, Receipt, Result
+from notifyflow.core.delivery.model import Evidence, Receipt, Result
 from notifyflow.log import get_logger
 
 _log = get_logger(__name__)

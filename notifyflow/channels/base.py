@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from notifyflow.channels.tables import Statuses, Table
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Evidence, Receipt
+from notifyflow.core.delivery.model import Evidence, Receipt
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings

@@ -7,12 +7,12 @@ from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
 
 if TYPE_CHECKING:
-    from notifyflow.core.forecast import Carrier
+    from notifyflow.core.upkeep.forecast import Carrier
 
 
 def carriers_of(channels: Mapping[str, Channel]) -> "Mapping[str, Carrier]":
     """Return who carries each channel."""
-    from notifyflow.core.forecast import Carrier  # few processes forecast
+    from notifyflow.core.upkeep.forecast import Carrier  # few processes forecast
 
     return {
         name: Carrier(

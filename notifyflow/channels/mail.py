@@ -9,8 +9,8 @@ from email.utils import formatdate
 
 from notifyflow.channels.aws_events import HEADER
 from notifyflow.channels.templating import Templates
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.wording.text import cut, one_line
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.text import cut, one_line
 
 _SUBJECT_LIMIT = 200
 # RFC 2047 §2. Mail programs decode it, possibly to another address, so no mail can be addressed to it.

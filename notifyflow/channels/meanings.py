@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.http import STATUSES
-from notifyflow.core.timeline import Explain
+from notifyflow.core.insight.timeline import Explain
 
 
 def meanings(channels: Mapping[str, Channel]) -> Explain:

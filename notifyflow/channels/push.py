@@ -14,9 +14,9 @@ from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.aws_events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.text import cut
 from notifyflow.core.traits import Traits
-from notifyflow.core.wording.text import cut
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 

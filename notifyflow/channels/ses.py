@@ -10,7 +10,7 @@ from notifyflow.channels.aws_codes import SES
 from notifyflow.channels.aws_events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Provider
 from notifyflow.channels.mail import MailWriter, encoded
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.settings import Settings
 
 # SES Developer Guide, "Examples of event data": a Send event says that SES accepted the message, and bears its tags.

@@ -16,13 +16,13 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
 from notifyflow.channels.slack_codes import SLACK, WEBHOOK
 from notifyflow.channels.templating import Templates
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Kind
-from notifyflow.core.replies import Reply
+from notifyflow.core.delivery.model import Kind
+from notifyflow.core.messages import addresses as links
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import Reply
+from notifyflow.core.text import find_character_end
 from notifyflow.core.traits import Traits
-from notifyflow.core.wording import links
-from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.text import find_character_end
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
 from notifyflow.settings import Settings
 

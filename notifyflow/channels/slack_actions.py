@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from notifyflow.channels.base import Callback
 from notifyflow.channels.http import read_object
-from notifyflow.core.replies import Intent, Reply
+from notifyflow.core.messages.replies import Intent, Reply
 from notifyflow.errors import RejectedCallback
 
 ACKNOWLEDGE = "acknowledge"

@@ -12,13 +12,13 @@ from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import MESSAGE_STATUSES, TWILIO
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Receipt, Result
-from notifyflow.core.replies import HandledReply, Intent, Reply, read_text, write_response
+from notifyflow.core.delivery.model import Receipt, Result
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import HandledReply, Intent, Reply, read_text, write_response
+from notifyflow.core.messages.segments import fit_first
+from notifyflow.core.text import cut
 from notifyflow.core.traits import Traits
-from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.segments import fit_first
-from notifyflow.core.wording.text import cut
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 

@@ -18,7 +18,7 @@ from notifyflow.channels.base import Accepted, Provider
 from notifyflow.channels.mail import MailWriter
 from notifyflow.channels.smtp_codes import find
 from notifyflow.channels.tables import Row, Verdict
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from notifyflow.channels.aws_codes import SNS
 from notifyflow.channels.aws_events import read_event
 from notifyflow.channels.http import Http, HttpResponse, read_object, refusal
-from notifyflow.core.model import Receipt
-from notifyflow.core.ports import Clock
+from notifyflow.core.delivery.model import Receipt
+from notifyflow.core.delivery.ports import Clock
 from notifyflow.errors import RejectedCallback, TemporaryProviderError
 from notifyflow.settings import Settings
 

@@ -12,7 +12,7 @@ from notifyflow.channels.aws import AwsClient
 from notifyflow.channels.aws_codes import SQS
 from notifyflow.channels.aws_events import read_event
 from notifyflow.channels.guard import endpoint_faults
-from notifyflow.core.model import Receipt
+from notifyflow.core.delivery.model import Receipt
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 

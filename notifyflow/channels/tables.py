@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from notifyflow.core.model import Evidence, Result
+from notifyflow.core.delivery.model import Evidence, Result
 from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 
 

@@ -14,11 +14,11 @@ from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.messages import addresses as links
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.text import cut
 from notifyflow.core.traits import Traits
-from notifyflow.core.wording import links
-from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.text import cut
 from notifyflow.settings import Settings
 
 _SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP request trigger"

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError, Undefined
 
-from notifyflow.core.wording import text
+from notifyflow.core import text
 
 _MARKUP = (".html.jinja", ".xml.jinja")
 _MRKDWN = ".mrkdwn.jinja"

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from notifyflow.core.model import Kind, Severity
-from notifyflow.core.wording.content import Content
+from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.messages.content import Content
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger
 

@@ -12,7 +12,7 @@ from notifyflow.channels.http import Http
 from notifyflow.channels.tables import Status, Verdict
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio_codes import TWILIO
-from notifyflow.core.model import Receipt, Result
+from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.errors import Fault, RefusedUsError, RejectedCallback
 from notifyflow.settings import Settings
 

@@ -7,7 +7,7 @@ validation errors"); one that is not listed is classified by the HTTP status, or
 from collections.abc import Mapping
 
 from notifyflow.channels.tables import Row, Status, Table, Verdict, table
-from notifyflow.core.model import Evidence, Result
+from notifyflow.core.delivery.model import Evidence, Result
 
 _API = "Twilio Error Dictionary"
 _MESSAGE = "Twilio Messages resource, Message Status values"

@@ -11,13 +11,13 @@ from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio import TwilioProvider, accounts
 from notifyflow.channels.twilio_codes import CALL_STATUSES, TWILIO
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Evidence, Receipt, Result
-from notifyflow.core.replies import HandledReply
+from notifyflow.core.delivery.model import Evidence, Receipt, Result
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import HandledReply
+from notifyflow.core.messages.speech import sentences, stop_hint, write_key_response
+from notifyflow.core.text import cut
 from notifyflow.core.traits import Traits
-from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.speech import sentences, stop_hint, write_key_response
-from notifyflow.core.wording.text import cut
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 

@@ -13,8 +13,8 @@ from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.tables import Row, Table, Verdict, table
-from notifyflow.core.incident_events import Subscriber, key_of, read_subscribers
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.delivery.incident_events import Subscriber, key_of, read_subscribers
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import PermanentProviderError
 from notifyflow.settings import Settings
 

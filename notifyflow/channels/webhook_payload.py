@@ -5,11 +5,11 @@ from datetime import datetime
 
 from pydantic import Field
 
+from notifyflow.core.delivery.model import IncidentState
 from notifyflow.core.document import Document, Text
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import IncidentState
-from notifyflow.core.schemas import IncidentTexts
-from notifyflow.core.wording.text import cut
+from notifyflow.core.insight.schemas import IncidentTexts
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.text import cut
 
 _BODY_LIMIT = 8_000
 

@@ -13,16 +13,16 @@ from notifyflow.channels.registry import load
 from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, audiences, policy_of
 from notifyflow.cli.options import AsJson, flag
-from notifyflow.core.intake.forms import unknown
-from notifyflow.core.model import Severity
-from notifyflow.core.policy import Policy
-from notifyflow.core.tracks import View
-from notifyflow.core.wording.text import quantity
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.diagrams.tracks import View
+from notifyflow.core.forms import unknown
+from notifyflow.core.text import quantity
 from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
-    from notifyflow.core.ladder_picture import Ladder
+    from notifyflow.core.diagrams.ladder_picture import Ladder
 
 app = typer.Typer()
 db = typer.Typer(name="db", help="Manage the database.", no_args_is_help=True)
@@ -49,8 +49,8 @@ def diagram(
     ] = View.SIMPLE,
 ) -> None:
     """Print the state machines as diagrams."""
-    from notifyflow.core import diagram as diagrams
-    from notifyflow.core import diagram_svg, ladder_picture
+    from notifyflow.core.diagrams import diagram as diagrams
+    from notifyflow.core.diagrams import diagram_svg, ladder_picture
 
     unrolled = None if policy is None else _policy(policy)
     ladder = _chain(labels) if labels else ladder_picture.of_policy(unrolled) if unrolled and view is View.SIMPLE else None
@@ -73,7 +73,7 @@ def _chain(labels: Sequence[str]) -> "Ladder":
     """Return the chain of the route that an alert with these labels takes."""
     from notifyflow.app import configuration
     from notifyflow.cli.expected import chain_of
-    from notifyflow.core import ladder_picture
+    from notifyflow.core.diagrams import ladder_picture
 
     settings = Settings()
     channels = load(settings)

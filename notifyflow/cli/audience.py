@@ -12,14 +12,14 @@ from notifyflow.app.clock_and_ids import system_now
 from notifyflow.app.database import is_there
 from notifyflow.cli import completion, files, screen
 from notifyflow.cli.options import label_pairs
-from notifyflow.core.intake.directory import Directory, Route
+from notifyflow.core.delivery.model import Contact, Recipient, Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.forms import unknown
 from notifyflow.core.intake.documents import read_recipients
-from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.integrations.inbound import most_severe
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Contact, Recipient, Severity
-from notifyflow.core.policy import Policy
-from notifyflow.core.roster import EMPTY, Roster
+from notifyflow.core.oncall.directory import Directory, Route
+from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.errors import Fault, InvalidInput, StorageError
 from notifyflow.service.directory import read_file
 from notifyflow.settings import Settings

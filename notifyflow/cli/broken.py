@@ -10,11 +10,11 @@ from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.screen import plain
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.list_documents import SetAsideDocument
-from notifyflow.core.schemas import LeftOutDocument
-from notifyflow.core.set_aside import SetAside
-from notifyflow.core.wording.times import Times
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.core.insight.list_documents import SetAsideDocument
+from notifyflow.core.insight.schemas import LeftOutDocument
+from notifyflow.core.insight.times import Times
 
 
 def show(released: Sequence[str], *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ import notifyflow
 from notifyflow.errors import NotifyflowError
 
 if TYPE_CHECKING:
-    from notifyflow.core.left_out import LeftOut
+    from notifyflow.core.insight.left_out import LeftOut
 
 _OF_MODULES = {
     "incidents": "send status ack resolve page page-again",
@@ -117,7 +117,7 @@ class _Process:
 
 def _tell(left_out: "Collection[LeftOut]") -> None:
     from notifyflow.cli import screen
-    from notifyflow.core.left_out import sentence
+    from notifyflow.core.insight.left_out import sentence
 
     screen.warn(sentence(left_out))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from notifyflow.errors import NotifyflowError
 
 if TYPE_CHECKING:
-    from notifyflow.core.intake.directory import Directory
+    from notifyflow.core.oncall.directory import Directory
     from notifyflow.settings import Settings
     from notifyflow.storage.reads import Reads
 
@@ -49,7 +49,7 @@ class _Names(NamedTuple):
 
 
 def _names() -> _Names:
-    from notifyflow.core.intake.directory import NOBODY
+    from notifyflow.core.oncall.directory import NOBODY
 
     def query(reads: "Reads") -> "tuple[Directory, list[str]]":
         return reads.roster.current().directory, reads.listings.recipient_ids(limit=_MOST)
@@ -62,8 +62,8 @@ def _names() -> _Names:
 
 def _of_file() -> "Directory":
     """Return the directory of this process's file, as far as it can be read."""
-    from notifyflow.core.intake.directory import NOBODY, read_leniently
-    from notifyflow.core.policy import SHIPPED
+    from notifyflow.core.delivery.policy import SHIPPED
+    from notifyflow.core.oncall.directory import NOBODY, read_leniently
     from notifyflow.service.directory import text_of
 
     path = _settings().directory

@@ -14,8 +14,8 @@ from notifyflow.cli.connections import Connection, Tries, url_faults
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, flag
 from notifyflow.cli.rehearsed import findings, people_of
-from notifyflow.core.schemas import FaultDocument
-from notifyflow.core.wording.text import quantity
+from notifyflow.core.insight.schemas import FaultDocument
+from notifyflow.core.text import quantity
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from notifyflow.channels.abilities import LogsIn
 from notifyflow.channels.base import Channel, Provider
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import (
     BrokerUnavailable,
     Fault,

@@ -15,11 +15,11 @@ from notifyflow.cli.audience import stored_roster
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
 from notifyflow.cli.rehearsed import findings
-from notifyflow.core.intake.reach import Reach, reach
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.insight.schemas import FaultDocument
 from notifyflow.core.intake.toml_lines import with_lines
-from notifyflow.core.policy import Policy
-from notifyflow.core.roster import Roster
-from notifyflow.core.schemas import FaultDocument
+from notifyflow.core.oncall.reach import Reach, reach
+from notifyflow.core.oncall.roster import Roster
 from notifyflow.errors import Fault, InvalidDirectory
 from notifyflow.service.directory import text_of
 from notifyflow.settings import Settings
@@ -77,7 +77,7 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
         warn=lambda channel, address: channels[channel].warning(address),
         showing=[name for name, channel in channels.items() if shows_arrival(channel)],
     )
-    from notifyflow.core.rehearsal import tells_nobody  # with this command only
+    from notifyflow.core.upkeep.rehearsal import tells_nobody  # with this command only
 
     rehearsed = findings(read, found.people.values(), channels) if found.is_usable else ()
     has_operations = bool(read.operations)  # `config check` says that there is nobody
@@ -88,7 +88,7 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:
     """Add what can be foreseen to go wrong."""
     from notifyflow.app.clock_and_ids import system_now
-    from notifyflow.core.foresight import foresee  # with this command only
+    from notifyflow.core.upkeep.foresight import foresee  # with this command only
 
     findings = foresee(roster, found.people, policies, now=system_now())
     return replace(

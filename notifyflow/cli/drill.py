@@ -15,18 +15,18 @@ from notifyflow.cli import screen
 from notifyflow.cli.audience import Labels, OneRecipient, PolicyName, RecipientsFile, SeverityName, admitted, audiences, policy_of
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson
-from notifyflow.core.chain import OPERATIONS
-from notifyflow.core.intake.forms import unknown
-from notifyflow.core.intake.local_times import read_time
+from notifyflow.core.delivery.chain import OPERATIONS
+from notifyflow.core.forms import unknown
+from notifyflow.core.local_times import read_time
 from notifyflow.errors import InvalidInput
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
-    from notifyflow.core.chain_forecast import ExpectedChain
-    from notifyflow.core.drill_document import DrillDocument
-    from notifyflow.core.intake.directory import Route
-    from notifyflow.core.model import Contact
+    from notifyflow.core.delivery.model import Contact
+    from notifyflow.core.oncall.directory import Route
+    from notifyflow.core.upkeep.chain_forecast import ExpectedChain
+    from notifyflow.core.upkeep.drill_document import DrillDocument
     from notifyflow.testing.drill import Later
 
 app = typer.Typer()
@@ -55,7 +55,7 @@ def drill(
     """Rehearse an incident on a virtual clock while providers fail: is everybody reached, or operations told? Nothing is sent."""
     from notifyflow.app import configuration
     from notifyflow.cli.expected import chain_of
-    from notifyflow.core.drill_document import DrillDocument
+    from notifyflow.core.upkeep.drill_document import DrillDocument
     from notifyflow.testing.drill import Rehearsal
 
     settings = Settings()

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from notifyflow.channels.carriers import calling_of, carriers_of
 from notifyflow.cli.audience import Audience, admitted
-from notifyflow.core.chain_forecast import ExpectedChain, expected_chain
-from notifyflow.core.forecast import fresh_escalation
-from notifyflow.core.model import Contact, Severity
-from notifyflow.core.policy import Policy
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.upkeep.chain_forecast import ExpectedChain, expected_chain
+from notifyflow.core.upkeep.forecast import fresh_escalation
 
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel

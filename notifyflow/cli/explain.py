@@ -20,15 +20,15 @@ from notifyflow.cli.audience import (
     policy_of,
 )
 from notifyflow.cli.options import AsJson
-from notifyflow.core.model import Contact, Severity
-from notifyflow.core.policy import Policy
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.errors import StorageError
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
-    from notifyflow.core.forecast import Hindrances
-    from notifyflow.core.forecast_document import ForecastDocument
+    from notifyflow.core.upkeep.forecast import Hindrances
+    from notifyflow.core.upkeep.forecast_document import ForecastDocument
 
 app = typer.Typer()
 
@@ -45,7 +45,7 @@ def explain(
     """Show what a policy or a chain would do: who is paged how and when, and what cannot happen; nothing is sent."""
     from notifyflow.app import configuration
     from notifyflow.cli.expected import chain_of
-    from notifyflow.core.chain_document import ExpectedChainDocument
+    from notifyflow.core.upkeep.chain_document import ExpectedChainDocument
 
     settings = Settings()
     channels = load(settings)
@@ -77,7 +77,7 @@ def _documents(
     is_in_chain: bool,
 ) -> "list[ForecastDocument]":
     from notifyflow.channels.carriers import calling_of, carriers_of
-    from notifyflow.core.forecast_document import NOTHING, ForecastDocument
+    from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument
 
     hindrances = _hindrances(settings, channels, contacts)
     carriers, calling = carriers_of(channels), calling_of(channels)
@@ -99,7 +99,7 @@ def _documents(
 
 def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> "Mapping[str, Hindrances]":
     """Return what stands in the way of messages to each recipient, from the database, if there is one."""
-    from notifyflow.core.forecast import Hindrances
+    from notifyflow.core.upkeep.forecast import Hindrances
 
     if not is_there(settings.database_url.get_secret_value()):
         return {}

@@ -12,10 +12,10 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import completion, screen
 from notifyflow.cli.options import AsJson, By, span_option
-from notifyflow.core.duty_documents import FeedDocument
-from notifyflow.core.feeds import Feed, address
-from notifyflow.core.intake.schedules import MARK
-from notifyflow.core.wording import text
+from notifyflow.core import text
+from notifyflow.core.oncall.duty_documents import FeedDocument
+from notifyflow.core.oncall.feeds import Feed, address
+from notifyflow.core.oncall.schedule_forms import MARK
 
 if TYPE_CHECKING:
     from notifyflow import NotifyFlow

@@ -4,8 +4,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from notifyflow.core.delivery.model import Incident
 from notifyflow.core.intake.requests import Submission, add_recipients, read_incident
-from notifyflow.core.model import Incident
 from notifyflow.errors import Fault, InvalidIncident
 
 LIMIT_BYTES = 4 * 1024 * 1024

@@ -13,9 +13,9 @@ import notifyflow
 from notifyflow.cli import completion, screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, as_options, flag, span_option
-from notifyflow.core.audit import Finding
-from notifyflow.core.list_documents import FindingDocument
-from notifyflow.core.wording.text import quantity
+from notifyflow.core.insight.list_documents import FindingDocument
+from notifyflow.core.text import quantity
+from notifyflow.core.upkeep.audit import Finding
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

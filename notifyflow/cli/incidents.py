@@ -12,12 +12,12 @@ from notifyflow.cli import completion, files, overview, pauses, screen
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.options import AsJson, By, Key, Namespace, Person, as_options, flag, within
 from notifyflow.cli.picture import picture
-from notifyflow.core.model import EscalationState, Incident, Notified, Severity, Stopped, Via
+from notifyflow.core.delivery.model import EscalationState, Incident, Notified, Severity, Stopped, Via
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentFilter, IncidentStatus
+from notifyflow.core.messages.ways import message
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.views import IncidentFilter, IncidentStatus
-from notifyflow.core.wording.text import quantity
-from notifyflow.core.wording.times import Times
-from notifyflow.core.wording.ways import message
+from notifyflow.core.text import quantity
 from notifyflow.errors import NotFound, RecipientNotFound
 
 app = typer.Typer()
@@ -101,7 +101,7 @@ def _conclude(sent: _Sent, *, as_json: bool) -> None:
     status, notified = sent.status, sent.notified
     screen.warn(screen.QUARANTINED if sent.is_quarantined else "")
     if as_json:
-        from notifyflow.core.schemas import IncidentDocument, NotifiedDocument
+        from notifyflow.core.insight.schemas import IncidentDocument, NotifiedDocument
 
         incident = None if status is None else IncidentDocument.of(status)
         stored = {**NotifiedDocument.of(notified).as_json(), "is_quarantined": sent.is_quarantined}
@@ -184,13 +184,13 @@ def status(
         incident = _find(flow, key, namespace)
         outlook, moments = flow.overview.outlook(incident), flow.overview.timeline(incident)
     if as_json:
-        from notifyflow.core.report_document import IncidentReportDocument
+        from notifyflow.core.insight.report_document import IncidentReportDocument
 
         shown = IncidentReportDocument.of_all(incident, outlook, moments).as_json()
         screen.print_json({**shown, **overview.surroundings(paused, notice)})
         return
     if as_markdown:
-        from notifyflow.core.wording.postmortem import markdown
+        from notifyflow.core.insight.postmortem import markdown
 
         screen.out.file.write(markdown(incident, moments, here=Times(None, None).local))
         return

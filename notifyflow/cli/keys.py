@@ -12,9 +12,9 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, span_option
-from notifyflow.core.account_documents import ApiKeyDocument
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.wording import text
+from notifyflow.core import text
+from notifyflow.core.accounts.account_documents import ApiKeyDocument
+from notifyflow.core.accounts.keys import ApiKey, Scope
 
 if TYPE_CHECKING:
     from notifyflow.service.access import Access

@@ -15,11 +15,11 @@ from notifyflow.cli.options import AsJson, Limit, Since, Within, span_option, wi
 from notifyflow.cli.picture import NOTIFICATION, explain
 from notifyflow.cli.rows import Cells, Rows
 from notifyflow.cli.screen import plain
-from notifyflow.core.list_documents import MessageDocument
-from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
-from notifyflow.core.model import Evidence, NotificationState
-from notifyflow.core.wording.times import Times
-from notifyflow.core.wording.ways import way
+from notifyflow.core.delivery.model import Evidence, NotificationState
+from notifyflow.core.insight.list_documents import MessageDocument
+from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.insight.times import Times
+from notifyflow.core.messages.ways import way
 
 app = typer.Typer()
 

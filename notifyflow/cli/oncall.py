@@ -13,15 +13,15 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import completion, feeds, screen
 from notifyflow.cli.options import AsJson, By, as_options, flag
-from notifyflow.core.duty import Duty
-from notifyflow.core.duty_documents import OverrideDocument, duty_document
+from notifyflow.core import text
 from notifyflow.core.hours import LATEST
-from notifyflow.core.intake.local_times import read_time
-from notifyflow.core.intake.schedules import MARK
-from notifyflow.core.overrides import Swap, Wish, find_schedule
-from notifyflow.core.schedules import Override, Shift, Why
-from notifyflow.core.wording import text
-from notifyflow.core.wording.text import listed
+from notifyflow.core.local_times import read_time
+from notifyflow.core.oncall.duty_documents import OverrideDocument, duty_document
+from notifyflow.core.oncall.duty_report import Duty
+from notifyflow.core.oncall.overrides import Swap, Wish, find_schedule
+from notifyflow.core.oncall.schedule_forms import MARK
+from notifyflow.core.oncall.schedules import Override, Shift, Why
+from notifyflow.core.text import listed
 
 if TYPE_CHECKING:
     from notifyflow.service.oncall import OnCall

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from notifyflow.cli import completion
-from notifyflow.core.intake.forms import read_duration
+from notifyflow.core.forms import read_duration
 from notifyflow.errors import Fault, InvalidInput
 
 

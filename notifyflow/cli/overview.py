@@ -16,11 +16,11 @@ from notifyflow.cli.options import AsJson, Limit, Since, Within, flag, label_pai
 from notifyflow.cli.picture import INCIDENT, SEVERITY
 from notifyflow.cli.rows import Cells, Rows
 from notifyflow.cli.screen import plain
-from notifyflow.core.model import IncidentState, Severity
-from notifyflow.core.pauses import Pause
-from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage
-from notifyflow.core.wording import chain
-from notifyflow.core.wording.times import Times
+from notifyflow.core.delivery.model import IncidentState, Severity
+from notifyflow.core.insight import chain_words
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage
+from notifyflow.core.limits.pauses import Pause
 
 app = typer.Typer()
 UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -79,7 +79,7 @@ def show(flow: "notifyflow.NotifyFlow", wanted: IncidentFilter, limit: int, *, a
     """Print incidents, with the pauses in force and the mark of messages."""
     page, paused, notice = flow.overview.incidents(wanted, limit=limit), flow.pauses.in_force(), flow.notice
     if as_json:
-        from notifyflow.core.list_documents import IncidentLineDocument
+        from notifyflow.core.insight.list_documents import IncidentLineDocument
 
         found = [IncidentLineDocument.of(each) for each in page.lines]
         screen.print_json({"incidents": found, "has_more": page.following is not None, **surroundings(paused, notice)})
@@ -133,7 +133,7 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
             Text(times.brief(each.facts.opened_at)),
             Text(f"{each.tally.reached} of {each.tally.recipients}"),
             Text(str(each.tally.failed), "bold red" if each.tally.failed else ""),
-            *((Text(plain(chain.in_list(each.chain, brief=times.brief)) if each.chain else ""),) if has_chains else ()),
+            *((Text(plain(chain_words.in_list(each.chain, brief=times.brief)) if each.chain else ""),) if has_chains else ()),
         )
         for each in found
     ]

@@ -11,13 +11,13 @@ import notifyflow
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.wording.pauses import sentence
-from notifyflow.core.wording.times import Times
+from notifyflow.core.insight.pause_words import sentence
+from notifyflow.core.insight.times import Times
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.errors import Fault, InvalidPause
 
 if TYPE_CHECKING:
-    from notifyflow.core.schemas import PauseDocument
+    from notifyflow.core.insight.schemas import PauseDocument
 
 app = typer.Typer()
 
@@ -79,7 +79,7 @@ def drawn(pause: Pause) -> Text:
 
 def documents(pauses: Iterable[Pause]) -> "Sequence[PauseDocument]":
     """Return the pauses for JSON."""
-    from notifyflow.core.schemas import PauseDocument  # with --json only
+    from notifyflow.core.insight.schemas import PauseDocument  # with --json only
 
     return [PauseDocument.of(each) for each in pauses]
 

@@ -7,8 +7,8 @@ import typer
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, By, Person
-from notifyflow.core.schemas import NotifiedDocument
-from notifyflow.core.wording.text import listed
+from notifyflow.core.insight.schemas import NotifiedDocument
+from notifyflow.core.text import listed
 
 app = typer.Typer()
 

@@ -15,10 +15,8 @@ from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.rows import Cells
 from notifyflow.cli.screen import UNLIMITED, plain
 from notifyflow.cli.timeline import came_in, story
-from notifyflow.core.chain_outlook import current
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.model import (
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import (
     AttemptState,
     DeferralReason,
     EscalationState,
@@ -29,15 +27,18 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outlook import Outlook
-from notifyflow.core.timeline import Moment
-from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.core.wording import chain, failures, told
-from notifyflow.core.wording.outlook import sentences
-from notifyflow.core.wording.series import firings
-from notifyflow.core.wording.timeline import DEFERRED, how
-from notifyflow.core.wording.times import Times
-from notifyflow.core.wording.ways import way
+from notifyflow.core.insight import chain_words, told
+from notifyflow.core.insight.chain_outlook import current
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.outlook_words import sentences
+from notifyflow.core.insight.series_words import firings
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline_words import DEFERRED, how
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.messages import failures
+from notifyflow.core.messages.ways import way
 
 SEVERITY = {
     Severity.CRITICAL: "bold red",
@@ -201,14 +202,14 @@ def _next(status: IncidentStatus, facts: EscalationFacts, outlook: Outlook, time
 
 def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[Text]:
     """Yield the steps of the current pass of a chain, in a line each, and what comes next for it."""
-    name = chain.names(status, outlook)
-    steps = chain.lines(status, current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
+    name = chain_words.names(status, outlook)
+    steps = chain_words.lines(status, current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
     if steps:
         yield Text("\nChain", "bold")
     for each in steps:
         style = "bold" if each.is_next else "dim" if each.is_ahead else ""
         yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}{plain(each.sooner)}", style)
-    if word := "" if outlook.step else chain.last_word(status, outlook, name=name, brief=times.brief):
+    if word := "" if outlook.step else chain_words.last_word(status, outlook, name=name, brief=times.brief):
         yield Text(f"    {word}", "dim")
 
 

@@ -10,9 +10,9 @@ from rich.text import Text
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.picture import picture
 from notifyflow.cli.screen import plain
-from notifyflow.core.views import IncidentStatus
-from notifyflow.core.wording.times import Times
-from notifyflow.core.wording.ways import way
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.ways import way
 
 _LOOK_EVERY_S = 0.2
 

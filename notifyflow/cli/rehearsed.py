@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from notifyflow.channels.carriers import calling_of, carriers_of
-from notifyflow.core.intake.reach import carried_to
+from notifyflow.core.delivery.model import Contact
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Contact
+from notifyflow.core.oncall.reach import carried_to
 from notifyflow.errors import InvalidInput
 from notifyflow.service.directory import read_file
 from notifyflow.service.rehearsals import rehearsed
@@ -15,7 +15,7 @@ from notifyflow.settings import Settings
 if TYPE_CHECKING:
     from notifyflow.app.configuration import Configuration
     from notifyflow.channels.base import Channel
-    from notifyflow.core.rehearsal import Finding
+    from notifyflow.core.upkeep.rehearsal import Finding
 
 
 def findings(

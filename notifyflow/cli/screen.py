@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from notifyflow.core.wording.text import quantity
+from notifyflow.core.text import quantity
 from notifyflow.errors import Fault, InvalidInput, NotConfirmed, NotifyflowError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from notifyflow.cli.screen import plain
-from notifyflow.core.arrivals import Arrival
-from notifyflow.core.timeline import Moment
-from notifyflow.core.wording import arrivals, timeline
-from notifyflow.core.wording.looks import Tone
+from notifyflow.core.insight import arrival_words, timeline_words
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.intake.arrivals import Arrival
+from notifyflow.core.messages.looks import Tone
 
 _MARKS: Mapping[Tone, tuple[str, str]] = {
     Tone.GOOD: ("✔", "green"),
@@ -36,7 +36,7 @@ def story(moments: Sequence[Moment], *, name: Callable[[str], str], brief: Brief
     for each in moments:
         mark, style = _MARKS[each.tone]
         if has_minor or not each.is_minor:
-            text = timeline.sentence(each, name=name, brief=brief)
+            text = timeline_words.sentence(each, name=name, brief=brief)
             table.add_row(Text(brief(each.at), "dim"), Text(mark, style), Text(plain(text), "dim" if each.is_minor else ""))
     return [Text("\nWhat happened", "bold"), table] if table.rows else []
 
@@ -45,7 +45,7 @@ def came_in(found: Sequence[Arrival], *, brief: Brief) -> Sequence[RenderableTyp
     """Draw what came in through integrations; nothing where nothing did."""
     table = _table()
     for each in found:
-        table.add_row(Text(brief(each.first_at), "dim"), Text("→", "dim"), Text(plain(arrivals.sentence(each, brief=brief))))
+        table.add_row(Text(brief(each.first_at), "dim"), Text("→", "dim"), Text(plain(arrival_words.sentence(each, brief=brief))))
     return [Text("\nWhat came in", "bold"), table] if table.rows else []
 
 

@@ -12,10 +12,10 @@ from rich.text import Text
 import notifyflow
 from notifyflow.cli import screen
 from notifyflow.cli.options import AsJson, flag
-from notifyflow.core.account_documents import UserDocument
+from notifyflow.core import text
+from notifyflow.core.accounts.account_documents import UserDocument
+from notifyflow.core.accounts.users import Role, User, reached
 from notifyflow.core.namespaces import ALL
-from notifyflow.core.users import Role, User, reached
-from notifyflow.core.wording import text
 
 if TYPE_CHECKING:
     from notifyflow.service.users import Users

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from notifyflow.core.intake.forms import id_faults
+from notifyflow.core.forms import id_faults
 from notifyflow.errors import Fault
 
 SHARED = ""

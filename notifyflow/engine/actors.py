@@ -5,7 +5,7 @@ from typing import Protocol
 
 import dramatiq
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.engine.ring import queue_name
 from notifyflow.log import get_logger, place

@@ -15,7 +15,7 @@ from dramatiq.common import iter_queue
 from dramatiq.errors import DramatiqError
 from dramatiq.middleware import TimeLimit
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.ring import GiveBack, make_ring, queue_name, rung_for
 from notifyflow.errors import BrokerUnavailable, Fault, InvalidSettings
 

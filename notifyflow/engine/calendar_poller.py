@@ -8,8 +8,8 @@ import threading
 from datetime import timedelta
 
 from notifyflow.channels.calendars import CalendarClient, Fetched
-from notifyflow.core.roster import Roster
-from notifyflow.core.schedules import Schedule
+from notifyflow.core.oncall.roster import Roster
+from notifyflow.core.oncall.schedules import Schedule
 from notifyflow.engine import threads
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
@@ -110,7 +110,7 @@ class CalendarPoller:
             self._store(schedule, claimed, fetched, roster)
 
     def _store(self, schedule: Schedule, claimed: StoredCalendar, fetched: Fetched, roster: Roster) -> None:
-        from notifyflow.core.intake.calendars import read_calendar  # few have a calendar
+        from notifyflow.core.oncall.calendars import read_calendar  # few have a calendar
 
         found = read_calendar(fetched.document, schedule, roster.directory.recipients, now=self._deps.clock.now())
         self._use_cases.run(

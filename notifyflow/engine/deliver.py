@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from notifyflow.channels.base import Channel, Provider
-from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Result, Severity
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
 from notifyflow.engine.claiming import Claimer, Hand

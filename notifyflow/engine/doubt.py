@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Provider
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Receipt, Result
+from notifyflow.core.delivery.model import Receipt, Result
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotifyflowError
 from notifyflow.log import get_logger, place

@@ -9,7 +9,7 @@ from dramatiq import Broker, Middleware, Worker
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sqs import FeedbackQueue
-from notifyflow.core.ports import Bell
+from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
 from notifyflow.engine.calendar_poller import CalendarPoller

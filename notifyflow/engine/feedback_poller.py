@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 
 from notifyflow.channels.sqs import FeedbackQueue, Parcel
-from notifyflow.core.model import Receipt
-from notifyflow.core.retry import pause_s
+from notifyflow.core.delivery.model import Receipt
+from notifyflow.core.delivery.retry import pause_s
 from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable

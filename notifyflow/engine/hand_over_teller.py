@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from notifyflow.core.hand_overs import to_tell
-from notifyflow.core.roster import Roster
+from notifyflow.core.oncall.hand_overs import to_tell
+from notifyflow.core.oncall.roster import Roster
 from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger, place

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from notifyflow.channels.abilities import Recalls
 from notifyflow.channels.base import Channel
-from notifyflow.core.delivery import LIVE, Delivery, Mode
+from notifyflow.core.limits.mode import LIVE, Delivery, Mode
 from notifyflow.engine import threads
 from notifyflow.errors import ProviderError
 from notifyflow.log import get_logger, place

@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Severity
-from notifyflow.core.retry import pause_s
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.retry import pause_s
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.gathering import Gathering, Ticket

@@ -6,9 +6,9 @@ from itertools import groupby
 from math import ceil
 from typing import Protocol
 
-from notifyflow.core.model import Severity
-from notifyflow.core.ports import Bell
-from notifyflow.core.provider_health import ProviderHealth
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.ports import Bell
+from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from dramatiq import Message, MessageProxy
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 
 GiveBack: TypeAlias = Callable[[Sequence[str]], None]
 """Gives back the rings of notifications that this process does not handle; never raises."""

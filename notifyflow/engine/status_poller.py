@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
-from notifyflow.core.delivery import Mode
+from notifyflow.core.limits.mode import Mode
 from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from notifyflow.core.ports import Clock
-from notifyflow.core.retry import pause_s
+from notifyflow.core.delivery.ports import Clock
+from notifyflow.core.delivery.retry import pause_s
 from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger, place

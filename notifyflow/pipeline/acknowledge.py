@@ -6,14 +6,14 @@ Paging one recipient again starts a new round, also after an acknowledgement.
 from collections.abc import Sequence
 from functools import partial
 
-from notifyflow.core import escalation as escalations
-from notifyflow.core import incident as incidents
-from notifyflow.core import series as rules
 from notifyflow.core.copies import replace
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import EscalationState, IncidentState, Stopped, Via
-from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.delivery import escalation as escalations
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery import series as rules
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Stopped, Via
+from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
 from notifyflow.errors import RecipientNotFound
 from notifyflow.pipeline import decisions, operations, outbox, rounds, series, status_updates, steps, use_case

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core import incident as incidents
-from notifyflow.core import lifecycle
-from notifyflow.core.deadlines import STANDSTILL
-from notifyflow.core.model import IncidentState, Via
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.model import IncidentState, Via
+from notifyflow.core.delivery.stopped_clocks import STANDSTILL
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline import decisions, steps, use_case
 from notifyflow.pipeline.ports import Dependencies, Transactions

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from notifyflow.core import earlier_pages, lifecycle, proof
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Kind
-from notifyflow.core.wording.gathered import gather
+from notifyflow.core.delivery import earlier_pages, lifecycle, proof
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, Kind
+from notifyflow.core.messages.gathered_words import gather
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StaleRow
 from notifyflow.pipeline import contents, set_aside, status_updates, use_case
 from notifyflow.pipeline.ports import Claimed, Doubt

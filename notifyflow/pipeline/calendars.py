@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from notifyflow.core.hours import EARLIEST
-from notifyflow.core.schedules import Calendar, Schedule
+from notifyflow.core.oncall.schedules import Calendar, Schedule
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction

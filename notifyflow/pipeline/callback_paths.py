@@ -5,9 +5,9 @@ It decides nothing about a page: a missing receipt opens the next tier, whatever
 
 from datetime import timedelta
 
-from notifyflow.core import page_rules, tier_rules
-from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.proof import awaits_receipt
+from notifyflow.core.delivery import page_rules, tier_rules
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.proof import awaits_receipt
 from notifyflow.pipeline.transaction import Transaction
 
 BROKEN = "it accepts {channel} messages, and reported not one delivery or failure in the last hour: check its callback path to us"

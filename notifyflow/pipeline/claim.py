@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from notifyflow.core import gathered, lifecycle, quiet
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.model import CLOSED, DeferralReason, Ended, EscalationState, Kind
-from notifyflow.core.provider_health import Obstacle
-from notifyflow.core.slots import Wanted
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import CLOSED, DeferralReason, Ended, EscalationState, Kind
+from notifyflow.core.limits import quiet
+from notifyflow.core.limits.provider_health import Obstacle
+from notifyflow.core.limits.slots import Wanted
+from notifyflow.core.messages import gathered
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.pipeline import eligibility, endings, incident_events, set_aside, use_case
 from notifyflow.pipeline.attempts import BrokenRow, Candidate, begin_all, blaming

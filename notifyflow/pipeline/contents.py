@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import Contact, IncidentState, Kind
-from notifyflow.core.wording.content import Content, compose
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, IncidentState, Kind
+from notifyflow.core.messages.content import Content, compose
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import operations, reply_codes, status_updates, use_case
 from notifyflow.pipeline.links import link

@@ -6,14 +6,25 @@ from datetime import datetime
 from functools import partial
 from typing import Literal, assert_never
 
-from notifyflow.core import chain, gathered, lifecycle, preferences, quiet, set_aside, tier_rules
-from notifyflow.core import escalation as escalations
-from notifyflow.core import series as series_rules
 from notifyflow.core.copies import replace
-from notifyflow.core.escalation import AlertOperations, Cause, Decided, DecisionContext, Effect, OpenTier, StartRound, StopPages
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
-from notifyflow.core.policy import Schedule
+from notifyflow.core.delivery import chain, lifecycle, set_aside, tier_rules
+from notifyflow.core.delivery import escalation as escalations
+from notifyflow.core.delivery import series as series_rules
+from notifyflow.core.delivery.escalation import (
+    AlertOperations,
+    Cause,
+    Decided,
+    DecisionContext,
+    Effect,
+    OpenTier,
+    StartRound,
+    StopPages,
+)
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
+from notifyflow.core.delivery.policy import Schedule
+from notifyflow.core.limits import preferences, quiet
+from notifyflow.core.messages import gathered
 from notifyflow.pipeline import callback_paths, outages, series
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import AttemptRef

@@ -5,8 +5,8 @@ Calls and texts are counted under the locks of the channel's providers.
 
 from collections.abc import Sequence
 
-from notifyflow.core import caps
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.limits import cap_counts
 from notifyflow.pipeline.provider_health import is_urgent
 from notifyflow.pipeline.reply_codes import texted_number
 from notifyflow.pipeline.transaction import Transaction
@@ -32,14 +32,16 @@ def is_capped(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
     if row.channel not in tx.deps.caps.channels:
         return False
     caps_of = tx.deps.caps.of(row.channel, *_whither(tx, row, escalation), is_urgent=is_urgent(row))
-    return bool(caps_of) and caps.is_used_up(caps_of, tx.ledger.providers.spent(row.channel, caps_of, hour=caps.hour_of(tx.now)))
+    return bool(caps_of) and cap_counts.is_used_up(
+        caps_of, tx.ledger.providers.spent(row.channel, caps_of, hour=cap_counts.hour_of(tx.now))
+    )
 
 
 def spend(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
     """Count a notification that is sent now."""
     if row.channel in tx.deps.caps.channels:
         counted = tx.deps.caps.counted(row.channel, *_whither(tx, row, escalation))
-        tx.ledger.providers.spend(row.channel, counted, hour=caps.hour_of(tx.now))
+        tx.ledger.providers.spend(row.channel, counted, hour=cap_counts.hour_of(tx.now))
 
 
 def _whither(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> tuple[str, str]:

@@ -1,10 +1,10 @@
 """Ends queued notifications that can no longer be sent."""
 
-from notifyflow.core import lifecycle, page_rules
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import NO_ADDRESS, Ended, NotificationState
+from notifyflow.core.delivery import lifecycle, page_rules
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.lifecycle import Moved
+from notifyflow.core.delivery.model import NO_ADDRESS, Ended, NotificationState
 from notifyflow.pipeline import decisions, eligibility, incident_events, outages, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction import Transaction

@@ -1,6 +1,6 @@
 """Stores and deletes the feeds of calendars."""
 
-from notifyflow.core.feeds import Feed, too_many
+from notifyflow.core.oncall.feeds import Feed, too_many
 from notifyflow.errors import FeedNotFound, InvalidRequest
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.storage.ledger import Ledger

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from notifyflow.core.folding import fold as count
+from notifyflow.core.metrics.folding import fold as count
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.storage.ledger import Ledger
 

@@ -1,7 +1,7 @@
 """Forgets a person: overwrites their personal data, and keeps the history."""
 
-from notifyflow.core import lifecycle
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery import lifecycle
 from notifyflow.errors import RecipientInUse
 from notifyflow.pipeline import hand_overs, operations, use_case
 from notifyflow.pipeline.ports import Dependencies

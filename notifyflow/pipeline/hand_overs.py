@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from notifyflow.core import hand_overs, namespaces
-from notifyflow.core import incident as incidents
+from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.hand_overs import HandOver
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.delivery.model import Contact, Incident, Kind, Severity
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Contact, Incident, Kind, Severity
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.roster import Roster
-from notifyflow.core.wording import hand_over
+from notifyflow.core.oncall import hand_over_words, hand_overs
+from notifyflow.core.oncall.hand_overs import HandOver
+from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline import decisions, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
@@ -69,14 +69,14 @@ def words(tx: Transaction, incident: IncidentFacts, content: Incident, contact: 
     if told is None:
         return content
     ids = tx.ledger.steps.with_duty_of(told.schedule)
-    newest = sorted(ids, reverse=True)[: hand_over.MOST_INCIDENTS]
+    newest = sorted(ids, reverse=True)[: hand_over_words.MOST_INCIDENTS]
     shown = _incidents(tx, newest)
     name, zone = tx.ledger.roster.current().name_of, ZoneInfo(contact.timezone)
     return replace(
         content,
-        title=hand_over.title(told, name, zone),
-        body=hand_over.body(told, name, zone, shown, count=len(ids)),
-        labels=hand_over.links(shown),
+        title=hand_over_words.title(told, name, zone),
+        body=hand_over_words.body(told, name, zone, shown, count=len(ids)),
+        labels=hand_over_words.links(shown),
     )
 
 
@@ -146,7 +146,7 @@ def _as_stored(content: Incident, roster: Roster, told: HandOver) -> Incident:
     """Return the content as it is stored: times in the zone of the schedule, and no other incident."""
     schedule = roster.schedule(told.schedule)
     zone = ZoneInfo("UTC" if schedule is None else schedule.timezone)
-    title, body = (write(told, roster.name_of, zone) for write in (hand_over.title, hand_over.body))
+    title, body = (write(told, roster.name_of, zone) for write in (hand_over_words.title, hand_over_words.body))
     return replace(content, title=title, body=body)
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from notifyflow.core.audit import LONG
+from notifyflow.core.upkeep.audit import LONG
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.storage.ledger import Ledger
 

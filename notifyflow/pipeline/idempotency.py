@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
-from notifyflow.core.model import Notified
+from notifyflow.core.delivery.model import Notified
 from notifyflow.errors import IdempotencyMismatch
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.idempotency import IdempotentResponse

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifyflow.core.arrivals import Arrival, Did, Why
-from notifyflow.core.chain import Chain
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.delivery.chain import Chain
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import Contact, IncidentState, Severity, Via
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.intake.arrivals import Arrival, Did, Why
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Contact, IncidentState, Severity, Via
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import Policy
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline import acknowledge, use_case
 from notifyflow.pipeline.notify import Unresolved
 from notifyflow.pipeline.ports import Committed, Dependencies

@@ -1,10 +1,10 @@
 """Sends incident events to subscribers: one notification per subscriber, queued in the transaction of the event."""
 
 from notifyflow.core import namespaces
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import AMENDED, IncidentEvent
-from notifyflow.core.model import Contact, EscalationState, Kind, NotificationState, Severity
-from notifyflow.core.policy import INCIDENT_EVENTS
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.incident_events import AMENDED, IncidentEvent
+from notifyflow.core.delivery.model import Contact, EscalationState, Kind, NotificationState, Severity
+from notifyflow.core.delivery.policy import INCIDENT_EVENTS
 from notifyflow.pipeline.transaction import Transaction
 
 CHANNEL = "webhook"

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from notifyflow.core import keys
-from notifyflow.core.keys import ApiKey
+from notifyflow.core.accounts import keys
+from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.errors import ApiKeyNotFound
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.storage.ledger import Ledger

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from notifyflow.core import links
-from notifyflow.core.links import LinkClaim
+from notifyflow.core.messages import links
+from notifyflow.core.messages.links import LinkClaim
 from notifyflow.pipeline.ports import Dependencies
 
 _GOOD_FOR = timedelta(days=7)

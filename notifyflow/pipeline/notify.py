@@ -4,16 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from notifyflow.core import incident as incidents
-from notifyflow.core import lifecycle, namespaces, repeated_key
-from notifyflow.core.arrivals import Did
+from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.incident_events import AMENDED, OPENED
-from notifyflow.core.intake import validation
-from notifyflow.core.intake.chains import check_chain
-from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import (
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery import lifecycle, repeated_key
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.incident_events import AMENDED, OPENED
+from notifyflow.core.delivery.model import (
     Contact,
     DeferralReason,
     Ended,
@@ -26,7 +23,11 @@ from notifyflow.core.model import (
     Recipient,
     Step,
 )
-from notifyflow.core.policy import Policy
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.intake import validation
+from notifyflow.core.intake.arrivals import Did
+from notifyflow.core.intake.chains import check_chain
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.pipeline import decisions, endings, rounds, series, steps
 from notifyflow.pipeline.idempotency import Once, Responses
 from notifyflow.pipeline.ports import Committed, Dependencies

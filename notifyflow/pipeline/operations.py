@@ -1,18 +1,18 @@
-"""Pages operations: failures and notices are added to one open incident; ``core.operations`` says when it pages."""
+"""Pages operations: failures and notices are added to one open incident; ``core.delivery.operations`` says when it pages."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from notifyflow.core import incident as incidents
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import Contact, Incident, IncidentState, Severity
+from notifyflow.core.delivery.operations import INTERVAL, PATH_INTERVAL, next_round_at, severity_of_round
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Contact, Incident, IncidentState, Severity
-from notifyflow.core.operations import INTERVAL, PATH_INTERVAL, next_round_at, severity_of_round
-from notifyflow.core.wording import failures
-from notifyflow.core.wording.failures import Failure
+from notifyflow.core.messages import failures
+from notifyflow.core.messages.failures import Failure
 from notifyflow.pipeline import decisions, rounds, use_case
 from notifyflow.pipeline.links import link
 from notifyflow.pipeline.ports import Committed, Dependencies

@@ -5,13 +5,14 @@ Pauses of sending begin and end here, too: the claim defers what is paused, and 
 
 from datetime import datetime, timedelta
 
-from notifyflow.core import page_rules, quiet
 from notifyflow.core.copies import replace
-from notifyflow.core.deadlines import STANDSTILL, Interval, Outage, Stop, outage_since
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import Contact, DeferralReason, Severity
-from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.delivery import page_rules
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, DeferralReason, Severity
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.stopped_clocks import STANDSTILL, Interval, Outage, Stop, outage_since
+from notifyflow.core.limits import quiet
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline import incident_events, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction

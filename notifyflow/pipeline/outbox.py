@@ -6,11 +6,11 @@ a new incident with its recipients, or what repeats the key of an unresolved one
 
 from functools import partial
 
-from notifyflow.core import repeated_key
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.incident_events import OPENED
+from notifyflow.core.delivery import repeated_key
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.incident_events import OPENED
+from notifyflow.core.delivery.model import Notified
 from notifyflow.core.intake.documents import dump_policy, load_policy
-from notifyflow.core.model import Notified
 from notifyflow.pipeline import rounds, series, steps
 from notifyflow.pipeline.notify import Submitted, Unresolved, store_new
 from notifyflow.pipeline.ports import Committed, Dependencies

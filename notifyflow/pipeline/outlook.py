@@ -3,15 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from notifyflow.core import chain, pauses, preferences, quiet, tier_rules
-from notifyflow.core.chain import ChainPlace
-from notifyflow.core.chain_outlook import NextStep, current, next_step
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Severity
-from notifyflow.core.outlook import Outlook, outlook
-from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery import chain, tier_rules
+from notifyflow.core.delivery.chain import ChainPlace
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.insight.chain_outlook import NextStep, current, next_step
+from notifyflow.core.insight.outlook import Outlook, outlook
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
+from notifyflow.core.limits import pauses, preferences, quiet
 from notifyflow.pipeline import outages, series, steps, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import count
 
 from notifyflow.core.copies import replace
-from notifyflow.core.overrides import Swap, Wish, has_duty, plan
+from notifyflow.core.oncall.overrides import Swap, Wish, has_duty, plan
+from notifyflow.core.oncall.schedules import Override
 from notifyflow.core.references import ById
-from notifyflow.core.schedules import Override
 from notifyflow.errors import IdempotencyMismatch, OverrideNotFound
 from notifyflow.pipeline import steps, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies

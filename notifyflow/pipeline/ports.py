@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
-from notifyflow.core.caps import Caps
-from notifyflow.core.deadlines import Outage
-from notifyflow.core.delivery import LIVE, Delivery
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Incident, Recipient, Severity
-from notifyflow.core.policy import OPERATIONS, Policy
-from notifyflow.core.ports import Clock, Ids
-from notifyflow.core.provider_health import DEFAULT_LIMIT, ProviderHealth
-from notifyflow.core.set_aside import SetAside
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import OPERATIONS, Policy
+from notifyflow.core.delivery.ports import Clock, Ids
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.delivery.stopped_clocks import Outage
+from notifyflow.core.limits.cap_counts import Caps
+from notifyflow.core.limits.mode import LIVE, Delivery
+from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.pressure import Pressure

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from notifyflow.core import held_up, lifecycle, page_rules, pauses, provider_health
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.model import Condition, DeferralReason, Kind, Result, Severity
-from notifyflow.core.pauses import Pause
-from notifyflow.core.provider_health import Obstacle, ProviderHealth
-from notifyflow.core.slots import Wanted
+from notifyflow.core.delivery import held_up, lifecycle, page_rules
+from notifyflow.core.delivery.facts import NotificationFacts, Outcome
+from notifyflow.core.delivery.model import Condition, DeferralReason, Kind, Result, Severity
+from notifyflow.core.limits import pauses, provider_health
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.provider_health import Obstacle, ProviderHealth
+from notifyflow.core.limits.slots import Wanted
 from notifyflow.errors import Contended
 from notifyflow.pipeline import set_aside, use_case
 from notifyflow.pipeline.ports import Consequences, Dependencies

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from notifyflow.core import lifecycle, namespaces
+from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
-from notifyflow.core.model import EscalationState, IncidentState, Receipt, Via
-from notifyflow.core.replies import Effect, HandledReply
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Receipt, Via
+from notifyflow.core.messages.replies import Effect, HandledReply
 from notifyflow.pipeline import acknowledge, decisions, outages, provider_health, status_updates, use_case
 from notifyflow.pipeline.ports import Committed, Dependencies, Fate
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, keep_apart

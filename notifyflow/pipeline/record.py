@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from notifyflow.core import lifecycle, namespaces
+from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import AttemptFacts, NotificationFacts, Outcome
-from notifyflow.core.model import AttemptState, Receipt
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
 from notifyflow.pipeline import decisions, outages, provider_health, receive
 from notifyflow.pipeline.ports import Consequences, Dependencies

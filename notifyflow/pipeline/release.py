@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from notifyflow.core.set_aside import SetAside
+from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.pipeline import decisions, set_aside
 from notifyflow.pipeline.ports import NOTHING, Committed, Dependencies
 from notifyflow.pipeline.set_use_case import SetUseCase

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from notifyflow.core import text
 from notifyflow.core.copies import replace
-from notifyflow.core.links import read_incident_id
-from notifyflow.core.model import Ended, Receipt
-from notifyflow.core.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
-from notifyflow.core.wording import text
+from notifyflow.core.delivery.model import Ended, Receipt
+from notifyflow.core.messages.links import read_incident_id
+from notifyflow.core.messages.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline import acknowledge, links, status_updates, use_case
 from notifyflow.pipeline.endings import end_queued

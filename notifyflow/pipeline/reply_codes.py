@@ -1,7 +1,7 @@
 """Gives each text its reply code, by which a reply to it finds its incident."""
 
-from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.model import Contact
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact
 from notifyflow.pipeline.transaction import Transaction
 
 _ACKNOWLEDGE = "1"

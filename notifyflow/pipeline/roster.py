@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from notifyflow.core.intake.toml import write_toml
-from notifyflow.core.model import Recipient
+from notifyflow.core.delivery.model import Recipient
+from notifyflow.core.toml import write_toml
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from notifyflow.core import escalation as escalations
-from notifyflow.core import series as rules
-from notifyflow.core.escalation import AlertOperations, Effect
-from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.incident_events import ROUND_DUE
+from notifyflow.core.delivery import escalation as escalations
+from notifyflow.core.delivery import series as rules
+from notifyflow.core.delivery.escalation import AlertOperations, Effect
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.delivery.incident_events import ROUND_DUE
 from notifyflow.pipeline import decisions, outages, series
 from notifyflow.pipeline.transaction import Transaction
 

@@ -1,18 +1,18 @@
 """Lets an incident go on with the series of its key, and tells operations of a key that is flapping.
 
-``core.series`` has the rules.
+``core.delivery.series`` has the rules.
 """
 
 from collections.abc import Collection
 
 from notifyflow.core import namespaces
-from notifyflow.core import series as rules
 from notifyflow.core.copies import replace
-from notifyflow.core.earlier_pages import Earlier
-from notifyflow.core.escalation import AlertOperations
-from notifyflow.core.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.model import Contact, EscalationState
-from notifyflow.core.series import Left
+from notifyflow.core.delivery import series as rules
+from notifyflow.core.delivery.earlier_pages import Earlier
+from notifyflow.core.delivery.escalation import AlertOperations
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
+from notifyflow.core.delivery.model import Contact, EscalationState
+from notifyflow.core.delivery.series import Left
 from notifyflow.pipeline import outages
 from notifyflow.pipeline.transaction import Transaction
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
-from notifyflow.core import set_aside
-from notifyflow.core.set_aside import SetAside
+from notifyflow.core.delivery import set_aside
+from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.errors import Contended, IllegalMove, InvalidPolicy, Refused, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Place, Unread

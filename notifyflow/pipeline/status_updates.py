@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import AttemptFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.model import AttemptState, Contact, IncidentState, Kind, Result
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import AttemptFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import AttemptState, Contact, IncidentState, Kind, Result
 from notifyflow.pipeline.transaction import Transaction
 
 _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERED})

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Literal
 
-from notifyflow.core import chain as chains
-from notifyflow.core import incident as incidents
-from notifyflow.core import quiet, repeated_key
-from notifyflow.core import series as series_rules
-from notifyflow.core.chain import Chain, StepUpdate
 from notifyflow.core.copies import replace
-from notifyflow.core.deadlines import without_outages
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, StepFacts
-from notifyflow.core.incident import IncidentUpdate
+from notifyflow.core.delivery import chain as chains
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery import repeated_key
+from notifyflow.core.delivery import series as series_rules
+from notifyflow.core.delivery.chain import Chain, StepUpdate
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.delivery.incident import IncidentUpdate
+from notifyflow.core.delivery.model import Contact, IncidentState, Severity, StepState
+from notifyflow.core.delivery.policy import Acknowledgement
+from notifyflow.core.delivery.stopped_clocks import without_outages
 from notifyflow.core.intake.validation import Admitted, admit_recipients
-from notifyflow.core.model import Contact, IncidentState, Severity, StepState
-from notifyflow.core.policy import Acknowledgement
+from notifyflow.core.limits import quiet
 from notifyflow.pipeline import decisions, outages, rounds
 from notifyflow.pipeline.transaction import Transaction
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from notifyflow.core import lifecycle
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.model import AttemptState, Ended, IncidentState, NotificationState
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.errors import Contended, StorageUnavailable
 from notifyflow.pipeline import (
     decisions,

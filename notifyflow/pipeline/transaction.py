@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from notifyflow.core.copies import replace
-from notifyflow.core.escalation import AlertOperations
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident import IncidentUpdate
-from notifyflow.core.incident_events import IncidentEvent
-from notifyflow.core.lifecycle import Moved
-from notifyflow.core.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
-from notifyflow.core.provider_health import ProviderHealth
-from notifyflow.core.series import Left
-from notifyflow.core.set_aside import SetAside
+from notifyflow.core.delivery.escalation import AlertOperations
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.incident import IncidentUpdate
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.lifecycle import Moved
+from notifyflow.core.delivery.model import AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
+from notifyflow.core.delivery.series import Left
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.ledger import Due, Ledger
 

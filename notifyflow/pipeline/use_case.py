@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar, assert_never, cast
 
-from notifyflow.core.facts import IncidentFacts
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.references import ById, ByKey, IncidentRef
-from notifyflow.core.set_aside import SetAside
 from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StorageUnavailable
 from notifyflow.pipeline import set_aside
 from notifyflow.pipeline.journal import CutShort, Note, next_note

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from notifyflow.core.users import Session, User
+from notifyflow.core.accounts.users import Session, User
 from notifyflow.errors import SetupOver, UserExists, UserNotFound
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.storage.ledger import Ledger

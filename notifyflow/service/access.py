@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from notifyflow.core import keys
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import Contact
-from notifyflow.core.ports import Clock, Ids
+from notifyflow.core.accounts import keys
+from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.delivery.model import Contact
+from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import TooManyAddresses, TooManyRequests
 from notifyflow.pipeline import keys as stored
 from notifyflow.service.allowances import Allowances

@@ -4,8 +4,8 @@ import math
 import threading
 from datetime import datetime
 
-from notifyflow.core.allowance import consume
-from notifyflow.core.ports import Clock
+from notifyflow.core.accounts.allowance import consume
+from notifyflow.core.delivery.ports import Clock
 
 _TIDIED_AT = 10_000
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from notifyflow.core.intake.directory import Directory, read_directory
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.ports import Clock
 from notifyflow.core.intake.toml_lines import with_lines
-from notifyflow.core.policy import Policy
-from notifyflow.core.ports import Clock
+from notifyflow.core.oncall.directory import Directory, read_directory
 from notifyflow.errors import Fault, InvalidDirectory
 from notifyflow.log import get_logger
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from notifyflow.core import feeds as rules
-from notifyflow.core.feeds import Feed
-from notifyflow.core.intake.schedules import MARK
-from notifyflow.core.keys import digest
-from notifyflow.core.ports import Clock, Ids
-from notifyflow.core.roster import EMPTY, Roster
+from notifyflow.core.accounts.keys import digest
+from notifyflow.core.delivery.ports import Clock, Ids
+from notifyflow.core.oncall import feeds as rules
+from notifyflow.core.oncall.feeds import Feed
+from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.core.oncall.schedule_forms import MARK
 from notifyflow.errors import FeedNotFound, InvalidRequest
 from notifyflow.log import get_logger
 from notifyflow.pipeline import feeds as stored

@@ -4,16 +4,16 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from notifyflow.core.intake.reach import carried_to
+from notifyflow.core.delivery.model import Contact
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Contact
-from notifyflow.core.policy import Policy
-from notifyflow.core.roster import Roster
+from notifyflow.core.oncall.reach import carried_to
+from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.roster import Rosters
 
 if TYPE_CHECKING:
-    from notifyflow.core.foresight import Finding
+    from notifyflow.core.upkeep.foresight import Finding
 
 
 class Foresight:
@@ -31,7 +31,7 @@ class Foresight:
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
-        from notifyflow.core.foresight import foresee  # few processes are asked for it
+        from notifyflow.core.upkeep.foresight import foresee  # few processes are asked for it
 
         roster, now, carried = self._rosters.current(), self._deps.clock.now(), frozenset(carried)
         hour = now.replace(minute=0, second=0, microsecond=0)

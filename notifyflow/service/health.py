@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.set_aside import SetAside
-from notifyflow.core.vitals import ProviderVitals, Vitals
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.core.metrics.vitals import ProviderVitals, Vitals
 from notifyflow.pipeline.release import release
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.left_out import gathering

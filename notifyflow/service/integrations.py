@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from notifyflow.core.accounts.keys import ApiKey
+from notifyflow.core.delivery.model import Via
 from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.keys import ApiKey
-from notifyflow.core.model import Via
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import RoutedRequest

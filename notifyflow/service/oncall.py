@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from notifyflow.core.duty import Duty, duty
-from notifyflow.core.overrides import Swap, Wish
-from notifyflow.core.roster import Roster
-from notifyflow.core.schedules import Override
+from notifyflow.core.oncall.duty_report import Duty, duty
+from notifyflow.core.oncall.overrides import Swap, Wish
+from notifyflow.core.oncall.roster import Roster
+from notifyflow.core.oncall.schedules import Override
 from notifyflow.log import get_logger
 from notifyflow.pipeline import overrides
 from notifyflow.service.roster import Rosters

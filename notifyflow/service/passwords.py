@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from notifyflow.core.users import LONGEST_PASSWORD
+from notifyflow.core.accounts.users import LONGEST_PASSWORD
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -35,7 +35,7 @@ class Passwords:
         return PasswordHasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=1)
 
     def hash(self, password: str) -> str:
-        """Return the hash of a password, with its salt and parameters; ``core.users.faults`` has limited its length."""
+        """Return the hash of a password, with its salt and parameters; ``core.accounts.users.faults`` has limited its length."""
         salt = self._new_secret().encode()[:_SALT_BYTES]
         return self._hasher.hash(_bytes(password), salt=salt)
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
-from notifyflow.core.intake.forms import MAX_KEY
+from notifyflow.core.delivery.model import Contact, Incident, IncidentState, Notified, Recipient, Severity, Via
+from notifyflow.core.delivery.policy import Policy, Tier
+from notifyflow.core.forms import MAX_KEY
+from notifyflow.core.insight.people import MOST_UNREACHED, PeoplePage, Person
+from notifyflow.core.insight.views import IncidentFilter, IncidentStatus, IncidentSummary
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import MAX_TITLE, admit_recipients
-from notifyflow.core.model import Contact, Incident, IncidentState, Notified, Recipient, Severity, Via
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.people import MOST_UNREACHED, PeoplePage, Person
-from notifyflow.core.policy import Policy, Tier
 from notifyflow.core.references import ById
-from notifyflow.core.views import IncidentFilter, IncidentStatus, IncidentSummary
-from notifyflow.core.wording.text import cut
+from notifyflow.core.text import cut
 from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.log import get_logger
 from notifyflow.pipeline.acknowledge import resolve

@@ -1,7 +1,7 @@
 """Finds what keeps notifyflow from delivering: an unusable database or schema, no sweeper, quarantined incidents."""
 
-from notifyflow.core.deadlines import STANDSTILL
-from notifyflow.core.ports import Clock
+from notifyflow.core.delivery.ports import Clock
+from notifyflow.core.delivery.stopped_clocks import STANDSTILL
 from notifyflow.errors import Fault, SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.storage.store import Store
 

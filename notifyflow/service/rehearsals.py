@@ -4,19 +4,19 @@ from collections.abc import Collection, Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-from notifyflow.core.intake.directory import Directory
+from notifyflow.core.delivery.model import Contact
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.policy_validation import hazards
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Contact
-from notifyflow.core.policy import Policy
+from notifyflow.core.oncall.directory import Directory
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.roster import Rosters
 
 if TYPE_CHECKING:
-    from notifyflow.core.forecast import Carrier
-    from notifyflow.core.rehearsal import Finding
+    from notifyflow.core.upkeep.forecast import Carrier
+    from notifyflow.core.upkeep.rehearsal import Finding
 
 _log = get_logger("notifyflow.app")
 
@@ -29,7 +29,7 @@ def rehearsed(
     calling: frozenset[str],
 ) -> "tuple[Finding, ...]":
     """Return what may let a page wake nobody, for each policy, severity and person, and log what broke."""
-    from notifyflow.core.rehearsal import Broken, rehearse  # few processes are asked for it
+    from notifyflow.core.upkeep.rehearsal import Broken, rehearse  # few processes are asked for it
 
     found = rehearse(policies, people, operations, carriers, calling)
     for each in found:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from notifyflow.core.intake.directory import NOBODY, Directory
 from notifyflow.core.intake.validation import CheckAddress
-from notifyflow.core.roster import EMPTY, Roster
+from notifyflow.core.oncall.directory import NOBODY, Directory
+from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.log import get_logger
 from notifyflow.pipeline.roster import Kept, store_directory
 from notifyflow.service.directory import DirectoryFile, Version

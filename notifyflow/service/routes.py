@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from notifyflow.core.chain import Chain, Planned
-from notifyflow.core.intake.directory import NOBODY, Route
+from notifyflow.core import text
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.model import Recipient
+from notifyflow.core.delivery.policy import Acknowledgement, Policy
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.validation import admit_recipients
-from notifyflow.core.model import Recipient
-from notifyflow.core.policy import Acknowledgement, Policy
-from notifyflow.core.roster import Roster
-from notifyflow.core.wording import text
+from notifyflow.core.oncall.directory import NOBODY, Route
+from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.inbound import RoutedRequest
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.service.roster import Rosters

@@ -7,24 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from notifyflow.core.duty import with_people
-from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.intake.requests import Submission
-from notifyflow.core.keys import ApiKey
-from notifyflow.core.links import LinkClaim, read_incident_id
-from notifyflow.core.measures import Measures
-from notifyflow.core.message_log import LoggedMessage, MessageFilter, MessagePage
-from notifyflow.core.model import Contact, Incident, Notified, Receipt, Stopped, Via
-from notifyflow.core.namespaces import SHARED
-from notifyflow.core.outlook import Outlook
-from notifyflow.core.pauses import Pause
-from notifyflow.core.policy import Policy
-from notifyflow.core.provider_health import circuit
-from notifyflow.core.references import ById, ByKey, IncidentRef
-from notifyflow.core.replies import HandledReply, Reply
-from notifyflow.core.roster import calendars_read_at
-from notifyflow.core.timeline import Explain, Moment, timeline
-from notifyflow.core.views import (
+from notifyflow.core.accounts.keys import ApiKey
+from notifyflow.core.delivery.model import Contact, Incident, Notified, Receipt, Stopped, Via
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.timeline import Explain, Moment, timeline
+from notifyflow.core.insight.views import (
     IncidentFilter,
     IncidentPage,
     IncidentStatus,
@@ -33,6 +22,17 @@ from notifyflow.core.views import (
     ListPlace,
     Stamp,
 )
+from notifyflow.core.intake.integrations.inbound import InboundRequest
+from notifyflow.core.intake.requests import Submission
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.provider_health import circuit
+from notifyflow.core.messages.links import LinkClaim, read_incident_id
+from notifyflow.core.messages.replies import HandledReply, Reply
+from notifyflow.core.metrics.measures import Measures
+from notifyflow.core.namespaces import SHARED
+from notifyflow.core.oncall.duty_report import with_people
+from notifyflow.core.oncall.roster import calendars_read_at
+from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
 from notifyflow.pipeline import links, operations, outlook, use_case
@@ -62,7 +62,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 
 if TYPE_CHECKING:
-    from notifyflow.core.charts import Charts, Window
+    from notifyflow.core.metrics.charts import Charts, Window
 
 T = TypeVar("T")
 
@@ -345,7 +345,7 @@ class Service:
 
     def figures(self, window: "Window") -> "Charts":
         """Return what the charts of a window show: percentiles of durations, and the calls to each provider."""
-        from notifyflow.core.charts import charts  # with Health
+        from notifyflow.core.metrics.charts import charts  # with Health
 
         now = self._deps.clock.now()
         minutes, since = window.minutes, window.periods(now)[0]
@@ -360,7 +360,7 @@ class Service:
 
     def measures(self, carried: frozenset[str]) -> Measures:
         """Return what a scrape shows; some channels are ``carried`` by a provider."""
-        from notifyflow.core.foresight import FindingKind, gaps  # few processes are scraped
+        from notifyflow.core.upkeep.foresight import FindingKind, gaps  # few processes are scraped
 
         now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
         findings = self.foresight.findings(carried)

@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
+from notifyflow.core.delivery.model import Notified, Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.forms import unknown
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.chains import check_chain
-from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Notified, Severity
-from notifyflow.core.policy import Policy
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
 from notifyflow.pipeline.gathering import Deadline, Gathering, TimeIsOver
 from notifyflow.pipeline.notify import Submitted, store_all

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from notifyflow.core import users as rules
-from notifyflow.core.ports import Clock, Ids
-from notifyflow.core.users import NOTE_USE_EVERY, SETUP_FOR, Role, Session, User, Visitor
+from notifyflow.core.accounts import users as rules
+from notifyflow.core.accounts.users import NOTE_USE_EVERY, SETUP_FOR, Role, Session, User, Visitor
+from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
 from notifyflow.log import get_logger
 from notifyflow.pipeline import users as stored

@@ -12,8 +12,8 @@ from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationErro
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from notifyflow.core.delivery import read_delivery
-from notifyflow.core.incident_events import read_subscribers
+from notifyflow.core.delivery.incident_events import read_subscribers
+from notifyflow.core.limits.mode import read_delivery
 from notifyflow.errors import Fault, InvalidSettings
 from notifyflow.settings.kinds import (
     PHONE_PREFIX,

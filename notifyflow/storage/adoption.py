@@ -6,7 +6,7 @@ from typing import Any
 
 from peewee import SQL, fn
 
-from notifyflow.core.model import IN_PROGRESS
+from notifyflow.core.delivery.model import IN_PROGRESS
 from notifyflow.storage.conditions import IS_UNRESOLVED, QUEUED
 from notifyflow.storage.models import (
     EnvironmentRow,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from notifyflow.core.arrivals import Arrival, Did, counted
+from notifyflow.core.intake.arrivals import Arrival, Did, counted
 from notifyflow.storage.models import ArrivalRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader

@@ -11,9 +11,9 @@ from operator import add
 
 from peewee import SQL, Case, Expression, IntegerField, Select, fn
 
-from notifyflow.core.model import AttemptState
+from notifyflow.core.delivery.model import AttemptState
+from notifyflow.core.delivery.tier_rules import Silence
 from notifyflow.core.namespaces import OPERATIONS
-from notifyflow.core.tier_rules import Silence
 from notifyflow.storage.conditions import RUNNING, is_free
 from notifyflow.storage.models import AttemptRow, EscalationRow, NotificationRow
 from notifyflow.storage.parts import Part

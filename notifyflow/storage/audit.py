@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from peewee import SQL, IntegerField, PeeweeException, Tuple, fn
 
-from notifyflow.core import audit
-from notifyflow.core.audit import Finding, Round, Rule
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
+from notifyflow.core.upkeep import audit
+from notifyflow.core.upkeep.audit import Finding, Round, Rule
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, StepRow, TransitionRow
 from notifyflow.storage.rows import BY_ID, NOTIFICATIONS_OF, Reader

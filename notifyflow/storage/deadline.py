@@ -2,7 +2,7 @@
 
 import time
 
-from notifyflow.core.retry import pause_s
+from notifyflow.core.delivery.retry import pause_s
 
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25

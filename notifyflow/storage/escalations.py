@@ -6,7 +6,7 @@ from datetime import datetime
 from peewee import SQL, fn
 
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.storage.attempts import AttemptRef
 from notifyflow.storage.incidents import Contacts, Incidents
 from notifyflow.storage.models import EscalationRow, NotificationRow

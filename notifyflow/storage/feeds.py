@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from notifyflow.core.feeds import Feed
+from notifyflow.core.oncall.feeds import Feed
 from notifyflow.storage.models import FeedRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader, first

@@ -13,13 +13,13 @@ from typing import Any
 
 from peewee import Field, TextField
 
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.forms import DURATION, read_duration
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.intake.documents import dump, load
-from notifyflow.core.intake.forms import DURATION, read_duration
-from notifyflow.core.keys import Scope
-from notifyflow.core.policy import Policy
-from notifyflow.core.schedules import Shift, Why
-from notifyflow.core.slots import Slice, Taken
+from notifyflow.core.limits.slots import Slice, Taken
+from notifyflow.core.oncall.schedules import Shift, Why
 from notifyflow.storage.policies import snapshot
 
 _LONGEST_KEY = 500  # characters of up to four bytes; PostgreSQL takes 2,704 bytes in an index

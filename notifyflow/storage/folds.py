@@ -13,11 +13,11 @@ from typing import Any
 from peewee import SQL, Case, Expression, IntegerField, Tuple, fn
 
 from notifyflow.core import namespaces
-from notifyflow.core.charts import SPANS, beginning
-from notifyflow.core.facts import Transition
-from notifyflow.core.figures import ATTEMPTS, Key, Tallies, Tally, grown, names_of
-from notifyflow.core.folding import Batch, Call, Folded, Sent
-from notifyflow.core.model import EscalationState, Severity
+from notifyflow.core.delivery.facts import Transition
+from notifyflow.core.delivery.model import EscalationState, Severity
+from notifyflow.core.metrics.charts import SPANS, beginning
+from notifyflow.core.metrics.figures import ATTEMPTS, Key, Tallies, Tally, grown, names_of
+from notifyflow.core.metrics.folding import Batch, Call, Folded, Sent
 from notifyflow.storage.models import (
     AttemptRow,
     CriticalRow,

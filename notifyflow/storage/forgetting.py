@@ -8,7 +8,7 @@ from typing import Any
 
 from peewee import SQL, Model, fn
 
-from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.storage import models
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import MarkedField, OnForget

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from peewee import fn
 
-from notifyflow.core.hand_overs import HandOver
+from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.storage.models import HandOverRow, IncidentRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import first

@@ -6,7 +6,7 @@ from typing import Any
 
 from peewee import SQL, Expression, Field, Model
 
-from notifyflow.core.model import REACHING, EscalationState, IncidentState, Severity
+from notifyflow.core.delivery.model import REACHING, EscalationState, IncidentState, Severity
 from notifyflow.storage.models import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow, SetAsideRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import finds

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifyflow.core.model import Notified
+from notifyflow.core.delivery.model import Notified
 from notifyflow.storage.models import IdempotentResponseRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.statements import Statement

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
 
-from notifyflow.core.model import Receipt, Result
+from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import is_aside
 from notifyflow.storage.models import AttemptRow, NotificationRow, ReceiptRow

@@ -8,9 +8,9 @@ from typing import Any
 
 from peewee import Expression, Field, Select
 
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import IncidentState
-from notifyflow.core.views import IncidentFilter, IncidentLine, IncidentPage, ListPlace
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import IncidentState
+from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage, ListPlace
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.listings import NOBODY, Listings, conditions, of_recipient
 from notifyflow.storage.models import ContactRow, IncidentRow

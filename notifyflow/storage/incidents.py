@@ -6,9 +6,9 @@ from typing import Any
 
 from peewee import SQL, Expression, Select, fn
 
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import Contact, Incident, IncidentState
-from notifyflow.core.policy import Policy
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import Contact, Incident, IncidentState
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import ContactRow, EscalationRow, IncidentRow, TransitionRow

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from notifyflow.core.keys import ApiKey
+from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.storage.models import ApiKeyRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader, first

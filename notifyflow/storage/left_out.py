@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # every command loads this module
-    from notifyflow.core.left_out import LeftOut
+    from notifyflow.core.insight.left_out import LeftOut
 
 _gathered: ContextVar["dict[tuple[str, str], LeftOut] | None"] = ContextVar("notifyflow_rows_left_out", default=None)
 

@@ -9,9 +9,18 @@ from typing import Any
 from peewee import JOIN, Case, Expression, Field, Select, fn
 
 from notifyflow.core import ids
-from notifyflow.core.facts import IncidentFacts, NotificationFacts
-from notifyflow.core.model import AT_REST, REACHING, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
-from notifyflow.core.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
+from notifyflow.core.delivery.facts import IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import (
+    AT_REST,
+    REACHING,
+    Contact,
+    EscalationState,
+    Incident,
+    IncidentState,
+    Kind,
+    NotificationState,
+)
+from notifyflow.core.insight.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.models import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select

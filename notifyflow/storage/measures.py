@@ -7,8 +7,8 @@ from typing import Any
 
 from peewee import SQL, Expression, fn
 
-from notifyflow.core.model import EscalationState, IncidentState, Severity
-from notifyflow.core.provider_health import ProviderHealth
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Severity
+from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.storage.conditions import IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, is_free
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.models import CriticalRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow

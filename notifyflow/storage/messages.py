@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Expression, Field, Select, fn
 
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
-from notifyflow.core.model import IN_PROGRESS
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import IN_PROGRESS
+from notifyflow.core.insight.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
 from notifyflow.errors import Fault, InvalidRequest
 from notifyflow.storage.conditions import RUNNING
 from notifyflow.storage.fields import InstantField, instant_text, read_instant

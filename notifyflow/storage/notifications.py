@@ -8,9 +8,9 @@ from itertools import chain
 from peewee import IntegerField, Select
 
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.model import DeferralReason
-from notifyflow.core.set_aside import stand_in
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import DeferralReason
+from notifyflow.core.delivery.set_aside import stand_in
 from notifyflow.storage.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.parts import MachinePart

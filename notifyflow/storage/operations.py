@@ -5,9 +5,9 @@ from datetime import datetime
 
 from peewee import JOIN, SQL, Case, fn
 
-from notifyflow.core.escalation import AlertOperations
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.wording.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, damage
+from notifyflow.core.delivery.escalation import AlertOperations
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.messages.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, damage
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.incidents import Incidents

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Generic
 
-from notifyflow.core.facts import MACHINE_NAMES
+from notifyflow.core.delivery.facts import MACHINE_NAMES
 from notifyflow.storage.rows import BY_ID, M, Reader, first, must_exist
 from notifyflow.storage.unit import Unit
 

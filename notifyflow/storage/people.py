@@ -7,9 +7,9 @@ from typing import Any
 
 from peewee import JOIN, SQL, Case, Select, fn
 
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import AT_REST, Contact, EscalationState, Evidence, Kind, NotificationState, Result
-from notifyflow.core.people import ROUNDS, PersonRecord, WayRecord
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import AT_REST, Contact, EscalationState, Evidence, Kind, NotificationState, Result
+from notifyflow.core.insight.people import ROUNDS, PersonRecord, WayRecord
 from notifyflow.storage.models import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 from notifyflow.storage.rows import BY_ID, CONTACT, Reader
 from notifyflow.storage.statements import LISTED, Places, Statement, finds

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.documents import dump_policy, load_policy
-from notifyflow.core.policy import Policy
 
 _MOST = 256
 """How many policies are remembered; the one that was met first is forgotten first."""

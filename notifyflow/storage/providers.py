@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from notifyflow.core.copies import replace
-from notifyflow.core.provider_health import ProviderHealth
+from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
 from notifyflow.storage.models import ProviderHealthRow, SpentRow
 from notifyflow.storage.parts import Part

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import SQL, Expression, Model, Select, Tuple, fn
 
-from notifyflow.core.model import IN_PROGRESS
+from notifyflow.core.delivery.model import IN_PROGRESS
 from notifyflow.storage.folds import Folds, is_counted
 from notifyflow.storage.models import (
     ArrivalRow,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from peewee import SQL, Database, fn
 
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.model import Contact, Incident
-from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, Transition
+from notifyflow.core.delivery.model import Contact, Incident
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.arrivals import Arrived
 from notifyflow.storage.audit import Audits

@@ -7,7 +7,7 @@ from itertools import count
 
 from peewee import Expression
 
-from notifyflow.core.model import EscalationState, IncidentState
+from notifyflow.core.delivery.model import EscalationState, IncidentState
 from notifyflow.storage.conditions import QUEUED
 from notifyflow.storage.models import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
 from notifyflow.storage.parts import Part

@@ -14,12 +14,12 @@ from typing import Any
 from peewee import Field, Select
 
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.intake.directory import NOBODY, Directory, read_leniently
-from notifyflow.core.intake.toml import without
-from notifyflow.core.policy import SHIPPED
-from notifyflow.core.roster import EMPTY, Roster
-from notifyflow.core.schedules import Calendar, Override
+from notifyflow.core.oncall.directory import NOBODY, Directory, read_leniently
+from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.core.oncall.schedules import Calendar, Override
+from notifyflow.core.toml import without
 from notifyflow.storage.models import CalendarRow, OverrideRow, RosterRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader, first

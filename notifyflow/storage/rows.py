@@ -12,8 +12,15 @@ from typing import Any, TypeVar, cast
 
 from peewee import SQL, Database, Expression, Model, PeeweeException, Query, Select, fn
 
-from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
-from notifyflow.core.model import DETAILS, Contact, Incident, IncidentState
+from notifyflow.core.delivery.facts import (
+    MACHINE_NAMES,
+    AttemptFacts,
+    EscalationFacts,
+    IncidentFacts,
+    NotificationFacts,
+    StepFacts,
+)
+from notifyflow.core.delivery.model import DETAILS, Contact, Incident, IncidentState
 from notifyflow.errors import AmbiguousKey, DamagedIncident, StorageError
 from notifyflow.storage import policies
 from notifyflow.storage.conditions import IS_UNRESOLVED

@@ -10,10 +10,10 @@ from typing import Any
 
 from peewee import SQL, Select
 
-from notifyflow.core import set_aside
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.set_aside import SetAside
+from notifyflow.core.delivery import set_aside
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.storage.conditions import IS_UNRESOLVED
 from notifyflow.storage.dialects.dialect import execute
 from notifyflow.storage.models import (

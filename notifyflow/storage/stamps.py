@@ -6,8 +6,8 @@ from typing import Any
 
 from peewee import JOIN, SQL, Case, Select, fn
 
-from notifyflow.core.model import Evidence, Result
-from notifyflow.core.views import Stamp
+from notifyflow.core.delivery.model import Evidence, Result
+from notifyflow.core.insight.views import Stamp
 from notifyflow.storage.conditions import QUEUED, RUNNING
 from notifyflow.storage.models import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow, StepRow
 from notifyflow.storage.rows import Reader

@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList, Query, Select, TextField, Value, fn
 
-from notifyflow.core.left_out import LeftOut
+from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.errors import UnreadableRow
 
 LISTED = SQL("listed.value")

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from peewee import SQL
 
-from notifyflow.core.chain import ChainPlace, place
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import IncidentFacts, StepFacts
+from notifyflow.core.delivery.chain import ChainPlace, place
+from notifyflow.core.delivery.facts import IncidentFacts, StepFacts
+from notifyflow.core.delivery.model import Contact, StepState
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.model import Contact, StepState
 from notifyflow.storage.models import IncidentRow, StepContactRow, StepRow
 from notifyflow.storage.parts import MachinePart
 from notifyflow.storage.rows import Reader, select

@@ -11,8 +11,8 @@ from typing import Any
 
 from peewee import SQL, Expression
 
-from notifyflow.core.deadlines import Outage, Stop, outage_since
-from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.delivery.stopped_clocks import Outage, Stop, outage_since
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.storage.models import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import first

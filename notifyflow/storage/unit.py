@@ -17,8 +17,15 @@ from typing import Any, TypeVar, cast
 from peewee import Database, Query, Select
 
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import MACHINE_NAMES, AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
-from notifyflow.core.policy import Policy
+from notifyflow.core.delivery.facts import (
+    MACHINE_NAMES,
+    AttemptFacts,
+    EscalationFacts,
+    IncidentFacts,
+    NotificationFacts,
+    StepFacts,
+)
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.errors import StaleRow, UnreadableRow
 from notifyflow.storage import sets
 from notifyflow.storage.conditions import QUEUED

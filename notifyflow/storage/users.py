@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from notifyflow.core.users import IDLE_FOR, VALID_FOR, Session, User
+from notifyflow.core.accounts.users import IDLE_FOR, VALID_FOR, Session, User
 from notifyflow.storage.models import SessionRow, SetupRow, UserRow
 from notifyflow.storage.parts import Part
 from notifyflow.storage.rows import Reader, first

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from peewee import SQL, Select, fn
 
-from notifyflow.core.pauses import Pause
-from notifyflow.core.provider_health import ProviderHealth
-from notifyflow.core.vitals import COUNTED, Queue
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.provider_health import ProviderHealth
+from notifyflow.core.metrics.vitals import COUNTED, Queue
 from notifyflow.storage.conditions import QUEUED, URGENCY, is_free
 from notifyflow.storage.fields import read_instant
 from notifyflow.storage.models import NotificationRow, PauseRow, ProviderHealthRow

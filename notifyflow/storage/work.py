@@ -11,9 +11,9 @@ from typing import Any
 
 from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeList, Select, fn
 
-from notifyflow.core import fairness
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.limits import fairness
 from notifyflow.storage.conditions import (
     IS_ANY,
     IS_CALM,

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.meanings import meanings
-from notifyflow.core.chain import OPERATIONS
-from notifyflow.core.drill import rehearsed
-from notifyflow.core.drill_document import DrilledDocument
-from notifyflow.core.model import Contact, Incident, Recipient, Severity, Step
-from notifyflow.core.policy import Policy
-from notifyflow.core.wording.text import listed
+from notifyflow.core.delivery.chain import OPERATIONS
+from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity, Step
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.text import listed
+from notifyflow.core.upkeep.drill import rehearsed
+from notifyflow.core.upkeep.drill_document import DrilledDocument
 from notifyflow.sandbox import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.testing.clock import START

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.pipeline.sweep import next_wake_at, sweep

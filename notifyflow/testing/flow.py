@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from notifyflow.app.flow import NotifyFlow
 from notifyflow.channels.base import Channel
-from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.ports import Dependencies

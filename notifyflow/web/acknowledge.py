@@ -10,16 +10,17 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from notifyflow.core import series
-from notifyflow.core.links import LinkClaim
-from notifyflow.core.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState, Via
-from notifyflow.core.policy import Acknowledgement
+from notifyflow.core import text
+from notifyflow.core.delivery import series
+from notifyflow.core.delivery.model import ON_THEIR_WAY, Contact, EscalationState, IncidentState, Kind, NotificationState, Via
+from notifyflow.core.delivery.policy import Acknowledgement
+from notifyflow.core.insight.timeline_words import HOW
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
+from notifyflow.core.messages import looks
+from notifyflow.core.messages.content import compose
+from notifyflow.core.messages.links import LinkClaim
+from notifyflow.core.messages.looks import Look
 from notifyflow.core.references import ById, ByKey
-from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording import looks, text
-from notifyflow.core.wording.content import compose
-from notifyflow.core.wording.looks import Look
-from notifyflow.core.wording.timeline import HOW
 from notifyflow.web import pages
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context

@@ -9,16 +9,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyflow.core.intake.forms import MAX_KEY, length_faults
+from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.delivery.model import Evidence, IncidentState, NotificationState, Notified, Severity, Stopped, Via
+from notifyflow.core.forms import MAX_KEY, length_faults
+from notifyflow.core.insight.list_documents import MessageDocument
+from notifyflow.core.insight.message_log import MessageFilter
+from notifyflow.core.insight.report_document import IncidentReportDocument
+from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument
+from notifyflow.core.insight.views import IncidentFilter, IncidentStatus, Stamp
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.list_documents import MessageDocument
-from notifyflow.core.message_log import MessageFilter
-from notifyflow.core.model import Evidence, IncidentState, NotificationState, Notified, Severity, Stopped, Via
 from notifyflow.core.references import ById
-from notifyflow.core.report_document import IncidentReportDocument
-from notifyflow.core.schemas import IncidentSummaryDocument, NotifiedDocument
-from notifyflow.core.views import IncidentFilter, IncidentStatus, Stamp
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.web import cursors

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from notifyflow.core.wording.text import one_line
+from notifyflow.core.text import one_line
 from notifyflow.errors import (
     AccessDenied,
     DamagedIncident,

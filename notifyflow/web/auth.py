@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from notifyflow.core.keys import ApiKey, Scope
+from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.errors import InvalidApiKey
 from notifyflow.web.context import Context
 from notifyflow.web.known import tell_known

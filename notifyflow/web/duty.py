@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from notifyflow.core.duty_documents import DutyDocument, OverrideDocument, duty_document
+from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.hours import EARLIEST, LATEST
 from notifyflow.core.intake.requests import read_duty_change
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.overrides import Wish
+from notifyflow.core.oncall.duty_documents import DutyDocument, OverrideDocument, duty_document
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.errors import InvalidRequest
 from notifyflow.web.api import ACT_REFUSALS, IdempotencyKey, act_body, idempotency_faults
 from notifyflow.web.auth import Require

@@ -8,10 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from notifyflow.core.figures import FAMILIES, Family, Key, Tally
-from notifyflow.core.measures import Measures
-from notifyflow.core.model import Severity
-from notifyflow.core.provider_health import Circuit
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.limits.provider_health import Circuit
+from notifyflow.core.metrics.figures import FAMILIES, Family, Key, Tally
+from notifyflow.core.metrics.measures import Measures
 
 GAUGES = {
     "notifyflow_oldest_due_timestamp_seconds": (

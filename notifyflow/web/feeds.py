@@ -3,7 +3,7 @@
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
-from notifyflow.core.wording.icalendar import MEDIA_TYPE
+from notifyflow.core.oncall.icalendar import MEDIA_TYPE
 from notifyflow.errors import FeedNotFound
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context

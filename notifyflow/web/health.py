@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from notifyflow.core.schemas import FaultDocument
+from notifyflow.core.insight.schemas import FaultDocument
 from notifyflow.web.context import Context
 from notifyflow.web.openapi import refusals
 

@@ -13,14 +13,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
+from notifyflow.core import text
+from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.delivery.model import Via
+from notifyflow.core.forms import MAX_KEY
+from notifyflow.core.insight.schemas import FaultDocument
 from notifyflow.core.intake.documents import parsed
-from notifyflow.core.intake.forms import MAX_KEY
 from notifyflow.core.intake.integrations import alertmanager, cloudevents, pagerduty
 from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import Via
-from notifyflow.core.schemas import FaultDocument
-from notifyflow.core.wording import text
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.log import get_logger
 from notifyflow.web.auth import Gate

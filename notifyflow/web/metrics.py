@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Request, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 
-from notifyflow.core.figures import expected
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.metrics.figures import expected
 from notifyflow.pipeline.incident_events import CHANNEL
 from notifyflow.web.auth import Require, bearer
 from notifyflow.web.context import Context

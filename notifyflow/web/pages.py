@@ -15,10 +15,10 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from notifyflow.core import diagram_svg
-from notifyflow.core.wording import looks
-from notifyflow.core.wording.text import HEADLINE_LIMIT, cut, masked
-from notifyflow.core.wording.ways import way
+from notifyflow.core.diagrams import diagram_svg
+from notifyflow.core.messages import looks
+from notifyflow.core.messages.ways import way
+from notifyflow.core.text import HEADLINE_LIMIT, cut, masked
 
 _templates = Environment(
     loader=PackageLoader("notifyflow.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -13,7 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from notifyflow import errors
-from notifyflow.core.schemas import FaultDocument
+from notifyflow.core.insight.schemas import FaultDocument
 from notifyflow.web.paths import path_below
 
 MEDIA_TYPE = "application/problem+json"

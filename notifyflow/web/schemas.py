@@ -1,7 +1,7 @@
 """The schemas of the API: those of its requests, which are only published, and those of its responses.
 
 ``core.intake.requests`` parses the requests and reports every fault; a test keeps both in step. The documents about incidents
-stand in ``core.schemas``.
+stand in ``core.insight.schemas``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.channels.base import Channel
-from notifyflow.core.chain import MOST_STEPS
+from notifyflow.core import text
+from notifyflow.core.delivery.chain import MOST_STEPS
+from notifyflow.core.delivery.model import NotificationState, Notified, Severity
 from notifyflow.core.document import Document
-from notifyflow.core.duty_documents import DutyDocument
+from notifyflow.core.forms import MAX_KEY
+from notifyflow.core.insight.list_documents import MessageDocument
+from notifyflow.core.insight.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
+from notifyflow.core.insight.views import KnownRecipient
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.forms import MAX_KEY
-from notifyflow.core.list_documents import MessageDocument
-from notifyflow.core.model import NotificationState, Notified, Severity
-from notifyflow.core.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
-from notifyflow.core.views import KnownRecipient
-from notifyflow.core.wording import text
+from notifyflow.core.oncall.duty_documents import DutyDocument
 from notifyflow.errors import named
 
 

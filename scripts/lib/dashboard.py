@@ -10,8 +10,8 @@ from messages import INCIDENTS
 
 from notifyflow import Recipient
 from notifyflow.cli import serving
-from notifyflow.core.overrides import Wish
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.testing import Driver
 from tests.browser import Browser

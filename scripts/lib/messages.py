@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader
 
 from notifyflow import Incident, Severity
-from notifyflow.core.model import Contact, Kind
-from notifyflow.core.wording import failures
-from notifyflow.core.wording.content import Content, compose
-from notifyflow.core.wording.segments import count
+from notifyflow.core.delivery.model import Contact, Kind
+from notifyflow.core.messages import failures
+from notifyflow.core.messages.content import Content, compose
+from notifyflow.core.messages.segments import count
 from tests.renderers import PUSH, SLACK, SMS, TEAMS, VOICE, a_message, mail_of
 
 AT = datetime(2026, 11, 25, 2, 14, 3, tzinfo=UTC)

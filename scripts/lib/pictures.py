@@ -20,7 +20,7 @@ from notifyflow.app import log_output
 from notifyflow.cli import serving
 from notifyflow.cli.demo import show
 from notifyflow.cli.exits import Exit
-from notifyflow.core.policy import Tier
+from notifyflow.core.delivery.policy import Tier
 from notifyflow.sandbox.system import Sandbox
 from tests.browser import Browser, browser
 

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import EscalationState
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import EscalationState
-from notifyflow.core.users import Role
-from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox import Sandbox
 from notifyflow.sandbox.inbox import Message
 from notifyflow.testing import PUBLIC_URL, Driver, Response

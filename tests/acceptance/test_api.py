@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from notifyflow.core.keys import read
+from notifyflow.core.accounts.keys import read
 from notifyflow.sandbox.system import Sandbox
 from tests.acceptance.commands import CommandLine
 from tests.published import Publication

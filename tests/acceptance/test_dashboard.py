@@ -9,8 +9,8 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli import serving
-from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests import axe

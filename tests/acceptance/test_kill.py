@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.model import NotificationState
+from notifyflow.core.delivery.model import NotificationState
 from notifyflow.sandbox.system import Sandbox
 
 DEADLINE_S = 60

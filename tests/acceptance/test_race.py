@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.ledger import AttemptRef, Ledger

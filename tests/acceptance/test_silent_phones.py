@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.model import EscalationState, IncidentState
-from notifyflow.core.pauses import Scope
+from notifyflow.core.delivery.model import EscalationState, IncidentState
+from notifyflow.core.limits.pauses import Scope
 from tests.acceptance.nights import ADA, BEN, Night, a_night
 
 INSISTENT = '[default]\nto = ["ada"]\npolicy = "insistent"'

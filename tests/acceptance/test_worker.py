@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import AttemptState, NotificationState
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import AttemptState, NotificationState
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
 from tests.servers.postgres import Postgres, postgres

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from psycopg import sql
 
-from notifyflow.core import figures
-from notifyflow.core.charts import SPANS
-from notifyflow.core.figures import Family, Outcome, names_of
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.metrics import figures
+from notifyflow.core.metrics.charts import SPANS
+from notifyflow.core.metrics.figures import Family, Outcome, names_of
 from tests.servers.postgres import Postgres
 
 PEOPLE = 500

@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
 from tests.bench.scene import percentile, rows, sent_after, stand_ins
 
 HALF_OPEN, PAGES, EVERY_S, LONGEST_S = 5_000, 40, 0.25, 1.0

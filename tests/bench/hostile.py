@@ -22,9 +22,9 @@ from fastapi import FastAPI
 from notifyflow import NotifyFlow, Settings
 from notifyflow.app import memory
 from notifyflow.cli import serving
+from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import Incident, Severity
 from notifyflow.service.use_cases import UseCases
 from tests.bench import bodies
 from tests.bench.bodies import Endpoint

@@ -25,9 +25,9 @@ import requests
 from psycopg import sql
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.users import Role
-from notifyflow.core.wording.text import cut
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.text import cut
 from notifyflow.storage.policies import snapshot
 from notifyflow.storage.store import Store
 from tests.bench.fill import PEOPLE, fill

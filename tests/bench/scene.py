@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.delivery.facts import NotificationFacts
 
 _PROGRAM = Path(sys.executable).with_name("notifyflow")
 _EXPORT = re.compile(r"export (NOTIFYFLOW_\w+)='?([^'\n]*)'?")

@@ -18,8 +18,8 @@ from psycopg import sql
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
 from notifyflow.app import log_output
 from notifyflow.cli import serving
-from notifyflow.core.model import Kind, NotificationState
-from notifyflow.core.policy import Retries, Schedule, Tier
+from notifyflow.core.delivery.model import Kind, NotificationState
+from notifyflow.core.delivery.policy import Retries, Schedule, Tier
 from notifyflow.storage.store import Store
 from tests.bench.scene import rows, stand_ins
 from tests.chaos.field import Worker

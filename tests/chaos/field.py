@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import NotificationState
-from notifyflow.core.policy import Policy, Retries, Schedule, Tier
-from notifyflow.core.ports import Clock
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import NotificationState
+from notifyflow.core.delivery.policy import Policy, Retries, Schedule, Tier
+from notifyflow.core.delivery.ports import Clock
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.dialects import execute

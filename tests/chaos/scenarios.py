@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.ports import Clock
+from notifyflow.core.delivery.ports import Clock
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.store import Store
 from tests.chaos.field import DEADLINE_S, ROOT, Field, Verdict, until

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Receipt, Severity
-from notifyflow.core.ports import Bell, Clock, Ids
+from notifyflow.core.delivery.model import Receipt, Severity
+from notifyflow.core.delivery.ports import Bell, Clock, Ids
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

@@ -17,10 +17,10 @@ from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import DETAILS, NotificationState
-from notifyflow.core.policy import Policy, Retries, Schedule, Tier
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import DETAILS, NotificationState
+from notifyflow.core.delivery.policy import Policy, Retries, Schedule, Tier
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.sandbox.twilio import SMS_FROM

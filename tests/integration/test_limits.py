@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Ended, NotificationState, Severity
-from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.model import Ended, NotificationState, Severity
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.outages import pause, resume
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.store import Store

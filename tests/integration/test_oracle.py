@@ -14,13 +14,22 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.lifecycle import counted
-from notifyflow.core.machines import ESCALATION, INCIDENT, NOTIFICATION
-from notifyflow.core.model import AT_REST, AttemptState, EscalationState, IncidentState, Kind, NotificationState, Result, Severity
-from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import NotificationFacts, Outcome
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION
+from notifyflow.core.delivery.model import (
+    AT_REST,
+    AttemptState,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+)
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.errors import Fenced, IncidentResolved
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.storage.store import Store

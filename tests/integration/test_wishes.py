@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from notifyflow.core.model import Contact, Recipient, Result, Severity
+from notifyflow.core.delivery.model import Contact, Recipient, Result, Severity
 from notifyflow.storage.store import Store
 from tests import invariants
 from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REPORTING, START, an_incident

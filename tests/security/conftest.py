@@ -12,8 +12,8 @@ import uvicorn
 from notifyflow.app import NotifyFlow
 from notifyflow.cli import serving
 from notifyflow.cli.timed_http import Bounds
-from notifyflow.core.keys import Scope
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests.integration.conftest import (  # noqa: F401 - fixtures are found by name

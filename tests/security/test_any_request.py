@@ -18,11 +18,11 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.namespaces import ALL, SHARED
-from notifyflow.core.overrides import Wish
-from notifyflow.core.users import Role
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.settings import Settings
 from notifyflow.web import cursors
 from tests.builders import CountingIds, HandClock

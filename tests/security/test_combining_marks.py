@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
 from tests.security.conftest import PUBLIC_URL, Target
 
 MARKS = "\u0315\u0300"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
 from tests.security.conftest import Target, targeted
 from tests.waiting import wait_until
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from notifyflow.core.model import NotificationState
+from notifyflow.core.delivery.model import NotificationState
 from tests.security.conftest import Target
 from tests.waiting import wait_until
 

@@ -16,8 +16,8 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli.timed_http import Bounds
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import NotificationState
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import NotificationState
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests.security.conftest import Target, read_all, targeted

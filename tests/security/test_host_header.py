@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Severity
 from tests.columns import sources
 from tests.security.conftest import PUBLIC_URL, TWILIO_TOKEN, Target
 from tests.waiting import wait_until

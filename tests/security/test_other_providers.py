@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, IncidentState, NotificationState, Recipient, Severity
 from tests.security.conftest import PUBLIC_URL, TWILIO_TOKEN, Target, targeted
 from tests.waiting import wait_until
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from notifyflow.core.model import NotificationState
+from notifyflow.core.delivery.model import NotificationState
 from tests.mails import event
 from tests.security.conftest import targeted
 from tests.servers.sns import CERTIFICATE_PATH, HOST, body_of, sns

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
 from tests.security.conftest import Target, targeted
 
 DIRECTORY = """

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import IncidentState, NotificationState
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import IncidentState, NotificationState
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.inbox import Message
 from tests.security.conftest import Target, targeted
 from tests.waiting import wait_until

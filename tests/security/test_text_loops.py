@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
+from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.twilio import SMS_FROM
 from tests.security.conftest import PUBLIC_URL, TWILIO_TOKEN, Target, targeted
 from tests.waiting import wait_until

@@ -7,9 +7,9 @@ from threading import Event, Thread
 
 import pytest
 
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.users import Role
 from notifyflow.core.namespaces import ALL
-from notifyflow.core.users import Role
 from tests.dashboard import visit
 from tests.security.conftest import Target
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.pipeline.adopt import BY as ADOPTER
 from tests.oracle import arrived
 from tests.simulation.clocks import Covers

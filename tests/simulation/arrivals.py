@@ -1,7 +1,7 @@
 """Arrivals: a CRITICAL page that nobody got is told to operations, by the records of the providers and not by ours."""
 
-from notifyflow.core.model import EscalationState, IncidentState, Kind, Result, Severity
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Kind, Result, Severity
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside, Send
 from tests.simulation.world import World, require

@@ -9,19 +9,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from notifyflow.core import forecast, outlook
-from notifyflow.core.chain import Chain, Planned
-from notifyflow.core.chain_outlook import next_step
-from notifyflow.core.facts import EscalationFacts
-from notifyflow.core.forecast import Answers, Carrier, Forecast
-from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Contact, Incident, Kind, NotificationState, Recipient, Result, Severity, StepState
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.facts import EscalationFacts
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.model import Contact, Incident, Kind, NotificationState, Recipient, Result, Severity, StepState
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.policy import Acknowledgement
+from notifyflow.core.insight import outlook
+from notifyflow.core.insight.chain_outlook import next_step
+from notifyflow.core.insight.outlook import Coming, What
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
+from notifyflow.core.limits.preferences import wished
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.outlook import Coming, What
-from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.policy import Acknowledgement
-from notifyflow.core.preferences import wished
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.upkeep import forecast
+from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import IncidentFacts, StepFacts
-from notifyflow.core.model import LIVE, IncidentState, Severity, StepState
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import IncidentFacts, StepFacts
+from notifyflow.core.delivery.model import LIVE, IncidentState, Severity, StepState
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.fields import instant_text
 from tests.oracle import is_spent
 from tests.simulation.clocks import Covers

@@ -6,12 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.deadlines import Interval, Stop
-from notifyflow.core.escalation import DecisionContext
-from notifyflow.core.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.lifecycle import counted, state_of
-from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import (
+from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.lifecycle import counted, state_of
+from notifyflow.core.delivery.machines import MACHINES
+from notifyflow.core.delivery.model import (
     AT_REST,
     IN_PROGRESS,
     LIVE,
@@ -24,8 +23,9 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outlook import LATE_AFTER, Coming, What, outlook
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.stopped_clocks import Interval, Stop
+from notifyflow.core.insight.outlook import LATE_AFTER, Coming, What, outlook
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.fields import instant_text
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.stops import Stops

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.model import Kind, Severity
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import Unacknowledged
+from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.delivery.policy import Unacknowledged
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.storage.escalations import Escalations
 from notifyflow.storage.unit import Unit
 from tests.simulation.database import SimulatedDatabase

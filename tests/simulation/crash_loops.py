@@ -3,10 +3,10 @@
 from datetime import timedelta
 from functools import partial
 
-from notifyflow.core.lifecycle import counted
-from notifyflow.core.model import Incident, Recipient, Result, Severity
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.model import Incident, Recipient, Result, Severity
+from notifyflow.core.delivery.policy import INSISTENT, Unacknowledged
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import INSISTENT, Unacknowledged
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Incident, Recipient, Severity
 from notifyflow.core.namespaces import OPERATIONS, SHARED
-from notifyflow.core.policy import DEFAULT, INSISTENT
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.release import release
 from tests.simulation.database import Session

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import peewee
 from peewee import Database, Query, Select
 
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import OPERATIONS, SHARED
-from notifyflow.core.policy import Policy
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.fields import instant_text
 from tests.simulation.database import Session, SimulatedDatabase

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from notifyflow.core.chain import OPERATIONS, Chain, Planned
-from notifyflow.core.model import Contact, Incident, Recipient, Severity, StepState, Via
+from notifyflow.core.delivery.chain import OPERATIONS, Chain, Planned
+from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity, StepState, Via
+from notifyflow.core.delivery.policy import Acknowledgement, Policy
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import Acknowledgement, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies

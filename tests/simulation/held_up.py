@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.clocks import Covers

@@ -14,35 +14,31 @@ from typing import Any, cast
 from peewee import Select
 
 from notifyflow.app.composition import WIRING
-from notifyflow.core import (
+from notifyflow.core.delivery import (
     earlier_pages,
     escalation,
-    forecast,
-    hand_overs,
     held_up,
     lifecycle,
-    outlook,
     page_rules,
-    preferences,
-    provider_health,
-    quiet,
     rounds,
     series,
     set_aside,
-    slots,
     tier_rules,
-    timeline,
 )
-from notifyflow.core.deadlines import moved
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
-from notifyflow.core.forecast import Answers, Carrier, Forecast
-from notifyflow.core.hand_overs import HandOver
-from notifyflow.core.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
-from notifyflow.core.outlook import Coming
-from notifyflow.core.page_rules import DecisionContext
-from notifyflow.core.policy import Policy, Tier, Unacknowledged, timers
-from notifyflow.core.schedules import Override
-from notifyflow.core.set_aside import SetAside
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
+from notifyflow.core.delivery.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.policy import Policy, Tier, Unacknowledged, timers
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.delivery.stopped_clocks import moved
+from notifyflow.core.insight import outlook, timeline
+from notifyflow.core.insight.outlook import Coming
+from notifyflow.core.limits import preferences, provider_health, quiet, slots
+from notifyflow.core.oncall import hand_overs
+from notifyflow.core.oncall.hand_overs import HandOver
+from notifyflow.core.oncall.schedules import Override
+from notifyflow.core.upkeep import forecast
+from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
 from notifyflow.engine import claiming, deliver, recording
 from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from notifyflow.core.model import Incident, Recipient, Severity, Via
+from notifyflow.core.delivery.model import Incident, Recipient, Severity, Via
+from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import Policy
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies

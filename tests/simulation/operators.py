@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
-from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.outages import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Evidence, Receipt, Result, Severity
+from notifyflow.core.delivery.model import Evidence, Receipt, Result, Severity
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import (
     BrokerUnavailable,
     PermanentProviderError,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from notifyflow.core.replies import Effect, Intent, Reply
+from notifyflow.core.messages.replies import Effect, Intent, Reply
 from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.replies import handle_reply
 from tests.simulation.database import SimulatedDatabase

@@ -4,9 +4,9 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import Acknowledgement, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import Severity
-from notifyflow.core.policy import Acknowledgement, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests.simulation.outside import CHANNELS
 
 _SHUT = 0.5

@@ -4,9 +4,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
 
-from notifyflow.core.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import DEFAULT
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Collided, Session
 from tests.simulation.outside import Certain

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.deadlines import Stop, counted
-from notifyflow.core.facts import EscalationFacts
-from notifyflow.core.lifecycle import counted as made
-from notifyflow.core.model import DeferralReason, Kind, NotificationState, Recipient, Severity
-from notifyflow.core.policy import Unacknowledged
-from notifyflow.core.views import EscalationStatus
+from notifyflow.core.delivery.facts import EscalationFacts
+from notifyflow.core.delivery.lifecycle import counted as made
+from notifyflow.core.delivery.model import DeferralReason, Kind, NotificationState, Recipient, Severity
+from notifyflow.core.delivery.policy import Unacknowledged
+from notifyflow.core.delivery.stopped_clocks import Stop, counted
+from notifyflow.core.insight.views import EscalationStatus
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.world import START, World, require
 

@@ -9,11 +9,11 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from notifyflow.core.hand_overs import TOLD_WITHIN, hand_overs
-from notifyflow.core.intake.directory import OPERATIONS
-from notifyflow.core.overrides import Wish
-from notifyflow.core.roster import EMPTY, Roster
-from notifyflow.core.schedules import Override, Schedule
+from notifyflow.core.oncall.directory import OPERATIONS
+from notifyflow.core.oncall.hand_overs import TOLD_WITHIN, hand_overs
+from notifyflow.core.oncall.overrides import Wish
+from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.core.oncall.schedules import Override, Schedule
 from notifyflow.errors import OverrideNotFound
 from notifyflow.pipeline.overrides import cancel, make
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from notifyflow import Recipient
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from tests.simulation.outside import CHANNELS
 from tests.simulation.threads import ThreadWatch
 from tests.simulation.world import Task, require

@@ -12,13 +12,13 @@ from random import Random
 from typing import Any
 
 from notifyflow.app.composition import WIRING
-from notifyflow.core.chain import Chain
-from notifyflow.core.incident_events import Subscriber
+from notifyflow.core.delivery.chain import Chain
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import Contact, Incident, Receipt, Recipient, Severity, Via
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.validation import OPERATIONS_KEY, CheckedChain
-from notifyflow.core.model import Contact, Incident, Receipt, Recipient, Severity, Via
 from notifyflow.core.namespaces import OPERATIONS, SHARED
-from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.references import ByKey
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.hand_over_teller import LOOK_EVERY, HandOverTeller

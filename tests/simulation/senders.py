@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from notifyflow.core.model import Incident, IncidentState, Kind, Recipient, Severity, Via
+from notifyflow.core.delivery.model import Incident, IncidentState, Kind, Recipient, Severity, Via
+from notifyflow.core.delivery.policy import Acknowledgement, Failed, Policy, Tier, Unacknowledged
+from notifyflow.core.insight.views import EscalationStatus
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import Acknowledgement, Failed, Policy, Tier, Unacknowledged
 from notifyflow.core.references import ById, ByKey
-from notifyflow.core.views import EscalationStatus
 from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session, SimulatedDatabase

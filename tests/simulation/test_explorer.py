@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from tests.simulation.explorer import explore, oracle
 from tests.simulation.explorer.oracle import Fault, Verdict, judge
 from tests.simulation.explorer.stage import Firing, Seen, Sent

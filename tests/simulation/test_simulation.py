@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core import lifecycle
+from notifyflow.core.delivery import lifecycle
 from tests.simulation.__main__ import explain
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop

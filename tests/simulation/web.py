@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from notifyflow.core.model import Receipt
+from notifyflow.core.delivery.model import Receipt
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.gathering import Gathering
 from notifyflow.pipeline.notify import Submitted

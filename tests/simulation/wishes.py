@@ -6,8 +6,8 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
-from notifyflow.core.model import Kind, Recipient, Severity
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.model import Kind, Recipient, Severity
+from notifyflow.core.insight.views import IncidentStatus
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import World, require

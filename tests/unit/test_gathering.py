@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.gathering import Gathering, TimeIsOver
 from notifyflow.pipeline.ports import Consequences

@@ -20,7 +20,7 @@ WHEN_USED = (
     *("phonenumbers", "email_validator", "regex"),  # with the first address, and the first text that is cut
     *("requests", "urllib3", "jinja2"),  # with the first request and the first message, or a start
     "structlog",  # with the first line of the log that is read, or a start
-    "notifyflow.core.schemas",  # with the first document
+    "notifyflow.core.insight.schemas",  # with the first document
     "transitions.extensions",  # never: our diagrams are our own
 )
 WHEN_ONE_IS_MADE = (
@@ -91,7 +91,12 @@ def test_the_version_is_shown_without_anything_that_commands_work_with() -> None
 def test_a_command_loads_nothing_of_others_and_nothing_that_sends_or_serves(arguments: list[str], tmp_path: Path) -> None:
     seen = loaded(RUN.format(arguments=["notifyflow", *arguments]), tmp_path)
     assert "notifyflow.storage.store" in seen["modules"]
-    of_others = ("notifyflow.sandbox", "notifyflow.core.rehearsal", "notifyflow.core.forecast", "notifyflow.core.charts")
+    of_others = (
+        "notifyflow.sandbox",
+        "notifyflow.core.upkeep.rehearsal",
+        "notifyflow.core.upkeep.forecast",
+        "notifyflow.core.metrics.charts",
+    )
     unwanted = (*WHEN_USED, *OF_OTHER_COMMANDS, *of_others, "psycopg")
     assert [name for name in unwanted if name in seen["modules"] and name != "typer"] == []
 

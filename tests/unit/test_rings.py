@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.reporter import rings
 from notifyflow.storage.ledger import Due
 

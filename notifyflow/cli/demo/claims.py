@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from notifyflow.core.facts import NotificationFacts, Transition
-from notifyflow.core.machines import MACHINES
-from notifyflow.core.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
-from notifyflow.core.views import EscalationStatus, IncidentStatus
+from notifyflow.core.delivery.facts import NotificationFacts, Transition
+from notifyflow.core.delivery.machines import MACHINES
+from notifyflow.core.delivery.model import EscalationState, Evidence, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.sandbox.inbox import Call, Message
 from notifyflow.sandbox.script import is_for
 

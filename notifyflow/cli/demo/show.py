@@ -17,8 +17,8 @@ from notifyflow.cli.demo.timeline import timeline
 from notifyflow.cli.exits import Exit
 from notifyflow.cli.picture import picture
 from notifyflow.cli.screen import plain
-from notifyflow.core.views import IncidentStatus
-from notifyflow.core.wording.ways import message
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.ways import message
 
 _INTRODUCTION = (
     "One incident, five people, and providers that fail. Everything except the providers is real: rows in SQLite, worker "

@@ -14,8 +14,8 @@ from notifyflow.app import NotifyFlow, log_output
 from notifyflow.cli import serving
 from notifyflow.cli.demo import story
 from notifyflow.cli.demo.claims import Witness
-from notifyflow.core.model import AT_REST, EscalationState, IncidentState, NotificationState
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.model import AT_REST, EscalationState, IncidentState, NotificationState
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 

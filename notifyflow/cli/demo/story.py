@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from notifyflow.core.model import Incident, Recipient, Severity
-from notifyflow.core.policy import DEFAULT, Policy, Retries, Schedule
+from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import DEFAULT, Policy, Retries, Schedule
 from notifyflow.sandbox.system import Sandbox
 
 INCIDENT = Incident(

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from notifyflow.cli.screen import plain
-from notifyflow.core.facts import NotificationFacts, Transition
-from notifyflow.core.model import Kind
-from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording.ways import way
+from notifyflow.core.delivery.facts import NotificationFacts, Transition
+from notifyflow.core.delivery.model import Kind
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
+from notifyflow.core.messages.ways import way
 
 _GOOD, _BAD, _WAITING, _QUIET = "green", "red", "yellow", "dim"
 _STYLES = {

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.core.chain import LAST_STEP, LONGEST_STEP, MOST_STEPS, OPERATIONS, Chain, Planned
+from notifyflow.core import text
+from notifyflow.core.delivery.chain import LAST_STEP, LONGEST_STEP, MOST_STEPS, OPERATIONS, Chain, Planned
+from notifyflow.core.delivery.model import Contact, Recipient, Step
+from notifyflow.core.delivery.policy import Acknowledgement, Policy
+from notifyflow.core.forms import unknown
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.intake.forms import unknown
 from notifyflow.core.intake.validation import CheckAddress, CheckedChain, admit_recipients
-from notifyflow.core.model import Contact, Recipient, Step
-from notifyflow.core.policy import Acknowledgement, Policy
-from notifyflow.core.wording import text
 from notifyflow.errors import Fault
 
 

@@ -11,8 +11,10 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import (
+from notifyflow.core.delivery.model import Incident, Recipient, Step
+from notifyflow.core.delivery.policy import Failed, Policy, Rule, Unacknowledged
+from notifyflow.core.faults import Faults
+from notifyflow.core.forms import (
     DURATION,
     WHOLE,
     Codec,
@@ -26,8 +28,6 @@ from notifyflow.core.intake.forms import (
     unknown,
 )
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import Incident, Recipient, Step
-from notifyflow.core.policy import Failed, Policy, Rule, Unacknowledged
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableIncident
 
 T = TypeVar("T")

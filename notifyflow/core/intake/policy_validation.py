@@ -5,10 +5,10 @@ from datetime import timedelta
 from itertools import chain, pairwise
 from typing import get_type_hints
 
-from notifyflow.core.intake.forms import unknown
-from notifyflow.core.model import Severity
-from notifyflow.core.policy import OPERATIONS, Failed, Policy, Repeat, Schedule, Tier, timers
-from notifyflow.core.wording import text
+from notifyflow.core import text
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import OPERATIONS, Failed, Policy, Repeat, Schedule, Tier, timers
+from notifyflow.core.forms import unknown
 from notifyflow.errors import Fault
 
 MAX_NAME = 100

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery.model import Incident, Recipient, Step
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.faults import Faults
+from notifyflow.core.forms import DURATION, FLAG, MAX_KEY, TEXT, Codec, Node, Refused, codec_of, length_faults, record
 from notifyflow.core.intake.documents import INCIDENT_FIELDS, RECIPIENTS, STEPS, parsed
-from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import DURATION, FLAG, MAX_KEY, TEXT, Codec, Node, Refused, codec_of, length_faults, record
-from notifyflow.core.model import Incident, Recipient, Step
-from notifyflow.core.policy import Policy
 from notifyflow.errors import Fault, InvalidIncident, InvalidRequest
 
 T = TypeVar("T")

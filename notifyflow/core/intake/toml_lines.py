@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from notifyflow.core.copies import replace
-from notifyflow.core.intake.forms import beneath, wholes
+from notifyflow.core.forms import beneath, wholes
 from notifyflow.errors import Fault
 
 _TEXTS = r"""\"\"\"(?:\\.|[^\\])*?"{3,5}|'''.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*"""

@@ -8,15 +8,16 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
-from notifyflow.core.chain import Chain
+from notifyflow.core import text
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery.chain import Chain
+from notifyflow.core.delivery.model import DETAILS, Contact, Given, Incident, Recipient, Severity
+from notifyflow.core.faults import Faults
+from notifyflow.core.forms import add_new, either, id_faults, length_faults, unknown
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import add_new, either, id_faults, length_faults, unknown
-from notifyflow.core.model import DETAILS, Contact, Given, Incident, Recipient, Severity
-from notifyflow.core.quiet import read_quiet
-from notifyflow.core.wording import links, text
-from notifyflow.core.wording.content import clean
+from notifyflow.core.limits.quiet import read_quiet
+from notifyflow.core.messages import addresses as links
+from notifyflow.core.messages.content import clean
 from notifyflow.errors import Fault, InvalidIncident
 
 T = TypeVar("T")

@@ -2,11 +2,8 @@
 
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
 
-from notifyflow.core.arrivals import Did
-from notifyflow.core.carried import Carried, Series
-from notifyflow.core.incident_events import IncidentEvent
-from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import (
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.model import (
     AttemptState,
     DeferralReason,
     Ended,
@@ -20,6 +17,9 @@ from notifyflow.core.model import (
     StepState,
     Via,
 )
+from notifyflow.core.delivery.series_carried import Carried, Series
+from notifyflow.core.intake.arrivals import Did
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.storage.fields import (
     DurationField,
     EnumField,

@@ -2,9 +2,9 @@
 
 from peewee import BigIntegerField, BooleanField, IntegerField
 
-from notifyflow.core.model import DeferralReason, Notified
-from notifyflow.core.pauses import Scope
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import DeferralReason, Notified
+from notifyflow.core.limits.pauses import Scope
 from notifyflow.storage.fields import (
     EnumField,
     InstantField,

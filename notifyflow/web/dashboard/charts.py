@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from notifyflow.core.charts import Course, Percentiles, Window
-from notifyflow.core.model import Severity
-from notifyflow.core.wording import text
+from notifyflow.core import text
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.metrics.charts import Course, Percentiles, Window
 
 WIDTH, HEIGHT = 380, 170
 LEFT, RIGHT, _TOP, _BOTTOM = 50, 10, 10, 22

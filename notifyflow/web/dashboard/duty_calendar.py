@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from notifyflow.core import local_time
-from notifyflow.core.schedules import Shift, Why
-from notifyflow.core.wording import text
+from notifyflow.core import local_time, text
+from notifyflow.core.oncall.schedules import Shift, Why
 
 SHOWN_FOR = timedelta(weeks=4)
 """How far ahead a calendar goes at least."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from notifyflow.core.users import VALID_FOR
+from notifyflow.core.accounts.users import VALID_FOR
 
 _SESSION = "notifyflow-session"
 _FORM = "notifyflow-form"

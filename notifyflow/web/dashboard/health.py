@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from notifyflow.channels.carriers import carriers_of
-from notifyflow.core.charts import Charts, ProviderFigures, Window
-from notifyflow.core.figures import Outcome
-from notifyflow.core.model import DeferralReason
-from notifyflow.core.provider_health import Circuit, circuit, used
-from notifyflow.core.users import Role, Visitor
-from notifyflow.core.vitals import COUNTED, ProviderVitals, Vitals
-from notifyflow.core.wording import text
+from notifyflow.core import text
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.model import DeferralReason
+from notifyflow.core.limits.provider_health import Circuit, circuit, used
+from notifyflow.core.metrics.charts import Charts, ProviderFigures, Window
+from notifyflow.core.metrics.figures import Outcome
+from notifyflow.core.metrics.vitals import COUNTED, ProviderVitals, Vitals
 from notifyflow.errors import Fault
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
@@ -26,7 +26,7 @@ from notifyflow.web.dashboard.times import zone_of
 from notifyflow.web.dashboard.visitors import Admit, form_of
 
 if TYPE_CHECKING:
-    from notifyflow.core.foresight import Finding
+    from notifyflow.core.upkeep.foresight import Finding
 
 _SWEPT_WITHIN = timedelta(seconds=30)
 """A longer time without a sweep means that no worker runs, or that none can."""
@@ -179,7 +179,7 @@ def _broken(rows: Collection[tuple[str, str]]) -> Sign:
 
 
 def _duty(findings: "Iterable[Finding]") -> Sign:
-    from notifyflow.core.foresight import FindingKind  # loaded with the findings
+    from notifyflow.core.upkeep.foresight import FindingKind  # loaded with the findings
 
     found = sum(each.kind is not FindingKind.SHORT_STEP for each in findings)
     return Sign(

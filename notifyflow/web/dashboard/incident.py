@@ -11,24 +11,24 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from notifyflow.channels.meanings import meanings
-from notifyflow.core.chain_outlook import passes
-from notifyflow.core.diagram_svg import svg
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.machines import NOTIFICATION
-from notifyflow.core.model import IncidentState, Via
-from notifyflow.core.outlook import Outlook
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.machines import NOTIFICATION
+from notifyflow.core.delivery.model import IncidentState, Via
+from notifyflow.core.diagrams.diagram_svg import svg
+from notifyflow.core.insight import arrival_words, chain_words, told
+from notifyflow.core.insight import pause_words as words
+from notifyflow.core.insight.chain_outlook import passes
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.series_words import firings
+from notifyflow.core.insight.timeline import Moment, timeline
+from notifyflow.core.insight.timeline_words import sentence
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.addresses import is_web_address
+from notifyflow.core.messages.looks import INCIDENTS
+from notifyflow.core.messages.ways import message
 from notifyflow.core.references import ById
-from notifyflow.core.timeline import Moment, timeline
-from notifyflow.core.users import Role, Visitor
-from notifyflow.core.views import IncidentStatus
-from notifyflow.core.wording import arrivals, chain, told
-from notifyflow.core.wording import pauses as words
-from notifyflow.core.wording.links import is_web_address
-from notifyflow.core.wording.looks import INCIDENTS
-from notifyflow.core.wording.series import firings
-from notifyflow.core.wording.timeline import sentence
-from notifyflow.core.wording.times import Times
-from notifyflow.core.wording.ways import message
 from notifyflow.errors import NotFound
 from notifyflow.log import get_logger
 from notifyflow.web.bulkhead import CROWD, Bulkhead
@@ -197,7 +197,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
     recipients = describer.recipients(most=most, after=before * most)
     end = max(0, len(seen.moments) - before * _MOST_MOMENTS)
     latest = seen.moments[max(0, end - _MOST_MOMENTS) : end]
-    names = cache(chain.names(status, outlook))
+    names = cache(chain_words.names(status, outlook))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     is_moving = facts.state is not IncidentState.RESOLVED
     return {
@@ -206,9 +206,10 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "look": INCIDENTS[facts.state],
         "head": _head(status, times),
         "chain": [
-            chain.lines(status, steps, outlook.step, name=names, now=outlook.now, brief=times.brief) for steps in passes(status)
+            chain_words.lines(status, steps, outlook.step, name=names, now=outlook.now, brief=times.brief)
+            for steps in passes(status)
         ],
-        "chain_coming": chain.last_word(status, outlook, name=names, brief=times.brief),
+        "chain_coming": chain_words.last_word(status, outlook, name=names, brief=times.brief),
         "recipients": recipients,
         "page": part.number,
         "count": describer.count,
@@ -218,7 +219,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "moments": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
         "moments_count": len(seen.moments),
         "moments_before": max(0, end - _MOST_MOMENTS),
-        "arrivals": [(times.brief(each.first_at), arrivals.sentence(each, brief=times.brief)) for each in status.arrivals],
+        "arrivals": [(times.brief(each.first_at), arrival_words.sentence(each, brief=times.brief)) for each in status.arrivals],
         "links": links,
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
         "drawn": _drawn(status, part.chosen_id),

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from notifyflow.core.model import IncidentState, Severity
-from notifyflow.core.views import IncidentFilter, ListPlace
+from notifyflow.core.delivery.model import IncidentState, Severity
+from notifyflow.core.insight.views import IncidentFilter, ListPlace
 from notifyflow.errors import InvalidRequest
 from notifyflow.web import cursors
 

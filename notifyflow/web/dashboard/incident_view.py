@@ -10,11 +10,11 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 
-from notifyflow.core import tier_rules
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
-from notifyflow.core.left_out import LeftOut
-from notifyflow.core.lifecycle import counted, was_accepted
-from notifyflow.core.model import (
+from notifyflow.core import text
+from notifyflow.core.delivery import tier_rules
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts, Transition
+from notifyflow.core.delivery.lifecycle import counted, was_accepted
+from notifyflow.core.delivery.model import (
     IN_PROGRESS,
     AttemptState,
     EscalationState,
@@ -24,16 +24,18 @@ from notifyflow.core.model import (
     NotificationState,
     Result,
 )
-from notifyflow.core.outlook import Coming, Outlook
-from notifyflow.core.policy import Failed, Rule, Tier, opening_rules
-from notifyflow.core.timeline import Explain
-from notifyflow.core.views import EscalationStatus, IncidentStatus
-from notifyflow.core.wording import failures, text, told
-from notifyflow.core.wording.evidence import VOUCHERS
-from notifyflow.core.wording.looks import ESCALATIONS, NOTIFICATIONS, StateLook, Tone
-from notifyflow.core.wording.outlook import sentence, sentences
-from notifyflow.core.wording.timeline import HOW
-from notifyflow.core.wording.ways import message, messages
+from notifyflow.core.delivery.policy import Failed, Rule, Tier, opening_rules
+from notifyflow.core.insight import told
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.core.insight.outlook import Coming, Outlook
+from notifyflow.core.insight.outlook_words import sentence, sentences
+from notifyflow.core.insight.timeline import Explain
+from notifyflow.core.insight.timeline_words import HOW
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
+from notifyflow.core.messages import failures
+from notifyflow.core.messages.evidence import VOUCHERS
+from notifyflow.core.messages.looks import ESCALATIONS, NOTIFICATIONS, StateLook, Tone
+from notifyflow.core.messages.ways import message, messages
 
 Brief = Callable[[datetime], str]
 """Writes a time."""

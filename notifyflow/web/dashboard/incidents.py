@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from notifyflow.core.model import IncidentState, Severity
-from notifyflow.core.users import Role, Visitor
-from notifyflow.core.views import IncidentLine
-from notifyflow.core.wording import chain, failures, text
-from notifyflow.core.wording import pauses as words
-from notifyflow.core.wording.looks import INCIDENTS
-from notifyflow.core.wording.times import Times
+from notifyflow.core import text
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.model import IncidentState, Severity
+from notifyflow.core.insight import chain_words
+from notifyflow.core.insight import pause_words as words
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentLine
+from notifyflow.core.messages import failures
+from notifyflow.core.messages.looks import INCIDENTS
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import incident_search, respond
@@ -69,7 +71,7 @@ def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
         "opened": times.brief(facts.opened_at),
         "then": _then(line, times),
         "reached": f"{tally.reached:,} of {text.quantity(tally.recipients, 'recipient')} reached" if tally.recipients else "",
-        "chain": "" if line.chain is None else chain.in_list(line.chain, brief=times.brief),
+        "chain": "" if line.chain is None else chain_words.in_list(line.chain, brief=times.brief),
         "failures": _failures(line),
     }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from notifyflow.core.users import SHORTEST_PASSWORD, Role, Visitor
+from notifyflow.core.accounts.users import SHORTEST_PASSWORD, Role, Visitor
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, SetupOver, TooManyLogins
 from notifyflow.service.users import LoggedIn
 from notifyflow.web.bulkhead import Bulkhead

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from notifyflow.core.left_out import sentence
-from notifyflow.core.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
-from notifyflow.core.model import IN_PROGRESS, Evidence, Kind, NotificationState
-from notifyflow.core.users import Role, Visitor
-from notifyflow.core.wording import text
-from notifyflow.core.wording.evidence import VOUCHERS
+from notifyflow.core import text
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.model import IN_PROGRESS, Evidence, Kind, NotificationState
+from notifyflow.core.insight.left_out import sentence
+from notifyflow.core.insight.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
+from notifyflow.core.messages.evidence import VOUCHERS
 from notifyflow.log import get_logger
 from notifyflow.storage.left_out import gathered
 from notifyflow.web import cursors, spreadsheets

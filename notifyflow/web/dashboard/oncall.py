@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
-from notifyflow.core.feeds import Feed, address
+from notifyflow.core import text
+from notifyflow.core.accounts.users import Role, Visitor
 from notifyflow.core.hours import LATEST
-from notifyflow.core.intake.local_times import read_time
-from notifyflow.core.intake.schedules import MARK
-from notifyflow.core.overrides import Swap, Wish, find_schedule
-from notifyflow.core.roster import Roster
-from notifyflow.core.schedules import Override, Schedule, Shift, Why
-from notifyflow.core.users import Role, Visitor
-from notifyflow.core.wording import text
+from notifyflow.core.local_times import read_time
+from notifyflow.core.oncall.feeds import Feed, address
+from notifyflow.core.oncall.overrides import Swap, Wish, find_schedule
+from notifyflow.core.oncall.roster import Roster
+from notifyflow.core.oncall.schedule_forms import MARK
+from notifyflow.core.oncall.schedules import Override, Schedule, Shift, Why
 from notifyflow.errors import Fault, FeedNotFound, InvalidInput, OverrideNotFound
 from notifyflow.service.oncall import OnCall
 from notifyflow.web.bulkhead import Bulkhead

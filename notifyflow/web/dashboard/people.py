@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from notifyflow.channels.base import Channel
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
-from notifyflow.core.people import MOST_UNREACHED, ROUNDS, Person, Standing, WayRecord, is_failing, standing
+from notifyflow.core import text
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
+from notifyflow.core.insight.people import MOST_UNREACHED, ROUNDS, Person, Standing, WayRecord, is_failing, standing
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.evidence import VOUCHERS
 from notifyflow.core.references import ById
-from notifyflow.core.users import Role, Visitor
-from notifyflow.core.views import IncidentStatus
-from notifyflow.core.wording import text
-from notifyflow.core.wording.evidence import VOUCHERS
 from notifyflow.errors import InvalidIncident, RecipientUnknown, TooManyTests
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context

@@ -12,9 +12,9 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from notifyflow.core.left_out import sentence
-from notifyflow.core.users import Visitor
-from notifyflow.core.wording.times import Times
+from notifyflow.core.accounts.users import Visitor
+from notifyflow.core.insight.left_out import sentence
+from notifyflow.core.insight.times import Times
 from notifyflow.storage.left_out import gathered
 from notifyflow.web import pages
 from notifyflow.web.context import Context

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 
-from notifyflow.core.users import Role, Visitor, form_token, is_form_token
+from notifyflow.core.accounts.users import Role, Visitor, form_token, is_form_token
 from notifyflow.errors import NotLoggedIn
 from notifyflow.log import get_logger
 from notifyflow.web.body import Body

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.http import STATUSES, Http, refusal
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.traits import SHOWN, Traits
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings

@@ -16,10 +16,10 @@ from notifyflow.channels import abilities
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.cli.serving import listen, served, url_of
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Ended, Evidence, IncidentState, Kind, NotificationState, Result
-from notifyflow.core.policy import DEFAULT, Tier
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Ended, Evidence, IncidentState, Kind, NotificationState, Result
+from notifyflow.core.delivery.policy import DEFAULT, Tier
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.status_poller import StatusPoller

@@ -16,9 +16,9 @@ from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Evidence, Receipt, Result
-from notifyflow.core.replies import Effect, HandledReply
+from notifyflow.core.delivery.model import Evidence, Receipt, Result
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import Effect, HandledReply
 from notifyflow.errors import RefusedUsError, RejectedCallback, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from notifyflow.testing.channel_contract import ATTEMPT, a_message

@@ -12,10 +12,10 @@ from standardwebhooks import WebhookVerificationError
 
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.channels.webhook import WebhookChannel
-from notifyflow.core.incident_events import IncidentEvent
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import IncidentState, Kind, Severity
-from notifyflow.core.wording.content import Content
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.model import IncidentState, Kind, Severity
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
 from notifyflow.testing.scripted_http import HttpServer, http_server

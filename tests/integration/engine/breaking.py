@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from notifyflow.core.model import AttemptState, NotificationState
+from notifyflow.core.delivery.model import AttemptState, NotificationState
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.storage.ledger import Ledger
 from tests.patience import PatientStore

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from notifyflow.channels.base import Accepted, Channel, Provider
-from notifyflow.core.messages import OutboundMessage
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.pipeline.ports import Transactions
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger

@@ -15,9 +15,9 @@ import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Step
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import IncidentState, NotificationState
-from notifyflow.core.pauses import Scope
+from notifyflow.core.delivery.model import IncidentState, NotificationState
+from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import InvalidIncident, InvalidPause, InvalidSettings, StorageUnavailable
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store

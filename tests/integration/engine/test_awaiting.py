@@ -13,7 +13,7 @@ import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.app.threads import MOST
-from notifyflow.core.model import IncidentState
+from notifyflow.core.delivery.model import IncidentState
 from notifyflow.errors import NotFound, StorageUnavailable
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.integration.engine.test_deliver import NotedBell

@@ -12,8 +12,8 @@ from dramatiq.middleware import TimeLimit
 from pydantic import SecretStr
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import NotificationState
+from notifyflow.core.delivery.model import NotificationState
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.actors import URGENT
 from notifyflow.engine.broker import BrokerBell, make_broker
 from notifyflow.engine.redis import connect

@@ -12,9 +12,9 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.calendars import LIMIT_BYTES, CalendarClient, Fetched
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import Incident, Via
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import Incident, Via
 from notifyflow.engine.calendar_poller import CalendarPoller
 from notifyflow.pipeline.calendars import claim_next
 from notifyflow.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from notifyflow.core.model import NotificationState, Severity
+from notifyflow.core.delivery.model import NotificationState, Severity
 from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.ports import Claimed, Consequences

@@ -8,8 +8,8 @@ import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.cli.connections import try_database
-from notifyflow.core.delivery import read_delivery
-from notifyflow.core.model import NotificationState, Result
+from notifyflow.core.delivery.model import NotificationState, Result
+from notifyflow.core.limits.mode import read_delivery
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import InvalidSettings, PermanentProviderError, UnknownOutcomeError, WrongEnvironment

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from notifyflow.core.delivery.model import AttemptState, Notified, Severity
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import AttemptState, Notified, Severity
-from notifyflow.core.policy import DEFAULT
 from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.engine.recording import Recorder
 from notifyflow.pipeline.notify import Submitted

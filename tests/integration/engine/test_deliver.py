@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import pytest
 
 from notifyflow.app.composition import WIRING
-from notifyflow.core.deadlines import Outage
-from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Result, Severity
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.provider_health import ProviderHealth
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.delivery.stopped_clocks import Outage
+from notifyflow.core.limits.provider_health import ProviderHealth
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import (

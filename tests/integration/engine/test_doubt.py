@@ -8,9 +8,9 @@ import pytest
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sms import SmsChannel
-from notifyflow.core.facts import AttemptFacts, NotificationFacts, Transition
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import AttemptState, NotificationState, Receipt, Result
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Transition
+from notifyflow.core.delivery.model import AttemptState, NotificationState, Receipt, Result
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import PermanentProviderError, UnknownOutcomeError

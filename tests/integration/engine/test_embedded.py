@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
-from notifyflow.core.policy import DEFAULT, Policy, Retries, Schedule, Tier
+from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.delivery.policy import DEFAULT, Policy, Retries, Schedule, Tier
 from notifyflow.errors import InvalidIncident, InvalidPolicy, NotFound, PermanentProviderError, TemporaryProviderError
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.log_lines import capture_logs

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from notifyflow.app.composition import WIRING
-from notifyflow.core.caps import Caps
-from notifyflow.core.model import NotificationState, Severity
-from notifyflow.core.policy import DEFAULT
+from notifyflow.core.delivery.model import NotificationState, Severity
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.notify import notify

@@ -11,8 +11,8 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.sqs import FeedbackQueue
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Evidence, Incident, NotificationState, Recipient
 from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import StorageUnavailable

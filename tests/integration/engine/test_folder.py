@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from notifyflow import NotifyFlow, Settings
-from notifyflow.core.charts import Window
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.metrics.charts import Window
 from notifyflow.engine.folder import Folder
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.pipeline.fold import EVERY

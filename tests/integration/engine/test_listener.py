@@ -9,7 +9,7 @@ import pytest
 from dramatiq import MessageProxy
 from dramatiq.errors import ConnectionClosed
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.broker import BrokerBell
 from notifyflow.engine.listener import TOPIC, Listener
 from notifyflow.engine.redis import RedisDoorbell, connect

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from notifyflow.core.delivery.model import Contact, NotificationState, Notified, Receipt, Result, Severity, Via
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, NotificationState, Notified, Receipt, Result, Severity, Via
-from notifyflow.core.policy import DEFAULT
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError, StorageUnavailable
 from notifyflow.pipeline.acknowledge import acknowledge

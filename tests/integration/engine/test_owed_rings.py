@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.core.model import NotificationState
+from notifyflow.core.delivery.model import NotificationState
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.store import Store

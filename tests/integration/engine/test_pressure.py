@@ -7,8 +7,8 @@ import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.channels.base import Accepted
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import AttemptState, Evidence, NotificationState, Receipt, Result
+from notifyflow.core.delivery.model import AttemptState, Evidence, NotificationState, Receipt, Result
+from notifyflow.core.messages.outbound import OutboundMessage
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.log_lines import capture_logs
 from tests.patience import PatientStore

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.stand_in import StandIn
 from notifyflow.errors import BrokerUnavailable
 from tests.log_lines import capture_logs

@@ -12,9 +12,9 @@ import pytest
 from notifyflow.channels.base import Accepted, Channel
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.channels.voice import VoiceChannel
-from notifyflow.core.delivery import LIVE, read_delivery
-from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.model import Evidence, NotificationState, Result, Severity
+from notifyflow.core.delivery.facts import NotificationFacts, Outcome
+from notifyflow.core.delivery.model import Evidence, NotificationState, Result, Severity
+from notifyflow.core.limits.mode import LIVE, read_delivery
 from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.errors import StorageUnavailable

@@ -12,8 +12,8 @@ from typing import TypeVar
 import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
+from notifyflow.core.delivery.model import Notified
 from notifyflow.core.intake.requests import Submission
-from notifyflow.core.model import Notified
 from notifyflow.errors import IdempotencyMismatch, StorageUnavailable
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.storage.ledger import Ledger

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from notifyflow.app.flow import NotifyFlow
-from notifyflow.core.model import Incident, NotificationState, Recipient
+from notifyflow.core.delivery.model import Incident, NotificationState, Recipient
 from notifyflow.sandbox.inbox import Card
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from peewee import Value
 
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import AttemptState, NotificationState, Receipt, Result, Severity
+from notifyflow.core.delivery.model import AttemptState, NotificationState, Receipt, Result, Severity
+from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import PermanentProviderError, StorageUnavailable
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.ports import Fate

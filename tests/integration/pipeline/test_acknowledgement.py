@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from peewee import Value
 
-from notifyflow.core.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity, Via
-from notifyflow.core.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Kind, NotificationState, Receipt, Result, Severity, Via
+from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Tier, Unacknowledged
 from notifyflow.core.references import ById
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge, resolve

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Result, Severity
-from notifyflow.core.policy import INSISTENT
+from notifyflow.core.delivery.model import AttemptState, IncidentState, NotificationState, Result, Severity
+from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.sweep import sweep

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifyflow.core.model import Result, Severity
+from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver

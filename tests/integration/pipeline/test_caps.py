@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from notifyflow.core.caps import Caps
-from notifyflow.core.model import Ended, NotificationState, Severity
-from notifyflow.core.policy import Policy, Tier
+from notifyflow.core.delivery.model import Ended, NotificationState, Severity
+from notifyflow.core.delivery.policy import Policy, Tier
+from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.pipeline.operations import KEY as OPERATIONS
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident

@@ -6,9 +6,8 @@ from functools import partial
 
 import pytest
 
-from notifyflow.core.chain import Chain, Planned
-from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.model import (
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.model import (
     Contact,
     EscalationState,
     Incident,
@@ -19,11 +18,12 @@ from notifyflow.core.model import (
     StepState,
     Via,
 )
-from notifyflow.core.overrides import Wish
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
+from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.core.references import ByKey
-from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import InvalidIncident
 from notifyflow.pipeline import adopt, inbound, overrides
 from notifyflow.pipeline import outages as pauses

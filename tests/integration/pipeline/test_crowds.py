@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
-from notifyflow.core.policy import INSISTENT
+from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.pipeline import operations
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.intake import validation
-from notifyflow.core.model import (
+from notifyflow.core.delivery.facts import NotificationFacts, Outcome
+from notifyflow.core.delivery.model import (
     Kind,
     NotificationState,
     Notified,
@@ -17,9 +16,10 @@ from notifyflow.core.model import (
     Severity,
     Step,
 )
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.intake import validation
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import Claimed, Fate

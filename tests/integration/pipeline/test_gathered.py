@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import AttemptState, DeferralReason, NotificationState, Receipt, Recipient, Result, Severity
-from notifyflow.core.replies import Effect, Intent, Reply
+from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Receipt, Recipient, Result, Severity
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import Effect, Intent, Reply
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.replies import handle_reply

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.chain import Chain, Planned
-from notifyflow.core.hand_overs import HandOver
-from notifyflow.core.incident_events import Subscriber
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import Ended, IncidentState, Kind, NotificationState, Severity
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import Ended, IncidentState, Kind, NotificationState, Severity
-from notifyflow.core.overrides import Wish
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.oncall.hand_overs import HandOver
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline import hand_overs, overrides
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.forget import forget

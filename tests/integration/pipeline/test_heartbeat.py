@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Result, Severity
+from notifyflow.core.delivery.model import EscalationState, Result, Severity
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.heartbeat import Pulse, beat
 from notifyflow.pipeline.operations import add_notice

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import Condition, EscalationState, NotificationState, Recipient, Result, Severity
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.delivery.model import Condition, EscalationState, NotificationState, Recipient, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.outages import pause
 from notifyflow.storage.store import Store

@@ -7,8 +7,8 @@ from threading import Barrier
 
 import pytest
 
-from notifyflow.core.model import Notified
-from notifyflow.core.policy import DEFAULT
+from notifyflow.core.delivery.model import Notified
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.errors import IdempotencyMismatch
 from notifyflow.pipeline.idempotency import Once
 from notifyflow.pipeline.notify import notify

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
+from notifyflow.core.accounts.keys import ApiKey
+from notifyflow.core.accounts.keys import Scope as KeyScope
+from notifyflow.core.delivery.model import Incident, IncidentState, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.keys import ApiKey
-from notifyflow.core.keys import Scope as KeyScope
-from notifyflow.core.model import Incident, IncidentState, Severity
-from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.outages import pause
 from notifyflow.pipeline.ports import Consequences
 from notifyflow.service.use_cases import UseCases

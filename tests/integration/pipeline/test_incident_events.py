@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.model import IncidentState, NotificationState, Severity
-from notifyflow.core.policy import DEFAULT, Acknowledgement
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import IncidentState, NotificationState, Severity
+from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement
 from notifyflow.pipeline.adopt import adopt, resolve_quarantined
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.delivery.model import EscalationState, Incident, Severity
 from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.model import EscalationState, Incident, Severity
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.store import Store

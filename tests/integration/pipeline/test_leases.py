@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core import links
-from notifyflow.core.model import AttemptState, Ended, EscalationState, NotificationState, Result, Severity
+from notifyflow.core.delivery.model import AttemptState, Ended, EscalationState, NotificationState, Result, Severity
+from notifyflow.core.messages import links
 from notifyflow.errors import Fenced
 from notifyflow.pipeline.record import Lease, Recording, record
 from notifyflow.storage.store import Store

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.facts import NotificationFacts, Outcome
-from notifyflow.core.model import Condition, DeferralReason, NotificationState, Result, Severity
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.provider_health import OPEN_AT_MOST, ProviderHealth
+from notifyflow.core.delivery.facts import NotificationFacts, Outcome
+from notifyflow.core.delivery.model import Condition, DeferralReason, NotificationState, Result, Severity
+from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.provider_health import OPEN_AT_MOST, ProviderHealth
 from notifyflow.pipeline.outages import pause, pauses, resume
 from notifyflow.pipeline.ports import Claimed
 from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident

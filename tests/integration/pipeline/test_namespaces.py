@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 
 from notifyflow.core import namespaces
-from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.model import EscalationState, IncidentState, Notified, Severity, Via
-from notifyflow.core.policy import DEFAULT
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Notified, Severity, Via
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.references import ByKey
-from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import AmbiguousKey, NotFound
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve

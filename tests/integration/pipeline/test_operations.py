@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import pytest
 
-from notifyflow.core.links import check
-from notifyflow.core.model import EscalationState, IncidentState, Result, Severity
-from notifyflow.core.policy import INSISTENT
+from notifyflow.core.delivery.model import EscalationState, IncidentState, Result, Severity
+from notifyflow.core.delivery.policy import INSISTENT
+from notifyflow.core.messages.links import check
 from notifyflow.core.references import ById
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline import operations, rounds, use_case

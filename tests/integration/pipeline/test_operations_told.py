@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import IncidentState, Result, Severity
+from notifyflow.core.delivery.model import IncidentState, Result, Severity
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.operations import add_notice
 from notifyflow.storage.store import Store

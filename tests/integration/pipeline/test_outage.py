@@ -8,9 +8,9 @@ from threading import Barrier
 
 import pytest
 
-from notifyflow.core.deadlines import Outage
-from notifyflow.core.model import EscalationState, NotificationState, Receipt, Result, Severity
-from notifyflow.core.policy import INSISTENT
+from notifyflow.core.delivery.model import EscalationState, NotificationState, Receipt, Result, Severity
+from notifyflow.core.delivery.policy import INSISTENT
+from notifyflow.core.delivery.stopped_clocks import Outage
 from notifyflow.pipeline import callback_paths, outages
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.pipeline.transaction import Transaction

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from notifyflow.core.delivery.model import Incident, IncidentState, Notified, Recipient, Severity, Step
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.chains import check_chain
-from notifyflow.core.model import Incident, IncidentState, Notified, Recipient, Severity, Step
-from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.pipeline import adopt, operations
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.outbox import CARRY_OUT, join

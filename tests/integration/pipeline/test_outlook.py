@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.chain_outlook import NextStep
-from notifyflow.core.model import NotificationState, Result, Severity, Step, StepState
-from notifyflow.core.outlook import Coming, Premise, What
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import INSISTENT
-from notifyflow.core.views import IncidentFilter
+from notifyflow.core.delivery.model import NotificationState, Result, Severity, Step, StepState
+from notifyflow.core.delivery.policy import INSISTENT
+from notifyflow.core.insight.chain_outlook import NextStep
+from notifyflow.core.insight.outlook import Coming, Premise, What
+from notifyflow.core.insight.views import IncidentFilter
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline import outlook
 from notifyflow.pipeline.outages import pause
 from notifyflow.web.dashboard.incident_view import Describer

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.overrides import Swap, Wish
-from notifyflow.core.policy import DEFAULT
+from notifyflow.core.oncall.overrides import Swap, Wish
 from notifyflow.errors import IdempotencyMismatch
 from notifyflow.pipeline import overrides
 from notifyflow.pipeline.notify import Submitted, store_all

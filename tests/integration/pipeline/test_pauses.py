@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import DeferralReason, Ended, EscalationState, NotificationState, Result, Severity
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.policy import DEFAULT, INSISTENT
-from notifyflow.core.provider_health import Obstacle
-from notifyflow.core.slots import Wanted
+from notifyflow.core.delivery.model import DeferralReason, Ended, EscalationState, NotificationState, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
+from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.limits.provider_health import Obstacle
+from notifyflow.core.limits.slots import Wanted
 from notifyflow.pipeline import operations, provider_health
 from notifyflow.pipeline.adopt import adopt, release_from_quarantine
 from notifyflow.pipeline.outages import pause, pauses, resume

@@ -8,9 +8,9 @@ from itertools import count
 
 import pytest
 
+from notifyflow.core.delivery.model import NotificationState, Notified, Receipt, Result, Step
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.intake import validation
-from notifyflow.core.model import NotificationState, Notified, Receipt, Result, Step
-from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.journal import Journal

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from notifyflow.core.model import DeferralReason, Ended, NotificationState, Recipient, Severity, Step, StepState
-from notifyflow.core.outlook import Wait, What
-from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.delivery.model import DeferralReason, Ended, NotificationState, Recipient, Severity, Step, StepState
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
+from notifyflow.core.insight.outlook import Wait, What
 from notifyflow.pipeline import outlook
 from tests.builders import BUSY, REFUSED, START, a_recipient, an_incident
 from tests.driver import Driver

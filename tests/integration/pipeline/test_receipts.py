@@ -5,8 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import DeferralReason, EscalationState, IncidentState, NotificationState, Receipt, Result, Severity
-from notifyflow.core.policy import DEFAULT, Retries, Schedule
+from notifyflow.core.delivery.model import (
+    DeferralReason,
+    EscalationState,
+    IncidentState,
+    NotificationState,
+    Receipt,
+    Result,
+    Severity,
+)
+from notifyflow.core.delivery.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import MISSED, receive
 from notifyflow.storage.models import ReceiptRow

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.model import (
+from notifyflow.core.delivery.model import (
     Contact,
     Ended,
     EscalationState,
@@ -17,7 +16,8 @@ from notifyflow.core.model import (
     Step,
     Via,
 )
-from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
+from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.errors import InvalidIncident
 from notifyflow.pipeline import inbound, operations
 from notifyflow.pipeline.inbound import RoutedRequest

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.delivery import read_delivery
+from notifyflow.core.delivery.model import Ended, Evidence, IncidentState, NotificationState, Result
+from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Ended, Evidence, IncidentState, NotificationState, Result
-from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
-from notifyflow.core.replies import Effect, HandledReply, Intent, Reply, write_response
+from notifyflow.core.limits.mode import read_delivery
+from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.ports import Claimed, Committed, Dependencies

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from peewee import SQL
 
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState, Severity
-from notifyflow.core.policy import INSISTENT, Acknowledgement, Policy
+from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Severity
+from notifyflow.core.delivery.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.pipeline.sweep import next_wake_at
 from notifyflow.storage.models import ContactRow, EscalationRow
 from tests.builders import REFUSED_US, START, a_recipient, an_incident

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifyflow.core.earlier_pages import PAGE_AGAIN_AFTER
-from notifyflow.core.model import Recipient, Result, Severity, Step, Via
-from notifyflow.core.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
+from notifyflow.core.delivery.earlier_pages import PAGE_AGAIN_AFTER
+from notifyflow.core.delivery.model import Recipient, Result, Severity, Step, Via
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.core.references import ById, ByKey
 from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.operations import KEY as OPERATIONS_KEY

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 import pytest
 from peewee import Value
 
-from notifyflow.core.incident_events import Subscriber
-from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.model import (
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import (
     AttemptState,
     Contact,
     IncidentState,
@@ -20,7 +19,8 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.policy import DEFAULT, INSISTENT
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
+from notifyflow.core.intake.validation import Admitted
 from notifyflow.errors import Contended, Fenced, IdempotencyMismatch, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.idempotency import Once

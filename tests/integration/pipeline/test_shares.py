@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import DeferralReason, NotificationState, Severity
+from notifyflow.core.delivery.model import DeferralReason, NotificationState, Severity
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.namespaces import OPERATIONS
-from notifyflow.core.views import IncidentStatus
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 

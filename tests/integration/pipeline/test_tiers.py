@@ -1,6 +1,6 @@
 """From notify to the last tier: who is paged when, over both databases."""
 
-from notifyflow.core.model import EscalationState, NotificationState, Result, Severity
+from notifyflow.core.delivery.model import EscalationState, NotificationState, Result, Severity
 from tests.builders import BUSY, REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifyflow.core.model import EscalationState, NotificationState, Result, Severity
+from notifyflow.core.delivery.model import EscalationState, NotificationState, Result, Severity
 from notifyflow.pipeline.ports import Claimed
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident

@@ -1,8 +1,8 @@
 """What somebody wishes for is sent at the start of a CRITICAL round, and joins its tier when that opens; over both databases."""
 
 from notifyflow.core.copies import replace
-from notifyflow.core.model import EscalationState, NotificationState, Recipient, Result, Severity
-from notifyflow.core.policy import DEFAULT
+from notifyflow.core.delivery.model import EscalationState, NotificationState, Recipient, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT
 from tests.builders import BUSY, an_incident
 from tests.driver import Driver
 

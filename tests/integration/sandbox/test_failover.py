@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
-from notifyflow.core.policy import Retries, Schedule, Tier
+from notifyflow.core.delivery.policy import Retries, Schedule, Tier
 from notifyflow.sandbox.inbox import Text
 from notifyflow.sandbox.system import Sandbox
 

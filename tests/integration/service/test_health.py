@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Evidence, Result
-from notifyflow.core.provider_health import used
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Evidence, Result
+from notifyflow.core.limits.provider_health import used
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.model import IncidentState, NotificationState, Severity
+from notifyflow.core.delivery.model import IncidentState, NotificationState, Severity
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
-from notifyflow.core.policy import DEFAULT
 from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.pipeline.notify import notify
 from notifyflow.service.people import People

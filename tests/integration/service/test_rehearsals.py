@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.forecast import Carrier
+from notifyflow.core.upkeep.forecast import Carrier
 from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.settings import Settings
 from tests.builders import HandClock

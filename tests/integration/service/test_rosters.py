@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.intake.directory import NOBODY
+from notifyflow.core.oncall.directory import NOBODY
 from notifyflow.service.roster import Rosters
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock

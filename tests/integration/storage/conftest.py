@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.model import Incident
 from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.patience import PatientStore

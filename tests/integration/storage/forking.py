@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from notifyflow.app.clock_and_ids import DatabaseClock
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageError
 from notifyflow.storage.forks import GATE
 from notifyflow.storage.ledger import Ledger

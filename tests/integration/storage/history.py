@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.message_log import MessageFilter, MessagePage
-from notifyflow.core.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Result
+from notifyflow.core.delivery.model import Contact, EscalationState, Incident, IncidentState, NotificationState, Result
+from notifyflow.core.insight.message_log import MessageFilter, MessagePage
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW, attempt, escalation, incident, page

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from peewee import Database
 
-from notifyflow.core.model import Result, Severity
+from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.storage import migrations
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Access, dialect_for

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifyflow.core.audit import Finding
-from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.model import Contact, Incident, NotificationState, Severity
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, Incident, NotificationState, Severity
+from notifyflow.core.upkeep.audit import Finding
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW, attempt, escalation, incident, page

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.audit import Rule
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.upkeep.audit import Rule
 from notifyflow.storage import policies
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute

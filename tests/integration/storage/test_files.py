@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from notifyflow.core import figures
-from notifyflow.core.charts import Window, beginning
-from notifyflow.core.model import Result, Severity
+from notifyflow.core.delivery.model import Result, Severity
+from notifyflow.core.metrics import figures
+from notifyflow.core.metrics.charts import Window, beginning
 from notifyflow.pipeline.fold import EVERY, fold, fold_all
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute

@@ -3,7 +3,7 @@
 import pytest
 from peewee import PeeweeException
 
-from notifyflow.core.model import Kind, NotificationState, Receipt, Result
+from notifyflow.core.delivery.model import Kind, NotificationState, Receipt, Result
 from notifyflow.errors import RecipientInUse, StorageError
 from notifyflow.pipeline.forget import forget
 from notifyflow.storage.deadline import Deadline

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import Evidence, Receipt, Result
+from notifyflow.core.delivery.model import Evidence, Receipt, Result
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import NOW

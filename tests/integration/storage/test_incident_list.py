@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from notifyflow.core import ids
-from notifyflow.core.facts import IncidentFacts
-from notifyflow.core.model import (
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.model import (
     Contact,
     EscalationState,
     Evidence,
@@ -21,7 +21,7 @@ from notifyflow.core.model import (
     Severity,
     StepState,
 )
-from notifyflow.core.views import IncidentFilter, IncidentPage, ListPlace, Stamp, Tally
+from notifyflow.core.insight.views import IncidentFilter, IncidentPage, ListPlace, Stamp, Tally
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.incident_list import WINDOW

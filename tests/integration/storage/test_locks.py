@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.integration.storage.samples import LATER, a_page, begin, ids

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.pipeline.adopt import adopt
 from notifyflow.storage.store import Store
 from tests.builders import CHANNELS, REFUSED, a_recipient, an_incident

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifyflow.core.message_log import MessagePage
-from notifyflow.core.model import EscalationState, Evidence, Kind, NotificationState
+from notifyflow.core.delivery.model import EscalationState, Evidence, Kind, NotificationState
+from notifyflow.core.insight.message_log import MessagePage
 from notifyflow.errors import InvalidRequest
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from notifyflow.core.model import NotificationState
+from notifyflow.core.delivery.model import NotificationState
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.migrations import MIGRATIONS, WANTED

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.facts import NotificationFacts, Transition
-from notifyflow.core.model import AttemptState, EscalationState, Incident, IncidentState, NotificationState, Result
+from notifyflow.core.delivery.facts import NotificationFacts, Transition
+from notifyflow.core.delivery.model import AttemptState, EscalationState, Incident, IncidentState, NotificationState, Result
 from notifyflow.errors import AmbiguousKey, StaleRow, StorageError
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.escalation import AlertOperations
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.escalation import AlertOperations
+from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageError
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

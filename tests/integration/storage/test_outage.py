@@ -12,8 +12,8 @@ import pytest
 from peewee import Database
 from psycopg import sql
 
-from notifyflow.core.escalation import AlertOperations
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.escalation import AlertOperations
+from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage import dialects
 from notifyflow.storage.dialects import execute

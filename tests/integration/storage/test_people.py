@@ -2,8 +2,8 @@
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Evidence, NotificationState
-from notifyflow.core.people import ROUNDS, PersonRecord
+from notifyflow.core.delivery.model import EscalationState, Evidence, NotificationState
+from notifyflow.core.insight.people import ROUNDS, PersonRecord
 from notifyflow.storage.store import Store
 from tests.facts import NOW
 from tests.integration.storage.history import MINUTE, Log

@@ -12,9 +12,9 @@ import peewee
 import pytest
 from peewee import Database
 
-from notifyflow.core.message_log import MessageFilter
-from notifyflow.core.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
-from notifyflow.core.views import IncidentFilter
+from notifyflow.core.delivery.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
+from notifyflow.core.insight.message_log import MessageFilter
+from notifyflow.core.insight.views import IncidentFilter
 from notifyflow.storage import sets, work
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute

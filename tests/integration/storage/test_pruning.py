@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifyflow.core.model import Result, Severity
-from notifyflow.core.policy import INSISTENT
+from notifyflow.core.delivery.model import Result, Severity
+from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
@@ -17,7 +17,7 @@ from notifyflow.storage.store import Store
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.storage.samples import found_in
-from tests.unit.core.test_arrivals import OPENED
+from tests.unit.core.intake.test_arrivals import OPENED
 
 BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), "")
 DAY = timedelta(days=1)

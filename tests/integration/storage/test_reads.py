@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from notifyflow.core.model import DETAILS, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
-from notifyflow.core.views import IncidentFilter
+from notifyflow.core.delivery.model import DETAILS, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
+from notifyflow.core.insight.views import IncidentFilter
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.ledger import Ledger

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.roster import EMPTY, Roster
-from notifyflow.core.schedules import Calendar, Override, Shift, Why
+from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.roster import Kept, store_directory
 from notifyflow.storage.ledger import Ledger

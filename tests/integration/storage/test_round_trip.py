@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifyflow.core.carried import Carried, EarlierPage, Series
-from notifyflow.core.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.incident_events import IncidentEvent
-from notifyflow.core.model import (
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.model import (
     DETAILS,
     AttemptState,
     Contact,
@@ -27,7 +26,8 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.policy import INSISTENT
+from notifyflow.core.delivery.policy import INSISTENT
+from notifyflow.core.delivery.series_carried import Carried, EarlierPage, Series
 from notifyflow.errors import StorageError
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store

@@ -4,7 +4,7 @@ from typing import Any
 
 from peewee import fn
 
-from notifyflow.core.model import Result
+from notifyflow.core.delivery.model import Result
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.models import ReceiptRow
 from notifyflow.storage.statements import Places, Statement

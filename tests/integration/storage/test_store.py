@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import InvalidSettings, NotFound, StaleRow, StorageError, StorageUnavailable
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.ledger import Ledger

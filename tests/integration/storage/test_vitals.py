@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from notifyflow.core.model import NotificationState
-from notifyflow.core.pauses import Pause, Scope
-from notifyflow.core.vitals import Queue
+from notifyflow.core.delivery.model import NotificationState
+from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.core.metrics.vitals import Queue
 from notifyflow.storage.store import Store
 from tests.facts import NOW, seconds
 from tests.integration.storage.samples import LATER, a_page, begin

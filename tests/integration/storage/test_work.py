@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from notifyflow.core.model import AttemptState, IncidentState, NotificationState, Severity
+from notifyflow.core.delivery.model import AttemptState, IncidentState, NotificationState, Severity
 from notifyflow.storage.ledger import AttemptRef, Due, Ledger
 from notifyflow.storage.store import Store
 from tests.facts import LEASE, NOW

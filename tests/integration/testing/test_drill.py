@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifyflow.channels.registry import load
-from notifyflow.core.drill_document import DrilledDocument, RehearsedDocument
-from notifyflow.core.model import Contact, Severity
-from notifyflow.core.policy import DEFAULT, INSISTENT, Policy
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
+from notifyflow.core.upkeep.drill_document import DrilledDocument, RehearsedDocument
 from notifyflow.settings import Settings
 from notifyflow.testing.drill import Later, Rehearsal
 

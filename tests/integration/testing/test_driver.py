@@ -17,7 +17,7 @@ from notifyflow import (
     Result,
     Severity,
 )
-from notifyflow.core.facts import NotificationFacts
+from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.sandbox.inbox import Message
 from notifyflow.testing import PUBLIC_URL, Driver
 from notifyflow.testing.clock import START

@@ -18,12 +18,12 @@ from starlette.routing import BaseRoute, Mount
 from twilio.request_validator import RequestValidator
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope
-from notifyflow.core.links import sign as sign_link
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import Incident, Recipient
+from notifyflow.core.messages.links import sign as sign_link
 from notifyflow.core.namespaces import ALL, SHARED
-from notifyflow.core.overrides import Wish
-from notifyflow.core.users import Role
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.settings import Settings
 from notifyflow.web.dashboard import assets
 from notifyflow.web.dashboard.visitors import Admit

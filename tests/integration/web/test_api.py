@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import Outcome
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import Contact, Evidence, Receipt, Result, Severity
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Contact, Evidence, Receipt, Result, Severity
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
 from notifyflow.settings import Settings
 from notifyflow.web.problems import KINDS
 from tests.integration.test_docs import blocks

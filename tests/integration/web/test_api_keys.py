@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope, read
+from notifyflow.core.accounts.keys import Scope, read
 from notifyflow.errors import ApiKeyNotFound, ApiKeyRevoked
 from notifyflow.settings import Settings
 from tests.asgi import Client

@@ -9,9 +9,9 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Evidence, Incident, IncidentState, NotificationState, Recipient, Result, Severity
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Evidence, Incident, IncidentState, NotificationState, Recipient, Result, Severity
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests.asgi import Client

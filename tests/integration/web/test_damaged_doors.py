@@ -14,14 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from notifyflow.cli.commands import app
-from notifyflow.core.keys import Scope
-from notifyflow.core.links import sign as sign_link
-from notifyflow.core.model import LIVE, Incident, IncidentState, Recipient, Severity, Step
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import LIVE, Incident, IncidentState, Recipient, Severity, Step
+from notifyflow.core.limits.pauses import Scope as Paused
+from notifyflow.core.messages.links import sign as sign_link
 from notifyflow.core.namespaces import ALL, SHARED
-from notifyflow.core.overrides import Wish
-from notifyflow.core.pauses import Scope as Paused
-from notifyflow.core.schedules import Calendar, Shift, Why
-from notifyflow.core.users import Role
+from notifyflow.core.oncall.overrides import Wish
+from notifyflow.core.oncall.schedules import Calendar, Shift, Why
 from notifyflow.errors import DamagedIncident, NotifyflowError
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.models import SetAsideRow

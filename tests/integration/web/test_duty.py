@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.core.keys import Scope
 from notifyflow.core.namespaces import ALL
-from notifyflow.core.policy import DEFAULT
 from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_contact, an_incident

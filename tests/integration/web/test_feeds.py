@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from ical.calendar_stream import IcsCalendarStream
 
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
 from notifyflow.errors import FeedNotFound, InvalidRequest
 from tests.asgi import Client
 from tests.dashboard import ORIGIN
@@ -99,8 +99,8 @@ def test_a_feed_expires_and_is_deleted_when_the_next_one_is_made(system: System)
 
 
 def test_one_person_makes_so_many_feeds_and_all_of_them_so_many(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifyflow.core.feeds.MOST_OF_ONE", 2)
-    monkeypatch.setattr("notifyflow.core.feeds.MOST", 3)
+    monkeypatch.setattr("notifyflow.core.oncall.feeds.MOST_OF_ONE", 2)
+    monkeypatch.setattr("notifyflow.core.oncall.feeds.MOST", 3)
     feeds = system.flow.feeds()
     for _ in range(2):
         feeds.make(schedule="primary", by="grace", valid_for=timedelta(days=1))

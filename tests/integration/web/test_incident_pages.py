@@ -15,10 +15,10 @@ from rich.console import Console
 
 from notifyflow import web
 from notifyflow.cli.picture import picture
-from notifyflow.core.keys import Scope as KeyScope
-from notifyflow.core.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
-from notifyflow.core.pauses import Scope
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.keys import Scope as KeyScope
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import Incident, IncidentState, NotificationState, Recipient, Severity, Step
+from notifyflow.core.limits.pauses import Scope
 from notifyflow.testing import Driver
 from notifyflow.web.dashboard.times import COOKIE, SAFE_COOKIE
 from tests.dashboard import ORIGIN, Visit, visit

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import EscalationState, IncidentState, NotificationState
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests.asgi import Client

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.users import IDLE_FOR, VALID_FOR, Role
+from notifyflow.core.accounts.users import IDLE_FOR, VALID_FOR, Role
 from notifyflow.errors import InvalidUser, UserExists
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock

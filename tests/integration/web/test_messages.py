@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import Outcome
-from notifyflow.core.message_log import MessageFilter
-from notifyflow.core.model import Evidence, Incident, Result, Severity
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Evidence, Incident, Result, Severity
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.insight.message_log import MessageFilter
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.notify import notify
 from notifyflow.settings import Settings

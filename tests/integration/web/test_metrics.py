@@ -11,8 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from notifyflow import Incident, Recipient, Severity
-from notifyflow.core.figures import FAMILIES
-from notifyflow.core.keys import Scope
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.metrics.figures import FAMILIES
 from notifyflow.pipeline.fold import fold_all
 from notifyflow.testing import Driver
 from notifyflow.web.exposition import GAUGES

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import Incident, Recipient
+from notifyflow.core.delivery.policy import DEFAULT
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
-from notifyflow.core.policy import DEFAULT
-from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import AmbiguousKey, NotFound
 from notifyflow.pipeline.notify import notify
 from notifyflow.pipeline.operations import add_notice

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
 from notifyflow.settings import Settings
 from notifyflow.web.dashboard import oncall
 from tests.builders import CountingIds, HandClock

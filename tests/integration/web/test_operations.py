@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import Outcome
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Result, Severity
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.links import sign
-from notifyflow.core.model import Incident, IncidentState, Recipient, Result, Severity
+from notifyflow.core.messages.links import sign
 from notifyflow.pipeline.claim import claim
 from notifyflow.settings import Settings
 from tests.asgi import Client

@@ -10,7 +10,7 @@ import pytest
 from fastapi import Depends, FastAPI, Request, Response
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.users import Role, Visitor
+from notifyflow.core.accounts.users import Role, Visitor
 from notifyflow.errors import Fault, InvalidRequest
 from notifyflow.settings import Settings
 from notifyflow.web.dashboard import assets, respond

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import Outcome
-from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, Receipt, Result
-from notifyflow.core.pauses import Scope
-from notifyflow.core.policy import Policy, Tier
-from notifyflow.core.users import Role
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import Condition, Evidence, Incident, IncidentState, Receipt, Result
+from notifyflow.core.delivery.policy import Policy, Tier
+from notifyflow.core.limits.pauses import Scope
 from notifyflow.errors import InvalidPolicy, RecipientUnknown
 from notifyflow.pipeline.claim import claim
 from notifyflow.pipeline.fold import fold_all

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.facts import NotificationFacts
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.model import Severity
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 from tests import mails

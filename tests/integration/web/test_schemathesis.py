@@ -15,10 +15,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import Incident, Recipient
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.namespaces import ALL
-from notifyflow.core.overrides import Wish
+from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
 from tests.integration.web.test_api import SilentBell

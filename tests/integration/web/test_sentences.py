@@ -14,12 +14,12 @@ from rich.console import Console
 from notifyflow.channels.meanings import meanings
 from notifyflow.cli import overview
 from notifyflow.cli.picture import picture
-from notifyflow.core.drill_document import DrilledDocument
-from notifyflow.core.model import Incident, Recipient, Severity, Step
-from notifyflow.core.pauses import Scope
-from notifyflow.core.users import Role
-from notifyflow.core.views import IncidentFilter, IncidentStatus
-from notifyflow.core.wording.postmortem import markdown
+from notifyflow.core.accounts.users import Role
+from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
+from notifyflow.core.insight.postmortem import markdown
+from notifyflow.core.insight.views import IncidentFilter, IncidentStatus
+from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.upkeep.drill_document import DrilledDocument
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.script import PHRASES
 from notifyflow.testing import Driver

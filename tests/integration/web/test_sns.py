@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.aws_events import MAIL_EVENTS
-from notifyflow.core.facts import AttemptFacts, NotificationFacts
-from notifyflow.core.model import Evidence, Incident, NotificationState, Recipient, Result
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.delivery.model import Evidence, Incident, NotificationState, Recipient, Result
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from tests import mails

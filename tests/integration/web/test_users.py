@@ -9,8 +9,8 @@ import pytest
 from starlette.requests import Request
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.model import Incident, Recipient
-from notifyflow.core.users import IDLE_FOR, Role
+from notifyflow.core.accounts.users import IDLE_FOR, Role
+from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, UserNotFound
 from notifyflow.service.users import Users
 from notifyflow.settings import Settings

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.cli.commands import app as commands
 from notifyflow.cli.serving import listen, served, url_of
-from notifyflow.core.keys import Scope
-from notifyflow.core.model import Ended, EscalationState, IncidentState, Kind, NotificationState
+from notifyflow.core.accounts.keys import Scope
+from notifyflow.core.delivery.model import Ended, EscalationState, IncidentState, Kind, NotificationState
+from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.namespaces import ALL
-from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy, Tier
-from notifyflow.core.views import IncidentStatus
 from notifyflow.sandbox.inbox import Card, Message
 from notifyflow.sandbox.slack import SIGNING_SECRET
 from notifyflow.sandbox.system import Sandbox

@@ -11,8 +11,8 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.routing import BaseRoute
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.model import Incident, Recipient
-from notifyflow.core.users import IDLE_FOR, Role, Visitor
+from notifyflow.core.accounts.users import IDLE_FOR, Role, Visitor
+from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.settings import Settings
 from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute

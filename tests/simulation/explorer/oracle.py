@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
-from notifyflow.core.model import Severity
-from notifyflow.core.policy import Failed, Policy, Schedule, Tier, Unacknowledged
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import Failed, Policy, Schedule, Tier, Unacknowledged
 from tests.builders import KEY, REPORTING
 from tests.simulation.explorer.stage import ADDRESSES_OF_ADA, Firing, Seen
 from tests.simulation.explorer.story import RINGING, Flaps, Lives, Pauses, Response, Story, minute

@@ -14,10 +14,21 @@ from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 
-from notifyflow.core.facts import Outcome
+from notifyflow.core.delivery.facts import Outcome
+from notifyflow.core.delivery.model import (
+    Condition,
+    Evidence,
+    Incident,
+    IncidentState,
+    Receipt,
+    Recipient,
+    Result,
+    Severity,
+    Step,
+    Via,
+)
 from notifyflow.core.intake.validation import OPERATIONS_KEY
-from notifyflow.core.model import Condition, Evidence, Incident, IncidentState, Receipt, Recipient, Result, Severity, Step, Via
-from notifyflow.core.pauses import Pause, Scope
+from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import NotFound
 from notifyflow.pipeline.acknowledge import acknowledge, resolve

@@ -6,10 +6,21 @@ from datetime import timedelta
 from enum import StrEnum
 from random import Random
 
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import (
+    DEFAULT,
+    INSISTENT,
+    Failed,
+    Policy,
+    Repeat,
+    Retries,
+    Rule,
+    Schedule,
+    Tier,
+    Unacknowledged,
+)
 from notifyflow.core.intake.policy_validation import validate_policy
-from notifyflow.core.model import Severity
-from notifyflow.core.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Retries, Rule, Schedule, Tier, Unacknowledged
-from notifyflow.core.wording.text import listed
+from notifyflow.core.text import listed
 from tests.simulation.outside import CHANNELS
 
 RINGING = ("sms", "voice")

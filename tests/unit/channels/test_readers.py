@@ -8,9 +8,9 @@ from importlib import resources
 import pytest
 
 from notifyflow.channels.templating import SAMPLE
-from notifyflow.core.model import Kind, Severity
-from notifyflow.core.wording.content import Content
-from notifyflow.core.wording.looks import ACKNOWLEDGED, RESOLVED, SEVERITIES
+from notifyflow.core.delivery.model import Kind, Severity
+from notifyflow.core.messages.content import Content
+from notifyflow.core.messages.looks import ACKNOWLEDGED, RESOLVED, SEVERITIES
 from tests.renderers import PUSH, SLACK, SMS, SNS_SMS, TEAMS, VOICE, a_message, elements_of, mail_of, title_of
 
 

@@ -21,10 +21,10 @@ from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.slack import Slack, split
 from notifyflow.channels.template_folder import escape_mrkdwn
 from notifyflow.channels.templating import SAMPLE, Templates
-from notifyflow.core.links import sign
-from notifyflow.core.model import Contact, Incident, Kind, Severity
-from notifyflow.core.wording.content import Content, compose
-from notifyflow.core.wording.segments import count
+from notifyflow.core.delivery.model import Contact, Incident, Kind, Severity
+from notifyflow.core.messages.content import Content, compose
+from notifyflow.core.messages.links import sign
+from notifyflow.core.messages.segments import count
 from tests.renderers import (
     AT,
     MAIL,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.cli import files
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import InvalidIncident
 
 INCIDENT = {

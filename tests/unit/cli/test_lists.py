@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console, Group
 
 from notifyflow.cli import messages, overview
-from notifyflow.core.chain import place
-from notifyflow.core.message_log import LoggedMessage, MessagePage
-from notifyflow.core.model import DeferralReason, IncidentState, NotificationState
-from notifyflow.core.views import IncidentFilter, IncidentPage, ListPlace
+from notifyflow.core.delivery.chain import place
+from notifyflow.core.delivery.model import DeferralReason, IncidentState, NotificationState
+from notifyflow.core.insight.message_log import LoggedMessage, MessagePage
+from notifyflow.core.insight.views import IncidentFilter, IncidentPage, ListPlace
 from tests.chains import chain
 from tests.statuses import AT
-from tests.unit.core.test_list_documents import LINE, SMS
+from tests.unit.core.insight.test_list_documents import LINE, SMS
 
 UNRESOLVED = IncidentFilter(states=overview.UNRESOLVED)
 MORE = ListPlace(state=IncidentState.OPEN, incident_id="i")

@@ -8,9 +8,8 @@ import pytest
 from rich.console import Console
 
 from notifyflow.cli.picture import explain, picture
-from notifyflow.core.chain_outlook import NextStep
-from notifyflow.core.facts import Transition
-from notifyflow.core.model import (
+from notifyflow.core.delivery.facts import Transition
+from notifyflow.core.delivery.model import (
     AttemptState,
     EscalationState,
     Evidence,
@@ -20,10 +19,11 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outlook import Coming, Outlook, Premise, Wait, What
-from notifyflow.core.report_document import ComingDocument
-from notifyflow.core.views import IncidentStatus, Note
-from notifyflow.core.wording.times import Times
+from notifyflow.core.insight.chain_outlook import NextStep
+from notifyflow.core.insight.outlook import Coming, Outlook, Premise, Wait, What
+from notifyflow.core.insight.report_document import ComingDocument
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentStatus, Note
 from tests.chains import chain
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, INCIDENT, OPEN, RESOLVED, attempt, escalation, notification
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from notifyflow.cli.progress import watch
-from notifyflow.core.facts import Transition
-from notifyflow.core.views import IncidentStatus
+from notifyflow.core.delivery.facts import Transition
+from notifyflow.core.insight.views import IncidentStatus
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
 

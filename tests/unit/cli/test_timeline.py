@@ -5,9 +5,9 @@ from rich.console import Console, Group
 
 from notifyflow.cli.picture import picture
 from notifyflow.cli.timeline import came_in, story
-from notifyflow.core.arrivals import Did
-from notifyflow.core.timeline import Moment
-from notifyflow.core.wording.looks import Tone
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.intake.arrivals import Did
+from notifyflow.core.messages.looks import Tone
 from tests.facts import arrival, minutes
 from tests.statuses import AT, OPEN
 

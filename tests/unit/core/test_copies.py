@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from notifyflow.core.copies import replace
-from notifyflow.core.facts import AttemptFacts, EscalationFacts, NotificationFacts
-from notifyflow.core.model import Incident
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import Incident
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from notifyflow.core import ladder_picture
-from notifyflow.core.model import Kind, Recipient
-from notifyflow.core.policy import DEFAULT, Tier
-from notifyflow.core.timeline import Moment
-from notifyflow.core.wording.timeline import sentence
+from notifyflow.core.delivery.model import Kind, Recipient
+from notifyflow.core.delivery.policy import DEFAULT, Tier
+from notifyflow.core.diagrams import ladder_picture
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline_words import sentence
 from tests.facts import NOW
 
 CHANNEL = "pager"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.intake.directory import read_directory
-from notifyflow.core.policy import SHIPPED
+from notifyflow.core.delivery.policy import SHIPPED
+from notifyflow.core.oncall.directory import read_directory
 from notifyflow.errors import StorageUnavailable
 from notifyflow.service.directory import DirectoryFile
 from tests.facts import NOW

@@ -5,7 +5,7 @@ from itertools import count
 
 from argon2 import extract_parameters
 
-from notifyflow.core.users import LONGEST_PASSWORD
+from notifyflow.core.accounts.users import LONGEST_PASSWORD
 from notifyflow.service import passwords
 from notifyflow.service.passwords import Passwords
 

@@ -7,17 +7,17 @@ import pytest
 from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
+from notifyflow.core.accounts.keys import ApiKey, Scope
+from notifyflow.core.accounts.users import Visitor
+from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.timeline import Moment, timeline
+from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.keys import ApiKey, Scope
-from notifyflow.core.links import LinkClaim, check, sign
-from notifyflow.core.messages import OutboundMessage
-from notifyflow.core.model import Contact, Incident, Receipt, Result, Stopped
-from notifyflow.core.outlook import Outlook
+from notifyflow.core.messages.links import LinkClaim, check, sign
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.references import ById, ByKey
-from notifyflow.core.replies import Effect, HandledReply, Intent, Reply
-from notifyflow.core.timeline import Moment, timeline
-from notifyflow.core.users import Visitor
-from notifyflow.core.views import IncidentStatus
 from notifyflow.errors import Fault, InvalidApiKey, NotFound, NotLoggedIn, RejectedCallback
 from notifyflow.service.access import Access
 from notifyflow.service.feeds import Feeds

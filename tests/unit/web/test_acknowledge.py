@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from notifyflow.core.model import EscalationState, Kind, NotificationState
-from notifyflow.core.policy import Acknowledgement
-from notifyflow.core.views import EscalationStatus
+from notifyflow.core.delivery.model import EscalationState, Kind, NotificationState
+from notifyflow.core.delivery.policy import Acknowledgement
+from notifyflow.core.insight.views import EscalationStatus
 from notifyflow.errors import NotFound, StorageUnavailable
 from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, INCIDENT, INCIDENT_ID, OPEN, RESOLVED, escalation, notification

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.charts import Course, Percentiles, Window
-from notifyflow.core.model import Severity
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.metrics.charts import Course, Percentiles, Window
 from notifyflow.web.dashboard.charts import HEIGHT, LEFT, WIDTH, chart, spell
 from tests.facts import NOW
 

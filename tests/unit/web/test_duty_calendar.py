@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.core import local_time
 from notifyflow.core.hours import LATEST
-from notifyflow.core.schedules import Every, Layer, Override, Schedule, Shift, Unit, Why, on_duty, shifts
+from notifyflow.core.oncall.schedules import Every, Layer, Override, Schedule, Shift, Unit, Why, on_duty, shifts
 from notifyflow.web.dashboard.duty_calendar import LANES, Day, Span, joined, span_at, weeks
 from tests.facts import NOW
 

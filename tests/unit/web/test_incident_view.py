@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.facts import AttemptFacts, Transition
-from notifyflow.core.model import (
+from notifyflow.core.delivery.facts import AttemptFacts, Transition
+from notifyflow.core.delivery.model import (
     AttemptState,
     Contact,
     Ended,
@@ -20,9 +20,9 @@ from notifyflow.core.model import (
     Result,
     Severity,
 )
-from notifyflow.core.outlook import Outlook
-from notifyflow.core.policy import INSISTENT
-from notifyflow.core.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.core.delivery.policy import INSISTENT
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.web.dashboard.incident_view import Describer, NotificationView, RoundView
 from tests.statuses import AT, FACTS, OPEN, attempt, escalation, notification
 

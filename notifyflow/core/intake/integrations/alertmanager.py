@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from json.encoder import encode_basestring_ascii as _quote
 
+from notifyflow.core.delivery.model import Via
 from notifyflow.core.intake.integrations.inbound import (
     Action,
     InboundRequest,
@@ -25,7 +26,6 @@ from notifyflow.core.intake.integrations.inbound import (
     table,
     web_addresses,
 )
-from notifyflow.core.model import Via
 from notifyflow.errors import Fault
 
 NAME = Via.ALERTMANAGER

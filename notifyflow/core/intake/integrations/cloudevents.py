@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from urllib.parse import unquote
 
+from notifyflow.core.delivery.model import Via
 from notifyflow.core.intake.documents import parsed
 from notifyflow.core.intake.integrations.inbound import (
     Action,
@@ -25,7 +26,6 @@ from notifyflow.core.intake.integrations.inbound import (
     say,
     table,
 )
-from notifyflow.core.model import Via
 from notifyflow.errors import Fault, UnreadableIncident
 
 NAME = Via.CLOUDEVENTS

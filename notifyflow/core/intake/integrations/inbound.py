@@ -10,14 +10,14 @@ from enum import StrEnum
 from functools import partial
 from itertools import islice
 
+from notifyflow.core import text
 from notifyflow.core.copies import replace
+from notifyflow.core.delivery.model import Incident, Severity
+from notifyflow.core.faults import Faults
+from notifyflow.core.forms import MAX_KEY
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.faults import Faults
-from notifyflow.core.intake.forms import MAX_KEY
 from notifyflow.core.intake.patterns import fits
-from notifyflow.core.model import Incident, Severity
-from notifyflow.core.wording import text
-from notifyflow.core.wording.links import is_web_address
+from notifyflow.core.messages.addresses import is_web_address
 from notifyflow.errors import Fault, UnreadableIncident
 
 _SEVERITIES: Mapping[str, Severity] = {

@@ -6,6 +6,7 @@ actions, what a missing ``dedup_key`` means).
 
 from collections.abc import Mapping
 
+from notifyflow.core.delivery.model import Incident, Via
 from notifyflow.core.intake.integrations.inbound import (
     Action,
     InboundRequest,
@@ -18,7 +19,6 @@ from notifyflow.core.intake.integrations.inbound import (
     table,
     web_addresses,
 )
-from notifyflow.core.model import Incident, Via
 
 NAME = Via.PAGERDUTY
 BODY_LIMIT_BYTES = 512 * 1024

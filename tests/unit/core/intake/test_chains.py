@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from notifyflow.core.chain import Chain, Planned
+from notifyflow.core.delivery.chain import Chain, Planned
+from notifyflow.core.delivery.model import Contact, Recipient, Step
+from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.validation import CheckedChain, admit
-from notifyflow.core.model import Contact, Recipient, Step
-from notifyflow.core.policy import DEFAULT, Acknowledgement, Policy
 from notifyflow.errors import InvalidIncident
 from tests.builders import BAD, CHANNELS, a_contact, a_recipient, an_incident, check_address
 

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake.documents import dump, dump_policy, load, load_policy, read_policies, read_recipients
-from notifyflow.core.intake.requests import read_incident
-from notifyflow.core.model import Notified, Recipient, Severity
-from notifyflow.core.policy import (
+from notifyflow.core.delivery.model import Notified, Recipient, Severity
+from notifyflow.core.delivery.policy import (
     DEFAULT,
     SHIPPED,
     Acknowledgement,
@@ -21,6 +19,8 @@ from notifyflow.core.policy import (
     Tier,
     Unacknowledged,
 )
+from notifyflow.core.intake.documents import dump, dump_policy, load, load_policy, read_policies, read_recipients
+from notifyflow.core.intake.requests import read_incident
 from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy
 from tests import strategies
 

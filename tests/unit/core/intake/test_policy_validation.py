@@ -4,9 +4,20 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.policy import (
+    DEFAULT,
+    INSISTENT,
+    SHIPPED,
+    Failed,
+    Policy,
+    Repeat,
+    Retries,
+    Schedule,
+    Tier,
+    Unacknowledged,
+)
 from notifyflow.core.intake.policy_validation import hazards, validate_policy, warnings
-from notifyflow.core.model import Severity
-from notifyflow.core.policy import DEFAULT, INSISTENT, SHIPPED, Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from tests import strategies
 
 NEVER = timedelta(0)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 
+from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
 from notifyflow.core.intake.requests import (
     Act,
     Page,
@@ -15,7 +16,6 @@ from notifyflow.core.intake.requests import (
     read_submission,
 )
 from notifyflow.core.intake.validation import admit
-from notifyflow.core.model import Incident, Recipient, Severity, Step
 from notifyflow.errors import InvalidIncident, InvalidRequest, UnreadableIncident
 from tests import strategies
 

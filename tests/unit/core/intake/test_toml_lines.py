@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from notifyflow.core.intake.directory import read_directory
-from notifyflow.core.intake.toml import write_toml
+from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.intake.toml_lines import with_lines
-from notifyflow.core.policy import SHIPPED
+from notifyflow.core.oncall.directory import read_directory
+from notifyflow.core.toml import write_toml
 from notifyflow.errors import Fault, InvalidDirectory
 
 DOCUMENT = """# Who there is

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations import cloudevents
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import validate_incident
-from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import Fault, UnreadableIncident
 from tests import strategies
 

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations import inbound
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest, read_each, refusal
 from notifyflow.core.intake.validation import validate_incident
-from notifyflow.core.model import Incident, Severity
 from tests import strategies
 
 

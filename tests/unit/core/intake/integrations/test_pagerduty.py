@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations import pagerduty
 from notifyflow.core.intake.integrations.inbound import Action
 from notifyflow.core.intake.validation import validate_incident
-from notifyflow.core.model import Incident, Severity
 from notifyflow.errors import UnreadableIncident
 from tests import strategies
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.core.intake.directory import read_directory
+from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.intake.integrations import cloudevents, pagerduty
 from notifyflow.core.intake.integrations.inbound import Action
-from notifyflow.core.policy import SHIPPED
+from notifyflow.core.oncall.directory import read_directory
 
 DOCS = Path(__file__).parents[5] / "docs"
 HOW_TO = (DOCS / "how-to" / "connect-alertmanager.rst").read_text(encoding="utf-8")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from notifyflow.core.delivery.model import Severity
 from notifyflow.core.intake.integrations.inbound import most_severe
-from notifyflow.core.model import Severity
 
 
 @pytest.mark.parametrize(

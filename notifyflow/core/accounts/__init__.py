@@ -1,0 +1,1 @@
+"""Who may use the system: users, keys and how much each may ask for; pure."""

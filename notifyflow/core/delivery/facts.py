@@ -1,0 +1,367 @@
+"""The rows that the machines decide on, as values; nothing personal.
+
+The ledger reads these and writes them back; the core makes new ones out of old ones with ``dataclasses.replace``.
+Tiers are numbered from 1. Instants are aware and in UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.model import (
+    AttemptState,
+    Condition,
+    DeferralReason,
+    Ended,
+    EscalationState,
+    Evidence,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Result,
+    Severity,
+    StepState,
+)
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.series_carried import Carried, Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFacts:
+    """One call to a provider for one notification.
+
+    Attributes:
+        id: Ours; it travels in callback URLs, tags and metadata.
+        notification_id: The notification.
+        number: 1, 2, …, in the order of the claims.
+        provider: The provider that was called.
+        state: RUNNING, RECORDED or NOT_SENT.
+        token: The lease's token; only its holder may record.
+        started_at: When it was claimed.
+        lease_until: When the lease expires.
+        ended_at: When it was recorded, put in doubt or released.
+        result: How it ended, as far as is known: the strongest result so far, or None before the first.
+        evidence: Who vouches for it.
+        is_doubted: Whether a doubt was ever recorded.
+        is_our_fault: Whether the provider refused *us*, in its response or in a receipt.
+        code: The provider's code or status.
+        reason: The meaning of the code, from the provider's table.
+        provider_ref: The provider's id of the message.
+        retry_after_s: Seconds that the provider asked to wait.
+        receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
+        unproven_at: When it counts as overdue although no receipt can come, as on channels where acceptance shows nothing; None
+            elsewhere.
+        took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
+        carried_by: The attempt whose call carried this one together with others, in a gathered message; its own id if it made the
+            call. None if it was sent alone.
+    """
+
+    id: str
+    notification_id: str
+    number: int
+    provider: str
+    token: str
+    started_at: datetime
+    lease_until: datetime
+    state: AttemptState = AttemptState.RUNNING
+    ended_at: datetime | None = None
+    result: Result | None = None
+    evidence: Evidence | None = None
+    is_doubted: bool = False
+    is_our_fault: bool = False
+    code: str = ""
+    reason: str = ""
+    provider_ref: str = ""
+    retry_after_s: float | None = None
+    receipt_due_at: datetime | None = None
+    unproven_at: datetime | None = None
+    took_s: float | None = None
+    carried_by: str | None = None
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the call of another attempt carries it."""
+        return self.carried_by not in (None, self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The outcome of one call to a provider.
+
+    Attributes:
+        result: ACCEPTED, TEMPORARY_FAILURE, PERMANENT_FAILURE, or IN_DOUBT if there was no definite response.
+        code: The provider's code or HTTP status.
+        reason: The meaning of the code, from the provider's table; nothing personal.
+        provider_ref: The provider's id of the message.
+        evidence: Who vouches for an acceptance; None if the message was not accepted.
+        retry_after_s: Seconds that the provider asked to wait.
+        is_our_fault: Whether the provider refused *us*.
+        receipt_due_at: When a receipt becomes overdue; None keeps the time set by the claim.
+        condition: What it says about the health of the provider.
+        throttle_s: Seconds that the provider asked all senders to back off; None if it did not.
+        took_s: How long the call took, in seconds; None if it was not made.
+    """
+
+    result: Result
+    code: str = ""
+    reason: str = ""
+    provider_ref: str = ""
+    evidence: Evidence | None = None
+    retry_after_s: float | None = None
+    is_our_fault: bool = False
+    receipt_due_at: datetime | None = None
+    condition: Condition = Condition.HEALTHY
+    throttle_s: float | None = None
+    took_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationFacts:
+    """One escalation over one channel.
+
+    Attributes:
+        id: Opaque.
+        incident_id: Its incident.
+        escalation_id: Its escalation.
+        channel: The channel's registered name.
+        kind: Page, status update or incident event.
+        tier: Its tier, from 1; 0 if it was wished for and no tier has adopted it; None unless it is a page.
+        state: Its state.
+        version: Number of writes; guards every update.
+        severity: The round's; decides order and queue.
+        max_attempts: From the policy's schedule; 1 for a status update.
+        created_at: When it was queued.
+        due_at: When it may be sent; None unless QUEUED.
+        rung_at: When the bell was last rung for it; a new ``due_at`` clears it.
+        deferred_since: When it was deferred (by Retry-After, a limit, a circuit or a pause); None if it is not.
+        deferred_by: Why it is deferred.
+        paused_since: When a pause first deferred it; None if none has.
+        paused_until: When the last of these pauses ends or ended.
+        ended: Why notifyflow ended it; None if it did not.
+        ended_at: When it was ended.
+        namespace: The incident's namespace.
+        is_stopped: Whether its incident was acknowledged or resolved, or its round replaced; then CANCELLED takes the place of
+            QUEUED.
+        reason: Why it is FAILED, in a few words; nothing personal.
+        incident_event: The event and its subscriber; None for people.
+        attempts: All attempts, by number; NOT_SENT ones do not count.
+        times_aside: How often it was set aside, since it is damaged; 0 for most. No column of it.
+        is_readable: Whether all of it could be read; what stands in for it otherwise is never written.
+    """
+
+    id: str
+    incident_id: str
+    escalation_id: str
+    channel: str
+    severity: Severity
+    max_attempts: int
+    created_at: datetime
+    kind: Kind = Kind.PAGE
+    tier: int | None = 1
+    state: NotificationState = NotificationState.QUEUED
+    version: int = 1
+    due_at: datetime | None = None
+    rung_at: datetime | None = None
+    deferred_since: datetime | None = None
+    deferred_by: DeferralReason | None = None
+    paused_since: datetime | None = None
+    paused_until: datetime | None = None
+    ended: Ended | None = None
+    ended_at: datetime | None = None
+    namespace: str = ""
+    is_stopped: bool = False
+    reason: str = ""
+    incident_event: IncidentEvent | None = None
+    attempts: tuple[AttemptFacts, ...] = ()
+    times_aside: int = 0
+    is_readable: bool = True
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether it is damaged, or was: nothing but what sends or records it writes it."""
+        return self.times_aside > 0 or not self.is_readable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationFacts:
+    """One incident to one recipient in one round.
+
+    Attributes:
+        id: Opaque.
+        incident_id: Its incident.
+        recipient_id: The recipient.
+        round: Number of the round, from 1, for this incident and recipient.
+        state: Its state.
+        version: Number of writes.
+        tier: The tier in force, from 1; 0 before the first is opened.
+        severity: The severity of the round.
+        policy: The policy as it was when the round started.
+        started_at: When the round started.
+        next_decision_at: When the next timer is due; None if no timer runs.
+        next_round_at: When the next round of the policy, or the end after the last one, is due; None if there is none.
+        repetition: Number of the round within the policy's ``repeat``, from 1; a round started by other means begins at 1 again.
+            In a series it goes on, beyond the last round once that has passed.
+        critical_at: When it became a critical failure; set once.
+        alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
+        held_up_at: When operations was told that every way left was held up; set once, and no critical failure.
+        told_at: When operations was told what its round tells: a page of it was accepted, or somebody acknowledged it. The
+            policy's next rounds keep it. None for other incidents.
+        is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
+        reason: Why it is EXHAUSTED from the start.
+        needs_arrival: Whether a CRITICAL round is REACHED only by a page that arrived; one that is older than schema 16 is by a
+            page that was sent.
+        readdressed_at: When a changed address last started a round of the recipient; None if none has.
+        readdress_at: When a round starts because of a changed address, unless a page arrives before; None if none does.
+        carried: What it carries on from the incident before it in a series; None outside one.
+    """
+
+    id: str
+    incident_id: str
+    recipient_id: str
+    round: int
+    severity: Severity
+    policy: Policy
+    started_at: datetime
+    state: EscalationState = EscalationState.ACTIVE
+    version: int = 1
+    tier: int = 0
+    next_decision_at: datetime | None = None
+    next_round_at: datetime | None = None
+    repetition: int = 1
+    critical_at: datetime | None = None
+    alerted_at: datetime | None = None
+    held_up_at: datetime | None = None
+    told_at: datetime | None = None
+    is_current: bool = True
+    reason: str = ""
+    needs_arrival: bool = True
+    readdressed_at: datetime | None = None
+    readdress_at: datetime | None = None
+    carried: Carried | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentFacts:
+    """An incident, and who acknowledged or resolved it.
+
+    Attributes:
+        id: Opaque.
+        key: The dedup key; it names one unresolved incident of its namespace.
+        namespace: The namespace of the API key that opened it; empty if it was opened without one.
+        state: Its state.
+        version: Number of writes.
+        severity: The highest reported so far.
+        policy: The policy for new rounds.
+        pass_number: Number of the pass through its chain, from 1; 0 if it has no chain.
+        is_operations: Whether it is an operations incident, whose own failures raise no alert.
+        opened_at: When it was first notified.
+        last_seen_at: When it was last notified.
+        times_seen: Number of times it was notified.
+        round_at: When an operations incident pages again for what no accepted page has told, or when one of a series has been
+            open for long enough to be flapping; None if neither is to come.
+        acknowledged_at: When it was acknowledged; None while OPEN.
+        acknowledged_by: Who acknowledged it.
+        acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.
+        resolved_at: When it was resolved.
+        resolved_by: Who resolved it.
+        series: Its series; None for the first incident of one, until a person has ended it.
+    """
+
+    id: str
+    key: str
+    severity: Severity
+    policy: Policy
+    opened_at: datetime
+    last_seen_at: datetime
+    namespace: str = ""
+    state: IncidentState = IncidentState.OPEN
+    version: int = 1
+    pass_number: int = 0
+    is_operations: bool = False
+    times_seen: int = 1
+    round_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    acknowledged_via: str = ""
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+    series: Series | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFacts:
+    """One step of the chain of an incident, in one pass.
+
+    The last one of a pass names nobody: it is the chain's end, and alerts operations when it is due.
+
+    Attributes:
+        id: Opaque.
+        incident_id: Its incident.
+        pass_number: The pass, from 1.
+        number: Its number in the pass; 1 is whom the incident paged at once.
+        to: Whom it pages, by recipient ids and by names of the directory; empty for the chain's end.
+        after: How long after the step before it starts.
+        state: Its state.
+        version: Number of writes.
+        waits_since: Since when its time counts; None unless it is the next one, or was when it was stopped.
+        waited: How much of its time had passed in earlier incidents of the series.
+        due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be early: then the time is
+            computed anew.
+        started_at: When it started.
+        duty: The ids of the recipients whom it pages, as they were on duty when it started.
+        reason: Why it is PASSED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
+    """
+
+    id: str
+    incident_id: str
+    pass_number: int
+    number: int
+    to: tuple[str, ...]
+    after: timedelta
+    state: StepState = StepState.WAITING
+    version: int = 1
+    waits_since: datetime | None = None
+    waited: timedelta = timedelta()
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    duty: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the end of the chain."""
+        return not self.to
+
+
+MACHINE_NAMES: Mapping[type, str] = {
+    IncidentFacts: "incident",
+    EscalationFacts: "escalation",
+    NotificationFacts: "notification",
+    StepFacts: "step",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One line of the transition log.
+
+    Attributes:
+        machine: ``notification``, ``escalation``, ``incident`` or ``step``.
+        row_id: The row that moved.
+        version: The row's version after the move; it orders the row's lines.
+        event: The machine's event.
+        source: The state before; empty in the first line.
+        target: The state after; equal to ``source`` for a reflexive move.
+        at: The time of the move.
+        detail: Ids and codes (tier, provider, reason, attempt, by, via); nothing personal.
+    """
+
+    machine: str
+    row_id: str
+    version: int
+    event: str
+    source: str
+    target: str
+    at: datetime
+    detail: Mapping[str, str]

@@ -1,0 +1,37 @@
+"""What the values have in common that incident files hold."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any, Self
+
+from notifyflow.core.faults import Faults
+from notifyflow.core.forms import Codec, Node, Refused, codec_of
+from notifyflow.errors import InvalidIncident
+
+_codec: Callable[[Any], Codec[Any]] = cache(codec_of)
+
+
+class FileValue:
+    """A value that incident files hold."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, object]) -> Self:
+        """Read it from the fields that it has in an incident file, as JSON has them.
+
+        Raises:
+            InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
+        """
+        faults = Faults()
+        with suppress(Refused):
+            given: Self = _codec(cls).read(Node("", fields, faults))
+            if not faults:
+                return given
+        raise InvalidIncident(faults)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that it has in an incident file, as JSON can hold them; those that are not set are left out."""
+        written: dict[str, Any] = _codec(type(self)).write(self)
+        return written

@@ -1,0 +1,390 @@
+"""The four state machines: their tables as data, and the shared ``transitions`` machines that are built from them.
+
+The tables are the only source: the code fires them, the diagrams draw them, the checker replays logs through them. A cell
+(state × event) *moves*, is *late* (nothing happens) or is *illegal* (a bug, raised as an error). The table names the guards and
+effects of each move; they are methods of the subject, a small mutable object of the firing module.
+"""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from transitions import EventData
+from transitions import Machine as Engine
+
+from notifyflow.core.delivery.model import AT_REST, CLOSED, LIVE, EscalationState, IncidentState, NotificationState, StepState
+from notifyflow.errors import IllegalMove
+
+
+class Cell(StrEnum):
+    """The effect of an event in a state."""
+
+    MOVES = "moves"
+    LATE = "late"
+    ILLEGAL = "illegal"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of a table: an event, and what it does in each state.
+
+    Attributes:
+        name: Past tense.
+        meaning: What has happened, as a sentence without its full stop.
+        moves: State to the states that the event may lead to from there; the guard chooses between several.
+        late: The states in which the event changes nothing; in all others it is illegal.
+        guard: The method of the subject that allows or refuses a move; empty if every move is made.
+        then: The method of the subject that is called after the move and appends its effects.
+        is_loop_drawn: Whether diagrams show moves that keep the state; the reST tables list all moves.
+    """
+
+    name: str
+    meaning: str
+    moves: Mapping[str, tuple[str, ...]]
+    _: KW_ONLY
+    late: tuple[str, ...] = ()
+    guard: str = "heads_for"
+    then: str = "arrive"
+    is_loop_drawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One machine as data.
+
+    Attributes:
+        name: ``notification``, ``escalation``, ``incident`` or ``step``.
+        states: Each state with its meaning, in reading order.
+        initial_states: The states in which a row may start.
+        ends: The final states.
+        events: All events, in reading order.
+    """
+
+    name: str
+    states: Mapping[str, str]
+    initial_states: tuple[str, ...]
+    ends: tuple[str, ...]
+    events: tuple[Event, ...]
+    _by_name: Mapping[str, Event] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {event.name: event for event in self.events})
+
+    def event(self, name: str) -> Event:
+        """Return an event by its name.
+
+        Raises:
+            KeyError: When the table has no such event.
+        """
+        return self._by_name[name]
+
+    def cell(self, state: str, event: str) -> Cell:
+        """Return the effect of an event in a state."""
+        row = self.event(event)
+        if state in row.moves:
+            return Cell.MOVES
+        return Cell.LATE if state in row.late else Cell.ILLEGAL
+
+    def targets(self, state: str, event: str) -> tuple[str, ...]:
+        """Return the states that an event may lead to; empty unless the cell moves."""
+        return self.event(event).moves.get(state, ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One arrow of a diagram, passed to guards and effects."""
+
+    event: str
+    source: str
+    target: str
+
+
+def _call(name: str, move: Move, data: EventData) -> Any:
+    return getattr(data.model, name)(move)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A table that can be fired; one machine serves all subjects and keeps no reference to them.
+
+    A subject has a ``state`` and the methods that the table names as guards and effects; each is called with the :class:`Move`.
+    """
+
+    table: Table
+    _engine: Engine = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        engine = Engine(
+            model=None,
+            states=[str(state) for state in self.table.states],
+            initial=None,
+            auto_transitions=False,
+            queued=False,
+            send_event=True,
+        )
+        for event in self.table.events:
+            for source, targets in event.moves.items():
+                for target in targets:
+                    move = Move(event=event.name, source=str(source), target=str(target))
+                    guard = partial(_call, event.guard, move) if event.guard else None
+                    engine.add_transition(
+                        move.event, move.source, move.target, conditions=guard, after=partial(_call, event.then, move)
+                    )
+        object.__setattr__(self, "_engine", engine)
+
+    def fire(self, event: str, subject: Any) -> bool:
+        """Fire an event.
+
+        Returns:
+            True if the subject made a move (also one that keeps its state), False if the event is late.
+
+        Raises:
+            IllegalMove: When the table has no such move, or the guard refuses every move.
+        """
+        if self.table.cell(subject.state, event) is Cell.LATE:
+            return False
+        if not self.offer(event, subject):
+            raise IllegalMove(self.table.name, subject.state, event)
+        return True
+
+    def offer(self, event: str, subject: Any) -> bool:
+        """Fire an event that the guard may refuse; return whether the subject made a move."""
+        return bool(self.table.cell(subject.state, event) is Cell.MOVES and self._engine.events[event].trigger(subject))
+
+
+_Moves = dict[str, tuple[str, ...]]
+
+N = NotificationState
+_AT_REST = tuple(state for state in N if state in AT_REST)
+
+
+def _recorded(name: str, meaning: str, *from_sending: str, from_delivered: tuple[str, ...] = (N.DELIVERED,)) -> Event:
+    return Event(name, meaning, {N.SENDING: from_sending, N.DELIVERED: from_delivered}, late=(N.CANCELLED,))
+
+
+def _reported(name: str, meaning: str, leads_to: Mapping[str, tuple[str, ...]]) -> Event:
+    """Return the event of a receipt: every state but CANCELLED may stay as it is."""
+    moves: _Moves = {state: (*leads_to.get(state, ()), state) for state in N if state is not N.CANCELLED}
+    return Event(name, meaning, moves, late=(N.CANCELLED,))
+
+
+def _ended(name: str, meaning: str) -> Event:
+    return Event(name, meaning, {N.QUEUED: (N.FAILED,)}, late=_AT_REST)
+
+
+def _stopped(name: str, meaning: str) -> Event:
+    moves: _Moves = {state: (state,) for state in N if state is not N.CANCELLED}
+    return Event(name, meaning, {**moves, N.QUEUED: (N.CANCELLED,)}, late=(N.CANCELLED,))
+
+
+NOTIFICATION = Table(
+    name="notification",
+    states={
+        N.QUEUED: "Waits to be sent, now or when its next attempt is due",
+        N.SENDING: "A worker holds its lease and calls the provider",
+        N.SENT: "The provider accepted it; its arrival is not confirmed",
+        N.DELIVERED: "The provider reports that it arrived, or a key was pressed during the call",
+        N.FAILED: "It failed; only a late receipt can still change that",
+        N.CANCELLED: "Not sent any more: the incident was acknowledged or resolved, or a newer round replaced this one",
+    },
+    initial_states=(N.QUEUED,),
+    ends=(N.CANCELLED,),
+    events=(
+        Event(
+            "claimed",
+            "A worker claimed it under a lease and begins an attempt",
+            {N.QUEUED: (N.SENDING,)},
+            late=_AT_REST,
+        ),
+        Event("deferred", "It was due, but a limit, an open circuit or a pause defers it", {N.QUEUED: (N.QUEUED,)}),
+        _recorded("accepted", "The provider accepted the attempt", N.SENT, N.QUEUED, N.FAILED, N.CANCELLED),
+        _recorded("refused", "The attempt failed temporarily, or our account was refused", N.QUEUED, N.FAILED, N.CANCELLED),
+        _recorded("refused_for_good", "The attempt failed permanently", N.FAILED, from_delivered=(N.DELIVERED, N.FAILED)),
+        _recorded("doubted", "No definite answer came: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _recorded("lease_expired", "The lease expired: the attempt is in doubt", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _recorded("released", "The worker returned it unsent", N.QUEUED, N.SENT, N.FAILED, N.CANCELLED),
+        _reported("noted", "The provider reported something that changes no result", {}),
+        _reported(
+            "acceptance_reported", "The provider reported that it accepted an attempt", {N.QUEUED: (N.SENT,), N.FAILED: (N.SENT,)}
+        ),
+        _reported(
+            "temporary_failure_reported",
+            "The provider reported a temporary failure of an attempt",
+            {N.SENT: (N.QUEUED, N.FAILED, N.CANCELLED)},
+        ),
+        _reported(
+            "delivery_reported",
+            "The provider reported the delivery of an attempt",
+            dict.fromkeys((N.QUEUED, N.SENDING, N.SENT, N.FAILED), (N.DELIVERED,)),
+        ),
+        _reported(
+            "permanent_failure_reported",
+            "The provider reported a permanent failure of an attempt",
+            {N.QUEUED: (N.FAILED,), N.SENT: (N.FAILED,), N.DELIVERED: (N.FAILED, N.SENDING, N.SENT, N.QUEUED, N.CANCELLED)},
+        ),
+        _ended("expired", "Its round started too long ago"),
+        _ended("beyond_retry_window", "The next attempt would be after the retry window"),
+        _ended("no_provider", "No provider is configured for the channel"),
+        _ended("capped", "A cap on messages was reached"),
+        _ended("opted_out", "The recipient sent STOP to every number that could text them"),
+        _stopped("acknowledged", "Somebody acknowledged the incident"),
+        _stopped("resolved", "The incident was resolved"),
+        _stopped("replaced", "A newer round replaced this one"),
+    ),
+)
+
+E = EscalationState
+_LIVE: tuple[str, ...] = tuple(state for state in E if state in LIVE)
+_CLOSED = tuple(state for state in E if state in CLOSED)
+
+
+def _decision(name: str, meaning: str) -> Event:
+    """Return the event of a decision: every move among the three live states is legal, and the facts name the target."""
+    return Event(name, meaning, dict.fromkeys(_LIVE, _LIVE), late=_CLOSED)
+
+
+def _closing(name: str, meaning: str) -> Event:
+    moves: _Moves = {E.ACTIVE: (E.CANCELLED,), E.REACHED: (E.REACHED,), E.EXHAUSTED: (E.EXHAUSTED,)}
+    return Event(name, meaning, moves, late=_CLOSED, guard="", then="stop_pages")
+
+
+ESCALATION = Table(
+    name="escalation",
+    states={
+        E.ACTIVE: "A page is queued, being sent or awaiting a receipt, or the timer of a tier is running",
+        E.REACHED: "Nothing is pending, and a page is SENT or DELIVERED; in a CRITICAL round, one has arrived",
+        E.EXHAUSTED: "Nothing is pending, and no page is SENT or DELIVERED; in a CRITICAL round, none has arrived",
+        E.ACKNOWLEDGED: "Its recipient acknowledged the incident, or somebody did for all",
+        E.CANCELLED: "The incident was resolved, or a newer round replaced it, while it was ACTIVE",
+    },
+    initial_states=(E.ACTIVE, E.EXHAUSTED),
+    ends=_CLOSED,
+    events=(
+        Event(
+            "tier_opened",
+            "A rule of the next tier is met, or the tier in force has no address",
+            dict.fromkeys(_LIVE, (E.ACTIVE,)),
+            late=_CLOSED,
+            guard="is_rule_met",
+            then="open_tier",
+            is_loop_drawn=True,
+        ),
+        _decision("recorded", "An attempt was recorded, lost or returned unsent, or a page was ended"),
+        _decision("received", "A receipt changed one of its pages"),
+        _decision("timer_due", "The time ``next_decision_at`` has come"),
+        _decision("address_added", "The recipient has a new address"),
+        _decision(
+            "round_due", "The recipient's next round is due, by the policy or since an address changed; or the last one is over"
+        ),
+        Event(
+            "acknowledged",
+            "Its recipient acknowledged the incident, or somebody did for all",
+            dict.fromkeys(_LIVE, (E.ACKNOWLEDGED,)),
+            late=_CLOSED,
+            guard="",
+            then="stop_pages",
+        ),
+        _closing("resolved", "The incident was resolved"),
+        _closing("replaced", "A newer round replaced this one"),
+    ),
+)
+
+I = IncidentState  # noqa: E741 - the tables are read by their first letters
+
+INCIDENT = Table(
+    name="incident",
+    states={
+        I.OPEN: "Nobody has acknowledged it; its recipients are paged",
+        I.ACKNOWLEDGED: "Somebody acknowledged it; nobody is paged",
+        I.RESOLVED: "It is over; the same key opens a new incident",
+    },
+    initial_states=(I.OPEN,),
+    ends=(I.RESOLVED,),
+    events=(
+        Event(
+            "repeated",
+            "The same key came again with the same or a lower severity",
+            {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.ACKNOWLEDGED,)},
+            late=(I.RESOLVED,),
+            guard="",
+            then="count",
+            is_loop_drawn=True,
+        ),
+        Event(
+            "severity_raised",
+            "The same key came again with a higher severity; everybody gets a new round",
+            {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            late=(I.RESOLVED,),
+            guard="",
+            then="raise_severity",
+            is_loop_drawn=True,
+        ),
+        Event(
+            "paged_again",
+            "An operator asked for a new round, or an operations incident has new failures",
+            {I.OPEN: (I.OPEN,), I.ACKNOWLEDGED: (I.OPEN,)},
+            guard="",
+            then="page",
+            is_loop_drawn=True,
+        ),
+        Event(
+            "step_due",
+            "The next step of its chain begins, or its chain is over",
+            {I.OPEN: (I.OPEN,)},
+            late=(I.ACKNOWLEDGED, I.RESOLVED),
+            guard="",
+            then="go_on",
+            is_loop_drawn=True,
+        ),
+        Event(
+            "acknowledged",
+            "Somebody acknowledged it, for all or only for themselves",
+            {I.OPEN: (I.ACKNOWLEDGED, I.OPEN)},
+            late=(I.ACKNOWLEDGED, I.RESOLVED),
+            then="acknowledge",
+        ),
+        Event(
+            "resolved",
+            "Somebody resolved it",
+            {I.OPEN: (I.RESOLVED,), I.ACKNOWLEDGED: (I.RESOLVED,)},
+            late=(I.RESOLVED,),
+            guard="",
+            then="finish",
+        ),
+    ),
+)
+
+S = StepState
+
+
+def _ending(name: str, meaning: str) -> Event:
+    return Event(name, meaning, dict.fromkeys((S.WAITING, S.STARTED), (S.STOPPED,)), late=(S.PASSED, S.STOPPED), guard="")
+
+
+STEP = Table(
+    name="step",
+    states={
+        S.WAITING: "Waits until the time of the step before is over, or every way to everybody in it has failed",
+        S.STARTED: "It pages its people",
+        S.PASSED: "It pages nobody: its people are paged already, nobody is on duty, or the chain is over",
+        S.STOPPED: "The incident was acknowledged or resolved",
+    },
+    initial_states=(S.WAITING,),
+    ends=(S.PASSED, S.STOPPED),
+    events=(
+        Event(
+            "step_due",
+            "The time of the step before is over, or every way to everybody in it has failed",
+            {S.WAITING: (S.STARTED, S.PASSED)},
+            late=(S.STARTED, S.PASSED, S.STOPPED),
+        ),
+        Event("passed", "The chain is over, and nobody has acknowledged", {S.WAITING: (S.PASSED,)}, late=(S.STOPPED,), guard=""),
+        _ending("acknowledged", "Somebody acknowledged the incident"),
+        _ending("resolved", "The incident was resolved"),
+        Event("rearmed", "Its time begins anew", {S.WAITING: (S.WAITING,)}, late=(S.STARTED, S.PASSED), guard=""),
+    ),
+)
+
+MACHINES: Mapping[str, Machine] = {table.name: Machine(table) for table in (NOTIFICATION, ESCALATION, INCIDENT, STEP)}

@@ -1,0 +1,181 @@
+"""What is known of one page when its escalation is decided: whether it is awaited, overdue, suspected, lost or expired; pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notifyflow.core.delivery import earlier_pages
+from notifyflow.core.delivery.earlier_pages import Earlier
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.model import IN_PROGRESS, DeferralReason, Kind, NotificationState, Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.proof import awaits_receipt, has_arrived, is_confirmed, silent_at
+from notifyflow.core.delivery.stopped_clocks import GRACE, POLLED_GRACE, Interval, Stop, moved, paged_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionContext:
+    """The input of a decision about one escalation.
+
+    Attributes:
+        escalation: The escalation, read under its lock.
+        incident: Its incident.
+        notifications: All notifications of the escalation *after* the event.
+        addresses: The channels on which the recipient can be reached.
+        calling: The channels that ring a phone.
+        wishes: The channels that the recipient wants to be paged on at the start of a CRITICAL round.
+        outages: Outages of the sweeper since the round started.
+        polled: The providers that are polled for receipts that do not come.
+        stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
+            incident was quarantined.
+        earlier: The pages of earlier incidents of the series that the escalation carries on.
+    """
+
+    escalation: EscalationFacts
+    incident: IncidentFacts
+    notifications: tuple[NotificationFacts, ...]
+    addresses: frozenset[str]
+    calling: frozenset[str] = frozenset()
+    wishes: tuple[str, ...] = ()
+    polled: frozenset[str] = frozenset()
+    outages: tuple[Interval, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
+
+    @property
+    def pages(self) -> tuple[NotificationFacts, ...]:
+        """The pages of its tiers; a page that was only wished for is none of them."""
+        return tuple(row for row in self.notifications if row.kind is Kind.PAGE and row.tier)
+
+    @property
+    def wished(self) -> tuple[NotificationFacts, ...]:
+        """The pages that were wished for, and that no tier has adopted."""
+        return tuple(row for row in self.notifications if row.kind is Kind.PAGE and not row.tier)
+
+    @property
+    def telling(self) -> tuple[NotificationFacts, ...]:
+        """The pages that tell whether the recipient was reached: those of its tiers, and wished ones that arrived."""
+        return (*self.pages, *(row for row in self.wished if is_confirmed(row)))
+
+    @property
+    def breaks(self) -> tuple[Interval, ...]:
+        """Times that do not count for deadlines of pages and people; for deadlines of receipts only ``outages`` do."""
+        return (*self.outages, *self.stops)
+
+
+def expires_at(escalation: EscalationFacts, breaks: Iterable[Interval]) -> datetime:
+    """Return when the round expires: then no page is sent and no tier opens."""
+    return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), breaks, since=escalation.started_at)
+
+
+def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, breaks: Iterable[Interval]) -> datetime:
+    """Return when a notification expires.
+
+    A page expires with its round, but later by the time for which pauses deferred it. The age of anything else counts from when
+    it was queued.
+    """
+    if row.kind is not Kind.PAGE:
+        return moved(row.created_at + escalation.policy.fresh_for, breaks, since=row.created_at)
+    return expires_at(escalation, (*breaks, *paused(row)))
+
+
+def paused(row: NotificationFacts) -> tuple[Stop, ...]:
+    """Return the time for which pauses deferred a row; empty if none did."""
+    if row.paused_since is None or row.paused_until is None:
+        return ()
+    return (Stop(began_at=row.paused_since, ended_at=row.paused_until),)
+
+
+def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
+    """Return whether a page counts as failed although it may still arrive."""
+    policy = context.escalation.policy
+    if not policy.is_suspicion_on:
+        return False
+    is_critical = row.severity is Severity.CRITICAL
+    if row.state is NotificationState.SENT:
+        return is_critical and is_overdue(context, row, now)
+    if row.state not in IN_PROGRESS:
+        return False
+    if any(attempt.is_our_fault for attempt in counted(row)):
+        return True
+    suspected_at = _suspected_at(context, row)
+    has_failed_often = is_critical and earlier_pages.failures(row) >= policy.suspected_after_attempts
+    return has_failed_often or (suspected_at is not None and now >= suspected_at)
+
+
+def overdue_receipts(context: DecisionContext, now: datetime) -> frozenset[tuple[str, str]]:
+    """Return channel and provider of each SENT page whose receipt is overdue."""
+    overdue = (row for row in context.pages if awaits_receipt(row) and is_overdue(context, row, now))
+    return frozenset((row.channel, counted(row)[-1].provider) for row in overdue)
+
+
+def receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
+    """Return when a SENT row counts as overdue, whether or not a receipt can come; None if it needs none."""
+    at = silent_at(row)
+    if at is None:
+        return None
+    latest = counted(row)[-1]
+    grace = POLLED_GRACE if latest.provider in context.polled else GRACE
+    return paged_at(at, context.outages, since=latest.started_at, severity=row.severity, grace=grace)
+
+
+def unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
+    """Return when a SENT row that needs a receipt is no longer waited for: when it is overdue, if no receipt can come."""
+    latest = counted(row)[-1]
+    at = latest.unproven_at or latest.started_at + policy.unconfirmed_after
+    return moved(at, outages, since=latest.started_at)
+
+
+def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
+    """Return whether a page is in progress, or it is awaited whether it arrived."""
+    if silent_at(row) is None:
+        return row.state in IN_PROGRESS
+    return now < unconfirmed_at(row, context.escalation.policy, context.outages)
+
+
+def patience(row: NotificationFacts, policy: Policy) -> timedelta:
+    """Return how long a row may be deferred before it is suspected; zero if the provider is suspended."""
+    if row.deferred_by is DeferralReason.SUSPENSION:
+        return timedelta(0)
+    is_critical = row.severity is Severity.CRITICAL
+    return policy.suspected_after_deferral if is_critical else policy.retries.schedule(row.channel, row.severity).window
+
+
+def is_young(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
+    """Return whether a failure may open a tier: its attempt began, or the row was ended, less than ``escalate_within`` ago."""
+    attempts = counted(row)
+    began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
+    return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
+
+
+def is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
+    """Return whether a SENT row is overdue."""
+    due_at = receipt_due_at(context, row)
+    return due_at is not None and now >= due_at
+
+
+def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime | None:
+    """Return when a deferred row becomes suspected; None if it is not deferred."""
+    if row.deferred_since is None:
+        return None
+    at = row.deferred_since + patience(row, context.escalation.policy)
+    return paged_at(at, context.breaks, since=row.deferred_since, severity=row.severity)
+
+
+def is_lost(context: DecisionContext, row: NotificationFacts) -> bool:
+    """Return whether a page is FAILED, or is tried again though its way has failed as often as that in the series."""
+    earlier = (each for each in context.earlier if (each.page.tier, each.page.channel) == (row.tier, row.channel))
+    is_used_up = any(not has_arrived(each.row) and earlier_pages.in_all(each, row) >= row.max_attempts for each in earlier)
+    return row.state is NotificationState.FAILED or (row.state is NotificationState.QUEUED and is_used_up)
+
+
+def timers_of(context: DecisionContext, row: NotificationFacts) -> Iterator[datetime]:
+    """Yield when a page becomes overdue, is no longer awaited, or is suspected; these may be over."""
+    overdue_at = receipt_due_at(context, row)
+    if overdue_at is not None:
+        yield overdue_at
+        yield unconfirmed_at(row, context.escalation.policy, context.outages)
+    suspected_at = _suspected_at(context, row)
+    if suspected_at is not None:
+        yield suspected_at

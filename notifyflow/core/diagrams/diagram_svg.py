@@ -1,0 +1,232 @@
+"""Draws the simple view of a machine as SVG, with the moves that a row has made lit; pure, and without Graphviz.
+
+The places are fixed: the usual way from left to right, retries above it, failures and stops below. The SVG has classes and no
+styles: ``STYLE`` colours it, by the variables of the page that it stands on.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from xml.sax.saxutils import escape
+
+from notifyflow.core.delivery.machines import Table
+from notifyflow.core.diagrams.tracks import OUTLINES, PALETTE, Line, Outline, Track
+
+STYLE = """\
+.lifecycle { font: 600 13px system-ui, sans-serif; text-anchor: middle; }
+.lifecycle .state { --tone: var(--ink); }
+.lifecycle .waiting { --tone: var(--warning); }
+.lifecycle .good { --tone: var(--good); }
+.lifecycle .bad { --tone: var(--critical); }
+.lifecycle .quiet { --tone: var(--soft); }
+.lifecycle rect { fill: var(--sheet); stroke: var(--tone); stroke-width: 2; }
+.lifecycle .state text { fill: var(--tone); }
+.lifecycle .line { fill: none; stroke: var(--soft); stroke-width: 1.5; }
+.lifecycle .usual .line { stroke: var(--ink); stroke-width: 2.5; }
+.lifecycle .late .line { stroke-dasharray: 4 3; }
+.lifecycle .tip { fill: var(--soft); }
+.lifecycle .usual .tip { fill: var(--ink); }
+.lifecycle .words { fill: var(--soft); font-weight: 400; font-size: 12px; text-anchor: start; }
+.lifecycle .words { stroke: var(--sheet); stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
+.lifecycle .words.middle { text-anchor: middle; }
+.lifecycle.lit .state:not(.passed) { --tone: var(--line); }
+.lifecycle.lit .state:not(.passed) text { fill: var(--soft); font-weight: 400; }
+.lifecycle.lit .move:not(.taken) .line { stroke: var(--line); stroke-width: 1.5; }
+.lifecycle.lit .move:not(.taken) .tip { fill: var(--line); }
+.lifecycle.lit .taken .line { stroke: var(--ink); stroke-width: 3; }
+.lifecycle.lit .late.taken .line { stroke-width: 2; }
+.lifecycle.lit .taken .tip { fill: var(--ink); }
+.lifecycle.lit .words.taken { fill: var(--ink); }
+.lifecycle .now rect { fill: var(--tone); }
+.lifecycle .now text { fill: var(--sheet); }
+"""
+"""The rules of a style sheet; the variables are those of ``web/templates/colours.css``."""
+_WIDTH, _HEIGHT, _GAP, _EDGE = 140, 40, 100, 16
+_TOP, _DROP = 64, 72
+_STEP = 22
+_PORT = 20
+_RADIUS = 6
+_TIP = 9
+_HEAD = 26
+_TAKEN = " taken"
+
+Point = tuple[float, float]
+
+
+def svg(table: Table, taken: Sequence[tuple[str, str]] = (), *, at: str | None = None) -> str:
+    """Return the simple view of a machine as an SVG element.
+
+    Args:
+        table: The machine.
+        taken: The moves that a row has made, as pairs of states, in order; they are lit, and the others pale. A move that the
+            simple view leaves out is drawn if it was made.
+        at: The state in which the row is.
+    """
+    place = _Place(OUTLINES[table.name])
+    moves = [(str(source), str(target)) for source, target in taken if source != target]
+    states = [str(at)] if at and not moves else [moves[0][0], *(target for _, target in moves)] if moves else []
+    text = f"{table.name.capitalize()}: {', '.join(states or table.states)}"
+    classes = "lifecycle lit" if states else "lifecycle"
+    lines = list(_lines(place.outline, moves))
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{classes}" role="img" viewBox="0 0 {place.width:g} {place.height:g}"'
+            f' width="{place.width:g}" height="{place.height:g}">',
+            f"<title>{escape(text)}</title>",
+            *chain.from_iterable(_move(place, line, is_taken=is_taken) for line, is_taken in lines),
+            *(_words(place, line, is_taken=is_taken) for line, is_taken in lines if line.words),
+            *chain.from_iterable(_state(place, state, set(states), at) for state in table.states),
+            "</svg>",
+        )
+    )
+
+
+def picture(tables: Iterable[Table]) -> str:
+    """Return the simple views of machines as one picture that stands alone, one below the other."""
+    drawn = list(tables)
+    places = [_Place(OUTLINES[table.name]) for table in drawn]
+    head = _HEAD if len(drawn) > 1 else 0
+    width = max(place.width for place in places)
+    height = sum(place.height + head for place in places)
+    palette = " ".join(f"--{name}: {colour};" for name, colour in PALETTE.items())
+    names = ", ".join(table.name for table in drawn)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}">',
+        f"<title>The usual way of each {escape(names)}</title>" if head else "",
+        f"<style>\nsvg {{ {palette} }}\n.head {{ font: 600 15px system-ui, sans-serif; fill: var(--ink); }}\n{STYLE}</style>",
+        f'<rect width="{width:g}" height="{height:g}" rx="8" fill="{PALETTE["sheet"]}"/>',
+    ]
+    y = 0.0
+    for table, place in zip(drawn, places, strict=True):
+        lines += [f'<text class="head" x="{_EDGE}" y="{y + head - 4:g}">{escape(table.name.capitalize())}</text>'] if head else []
+        lines += [f'<g transform="translate(0 {y + head:g})">', svg(table), "</g>"]
+        y += head + place.height
+    return "\n".join([*filter(None, lines), "</svg>"]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The places of the states and of what leads from one to another."""
+
+    outline: Outline
+
+    @property
+    def width(self) -> float:
+        return 2 * _EDGE + len(self.outline.spine) * (_WIDTH + _GAP) - _GAP
+
+    @property
+    def height(self) -> float:
+        return _TOP + _HEIGHT + (_DROP + _HEIGHT if self.outline.sides else 0) + _EDGE
+
+    def columns(self, state: str) -> tuple[int, int]:
+        """Return the first and the last column of a state."""
+        spine = self.outline.spine
+        return self.outline.sides.get(state) or (spine.index(state), spine.index(state))
+
+    def box(self, state: str) -> tuple[float, float, float]:
+        """Return the left edge, the top and the width of a state's box."""
+        first, last = self.columns(state)
+        left = _EDGE + first * (_WIDTH + _GAP)
+        top = _TOP if state in self.outline.spine else _TOP + _HEIGHT + _DROP
+        return left, top, (last - first) * (_WIDTH + _GAP) + _WIDTH
+
+    def middle(self, column: int) -> float:
+        """Return the middle of a column."""
+        return _EDGE + column * (_WIDTH + _GAP) + _WIDTH / 2
+
+    def route(self, line: Line) -> list[Point]:
+        """Return the corners of a move's line."""
+        source, target = self.columns(line.source)[0], self.columns(line.target)[0]
+        is_below = [state in self.outline.sides for state in (line.source, line.target)]
+        if not any(is_below):
+            return self._along(source, target)
+        if is_below == [False, True]:
+            return self._down(source, line.target)
+        return [*reversed(self._down(target, line.source, shift=-_PORT / 2))]
+
+    def _along(self, source: int, target: int) -> list[Point]:
+        """Return the corners of a line between two places of the spine: straight to the next one, or above it."""
+        level = _TOP + _HEIGHT / 2
+        if target == source + 1:
+            return [(self.middle(source) + _WIDTH / 2, level), (self.middle(target) - _WIDTH / 2, level)]
+        rail = _TOP - _STEP * (1 if target <= source else 2)
+        start, end = (-_PORT, _PORT) if target <= source else (-2 * _PORT, 2 * _PORT)
+        if target == source:
+            start, end = end, start
+        left, right = self.middle(source) + start, self.middle(target) + end
+        return [(left, _TOP), (left, rail), (right, rail), (right, _TOP)]
+
+    def _down(self, column: int, side: str, *, shift: float = 0.0) -> list[Point]:
+        """Return the corners of a line from a place of the spine to a state below it."""
+        left, top, width = self.box(side)
+        first, last = self.columns(side)
+        start, bottom = self.middle(column) + shift, _TOP + _HEIGHT
+        if first <= column <= last:
+            return [(start, bottom), (start, top)]
+        if column > max(end for _, end in self.outline.sides.values()):
+            level = top + _HEIGHT / 2 + shift
+            return [(start, bottom), (start, level), (left + width, level)]
+        is_right = column < first
+        start, end = start + (3 * _PORT if is_right else -3 * _PORT), left + _PORT if is_right else left + width - _PORT
+        rail = bottom + _DROP / 2 + shift
+        return [(start, bottom), (start, rail), (end, rail), (end, top)]
+
+
+def _lines(outline: Outline, taken: Sequence[tuple[str, str]]) -> Iterator[tuple[Line, bool]]:
+    """Yield what is drawn, and whether it was made: the simple view's lines, and what else was made; what was made comes last."""
+    simple = [line for line in outline.lines if line.is_simple]
+    made = [outline.line(*pair) for pair in dict.fromkeys(taken)]
+    yield from ((line, False) for line in sorted(simple, key=lambda line: line.track is Track.USUAL) if line not in made)
+    yield from ((line, True) for line in made)
+
+
+def _move(place: _Place, line: Line, *, is_taken: bool) -> Iterator[str]:
+    points = place.route(line)
+    yield f'<g class="move {line.track}{_TAKEN * is_taken}">'
+    yield f'<path class="line" d="{_rounded(points)}"/>'
+    yield f'<path class="tip" d="{_tip(*points[-2:])}"/>'
+    yield "</g>"
+
+
+def _words(place: _Place, line: Line, *, is_taken: bool) -> str:
+    """Write the words of a line beside it, if it only goes down, or else above its longest part that does not."""
+    points = place.route(line)
+    (x, y), (to_x, _) = max(pairwise(points), key=lambda part: abs(part[1][0] - part[0][0]))
+    if x == to_x:
+        return f'<text class="words{_TAKEN * is_taken}" x="{x + 8:g}" y="{y + 22:g}">{escape(line.words)}</text>'
+    return f'<text class="words middle{_TAKEN * is_taken}" x="{(x + to_x) / 2:g}" y="{y - 6:g}">{escape(line.words)}</text>'
+
+
+def _state(place: _Place, state: str, passed: set[str], at: str | None) -> Iterator[str]:
+    left, top, width = place.box(state)
+    classes = f"{' passed' if state in passed else ''}{' now' if state == at else ''}"
+    yield f'<g class="state {place.outline.hues[state]}{classes}">'
+    yield f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{_HEIGHT}" rx="8"/>'
+    yield f'<text x="{left + width / 2:g}" y="{top + _HEIGHT / 2 + 5:g}">{escape(state)}</text>'
+    yield "</g>"
+
+
+def _rounded(points: Sequence[Point]) -> str:
+    """Return the path through some corners, which are rounded; it ends where the tip begins."""
+    ends = [*points[:-1], _short_of(points[-2], points[-1], _TIP - 2)]
+    path = [f"M{ends[0][0]:g} {ends[0][1]:g}"]
+    for before, corner, after in zip(ends, ends[1:], ends[2:], strict=False):
+        (x, y), (to_x, to_y) = _short_of(before, corner, _RADIUS), _short_of(after, corner, _RADIUS)
+        path.append(f"L{x:g} {y:g}Q{corner[0]:g} {corner[1]:g} {to_x:g} {to_y:g}")
+    return " ".join([*path, f"L{ends[-1][0]:g} {ends[-1][1]:g}"])
+
+
+def _short_of(start: Point, end: Point, distance: float) -> Point:
+    """Return the point on a horizontal or vertical line that lies some way before its end."""
+    (x, y), (to_x, to_y) = start, end
+    return to_x - distance * _sign(to_x - x), to_y - distance * _sign(to_y - y)
+
+
+def _tip(before: Point, end: Point) -> str:
+    (x, y), (to_x, to_y) = _short_of(before, end, _TIP), end
+    across = (_TIP / 2 * abs(_sign(to_y - y)), _TIP / 2 * abs(_sign(to_x - x)))
+    return f"M{x - across[0]:g} {y - across[1]:g} {to_x:g} {to_y:g} {x + across[0]:g} {y + across[1]:g}z"
+
+
+def _sign(number: float) -> int:
+    return (number > 0) - (number < 0)

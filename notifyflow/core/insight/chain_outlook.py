@@ -1,0 +1,176 @@
+"""What comes next for a chain: which step, when, and whom it would page; and how each step of a pass stands. Pure."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from notifyflow.core.delivery import chain, page_rules
+from notifyflow.core.delivery.facts import NotificationFacts, StepFacts, Transition
+from notifyflow.core.delivery.model import IN_PROGRESS, IncidentState, Kind, Severity, StepState
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.stopped_clocks import Interval
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.limits import quiet
+
+LATE_AFTER = timedelta(seconds=5)
+"""From when on a step that is due counts as late; a sweep comes every second."""
+
+Resolve = Callable[[StepFacts], Mapping[str, str]]
+"""Returns whom a step would page now: the ids and names of those on duty."""
+
+
+class Because(StrEnum):
+    """Why a step began: it was the FIRST, its TIME was over, everybody in the one before was SPENT, or that one was PASSED."""
+
+    FIRST = "first"
+    TIME = "time"
+    SPENT = "spent"
+    PASSED = "passed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """The step of a chain that comes next, if nobody acknowledges.
+
+    Attributes:
+        step: The step; it may be the end of the chain.
+        at: When it starts; now, if it is due.
+        late_since: When it was due, if it is late; None if it is not.
+        people: The ids of those whom it would page now, with their names; personal. Empty if nobody is left or on duty.
+        is_paged_already: Whether the chain pages all of its people already, so that it will be passed.
+        waits_for: The ids of those whose last failure would start it at once.
+        spent_at: When it starts at the latest if no receipt comes, since every way to them then counts as failed; None if that
+            is not before ``at``, or if attempts that are still to come decide it.
+    """
+
+    step: StepFacts
+    at: datetime
+    late_since: datetime | None = None
+    people: Mapping[str, str] = FrozenDict()
+    is_paged_already: bool = False
+    waits_for: tuple[str, ...] = ()
+    spent_at: datetime | None = None
+
+
+def next_step(
+    status: IncidentStatus,
+    contexts: Collection[DecisionContext],
+    breaks: Collection[Interval],
+    resolve: Resolve,
+    *,
+    now: datetime,
+) -> NextStep | None:
+    """Return the step that comes next; None if none does, since the chain is over or stopped, or INFO starts no later step.
+
+    Args:
+        status: The incident.
+        contexts: Its current escalations.
+        breaks: What stops the time of the step, besides quiet hours.
+        resolve: Returns whom the step would page now.
+        now: The time.
+    """
+    steps = current(status)
+    step = chain.next_step(steps)
+    if step is None or step.waits_since is None or step.number == 1 or status.facts.state is not IncidentState.OPEN:
+        return None
+    is_spent = chain.is_step_spent(steps, step, contexts, now)
+    before = steps[step.number - 2].duty
+    own = [each for each in contexts if each.escalation.recipient_id in before]
+    spent_at = None if is_spent else _spent_at(step, status.facts.severity, own, breaks, now)
+    if not is_spent:
+        people = [each.contact for each in status.escalations if each.facts.is_current and each.facts.recipient_id in before]
+        nights = quiet.step_stops(people, status.facts.severity, step.after, since=step.waits_since, now=now)
+        breaks = (*breaks, *nights)
+    at = chain.goes_on_at(step, status.facts.severity, breaks, is_spent=is_spent, now=now)
+    meant = {} if step.is_end else resolve(step)
+    paged = chain.paged(each.escalation for each in contexts)
+    left = {each: name for each, name in meant.items() if each not in paged}
+    waited = [each for each in own if not chain.is_spent(each, now)]
+    return NextStep(
+        step=step,
+        at=max(now, at),
+        late_since=at if at < now - LATE_AFTER else None,
+        people=FrozenDict(left),
+        is_paged_already=bool(meant) and not left,
+        waits_for=tuple(dict.fromkeys(each.escalation.recipient_id for each in waited)),
+        spent_at=spent_at if spent_at is not None and spent_at < at else None,
+    )
+
+
+def _spent_at(
+    step: StepFacts, severity: Severity, own: Collection[DecisionContext], breaks: Collection[Interval], now: datetime
+) -> datetime | None:
+    """Return when a step starts since everybody in the one before is spent, if no receipt comes; None if that is not known."""
+    known = [now if chain.is_spent(each, now) else _silent_at(each, now) for each in own]
+    times = [at for at in known if at is not None]
+    return chain.goes_on_at(step, severity, breaks, is_spent=True, now=max(times)) if len(times) == len(known) else None
+
+
+def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
+    """Return when the last receipt of somebody becomes overdue, so that every way to them counts as failed.
+
+    None if that does not spend them, or if an attempt or a new round comes before: its result is not known.
+    """
+    overdue_at = max(filter(None, (page_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
+    round_at = context.escalation.next_round_at
+    is_quarantined = any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops)
+    tried = (row.due_at for row in context.pages if row.state in IN_PROGRESS)
+    if is_quarantined or (round_at is not None and round_at <= overdue_at) or any(at is None or at < overdue_at for at in tried):
+        return None
+    return overdue_at if overdue_at > now and chain.is_spent(context, overdue_at) else None
+
+
+def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
+    """Return the steps of the current pass, by number."""
+    return tuple(each for each in status.steps if each.pass_number == status.facts.pass_number)
+
+
+def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[NotificationFacts, ...]:
+    """Return the pages of a step: those of the rounds of its people that have started since then, and before a newer pass."""
+    newer = [each.started_at for each in status.steps if each.pass_number > step.pass_number and each.started_at]
+    until = min(newer, default=None)
+    rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
+    own = (each for each in rounds if since <= each.facts.started_at and (not until or each.facts.started_at < until))
+    return tuple(row for each in own for row in each.notifications if row.kind is Kind.PAGE)
+
+
+def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[str, Because]:
+    """Return why each step began that has a line in the log, by its id.
+
+    Its time counts from the start of the one before, or from when it was armed anew. A step that begins sooner follows one that
+    was passed, or in which everybody was spent.
+
+    Args:
+        lines: The transition log of the incident, by time.
+        steps: The steps of all passes.
+    """
+    return dict(_because(lines, {each.id: each for each in steps}))
+
+
+def _because(lines: Sequence[Transition], steps: Mapping[str, StepFacts]) -> Iterator[tuple[str, Because]]:
+    armed_at: dict[tuple[int, int], datetime] = {}
+    follows: dict[tuple[int, int], str] = {}
+    for line in (each for each in lines if each.event in _BEGIN and each.row_id in steps):
+        step = steps[line.row_id]
+        place, following = (step.pass_number, step.number), (step.pass_number, step.number + 1)
+        if line.event == "rearmed":
+            armed_at[place] = line.at
+            continue
+        armed_at[following], follows[following] = line.at, line.target
+        if place not in follows:
+            yield step.id, Because.FIRST
+        elif line.at >= armed_at[place] + step.after:
+            yield step.id, Because.TIME
+        else:
+            yield step.id, Because.PASSED if follows[place] == StepState.PASSED else Because.SPENT
+
+
+_BEGIN = frozenset({"step_due", "passed", "rearmed"})
+
+
+def passes(status: IncidentStatus) -> tuple[tuple[StepFacts, ...], ...]:
+    """Return the steps of each pass, the newest pass first."""
+    numbers = sorted({each.pass_number for each in status.steps}, reverse=True)
+    return tuple(tuple(each for each in status.steps if each.pass_number == number) for number in numbers)

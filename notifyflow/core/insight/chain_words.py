@@ -1,0 +1,212 @@
+"""Says how the steps of a chain stand, and which comes next, in the words of the people whom they page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from notifyflow.core.delivery.chain import ChainPlace
+from notifyflow.core.delivery.facts import StepFacts
+from notifyflow.core.delivery.lifecycle import was_accepted
+from notifyflow.core.delivery.model import IN_PROGRESS, IncidentState, StepState
+from notifyflow.core.insight.chain_outlook import Because, NextStep, current, pages
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.looks import CHAIN_OVER, STEPS, StateLook
+from notifyflow.core.messages.ways import messages
+from notifyflow.core.text import duration, listed, span
+
+SCHEDULE = "@"
+_MINUTE = timedelta(minutes=1)
+PASSED: Mapping[str, str] = {
+    "paged_already": "its people are paged already",
+    "nobody_on_duty": "nobody is on duty",
+    "chain_over": "nobody has acknowledged",
+}
+"""Why a step paged nobody."""
+
+Name = Callable[[str], str]
+"""Returns the name of a recipient's id; any other text as it is."""
+
+
+def names(status: IncidentStatus, outlook: Outlook) -> Name:
+    """Return the function that names recipients, also those whom no step has paged yet."""
+    known = {each.contact.recipient_id: each.contact.name for each in status.escalations}
+    ahead = {**outlook.names, **(outlook.step.people if outlook.step else {}), **known}
+    return lambda who: ahead.get(who, who)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLine:
+    """One step of a chain as pages show it.
+
+    Attributes:
+        step: The step.
+        look: The look of its state.
+        who: Whom it pages.
+        standing: How it stands, or when it comes.
+        sooner: What would make it come at once, after a comma; empty unless it comes next.
+        is_next: Whether it comes next.
+    """
+
+    step: StepFacts
+    look: StateLook
+    who: str
+    standing: str
+    sooner: str
+    is_next: bool
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it may still come."""
+        return self.step.state is StepState.WAITING
+
+
+def lines(
+    status: IncidentStatus,
+    steps: Sequence[StepFacts],
+    found: NextStep | None,
+    *,
+    name: Name,
+    now: datetime,
+    brief: Callable[[datetime], str],
+) -> tuple[StepLine, ...]:
+    """Return the steps of a pass of an incident in order; that which comes next with when it does."""
+    shown = {} if found is None else {found.step.id: found}
+    return tuple(
+        StepLine(
+            step=step,
+            look=CHAIN_OVER if step.is_end and step.state is StepState.PASSED else STEPS[step.state],
+            who=_who_next(shown[step.id], name=name) if step.id in shown else who(step, name=name),
+            standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(status, step, brief=brief),
+            sooner=_sooner(shown[step.id], name=name, now=now, brief=brief) if step.id in shown else "",
+            is_next=step.id in shown,
+        )
+        for step in steps
+    )
+
+
+def who(step: StepFacts, *, name: Name) -> str:
+    """Return whom a step pages: ``Ben (@secondary)`` once it has started, and ``@secondary and Cy`` before."""
+    if step.is_end:
+        return "operations is told" if step.state is StepState.WAITING else "operations"
+    return called(step, step.duty, name=name) if step.duty else listed([name(each) for each in step.to])
+
+
+def called(step: StepFacts, people: tuple[str, ...], *, name: Name) -> str:
+    """Return people with the schedules through which the step found them: ``Ben (@secondary)``."""
+    schedules = [each for each in step.to if each.startswith(SCHEDULE)]
+    return listed([name(each) for each in people]) + (f" ({listed(schedules)})" if schedules else "")
+
+
+def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
+    """Return how a step stands that comes not next: ``started at 03:14:03: mail went out``, ``passed: nobody is on duty``."""
+    match step.state:
+        case StepState.WAITING:
+            return f"{span(step.after)} later"
+        case StepState.PASSED:
+            return "nobody acknowledged" if step.is_end else f"passed: {PASSED.get(step.reason, step.reason)}"
+        case _ if step.started_at is not None:
+            stopped = ", stopped" if step.state is StepState.STOPPED else ""
+            return f"started at {brief(step.started_at)}{stopped}: {_went_out(status, step, step.started_at)}"
+        case _:
+            return "was not needed"
+
+
+def _went_out(status: IncidentStatus, step: StepFacts, since: datetime) -> str:
+    """Return by which ways a step has paged anybody: ``mail and text went out``."""
+    rows = pages(status, step, since=since)
+    channels = tuple(dict.fromkeys(row.channel for row in rows if was_accepted(row)))
+    if channels:
+        return f"{messages(channels)} went out"
+    return "nothing has gone out yet" if any(row.state in IN_PROGRESS for row in rows) else "nothing went out"
+
+
+def coming(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
+    """Return what comes next for a chain: ``in 8 m, at 03:22:03: Ben (@secondary), or at once when all ways to Ada fail``."""
+    what = "operations is told that nobody has acknowledged" if found.step.is_end else _who_next(found, name=name)
+    return f"{when(found, now=now, brief=brief)}: {what}{_sooner(found, name=name, now=now, brief=brief)}"
+
+
+def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Callable[[datetime], str]) -> str:
+    """Return what comes next for the chain of an incident, or why nothing does; empty if it has none."""
+    steps = current(status)
+    if outlook.step is not None:
+        return coming(outlook.step, name=name, now=outlook.now, brief=brief)
+    if not steps or status.facts.state is not IncidentState.OPEN:
+        return ""
+    if steps[-1].state is StepState.PASSED:
+        return "The chain is over, and nobody has acknowledged."
+    return f"{status.facts.severity} starts no later step."
+
+
+def in_list(place: ChainPlace, *, brief: Callable[[datetime], str]) -> str:
+    """Return how far a chain has come, ``next: Ben (@secondary) at 03:22:03; step 1 of 3``; empty for INFO."""
+    following = place.following
+    if following is None:
+        return "the chain is over"
+    if place.next_at is None:
+        return ""
+    what = who(following, name=str) if following.is_end else f"next: {_who_in_list(following, place)}"
+    return f"{what} at {brief(place.next_at)}; step {place.step} of {place.steps}"
+
+
+def _who_in_list(following: StepFacts, place: ChainPlace) -> str:
+    people = tuple(place.people)
+    return called(following, people, name=place.people.__getitem__) if people else f"nobody else ({listed(following.to)})"
+
+
+def when(found: NextStep, *, now: datetime, brief: Callable[[datetime], str]) -> str:
+    """Return when a step comes: ``in 8 m, at 03:22:03``, ``in 22 s``, ``now``."""
+    if found.late_since is not None:
+        return f"now, {duration(now - found.late_since)} late"
+    left = found.at - now
+    if left <= timedelta():
+        return "now"
+    return f"in {_ceiled(left)}{f', at {brief(found.at)}' if left >= _MINUTE else ''}"
+
+
+def _sooner(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
+    """Return what would make a step start at once, after a comma, and by when it does if no receipt comes."""
+    waited = listed([name(each) for each in found.waits_for])
+    if not waited or found.at <= now:
+        return ""
+    latest = "" if found.spent_at is None else f", at {brief(found.spent_at)} at the latest if no receipt comes"
+    return f", or at once when all ways to {waited} have failed{latest}"
+
+
+def _who_next(found: NextStep, *, name: Name) -> str:
+    step = found.step
+    if step.is_end:
+        return who(step, name=name)
+    if found.people:
+        return called(step, tuple(found.people), name=name)
+    why = PASSED["paged_already" if found.is_paged_already else "nobody_on_duty"]
+    return f"{listed([name(each) for each in step.to])}, but {why}"
+
+
+def begun(why: Because, *, after: timedelta, before: str) -> str:
+    """Return why a step began: ``nobody has acknowledged in 10 m``.
+
+    Args:
+        why: Why.
+        after: The time of the step before.
+        before: Whom the step before paged.
+    """
+    match why:
+        case Because.FIRST:
+            return ""
+        case Because.TIME:
+            return f"nobody has acknowledged in {span(after)}"
+        case Because.SPENT:
+            return f"all ways to {before} have failed"
+        case Because.PASSED:
+            return "the step before paged nobody"
+        case _:
+            assert_never(why)
+
+
+def _ceiled(left: timedelta) -> str:
+    """Return a time that is left, rounded up: to seconds below a minute, else to minutes."""
+    unit = timedelta(seconds=1) if left < _MINUTE else _MINUTE
+    return span(-(-left // unit) * unit)

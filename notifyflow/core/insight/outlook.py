@@ -1,0 +1,292 @@
+"""What comes next for an escalation, and when, if nothing comes in; pure.
+
+Its timers are passed by ``escalation.decide`` itself, so the outlook contains what the sweeps will do. It decides nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import escalation as escalations
+from notifyflow.core.delivery import lifecycle, page_rules
+from notifyflow.core.delivery.escalation import AlertOperations, Cause, Decided, OpenTier, StartRound
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.insight.chain_outlook import NextStep
+from notifyflow.core.limits.pauses import Pause
+
+LATE_AFTER = timedelta(seconds=5)
+"""From when on what is due counts as late; a sweep comes every second."""
+
+
+class What(StrEnum):
+    """What comes.
+
+    An ATTEMPT of a notification; a running attempt that is put in DOUBT, since its lease expires; a receipt that becomes OVERDUE,
+    or is no longer waited for (UNCONFIRMED); the EXPIRY of a page; a TIER that opens; a ROUND that starts; an alert to
+    OPERATIONS; the END of what an escalation does by itself; a DECISION that changes nothing, as far as is known; the RELEASE of
+    a quarantined incident.
+    """
+
+    ATTEMPT = "attempt"
+    DOUBT = "doubt"
+    OVERDUE = "overdue"
+    UNCONFIRMED = "unconfirmed"
+    EXPIRY = "expiry"
+    TIER = "tier"
+    ROUND = "round"
+    OPERATIONS = "operations"
+    END = "end"
+    DECISION = "decision"
+    RELEASE = "release"
+
+
+class Wait(StrEnum):
+    """What an attempt waits for; the last six are the reasons for deferrals."""
+
+    TURN = "turn"
+    RETRY = "retry"
+    DOUBT = "doubt"
+    LIMIT = "limit"
+    RETRY_AFTER = "retry_after"
+    CIRCUIT = "circuit"
+    SUSPENSION = "suspension"
+    PAUSE = "pause"
+    QUIET = "quiet"
+
+
+class Premise(StrEnum):
+    """On what condition it comes."""
+
+    NOBODY_ACKNOWLEDGES = "nobody_acknowledges"
+    NOTHING_ARRIVES = "nothing_arrives"
+    NO_RESULT = "no_result"
+    NO_RECEIPT = "no_receipt"
+    NO_RELEASE = "no_release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """One event that comes next.
+
+    Attributes:
+        what: What it is.
+        at: When it comes; now, if it is due; None if a person decides when.
+        late_since: When it was due, if it is late; None if it is not.
+        channels: The channels that it concerns.
+        provider: The provider of the latest attempt.
+        attempt: The number of the attempt.
+        tier: The number of the tier that opens.
+        repetition: The number of the policy's round that starts.
+        state: The state in which the escalation settles.
+        wait: What an attempt waits for.
+        premise: The condition on which it comes.
+        notification_id: The notification of an attempt, a receipt or an expiry.
+    """
+
+    what: What
+    at: datetime | None
+    late_since: datetime | None = None
+    channels: tuple[str, ...] = ()
+    provider: str = ""
+    attempt: int | None = None
+    tier: int | None = None
+    repetition: int | None = None
+    state: EscalationState | None = None
+    wait: Wait | None = None
+    premise: Premise | None = None
+    notification_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What comes next for an incident.
+
+    Attributes:
+        escalations: By the id of each escalation what comes, the soonest first; empty if nothing does.
+        now: When it was read.
+        step: The step of its chain that comes next; None if none does.
+        names: The names of recipients whom later steps of its chain name, by id; personal.
+        too_late: The ids of the escalations of which no failure can open the next tier any more, since their pages are too old.
+        pauses: The pauses in force that stop all of it.
+    """
+
+    escalations: Mapping[str, tuple[Coming, ...]]
+    now: datetime
+    step: NextStep | None = None
+    names: Mapping[str, str] = FrozenDict()
+    too_late: frozenset[str] = frozenset()
+    pauses: tuple[Pause, ...] = ()
+
+
+def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:
+    """Return what comes next, the soonest first, if no result, receipt or reply comes in.
+
+    It is never empty while a notification is in progress or a timer of the escalation is set. An event after an attempt is
+    what follows unless the attempt changes it.
+    """
+    coming = sorted((*_of_rows(context, now), *_of_timers(context, now)), key=lambda each: each.at or now)
+    if any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops):
+        return (Coming(what=What.RELEASE, at=None, premise=Premise.NO_RELEASE),) if coming or timers(context) else ()
+    if not coming and (waiting := timers(context)):
+        due_at, _ = min(waiting)
+        return (Coming(what=What.DECISION, at=max(now, due_at), late_since=_late_since(due_at, now)),)
+    return tuple(coming)
+
+
+def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[Coming]:
+    """Yield what comes next for one notification; nothing once it is at rest."""
+    match row.state:
+        case NotificationState.QUEUED:
+            yield _of_queued(context, row, now)
+        case NotificationState.SENDING:
+            for running in (each for each in row.attempts if each.state is AttemptState.RUNNING):
+                yield _due(_about(row, What.DOUBT, running.lease_until, premise=Premise.NO_RESULT), now)
+        case NotificationState.SENT if _is_live(context):
+            yield from _of_sent(context, row, now)
+        case NotificationState.SENT | NotificationState.DELIVERED | NotificationState.FAILED | NotificationState.CANCELLED:
+            return
+        case _:
+            assert_never(row.state)
+
+
+def step(context: DecisionContext, *, event: Cause, now: datetime) -> tuple[DecisionContext, tuple[Coming, ...]]:
+    """Expire what is due to, and decide; return the context after that, with the new pages, and what came."""
+    rows = tuple(_expired(context, row, now) for row in context.notifications)
+    context = replace(context, notifications=rows)
+    decided = escalations.decide(context, event=event, now=now)
+    return written(context, decided, now=now), tuple(come(context, decided, now=now))
+
+
+def written(context: DecisionContext, decided: Decided, *, now: datetime) -> DecisionContext:
+    """Return a context after a decision is written: the pages of new tiers are queued, due at once, or were adopted."""
+    facts = decided.after
+    pages = (
+        NotificationFacts(
+            id=f"{facts.id}.{effect.number}.{channel}",
+            incident_id=facts.incident_id,
+            escalation_id=facts.id,
+            channel=channel,
+            tier=effect.number,
+            severity=facts.severity,
+            max_attempts=facts.policy.retries.schedule(channel, facts.severity).attempts,
+            created_at=now,
+            due_at=now,
+        )
+        for effect in decided.effects
+        if isinstance(effect, OpenTier)
+        for channel in effect.channels
+    )
+    rows = escalations.with_adopted(context, decided).notifications
+    return replace(context, escalation=facts, notifications=(*rows, *pages))
+
+
+def come(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterator[Coming]:
+    """Yield what comes with a decision that is made on a context."""
+    reasons = [step.detail["why"] for step in decided.steps if step.event == "tier_opened"]
+    is_timed = "unacknowledged" in reasons
+    for effect in decided.effects:
+        if isinstance(effect, OpenTier):
+            channels = (*effect.adopted, *effect.channels)
+            yield Coming(what=What.TIER, at=now, tier=effect.number, channels=channels, premise=_premise(is_timed=is_timed))
+        elif isinstance(effect, StartRound):
+            yield Coming(what=What.ROUND, at=now, repetition=effect.repetition, premise=Premise.NOBODY_ACKNOWLEDGES)
+        elif isinstance(effect, AlertOperations) and effect.is_paging:
+            yield Coming(what=What.OPERATIONS, at=now, premise=_premise(is_timed=effect.reason == "unanswered"))
+    state = decided.after.state
+    if state in LIVE - {EscalationState.ACTIVE, context.escalation.state}:
+        yield Coming(what=What.END, at=now, state=state)
+
+
+def _premise(*, is_timed: bool) -> Premise:
+    return Premise.NOBODY_ACKNOWLEDGES if is_timed else Premise.NOTHING_ARRIVES
+
+
+def _of_rows(context: DecisionContext, now: datetime) -> Iterator[Coming]:
+    for row in context.notifications:
+        yield from of_row(context, row, now)
+
+
+def _of_timers(context: DecisionContext, now: datetime) -> Iterator[Coming]:
+    """Pass one timer of the escalation after the other, and yield what comes with each.
+
+    They end with a new round, or where a page expires that is attempted before, since no timer follows that is known.
+    """
+    passed: list[tuple[datetime, Cause]] = []
+    while (waiting := timers(context)) and waiting != passed:
+        at, event = min(waiting, key=lambda each: each[0])
+        context, came = step(context, event=event, now=max(at, now))
+        yield from (replace(each, late_since=_late_since(at, now)) for each in came)
+        if any(each.what is What.ROUND for each in came):
+            return
+        passed = waiting
+
+
+def timers(context: DecisionContext) -> list[tuple[datetime, Cause]]:
+    """Return the timers of an escalation that is live, with the events that they cause."""
+    facts = context.escalation
+    known: tuple[tuple[datetime | None, Cause], ...] = (
+        (facts.next_decision_at, "timer_due"),
+        (facts.next_round_at, "round_due"),
+    )
+    return [(at, event) for at, event in known if at is not None and _is_live(context)]
+
+
+def _is_live(context: DecisionContext) -> bool:
+    return context.escalation.is_current and context.escalation.state in LIVE
+
+
+def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) -> NotificationFacts:
+    """Return a page, ended if it expires before it is attempted again."""
+    expires_at = page_rules.row_expires_at(context.escalation, row, context.breaks)
+    if row.kind is not Kind.PAGE or row.due_at is None or expires_at > min(now, row.due_at):
+        return row
+    return lifecycle.end(row, Ended.EXPIRED, reason="", now=now).after
+
+
+def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> Coming:
+    due_at, expires_at = row.due_at or now, page_rules.row_expires_at(context.escalation, row, context.breaks)
+    if expires_at <= max(now, due_at):
+        return _due(_about(row, What.EXPIRY, expires_at), now)
+    return _due(replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)
+
+
+def _due(coming: Coming, now: datetime) -> Coming:
+    """Return what comes at an instant that may be over: then it comes now, and is late."""
+    due_at = coming.at or now
+    return replace(coming, at=max(now, due_at), late_since=_late_since(due_at, now))
+
+
+def _late_since(due_at: datetime, now: datetime) -> datetime | None:
+    return due_at if due_at < now - LATE_AFTER else None
+
+
+def _wait(row: NotificationFacts, now: datetime) -> Wait:
+    """Return what an attempt waits for: its turn, once it is due."""
+    if row.due_at is None or row.due_at <= now:
+        return Wait.TURN
+    if row.deferred_by is not None:
+        return Wait(row.deferred_by.value)
+    return Wait.DOUBT if lifecycle.doubt_of(row) else Wait.RETRY
+
+
+def _of_sent(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[Coming]:
+    overdue_at = page_rules.receipt_due_at(context, row)
+    if overdue_at is None:
+        return
+    unconfirmed_at = page_rules.unconfirmed_at(row, context.escalation.policy, context.outages)
+    for what, at in ((What.OVERDUE, overdue_at), (What.UNCONFIRMED, unconfirmed_at)):
+        if at > now:
+            yield _about(row, what, at, premise=Premise.NO_RECEIPT)
+
+
+def _about(row: NotificationFacts, what: What, at: datetime, premise: Premise | None = None) -> Coming:
+    attempts = counted(row)
+    provider = attempts[-1].provider if attempts else ""
+    return Coming(what=what, at=at, channels=(row.channel,), provider=provider, premise=premise, notification_id=row.id)

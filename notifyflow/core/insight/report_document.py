@@ -1,0 +1,116 @@
+"""The report of an incident as one JSON document: all that belongs to it, what happened, and what comes next."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field
+
+from notifyflow.core.delivery.model import EscalationState
+from notifyflow.core.document import Document, Text
+from notifyflow.core.insight import chain_words
+from notifyflow.core.insight import timeline_words as timeline
+from notifyflow.core.insight.outlook import Outlook, Premise, Wait, What
+from notifyflow.core.insight.outlook_words import sentence
+from notifyflow.core.insight.schemas import IncidentDocument, in_utc, of_status, values
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.looks import Tone
+
+
+class NextStepDocument(Document):
+    """The step of an incident's chain that comes next if nobody acknowledges."""
+
+    number: int
+    at: datetime = Field(description="When it starts; now, if it is due.")
+    late_since: datetime | None = Field(description="When it was due, if it is late.")
+    people: list[str] = Field(description="The ids of those whom it would page now; empty if nobody is left or on duty.")
+    waits_for: list[str] = Field(description="The ids of those whose last failure would start it at once.")
+    spent_at: datetime | None = Field(
+        description="When it starts at the latest if no receipt comes, since all ways to them have then failed; null where an"
+        " attempt that is still to come decides it."
+    )
+    text: str = Field(description="The same in words, with times in UTC.")
+
+    @classmethod
+    def coming(cls, status: IncidentStatus, outlook: Outlook) -> Self | None:
+        """Build it from what comes next for an incident."""
+        if (found := outlook.step) is None:
+            return None
+        words = chain_words.coming(found, name=chain_words.names(status, outlook), now=outlook.now, brief=in_utc)
+        return cls.model_validate(values(found) | {"number": found.step.number, "people": list(found.people), "text": words})
+
+
+class ComingDocument(Document):
+    """One event that comes next if no result, receipt or reply comes in."""
+
+    recipient: str = Field(description="The recipient's id.")
+    round: int = Field(description="The recipient's round that it belongs to.")
+    what: What
+    at: datetime | None = Field(description="When it comes; null if a person decides when.")
+    late_since: datetime | None = Field(description="When it was due, if it is late.")
+    channels: list[str] = Field(description="The channels that it concerns.")
+    provider: Text = Field(description="The provider of the latest attempt.")
+    attempt: int | None = Field(description="The number of the attempt.")
+    tier: int | None = Field(description="The number of the tier that opens.")
+    repetition: int | None = Field(description="The number of the policy's round that starts.")
+    state: EscalationState | None = Field(description="The state in which the escalation settles.")
+    wait: Wait | None = Field(description="What an attempt waits for.")
+    premise: Premise | None = Field(description="The condition on which it comes.")
+    text: str = Field(description="The event in words, with times in UTC.")
+
+    @classmethod
+    def all_of(cls, status: IncidentStatus, outlook: Outlook) -> list[Self]:
+        """Build the events of all escalations of an incident."""
+        return [
+            cls.model_validate(
+                {
+                    **values(coming),
+                    "recipient": each.facts.recipient_id,
+                    "round": each.facts.round,
+                    "text": sentence(coming, now=outlook.now, brief=in_utc),
+                }
+            )
+            for each in status.escalations
+            for coming in outlook.escalations.get(each.facts.id, ())
+        ]
+
+
+class MomentDocument(Document):
+    """One thing that happened."""
+
+    at: datetime
+    machine: str = Field(description="What it happened to: incident, escalation, notification or step.")
+    row: str = Field(validation_alias="row_id", description="Its id.")
+    event: str = Field(description="The machine's event, or noted, became_critical, operations_alerted, operations_missing.")
+    recipient: str | None = Field(validation_alias="recipient_id", description="The recipient whom it concerns.")
+    channel: Text
+    provider: Text
+    code: Text = Field(description="The provider's code or status.")
+    tone: Tone = Field(description="Whether it is good news.")
+    is_minor: bool = Field(description="Whether it only says how another moment came about, or what follows from one.")
+    text: str = Field(description="The same in words, with times in UTC.")
+
+    @classmethod
+    def all_of(cls, status: IncidentStatus, moments: Sequence[Moment]) -> list[Self]:
+        """Build the moments of an incident."""
+        name = status.name_of
+        return [cls.model_validate(values(each) | {"text": timeline.sentence(each, name=name, brief=in_utc)}) for each in moments]
+
+
+class IncidentReportDocument(IncidentDocument):
+    """One incident with all that belongs to it, what happened, and what comes next."""
+
+    next: list[ComingDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
+    next_step: NextStepDocument | None = Field(description="The step of its chain that comes next if nobody acknowledges.")
+    timeline: list[MomentDocument] = Field(description="What happened, by time, in plain words.")
+
+    @classmethod
+    def of_all(cls, status: IncidentStatus, outlook: Outlook, moments: Sequence[Moment]) -> Self:
+        """Build it from an incident, what comes next for it, and what happened to it."""
+        report = {
+            "next": ComingDocument.all_of(status, outlook),
+            "next_step": NextStepDocument.coming(status, outlook),
+            "timeline": MomentDocument.all_of(status, moments),
+        }
+        return cls.model_validate(of_status(status) | report)

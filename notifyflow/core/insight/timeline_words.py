@@ -1,0 +1,235 @@
+"""Says what happened to an incident, in a sentence for each moment, in the words of the people who were paged."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from notifyflow.core.delivery.model import (
+    NO_ADDRESS,
+    DeferralReason,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    StepState,
+    Via,
+)
+from notifyflow.core.insight import chain_words
+from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment
+from notifyflow.core.insight.told import NO_RECIPIENTS, NOT_YET
+from notifyflow.core.messages.ways import message, messages
+from notifyflow.core.text import listed, quantity
+
+HOW: Mapping[str, str] = {
+    Via.LINK: "with the link",
+    Via.KEY: "by phone",
+    Via.CLI: "on the command line",
+    Via.API: "over the API",
+    Via.DASHBOARD: "on the dashboard",
+    Via.LIBRARY: "from the application",
+    Via.ALERTMANAGER: "through Alertmanager",
+    Via.PAGERDUTY: "through PagerDuty's API",
+    Via.CLOUDEVENTS: "through CloudEvents",
+    "sms": "by text",
+    "slack": "in Slack",
+}
+"""How an incident was acknowledged, resolved or paged again, in words."""
+DEFERRED: Mapping[DeferralReason, str] = {
+    DeferralReason.LIMIT: "by a limit",
+    DeferralReason.RETRY_AFTER: "since the provider asked to wait",
+    DeferralReason.CIRCUIT: "by an open circuit",
+    DeferralReason.SUSPENSION: "since the provider refuses us",
+    DeferralReason.PAUSE: "by a pause",
+    DeferralReason.QUIET: "by their quiet hours",
+}
+"""Why a page is deferred, after ``deferred``."""
+_STOPPED = "step {step} is stopped"
+_NO_LONGER_PAGED = "{who} is no longer paged"
+_REACHED = "{who} counts as reached"
+_EXHAUSTED = "all ways to {who} have failed"
+_RESUMED = "{who} is paged further"
+_IN_DOUBT = "{message} in doubt{provider}"
+_FAILED = "{message} failed{provider}{because}{follows}"
+_CANCELLED = "{message} cancelled"
+_DECISIONS: Mapping[str, str] = {
+    EscalationState.ACTIVE: _RESUMED,
+    EscalationState.REACHED: _REACHED,
+    EscalationState.EXHAUSTED: _EXHAUSTED,
+}
+_SENTENCES: Mapping[tuple[str, ...], str] = {
+    ("incident", "opened"): "opened as {severity}",
+    ("incident", "repeated"): "it came again",
+    ("incident", "severity_raised"): "severity raised to {severity}: everybody is paged anew",
+    ("incident", "paged_again"): "{by} paged {who} again{via}",
+    ("incident", "step_due"): "nobody has acknowledged: its chain goes on",
+    ("incident", "acknowledged"): "{by} acknowledged{via}",
+    ("incident", "acknowledged", IncidentState.OPEN): "{by} acknowledged{via}, for themselves only",
+    ("incident", "resolved"): "{by} resolved it{via}",
+    ("escalation", "started"): "{round}{who} is paged: {messages}",
+    ("escalation", "informed"): "a message for {who} is queued",
+    ("escalation", "started", EscalationState.EXHAUSTED): "{round}{who} cannot be paged{because}",
+    ("escalation", "tier_opened"): "tier {tier} opened for {who}: {messages}, since {why}",
+    **{
+        ("escalation", event, state): text
+        for event in ("recorded", "received", "timer_due", "address_added")
+        for state, text in _DECISIONS.items()
+    },
+    ("escalation", "round_due"): "{round}nobody has acknowledged in time",
+    ("escalation", "acknowledged"): _NO_LONGER_PAGED,
+    ("escalation", "resolved"): _NO_LONGER_PAGED,
+    ("escalation", "replaced"): "a new round for {who} replaces this one",
+    ("escalation", HELD_UP): "every way that is left to {who} is held up",
+    ("escalation", CRITICAL): "critical failure for {who}",
+    ("escalation", ALERTED): "operations was told about {who}",
+    ("escalation", UNTOLD): f"operations is to be told about {{who}}: {NOT_YET}",
+    ("escalation", UNHEARD): f"{NO_RECIPIENTS}, and is not told about {{who}}",
+    ("step", "planned"): "step {step} is planned",
+    ("step", "step_due"): "step {step} starts{begun}: {people}",
+    ("step", "step_due", StepState.PASSED): "step {step} ({people}) is passed: {passed}",
+    ("step", "passed"): "the chain is over{begun}",
+    ("step", "acknowledged"): _STOPPED,
+    ("step", "resolved"): _STOPPED,
+    ("step", "rearmed"): "the time until step {step} begins anew",
+    ("notification", "queued"): "{message} queued",
+    ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
+    ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",
+    ("notification", "accepted"): "{message} accepted{provider}{follows}",
+    ("notification", "refused"): "{message} refused for now{provider}{because}{follows}",
+    ("notification", "refused", NotificationState.FAILED): _FAILED,
+    ("notification", "refused_for_good"): "{message} refused{provider}{because}{follows}",
+    ("notification", "doubted"): f"{_IN_DOUBT}{{because}}{{follows}}",
+    ("notification", "lease_expired"): f"{_IN_DOUBT}: its worker gave no result in time{{follows}}",
+    ("notification", "released"): "{message} was not sent yet{provider}{because}",
+    ("notification", NOTED): "{message}, a report{provider}{because}",
+    ("notification", "acceptance_reported"): "{message} accepted after all{provider}",
+    ("notification", "temporary_failure_reported"): "{message} did not arrive{provider}{because}{follows}",
+    ("notification", "delivery_reported"): "{message} delivered{provider}{because}",
+    ("notification", "permanent_failure_reported"): "{message} did not arrive{provider}{because}{follows}",
+    ("notification", "expired"): "{message} given up: its round started too long ago{follows}",
+    ("notification", "beyond_retry_window"): "{message} given up: the next attempt would come too late{follows}",
+    ("notification", "no_provider"): "{message} given up: no provider is configured for it{follows}",
+    ("notification", "no_provider", NO_ADDRESS): "{message} given up: they have no address for it any more{follows}",
+    ("notification", "capped"): "{message} given up: the hourly limit is used up{follows}",
+    ("notification", "opted_out"): "{message} given up: they have said STOP to every number that could text them{follows}",
+    ("notification", "acknowledged"): _CANCELLED,
+    ("notification", "resolved"): _CANCELLED,
+    ("notification", "replaced"): _CANCELLED,
+}
+
+
+def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[datetime], str]) -> str:
+    """Return what happened: ``text to Ada refused (twilio): the number is a landline (30006); the call went out instead``.
+
+    Args:
+        moment: What happened.
+        name: Returns the name of a recipient's id; any other text as it is.
+        brief: Writes a time.
+    """
+    place = moment.machine, moment.event
+    template = _SENTENCES.get((*place, moment.state)) or _SENTENCES.get((*place, moment.reason)) or _SENTENCES[place]
+    who = "everybody" if moment.recipient_id is None else name(moment.recipient_id)
+    return template.format(
+        who=who,
+        by=name(moment.by) or "notifyflow",
+        via=how(moment.via),
+        severity=moment.severity,
+        round=f"round {moment.round}: " if moment.round and (moment.round > 1 or moment.event == "round_due") else "",
+        tier=moment.tier,
+        messages=listed([*map(message, moment.channels), *(f"the {message(each)} from the start" for each in moment.adopted)])
+        or "nothing yet",
+        why=_why(moment),
+        message=_message(moment, who),
+        provider=_provider(moment),
+        attempt=moment.attempt,
+        again=", after a doubt: it may arrive twice" if moment.is_repeated else "",
+        because=_because(moment),
+        follows=_follows(moment),
+        deferral="" if moment.deferred_by is None else DEFERRED[moment.deferred_by],
+        **_of_step(moment, name),
+        until="" if moment.until is None else brief(moment.until),
+    )
+
+
+def _of_step(moment: Moment, name: Callable[[str], str]) -> Mapping[str, object]:
+    """Return what is said of the step of a chain: its number, whom it pages, and why it began or paged nobody."""
+    step = moment.step
+    if step is None:
+        return dict.fromkeys(("step", "people", "begun", "passed"), "")
+    before = listed([name(each) for each in moment.before])
+    begun = "" if moment.because is None else chain_words.begun(moment.because, after=step.after, before=before)
+    return {
+        "step": step.number,
+        "people": chain_words.who(step, name=name),
+        "begun": f", since {begun}" if begun else "",
+        "passed": chain_words.PASSED.get(moment.reason, moment.reason),
+    }
+
+
+def how(via: str) -> str:
+    """Return how something was done, after a blank: `` by phone``; empty if that is unknown."""
+    return f" {HOW.get(via, f'through {via}')}" if via else ""
+
+
+def _provider(moment: Moment) -> str:
+    number = f", attempt {moment.attempt}" if moment.attempt and moment.attempt > 1 and moment.event != "claimed" else ""
+    together = f", together with {quantity(moment.others, 'other')}" if moment.others else ""
+    return f" ({moment.provider}{number}{together})" if moment.provider else ""
+
+
+def _instead(moment: Moment) -> str:
+    """Return what replaces a failed page: ``the text went out, and the call was queued``."""
+    queued = [channel for channel in moment.channels if channel not in moment.accepted]
+    parts = [(moment.accepted, "went out"), (queued, "was queued" if len(queued) == 1 else "were queued")]
+    return ", and ".join(f"the {messages(channels)} {what}" for channels, what in parts if channels)
+
+
+def _message(moment: Moment, who: str) -> str:
+    said = message(moment.channel)
+    match moment.kind:
+        case Kind.STATUS_UPDATE:
+            return f"status update to {who} ({said})"
+        case Kind.INCIDENT_EVENT:
+            return f"{moment.incident_event} for {moment.subscriber}"
+        case _:
+            return f"{said} to {who}"
+
+
+def _why(moment: Moment) -> str:
+    match moment.why:
+        case "unacknowledged":
+            return "nobody has acknowledged"
+        case "no_address":
+            return "the tier before has no address"
+        case "shut":
+            return "the tier before is not used for this severity"
+        case _:
+            return _failures(moment.failed, moment.suspected, moment.pages)
+
+
+def _failures(failed: int, suspected: int, pages: int) -> str:
+    """Return how many ways have failed: ``2 of 3 ways failed``."""
+    if failed == pages:
+        return "the only way failed" if pages == 1 else f"all {pages} ways failed"
+    if not failed:
+        return "the only way counts as failed" if pages == 1 else f"{suspected} of {pages} ways count as failed"
+    return f"{failed} of {pages} ways failed" + (f", and {suspected} more counted as failed" if suspected else "")
+
+
+def _because(moment: Moment) -> str:
+    reason = moment.reason or moment.code
+    if not reason:
+        return ""
+    fault = "a fault of ours, " if moment.is_our_fault else ""
+    return f": {fault}{reason}{f' ({moment.code})' if moment.code and moment.reason else ''}"
+
+
+def _follows(moment: Moment) -> str:
+    """Return what follows from the end of an attempt."""
+    match moment.state:
+        case NotificationState.QUEUED:
+            return "; it is tried again"
+        case NotificationState.CANCELLED:
+            return "; it is not tried again"
+        case NotificationState.FAILED if moment.channels:
+            return f"; {_instead(moment)} instead"
+        case _:
+            return ""

@@ -1,0 +1,1 @@
+"""What a message says, channel by channel; pure."""

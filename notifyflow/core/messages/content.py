@@ -1,0 +1,170 @@
+"""The content of messages, the same for all channels; each channel renders it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from notifyflow.core import text
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.model import DETAILS, Contact, Incident, Kind, Severity
+from notifyflow.core.delivery.stopped_clocks import counted
+from notifyflow.core.limits import quiet
+from notifyflow.core.messages import looks
+from notifyflow.core.messages.addresses import is_web_address
+from notifyflow.core.messages.looks import Look
+
+_OPERATIONS = "your operations team"
+_NOTICE_LIMIT = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content(Incident):
+    """The content of one message to one recipient: the incident with the severity of the round, and what the message adds.
+
+    Attributes:
+        body: More lines; may be empty.
+        labels: Names and values; may be empty.
+        kind: Page, status update or incident event.
+        namespace: The incident's namespace; for other systems only.
+        recipient_name: Who is spoken to.
+        occurred: When it happened, in the recipient's zone ("Wed 25 Nov 03:14 CET").
+        occurred_utc: The same in UTC ("02:14 UTC"); empty where the zone is UTC.
+        delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
+        link: The signed link to acknowledge; None without a public URL or secret key.
+        reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
+        notice: A mark to show in every message ("sandbox", a redirected delivery), up to 80 characters; empty in production.
+        status_update: What became of the incident ("Ada acknowledged it", "resolved"); for status updates only.
+        is_resolved: Whether that is that it is resolved.
+        also_paged: Who else is paged ("Ben and Cleo"); empty if nobody else is.
+        acknowledged: Who has acknowledged the incident, and when ("Ada, Wed 25 Nov 03:20 CET"); empty until somebody has.
+        ops_contact: Whom to ask in order to get no more messages like this.
+        incident_event: What another system is told; None for people.
+        gathered: What a message about each incident would say, in a message about several; empty in any other. The other fields
+            speak of all of them then.
+    """
+
+    body: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    kind: Kind
+    recipient_name: str
+    occurred: str
+    occurred_utc: str = ""
+    delayed: str = ""
+    link: str | None = None
+    reply: str = ""
+    namespace: str = ""
+    notice: str = ""
+    status_update: str = ""
+    is_resolved: bool = False
+    also_paged: str = ""
+    acknowledged: str = ""
+    ops_contact: str = _OPERATIONS
+    incident_event: IncidentEvent | None = None
+    gathered: tuple["Content", ...] = ()
+
+    @property
+    def first_link(self) -> str | None:
+        """The link; in a gathered message that of the first incident, for channels that have room for one only."""
+        return self.gathered[0].link if self.gathered else self.link
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """The details of the incident that are set, each under the name that is shown."""
+        return {name.capitalize(): value for name in DETAILS if (value := getattr(self, name))}
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """The labels whose value is a web address."""
+        return {name: value for name, value in self.labels.items() if is_web_address(value)}
+
+    @property
+    def other_labels(self) -> Mapping[str, str]:
+        """The other labels."""
+        return {name: value for name, value in self.labels.items() if not is_web_address(value)}
+
+    @property
+    def look(self) -> Look:
+        """The sign and the colour of the severity, or of what became of the incident."""
+        if not self.status_update:
+            return looks.SEVERITIES[self.severity]
+        return looks.RESOLVED if self.is_resolved else looks.ACKNOWLEDGED
+
+    @property
+    def web_addresses(self) -> frozenset[str]:
+        """The addresses that are links in every message; a URL within other text is none."""
+        single = (self.url, self.link, self.ops_contact, *(each.link for each in self.gathered))
+        return frozenset((*(each for each in single if each and is_web_address(each)), *self.links.values()))
+
+
+def clean(incident: Incident) -> Incident:
+    """Replace characters that databases or channels cannot carry, so that an odd byte never stops an alert."""
+    body, labels = incident.body, incident.labels
+    given = {name: getattr(incident, name) for name in ("title", *DETAILS)}
+    lines: dict[str, Any] = {name: text.one_line(line) for name, line in given.items() if line is not None}
+    return replace(
+        incident,
+        **lines,
+        body=None if body is None else text.paragraphs(body),
+        severity=Severity(incident.severity),
+        labels=None if labels is None else {text.one_line(name): text.one_line(value) for name, value in labels.items()},
+    )
+
+
+def compose(
+    incident: Incident,
+    contact: Contact,
+    *,
+    severity: Severity,
+    now: datetime,
+    round_started_at: datetime,
+    due_at: datetime,
+    delayed_after: timedelta,
+    link: str | None,
+    kind: Kind = Kind.PAGE,
+    notice: str = "",
+    status_update: str = "",
+    is_resolved: bool = False,
+    others: Sequence[str] = (),
+    acknowledged_by: str = "",
+    acknowledged_at: datetime | None = None,
+    ops_contact: str = "",
+    reply: str = "",
+    incident_event: IncidentEvent | None = None,
+    namespace: str = "",
+) -> Content:
+    """Return the content of a message to one recipient, in clean words that are ready to be set.
+
+    An incident that does not say when it happened gets the start of the round. A page that leaves more than ``delayed_after``
+    after it was due for the first time says so; quiet hours do not count. Link and reply are for pages only, ``status_update``
+    for status updates only, ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other
+    recipients.
+    """
+    occurred_at = incident.occurred_at or round_started_at
+    zone = ZoneInfo(contact.timezone)
+    local = occurred_at.astimezone(zone)
+    held_up = counted(due_at, now, quiet.stops(contact, severity, since=due_at, until=now))
+    is_page = kind is Kind.PAGE
+    told = clean(incident)
+    acknowledger = text.one_line(acknowledged_by) or "somebody"
+    changed = {"key": text.one_line(told.key), "severity": severity, "body": told.body or "", "labels": told.labels or {}}
+    return Content(
+        **{each.name: getattr(told, each.name) for each in fields(told)} | changed,
+        kind=kind,
+        recipient_name=text.one_line(contact.name),
+        occurred=text.instant(local, now=now),
+        occurred_utc=text.in_utc(local),
+        delayed=f"delayed {text.duration(held_up)}" if is_page and held_up > delayed_after else "",
+        link=link if is_page else None,
+        reply=reply if is_page else "",
+        notice=text.short_line(notice, _NOTICE_LIMIT),
+        status_update="" if is_page else text.one_line(status_update),
+        is_resolved=is_resolved,
+        also_paged=text.listed(others),
+        acknowledged=f"{acknowledger}, {text.instant(acknowledged_at.astimezone(zone), now=now)}" if acknowledged_at else "",
+        ops_contact=text.one_line(ops_contact) or _OPERATIONS,
+        incident_event=incident_event,
+        namespace=namespace,
+    )

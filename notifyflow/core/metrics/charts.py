@@ -1,0 +1,203 @@
+"""What the charts of the page Health show: durations as percentiles, and how the calls to each provider ended; pure.
+
+What happened is counted by the minute, and again by longer periods, so that a chart reads few rows however long it is.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from itertools import accumulate
+
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.metrics import figures
+from notifyflow.core.metrics.figures import Family, Outcome, Tallies, Tally
+
+SPANS = (1, 15, 360)
+"""The periods in minutes by which is counted."""
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = Tallies()
+
+
+class Window(Enum):
+    """What a chart shows: how much time, and by which periods in minutes."""
+
+    HOUR = (timedelta(hours=1), 1)
+    DAY = (timedelta(days=1), 15)
+    MONTH = (timedelta(days=30), 360)
+
+    @property
+    def minutes(self) -> int:
+        """The length of its periods in minutes."""
+        return self.value[1]
+
+    def periods(self, now: datetime) -> tuple[datetime, ...]:
+        """Return when its periods begin, the present one last."""
+        length, minutes = self.value
+        last = beginning(now, minutes)
+        count = length // timedelta(minutes=minutes)
+        return tuple(last - timedelta(minutes=minutes) * back for back in reversed(range(count)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """Some durations.
+
+    Attributes:
+        count: How many.
+        p50_s: Half of them took this many seconds or less; None without any. Interpolated within a bucket.
+        p95_s: 95 of 100 took this long or less.
+        p99_s: 99 of 100 took this long or less.
+    """
+
+    count: int
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """Durations over a window.
+
+    Attributes:
+        whole: Those of the whole window.
+        p95_s: For each period, the oldest first, 95 of 100 of those that ended in it took this long or less; None without any.
+    """
+
+    whole: Percentiles
+    p95_s: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderFigures:
+    """The calls to one provider on one channel in a window.
+
+    Attributes:
+        channel: The channel.
+        provider: The provider.
+        outcomes: How often they ended how.
+        took: How long they took.
+    """
+
+    channel: str
+    provider: str
+    outcomes: Mapping[Outcome, int]
+    took: Percentiles
+
+    @property
+    def made(self) -> int:
+        """How many calls were made."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome is not Outcome.NOT_SENT)
+
+    @property
+    def success(self) -> float | None:
+        """The share of the calls that were accepted, from 0 to 1; None without any."""
+        return self.outcomes.get(Outcome.ACCEPTED, 0) / self.made if self.made else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charts:
+    """What the charts of one window show.
+
+    Attributes:
+        window: The window.
+        folded_at: Up to when it is complete; None if nothing was counted yet.
+        accepted: From the creation of a page to its first acceptance, by severity; only those that had any.
+        delivered: From there to its first reported delivery.
+        human: From the moment an incident pages to the first acknowledgement.
+        providers: The providers that were called, by channel and name.
+    """
+
+    window: Window
+    folded_at: datetime | None
+    accepted: Mapping[Severity, Course]
+    delivered: Mapping[Severity, Course]
+    human: Mapping[Severity, Course]
+    providers: tuple[ProviderFigures, ...]
+
+
+def beginning(at: datetime, minutes: int) -> datetime:
+    """Return when the period of some minutes began that an instant lies in."""
+    return at - (at - _START) % timedelta(minutes=minutes)
+
+
+def charts(
+    window: Window,
+    durations: Mapping[datetime, Tallies],
+    calls: Mapping[tuple[str, ...], int],
+    *,
+    folded_at: datetime | None,
+    now: datetime,
+) -> Charts:
+    """Return what the charts of a window show.
+
+    Args:
+        window: The window.
+        durations: What was counted in its periods, by when they began.
+        calls: How many calls there were in all, by channel, provider and outcome.
+        folded_at: Up to when all that is complete.
+        now: The end of the window.
+    """
+    steps = [durations.get(at, _NOTHING) for at in window.periods(now)]
+    return Charts(
+        window=window,
+        folded_at=folded_at,
+        accepted=_by_severity(figures.ACCEPTED_S, steps),
+        delivered=_by_severity(figures.DELIVERED_S, steps),
+        human=_by_severity(figures.HUMAN_S, steps),
+        providers=tuple(
+            _provider(channel, provider, calls, steps) for channel, provider in sorted({(each[0], each[1]) for each in calls})
+        ),
+    )
+
+
+def percentiles(family: Family, tally: Tally) -> Percentiles:
+    """Return the percentiles of what fell into buckets."""
+    p50_s, p95_s, p99_s = (_quantile(family, tally, share) for share in (0.5, 0.95, 0.99))
+    return Percentiles(count=tally.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
+
+
+def _quantile(family: Family, tally: Tally, share: float) -> float | None:
+    """Return the duration that a share of all does not exceed, interpolated within its bucket as Prometheus does.
+
+    Above the last bound, that bound is returned; without any duration None.
+    """
+    if not tally.count:
+        return None
+    bounds_s, up_to = family.bounds_s, tuple(accumulate(tally.buckets))
+    wanted = up_to[-1] * share
+    bucket = bisect_left(up_to, wanted)
+    if bucket >= len(bounds_s):
+        return bounds_s[-1]
+    before, lower_s = (up_to[bucket - 1], bounds_s[bucket - 1]) if bucket else (0, 0.0)
+    return lower_s + (bounds_s[bucket] - lower_s) * (wanted - before) / (up_to[bucket] - before)
+
+
+def _by_severity(family: Family, steps: Sequence[Tallies]) -> Mapping[Severity, Course]:
+    courses = {severity: _course(family, (str(severity),), steps) for severity in Severity}
+    return {severity: course for severity, course in courses.items() if course.whole.count}
+
+
+def _course(family: Family, labels: tuple[str, ...], steps: Sequence[Tallies]) -> Course:
+    tallies = [each.get((family.name, labels)) for each in steps]
+    p95_s = tuple(None if each is None else _quantile(family, each, 0.95) for each in tallies)
+    return Course(whole=percentiles(family, _total(tallies)), p95_s=p95_s)
+
+
+def _total(tallies: Iterable[Tally | None]) -> Tally:
+    found = [each for each in tallies if each]
+    buckets = list(map(sum, zip(*(each.buckets for each in found), strict=True)))
+    return Tally(count=sum(each.count for each in found), sum_s=sum(each.sum_s for each in found), buckets=buckets)
+
+
+def _provider(channel: str, provider: str, calls: Mapping[tuple[str, ...], int], steps: Sequence[Tallies]) -> ProviderFigures:
+    outcomes = {outcome: calls.get((channel, provider, str(outcome)), 0) for outcome in Outcome}
+    took = _total(each.get((figures.REQUEST_S.name, (channel, provider))) for each in steps)
+    return ProviderFigures(
+        channel=channel,
+        provider=provider,
+        outcomes={outcome: number for outcome, number in outcomes.items() if number},
+        took=percentiles(figures.REQUEST_S, took),
+    )

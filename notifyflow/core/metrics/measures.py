@@ -1,0 +1,44 @@
+"""What a scrape reads: the cumulative figures, and what is read at that moment; frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.limits.provider_health import Circuit
+from notifyflow.core.metrics.figures import Tallies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """What a scrape shows.
+
+    Attributes:
+        now: When it was read.
+        totals: What was counted since the first start.
+        folded_at: Up to when it is complete; None if nothing was counted yet.
+        swept_at: When the last noted sweep was; None before the first.
+        oldest_due_at: When the oldest notification became due that is not sent yet; None if nothing is due.
+        oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
+        oldest_untold_at: When the oldest failure happened that is to page operations, and that no accepted page tells of; None if
+            there is none.
+        operations: How many recipients operations has in the settings of this process.
+        calendars_read_at: Schedule to when its calendar could be read last; None if never.
+        circuits: The circuit of each provider that was ever used, by channel and name.
+        unreachable: How many people on the routes of the directory cannot be reached.
+        gaps: Schedule to how many times within 30 days nobody is on duty; 0 for one that may have gaps.
+        unreachable_on_duty: How many people who are on duty within 30 days cannot be reached.
+    """
+
+    now: datetime
+    totals: Tallies
+    folded_at: datetime | None
+    swept_at: datetime | None
+    oldest_due_at: datetime | None
+    oldest_unacknowledged_at: datetime | None
+    oldest_untold_at: datetime | None
+    operations: int
+    calendars_read_at: Mapping[str, datetime | None]
+    circuits: Mapping[tuple[str, str], Circuit]
+    unreachable: int
+    gaps: Mapping[str, int]
+    unreachable_on_duty: int

@@ -1,0 +1,63 @@
+"""What the page Health shows: the sweeper, the queues, the pauses and the providers, as frozen values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.provider_health import ProviderHealth
+
+COUNTED = 10_000
+"""How many due notifications are counted at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Notifications of one channel and urgency that are due and not sent yet.
+
+    Attributes:
+        channel: The channel.
+        is_urgent: Whether they are CRITICAL.
+        count: How many.
+        oldest_due_at: When the oldest became due.
+    """
+
+    channel: str
+    is_urgent: bool
+    count: int
+    oldest_due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderVitals:
+    """One provider on one channel.
+
+    Attributes:
+        health: Its circuit and what it was sent in the last minute.
+        limit: How many messages it accepts a minute.
+    """
+
+    health: ProviderHealth
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """The health of the whole system.
+
+    Attributes:
+        now: When it was read.
+        swept_at: When the last noted sweep was; None before the first.
+        queues: What is due, by channel, the urgent first.
+        is_queue_cut: Whether more is due than was counted.
+        pauses: The pauses in force, the oldest first.
+        providers: The providers that were ever used, by channel.
+        unreached: How many people the newest round of each did not reach.
+    """
+
+    now: datetime
+    swept_at: datetime | None
+    queues: tuple[Queue, ...]
+    is_queue_cut: bool
+    pauses: tuple[Pause, ...]
+    providers: tuple[ProviderVitals, ...]
+    unreached: int

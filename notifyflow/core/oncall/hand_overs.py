@@ -1,0 +1,109 @@
+"""Hand-overs: when a duty changes hands, between whom, and whom that concerns; pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from notifyflow.core.copies import replace
+from notifyflow.core.hours import EARLIEST
+from notifyflow.core.oncall.roster import Roster
+from notifyflow.core.oncall.schedules import Schedule
+
+TOLD_WITHIN = timedelta(hours=1)
+"""People are told of a hand-over up to this long after it, and later not at all."""
+QUIET_FOR = timedelta(minutes=2)
+"""People are told once nothing has changed for this long."""
+AT_THE_LATEST = timedelta(minutes=10)
+"""People are told at the latest this long after the first change."""
+
+_AHEAD = timedelta(days=60)
+"""How far the next hand-over is looked for."""
+_RESOLUTION = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """A change of the people on duty in a schedule.
+
+    Attributes:
+        schedule: The name of the schedule.
+        at: When it happens.
+        before: The ids of those on duty until then; empty for nobody.
+        after: The ids of those on duty from then on; empty for nobody.
+        until: When the duty changes hands again; None if that is not within sixty days.
+    """
+
+    schedule: str
+    at: datetime
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    until: datetime | None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The ids of those who begin, then of those who end; those who stay are not among them."""
+        stay = set(self.before) & set(self.after)
+        return tuple(dict.fromkeys(each for each in (*self.after, *self.before) if each not in stay))
+
+
+def to_tell(roster: Roster, settled: Mapping[str, datetime], now: datetime) -> tuple[HandOver, ...]:
+    """Return the hand-overs of which people are to be told now: of schedules that want it, and not too long ago.
+
+    Changes that follow each other closely are one hand-over, from those before the first to those after the last; where these
+    are the same people, it concerns nobody.
+
+    Args:
+        roster: The roster.
+        settled: Schedule to the newest hand-over of which people were told, or that concerned nobody.
+        now: The instant.
+    """
+    found: list[HandOver] = []
+    for schedule in (each for each in roster.directory.schedules.values() if each.handover):
+        since = max(now - TOLD_WITHIN, settled.get(schedule.name, EARLIEST))
+        for changes in _runs(hand_overs(roster, schedule, since=since, until=now)):
+            if _is_over_at(changes) <= now:
+                found.append(replace(changes[-1], before=changes[0].before))
+    return tuple(found)
+
+
+def _runs(changes: Iterable[HandOver]) -> Iterator[Sequence[HandOver]]:
+    """Yield the changes that follow each other closely, together."""
+    run: list[HandOver] = []
+    for each in changes:
+        if run and _is_over_at(run) < each.at:
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
+
+
+def _is_over_at(run: Sequence[HandOver]) -> datetime:
+    return min(run[-1].at + QUIET_FOR, run[0].at + AT_THE_LATEST)
+
+
+def hand_overs(roster: Roster, schedule: Schedule, *, since: datetime, until: datetime) -> tuple[HandOver, ...]:
+    """Return the hand-overs of a schedule after an instant and until another one, in order."""
+    shifts = roster.shifts(schedule, begin=since, end=until + _RESOLUTION)
+    return tuple(
+        HandOver(
+            schedule=schedule.name,
+            at=before.ends_at,
+            before=before.people,
+            after=after.people,
+            until=_until(roster, schedule, after.people, before.ends_at),
+        )
+        for before, after in pairwise(shifts)
+        if set(before.people) != set(after.people)
+    )
+
+
+def _until(roster: Roster, schedule: Schedule, people: tuple[str, ...], at: datetime) -> datetime | None:
+    """Return until when people have the duty that they have at an instant."""
+    ends_at = at
+    for shift in roster.shifts(schedule, begin=at, end=at + _AHEAD):
+        if set(shift.people) != set(people):
+            return ends_at
+        ends_at = shift.ends_at
+    return None

@@ -1,0 +1,1 @@
+"""What is checked, rehearsed and forecast; pure."""

@@ -1,0 +1,145 @@
+"""What a chain would do if nobody acknowledges: whom each step would page, and when, however providers answer; pure.
+
+A step starts after its time, or sooner when every way to everybody in the step before has failed; how soon that can be is found
+by playing their escalations (``forecast.Play``). Nothing here restates a rule.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notifyflow.core.delivery import chain
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.policy import Acknowledgement, Policy
+from notifyflow.core.delivery.stopped_clocks import moved
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.limits import quiet
+from notifyflow.core.oncall.directory import OPERATIONS, Route
+from notifyflow.core.oncall.roster import Resolved, Roster
+from notifyflow.core.upkeep.forecast import Answers, Carrier, Play
+
+_AT_ONCE = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedStep:
+    """A step of a chain, with the times of its start, from that of the incident.
+
+    Attributes:
+        number: Its number, from 1.
+        names: Whom it names.
+        after: When it starts if each step before takes its time.
+        soonest: When it starts if every message of the steps before is refused for good.
+        people: The ids of those whom it would page after its time; empty if nobody is left or on duty.
+        duty: Each schedule that it names, as ``@primary``, to the ids of those on duty then.
+        known: The ids of those whom an earlier step pages already.
+    """
+
+    number: int
+    names: tuple[str, ...]
+    after: timedelta
+    soonest: timedelta
+    people: tuple[str, ...] = ()
+    duty: Mapping[str, tuple[str, ...]] = FrozenDict()
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedChain:
+    """What a chain would do.
+
+    Attributes:
+        steps: Its steps.
+        over_after: When operations is told that nobody has acknowledged, if each step takes its time.
+        contacts: Whom its steps page, in the order of the steps; personal.
+    """
+
+    steps: tuple[ExpectedStep, ...]
+    over_after: timedelta
+    contacts: tuple[Contact, ...]
+
+
+def expected_chain(
+    route: Route,
+    roster: Roster,
+    *,
+    operations: Sequence[Contact],
+    admit: Callable[[Resolved], Sequence[Contact]],
+    fresh: Callable[[Contact], DecisionContext],
+    carriers: Mapping[str, Carrier],
+    begins_at: datetime,
+    quiet_for: Severity | None = None,
+) -> ExpectedChain:
+    """Return what the chain of a route would do.
+
+    Args:
+        route: The route; a route without later steps has one step.
+        roster: Who is on duty.
+        operations: The operations recipients.
+        admit: Returns the people as they can be paged, their addresses checked.
+        fresh: Returns a fresh escalation to somebody.
+        carriers: Who carries each channel.
+        begins_at: When the incident begins.
+        quiet_for: The severity for which quiet hours put off steps; None leaves quiet hours out.
+    """
+
+    def over_after(after: timedelta, wait: timedelta, people: Sequence[Contact]) -> timedelta:
+        since = begins_at + after
+        nights = quiet.step_stops(people, quiet_for, wait, since=since, now=since) if quiet_for else ()
+        return moved(since + wait, nights, since=since) - begins_at
+
+    steps: list[ExpectedStep] = []
+    paged: dict[str, Contact] = {}
+    last: list[Contact] = []
+    after = soonest = _AT_ONCE
+    for number, (names, wait) in enumerate(((route.to, _AT_ONCE), *((each.to, each.after) for each in route.then)), start=1):
+        after = over_after(after, wait, last) if last else after  # one that is passed is followed at once
+        soonest += min(wait, max((_spent_after(fresh(each), carriers, wait) for each in last), default=_AT_ONCE))
+        resolved = Resolved(recipients=()) if names == (OPERATIONS,) else roster.people(names, begins_at + after)
+        people = list(operations if names == (OPERATIONS,) else admit(resolved))
+        last = [each for each in people if each.recipient_id not in paged]
+        steps.append(
+            ExpectedStep(
+                number=number,
+                names=names,
+                after=after,
+                soonest=soonest,
+                people=tuple(each.recipient_id for each in last),
+                duty=resolved.duty,
+                known=tuple(each.recipient_id for each in people if each.recipient_id in paged),
+            )
+        )
+        paged |= {each.recipient_id: each for each in last}
+    return ExpectedChain(
+        steps=tuple(steps),
+        over_after=over_after(after, route.over_after, last) if last else after,
+        contacts=tuple(paged.values()),
+    )
+
+
+def chain_warnings(found: ExpectedChain, policy: Policy, severity: Severity) -> Iterator[str]:
+    """Yield in words what cannot happen in a chain."""
+    if policy.acknowledgement is Acknowledgement.EACH:
+        yield f"the policy {policy.name} asks everybody to acknowledge, so that it refuses a chain"
+    if severity is Severity.INFO:
+        yield "INFO starts no later step"
+    for step in found.steps:
+        nobody = [name for name, people in step.duty.items() if not people]
+        if nobody:
+            yield f"step {step.number}: nobody is on duty for {' and '.join(nobody)} then"
+        if not step.people:
+            why = "its people are paged already" if step.known else "none of its people can be paged"
+            yield f"step {step.number} pages nobody, and the next one starts at once: {why}"
+    if not any(step.people for step in found.steps):
+        yield "the chain pages nobody at all"
+
+
+def _spent_after(fresh: DecisionContext, carriers: Mapping[str, Carrier], wait: timedelta) -> timedelta:
+    """Return how soon every way to somebody can have failed; ``wait`` if that is not before their next round."""
+    play = Play(fresh, carriers, Answers.REFUSED, takes=timedelta(), fraction=0.0)
+    start = fresh.escalation.started_at
+    for coming in play.events():
+        if coming.at is not None and chain.is_spent(play.context, coming.at):
+            return coming.at - start
+    return wait

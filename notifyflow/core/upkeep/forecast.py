@@ -1,0 +1,313 @@
+"""What an escalation would do: its tiers and alerts, each with the time range for every way in which providers may answer; pure.
+
+Each way is played to its end by the machines themselves (``lifecycle`` and ``outlook.step``); nothing here restates a rule.
+The ranges hold while nothing defers a page: no limit, Retry-After, open circuit, pause or outage.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from notifyflow.core import text
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import escalation as escalations
+from notifyflow.core.delivery import lifecycle, proof, rounds
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.lifecycle import counted
+from notifyflow.core.delivery.model import IN_PROGRESS, Contact, Ended, NotificationState, Receipt, Result, Severity
+from notifyflow.core.delivery.page_rules import DecisionContext, expires_at
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.tier_rules import ways
+from notifyflow.core.insight.outlook import Coming, What, come, step, timers, written
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.preferences import preferred, wished
+from notifyflow.core.messages.ways import way
+from notifyflow.core.traits import SHOWN, Traits
+
+LONGEST_CALL = timedelta(seconds=13)
+"""The longest that a call to a provider takes: 3 s to connect and 10 s to answer."""
+_START = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Answers(StrEnum):
+    """How providers answer, the worst first."""
+
+    REFUSED = "refused"
+    FAILING = "failing"
+    SILENT = "silent"
+    ACCEPTED = "accepted"
+
+
+_RESULTS: Mapping[Answers, Result] = {
+    Answers.REFUSED: Result.PERMANENT_FAILURE,
+    Answers.FAILING: Result.TEMPORARY_FAILURE,
+    Answers.SILENT: Result.ACCEPTED,
+    Answers.ACCEPTED: Result.ACCEPTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """Who carries a channel.
+
+    Attributes:
+        providers: The configured providers, the preferred one first; empty if there is none.
+        has_receipts: Whether the preferred one reports what became of a message, or can be asked.
+        traits: The channel's.
+    """
+
+    providers: tuple[str, ...] = ()
+    has_receipts: bool = False
+    traits: Traits = SHOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindrances:
+    """What stands in the way of messages just now.
+
+    Attributes:
+        pauses: The pauses in force.
+        opted_out: The channels on which the recipient has sent STOP to every number of ours.
+    """
+
+    pauses: tuple[Pause, ...] = ()
+    opted_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """An event with the range of times in which it comes if providers answer in one way.
+
+    Attributes:
+        event: The event, at its earliest.
+        answers: How the providers answer.
+        earliest: The time from the start of the round, if calls take no time and waits are as short as their jitter allows.
+        latest: The same with the longest calls and waits.
+    """
+
+    event: Coming
+    answers: Answers
+    earliest: timedelta
+    latest: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What an escalation would do.
+
+    Attributes:
+        first: The channels on which it pages at once: those of the first tier, then those that were wished for.
+        first_tier: The number of their tier; None if no tier opens at once.
+        expected: The later tiers and alerts, by the answers, then by time.
+        rounds_at: When further rounds start unless somebody acknowledges, from the start of the first.
+        ends_after: When operations is told that nobody has acknowledged the last round; None if the policy does not repeat.
+        called_after: The time at the latest until a phone rings, for each way in which providers answer; None if it does not.
+        expires_after: When no page is sent any more.
+    """
+
+    first: tuple[str, ...]
+    first_tier: int | None
+    expected: tuple[Expected, ...]
+    rounds_at: tuple[timedelta, ...]
+    ends_after: timedelta | None
+    called_after: Mapping[Answers, timedelta | None]
+    expires_after: timedelta
+
+    @property
+    def later(self) -> tuple[Expected, ...]:
+        """What is expected after the first pages."""
+        is_first = {0, self.first_tier}
+        return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier not in is_first)
+
+
+def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
+    """Return a fresh escalation to somebody, which begins the forecast."""
+    policy = preferred(policy, contact, severity)
+    return DecisionContext(
+        escalation=EscalationFacts(
+            id="", incident_id="", recipient_id=contact.recipient_id, round=1, severity=severity, policy=policy, started_at=_START
+        ),
+        incident=IncidentFacts(id="", key="", severity=severity, policy=policy, opened_at=_START, last_seen_at=_START),
+        notifications=(),
+        addresses=frozenset(contact.addresses),
+        calling=calling,
+        wishes=wished(contact, severity),
+    )
+
+
+def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
+    """Return what a fresh escalation (ACTIVE, tier 0, without notifications) does if nobody acknowledges."""
+    start = fresh.escalation.started_at
+    ringing = {name for name in fresh.calling if carriers.get(name, Carrier()).providers}
+    expected: list[Expected] = []
+    called: dict[Answers, timedelta | None] = {}
+    for answers in Answers:
+        soon = Play(fresh, carriers, answers, takes=timedelta(), fraction=0.0).events()
+        late = Play(fresh, carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
+        unwished = Play(replace(fresh, wishes=()), carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
+        found = list(_ranges([soon, late, *([unwished] if fresh.wishes else [])], answers, start))
+        expected += found
+        called[answers] = next((each.latest for each in found if ringing.intersection(each.event.channels)), None)
+    at_once = [
+        each.event for each in expected if each.answers is Answers.ACCEPTED and each.event.what is What.TIER and not each.latest
+    ]
+    first = next((event for event in at_once if event.tier), None)
+    wishes = tuple(channel for event in at_once if not event.tier for channel in event.channels)
+    repeat, due_at = fresh.escalation.policy.repeat, rounds.due_at(fresh)
+    is_repeated = repeat is not None and due_at is not None
+    return Forecast(
+        first=(*(first.channels if first else ()), *wishes),
+        first_tier=first.tier if first else None,
+        expected=tuple(expected),
+        rounds_at=tuple(number * repeat.every for number in range(1, repeat.rounds)) if repeat and is_repeated else (),
+        ends_after=repeat.every * repeat.rounds if repeat and is_repeated else None,
+        called_after=called,
+        expires_after=expires_at(fresh.escalation, ()) - start,
+    )
+
+
+def warnings(
+    fresh: DecisionContext, carriers: Mapping[str, Carrier], found: Forecast, *, has_links: bool, hindrances: Hindrances
+) -> Iterator[str]:
+    """Yield in words what cannot happen: tiers that page nobody or never open, channels that carry nothing, a missing link."""
+    facts = fresh.escalation
+    opened = {each.event.tier for each in found.expected}
+    for number, tier in enumerate(facts.policy.tiers, start=1):
+        named = f"tier {tier.name}"
+        if facts.severity in tier.shut_for:
+            yield f"{named} is shut for {facts.severity}"
+        elif not ways(fresh, tier):
+            yield f"{named} pages nobody: no address for {' or '.join(map(way, tier.channels))}"
+        elif number not in opened:
+            yield f"{named} never opens: no way in which providers answer meets its rules before the round ends"
+        for channel in ways(fresh, tier):
+            yield from _hindered(channel, carriers.get(channel, Carrier()), facts.severity, hindrances)
+    if not has_links:
+        yield "nobody can acknowledge by a link: NOTIFYFLOW_PUBLIC_URL or NOTIFYFLOW_SECRET_KEY is not set"
+
+
+def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hindrances) -> Iterator[str]:
+    """Yield why a channel carries nothing, or not over all its providers."""
+    if not carrier.providers:
+        yield f"{way(channel)} has no provider: its page fails at once"
+    elif channel in hindrances.opted_out:
+        yield f"{way(channel)} is blocked: the recipient has sent STOP to every number that could text them"
+    is_urgent = severity is Severity.CRITICAL
+    for provider in carrier.providers:
+        ends = [each.ends_at for each in hindrances.pauses if each.covers(channel, provider, is_urgent=is_urgent)]
+        if ends:
+            until = text.instant(max(ends).astimezone(UTC), now=None)
+            yield f"{way(channel)} over {provider} is paused until {until}: a page waits until then"
+
+
+def _ranges(plays: Iterable[Iterable[Coming]], answers: Answers, start: datetime) -> Iterator[Expected]:
+    """Join the events of the fastest and the slowest course; what one lacks comes before its next round, if at all.
+
+    Where there is a wish, the course without it is the slowest: which wished page a tier adopts depends on which call ends first.
+    """
+    courses = [{(each.what, each.tier): each for each in course} for course in plays]
+    for key in dict.fromkeys(key for course in courses for key in course if key[0] in (What.TIER, What.OPERATIONS)):
+        meant = courses if key[1] != 0 else courses[:2]
+        found = [each for course in meant if (each := course.get(key) or course.get((What.ROUND, None)))]
+        times = [each.at - start for each in found if each.at is not None]
+        event = next(course[key] for course in courses if key in course)
+        yield Expected(event=event, answers=answers, earliest=min(times), latest=max(times))
+
+
+class Play:
+    """Plays one escalation up to its next round, in virtual time.
+
+    Args:
+        fresh: The escalation: ACTIVE, in tier 0, without notifications.
+        carriers: Who carries each channel.
+        answers: How all providers answer, or a function of the channel that says how its provider does.
+        takes: How long each call takes.
+        fraction: The random share of each wait's jitter, 0 to 1.
+
+    Attributes:
+        context: The escalation with its notifications, so far.
+    """
+
+    def __init__(
+        self,
+        fresh: DecisionContext,
+        carriers: Mapping[str, Carrier],
+        answers: Answers | Callable[[str], Answers],
+        *,
+        takes: timedelta,
+        fraction: float,
+    ) -> None:
+        self.context = fresh
+        self._carriers = carriers
+        self._answers: Callable[[str], Answers] = (lambda channel: answers) if isinstance(answers, Answers) else answers
+        self._takes = takes
+        self._fraction = fraction
+
+    def events(self) -> Iterator[Coming]:
+        """Yield what comes, in order of time."""
+        now = self.context.escalation.started_at
+        decided = escalations.start(self.context, now=now)
+        yield from come(self.context, decided, now=now)
+        self.context = written(self.context, decided, now=now)
+        while True:
+            moves = [(at, row) for row in self.context.notifications if (at := self._moves_at(row)) is not None]
+            waiting = timers(self.context)
+            if not moves and not waiting:
+                return
+            if moves and (not waiting or min(at for at, _ in moves) <= min(at for at, _ in waiting)):
+                now, row = min(moves, key=lambda each: each[0])
+                self._replace(self._moved(row, now))
+                self.context, came = step(self.context, event="recorded", now=now)
+            else:
+                now, event = min(waiting, key=lambda each: each[0])
+                self.context, came = step(self.context, event=event, now=now)
+            yield from came
+            if any(each.what is What.ROUND for each in came):
+                return
+
+    def _moves_at(self, row: NotificationFacts) -> datetime | None:
+        """Return when a page moves by itself or by its provider; None if it does not."""
+        if row.state is NotificationState.QUEUED:
+            return row.due_at
+        latest = counted(row)[-1] if counted(row) else None
+        if row.state is NotificationState.SENDING and latest:
+            return latest.started_at + self._takes
+        is_reported = row.state is NotificationState.SENT and self._answers(row.channel) is Answers.ACCEPTED
+        return latest.ended_at if latest and is_reported and latest.receipt_due_at is not None else None
+
+    def _moved(self, row: NotificationFacts, now: datetime) -> NotificationFacts:
+        carrier = self._carriers.get(row.channel, Carrier())
+        policy = self.context.escalation.policy
+        schedule = policy.retries.schedule(row.channel, row.severity)
+        if row.state is NotificationState.QUEUED and not carrier.providers:
+            return lifecycle.end(row, Ended.NO_PROVIDER, reason="", now=now).after
+        if row.state is NotificationState.QUEUED:
+            return lifecycle.claim(row, self._attempt(row, carrier, now), now=now).after
+        attempt = counted(row)[-1]
+        if row.state in IN_PROGRESS:
+            outcome = Outcome(result=_RESULTS[self._answers(row.channel)], receipt_due_at=lifecycle.awaited_until(attempt, now))
+            return lifecycle.record(row, attempt.id, outcome, schedule=schedule, now=now, fraction=self._fraction).after
+        receipt = Receipt(provider=attempt.provider, event_id="", attempt_id=attempt.id, result=Result.DELIVERED)
+        return lifecycle.receive(row, attempt.id, receipt, schedule=schedule, now=now, fraction=self._fraction).after
+
+    def _attempt(self, row: NotificationFacts, carrier: Carrier, now: datetime) -> AttemptFacts:
+        number = len(row.attempts) + 1
+        policy = self.context.escalation.policy
+        unproven_after = proof.unproven_after(policy, row.channel, row.severity, carrier.traits)
+        is_silent = not carrier.has_receipts and unproven_after is not None
+        return AttemptFacts(
+            id=f"{row.id}.{number}",
+            notification_id=row.id,
+            number=number,
+            provider=carrier.providers[0],
+            token="",
+            started_at=now,
+            lease_until=now + timedelta(minutes=1),
+            receipt_due_at=now + proof.overdue_after(policy, row.channel) if carrier.has_receipts else None,
+            unproven_at=now + unproven_after if is_silent and unproven_after is not None else None,
+        )
+
+    def _replace(self, moved: NotificationFacts) -> None:
+        rows = tuple(moved if each.id == moved.id else each for each in self.context.notifications)
+        self.context = replace(self.context, notifications=rows)

@@ -1,0 +1,175 @@
+"""The forecast of one recipient as one document, which ``notifyflow explain`` prints in words or as JSON."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Self
+
+from pydantic import Field
+
+from notifyflow.core import text
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.document import Document
+from notifyflow.core.insight.outlook import Premise, What
+from notifyflow.core.messages.ways import way
+from notifyflow.core.upkeep.forecast import Answers, Carrier, Expected, Hindrances, forecast, fresh_escalation, warnings
+
+NOTHING = Hindrances()
+_IF: Mapping[Answers, str] = {
+    Answers.REFUSED: "if every message is refused for good",
+    Answers.FAILING: "if every attempt fails",
+    Answers.SILENT: "if no receipt comes",
+    Answers.ACCEPTED: "if every message arrives",
+}
+
+
+class ExpectedDocument(Document):
+    """A tier that opens, or an alert to operations, if providers answer in one way and nobody acknowledges."""
+
+    what: What
+    tier: str | None = Field(description="The name of the tier that opens.")
+    channels: dict[str, list[str]] = Field(description="Its channels with their providers, the preferred one first.")
+    answers: Answers = Field(description="How providers answer: refused, failing, silent (no receipt comes) or accepted.")
+    premise: Premise | None = Field(description="What would keep it from coming.")
+    earliest_s: float = Field(description="Seconds from the start of the round, at the earliest.")
+    latest_s: float = Field(description="Seconds from the start of the round, at the latest.")
+
+
+class ForecastDocument(Document):
+    """What a policy would do for one recipient; durations count from the start of the first round, in seconds."""
+
+    recipient: str
+    name: str
+    policy: str
+    severity: Severity
+    at_once: dict[str, list[str]] = Field(description="The channels that are used at once, with their providers.")
+    expected: list[ExpectedDocument]
+    called_within_s: dict[Answers, float | None] = Field(description="When a phone rings at the latest; null if none does.")
+    rounds_after_s: list[float] = Field(description="When further rounds start unless somebody acknowledges.")
+    unanswered_after_s: float | None = Field(description="When operations is told that nobody has acknowledged any round.")
+    expires_after_s: float = Field(description="When no page is sent any more.")
+    warnings: list[str] = Field(description="Steps that cannot happen.")
+
+    @classmethod
+    def of_recipient(
+        cls,
+        contact: Contact,
+        policy: Policy,
+        severity: Severity,
+        carriers: Mapping[str, Carrier],
+        *,
+        calling: frozenset[str],
+        has_links: bool,
+        hindrances: Hindrances = NOTHING,
+        is_in_chain: bool = False,
+    ) -> Self:
+        """Build the forecast of a recipient whom an incident of a severity pages by a policy.
+
+        In a chain, the next step starts where operations would be told that the recipient cannot be reached.
+        """
+        fresh = fresh_escalation(contact, policy, severity, calling)
+        found = forecast(fresh, carriers)
+        return cls(
+            recipient=contact.recipient_id,
+            name=contact.name,
+            policy=policy.name,
+            severity=severity,
+            at_once=_carried(found.first, carriers),
+            expected=[
+                _expected(each, policy, carriers)
+                for each in found.later
+                if not (is_in_chain and each.event.what is What.OPERATIONS)
+            ],
+            called_within_s={answers: None if at is None else at.total_seconds() for answers, at in found.called_after.items()},
+            rounds_after_s=[at.total_seconds() for at in found.rounds_at],
+            unanswered_after_s=None if found.ends_after is None or is_in_chain else found.ends_after.total_seconds(),
+            expires_after_s=found.expires_after.total_seconds(),
+            warnings=[
+                *_quiet(contact, severity),
+                *warnings(fresh, carriers, found, has_links=has_links, hindrances=hindrances),
+            ],
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Yield the forecast in words, a line for each event."""
+        own_id = "" if self.name == self.recipient else f" ({self.recipient})"
+        yield f"{self.name}{own_id}: {self.severity}, policy {self.policy}"
+        yield f"  at once: {_ways(self.at_once) or 'nobody is paged'}"
+        yield from self._steps()
+        yield f"  {self._worst_case()}"
+        if rounds := ", ".join(span(each) for each in self.rounds_after_s):
+            yield f"  again from the first tier after {rounds}, unless somebody acknowledges"
+        if self.unanswered_after_s is not None:
+            yield f"  operations is told {span(self.unanswered_after_s)} after the start that nobody has acknowledged"
+        yield f"  a page that has not left {span(self.expires_after_s)} after the start of its round expires"
+        yield from (f"  ! {each}" for each in self.warnings)
+
+    def _worst_case(self) -> str:
+        """Return how long it takes at most until a phone rings."""
+        within = [each for each in self.called_within_s.values() if each is not None]
+        silent = " or ".join(_IF[answers] for answers, each in self.called_within_s.items() if each is None)
+        if not within:
+            return "no phone ever rings"
+        return f"a phone rings within {span(max(within))}, {f'but not {silent}' if silent else 'however providers answer'}"
+
+    def _steps(self) -> Iterator[str]:
+        steps: dict[tuple[What, str | None], list[ExpectedDocument]] = {}
+        for each in self.expected:
+            steps.setdefault((each.what, each.tier), []).append(each)
+        for (what, tier), found in steps.items():
+            yield f"  {f'{tier}: {_ways(found[0].channels)}' if what is What.TIER else 'operations is told'}"
+            yield from (f"    {each}" for each in _phrases(found))
+
+
+def _phrases(found: Sequence[ExpectedDocument]) -> Iterator[str]:
+    """Yield when a step comes, in words, one line for all answers with the same range."""
+    ranges: dict[tuple[float, float, bool], list[Answers]] = {}
+    for each in found:
+        is_timed = each.premise is Premise.NOBODY_ACKNOWLEDGES and each.earliest_s == each.latest_s
+        ranges.setdefault((each.earliest_s, each.latest_s, is_timed), []).append(each.answers)
+    for (earliest_s, latest_s, is_timed), answers in ranges.items():
+        if is_timed:
+            yield f"{span(earliest_s)} after the start unless somebody acknowledges"
+        elif len(answers) == len(Answers):
+            yield between(earliest_s, latest_s)
+        else:
+            yield f"{between(earliest_s, latest_s)} {' or '.join(_IF[each] for each in answers)}"
+
+
+def span(seconds: float) -> str:
+    """Return a duration in words, to the second: ``1 h 05 m``, ``7 m 30 s``, ``22 s``."""
+    return text.span(timedelta(seconds=seconds))
+
+
+def between(earliest_s: float, latest_s: float) -> str:
+    """Return a range of times in words: ``at once``, ``after 10 m``, ``after 22 s to 2 m``, ``within 26 s``."""
+    first, last = span(earliest_s), span(latest_s)
+    if first == last:
+        return f"after {first}" if round(latest_s) else "at once"
+    return f"after {first} to {last}" if round(earliest_s) else f"within {last}"
+
+
+def _quiet(contact: Contact, severity: Severity) -> Iterator[str]:
+    if contact.quiet is not None and severity is not Severity.CRITICAL:
+        yield f"from {contact.quiet.replace('-', ' to ')} ({contact.timezone}) nothing leaves, and no time counts: quiet hours"
+
+
+def _expected(each: Expected, policy: Policy, carriers: Mapping[str, Carrier]) -> ExpectedDocument:
+    tier = each.event.tier
+    return ExpectedDocument(
+        what=each.event.what,
+        tier=None if tier is None else policy.tiers[tier - 1].name,
+        channels=_carried(each.event.channels, carriers),
+        answers=each.answers,
+        premise=each.event.premise,
+        earliest_s=each.earliest.total_seconds(),
+        latest_s=each.latest.total_seconds(),
+    )
+
+
+def _carried(channels: tuple[str, ...], carriers: Mapping[str, Carrier]) -> dict[str, list[str]]:
+    return {channel: list(carriers.get(channel, Carrier()).providers) for channel in channels}
+
+
+def _ways(channels: Mapping[str, list[str]]) -> str:
+    return ", ".join(f"{way(channel)} ({', then '.join(providers) or 'no provider'})" for channel, providers in channels.items())

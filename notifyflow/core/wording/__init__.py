@@ -1,1 +1,0 @@
-"""Words what goes out: the content of messages, text, segments and speech."""

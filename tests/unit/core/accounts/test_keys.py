@@ -1,0 +1,118 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifyflow.core.accounts.keys import ApiKey, Scope, authorise, digest, namespace_of, read, replacement, spell
+from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
+from notifyflow.errors import ApiKeyRevoked, InvalidApiKey, InvalidNamespace, MissingScope
+
+NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SECRET = "a-secret_with-all_kinds"
+KEY = ApiKey(id="0" * 32, name="alerts", scopes=frozenset({Scope.INGEST}), digest=digest(SECRET), created_at=NOW - HOUR)
+
+
+@given(st.text("ab_-", min_size=1))
+def test_a_key_is_taken_apart_as_it_was_spelt_whatever_its_secret_ends_in(secret: str):
+    assert read(spell(KEY.id, secret)) == (KEY.id, secret)
+
+
+@given(st.text())
+def test_whatever_is_presented_is_a_key_or_refused(presented: str):
+    try:
+        key_id, secret = read(presented)
+    except InvalidApiKey:
+        return
+    assert spell(key_id, secret) == presented
+    with pytest.raises(InvalidApiKey, match="is not valid"):
+        authorise(KEY, secret, Scope.INGEST, now=NOW)
+
+
+def test_of_a_secret_only_its_hash_is_kept():
+    assert SECRET not in repr(KEY)
+
+
+def test_a_good_key_is_let_in_until_it_expires():
+    lasting = replace(KEY, expires_at=NOW + HOUR)
+    assert authorise(lasting, SECRET, Scope.INGEST, now=NOW) == lasting
+    with pytest.raises(InvalidApiKey, match="has expired"):
+        authorise(lasting, SECRET, Scope.INGEST, now=NOW + HOUR)
+
+
+def test_a_revoked_key_is_refused():
+    with pytest.raises(InvalidApiKey, match="was revoked"):
+        authorise(replace(KEY, revoked_at=NOW), SECRET, Scope.INGEST, now=NOW)
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.OPERATE])
+def test_no_scope_includes_another(scope: Scope):
+    with pytest.raises(MissingScope) as caught:
+        authorise(KEY, SECRET, scope, now=NOW)
+    assert caught.value.scope == scope
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "schlüssel", SECRET + "x", "\ud800"])
+@pytest.mark.parametrize("key", [KEY, None, replace(KEY, revoked_at=NOW), replace(KEY, expires_at=NOW)])
+def test_only_the_holder_of_a_key_learns_its_state(key: ApiKey | None, secret: str):
+    with pytest.raises(InvalidApiKey, match="is not valid"):
+        authorise(key, secret, Scope.INGEST, now=NOW)
+
+
+def test_a_key_that_there_is_not_is_refused_whatever_its_secret():
+    with pytest.raises(InvalidApiKey, match="is not valid"):
+        authorise(None, "", Scope.INGEST, now=NOW)
+
+
+@pytest.mark.parametrize("scopes", [{Scope.INGEST}, {Scope.READ, Scope.OPERATE}, set(Scope)])
+def test_a_key_has_its_name_as_its_namespace_unless_another_is_given(scopes: set[Scope]):
+    assert namespace_of("prometheus", scopes, None) == "prometheus"
+    assert namespace_of("prometheus-b", scopes, "prometheus") == "prometheus"
+    assert namespace_of("prometheus", scopes, SHARED) == SHARED
+
+
+def test_only_a_key_without_ingest_reaches_all_and_only_if_requested():
+    assert namespace_of("dashboard", {Scope.READ, Scope.OPERATE}, ALL) == ALL
+    for name, scopes, wanted in (("sender", {Scope.INGEST}, ALL), ("sender", set(Scope), ALL), (ALL, {Scope.READ}, None)):
+        with pytest.raises(InvalidNamespace):
+            namespace_of(name, scopes, wanted)
+
+
+@pytest.mark.parametrize("given", [None, OPERATIONS])
+def test_no_key_has_the_namespace_of_operations(given: str | None):
+    with pytest.raises(InvalidNamespace, match="reserved"):
+        namespace_of(OPERATIONS, {Scope.READ}, given)
+
+
+def test_a_key_reaches_its_namespace_or_all():
+    reaching = {each: replace(KEY, namespace=each) for each in (SHARED, "prometheus", ALL)}
+    for namespace in (SHARED, "prometheus", "prometheus2", OPERATIONS, ALL):
+        assert reaching[ALL].reaches(namespace)
+        assert reaching["prometheus"].reaches(namespace) is (namespace == "prometheus")
+        assert reaching[SHARED].reaches(namespace) is (namespace == SHARED)
+    assert [each.only for each in reaching.values()] == [SHARED, "prometheus", None]
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "valid_for", "until"),
+    [
+        (None, None, None),
+        (NOW + HOUR, None, NOW + 2 * HOUR),
+        (NOW - HOUR / 2, None, NOW + HOUR / 2),
+        (None, HOUR, NOW + HOUR),
+        (NOW + HOUR, HOUR, NOW + HOUR),
+    ],
+)
+def test_a_replacement_is_the_same_key_with_another_secret(
+    expires_at: datetime | None, valid_for: timedelta | None, until: datetime | None
+):
+    old = replace(KEY, namespace="prometheus", expires_at=expires_at, last_used_at=NOW)
+    new = replacement(old, key_id="new", digest="another", valid_for=valid_for, now=NOW)
+    assert new == replace(old, id="new", digest="another", created_at=NOW, expires_at=until, last_used_at=None)
+
+
+def test_a_revoked_key_has_no_replacement():
+    with pytest.raises(ApiKeyRevoked, match="was revoked"):
+        replacement(replace(KEY, revoked_at=NOW), key_id="new", digest="another", valid_for=None, now=NOW)
