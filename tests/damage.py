@@ -12,7 +12,7 @@ from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.release import let_go
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.dialects import execute
-from notifyflow.storage.models import SetAsideRow
+from notifyflow.storage.tables import SetAsideRow
 
 _TABLES = {"notification": "notifyflow_notification", "escalation": "notifyflow_escalation", "incident": "notifyflow_incident"}
 

@@ -8,9 +8,9 @@ from typing import Any
 from peewee import Database
 
 from notifyflow.core.metrics.folding import fold
-from notifyflow.storage.folds import Folds, Place
+from notifyflow.storage.metrics.folds import Folds, Place
+from notifyflow.storage.session.unit import Unit
 from notifyflow.storage.store import Store
-from notifyflow.storage.unit import Unit
 
 Counts = Mapping[tuple[str, ...], int]
 """How often, by the name of a figure and its labels; failures without their reason."""

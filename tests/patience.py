@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 
 PATIENCE_S = 60.0

@@ -13,10 +13,10 @@ import psycopg
 from peewee import Database
 from psycopg.pq import TransactionStatus
 
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import driver_of
 from notifyflow.storage.dialects.postgres import Postgres
-from notifyflow.storage.pool import Pool
+from notifyflow.storage.session.pool import Pool
 from notifyflow.storage.store import Store
 
 CODES = ("40001", "55P03", "57014")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from notifyflow.service.oncall import OnCall
     from notifyflow.service.users import Users
     from notifyflow.settings import Settings
-    from notifyflow.storage.joined import Connection
+    from notifyflow.storage.session.joined import Connection
     from notifyflow.storage.store import Store
 
 

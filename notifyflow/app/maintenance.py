@@ -15,9 +15,9 @@ from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.forget import forget
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
-from notifyflow.storage.audit import Audited
-from notifyflow.storage.forgetting import Forgotten
-from notifyflow.storage.pruning import Pruned, Step
+from notifyflow.storage.upkeep.audit import Audited
+from notifyflow.storage.upkeep.forgetting import Forgotten
+from notifyflow.storage.upkeep.pruning import Pruned, Step
 
 _YOUNGEST = timedelta(days=1)
 _START = (datetime(1970, 1, 1, tzinfo=UTC), "")

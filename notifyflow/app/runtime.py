@@ -38,7 +38,13 @@ _log = get_logger("notifyflow.app")
 POLL_EVERY_S = 0.05
 """How often a caller that waits for the database's rows to change reads them."""
 _LIBRARIES = (  # what the first text that is cut imports, the first request, message, line of the log, and count of the figures
-    *("regex", "notifyflow.channels.sessions", "notifyflow.channels.template_folder", "structlog", "notifyflow.storage.folds"),
+    *(
+        "regex",
+        "notifyflow.channels.sessions",
+        "notifyflow.channels.template_folder",
+        "structlog",
+        "notifyflow.storage.metrics.folds",
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from notifyflow.app.forks import FORKED
 from notifyflow.app.runtime import POLL_EVERY_S
 from notifyflow.errors import StorageUnavailable
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 
 MOST = 8

@@ -75,7 +75,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; at its end, say which damaged rows are not among what it shows."""
-        from notifyflow.storage.left_out import gathering
+        from notifyflow.storage.insight.left_out import gathering
 
         with _until_nobody_reads(), gathering() as found:
             try:

@@ -62,7 +62,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete incidents that were resolved long ago, in small steps that do not block delivery."""
-    from notifyflow.storage.pruning import Pruned
+    from notifyflow.storage.upkeep.pruning import Pruned
 
     total = Pruned()
     with notifyflow.NotifyFlow.from_env() as flow, _bar() as (bar, task), as_options("older_than"):

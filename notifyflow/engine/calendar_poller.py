@@ -16,7 +16,7 @@ from notifyflow.log import get_logger, place
 from notifyflow.pipeline import calendars
 from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.roster import StoredCalendar
+from notifyflow.storage.oncall.roster import StoredCalendar
 
 _log = get_logger("notifyflow.engine")
 

@@ -13,7 +13,7 @@ from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
 from notifyflow.pipeline.sweep import unring
-from notifyflow.storage.work import Due
+from notifyflow.storage.delivery.work import Due
 
 _log = get_logger("notifyflow.engine")
 

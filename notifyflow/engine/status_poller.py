@@ -18,7 +18,7 @@ from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.receive import claim_poll, find_attempts_to_poll, receive
-from notifyflow.storage.attempts import AttemptToPoll
+from notifyflow.storage.delivery.attempts import AttemptToPoll
 
 _log = get_logger("notifyflow.engine")
 

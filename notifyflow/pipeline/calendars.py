@@ -9,7 +9,7 @@ from notifyflow.core.oncall.schedules import Calendar, Schedule
 from notifyflow.pipeline import use_case
 from notifyflow.pipeline.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.roster import StoredCalendar
+from notifyflow.storage.oncall.roster import StoredCalendar
 
 EVERY = timedelta(minutes=5)
 """How often a calendar is fetched by all processes together."""

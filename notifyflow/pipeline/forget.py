@@ -6,7 +6,7 @@ from notifyflow.errors import RecipientInUse
 from notifyflow.pipeline import hand_overs, operations, use_case
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.forgetting import Forgotten
+from notifyflow.storage.upkeep.forgetting import Forgotten
 
 
 def forget(deps: Dependencies, recipient_id: str) -> Forgotten:

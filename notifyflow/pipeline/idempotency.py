@@ -7,7 +7,7 @@ from datetime import timedelta
 from notifyflow.core.delivery.model import Notified
 from notifyflow.errors import IdempotencyMismatch
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.idempotency import IdempotentResponse
+from notifyflow.storage.delivery.idempotency import IdempotentResponse
 
 _KEPT_FOR = timedelta(hours=24)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from notifyflow.pipeline.ports import Dependencies
-from notifyflow.storage.pruning import Pruned, Step
+from notifyflow.storage.upkeep.pruning import Pruned, Step
 
 ROUNDS_A_STEP = 50
 

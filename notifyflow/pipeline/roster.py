@@ -11,7 +11,7 @@ from notifyflow.core.toml import write_toml
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.roster import StoredDirectory
+from notifyflow.storage.oncall.roster import StoredDirectory
 
 
 class Kept(StrEnum):

@@ -7,7 +7,7 @@ from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.metrics.vitals import ProviderVitals, Vitals
 from notifyflow.pipeline.release import release
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.left_out import gathering
+from notifyflow.storage.insight.left_out import gathering
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 

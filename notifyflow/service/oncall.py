@@ -10,7 +10,7 @@ from notifyflow.log import get_logger
 from notifyflow.pipeline import overrides
 from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.roster import StoredOverride
+from notifyflow.storage.oncall.roster import StoredOverride
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")

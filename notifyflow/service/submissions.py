@@ -20,7 +20,7 @@ from notifyflow.pipeline.notify import Submitted, store_all
 from notifyflow.pipeline.ports import Dependencies
 from notifyflow.pipeline.use_case import moved_nothing
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.deadline import LONGEST_PAUSE_S
+from notifyflow.storage.dialects.deadline import LONGEST_PAUSE_S
 
 _MOST_ROWS = 500
 """How many rows one transaction of several submissions writes at most; a submission of more runs beside the others."""

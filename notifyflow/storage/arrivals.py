@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from notifyflow.core.intake.arrivals import Arrival, Did, counted
-from notifyflow.storage.models import ArrivalRow
-from notifyflow.storage.parts import Part
-from notifyflow.storage.rows import Reader
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import Reader
+from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.tables import ArrivalRow
 
 _COLUMNS = tuple(Arrival.__dataclass_fields__)
 _ORDER = tuple(Did)

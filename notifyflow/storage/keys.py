@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from notifyflow.core.accounts.keys import ApiKey
-from notifyflow.storage.models import ApiKeyRow
-from notifyflow.storage.parts import Part
-from notifyflow.storage.rows import Reader, first
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import Reader, first
+from notifyflow.storage.tables import ApiKeyRow
 
 _KEY = tuple(ApiKey.__dataclass_fields__)
 _KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in _KEY))

@@ -10,35 +10,35 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from notifyflow.storage.adoption import Adoption
 from notifyflow.storage.arrivals import Arrivals
-from notifyflow.storage.attempts import AttemptRef, Attempts, AttemptToPoll
-from notifyflow.storage.escalations import Escalations
-from notifyflow.storage.feeds import Feeds
-from notifyflow.storage.forgetting import Recipients
-from notifyflow.storage.hand_overs import HandOvers
-from notifyflow.storage.health import Heartbeat
-from notifyflow.storage.idempotency import Responses
-from notifyflow.storage.inbox import Inbox
-from notifyflow.storage.incidents import Contacts, Incidents
+from notifyflow.storage.delivery.attempts import AttemptRef, Attempts, AttemptToPoll
+from notifyflow.storage.delivery.escalations import Escalations
+from notifyflow.storage.delivery.idempotency import Responses
+from notifyflow.storage.delivery.inbox import Inbox
+from notifyflow.storage.delivery.incidents import Contacts, Incidents
+from notifyflow.storage.delivery.notifications import Notifications
+from notifyflow.storage.delivery.operations import Operations
+from notifyflow.storage.delivery.outbox import Entry, Outbox
+from notifyflow.storage.delivery.providers import Providers
+from notifyflow.storage.delivery.replies import Replies, ReplyCode
+from notifyflow.storage.delivery.set_aside import Place, SetAsides
+from notifyflow.storage.delivery.steps import Steps
+from notifyflow.storage.delivery.stops import Stops
+from notifyflow.storage.delivery.work import Due, Work
 from notifyflow.storage.keys import Keys
-from notifyflow.storage.notifications import Notifications
-from notifyflow.storage.operations import Operations
-from notifyflow.storage.outbox import Entry, Outbox
-from notifyflow.storage.providers import Providers
-from notifyflow.storage.replies import Replies, ReplyCode
-from notifyflow.storage.roster import StoredRoster
-from notifyflow.storage.set_aside import Place, SetAsides
-from notifyflow.storage.statements import Unread
-from notifyflow.storage.steps import Steps
-from notifyflow.storage.stops import Stops
-from notifyflow.storage.unit import Line, Unit
+from notifyflow.storage.oncall.feeds import Feeds
+from notifyflow.storage.oncall.hand_overs import HandOvers
+from notifyflow.storage.oncall.roster import StoredRoster
+from notifyflow.storage.session.statements import Unread
+from notifyflow.storage.session.unit import Line, Unit
+from notifyflow.storage.upkeep.adoption import Adoption
+from notifyflow.storage.upkeep.forgetting import Recipients
+from notifyflow.storage.upkeep.health import Heartbeat
 from notifyflow.storage.users import Users
-from notifyflow.storage.work import Due, Work
 
 if TYPE_CHECKING:
-    from notifyflow.storage.folds import Folds
-    from notifyflow.storage.pruning import Pruning
+    from notifyflow.storage.metrics.folds import Folds
+    from notifyflow.storage.upkeep.pruning import Pruning
 
 T = TypeVar("T")
 
@@ -79,14 +79,14 @@ class Ledger:
     @cached_property
     def folds(self) -> "Folds":
         """The figures, which few processes count."""
-        from notifyflow.storage.folds import Folds
+        from notifyflow.storage.metrics.folds import Folds
 
         return Folds(self._unit)
 
     @cached_property
     def pruning(self) -> "Pruning":
         """The deletion of old rows, for one command."""
-        from notifyflow.storage.pruning import Pruning
+        from notifyflow.storage.upkeep.pruning import Pruning
 
         return Pruning(self._unit)
 

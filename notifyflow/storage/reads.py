@@ -12,17 +12,24 @@ from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, Notif
 from notifyflow.core.delivery.model import Contact, Incident
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.storage.adoption import Adopted
 from notifyflow.storage.arrivals import Arrived
-from notifyflow.storage.audit import Audits
-from notifyflow.storage.conditions import RUNNING, is_free
-from notifyflow.storage.feeds import FeedReads
-from notifyflow.storage.incident_list import IncidentList
+from notifyflow.storage.delivery.set_aside import DamageReads, SetAsideReads
+from notifyflow.storage.delivery.steps import StepReads
+from notifyflow.storage.delivery.stops import SWEPT_AT
+from notifyflow.storage.insight.incident_list import IncidentList
+from notifyflow.storage.insight.listings import Listings
+from notifyflow.storage.insight.messages import Messages
+from notifyflow.storage.insight.people import People
+from notifyflow.storage.insight.stamps import Stamps
 from notifyflow.storage.keys import KeyReads
-from notifyflow.storage.listings import Listings
-from notifyflow.storage.measures import Moments
-from notifyflow.storage.messages import Messages
-from notifyflow.storage.models import (
+from notifyflow.storage.metrics.measures import Moments
+from notifyflow.storage.metrics.vitals import Signs
+from notifyflow.storage.oncall.feeds import FeedReads
+from notifyflow.storage.oncall.roster import RosterReads
+from notifyflow.storage.session.conditions import RUNNING, is_free
+from notifyflow.storage.session.rows import CONTENT_FIELDS, Rows, first, select
+from notifyflow.storage.session.statements import Statement, left_out
+from notifyflow.storage.tables import (
     AttemptRow,
     CriticalRow,
     EscalationRow,
@@ -32,20 +39,13 @@ from notifyflow.storage.models import (
     ReceiptRow,
     TransitionRow,
 )
-from notifyflow.storage.people import People
-from notifyflow.storage.roster import RosterReads
-from notifyflow.storage.rows import CONTENT_FIELDS, Rows, first, select
-from notifyflow.storage.set_aside import DamageReads, SetAsideReads
-from notifyflow.storage.stamps import Stamps
-from notifyflow.storage.statements import Statement, left_out
-from notifyflow.storage.steps import StepReads
-from notifyflow.storage.stops import SWEPT_AT
+from notifyflow.storage.upkeep.adoption import Adopted
+from notifyflow.storage.upkeep.audit import Audits
 from notifyflow.storage.users import UserReads
-from notifyflow.storage.vitals import Signs
 
 if TYPE_CHECKING:
-    from notifyflow.storage.folds import Figures
-    from notifyflow.storage.pruning import Prunable
+    from notifyflow.storage.metrics.folds import Figures
+    from notifyflow.storage.upkeep.pruning import Prunable
 
 _HAS_RECIPIENT = EscalationRow.recipient_id != SQL("''")
 _IS_ACTIVE = EscalationRow.state == SQL("'ACTIVE'")
@@ -129,14 +129,14 @@ class Reads:
     @cached_property
     def figures(self) -> "Figures":
         """The figures, which few processes show."""
-        from notifyflow.storage.folds import Figures
+        from notifyflow.storage.metrics.folds import Figures
 
         return Figures(self._source)
 
     @cached_property
     def prunable(self) -> "Prunable":
         """What can be deleted, for one command."""
-        from notifyflow.storage.pruning import Prunable
+        from notifyflow.storage.upkeep.pruning import Prunable
 
         return Prunable(self._source)
 

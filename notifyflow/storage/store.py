@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 from peewee import Database, PeeweeException
 
 from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageError, StorageUnavailable, UnsuitableConnection
-from notifyflow.storage import left_out, migrations
-from notifyflow.storage.deadline import Deadline, Pauses
+from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Access, Trouble, dialect_for
+from notifyflow.storage.dialects.deadline import Deadline, Pauses
+from notifyflow.storage.insight import left_out
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.pool import ForkedInside, Pool
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.session.pool import ForkedInside, Pool
+from notifyflow.storage.session.unit import Unit
 
 if TYPE_CHECKING:
-    from notifyflow.storage.joined import Place
+    from notifyflow.storage.session.joined import Place
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class Store:
         if self.is_embedded:
             remedy = "Use PostgreSQL for both, or call notify() without a connection after your commit"
             raise UnsuitableConnection("the database of notifyflow is an SQLite file", remedy)
-        from notifyflow.storage.joined import Joined, place_of
+        from notifyflow.storage.session.joined import Joined, place_of
 
         joined = Joined(connection)
         place = self._place

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from notifyflow.core.accounts.users import IDLE_FOR, VALID_FOR, Session, User
-from notifyflow.storage.models import SessionRow, SetupRow, UserRow
-from notifyflow.storage.parts import Part
-from notifyflow.storage.rows import Reader, first
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import Reader, first
+from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.tables import SessionRow, SetupRow, UserRow
 
 _USER = tuple(User.__dataclass_fields__)
 _SESSION = tuple(Session.__dataclass_fields__)

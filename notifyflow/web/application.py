@@ -26,7 +26,7 @@ from notifyflow.errors import (
     UnreadableRow,
 )
 from notifyflow.log import get_logger, place
-from notifyflow.storage import left_out
+from notifyflow.storage.insight import left_out
 from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context

@@ -11,11 +11,11 @@ import pytest
 
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.pipeline.ports import Claimed
-from notifyflow.storage.escalations import Escalations
+from notifyflow.storage.delivery.escalations import Escalations
+from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.ledger import AttemptRef, Ledger
-from notifyflow.storage.notifications import Notifications
+from notifyflow.storage.session.unit import Unit
 from notifyflow.storage.store import Store
-from notifyflow.storage.unit import Unit
 from tests.builders import REFUSED, CountingIds, a_recipient, an_incident
 from tests.driver import Driver
 from tests.leases import record_one

@@ -28,8 +28,8 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.text import cut
-from notifyflow.storage.policies import snapshot
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables.policies import snapshot
 from tests.bench.fill import PEOPLE, fill
 from tests.dashboard import PASSWORD, Visit
 from tests.servers.postgres import Postgres, postgres

@@ -24,8 +24,8 @@ from notifyflow.core.delivery.policy import Policy, Retries, Schedule, Tier
 from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.sandbox.twilio import SMS_FROM
-from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.dialects.deadline import Deadline
 from tests.asgi import Client
 from tests.servers.redis import Redis, redis_server
 from tests.waiting import wait_until

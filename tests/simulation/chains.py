@@ -10,7 +10,7 @@ from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import IncidentFacts, StepFacts
 from notifyflow.core.delivery.model import LIVE, IncidentState, Severity, StepState
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.fields import instant_text
+from notifyflow.storage.tables.fields import instant_text
 from tests.oracle import is_spent
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase

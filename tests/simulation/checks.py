@@ -26,10 +26,10 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.stopped_clocks import Interval, Stop
 from notifyflow.core.insight.outlook import LATE_AFTER, Coming, What, outlook
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.fields import instant_text
+from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.stops import Stops
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.tables.fields import instant_text
 from tests import invariants
 from tests.figures import differences, folded, recounted
 from tests.oracle import name, opens

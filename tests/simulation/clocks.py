@@ -8,8 +8,8 @@ from typing import Any
 from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.delivery.policy import Unacknowledged
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.storage.escalations import Escalations
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.delivery.escalations import Escalations
+from notifyflow.storage.session.unit import Unit
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.senders import earlier
 from tests.simulation.world import START, World, require

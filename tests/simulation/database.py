@@ -22,11 +22,11 @@ from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, Stora
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import AttemptRow, TransitionRow
-from notifyflow.storage.parts import Part
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.statements import Run
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.statements import Run
+from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.tables import AttemptRow, TransitionRow
 from tests.simulation.world import Task, World, require
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import OPERATIONS, SHARED
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.storage.fields import instant_text
+from notifyflow.storage.tables.fields import instant_text
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.namespaces import OTHER
 from tests.simulation.operators import Operators

@@ -53,22 +53,22 @@ from notifyflow.pipeline.pressure import Pressure
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.pipeline.set_use_case import Settled, SetUseCase, _Settling
 from notifyflow.pipeline.transaction import Transaction
-from notifyflow.storage.attempts import Attempts, select_refs
-from notifyflow.storage.conditions import IS_UNRESOLVED
-from notifyflow.storage.escalations import Escalations
-from notifyflow.storage.hand_overs import HandOvers
-from notifyflow.storage.inbox import Inbox
-from notifyflow.storage.incidents import Incidents
+from notifyflow.storage.delivery.attempts import Attempts, select_refs
+from notifyflow.storage.delivery.escalations import Escalations
+from notifyflow.storage.delivery.inbox import Inbox
+from notifyflow.storage.delivery.incidents import Incidents
+from notifyflow.storage.delivery.notifications import Notifications
+from notifyflow.storage.delivery.outbox import Outbox
+from notifyflow.storage.delivery.set_aside import SetAsides
+from notifyflow.storage.delivery.steps import StepReads
+from notifyflow.storage.delivery.stops import Stops
+from notifyflow.storage.delivery.work import Work
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import AttemptRow, IncidentRow
-from notifyflow.storage.notifications import Notifications
-from notifyflow.storage.outbox import Outbox
-from notifyflow.storage.roster import RosterReads, StoredOverride
-from notifyflow.storage.rows import MODELS
-from notifyflow.storage.set_aside import SetAsides
-from notifyflow.storage.steps import StepReads
-from notifyflow.storage.stops import Stops
-from notifyflow.storage.work import Work
+from notifyflow.storage.oncall.hand_overs import HandOvers
+from notifyflow.storage.oncall.roster import RosterReads, StoredOverride
+from notifyflow.storage.session.conditions import IS_UNRESOLVED
+from notifyflow.storage.session.rows import MODELS
+from notifyflow.storage.tables import AttemptRow, IncidentRow
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage

@@ -8,9 +8,9 @@ from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.outages import pause, resume
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.storage.fields import instant_text
-from notifyflow.storage.stops import Stops
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.delivery.stops import Stops
+from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.tables.fields import instant_text
 from tests.simulation.adoption import freed
 from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase

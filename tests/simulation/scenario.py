@@ -30,9 +30,9 @@ from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
 from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.fields import instant_text
-from notifyflow.storage.parts import Part
 from notifyflow.storage.reads import Reads
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.tables.fields import instant_text
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks

@@ -66,7 +66,7 @@ def test_every_module_is_read_and_has_one_place() -> None:
 
 
 def test_a_part_of_the_ledger_counts_as_of_its_column_in_storage() -> None:
-    planned = {"notifyflow/storage/roster.py": "notifyflow/storage/oncall/roster.py"}
+    planned = {"notifyflow/storage/oncall/roster.py": "notifyflow/storage/oncall/roster.py"}
     read = ledger_reads(planned)
     assert len(read) > 100
     assert {each.to_column for each in read if each.to_module == "storage.oncall.roster"} == {"oncall"}

@@ -5,8 +5,8 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from notifyflow.storage import unit
-from notifyflow.storage.rows import MODELS
+from notifyflow.storage.session import unit
+from notifyflow.storage.session.rows import MODELS
 from tests.columns import PACKAGE, sources
 
 STORES = ("store", "transactions")

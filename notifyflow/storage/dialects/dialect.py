@@ -12,7 +12,7 @@ from typing import Any
 import peewee
 
 from notifyflow.errors import StorageUnavailable
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 
 
 class Trouble(Enum):

@@ -12,10 +12,10 @@ from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestamptzLoader
 
-from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import postgres_url
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
-from notifyflow.storage.fields import read_instant
+from notifyflow.storage.tables.fields import read_instant
 
 # A process that is frozen in a transaction keeps its locks for 10 s: by then no call of ours has time left to commit.
 _SET_UP = """

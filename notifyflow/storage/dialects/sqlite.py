@@ -11,9 +11,9 @@ from datetime import datetime
 import peewee
 
 from notifyflow.errors import StorageUnavailable
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
-from notifyflow.storage.fields import read_instant
+from notifyflow.storage.tables.fields import read_instant
 
 _MAKING = threading.Lock()
 

@@ -8,7 +8,7 @@ import hashlib
 from peewee import Database
 
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.fields import instant_text
+from notifyflow.storage.tables.fields import instant_text
 
 VERSION = 3
 OLDEST = 3

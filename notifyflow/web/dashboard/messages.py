@@ -16,7 +16,7 @@ from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.messages.evidence import VOUCHERS
 from notifyflow.log import get_logger
-from notifyflow.storage.left_out import gathered
+from notifyflow.storage.insight.left_out import gathered
 from notifyflow.web import cursors, spreadsheets
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from notifyflow.core.accounts.users import Visitor
 from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.times import Times
-from notifyflow.storage.left_out import gathered
+from notifyflow.storage.insight.left_out import gathered
 from notifyflow.web import pages
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import assets

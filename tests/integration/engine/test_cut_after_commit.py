@@ -23,7 +23,7 @@ from notifyflow.pipeline.ports import Claimed, Consequences
 from notifyflow.pipeline.record import Lease, Recording
 from notifyflow.service.submissions import Submissions
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, a_contact, a_recipient, an_incident
 from tests.cutting import Cut, CutStore

@@ -19,7 +19,7 @@ from notifyflow.pipeline.receive import receive
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.service.submissions import Submissions
 from notifyflow.service.use_cases import UseCases
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver

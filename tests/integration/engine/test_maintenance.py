@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.errors import InvalidAge
-from notifyflow.storage.pruning import Pruned
 from notifyflow.storage.store import Store
+from notifyflow.storage.upkeep.pruning import Pruned
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels

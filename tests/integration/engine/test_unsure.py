@@ -13,7 +13,7 @@ from notifyflow.errors import PermanentProviderError, StorageUnavailable
 from notifyflow.pipeline import operations
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
-from notifyflow.storage.models import NotificationRow
+from notifyflow.storage.tables import NotificationRow
 from tests.builders import a_contact
 from tests.integration.engine.breaking import BreakingStore, attempts_become, becomes
 from tests.integration.engine.test_deliver import LEASE, SEND_BUDGET, Scene

@@ -13,7 +13,7 @@ from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import receive
-from notifyflow.storage.models import ContactRow
+from notifyflow.storage.tables import ContactRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.damage import release_all
 from tests.driver import Driver

@@ -13,8 +13,8 @@ from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.sweep import sweep
 from notifyflow.storage.ledger import AttemptRef, Ledger
-from notifyflow.storage.models import EscalationRow, NotificationRow
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables import EscalationRow, NotificationRow
 from tests.builders import BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.storage.samples import found_in

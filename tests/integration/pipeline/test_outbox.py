@@ -17,8 +17,8 @@ from notifyflow.pipeline import adopt, operations
 from notifyflow.pipeline.notify import Submitted
 from notifyflow.pipeline.outbox import CARRY_OUT, join
 from notifyflow.pipeline.sweep import sweep
-from notifyflow.storage.models import PolicyRow
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables import PolicyRow
 from tests.builders import KEY, REFUSED, a_contact, a_recipient, an_incident, check_address
 from tests.driver import Driver
 from tests.traits import TRAITS

@@ -17,8 +17,8 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.ports import Fate
 from notifyflow.pipeline.receive import MISSED, receive
-from notifyflow.storage.models import ReceiptRow
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables import ReceiptRow
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 

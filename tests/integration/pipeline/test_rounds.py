@@ -8,7 +8,7 @@ from peewee import SQL
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Severity
 from notifyflow.core.delivery.policy import INSISTENT, Acknowledgement, Policy
 from notifyflow.pipeline.sweep import next_wake_at
-from notifyflow.storage.models import ContactRow, EscalationRow
+from notifyflow.storage.tables import ContactRow, EscalationRow
 from tests.builders import REFUSED_US, START, a_recipient, an_incident
 from tests.damage import release_all
 from tests.driver import Driver

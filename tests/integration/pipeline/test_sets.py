@@ -31,8 +31,8 @@ from notifyflow.pipeline.record import Lease, Recording, Release, record, releas
 from notifyflow.pipeline.set_use_case import SetUseCase
 from notifyflow.pipeline.transaction import Transaction
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import IncidentRow, NotificationRow
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables import IncidentRow, NotificationRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, a_contact, a_recipient, an_incident
 from tests.damage import release_all
 from tests.driver import Driver

@@ -16,8 +16,8 @@ from pathlib import Path
 from notifyflow.app.clock_and_ids import DatabaseClock
 from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageError
-from notifyflow.storage.forks import GATE
 from notifyflow.storage.ledger import Ledger
+from notifyflow.storage.session.forks import GATE
 from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.integration.storage.samples import count

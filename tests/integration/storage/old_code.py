@@ -14,8 +14,8 @@ from typing import Any
 from peewee import Database, PeeweeException
 
 from notifyflow.storage import migrations
-from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Access, Dialect, Trouble, dialect_for, execute
+from notifyflow.storage.dialects.deadline import Deadline
 from tests.integration.storage.record_rows import path_of
 
 VERSION = 1

@@ -22,12 +22,12 @@ from peewee import Database
 
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.storage import migrations
-from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import Access, dialect_for
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import OutageRow, PolicyRow, TurnRow
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.tables import OutageRow, PolicyRow, TurnRow
 from tests.builders import BAD, BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -99,7 +99,7 @@ class Recorder:
 
 
 def _row_by_row(sql: str, rows: list[list[Any]]) -> list[Written]:
-    """Write a statement over a set of rows (``storage/sets.py``) as one for each row, which both databases read."""
+    """Write a statement over a set of rows (``storage/session/sets.py``) as one for each row, which both databases read."""
     if sql.startswith("INSERT "):
         head = sql.partition(" SELECT ")[0]
         return [(f"{head} VALUES ({', '.join('?' * len(row))})", row, 1) for row in rows]
@@ -129,7 +129,7 @@ def _with_list(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
 
 
 def _with_nulls(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
-    """Write SQLite's own guard on a column that may be empty (``storage/sets.py``) as both databases read it."""
+    """Write SQLite's own guard on a column that may be empty (``storage/session/sets.py``) as both databases read it."""
     kept: list[Any] = []
     left = iter(values)
 

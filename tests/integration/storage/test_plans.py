@@ -15,16 +15,17 @@ from peewee import Database
 from notifyflow.core.delivery.model import DeferralReason, Evidence, IncidentState, NotificationState, Severity
 from notifyflow.core.insight.message_log import MessageFilter
 from notifyflow.core.insight.views import IncidentFilter
-from notifyflow.storage import sets, work
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.delivery import work
 from notifyflow.storage.dialects import dialect_for, execute
-from notifyflow.storage.folds import Place
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import NotificationRow
+from notifyflow.storage.metrics.folds import Place
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.statements import Statement
+from notifyflow.storage.session import sets
+from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.session.unit import Unit
 from notifyflow.storage.store import Store
-from notifyflow.storage.unit import Unit
+from notifyflow.storage.tables import NotificationRow
 from tests.columns import dotted, sources
 from tests.facts import NOW, escalation
 from tests.integration.storage.samples import a_page, begin, claim

@@ -7,8 +7,8 @@ import pytest
 
 from notifyflow.core.delivery.model import DETAILS, Contact, EscalationState, Incident, IncidentState, Kind, NotificationState
 from notifyflow.core.insight.views import IncidentFilter
-from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store

@@ -12,9 +12,9 @@ import pytest
 
 from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import InvalidSettings, NotFound, StaleRow, StorageError, StorageUnavailable
-from notifyflow.storage.deadline import Deadline
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.pool import Turn
+from notifyflow.storage.session.pool import Turn
 from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.integration.storage.samples import begin, count

@@ -24,7 +24,7 @@ from notifyflow.core.oncall.overrides import Wish
 from notifyflow.core.oncall.schedules import Calendar, Shift, Why
 from notifyflow.errors import DamagedIncident, NotifyflowError
 from notifyflow.storage.dialects import execute
-from notifyflow.storage.models import SetAsideRow
+from notifyflow.storage.tables import SetAsideRow
 from notifyflow.testing import Driver
 from notifyflow.web.openapi import LEFT_OUT
 from tests.dashboard import ORIGIN, Visit, visit

@@ -10,8 +10,8 @@ from peewee import Value
 from notifyflow.app import NotifyFlow
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.models import AttemptRow, NotificationRow, ReceiptRow
 from notifyflow.storage.store import Store
+from notifyflow.storage.tables import AttemptRow, NotificationRow, ReceiptRow
 from tests.asgi import Client
 from tests.bench.texts import PUBLIC_URL, TOKEN, Callback, Texts, in_disorder, states
 from tests.integration.engine.test_deliver import NotedBell

@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, UserNotFound
 from notifyflow.service.users import Users
 from notifyflow.settings import Settings
-from notifyflow.storage.forgetting import Forgotten
+from notifyflow.storage.upkeep.forgetting import Forgotten
 from notifyflow.web.dashboard.entrance import Entrance
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, PASSWORD, Visit

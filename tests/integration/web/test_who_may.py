@@ -14,8 +14,8 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.users import IDLE_FOR, Role, Visitor
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.settings import Settings
-from notifyflow.storage.deadline import Deadline
 from notifyflow.storage.dialects import dialect_for, execute
+from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.web.dashboard.visitors import Admit, recognise
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, Visit, visit

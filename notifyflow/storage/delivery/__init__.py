@@ -1,0 +1,1 @@
+"""The rows that carry pages: incidents, escalations, notifications, attempts, steps, and what waits for them."""

@@ -1,0 +1,207 @@
+"""Reads attempts: by their ids, running and expired ones, and accepted ones that lack a decisive receipt.
+
+Attempts are written with their notifications.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import add
+
+from peewee import SQL, Case, Expression, IntegerField, Select, fn
+
+from notifyflow.core.delivery.model import AttemptState
+from notifyflow.core.delivery.tier_rules import Silence
+from notifyflow.core.namespaces import OPERATIONS
+from notifyflow.storage.session.conditions import RUNNING, is_free
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.statements import Run, Statement
+from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
+
+_IS_FREE = is_free(NotificationRow)
+_OLDEST = timedelta(days=1)
+_IS_AWAITING_RECEIPT = (  # as the index has it
+    (AttemptRow.result == SQL("'accepted'"))
+    & (AttemptRow.times_polled < SQL("3"))
+    & AttemptRow.receipt_due_at.is_null(is_null=False)
+    & (AttemptRow.provider_ref != SQL("''"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRef:
+    """The ids of an attempt and of the rows to lock for it, in lock order.
+
+    Attributes:
+        provider: Its provider.
+        provider_ref: The provider's id of the message, if known.
+        namespace: Its incident's namespace.
+        carried_by: The attempt whose call carried it together with others; None if it was sent alone.
+    """
+
+    incident_id: str
+    escalation_id: str
+    notification_id: str
+    attempt_id: str
+    provider: str
+    provider_ref: str
+    namespace: str
+    carried_by: str | None = None
+
+    @property
+    def is_operations(self) -> bool:
+        """Whether it belongs to an operations incident."""
+        return self.namespace == OPERATIONS
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether the call of another attempt carries it."""
+        return self.carried_by not in (None, self.attempt_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptToPoll:
+    """An attempt whose status is to be polled.
+
+    Attributes:
+        attempt_id: The attempt.
+        channel: Which channel carries it.
+        provider: The provider to poll.
+        provider_ref: The provider's id of the message.
+        started_at: When the attempt began.
+        receipt_due_at: From when on its receipt is overdue.
+        times_polled: How often it was polled.
+    """
+
+    attempt_id: str
+    channel: str
+    provider: str
+    provider_ref: str
+    started_at: datetime
+    receipt_due_at: datetime
+    times_polled: int
+
+
+class Attempts(Part):
+    """Attempts; not locked."""
+
+    def refs(self, attempt_ids: Sequence[str]) -> Mapping[str, AttemptRef]:
+        """Find attempts by their ids, without those that do not exist; not locked."""
+        return {ref.attempt_id: ref for ref in self._refs(_REFS(attempt_ids))}
+
+    def refs_by_provider_refs(self, wanted: Sequence[tuple[str, str]]) -> tuple[AttemptRef | None, ...]:
+        """Find attempts by (provider, provider's id), for each the first that has it, or None; not locked."""
+        stored = [tuple(map(AttemptRow.provider_ref.db_value, each)) for each in wanted]
+        known = [each for each in stored if each[1]]
+        found: dict[tuple[str | None, ...], AttemptRef] = {}
+        for ref in self._refs(_REFS_BY_PROVIDER_REFS(*zip(*known, strict=True))) if known else ():
+            found.setdefault((ref.provider, ref.provider_ref), ref)
+        return tuple(found.get(each) for each in stored)
+
+    def carried_by(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
+        """Find the attempts that the calls of some attempts carried, without these; not locked."""
+        return tuple(ref for ref in self._refs(_CARRIED_BY(attempt_ids)) if ref.attempt_id != ref.carried_by)
+
+    def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
+        """Find running attempts whose lease has expired, the oldest first; not locked."""
+        return self._refs(_EXPIRED_LEASES(now, limit))
+
+    def to_poll(
+        self, providers: Collection[str], *, ahead: timedelta, waits: Sequence[timedelta], now: datetime, limit: int
+    ) -> tuple[AttemptToPoll, ...]:
+        """Find attempts to poll, the oldest first; not locked. Attempts of quarantined incidents are left out.
+
+        Args:
+            providers: The providers to poll.
+            ahead: How long before its receipt is overdue an attempt is polled for the first time.
+            waits: How long after its start it is polled again.
+            now: The instant.
+            limit: How many at most.
+        """
+        passed = (AttemptRow.receipt_due_at <= now + ahead, *(AttemptRow.started_at <= now - wait for wait in waits))
+        times = reduce(add, (Case(None, [(each, 1)], 0) for each in passed))
+        query = (
+            AttemptRow.select(
+                AttemptRow.id.alias("attempt_id"),
+                NotificationRow.channel,
+                AttemptRow.provider,
+                AttemptRow.provider_ref,
+                AttemptRow.started_at,
+                AttemptRow.receipt_due_at,
+                AttemptRow.times_polled,
+            )
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(
+                _IS_AWAITING_RECEIPT,
+                _IS_FREE,
+                AttemptRow.started_at > now - _OLDEST,
+                AttemptRow.provider.in_(list(providers)),
+                AttemptRow.times_polled < times,
+            )
+            .order_by(AttemptRow.started_at)
+            .limit(limit)
+        )
+        return tuple(AttemptToPoll(**row) for row in self._unit.rows(query))
+
+    def record_poll(self, attempt: AttemptToPoll, *, times: int) -> bool:
+        """Count a poll; return False if another process has counted one since the attempt was read."""
+        is_it = (AttemptRow.id == attempt.attempt_id) & (AttemptRow.times_polled == attempt.times_polled)
+        return bool(self._unit.execute(AttemptRow.update(times_polled=times).where(is_it)))
+
+    def silence(self, provider: str, channel: str, *, since: datetime, now: datetime) -> Silence:
+        """Count the attempts of a provider on a channel since an instant for which receipts are awaited."""
+        is_sent = AttemptRow.state != AttemptState.NOT_SENT
+        is_owing = AttemptRow.evidence.is_null(is_null=False) & (AttemptRow.receipt_due_at <= now)
+        query = (
+            AttemptRow.select(
+                fn.COUNT(Case(None, [(is_owing, 1)])).alias("accepted"),
+                fn.COUNT(Case(None, [(is_owing, EscalationRow.recipient_id)]).distinct()).alias("reached"),
+                fn.COUNT(Case(None, [(is_sent, EscalationRow.recipient_id)]).distinct()).alias("sent_to"),
+            )
+            .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+            .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))
+            .where(
+                AttemptRow.provider == provider,
+                AttemptRow.started_at > since,
+                AttemptRow.receipt_due_at.is_null(is_null=False),
+                NotificationRow.channel == channel,
+            )
+        )
+        (row,) = self._unit.rows(query)
+        return Silence(**row)
+
+    def _refs(self, query: Select | Run) -> tuple[AttemptRef, ...]:
+        return tuple(AttemptRef(**row) for row in self._unit.rows(query))
+
+
+def select_refs(is_wanted: Expression) -> Select:
+    """Select the ids of attempts and of their rows."""
+    columns = (
+        NotificationRow.incident_id,
+        NotificationRow.escalation_id,
+        AttemptRow.notification_id,
+        AttemptRow.id.alias("attempt_id"),
+        AttemptRow.provider,
+        AttemptRow.provider_ref,
+        NotificationRow.namespace,
+        AttemptRow.carried_by,
+    )
+    is_its = NotificationRow.id == AttemptRow.notification_id
+    return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
+
+
+_REFS = Statement(lambda param: select_refs(param.among(AttemptRow.id)))
+_REFS_BY_PROVIDER_REFS = Statement(
+    lambda param: select_refs(
+        param.among(AttemptRow.provider) & param.among(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
+    ).order_by(AttemptRow.started_at)
+)
+_CARRIED_BY = Statement(lambda param: select_refs(param.among(AttemptRow.carried_by)).order_by(AttemptRow.id))
+_EXPIRED_LEASES = Statement(
+    lambda param: (
+        select_refs(RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)
+        .order_by(AttemptRow.lease_until)
+        .limit(param(IntegerField()))
+    )
+)

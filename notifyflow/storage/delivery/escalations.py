@@ -1,0 +1,138 @@
+"""Stores escalations."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from peewee import SQL, fn
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.storage.delivery.attempts import AttemptRef
+from notifyflow.storage.delivery.incidents import Contacts, Incidents
+from notifyflow.storage.delivery.notifications import Notifications
+from notifyflow.storage.session.parts import MachinePart
+from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
+from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.tables import EscalationRow, NotificationRow
+
+_LOCKED = Statement(
+    lambda param: NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id)).order_by(NotificationRow.id)
+)
+_CURRENT = Statement(
+    lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id) & EscalationRow.is_current).order_by(
+        EscalationRow.id
+    )
+)
+_OF_SUBSCRIBERS = Statement(
+    lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id), EscalationRow.round == SQL("0"))
+)
+_LATER = EscalationRow.alias("later")
+_LAST = Statement(
+    lambda param: select(
+        EscalationFacts,
+        EscalationRow.incident_id == param(EscalationRow.incident_id),
+        EscalationRow.round > SQL("0"),
+        ~fn.EXISTS(
+            _LATER.select(_LATER.id).where(
+                _LATER.incident_id == EscalationRow.incident_id,
+                _LATER.recipient_id == EscalationRow.recipient_id,
+                _LATER.round > EscalationRow.round,
+            )
+        ),
+    ).order_by(EscalationRow.id)
+)
+_LAST_ROUNDS = Statement(
+    lambda param: (
+        EscalationRow.select(EscalationRow.recipient_id, fn.MAX(EscalationRow.round).alias("round"))
+        .where(EscalationRow.incident_id == param(EscalationRow.incident_id))
+        .group_by(EscalationRow.recipient_id)
+    ),
+    columns=(EscalationRow.recipient_id, EscalationRow.round),
+)
+
+
+class Escalations(MachinePart[EscalationFacts]):
+    """Escalations, and sets of them with what belongs to them."""
+
+    facts = EscalationFacts
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__(unit)
+        self._incidents, self._contacts, self._notifications = Incidents(unit), Contacts(unit), Notifications(unit)
+
+    def lock_current(self, incident_id: str) -> tuple[EscalationFacts, ...]:
+        """Lock and read the current escalations of an incident, by id."""
+        if incident_id not in self._unit.escalations_of:
+            self._lock_current([incident_id])
+        kept = self._unit.kept(EscalationFacts, self._unit.escalations_of[incident_id])
+        return tuple(each for each in kept if each.is_current)
+
+    def load_repeated(self, incident_ids: Collection[str]) -> None:
+        """Lock and keep the current escalations of locked incidents, by id; read and keep what repeated keys need besides."""
+        if incident_ids:
+            self._lock_current(sorted(incident_ids))
+            self._incidents.load_contents(incident_ids)
+            self._contacts.load_all(incident_ids)
+
+    def load_attempts(self, refs: Collection[AttemptRef]) -> None:
+        """Lock and keep the escalations and notifications of attempts; see ``load``."""
+        self.load({ref.escalation_id for ref in refs}, moving={ref.notification_id for ref in refs})
+
+    def load(self, escalation_ids: Collection[str], *, moving: Collection[str] = ()) -> None:
+        """Lock and keep escalations, then notifications that may move, by id; read and keep what a decision needs besides."""
+        ids = sorted(escalation_ids)
+        if not ids:
+            return
+        self.lock_many(ids)
+        is_locking = self._unit.is_shared and bool(moving)
+        locked = {row["id"] for row in self._unit.rows(self._unit.locked(_LOCKED(sorted(moving))))} if is_locking else set()
+        self._notifications.note(ids, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(ids), locked=locked))
+        known = (self._unit.known(EscalationFacts, each, is_locked=True) for each in ids)
+        self._incidents.keep({each.incident_id for each in known if each is not None})
+        self._contacts.load(ids)
+
+    def load_pages(self, rows: Collection[NotificationFacts]) -> None:
+        """Read and keep what sending notifications needs: their escalations, contacts and content; not locked."""
+        ids = sorted({row.escalation_id for row in rows})
+        if ids:
+            self.keep(ids)
+            incident_ids = {row.incident_id for row in rows}
+            self._incidents.load_contents(incident_ids)
+            known = (self._unit.known(EscalationFacts, each, is_locked=False) for each in ids)
+            self._contacts.load_first(incident_ids, {each.recipient_id for each in known if each is not None})
+
+    def last_of(self, incident_id: str) -> tuple[EscalationFacts, ...]:
+        """Read the newest escalation of each recipient of an incident, by id; not locked."""
+        return tuple(self._unit.read(EscalationFacts, _LAST(incident_id)))
+
+    def last_rounds(self, incident_id: str) -> Mapping[str, int]:
+        """Return the number of each recipient's newest round, without those who have had none."""
+        return {row["recipient_id"]: row["round"] for row in self._unit.rows(_LAST_ROUNDS(incident_id))}
+
+    def of_subscribers(self, incident_ids: Collection[str]) -> Mapping[str, EscalationFacts]:
+        """Return the escalations that hold incidents' events, by incident, without those of new incidents; not locked."""
+        stored = [each for each in sorted(incident_ids) if not self._unit.is_added(IncidentFacts, each)]
+        return {each.incident_id: each for each in self._unit.read(EscalationFacts, _OF_SUBSCRIBERS(stored))} if stored else {}
+
+    def add(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
+        """Store a new escalation and log its start."""
+        self._unit.keep_policy(facts.policy, at=facts.started_at)
+        self._unit.add([facts])
+        self._unit.notifications_of[facts.id] = set()
+        if facts.incident_id in self._unit.escalations_of:
+            self._unit.escalations_of[facts.incident_id].add(facts.id)
+        self._unit.log([facts], event=event, at=facts.started_at, detail=detail)
+
+    def decide_again(self, *, now: datetime) -> None:
+        """Decide every current escalation with a running timer anew, since its deadlines may have changed."""
+        has_timer = (EscalationRow.next_decision_at > now) | (EscalationRow.next_round_at > now)
+        waiting = select(EscalationFacts, has_timer).where(EscalationRow.is_current).order_by(EscalationRow.id)
+        for each in self._unit.read(EscalationFacts, self._unit.locked(waiting)):
+            self._unit.save(each, replace(each, next_decision_at=now))
+
+    def _lock_current(self, incident_ids: Sequence[str]) -> None:
+        found = self._unit.read(EscalationFacts, self._unit.locked(_CURRENT(incident_ids)))
+        self._unit.escalations_of.update({each: set() for each in incident_ids})
+        for each in found:
+            self._unit.escalations_of[each.incident_id].add(each.id)

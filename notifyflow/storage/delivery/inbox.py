@@ -1,0 +1,190 @@
+"""The inbox: each event of a provider once, and its state."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
+
+from notifyflow.core.delivery.model import Receipt, Result
+from notifyflow.storage.session import sets
+from notifyflow.storage.session.conditions import is_aside
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.statements import Places, Run, Statement
+from notifyflow.storage.tables import AttemptRow, NotificationRow, ReceiptRow
+
+_MOST_WAITING = 1000
+_COLUMNS = tuple(Receipt.__dataclass_fields__)
+_KEY = ("provider", "event_id")
+_DECIDING = (Result.DELIVERED, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
+_IS_WAITING = ReceiptRow.state == SQL("'waiting'")
+_HAS_ATTEMPT = fn.EXISTS(
+    AttemptRow.select(SQL("1")).where(
+        AttemptRow.provider == ReceiptRow.provider,
+        AttemptRow.provider_ref == ReceiptRow.provider_ref,
+        AttemptRow.provider_ref != SQL("''"),
+    )
+)
+
+
+def _waiting(where: Callable[[Places], Expression]) -> Statement:
+    """Read what waits, in the order it came; the last value says how many at most."""
+    columns = [getattr(ReceiptRow, name) for name in _COLUMNS]
+
+    def build(param: Places) -> Select:
+        found = ReceiptRow.select(*columns).where(_IS_WAITING, where(param))
+        return found.order_by(ReceiptRow.received_at).limit(param(IntegerField()))
+
+    return Statement(build)
+
+
+_WAITING = _waiting(lambda param: param.among(ReceiptRow.provider) & param.among(ReceiptRow.provider_ref))
+_MISSED = _waiting(
+    lambda param: (
+        ((ReceiptRow.received_at > param(ReceiptRow.received_at)) | (ReceiptRow.received_at < param(ReceiptRow.received_at)))
+        & _HAS_ATTEMPT
+        & ~is_aside(ReceiptRow.event_id)
+    )
+)
+_STALE = _waiting(lambda param: (ReceiptRow.received_at < param(ReceiptRow.received_at)) & ~_HAS_ATTEMPT)
+
+
+def _has_old_body(before: datetime | Value) -> Expression:
+    old: Expression = (ReceiptRow.body != SQL("''")) & (ReceiptRow.received_at < before)
+    return old
+
+
+_OLD_BODY = Statement(
+    lambda param: ReceiptRow.select(ReceiptRow.event_id).where(_has_old_body(param(ReceiptRow.received_at))).limit(1)
+)
+
+
+class ReceiptState(StrEnum):
+    """What became of a receipt."""
+
+    WAITING = "waiting"
+    MATCHED = "matched"
+    FOREIGN = "foreign"
+    DONE = "done"
+
+
+def _row(receipt: Receipt, raw: str, at: datetime, state: ReceiptState, attempt_id: str | None = None) -> dict[str, Any]:
+    values = {name: getattr(receipt, name) for name in _COLUMNS}
+    return values | {"state": state, "matched_attempt_id": attempt_id, "body": raw, "received_at": at}
+
+
+def _key(receipt: Receipt) -> tuple[str, ...]:
+    """Return what identifies a receipt, as it is stored; receipts are locked in its order."""
+    return tuple(getattr(ReceiptRow, name).db_value(getattr(receipt, name)) for name in _KEY)
+
+
+def _match(receipt: Receipt, attempt_id: str | None) -> tuple[ReceiptState, str | None]:
+    if attempt_id is not None:
+        return ReceiptState.MATCHED, attempt_id
+    return (ReceiptState.WAITING if receipt.attempt_id is None else ReceiptState.FOREIGN), None
+
+
+class Inbox(Part):
+    """Receipts."""
+
+    def add(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
+        """Store a receipt, which waits; return whether it is new, as ``add_many``."""
+        return self._unit.insert_once(ReceiptRow, _row(receipt, raw, at, ReceiptState.WAITING))
+
+    def add_many(self, arrived: Sequence[tuple[Receipt, str, str | None]], *, at: datetime) -> tuple[bool, ...]:
+        """Store receipts: matched if their attempts are known, foreign if they name others, and waiting otherwise.
+
+        Args:
+            arrived: What the providers report, each with the body it came in, which is personal, and the attempt it is about, or
+                None if that is not known.
+            at: When they came.
+
+        Returns:
+            Whether each is new; False if the provider's event was received before, or is among those before it.
+        """
+        keys = [_key(receipt) for receipt, _, _ in arrived]
+        first = {key: number for number, key in reversed([*enumerate(keys)])}
+        ordered = [arrived[first[key]] for key in sorted(first)]
+        rows = [_row(receipt, raw, at, *_match(receipt, attempt_id)) for receipt, raw, attempt_id in ordered]
+        inserted = self._unit.insert_new(ReceiptRow, rows, _KEY)
+        return tuple(key in inserted and first[key] == number for number, key in enumerate(keys))
+
+    def note_called_back(self, receipts: Sequence[Receipt]) -> None:
+        """Note that the callbacks of receipts have arrived, too, if they were fetched."""
+        if receipts:
+            rows = [(False, *key, True) for key in sorted(map(_key, receipts))]
+            sets.update(self._unit.db, ReceiptRow, ("is_fetched",), (*_KEY, "is_fetched"), rows)
+
+    def match(self, waiting: Sequence[tuple[Receipt, str | None]]) -> tuple[bool, ...]:
+        """Match waiting receipts with their attempts; with None they are marked as foreign.
+
+        Returns:
+            Whether each was still waiting; False if another process was faster.
+        """
+        if not waiting:
+            return ()
+        by_key = {_key(receipt): attempt_id for receipt, attempt_id in waiting}
+        rows = [
+            (ReceiptState.FOREIGN if attempt_id is None else ReceiptState.MATCHED, attempt_id, *key, ReceiptState.WAITING)
+            for key, attempt_id in sorted(by_key.items())
+        ]
+        columns, guards = ("state", "matched_attempt_id"), (*_KEY, "state")
+        matched = self._unit.update_those(ReceiptRow, columns, guards, _KEY, rows)
+        return tuple(_key(receipt) in matched for receipt, _ in waiting)
+
+    def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
+        """Store that a receipt that waits is a reply.
+
+        What was done because of it is not done again: its event is kept for ever, since nothing in it says how old it is.
+        """
+        is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
+        state = ReceiptState.DONE if is_done else ReceiptState.FOREIGN
+        self._unit.execute(ReceiptRow.update(state=state).where(is_it, _IS_WAITING))
+
+    def waiting(self, providers: Sequence[str], provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
+        """Read the receipts for providers' message ids that came before we knew these ids, in the order they came."""
+        return self._receipts(_WAITING(providers, provider_refs, _MOST_WAITING))
+
+    def missed(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
+        """Read what waits although its attempt is known, of what came after ``since`` or before ``before``, in the order it came.
+
+        A receipt and the record of its attempt that are written at once do not see each other.
+        """
+        return self._receipts(_MISSED(since, before, limit))
+
+    def stale(self, *, before: datetime, limit: int) -> tuple[Receipt, ...]:
+        """Read waiting receipts of unknown attempts that were received before an instant, the oldest first."""
+        return self._receipts(_STALE(before, limit))
+
+    def has_called_back(self, provider: str, channel: str, *, since: datetime) -> bool:
+        """Return whether a provider has called back since an instant with a delivery or a failure, also of an unknown attempt."""
+        query = (
+            ReceiptRow.select(SQL("1"))
+            .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
+            .join(NotificationRow, JOIN.LEFT_OUTER, on=(NotificationRow.id == AttemptRow.notification_id))
+            .where(
+                ReceiptRow.provider == provider,
+                ReceiptRow.received_at > since,
+                ReceiptRow.is_fetched == SQL("FALSE"),
+                ReceiptRow.result.in_(_DECIDING),
+                NotificationRow.channel.is_null() | (NotificationRow.channel == channel),
+            )
+        )
+        return self._unit.first(query.limit(1)) is not None
+
+    def forget_bodies(self, *, before: datetime, limit: int) -> None:
+        """Overwrite the raw bodies of some receipts received before an instant; the values read from them stay."""
+        if not self._unit.rows(_OLD_BODY(before)):  # as a rule there are none, and a sweep is not to write for nothing
+            return
+        key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
+        old = (
+            ReceiptRow.select(ReceiptRow.provider, ReceiptRow.event_id)
+            .where(_has_old_body(before))
+            .order_by(ReceiptRow.received_at)
+            .limit(limit)
+        )
+        self._unit.execute(ReceiptRow.update(body="").where(key.in_(old)))
+
+    def _receipts(self, found: Run) -> tuple[Receipt, ...]:
+        return tuple(Receipt(**row) for row in self._unit.rows(found))

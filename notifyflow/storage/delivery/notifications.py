@@ -1,0 +1,170 @@
+"""Stores notifications with their attempts; finds those that are due or deferred."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+
+from peewee import IntegerField, Select
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import DeferralReason
+from notifyflow.core.delivery.set_aside import stand_in
+from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
+from notifyflow.storage.session.parts import MachinePart
+from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
+from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.tables import EscalationRow, NotificationRow
+
+
+def _earlier(param: Places) -> Select:
+    """Select the escalations of earlier rounds of the same recipients, each with its later one."""
+    earlier = EscalationRow.alias()
+    is_earlier = (
+        (earlier.incident_id == EscalationRow.incident_id)
+        & (earlier.recipient_id == EscalationRow.recipient_id)
+        & (earlier.round < EscalationRow.round)
+    )
+    columns = (earlier.id.alias("earlier_id"), EscalationRow.id.alias("later_id"))
+    return EscalationRow.select(*columns).join(earlier, on=is_earlier).where(param.among(EscalationRow.id))
+
+
+_EARLIER = Statement(_earlier)
+
+
+def _due(*, is_urgent: bool) -> Statement:
+    def build(param: Places) -> Select:
+        query = select(
+            NotificationFacts,
+            QUEUED,
+            NotificationRow.channel == param(NotificationRow.channel),
+            NotificationRow.namespace == param(NotificationRow.namespace),
+            NotificationRow.due_at <= param(NotificationRow.due_at),
+            IS_URGENT if is_urgent else IS_CALM,
+            is_free(NotificationRow),
+        )
+        return query.order_by(NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
+
+    return Statement(build)
+
+
+_DUE = {each: _due(is_urgent=each) for each in (True, False)}
+
+
+_DUE_OF = Statement(
+    lambda param: select(
+        NotificationFacts, param.among(NotificationRow.id), QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
+    ).order_by(NotificationRow.id)
+)
+
+
+class Notifications(MachinePart[NotificationFacts]):
+    """Notifications with their attempts."""
+
+    facts = NotificationFacts
+
+    def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        """Read all notifications of an escalation with their attempts, by id; not locked."""
+        self.load([escalation_id])
+        return self._kept([escalation_id])
+
+    def stand_ins(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+        """Return what stands in for notifications of an escalation that could not be read in this transaction."""
+        own = {each.row_id: each for each in self._unit.unread if each.table == "notification"}
+        return tuple(stand_in(each.values) for each in own.values() if each.values.get("escalation_id") == escalation_id)
+
+    def load(self, escalation_ids: Collection[str]) -> None:
+        """Read and keep all notifications of escalations with their attempts; not locked."""
+        if new := sorted(each for each in escalation_ids if each not in self._unit.notifications_of):
+            self.note(new, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(new)))
+
+    def those(self, ids: Collection[str]) -> tuple[NotificationFacts, ...]:
+        """Read notifications by id, without those that do not exist any more; not locked."""
+        unread = [each for each in ids if self._unit.known(NotificationFacts, each, is_locked=False) is None]
+        if unread:
+            self.keep(unread)
+        found = (self._unit.known(NotificationFacts, each, is_locked=False) for each in sorted(ids))
+        return tuple(each for each in found if each is not None)
+
+    def of_earlier_rounds(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
+        """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""
+        found: dict[str, list[NotificationFacts]] = defaultdict(list)
+        if ids := sorted(each.id for each in escalations if each.round > 1):
+            later = {row["earlier_id"]: row["later_id"] for row in self._unit.rows(_EARLIER(ids))}
+            for row in self._unit.read(NotificationFacts, NOTIFICATIONS_OF(sorted(later))):
+                found[later[row.escalation_id]].append(row)
+        return found
+
+    def lock_of(self, escalation_ids: Sequence[str]) -> tuple[NotificationFacts, ...]:
+        """Lock and read all notifications of some escalations with their attempts, by id."""
+        if not all(map(self._are_locked, escalation_ids)):
+            self.note(escalation_ids, self._unit.read(NotificationFacts, self._unit.locked(NOTIFICATIONS_OF(escalation_ids))))
+        return self._kept(escalation_ids)
+
+    def add(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
+        """Store new notifications and log their initial states.
+
+        Returns:
+            Those that were stored, without those that the escalation already has on the same tier and channel.
+        """
+        stored = []
+        for each in facts:
+            if each.tier is None or not self._has_page(each):
+                stored.append(each)
+                self._unit.add([each])
+                if each.escalation_id in self._unit.notifications_of:
+                    self._unit.notifications_of[each.escalation_id].add(each.id)
+        for created_at in dict.fromkeys(each.created_at for each in stored):
+            self._unit.log([each for each in stored if each.created_at == created_at], event=event, at=created_at)
+        return tuple(stored)
+
+    def _are_locked(self, escalation_id: str) -> bool:
+        kept = self._unit.notifications_of.get(escalation_id)
+        return kept is not None and all(self._unit.known(NotificationFacts, each, is_locked=True) for each in kept)
+
+    def _kept(self, escalation_ids: Collection[str]) -> tuple[NotificationFacts, ...]:
+        ids = chain.from_iterable(self._unit.notifications_of[each] for each in escalation_ids)
+        return self._unit.kept(NotificationFacts, ids)
+
+    def _has_page(self, page: NotificationFacts) -> bool:
+        return any((row.tier, row.channel) == (page.tier, page.channel) for row in self.of(page.escalation_id))
+
+    def due(self, channel: str, namespace: str, *, is_urgent: bool, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+        """Read a namespace's due notifications of a channel, CRITICAL or others, the oldest first; not locked."""
+        return tuple(NotificationFacts(**row) for row in self._unit.rows(_DUE[is_urgent](channel, namespace, now, limit)))
+
+    def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
+        """Lock and read those of some notifications that are due, skipping those that another transaction has locked."""
+        return tuple(self._unit.read(NotificationFacts, self._unit.locked(_DUE_OF(ids, now), skips_locked=True)))
+
+    def bring_forward(
+        self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None, limit: int | None = None
+    ) -> None:
+        """Make notifications due now whose reasons for deferral are gone.
+
+        Args:
+            why: The reasons.
+            now: When.
+            channel: Their channel; None for all.
+            limit: How many at most, the most urgent first; None for all.
+        """
+        is_deferred = QUEUED & (NotificationRow.due_at > now) & NotificationRow.deferred_by.in_(list(why))
+        if channel is not None:
+            is_deferred &= NotificationRow.channel == channel
+        urgent_first = (URGENCY, NotificationRow.due_at, NotificationRow.id)
+        deferred = select(NotificationFacts, is_deferred).order_by(*urgent_first).limit(limit)
+        for row in self._unit.read(NotificationFacts, self._unit.locked(deferred, skips_locked=True)):
+            paused_until = now if DeferralReason.PAUSE in why else row.paused_until
+            self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
+
+    def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
+        """Lock and read what of an incident is queued."""
+        query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
+        return tuple(self._unit.read(NotificationFacts, self._unit.locked(query.order_by(NotificationRow.id))))
+
+    def note(self, escalation_ids: Sequence[str], found: Sequence[NotificationFacts]) -> None:
+        """Note that all notifications of some escalations are kept."""
+        self._unit.notifications_of.update({each: set() for each in escalation_ids})
+        for row in found:
+            self._unit.notifications_of[row.escalation_id].add(row.id)

@@ -1,0 +1,193 @@
+"""Stores the rows that are set aside, since they are damaged; reads nothing of them that could be.
+
+What is asked of a damaged row are its ids and words, as text.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from peewee import SQL, Select
+
+from notifyflow.core.delivery import set_aside
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.insight.left_out import LeftOut
+from notifyflow.storage.dialects.dialect import execute
+from notifyflow.storage.session.conditions import IS_UNRESOLVED
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import CONTACT, CONTENT_FIELDS, MODELS, Reader, select
+from notifyflow.storage.session.statements import Run, Statement, left_out
+from notifyflow.storage.tables import (
+    ApiKeyRow,
+    CalendarRow,
+    ContactRow,
+    FeedRow,
+    IncidentRow,
+    OverrideRow,
+    PauseRow,
+    ProviderHealthRow,
+    SetAsideRow,
+    UserRow,
+)
+
+LOOKED_AT = 500
+"""How many rows of a large table are looked at."""
+
+_SMALL = (UserRow, ApiKeyRow, FeedRow, OverrideRow, CalendarRow, PauseRow, ProviderHealthRow, SetAsideRow)
+_IS_ASIDE = SetAsideRow.is_aside == SQL("TRUE")
+_COLUMNS = tuple(getattr(SetAsideRow, field.name) for field in fields(SetAside))
+_PAGE = """
+    SELECT n.id, n.incident_id, CASE n.kind WHEN 'page' THEN n.escalation_id ELSE '' END, n.severity, i.is_operations
+    FROM notifyflow_notification n JOIN notifyflow_incident i ON i.id = n.incident_id
+"""
+_FOUND: Mapping[str, str] = {
+    "notification": f"{_PAGE} WHERE n.id = ?",
+    "attempt": f"{_PAGE} JOIN notifyflow_attempt a ON a.notification_id = n.id WHERE a.id = ?",
+    "escalation": """
+        SELECT e.id, e.incident_id, e.id, e.severity, i.is_operations
+        FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id WHERE e.id = ?
+    """,
+    "incident": "SELECT i.id, i.id, '', i.severity, i.is_operations FROM notifyflow_incident i WHERE i.id = ?",
+    "key": """
+        SELECT i.id, i.id, '', i.severity, i.is_operations FROM notifyflow_incident i
+        WHERE i.namespace = ? AND i.key = ? AND i.state <> 'RESOLVED'
+    """,
+    "step": """
+        SELECT i.id, i.id, '', i.severity, i.is_operations
+        FROM notifyflow_step s JOIN notifyflow_incident i ON i.id = s.incident_id WHERE s.id = ?
+    """,
+    "outbox": """
+        SELECT o.id, o.incident_id, '', i.severity, i.is_operations
+        FROM notifyflow_outbox o JOIN notifyflow_incident i ON i.id = o.incident_id WHERE o.id = ?
+    """,
+    "receipt": """
+        SELECT r.event_id, COALESCE(n.incident_id, ''), '', 'INFO', FALSE FROM notifyflow_receipt r
+        LEFT JOIN notifyflow_attempt a ON a.provider = r.provider AND a.provider_ref = r.provider_ref
+        LEFT JOIN notifyflow_notification n ON n.id = a.notification_id WHERE r.event_id = ?
+    """,
+}
+"""Finds a row by its id: (its id or that of the row it belongs to, incident, escalation, severity, is_operations)."""
+_BECOMES: Mapping[str, str] = {"attempt": "notification", "key": "incident", "step": "incident"}
+"""The kind of row that is set aside in the place of another."""
+_OVER = Statement(
+    lambda param: SetAsideRow.select(SetAsideRow.row_id, SetAsideRow.until, SetAsideRow.is_aside).where(
+        SetAsideRow.until <= param(SetAsideRow.until)
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where damage showed.
+
+    Attributes:
+        machine: The kind of row that cannot be handled; ``key`` for the unresolved incident of a key.
+        ids: Its id; its namespace and its key.
+        relation: The table in which the damage showed.
+        code: The SQLSTATE, the name of SQLite's result code, or the type of the error.
+        what: What was wrong, in a few words; nothing personal.
+    """
+
+    machine: str
+    ids: tuple[str, ...]
+    relation: str
+    code: str
+    what: str
+
+
+class SetAsideReads(Reader):
+    """Reads the rows that are set aside."""
+
+    def listed(self) -> tuple[SetAside, ...]:
+        """List them, the newest first, with those that are being tried again."""
+        found = SetAsideRow.select(*_COLUMNS).order_by(SetAsideRow.at.desc(), SetAsideRow.row_id.desc())
+        return tuple(SetAside(**row) for row in self._source.readable(found, SetAsideRow.row_id))
+
+
+class DamageReads(Reader):
+    """Looks for damaged rows where lists look first; the checker looks through all of the history."""
+
+    def found(self, *, limit: int = LOOKED_AT) -> tuple[LeftOut, ...]:
+        """Return the damaged rows among the unresolved incidents, the newest of other tables, and all rows of small tables.
+
+        Args:
+            limit: How many rows of a large table it reads at most.
+        """
+        known = len(self._source.unread)
+        content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
+        incidents = select(IncidentFacts, IS_UNRESOLVED).select_extend(*content).order_by(IncidentRow.id.desc()).limit(limit)
+        self._source.with_policies(self._source.rows(_once(incidents)))
+        for facts in (EscalationFacts, NotificationFacts, StepFacts):
+            model: Any = MODELS[facts]
+            self._source.read(facts, _once(select(facts).order_by(model.id.desc()).limit(limit)))  # type: ignore[type-var]
+        contacts = ContactRow.select(ContactRow.incident_id, *CONTACT).order_by(ContactRow.incident_id.desc()).limit(limit)
+        for query in (contacts, *(model.select() for model in _SMALL)):
+            self._source.rows(_once(query))
+        return left_out(self._source.unread[known:])
+
+
+def _once(query: Select) -> Run:
+    return Statement(lambda _: query)()
+
+
+class SetAsides(Part):
+    """The rows that are set aside."""
+
+    def add(self, place: Place, *, now: datetime) -> tuple[SetAside, bool] | None:
+        """Set a row aside, or once more if its time is over.
+
+        Returns:
+            The row, and whether its incident is one of operations; None if there is no such row, or it is set aside already.
+        """
+        found = execute(self._unit.db, _FOUND[place.machine].replace("?", self._unit.db.param), *place.ids).fetchone()
+        if found is None:
+            return None
+        row_id, incident_id, escalation_id, severity, is_operations = found
+        machine = _BECOMES.get(place.machine, place.machine)
+        known = self._unit.first(SetAsideRow.select().where(SetAsideRow.row_id == row_id))
+        if known is not None and known["is_aside"]:
+            return None
+        row = SetAside(
+            machine=machine,
+            row_id=row_id,
+            incident_id=incident_id,
+            escalation_id=escalation_id,
+            severity=str(severity),
+            relation=place.relation or machine,
+            code=place.code,
+            what=place.what,
+            at=known["at"] if known else now,
+            until=now + set_aside.FOR,
+            times=known["times"] + 1 if known else 1,
+            is_paging=set_aside.is_paging(machine, str(severity), is_operations=bool(is_operations)),
+        )
+        values = {field.name: getattr(row, field.name) for field in fields(SetAside)} | {"is_aside": True}
+        if known is None:
+            self._unit.insert_once(SetAsideRow, values | {"is_counted": not row.is_paging, "is_reported": not row.is_paging})
+        else:
+            self._unit.execute(SetAsideRow.update(**values).where(SetAsideRow.row_id == row_id))
+        return row, bool(is_operations)
+
+    def try_again(self, *, now: datetime) -> None:
+        """Let rows be tried again whose time is over; forget those that nothing has tried since."""
+        rows = _OVER(now).rows(self._unit.db)
+        due = [row["row_id"] for row in rows if row["is_aside"]]
+        if due:
+            self._unit.execute(SetAsideRow.update(is_aside=False).where(SetAsideRow.row_id.in_(due)))
+        old = [row["row_id"] for row in rows if not row["is_aside"] and row["until"] <= now - set_aside.FORGOTTEN_AFTER]
+        if old:
+            self._unit.execute(
+                SetAsideRow.delete().where(SetAsideRow.row_id.in_(old), SetAsideRow.is_reported | ~SetAsideRow.is_paging)
+            )
+
+    def release(self, row_ids: Collection[str]) -> Sequence[SetAside]:
+        """Forget rows that are mended; return those that were set aside."""
+        is_one = SetAsideRow.row_id.in_(sorted(row_ids))
+        known = [
+            SetAside(**row) for row in self._unit.rows(SetAsideRow.select(*_COLUMNS).where(is_one).order_by(SetAsideRow.row_id))
+        ]
+        if known:
+            self._unit.execute(SetAsideRow.delete().where(is_one))
+        return known

@@ -1,0 +1,184 @@
+"""Stores what stops the clocks: pauses, past periods in which something was paused or quarantined, and outages.
+
+An outage is a period without sweeps. One row, the watch, is not over: it begins at the last noted sweep, and becomes an outage
+when it ends after a long time.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from peewee import SQL, Expression
+
+from notifyflow.core.delivery.stopped_clocks import Outage, Stop, outage_since
+from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import first
+from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.tables import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
+
+_QUARANTINED = "incident"
+"""The scope of a stop by the quarantine of an incident."""
+_KEPT_FOR = timedelta(days=30)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+_STOP = (StopRow.scope, StopRow.name, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
+
+
+def _stops_of_everything(param: Places) -> Any:
+    """Select the past stops of everything, and its pause."""
+    over = StopRow.select(*_STOP).where(StopRow.scope == SQL("'all'"), StopRow.ended_at > param(StopRow.ended_at))
+    pauses = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
+    return over.union_all(pauses.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)))
+
+
+def _quarantines(param: Places) -> Any:
+    """Select the past and the running quarantine of incidents."""
+    is_kept = StopRow.ended_at > param(StopRow.ended_at)  # true of all; there is an index of this column only
+    over = StopRow.select(*_STOP).where(is_kept, StopRow.scope == SQL("'incident'"), param.among(StopRow.name))
+    running = QuarantineRow.select(
+        SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
+    )
+    return over.union_all(running.where(param.among(QuarantineRow.incident_id)))
+
+
+_STOPS_OF_EVERYTHING = Statement(_stops_of_everything, columns=_STOP)
+_QUARANTINES = Statement(_quarantines, columns=_STOP)
+_PAUSES = Statement(
+    lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.paused_at)
+)
+_IN_ORDER = Statement(
+    lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.scope, PauseRow.name)
+)
+
+
+_IS_WATCH = OutageRow.is_over == SQL("FALSE")
+_OUTAGES = Statement(
+    lambda param: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
+        _IS_WATCH | (OutageRow.ended_at > param(OutageRow.ended_at))
+    )
+)
+SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
+_NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_WATCH))
+
+
+class Stops(Part):
+    """Pauses, stops and outages."""
+
+    def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[Stop, ...]:
+        """Read the stops of everything, or of an incident, that ended after an instant; not locked."""
+        everything = self._unit.read_since("stops", since, lambda early: self._unit.rows(_STOPS_OF_EVERYTHING(early, early)))
+        if ("stops", incident_id) not in self._unit.unlocked:
+            self.load([incident_id])
+        return tuple(
+            Stop(
+                began_at=row["began_at"],
+                ended_at=row["ended_at"] or max(now, row["began_at"]),
+                is_for_critical=row["is_for_critical"],
+                is_quarantined=row["scope"] == _QUARANTINED,
+            )
+            for row in (*everything, *self._unit.unlocked["stops", incident_id])
+            if row["ended_at"] is None or row["ended_at"] > since
+        )
+
+    def load(self, incident_ids: Collection[str]) -> None:
+        """Read and keep the quarantines of incidents; not locked."""
+        ids = sorted(incident_ids)
+        found: dict[str, list[dict[str, Any]]] = {each: [] for each in ids}
+        for row in self._unit.rows(_QUARANTINES(_EARLIEST, ids, ids)) if ids else ():
+            found[row["name"]].append(row)
+        self._unit.unlocked.update({("stops", each): rows for each, rows in found.items()})
+
+    def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some incidents that were quarantined when ``load`` read them."""
+        stops = {each: self._unit.unlocked["stops", each] for each in incident_ids}
+        return frozenset(each for each, rows in stops.items() if any(row["ended_at"] is None for row in rows))
+
+    def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
+        """Read the pauses that are not over."""
+        return tuple(Pause(**row) for row in self._unit.rows(_PAUSES(now)))
+
+    def lock_pauses(self, *, now: datetime) -> tuple[Pause, ...]:
+        """Lock and read the pauses that are not over, so that none ends meanwhile; before all other locks."""
+        return tuple(Pause(**row) for row in self._unit.rows(self._unit.locked(_IN_ORDER(now))))
+
+    def put_pause(self, pause: Pause) -> bool:
+        """Store a pause and end an earlier one of the same; return whether that one was not over."""
+        is_same = (PauseRow.scope == pause.scope) & (PauseRow.name == pause.name)
+        was_standing = self._end_pause(is_same, at=pause.paused_at)
+        self._unit.insert(PauseRow, [asdict(pause)])
+        self._unit.unlocked.clear()
+        return was_standing
+
+    def drop_pause(self, scope: Scope, name: str, *, at: datetime) -> bool:
+        """End a pause; return whether there was one that was not over."""
+        return self._end_pause((PauseRow.scope == scope) & (PauseRow.name == name), at=at)
+
+    def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
+        """Store the quarantine of incidents as stops, up to now."""
+        quarantined = self._unit.rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(incident_ids)))
+        self._store([(_QUARANTINED, row["incident_id"], row["quarantined_at"], at, True) for row in quarantined], at=at)
+
+    def outages(self, *, since: datetime, now: datetime) -> tuple[Outage, ...]:
+        """Read the outages that ended after an instant, and the current one, if any; not locked."""
+        found = self._unit.read_since("outages", since, lambda early: self._unit.rows(_OUTAGES(early)))
+        recent = [row for row in found if row["ended_at"] is None or row["ended_at"] > since]
+        each = (Outage(**row) if row["ended_at"] else outage_since(row["began_at"], now) for row in recent)
+        return tuple(outage for outage in each if outage is not None)
+
+    def swept_at(self) -> datetime | None:
+        """Return when the last noted sweep was, or None before the first; not locked."""
+        swept_at: datetime | None = self._unit.scalar(SWEPT_AT())
+        return swept_at
+
+    def lock_watch(self) -> datetime | None:
+        """Lock the watch and return when the last noted sweep was; None also if another process has just ended an outage."""
+        found = first(self._unit.rows(self._unit.locked(SWEPT_AT())))
+        return None if found is None else found["began_at"]
+
+    def begin_watch(self, *, at: datetime) -> None:
+        """Note the first sweep, unless another process has."""
+        self._unit.insert_once(OutageRow, {"began_at": at, "ended_at": None, "is_over": False})
+
+    def note_sweep(self, *, at: datetime) -> None:
+        """Note a sweep; the watch is locked."""
+        self._unit.execute(_NOTE_SWEEP(at))
+
+    def end_outage(self, outage: Outage) -> None:
+        """Store an outage that is over, for as long as any notification may wait, and begin a new watch; the watch is locked."""
+        self._unit.unlocked.clear()
+        self._unit.execute(OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR))
+        self._unit.execute(OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH))
+        self.begin_watch(at=outage.ended_at)
+
+    def has_waited(self, *, since: datetime) -> bool:
+        """Return whether an escalation that started before an instant has a running timer, or a chain has waited since."""
+        waiting = (
+            EscalationRow.select(EscalationRow.id).where(
+                EscalationRow.next_decision_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
+            ),
+            EscalationRow.select(EscalationRow.id).where(
+                EscalationRow.next_round_at.is_null(is_null=False), EscalationRow.is_current, EscalationRow.started_at <= since
+            ),
+            StepRow.select(StepRow.id).where(StepRow.due_at.is_null(is_null=False), StepRow.waits_since <= since),
+        )
+        return any(self._unit.first(query) is not None for query in waiting)
+
+    def _end_pause(self, is_it: Expression, *, at: datetime) -> bool:
+        """Delete a pause and store it as a stop, with its real end."""
+        found = [Pause(**row) for row in self._unit.rows(self._unit.locked(PauseRow.select().where(is_it)))]
+        self._unit.execute(PauseRow.delete().where(is_it))
+        self._unit.unlocked.clear()
+        ends = [max(each.paused_at, min(each.ends_at, at)) for each in found]
+        ended = zip(found, ends, strict=True)
+        self._store([(each.scope.value, each.name, each.paused_at, end, each.is_for_critical) for each, end in ended], at=at)
+        return any(each.ends_at > at for each in found)
+
+    def _store(self, stops: Sequence[tuple[Any, ...]], *, at: datetime) -> None:
+        """Store stops, for as long as any notification may wait."""
+        rows = [dict(zip((field.name for field in _STOP), each, strict=True)) for each in stops]
+        self._unit.execute(StopRow.delete().where(StopRow.ended_at < at - _KEPT_FOR))
+        self._unit.insert(StopRow, rows)
+        self._unit.unlocked.clear()

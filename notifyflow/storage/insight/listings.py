@@ -1,0 +1,245 @@
+"""Reads for the API and for operators: lists that are read page by page. Each asks a fixed number of queries."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import JOIN, Case, Expression, Field, Select, fn
+
+from notifyflow.core import ids
+from notifyflow.core.delivery.facts import IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import (
+    AT_REST,
+    REACHING,
+    Contact,
+    EscalationState,
+    Incident,
+    IncidentState,
+    Kind,
+    NotificationState,
+)
+from notifyflow.core.insight.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
+from notifyflow.storage.session.conditions import IS_UNRESOLVED
+from notifyflow.storage.session.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select
+from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
+
+NOBODY = Tally()
+_WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
+_SKEW = timedelta(minutes=1)
+"""How far the clock that made an incident's id may be from the one that says when it was opened."""
+_Newer: Any = EscalationRow.alias("newer")
+
+
+class Listings(Reader):
+    """Questions that the API and operators ask."""
+
+    def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
+        """List incidents, the newest first.
+
+        Args:
+            wanted: Which.
+            before_id: Only those that are older than this one; None begins with the newest.
+            limit: How many at most.
+        """
+        content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
+        where = conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
+        query = of_recipient(select(IncidentFacts, *where).select_extend(*content), wanted.recipient_id)
+        query = query.order_by(IncidentRow.id.desc()).limit(limit)
+        return tuple(map(_summary, self._source.readable(query, IncidentRow.id, self._source.with_policies)))
+
+    def tallied(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, Tally], ...]:
+        """List unresolved incidents, the newest first, each with its tally."""
+        found = self.incidents(wanted, before_id=None, limit=limit)
+        tallies = self.tallies([each.facts.id for each in found])
+        return tuple((each, tallies.get(each.facts.id, NOBODY)) for each in found)
+
+    def tallies(self, incident_ids: Sequence[str]) -> Mapping[str, Tally]:
+        """Count by incident whom the newest rounds of its recipients have reached."""
+        rows = self._source.rows(_tallies(incident_ids)) if incident_ids else []
+        return {row.pop("incident_id"): Tally(**row) for row in rows}
+
+    def keys(self, namespace: str | None, *, limit: int) -> list[str]:
+        """List the keys of the newest incidents of a namespace; None for all."""
+        query = IncidentRow.select(IncidentRow.key).order_by(IncidentRow.id.desc()).limit(limit)
+        query = query if namespace is None else query.where(IncidentRow.namespace == namespace)
+        return [row["key"] for row in self._source.rows(query)]
+
+    def recipient_ids(self, *, limit: int) -> list[str]:
+        """List the ids of the recipients of the newest incidents."""
+        query = ContactRow.select(ContactRow.recipient_id).order_by(ContactRow.incident_id.desc()).limit(limit)
+        return [row["recipient_id"] for row in self._source.rows(query)]
+
+    def recipients(
+        self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None
+    ) -> tuple[KnownRecipient, ...]:
+        """List all recipients that incidents have, by id.
+
+        Args:
+            after_id: Only those behind this one; empty begins with the first.
+            limit: How many at most.
+            since: Pages of rounds that began earlier are not looked at.
+            namespaces: As these know them; None for all.
+        """
+        return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespaces)
+
+    def recipient(self, recipient_id: str, *, since: datetime, namespaces: frozenset[str] | None = None) -> KnownRecipient | None:
+        """Return one recipient as ``recipients`` does, or None."""
+        found = self._recipients(ContactRow.recipient_id == recipient_id, 1, since, namespaces)
+        return found[0] if found else None
+
+    def _recipients(
+        self, wanted: Expression, limit: int, since: datetime, namespaces: frozenset[str] | None
+    ) -> tuple[KnownRecipient, ...]:
+        contacts_of = ContactRow.select(ContactRow.recipient_id, fn.MAX(ContactRow.incident_id).alias("incident_id"))
+        newest = (
+            _within(contacts_of, ContactRow.incident_id, namespaces)
+            .where(wanted)
+            .group_by(ContactRow.recipient_id)
+            .order_by(ContactRow.recipient_id)
+            .limit(limit)
+            .alias("newest")
+        )
+        is_newest = (ContactRow.recipient_id == newest.c.recipient_id) & (ContactRow.incident_id == newest.c.incident_id)
+        query = ContactRow.select(*CONTACT).join(newest, on=is_newest).order_by(ContactRow.recipient_id)
+        contacts = [Contact(**row) for row in self._source.readable(query, ContactRow.recipient_id)]
+        pages = self._last_pages([contact.recipient_id for contact in contacts], since, namespaces)
+        opt_outs = self.opt_outs({address for contact in contacts for address in contact.addresses.values()})
+        return tuple(
+            KnownRecipient(
+                contact=each,
+                last_pages=pages.get(each.recipient_id, {}),
+                opted_out_of=frozenset(our_number for number, our_number in opt_outs if number in each.addresses.values()),
+            )
+            for each in contacts
+        )
+
+    def opt_outs(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
+        """Return the numbers among some addresses that have sent STOP, each with our number that they sent it to."""
+        query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(list(addresses)))
+        return [(row["number"], row["our_number"]) for row in self._source.rows(query)]
+
+    def _last_pages(
+        self, recipient_ids: Sequence[str], since: datetime, namespaces: frozenset[str] | None
+    ) -> Mapping[str, Mapping[str, NotificationFacts]]:
+        pages_of = NotificationRow.select(EscalationRow.recipient_id, fn.MAX(NotificationRow.id).alias("id")).join(
+            EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id)
+        )
+        query = (
+            _within(pages_of, EscalationRow.incident_id, namespaces)
+            .where(
+                EscalationRow.recipient_id.in_(recipient_ids),
+                EscalationRow.started_at >= since,
+                NotificationRow.kind == Kind.PAGE,
+                NotificationRow.state.in_(_WITH_OUTCOME),
+            )
+            .group_by(EscalationRow.recipient_id, NotificationRow.channel)
+        )
+        whose = {row["id"]: row["recipient_id"] for row in self._source.rows(query)}
+        pages: dict[str, dict[str, NotificationFacts]] = defaultdict(dict)
+        for page in self._source.read(NotificationFacts, BY_ID[NotificationFacts](sorted(whose))) if whose else ():
+            pages[whose[page.id]][page.channel] = page
+        return pages
+
+
+def _tallies(incident_ids: Sequence[str]) -> Select:
+    """Count the recipients of incidents, and those of whose newest rounds a page arrived, or failed, or all have failed."""
+    recipient = EscalationRow.recipient_id
+    has_arrived = (NotificationRow.kind == Kind.PAGE) & NotificationRow.state.in_(REACHING)
+    has_failed = (NotificationRow.kind == Kind.PAGE) & (NotificationRow.state == NotificationState.FAILED)
+    is_its = NotificationRow.escalation_id == EscalationRow.id
+    of_it = (_Newer.incident_id == EscalationRow.incident_id) & (_Newer.recipient_id == recipient)
+    is_replaced = fn.EXISTS(_Newer.select(_Newer.id).where(of_it, _Newer.round > EscalationRow.round))
+
+    def count(*case: tuple[Expression, Field]) -> Any:
+        return fn.COUNT(fn.DISTINCT(Case(None, case) if case else recipient))
+
+    return (
+        EscalationRow.select(
+            EscalationRow.incident_id,
+            count().alias("recipients"),
+            count((has_arrived, recipient)).alias("reached"),
+            count((EscalationRow.state == EscalationState.EXHAUSTED, recipient)).alias("failed"),
+            count((EscalationRow.critical_at.is_null(False), recipient)).alias("critical"),
+            count((has_failed, NotificationRow.id)).alias("failed_pages"),
+            fn.MIN(Case(None, ((EscalationRow.critical_at.is_null(False), CriticalRow.reason),))).alias("critical_reason"),
+        )
+        .join(NotificationRow, JOIN.LEFT_OUTER, on=is_its)
+        .switch(EscalationRow)
+        .join(CriticalRow, JOIN.LEFT_OUTER, on=(CriticalRow.escalation_id == EscalationRow.id))
+        .where(EscalationRow.incident_id.in_(incident_ids), EscalationRow.round > 0, ~is_replaced)
+        .group_by(EscalationRow.incident_id)
+    )
+
+
+def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None) -> Select:
+    """Leave out what belongs to incidents of other namespaces; nothing where it is None."""
+    if namespaces is None:
+        return query
+    return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace.in_(sorted(namespaces)))
+
+
+def conditions(wanted: IncidentFilter) -> list[Expression]:
+    """Return the conditions of a filter; incidents with a recipient are found by ``of_recipient``."""
+    found = [_has_label(name, value) for name, value in sorted(wanted.labels)]
+    if wanted.states:
+        found.append(IncidentRow.state.in_(sorted(wanted.states)))
+        if IncidentState.RESOLVED not in wanted.states:
+            found.append(IS_UNRESOLVED)
+    if wanted.severities:
+        found.append(IncidentRow.severity.in_(sorted(wanted.severities)))
+    if wanted.namespaces is not None:
+        found.append(IncidentRow.namespace.in_(sorted(wanted.namespaces)))
+    if wanted.key is not None:
+        found.append(IncidentRow.key == wanted.key)
+    if wanted.text:
+        found.append(_contains(wanted.text))
+    return [*found, *_opened_within(wanted)]
+
+
+def of_recipient(query: Select, recipient_id: str | None, *where: Expression) -> Select:
+    """Leave out incidents that do not have a recipient; none where it is None.
+
+    Args:
+        query: Selects incidents.
+        recipient_id: The recipient.
+        where: Conditions on the contacts: those on an incident's id, once more, since no database carries them over.
+    """
+    if recipient_id is None:
+        return query
+    of_it = query.join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
+    return of_it.where(ContactRow.recipient_id == recipient_id, *where)
+
+
+def _contains(text: str) -> Expression:
+    found: Expression = IncidentRow.id == text
+    for column in (IncidentRow.content_title, IncidentRow.key, IncidentRow.content_source):
+        found |= column.contains(text)
+    return found
+
+
+def _opened_within(wanted: IncidentFilter) -> list[Expression]:
+    """Return the conditions of the time, which the ids repeat: by these an index finds it."""
+    found = []
+    if wanted.since is not None:
+        found += [IncidentRow.opened_at >= wanted.since, IncidentRow.id >= ids.lowest(wanted.since - _SKEW)]
+    if wanted.until is not None:
+        found += [IncidentRow.opened_at < wanted.until, IncidentRow.id < ids.lowest(wanted.until + _SKEW)]
+    return found
+
+
+def _has_label(name: str, value: str) -> Expression:
+    """Find a label in its column's JSON, the same on both databases, for which ``LIKE`` differs.
+
+    Within a JSON text quotes are escaped: what stands between a bracket or comma and the closing quote is this label only.
+    """
+    pair = f"{json.dumps(name)}:{json.dumps(value)}"
+    found = [fn.REPLACE(IncidentRow.content_labels, opening + pair, "") != IncidentRow.content_labels for opening in "{,"]
+    return found[0] | found[1]
+
+
+def _summary(row: Mapping[str, Any]) -> IncidentSummary:
+    content = {name: row[f"content_{name}"] for name in CONTENT_FIELDS}
+    facts = {name: value for name, value in row.items() if not name.startswith("content_")}
+    return IncidentSummary(facts=IncidentFacts(**facts), content=Incident(key=row["key"], **content))

@@ -1,0 +1,98 @@
+"""Reads what shows that an incident, or anything at all, has changed, without reading it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN, SQL, Case, Select, fn
+
+from notifyflow.core.delivery.model import Evidence, Result
+from notifyflow.core.insight.views import Stamp
+from notifyflow.storage.session.conditions import QUEUED, RUNNING
+from notifyflow.storage.session.rows import Reader
+from notifyflow.storage.session.statements import Run, Statement
+from notifyflow.storage.tables import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow, StepRow
+
+_RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
+_EVIDENCE = Case(AttemptRow.evidence, [(evidence.value, rank) for rank, evidence in enumerate(Evidence, start=1)], 0)
+_INCIDENT = Statement(
+    lambda param: IncidentRow.select(IncidentRow.namespace, IncidentRow.version).where(IncidentRow.id == param(IncidentRow.id))
+)
+_ESCALATIONS = Statement(
+    lambda param: EscalationRow.select(
+        fn.COUNT(EscalationRow.id).alias("count"),
+        fn.SUM(EscalationRow.version).alias("versions"),
+        fn.MIN(EscalationRow.next_decision_at).filter(EscalationRow.is_current).alias("decision_at"),
+        fn.MIN(EscalationRow.next_round_at).filter(EscalationRow.is_current).alias("round_at"),
+    ).where(EscalationRow.incident_id == param(EscalationRow.incident_id))
+)
+_STEPS = Statement(
+    lambda param: StepRow.select(
+        fn.COUNT(StepRow.id).alias("count"), fn.SUM(StepRow.version).alias("versions"), fn.MIN(StepRow.due_at).alias("due_at")
+    ).where(StepRow.incident_id == param(StepRow.incident_id))
+)
+_NOTIFICATIONS = Statement(  # and what changes of their attempts, which have no versions: results only grow stronger
+    lambda param: (
+        NotificationRow.select(
+            fn.COUNT(1).alias("rows"),
+            fn.SUM(NotificationRow.version).alias("versions"),
+            fn.COUNT(AttemptRow.ended_at).alias("ended"),
+            fn.COUNT(AttemptRow.receipt_due_at).alias("awaited"),
+            fn.SUM(_RESULT + _EVIDENCE).alias("strength"),
+            fn.MIN(NotificationRow.due_at).filter(QUEUED).alias("due_at"),
+            fn.MIN(AttemptRow.lease_until).filter(RUNNING).alias("lease_at"),
+        )
+        .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
+        .where(NotificationRow.incident_id == param(NotificationRow.incident_id))
+    )
+)
+_REPORTS = Statement(
+    lambda param: (
+        ReceiptRow.select(fn.COUNT(1).alias("reports"))
+        .join(AttemptRow, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
+        .join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id))
+        .where(NotificationRow.incident_id == param(NotificationRow.incident_id), ReceiptRow.result.is_null())
+    )
+)
+_ARRIVALS = Statement(
+    lambda param: ArrivalRow.select(fn.COUNT(1).alias("kinds"), fn.SUM(ArrivalRow.times).alias("times")).where(
+        ArrivalRow.incident_id == param(ArrivalRow.incident_id)
+    )
+)
+_OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))
+
+
+class Stamps(Reader):
+    """Stamps of incidents, and of everything."""
+
+    def of_all(self) -> str | None:
+        """Return what differs between any two states of the database; None on SQLite, which cannot tell.
+
+        A snapshot of PostgreSQL names the transactions that have ended: two that are equal see the same rows. It also differs
+        after a write that changes nothing here, as one to another database of the server. Numbers of transactions may begin
+        anew on another server, which was started at another time.
+        """
+        return str(self._source.scalar(_OF_ALL)) if self._source.db.for_update else None
+
+    def of(self, incident_id: str) -> Stamp | None:
+        """Return the stamp of an incident, or None."""
+        incidents = self._source.rows(_INCIDENT(incident_id))
+        if not incidents:
+            return None
+        figures: list[Any] = [incidents[0]["version"]]
+        times: list[datetime] = []
+        for statement in (_ESCALATIONS, _NOTIFICATIONS, _STEPS, _REPORTS, _ARRIVALS):
+            row = self._figures(statement(incident_id))
+            times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
+            figures += row.values()
+        return Stamp(
+            namespace=incidents[0]["namespace"],
+            escalations=figures[1],
+            figures=tuple(map(str, figures)),
+            soonest_at=min(times, default=None),
+        )
+
+    def _figures(self, run: Run) -> Mapping[str, Any]:
+        """Return the only row of a statement, without what of it cannot be read."""
+        rows = self._source.rows(run)
+        return rows[0] if rows else self._source.unread[-1].values

@@ -1,0 +1,384 @@
+"""Reads the lines of the log that are not counted yet, with what belongs to them, and stores the figures.
+
+On PostgreSQL a line may be committed after one with a higher number. Each carries the number of its transaction, and only lines
+of transactions below ``pg_snapshot_xmin`` are read, all of which have ended. SQLite has one writer: its lines' numbers suffice.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import SQL, Case, Expression, IntegerField, Tuple, fn
+
+from notifyflow.core import namespaces
+from notifyflow.core.delivery.facts import Transition
+from notifyflow.core.delivery.model import EscalationState, Severity
+from notifyflow.core.metrics.charts import SPANS, beginning
+from notifyflow.core.metrics.figures import ATTEMPTS, Key, Tallies, Tally, grown, names_of
+from notifyflow.core.metrics.folding import Batch, Call, Folded, Sent
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import Reader
+from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.tables import (
+    AttemptRow,
+    CriticalRow,
+    EscalationRow,
+    FoldRow,
+    IncidentRow,
+    MinuteRow,
+    NotificationRow,
+    SeriesRow,
+    TransitionRow,
+)
+
+KEPT_FOR = timedelta(days=35)
+"""How long what the charts show is kept."""
+_TALLY = ("count", "sum_s", "buckets")
+_LINE = tuple(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
+_UNCOUNTED = ("claimed", "deferred", "noted")
+"""The events that no figure counts, which are most lines."""
+_REACHED = ("SENT", "DELIVERED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Up to where the log is counted.
+
+    Attributes:
+        xid: The transaction of the first line that is not; 0 on SQLite.
+        line_id: Its number.
+        after_id: Lines up to this number are not counted, since another server wrote them.
+        folded_at: When the log was last counted to its end; None before the first time.
+        until: The first transaction that may not have ended; on SQLite the number of the next line.
+    """
+
+    xid: int
+    line_id: int
+    after_id: int
+    folded_at: datetime | None
+    until: int
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether a server counted the log that is not this one: its transactions have other numbers."""
+        return self.xid > self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Some lines that are not counted yet.
+
+    Attributes:
+        batch: The lines, with what belongs to them.
+        is_last: Whether there are no more.
+        critical: The escalations of the critical failures among it.
+        xid: The transaction of the line behind them.
+        line_id: The number from which on lines are behind them.
+    """
+
+    batch: Batch
+    is_last: bool
+    critical: Sequence[str]
+    xid: int
+    line_id: int
+
+
+_UNTIL: Any = FoldRow.select(SQL("pg_snapshot_xmin(pg_current_snapshot())::text").alias("until"))
+_IS_WANTED = TransitionRow.event.not_in(_UNCOUNTED) & (
+    (TransitionRow.machine != "escalation")
+    | ((TransitionRow.source != TransitionRow.target) & (TransitionRow.target != EscalationState.ACTIVE))
+)
+_LINES = TransitionRow.select(TransitionRow.id, TransitionRow.xid, *_LINE).where(_IS_WANTED)
+
+
+def _lines_of_server(param: Places) -> Any:
+    t = TransitionRow
+    is_ahead = Tuple(t.xid, t.id) >= Tuple(param(t.xid), param(t.id))
+    has_ended = t.xid.is_null(is_null=False) & (t.xid < param(t.xid)) & (t.id > param(t.id))
+    return _LINES.where(is_ahead, has_ended).order_by(t.xid, t.id).limit(param(IntegerField()))
+
+
+_LINES_OF_SERVER = Statement(_lines_of_server)
+_LINES_OF_FILE = Statement(
+    lambda param: (
+        _LINES.where(TransitionRow.id >= param(TransitionRow.id), TransitionRow.id < param(TransitionRow.id))
+        .order_by(TransitionRow.id)
+        .limit(param(IntegerField()))
+    )
+)
+_FIRST: Any = (TransitionRow.row_id, TransitionRow.version.alias("reached"), TransitionRow.version.alias("delivered"))
+_FIRSTS = Statement(
+    lambda param: (
+        TransitionRow.select(
+            TransitionRow.row_id,
+            fn.MIN(TransitionRow.version).alias("reached"),
+            fn.MIN(Case(None, [(TransitionRow.target == "DELIVERED", TransitionRow.version)])).alias("delivered"),
+        )
+        .where(param.among(TransitionRow.row_id), TransitionRow.target.in_(_REACHED))
+        .group_by(TransitionRow.row_id)
+    ),
+    columns=_FIRST,
+)
+_CLAIMS = Statement(
+    lambda param: TransitionRow.select(TransitionRow.detail).where(
+        param.among(TransitionRow.row_id), TransitionRow.event == "claimed"
+    )
+)
+_HISTORIES = Statement(
+    lambda param: TransitionRow.select(*_LINE).where(param.among(TransitionRow.row_id)).order_by(TransitionRow.version)
+)
+_NOTIFICATIONS = Statement(
+    lambda param: NotificationRow.select(
+        NotificationRow.id, NotificationRow.channel, NotificationRow.kind, NotificationRow.severity, NotificationRow.created_at
+    ).where(param.among(NotificationRow.id))
+)
+_CALLS = Statement(
+    lambda param: AttemptRow.select(
+        AttemptRow.id,
+        AttemptRow.notification_id,
+        AttemptRow.number,
+        AttemptRow.provider,
+        AttemptRow.took_s,
+        AttemptRow.is_our_fault,
+        AttemptRow.retry_after_s,
+        AttemptRow.receipt_due_at,
+    ).where(param.among(AttemptRow.id))
+)
+_ESCALATIONS = Statement(
+    lambda param: EscalationRow.select(EscalationRow.id, EscalationRow.severity).where(
+        param.among(EscalationRow.id), EscalationRow.round > 0
+    )
+)
+_INCIDENTS = Statement(  # without those that tell of hand-overs
+    lambda param: IncidentRow.select(IncidentRow.id, IncidentRow.severity).where(
+        param.among(IncidentRow.id), (IncidentRow.namespace != namespaces.OPERATIONS) | IncidentRow.is_operations
+    )
+)
+_CRITICAL = Statement(
+    lambda param: (
+        CriticalRow.select(CriticalRow.escalation_id, CriticalRow.at, EscalationRow.severity)
+        .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
+        .where(SQL("NOT is_folded"))
+        .limit(param(IntegerField()))
+    )
+)
+_SERIES = Statement(
+    lambda param: SeriesRow.select(SeriesRow.name, SeriesRow.labels, *(getattr(SeriesRow, each) for each in _TALLY))
+)
+_MINUTE = (MinuteRow.at, MinuteRow.name, MinuteRow.labels, *(getattr(MinuteRow, each) for each in _TALLY))
+_OF_PERIOD = Statement(
+    lambda param: MinuteRow.select(*_MINUTE).where(
+        MinuteRow.minutes == param(MinuteRow.minutes), MinuteRow.at == param(MinuteRow.at)
+    )
+)
+
+
+def _since(param: Places) -> Expression:
+    """Return the condition that a row counts a period of some minutes that began at an instant or later."""
+    return (MinuteRow.minutes == param(MinuteRow.minutes)) & (MinuteRow.at >= param(MinuteRow.at))
+
+
+_DURATIONS = Statement(lambda param: MinuteRow.select(*_MINUTE).where(_since(param), MinuteRow.name != ATTEMPTS.name))
+_OUTCOMES = Statement(
+    lambda param: (
+        MinuteRow.select(MinuteRow.labels, fn.SUM(MinuteRow.count).cast("bigint"))
+        .where(_since(param), MinuteRow.name == ATTEMPTS.name)
+        .group_by(MinuteRow.labels)
+    ),
+    columns=(MinuteRow.labels, MinuteRow.count),
+)
+
+
+class Folds(Part):
+    """The figures, and up to where the log is counted."""
+
+    def lock(self) -> Place | None:
+        """Lock and read up to where the log is counted; None if another process has it locked."""
+        rows = self._locked()
+        if not rows and self._unit.insert_once(FoldRow, {"one": 1, "xid": 0, "line_id": 0, "after_id": 0}):
+            rows = self._locked()
+        return Place(**rows[0], until=self._until()) if rows else None
+
+    def begin_anew(self, place: Place) -> None:
+        """Count only what this server writes from now on, in the log that another one wrote."""
+        last_id = int(self._unit.scalar(TransitionRow.select(fn.MAX(TransitionRow.id))) or 0)
+        self._note(xid=place.until, line_id=0, after_id=last_id, folded_at=place.folded_at)
+
+    def read(self, place: Place, *, limit: int) -> Read:
+        """Read the next lines that are not counted, with what belongs to them; not locked."""
+        if self._is_server:
+            rows = self._unit.rows(_LINES_OF_SERVER(place.xid, place.line_id, place.until, place.after_id, limit))
+        else:
+            rows = self._unit.rows(_LINES_OF_FILE(place.line_id, place.until, limit))
+        is_last = len(rows) < limit
+        if is_last:
+            xid, line_id = (place.until, 0) if self._is_server else (0, max(place.line_id, place.until))
+        else:
+            xid, line_id = rows[-1]["xid"] or 0, rows[-1]["id"] + 1
+        lines = [Transition(**{name: row[name] for name in Transition.__dataclass_fields__}) for row in rows]
+        critical = self._unit.rows(_CRITICAL(limit))
+        batch = Batch(
+            lines=lines,
+            notifications=self._notifications(lines),
+            calls=self._calls(lines),
+            escalations=self._severities(_ESCALATIONS, [each.row_id for each in lines if each.machine == "escalation"]),
+            incidents=self._severities(_INCIDENTS, [each.row_id for each in lines if each.machine == "incident"]),
+            histories=self._histories([each.row_id for each in lines if _is_acknowledgement(each)]),
+            critical=[(row["severity"], row["at"]) for row in critical],
+        )
+        is_last = is_last and len(critical) < limit
+        return Read(batch=batch, is_last=is_last, critical=[row["escalation_id"] for row in critical], xid=xid, line_id=line_id)
+
+    def store(self, place: Place, read: Read, folded: Folded, *, now: datetime) -> None:
+        """Add to the figures what some lines have counted, and note that they are."""
+        if len(folded.total):
+            self._add_to_series(folded.total)
+            self._add_to_minutes(folded.minutes)
+        if read.critical:
+            self._unit.execute(CriticalRow.update(is_folded=True).where(CriticalRow.escalation_id.in_(read.critical)))
+        if read.is_last and (place.folded_at is None or place.folded_at.hour != now.hour):
+            self._unit.execute(MinuteRow.delete().where(MinuteRow.minutes.in_(SPANS), MinuteRow.at < now - KEPT_FOR))
+        folded_at = now if read.is_last else place.folded_at
+        self._note(xid=read.xid, line_id=read.line_id, after_id=place.after_id, folded_at=folded_at)
+
+    def follow_deletions(self) -> None:
+        """Note the numbers that SQLite gives out again, once the last lines of the log are deleted; all of those were counted."""
+        if not self._is_server:
+            last = TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
+            self._unit.execute(FoldRow.update(line_id=last).where(FoldRow.line_id > last))
+
+    @property
+    def _is_server(self) -> bool:
+        return bool(self._unit.db.for_update)
+
+    def _locked(self) -> list[dict[str, Any]]:
+        query = FoldRow.select(FoldRow.xid, FoldRow.line_id, FoldRow.after_id, FoldRow.folded_at)
+        return self._unit.rows(self._unit.locked(query, skips_locked=True))
+
+    def _until(self) -> int:
+        query = _UNTIL if self._is_server else TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
+        return int(self._unit.scalar(query))
+
+    def _note(self, **columns: Any) -> None:
+        self._unit.execute(FoldRow.update(**columns))
+
+    def _notifications(self, lines: Sequence[Transition]) -> Mapping[str, Sent]:
+        ids = sorted({each.row_id for each in lines if each.machine == "notification"})
+        arrived = sorted({each.row_id for each in lines if each.target in _REACHED})
+        firsts = {row.pop("row_id"): row for row in self._unit.rows(_FIRSTS(arrived))} if arrived else {}
+        found = self._unit.rows(_NOTIFICATIONS(ids)) if ids else ()
+        return {row.pop("id"): Sent(**row, **firsts.get(row_id, {})) for row_id, row in [(row["id"], row) for row in found]}
+
+    def _calls(self, lines: Sequence[Transition]) -> Mapping[str, Call]:
+        ids = sorted({each.detail["attempt"] for each in lines if "attempt" in each.detail})
+        found = {row.pop("id"): row for row in (self._unit.rows(_CALLS(ids)) if ids else ())}
+        again = sorted({row["notification_id"] for row in found.values() if row["number"] > 1})
+        claims = self._unit.rows(_CLAIMS(again)) if again else ()
+        repeats = {row["detail"]["attempt"] for row in claims if "after_doubt" in row["detail"]}
+        return {each: _call(row, is_repeat=each in repeats) for each, row in found.items()}
+
+    def _severities(self, statement: Statement, ids: Collection[str]) -> Mapping[str, Severity]:
+        return {row["id"]: row["severity"] for row in self._unit.rows(statement(sorted(set(ids))))} if ids else {}
+
+    def _histories(self, ids: Collection[str]) -> Mapping[str, Sequence[Transition]]:
+        histories: dict[str, list[Transition]] = defaultdict(list)
+        for row in self._unit.rows(_HISTORIES(sorted(set(ids)))) if ids else ():
+            histories[row["row_id"]].append(Transition(**row))
+        return histories
+
+    def _add_to_series(self, new: Tallies) -> None:
+        stored = Tallies(_tallies(self._unit.rows(_SERIES())))
+        self._write(SeriesRow, {}, stored, grown(stored, new))
+
+    def _add_to_minutes(self, minutes: Mapping[datetime, Tallies]) -> None:
+        for span in SPANS:
+            periods: dict[datetime, Tallies] = defaultdict(Tallies)
+            for minute, tallies in minutes.items():
+                periods[beginning(minute, span)].merge(tallies)
+            for at, tallies in sorted(periods.items()):
+                stored = Tallies(_tallies(self._unit.rows(_OF_PERIOD(span, at))))
+                self._write(MinuteRow, {"minutes": span, "at": at}, stored, _sum(stored, tallies))
+
+    def _write(self, model: Any, period: Mapping[str, Any], stored: Tallies, changed: Tallies) -> None:
+        guards = (*period, "name", "labels")
+        new, updated = [], []
+        for key, tally in changed.items():
+            values = (tally.count, tally.sum_s, tally.buckets)
+            labels = dict(zip(names_of(key[0], is_charted=bool(period)), key[1], strict=True))
+            place = (*period.values(), key[0], labels)
+            if stored.get(key) is None:
+                new.append(dict(zip((*guards, *_TALLY), (*place, *values), strict=True)))
+            else:
+                updated.append((*values, *place))
+        self._unit.insert(model, new)
+        if updated:
+            self._unit.update_those(model, _TALLY, guards, ("name",), updated)
+
+
+class Figures(Reader):
+    """What the figures say."""
+
+    def series(self) -> Tallies:
+        """Read the cumulative figures."""
+        return Tallies(_tallies(self._source.rows(_SERIES())))
+
+    def folded_at(self) -> datetime | None:
+        """Return when the log was last counted to its end; None before the first time."""
+        folded_at: datetime | None = self._source.scalar(FoldRow.select(FoldRow.folded_at))
+        return folded_at
+
+    def durations(self, span: int, *, since: datetime) -> Mapping[datetime, Tallies]:
+        """Read the durations of all periods of some minutes that began at an instant or later."""
+        periods: dict[datetime, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in self._source.rows(_DURATIONS(span, since)):
+            periods[row["at"]].append(row)
+        return {at: Tallies(_tallies(rows)) for at, rows in periods.items()}
+
+    def calls(self, span: int, *, since: datetime) -> Mapping[tuple[str, ...], int]:
+        """Count the calls to providers in these periods, by channel, provider and outcome."""
+        return {tuple(row["labels"].values()): row["count"] for row in self._source.rows(_OUTCOMES(span, since))}
+
+
+def _tallies(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Key, Tally]]:
+    for row in rows:
+        key = (row["name"], tuple(row["labels"].values()))
+        yield key, Tally(count=row["count"], sum_s=row["sum_s"], buckets=list(row["buckets"]))
+
+
+def _sum(stored: Tallies, new: Tallies) -> Tallies:
+    """Return the rows that change when something is added, as they become."""
+    changed = Tallies()
+    for key, tally in new.items():
+        changed.add(key, stored.get(key) or Tally())
+        changed.add(key, tally)
+    return changed
+
+
+def _call(row: Mapping[str, Any], *, is_repeat: bool) -> Call:
+    names = ("provider", "took_s", "is_our_fault", "retry_after_s", "receipt_due_at")
+    return Call(**{name: row[name] for name in names}, is_repeat=is_repeat)
+
+
+def _is_acknowledgement(line: Transition) -> bool:
+    return line.machine == "incident" and line.event == "acknowledged"
+
+
+def is_counted(incident_id: Any, *, is_server: bool) -> Expression:
+    """Return the condition that every line of an incident is counted, and every critical failure."""
+    only = FoldRow.one == SQL("1")
+    if is_server:
+        place = FoldRow.select(FoldRow.xid.cast("text").cast("xid8"), FoldRow.line_id).where(only)
+        is_ahead = TransitionRow.xid.is_null(is_null=False) & (Tuple(TransitionRow.xid, TransitionRow.id) >= place)
+        is_ahead &= TransitionRow.id > FoldRow.select(FoldRow.after_id).where(only)
+    else:
+        is_ahead = TransitionRow.id >= FoldRow.select(FoldRow.line_id).where(only)
+    line = TransitionRow.select(SQL("1")).where(TransitionRow.incident_id == incident_id, is_ahead)
+    critical = (
+        EscalationRow.select(SQL("1"))
+        .join(CriticalRow, on=(CriticalRow.escalation_id == EscalationRow.id))
+        .where(EscalationRow.incident_id == incident_id, SQL("NOT is_folded"))
+    )
+    both: Expression = ~fn.EXISTS(line) & ~fn.EXISTS(critical)
+    return both

@@ -1,0 +1,1 @@
+"""The roster, hand-overs and feeds as rows."""

@@ -1,0 +1,289 @@
+"""Reads and writes the roster: the directory, the calendars of schedules, and overrides.
+
+Each change of it is a new digest, by which a process finds out with one small statement that it knows the roster already.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from peewee import Field, Select
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery.policy import SHIPPED
+from notifyflow.core.frozen import FrozenDict
+from notifyflow.core.oncall.directory import NOBODY, Directory, read_leniently
+from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.core.oncall.schedules import Calendar, Override
+from notifyflow.core.toml import without
+from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.rows import Reader, first
+from notifyflow.storage.session.statements import Statement
+from notifyflow.storage.tables import CalendarRow, OverrideRow, RosterRow
+
+_ONE = 1
+_MOST = 8
+"""How many rosters a process remembers; the one that was read first is forgotten first."""
+_OVERRIDE = tuple(Override.__dataclass_fields__)
+_DIGEST = Statement(lambda param: RosterRow.select(RosterRow.digest))
+_known: dict[str, Roster] = {}
+_lock = Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDirectory:
+    """Which directory is stored.
+
+    Attributes:
+        source: The digest of the file it was read from; empty before the first.
+        changed_at: When that file was changed.
+    """
+
+    source: str = ""
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCalendar:
+    """What is stored of a calendar beside its shifts.
+
+    Attributes:
+        schedule: The name of its schedule.
+        source: The digest of its URL.
+        etag: The ``ETag`` with which it was answered; empty without one.
+        last_modified: Its ``Last-Modified``; empty without one.
+        fetched_at: When it could be read last; None if never.
+        tried_at: When it was fetched last, with or without success; None if it is to be fetched at once.
+        fault: Why it could not be read the last time, as a code; empty if it could.
+    """
+
+    schedule: str
+    source: str
+    etag: str
+    last_modified: str
+    fetched_at: datetime | None
+    tried_at: datetime | None
+    fault: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOverride:
+    """An override, and whether it was cancelled.
+
+    Attributes:
+        override: The override.
+        cancelled_at: When it was cancelled, or None.
+        cancelled_by: Who cancelled it.
+    """
+
+    override: Override
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+
+    @property
+    def as_it_was(self) -> Override:
+        """The override as far as it had effect: one that was cancelled ended then."""
+        if self.cancelled_at is None:
+            return self.override
+        return replace(self.override, ends_at=min(self.override.ends_at, self.cancelled_at))
+
+
+_CALENDAR = tuple(StoredCalendar.__dataclass_fields__)
+
+
+class RosterReads(Reader):
+    """Questions about the roster."""
+
+    def current(self) -> Roster:
+        """Return the roster; if this process has read it before, with one small statement."""
+        digest = self._source.scalar(_DIGEST())
+        if not digest:
+            return EMPTY
+        return _known.get(digest) or self._read()[0]
+
+    def calendars(self) -> dict[str, StoredCalendar]:
+        """Return what is stored of each calendar, by schedule."""
+        rows = self._listed(CalendarRow.select(*(getattr(CalendarRow, name) for name in _CALENDAR)), CalendarRow.schedule)
+        return {row["schedule"]: StoredCalendar(**row) for row in rows}
+
+    def overrides(self, *, since: datetime) -> tuple[StoredOverride, ...]:
+        """Return the overrides that end after an instant, by their begin, also those that were cancelled."""
+        query = _overrides().where(OverrideRow.ends_at > since).order_by(OverrideRow.begins_at, OverrideRow.id)
+        return tuple(map(_stored_override, self._listed(query, OverrideRow.id)))
+
+    def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
+        """Return the rows of a table; what is shown leaves out those that cannot be read."""
+        return self._source.readable(query, key)
+
+    def _read(self) -> tuple[Roster, str]:
+        """Read the roster from its rows; return it with its digest. One that lacks a damaged row is not remembered."""
+        known = len(self._source.unread)
+        row = first(self._source.rows(RosterRow.select(RosterRow.document)))
+        document = (row and row["document"]) or ""
+        calendars = self._listed(
+            CalendarRow.select(CalendarRow.schedule, CalendarRow.shifts, CalendarRow.fetched_at)
+            .where(CalendarRow.fetched_at.is_null(is_null=False))
+            .order_by(CalendarRow.schedule),
+            CalendarRow.schedule,
+        )
+        had_effect = OverrideRow.cancelled_at.is_null() | (OverrideRow.cancelled_at > OverrideRow.begins_at)
+        overrides = self._listed(_overrides().where(had_effect).order_by(OverrideRow.made_at, OverrideRow.id), OverrideRow.id)
+        digest = hashlib.sha256(repr((document, calendars, overrides)).encode()).hexdigest()
+        roster = Roster(
+            directory=_directory(document),
+            overrides=tuple(_stored_override(row).as_it_was for row in overrides),
+            calendars=FrozenDict({row["schedule"]: Calendar(**row) for row in calendars}),
+        )
+        if len(self._source.unread) == known:
+            _remember(digest, roster)
+        return roster, digest
+
+
+class StoredRoster(RosterReads, Part):
+    """The roster; a transaction that changes it locks it first, before anything else."""
+
+    def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
+        """Return the rows of a table; a transaction does without none of them."""
+        del key
+        return self._unit.rows(query)
+
+    def lock(self) -> StoredDirectory:
+        """Lock the roster, and return which directory is stored."""
+        self._unit.insert_once(RosterRow, {"one": _ONE, "digest": "", "source": ""})
+        query = RosterRow.select(RosterRow.source, RosterRow.changed_at)
+        (row,) = self._unit.rows(self._unit.locked(query))
+        return StoredDirectory(**row)
+
+    def put_directory(self, document: str, directory: StoredDirectory, *, now: datetime) -> None:
+        """Store another directory; calendars are read again soon, since they may name people whom it knows."""
+        self._set(document=document, source=directory.source, changed_at=directory.changed_at, stored_at=now)
+        self._unit.execute(CalendarRow.update(etag="", last_modified="", tried_at=None))
+        self._renew()
+
+    def put_time(self, changed_at: datetime) -> None:
+        """Note that the file of the stored directory was written again, as it was."""
+        self._set(changed_at=changed_at)
+
+    def claim_calendar(self, schedule: str, source: str, *, before: datetime, now: datetime) -> StoredCalendar | None:
+        """Claim the next fetch of a calendar; return what is stored of it, or None if it is not due.
+
+        The first fetch of a day (UTC) has no ``ETag``, so that it is read anew: its shifts are stored for some weeks only.
+
+        Args:
+            schedule: The name of its schedule.
+            source: The digest of its URL; another one than before is fetched at once, and what was read before stays until then.
+            before: It is due if it was tried last before this instant.
+            now: The instant.
+        """
+        new = {"schedule": schedule, "source": source, "etag": "", "last_modified": "", "tried_at": now, "fault": ""}
+        if self._unit.insert_once(CalendarRow, new):
+            return self.calendars()[schedule]
+        is_it = CalendarRow.schedule == schedule
+        is_of_today = CalendarRow.tried_at >= now.replace(hour=0, minute=0, second=0, microsecond=0)
+        is_same = is_it & (CalendarRow.source == source) & is_of_today
+        anew = CalendarRow.update(source=source, etag="", last_modified="", tried_at=now)
+        is_other = (
+            (CalendarRow.source != source) | CalendarRow.tried_at.is_null() | ((CalendarRow.tried_at <= before) & ~is_of_today)
+        )
+        is_claimed = self._unit.execute(CalendarRow.update(tried_at=now).where(is_same, CalendarRow.tried_at <= before))
+        if is_claimed or self._unit.execute(anew.where(is_it, is_other)):
+            return self.calendars()[schedule]
+        return None
+
+    def put_shifts(self, claimed: StoredCalendar, calendar: Calendar, *, etag: str, last_modified: str) -> None:
+        """Store what a calendar says, unless it is to be fetched again since it was claimed."""
+        self._set_calendar(
+            claimed,
+            shifts=calendar.shifts,
+            fetched_at=calendar.fetched_at,
+            etag=etag,
+            last_modified=last_modified,
+            fault="",
+        )
+        self._renew()
+
+    def confirm_calendar(self, claimed: StoredCalendar, *, at: datetime) -> None:
+        """Note that a calendar still says what is stored."""
+        self._set_calendar(claimed, fetched_at=at, fault="")
+        self._renew()
+
+    def note_fault(self, claimed: StoredCalendar, fault: str) -> None:
+        """Note why a calendar could not be read; what is stored of it stays."""
+        self._set_calendar(claimed, fault=fault)
+
+    def keep_calendars(self, schedules: Collection[str]) -> None:
+        """Delete the calendars of all other schedules."""
+        gone = [name for name in self.calendars() if name not in schedules]
+        if gone:
+            self._unit.execute(CalendarRow.delete().where(CalendarRow.schedule.in_(gone)))
+            self._renew()
+
+    def add_overrides(self, overrides: Sequence[Override]) -> None:
+        """Store new overrides."""
+        self._unit.insert(OverrideRow, [{name: getattr(each, name) for name in _OVERRIDE} for each in overrides])
+        self._renew()
+
+    def override(self, override_id: str) -> StoredOverride | None:
+        """Return an override, or None."""
+        row = first(self._unit.rows(_overrides().where(OverrideRow.id == override_id)))
+        return None if row is None else _stored_override(row)
+
+    def cancel_override(self, override_id: str, *, at: datetime, by: str) -> None:
+        """Note that an override was cancelled: it has no effect any more."""
+        self._unit.execute(OverrideRow.update(cancelled_at=at, cancelled_by=by).where(OverrideRow.id == override_id))
+        self._renew()
+
+    def prune_overrides(self, *, before: datetime) -> int:
+        """Delete the overrides that ended before an instant; return how many."""
+        count = self._unit.execute(OverrideRow.delete().where(OverrideRow.ends_at <= before))
+        if count:
+            self._renew()
+        return count
+
+    def forget(self, recipient_id: str) -> bool:
+        """Take a recipient out of the stored directory; return whether they were in it."""
+        row = first(self._unit.rows(RosterRow.select(RosterRow.document)))
+        document = (row and row["document"]) or ""
+        if recipient_id not in _directory(document).recipients:
+            return False
+        self._set(document=without(document, "recipients", [recipient_id]))
+        self._renew()
+        return True
+
+    def _set(self, **columns: Any) -> None:
+        self._unit.execute(RosterRow.update(**columns))
+
+    def _set_calendar(self, claimed: StoredCalendar, **columns: Any) -> None:
+        is_it = (CalendarRow.schedule == claimed.schedule) & (CalendarRow.source == claimed.source)
+        self._unit.execute(CalendarRow.update(**columns).where(is_it, CalendarRow.tried_at == claimed.tried_at))
+
+    def _renew(self) -> None:
+        """Store the digest of what the rows say now."""
+        self._set(digest=self._read()[1])
+
+
+def _overrides() -> Any:
+    names = (*_OVERRIDE, "cancelled_at", "cancelled_by")
+    return OverrideRow.select(*(getattr(OverrideRow, name) for name in names))
+
+
+def _stored_override(row: dict[str, Any]) -> StoredOverride:
+    override = Override(**{name: row[name] for name in _OVERRIDE})
+    return StoredOverride(override=override, cancelled_at=row["cancelled_at"], cancelled_by=row["cancelled_by"])
+
+
+@lru_cache(maxsize=_MOST)
+def _directory(document: str) -> Directory:
+    """Read a stored directory, which had no fault when it was stored; a person may have been taken out of it since."""
+    return read_leniently(document, SHIPPED)[0] if document else NOBODY
+
+
+def _remember(digest: str, roster: Roster) -> None:
+    with _lock:
+        while len(_known) >= _MOST:
+            del _known[next(iter(_known))]
+        _known[digest] = roster

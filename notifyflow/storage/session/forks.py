@@ -1,0 +1,119 @@
+"""Keeps every connection of this process closed at the instant of a fork.
+
+SQLite remembers the locks of a process in that process's memory. A fork copies the memory but not the locks: a connection that
+the child inherits believes in locks which the kernel does not know, and the parent, whose kernel knows of no other process, takes
+the write-ahead log away with its last close, and with it what the child commits later (SQLite: How To Corrupt An SQLite
+Database File, section 2.6). A connection to PostgreSQL is one socket, which two processes would write to.
+
+So a fork first stops new uses of connections, waits for those in use, and closes all; both sides open new ones. Nothing here
+knows a database.
+"""
+
+import logging  # noqa: F401 - first, since its fork hook takes a lock and must run after the wait for threads that log
+import os
+import threading
+import weakref
+from typing import Protocol
+
+from notifyflow.errors import StorageUnavailable
+from notifyflow.storage.dialects.deadline import Deadline
+
+
+class Lease:
+    """A connection that one thread uses.
+
+    Attributes:
+        thread: The thread's identifier.
+        is_cut: Whether the connection was closed under its user, who forked while using it.
+    """
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.is_cut = False
+
+    def cut(self) -> None:
+        """Close the connection; its transaction is rolled back."""
+        self.is_cut = True
+
+
+class Closable(Protocol):
+    """A holder of connections."""
+
+    def drop_idle(self) -> None:
+        """Close the idle connections."""
+        ...
+
+    def begin_anew(self) -> None:
+        """Forget, in a child, the threads that used connections: they exist only in the parent."""
+        ...
+
+
+class ForkGate:
+    """Lets threads use connections, and processes fork in between.
+
+    Attributes:
+        lock: Guards the gate and the holders. A fork holds it, so that a child finds nothing half changed.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a signal's handler may fork while its thread holds it
+        self._changed = threading.Condition(self.lock)
+        self._holders: weakref.WeakSet[Closable] = weakref.WeakSet()
+        self._leases: set[Lease] = set()
+        self._is_shut = False
+
+    def watch(self, holder: Closable) -> None:
+        """Close this holder's connections before each fork, for as long as the holder exists."""
+        with self.lock:
+            self._holders.add(holder)
+
+    def enter(self, lease: Lease, deadline: Deadline) -> None:
+        """Begin to use a connection; a thread that already uses another one passes, since the fork waits for it.
+
+        Raises:
+            StorageUnavailable: When a fork waits for others until the deadline.
+        """
+        with self._changed:
+            is_inside = any(each.thread == lease.thread for each in self._leases)
+            if not is_inside and not self._changed.wait_for(lambda: not self._is_shut, deadline.left_s):
+                raise StorageUnavailable(deadline.waited_s, "this process is about to fork and waits for other transactions")
+            self._leases.add(lease)
+
+    def leave(self, lease: Lease) -> None:
+        """End the use of a connection."""
+        with self._changed:
+            self._leases.discard(lease)
+            self._changed.notify_all()
+
+    def shut(self) -> None:
+        """Close all connections before a fork: this thread's own at once, the others when they are free."""
+        self.lock.acquire()
+        for lease in [each for each in self._leases if each.thread == threading.get_ident()]:
+            lease.cut()
+            self._leases.discard(lease)
+        self._changed.notify_all()
+        self._changed.wait_for(lambda: not self._is_shut)  # another thread forks
+        self._is_shut = True
+        self._changed.wait_for(lambda: not self._leases)
+        for holder in list(self._holders):
+            holder.drop_idle()
+
+    def reopen(self) -> None:
+        """Go on in the parent, whether the fork succeeded or not."""
+        self._is_shut = False
+        self._changed.notify_all()
+        self.lock.release()
+
+    def begin_anew(self) -> None:
+        """Go on in the child, where only the thread that forked exists."""
+        self._changed = threading.Condition(self.lock)
+        self._leases.clear()
+        for holder in list(self._holders):
+            holder.begin_anew()
+        self.reopen()
+
+
+GATE = ForkGate()
+
+if hasattr(os, "register_at_fork"):  # where processes can fork at all
+    os.register_at_fork(before=GATE.shut, after_in_parent=GATE.reopen, after_in_child=GATE.begin_anew)

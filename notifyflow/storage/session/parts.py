@@ -1,0 +1,63 @@
+"""What the parts of the ledger are: the reads and writes of one subject, through the transaction's unit of work."""
+
+from collections.abc import Collection
+from typing import Generic
+
+from notifyflow.core.delivery.facts import MACHINE_NAMES
+from notifyflow.storage.session.rows import BY_ID, M, Reader, first, must_exist
+from notifyflow.storage.session.unit import Unit
+
+
+class Part(Reader):
+    """A part of the ledger."""
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__(unit)
+        self._unit = unit
+
+
+class MachinePart(Part, Generic[M]):
+    """A part that has the rows of a machine."""
+
+    facts: type[M]
+
+    def find(self, row_id: str, *, is_locked: bool = False) -> M | None:
+        """Read a row, and lock it if wanted; None if it does not exist."""
+        known = self._unit.known(self.facts, row_id, is_locked=is_locked)
+        if known is None:
+            query = BY_ID[self.facts]([row_id])
+            known = first(self._unit.read(self.facts, self._unit.locked(query) if is_locked else query))
+        return known
+
+    def get(self, row_id: str) -> M:
+        """Read a row that is known to exist; not locked.
+
+        Raises:
+            StorageError: When it does not.
+            UnreadableRow: When it cannot be read.
+        """
+        return self._readable(self.find(row_id), row_id)
+
+    def lock(self, row_id: str) -> M:
+        """Lock and read a row that is known to exist.
+
+        Raises:
+            StorageError: When it does not.
+            UnreadableRow: When it cannot be read.
+        """
+        return self._readable(self.find(row_id, is_locked=True), row_id)
+
+    def lock_many(self, row_ids: Collection[str]) -> None:
+        """Lock and keep rows, by id."""
+        if row_ids:
+            self._unit.read(self.facts, self._unit.locked(BY_ID[self.facts](sorted(row_ids))))
+
+    def keep(self, row_ids: Collection[str]) -> None:
+        """Read and keep rows; not locked."""
+        self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
+
+    def _readable(self, found: M | None, row_id: str) -> M:
+        unread = self._unit.unread_of(MACHINE_NAMES[self.facts], row_id) if found is None else None
+        if unread is not None:
+            raise unread.error()
+        return must_exist(found, MACHINE_NAMES[self.facts], row_id)

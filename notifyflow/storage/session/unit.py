@@ -1,0 +1,407 @@
+"""The unit of work of one transaction: each row is read once, changed as a value, and written with the others.
+
+A row of a state machine that was read or added is kept as the transaction has made it, and that is what the next read returns.
+``flush`` writes what has changed, with one statement for each table and kind, however many rows there are. An update names what
+was read; if another transaction has changed a row since, nothing is written. Every version of a row has its line in the log.
+
+Two writes to these rows pass by what is kept. ``mark_rung`` marks as many rows as there are at once; they are read again then.
+And columns that are no facts are written by the parts: how often an attempt was polled, the mark of the quarantine.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+from peewee import Database, Query, Select
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery.facts import (
+    MACHINE_NAMES,
+    AttemptFacts,
+    EscalationFacts,
+    IncidentFacts,
+    NotificationFacts,
+    StepFacts,
+)
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.errors import StaleRow, UnreadableRow
+from notifyflow.storage.dialects import execute
+from notifyflow.storage.session import sets
+from notifyflow.storage.session.conditions import QUEUED
+from notifyflow.storage.session.rows import KEEP_POLICY, MODELS, M, Rows, changes, row_of
+from notifyflow.storage.session.statements import Run, Statement, inserting
+from notifyflow.storage.tables import AttemptRow, ContactRow, IncidentRow, NotificationRow, TransitionRow
+from notifyflow.storage.tables.policies import snapshot
+
+Q = TypeVar("Q", Select, Run)
+
+_OPEN = "SELECT pid FROM pg_catalog.pg_stat_get_activity(%s) WHERE state IS DISTINCT FROM 'idle' AND pid <> pg_backend_pid()"
+_ROW_LOCK: Any = "FOR NO KEY UPDATE"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_AHEAD = timedelta(days=3)
+_GUARDS = ("id", "state", "version")
+_ATTEMPT_GUARDS = ("id", "state", "token", "result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the transition log, as a transaction wrote it: no other can write the same."""
+
+    incident_id: str
+    machine: str
+    row_id: str
+    version: int
+    event: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A row as the database has it (None if it is new), and as the transaction has made it."""
+
+    stored: Any
+    now: Any
+    is_locked: bool
+
+
+class Unit(Rows):
+    """What every part of the ledger shares: the rows that are kept, and what is to be written.
+
+    Attributes:
+        line: The last line that this transaction has written to the log, or None.
+        is_shared: Whether others may write meanwhile; SQLite has one writer, and what was read cannot change.
+        escalations_of: The current escalations of incidents all of whose are locked and kept.
+        notifications_of: The notifications of escalations all of whose are kept.
+        new_content: The new content of incidents.
+        new_contacts: The rows of new contacts.
+        unlocked: What else was read without a lock.
+    """
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.line: Line | None = None
+        self._kept: dict[tuple[type, str], _Kept] = {}
+        self._changed: dict[tuple[type, str], None] = {}
+        self.escalations_of: dict[str, set[str]] = {}
+        self.notifications_of: dict[str, set[str]] = {}
+        self.new_content: dict[str, dict[str, Any]] = {}
+        self.new_contacts: list[Mapping[str, Any]] = []
+        self._lines: list[dict[str, Any]] = []
+        self._kept_policies: set[str] = set()
+        self.is_shared = bool(db.for_update)
+        self.unlocked: dict[Any, Any] = {}
+
+    def move(self, before: M, after: M, *, event: str, at: datetime, detail: Mapping[str, str] = _NOTHING) -> M:
+        """Change a row, attempts included, and log the move.
+
+        Args:
+            before: The facts as they were read.
+            after: The new facts; the state may be the same (a reflexive move).
+            event: The machine's event.
+            at: When.
+            detail: Ids and codes for the log; nothing personal.
+
+        Returns:
+            ``after`` with its new version.
+
+        Raises:
+            StaleRow: When the row was moved since; another transaction's move may be noticed only at the flush.
+        """
+        moved = self._change(before, after)
+        self.log([moved], event=event, at=at, detail=detail, source=before.state)
+        return moved
+
+    def save(self, before: M, after: M) -> M:
+        """Change columns that are no move (due_at, next_decision_at, deferred_since …), or attempts; no line is logged.
+
+        A new ``due_at`` clears ``rung_at``, unless both are set. Attempts alone do not change the version of their notification.
+
+        Raises:
+            StaleRow: As ``move``.
+        """
+        is_own = not isinstance(before, NotificationFacts) or bool(changes(before, after))
+        return self._change(before, after) if is_own else self._keep_as(before, after)
+
+    @property
+    def backend(self) -> int | None:
+        """The server's process that runs this transaction; None where the database is no server."""
+        return getattr(self.db, "backend", None)
+
+    def has_written(self, line: Line, backend: int | None) -> bool:
+        """Return whether a line is in the log, which a process of the server was to write.
+
+        Raises:
+            StaleRow: When it is not, and that process may still be committing it.
+        """
+        is_over = backend is None or execute(self.db, _OPEN, backend).fetchone() is None  # first: all it did is seen from now on
+        is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
+        is_written = bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
+        if not is_written and not is_over:
+            raise StaleRow(line.machine, line.row_id)
+        return is_written
+
+    def flush(self) -> None:
+        """Write everything that has changed since the last flush.
+
+        Raises:
+            StaleRow: When another transaction has changed a row since it was read.
+        """
+        changed = [self._kept[key] for key in self._changed]
+        self._changed = {}
+        content, self.new_content = self.new_content, {}
+        contacts, self.new_contacts = self.new_contacts, []
+        lines, self._lines = self._lines, []
+        added = [kept.now for kept in changed if kept.stored is None]
+        moved: list[tuple[Any, Any]] = [(kept.stored, kept.now) for kept in changed if kept.stored is not None]
+        for facts in MACHINE_NAMES:  # before the inserts, which may need what it frees: a key, say
+            self._update_set(MODELS[facts], [(old, new) for old, new in moved if type(new) is facts and changes(old, new)])
+        self.insert_set(IncidentRow, [row_of(each) | content.pop(each.id) for each in added if isinstance(each, IncidentFacts)])
+        self._update_content(content)
+        self.insert_set(ContactRow, contacts)
+        for kind in (EscalationFacts, NotificationFacts, StepFacts):
+            self.insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
+        self._write_attempts([each for each in moved if isinstance(each[1], NotificationFacts)], added)
+        self.insert_set(TransitionRow, lines)
+        for kept in changed:
+            kept.stored = kept.now
+            kept.is_locked = True
+
+    def _change(self, before: M, after: M) -> M:
+        if isinstance(before, NotificationFacts) and isinstance(after, NotificationFacts):
+            is_due_anew = after.due_at != before.due_at and after.rung_at == before.rung_at
+            after = replace(after, rung_at=None) if is_due_anew else after
+        return self._keep_as(before, replace(after, version=before.version + 1))
+
+    def _keep_as(self, before: M, after: M) -> M:
+        key = (type(before), before.id)
+        if isinstance(before, NotificationFacts) and not before.is_readable:
+            raise UnreadableRow(MACHINE_NAMES[NotificationFacts], before.id, "", "a part of it")
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = _Kept(before, before, False)
+        if (kept.now.version, kept.now.state) != (before.version, before.state):
+            raise StaleRow(MACHINE_NAMES[type(before)], before.id)
+        kept.now = after
+        self._changed[key] = None
+        return after
+
+    def add(self, facts: Sequence[M]) -> None:
+        """Add new rows of a machine."""
+        for each in facts:
+            key = (type(each), each.id)
+            self._kept[key] = _Kept(None, each, True)
+            self._changed[key] = None
+
+    def log(
+        self,
+        after: Sequence[M],
+        *,
+        event: str,
+        at: datetime,
+        detail: Mapping[str, str] = _NOTHING,
+        source: str = "",
+    ) -> None:
+        """Write a line to the log for each of some rows."""
+        lines: list[dict[str, Any]] = [
+            {
+                "incident_id": facts.id if isinstance(facts, IncidentFacts) else facts.incident_id,
+                "machine": MACHINE_NAMES[type(facts)],
+                "row_id": facts.id,
+                "version": facts.version,
+                "event": event,
+                "source": source,
+                "target": facts.state,
+                "at": at,
+                "detail": detail,
+            }
+            for facts in after
+        ]
+        self._lines += lines
+        if lines:
+            self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
+
+    def keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
+        """Keep rows as they were read; a row that is locked already stays as the transaction has made it."""
+        rows = []
+        for each in found:
+            key = (type(each), each.id)
+            kept = self._kept.get(key)
+            if kept is None or not kept.is_locked:
+                kept = self._kept[key] = _Kept(each, each, is_locked)
+            rows.append(kept.now)
+        return rows
+
+    def known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
+        """Return a kept row, where ``is_locked`` only a locked one; None if it has to be read."""
+        kept = self._kept.get((facts, row_id))
+        return cast(M, kept.now) if kept is not None and (kept.is_locked or not is_locked) else None
+
+    def is_added(self, facts: type[M], row_id: str) -> bool:
+        """Return whether a row was added and is not written yet."""
+        kept = self._kept.get((facts, row_id))
+        return kept is not None and kept.stored is None
+
+    def kept(self, facts: type[M], row_ids: Iterable[str]) -> tuple[M, ...]:
+        """Return kept rows, by id."""
+        return tuple(self._kept[facts, each].now for each in sorted(row_ids))
+
+    def read(self, facts: type[M], query: Select | Run, *, locked: Collection[str] = ()) -> list[M]:
+        """Read rows of a machine and keep them; those that are ``locked`` already, as such."""
+        is_locked = self._prepare_to_read(query)
+        found = self.keep(super().read(facts, query), is_locked=is_locked)
+        for each in found if locked else ():
+            if each.id in locked:
+                self._kept[facts, each.id].is_locked = True
+        return found
+
+    def _prepare_to_read(self, query: Select | Run) -> bool:
+        """Forget what was read without a lock if a query takes locks, which others may have held; return whether it does."""
+        if not self.is_shared:
+            return True
+        is_locking = self._is_locking(query)
+        if is_locking:
+            self._forget(lambda kept: not kept.is_locked)
+            self.unlocked.clear()
+        return is_locking
+
+    def _is_locking(self, query: Select | Run) -> bool:
+        return bool(query.locks if isinstance(query, Run) else query._for_update)  # type: ignore[attr-defined]
+
+    def keep_policy(self, policy: Policy, *, at: datetime) -> None:
+        """Store a policy that a new row refers to, unless it is stored; one statement a transaction, which locks nothing then."""
+        new = snapshot(policy)
+        if new.digest not in self._kept_policies:
+            KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
+            self._kept_policies.add(new.digest)
+
+    def locked(self, query: Q, *, skips_locked: bool = False) -> Q:
+        """Lock the rows that a query finds; on SQLite the transaction is the only writer already.
+
+        ``FOR NO KEY UPDATE``, since the stronger lock would also block inserts of rows that refer to the locked one.
+        """
+        return query if not self.db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
+
+    def _forget(self, is_old: Callable[[_Kept], bool]) -> None:
+        """Write what has changed, and forget some of the kept rows."""
+        gone = [key for key, kept in self._kept.items() if is_old(kept)]
+        if gone:
+            self._catch_up()
+            for key in gone:
+                del self._kept[key]
+            self.escalations_of.clear()
+            self.notifications_of.clear()
+
+    def read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Return what happened since an instant, or some days before it; read once for all rows of a set; not locked."""
+        known: tuple[datetime, list[dict[str, Any]]] | None = self.unlocked.get(what)
+        if known is None or known[0] > since:
+            early = since - _AHEAD
+            known = self.unlocked[what] = (early, read(early))
+        return known[1]
+
+    def _catch_up(self, query: Query | Run | None = None) -> None:
+        if (self._changed or self.new_contacts or self.new_content) and self._touches_changes(query):
+            self.flush()
+
+    def _touches_changes(self, query: Query | Run | None) -> bool:
+        if not isinstance(query, Run):
+            return True
+        sql = query.sql(self.db)
+        models: set[Any] = {TransitionRow, *(MODELS[facts] for facts, _ in self._changed)}
+        models |= {AttemptRow} if NotificationRow in models else set()
+        models |= {ContactRow} if self.new_contacts else set()
+        models |= {IncidentRow} if self.new_content else set()
+        return any(f'"{model._meta.table_name}"' in sql for model in models)
+
+    def execute(self, query: Query | Run) -> int:
+        """Write at once what no kept row shows, after everything that has changed; return how many rows it wrote."""
+        self._catch_up(query)
+        return int(query.execute(self.db))
+
+    def _update_content(self, content: Mapping[str, Mapping[str, Any]]) -> None:
+        if content:
+            columns = tuple(next(iter(content.values())))
+            sets.update(self.db, IncidentRow, columns, ("id",), [(*each.values(), name) for name, each in content.items()])
+
+    def _write_attempts(self, moved: Sequence[tuple[Any, Any]], added: Sequence[Any]) -> None:
+        new: list[AttemptFacts] = [a for each in added if isinstance(each, NotificationFacts) for a in each.attempts]
+        updated: list[tuple[AttemptFacts, AttemptFacts]] = []
+        for before, after in moved:
+            if before.attempts is not after.attempts:
+                known = {attempt.id: attempt for attempt in before.attempts}
+                new += [attempt for attempt in after.attempts if attempt.id not in known]
+                updated += [(known[a.id], a) for a in after.attempts if a.id in known and a != known[a.id]]
+        self._update_set(AttemptRow, updated, _ATTEMPT_GUARDS)
+        self.insert_set(AttemptRow, [row_of(attempt) for attempt in new])
+
+    def insert_set(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that refer to none that this transaction has changed, at once."""
+        if rows:
+            columns = tuple(rows[0])
+            defaults = {field.name: field.default for field in model._meta.sorted_fields if field.default is not None}
+            missing = {name: value for name, value in defaults.items() if name not in rows[0]}
+            values = tuple(missing.values())
+            sets.insert(self.db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
+
+    def _update_set(self, model: Any, moved: Sequence[tuple[Any, Any]], guards: tuple[str, ...] = _GUARDS) -> None:
+        """Write all columns in which any of the rows has changed, if no row has changed since it was read."""
+        if not moved:
+            return
+        different = dict.fromkeys(name for before, after in moved for name in changes(before, after))
+        columns = tuple(different)
+        rows = [
+            (*(getattr(after, name) for name in columns), *(getattr(before, name) for name in guards)) for before, after in moved
+        ]
+        if sets.update(self.db, model, columns, guards, rows) != len(rows):
+            raise StaleRow(_NAMES[model], ", ".join(before.id for before, _ in moved[:3]))
+
+    def mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
+        """Mark what is queued of some notifications as rung for, or with None as not rung for; the version stays."""
+        self._catch_up()
+        self._forget(lambda kept: type(kept.now) is NotificationFacts)
+        _MARK_RUNG(at, ids).execute(self.db)
+
+    def insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of a table that is no machine's, at once."""
+        self._catch_up()
+        self.insert_set(model, rows)
+
+    def insert_new(self, model: Any, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> set[tuple[Any, ...]]:
+        """Insert rows of a table that is no machine's, at once, unless one with its key exists; return the keys inserted."""
+        self._catch_up()
+        return sets.insert_new(self.db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
+
+    def count(
+        self,
+        model: Any,
+        columns: tuple[str, ...],
+        key: tuple[str, ...],
+        counter: str,
+        replaced: tuple[str, ...],
+        rows: Sequence[sets.Row],
+    ) -> None:
+        """Insert rows of a table that is no machine's and refers to none, at once, or add to those that have their keys."""
+        if rows:
+            sets.count(self.db, model, columns, key, counter, replaced, rows)
+
+    def update_those(
+        self, model: Any, columns: tuple[str, ...], guards: tuple[str, ...], key: tuple[str, ...], rows: Sequence[sets.Row]
+    ) -> set[tuple[Any, ...]]:
+        """Update rows of a table that is no machine's, at once, where the guards still hold; return the keys of those updated."""
+        self._catch_up()
+        return sets.update_those(self.db, model, columns, guards, key, rows)
+
+    def insert_once(self, model: Any, row: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its key exists; return whether it was inserted."""
+        self._catch_up()
+        return bool(inserting(model, tuple(row))(*row.values()).execute(self.db))
+
+
+_NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for facts, model in MODELS.items()}
+
+
+_MARK_RUNG = Statement(
+    lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
+)

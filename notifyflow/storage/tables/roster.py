@@ -1,0 +1,68 @@
+"""The tables of the roster: the directory as the database has it, calendars, overrides, hand-overs, and feeds."""
+
+from peewee import IntegerField
+
+from notifyflow.storage.tables.fields import InstantField, NameListField, OnForget, PlainTextField, ShiftsField
+from notifyflow.storage.tables.table import Table
+
+
+class RosterRow(Table):
+    """The directory, and the digest of the whole roster; one row, which is locked while any of it is changed."""
+
+    one = IntegerField(primary_key=True)
+    digest = PlainTextField()
+    document = PlainTextField(null=True, forgotten_as=OnForget.TAKE_OUT)
+    source = PlainTextField()
+    changed_at = InstantField(null=True)
+    stored_at = InstantField(null=True)
+
+
+class CalendarRow(Table):
+    """The calendar of a schedule, as it was when it could be read last; people appear as recipient ids."""
+
+    schedule = PlainTextField(primary_key=True)
+    source = PlainTextField()
+    shifts = ShiftsField(null=True)
+    etag = PlainTextField()
+    last_modified = PlainTextField()
+    fetched_at = InstantField(null=True)
+    tried_at = InstantField(null=True)
+    fault = PlainTextField()
+
+
+class OverrideRow(Table):
+    """A change of the duty of a schedule for some time."""
+
+    id = PlainTextField(primary_key=True)
+    schedule = PlainTextField()
+    people = NameListField()
+    instead_of = PlainTextField()
+    begins_at = InstantField()
+    ends_at = InstantField()
+    made_by = PlainTextField()
+    made_at = InstantField()
+    cancelled_at = InstantField(null=True)
+    cancelled_by = PlainTextField(null=True)
+
+
+class HandOverRow(Table):
+    """A hand-over of which people were told, or that concerned nobody; people appear as recipient ids."""
+
+    schedule = PlainTextField()
+    at = InstantField()
+    before = NameListField()
+    after = NameListField()
+    until = InstantField(null=True)
+    incident_id = PlainTextField()
+
+
+class FeedRow(Table):
+    """A feed of a calendar, without the token in its address."""
+
+    id = PlainTextField(primary_key=True)
+    digest = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
+    schedule = PlainTextField(null=True)
+    recipient_id = PlainTextField(null=True)
+    made_by = PlainTextField()
+    made_at = InstantField()
+    expires_at = InstantField(null=True)
