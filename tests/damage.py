@@ -7,10 +7,10 @@ from typing import Any
 
 from peewee import Database
 
-from notifyflow.pipeline import use_case
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.release import let_go
-from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.delivery.set_aside_release import let_go
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.ports import Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.tables import SetAsideRow
 

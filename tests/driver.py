@@ -25,12 +25,12 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import DEFAULT, Policy
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.references import ByKey
-from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Fate
-from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.sweep import next_wake_at, sweep
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
+from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.delivery.notify import notify
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Fate
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
 from tests.leases import record_one, release_one

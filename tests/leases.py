@@ -1,9 +1,9 @@
 """Records and releases single attempts, as the only ones of their transactions."""
 
 from notifyflow.core.delivery.facts import Outcome
-from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
-from notifyflow.pipeline.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.transaction.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.set_use_case import Settled
 
 
 def record_one(deps: Dependencies, claimed: Claimed, outcome: Outcome, *, has_alternative: bool = False) -> Consequences:

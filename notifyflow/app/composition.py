@@ -19,8 +19,9 @@ from notifyflow.channels.meanings import meanings
 from notifyflow.channels.registry import load
 from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.errors import Fault
-from notifyflow.pipeline import decisions, hand_overs, incident_events, operations, roster, steps
-from notifyflow.pipeline.ports import Dependencies, Wiring
+from notifyflow.pipeline.delivery import decisions, incident_events, operations, steps
+from notifyflow.pipeline.oncall import hand_overs, roster
+from notifyflow.pipeline.transaction.ports import Dependencies, Wiring
 from notifyflow.service.service import Service
 from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings

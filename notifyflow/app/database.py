@@ -5,7 +5,7 @@ import threading
 from notifyflow.app.forks import FORKED
 from notifyflow.core.delivery.ports import Clock
 from notifyflow.errors import StorageUnavailable, WrongEnvironment
-from notifyflow.pipeline.adopt import claim_environment
+from notifyflow.pipeline.upkeep.adopt import claim_environment
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.store import Store
 

@@ -12,7 +12,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.core.limits.mode import Delivery, Mode
-from notifyflow.pipeline.ports import Dependencies, Wiring
+from notifyflow.pipeline.transaction.ports import Dependencies, Wiring
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 

@@ -9,12 +9,13 @@ from notifyflow.app.database import Database
 from notifyflow.core import text
 from notifyflow.core.upkeep.audit import Finding
 from notifyflow.errors import Fault, InvalidAge
-from notifyflow.pipeline import overrides, users
-from notifyflow.pipeline.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
+from notifyflow.pipeline import users
 from notifyflow.pipeline.fold import fold_all
-from notifyflow.pipeline.forget import forget
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
+from notifyflow.pipeline.oncall import overrides
+from notifyflow.pipeline.transaction.ports import Dependencies
+from notifyflow.pipeline.upkeep.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
+from notifyflow.pipeline.upkeep.forget import forget
+from notifyflow.pipeline.upkeep.prune import ROUNDS_A_STEP, prune_incidents, prune_policies, prune_strays
 from notifyflow.storage.upkeep.audit import Audited
 from notifyflow.storage.upkeep.forgetting import Forgotten
 from notifyflow.storage.upkeep.pruning import Pruned, Step

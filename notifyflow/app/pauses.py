@@ -6,8 +6,8 @@ from datetime import timedelta
 from notifyflow.channels.base import Channel
 from notifyflow.core.limits.pauses import Pause, Scope, validate_pause
 from notifyflow.log import get_logger
-from notifyflow.pipeline.outages import pause, pauses, resume
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.delivery.outages import pause, pauses, resume
+from notifyflow.pipeline.transaction.ports import Dependencies
 
 _log = get_logger("notifyflow.app")
 

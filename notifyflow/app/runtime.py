@@ -24,7 +24,7 @@ from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.log import get_logger
-from notifyflow.pipeline.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
 from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings

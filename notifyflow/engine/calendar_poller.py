@@ -13,7 +13,7 @@ from notifyflow.core.oncall.schedules import Schedule
 from notifyflow.engine import threads
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline import calendars
+from notifyflow.pipeline.oncall import calendars
 from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.oncall.roster import StoredCalendar

@@ -9,11 +9,11 @@ from functools import partial
 from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline import journal
-from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.gathering import Gathering
-from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
-from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.transaction import journal
+from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.set_use_case import Settled
 
 
 @dataclass(slots=True, eq=False)

@@ -28,8 +28,8 @@ from notifyflow.errors import (
     StorageUnavailable,
 )
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Claimed, Consequences, Dependencies
-from notifyflow.pipeline.sweep import unring
+from notifyflow.pipeline.delivery.sweep import unring
+from notifyflow.pipeline.transaction.ports import Claimed, Consequences, Dependencies
 
 _log = get_logger("notifyflow.engine")
 

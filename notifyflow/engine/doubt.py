@@ -13,8 +13,8 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import NotifyflowError
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Claimed, Dependencies
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.transaction.ports import Claimed, Dependencies
 
 _log = get_logger("notifyflow.engine")
 

@@ -24,8 +24,8 @@ from notifyflow.engine.ring import rung_for
 from notifyflow.engine.stand_in import StandIn
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from notifyflow.pipeline.transaction.ports import Dependencies
 
 if TYPE_CHECKING:
     from dramatiq.worker import _WorkQueueItem

@@ -13,8 +13,8 @@ from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.transaction.ports import Dependencies
 
 _log = get_logger("notifyflow.engine")
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.fold import EVERY, fold
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 
 _log = get_logger("notifyflow.engine")
 

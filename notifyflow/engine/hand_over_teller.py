@@ -12,7 +12,7 @@ from notifyflow.core.oncall.roster import Roster
 from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline import hand_overs
+from notifyflow.pipeline.oncall import hand_overs
 from notifyflow.service.use_cases import UseCases
 
 _log = get_logger("notifyflow.engine")

@@ -11,8 +11,8 @@ from notifyflow.channels.monitor import Monitor
 from notifyflow.engine import threads
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.heartbeat import Pulse, beat
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
+from notifyflow.pipeline.upkeep.heartbeat import Pulse, beat
 
 _log = get_logger("notifyflow.engine")
 

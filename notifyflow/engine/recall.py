@@ -12,7 +12,7 @@ from notifyflow.core.limits.mode import LIVE, Delivery, Mode
 from notifyflow.engine import threads
 from notifyflow.errors import ProviderError
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Recall
+from notifyflow.pipeline.transaction.ports import Recall
 
 _log = get_logger("notifyflow.engine")
 

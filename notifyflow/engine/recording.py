@@ -14,11 +14,11 @@ from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.retry import pause_s
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.gathering import Gathering, Ticket
-from notifyflow.pipeline.ports import NOTHING, Claimed, Consequences, Dependencies
-from notifyflow.pipeline.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.set_use_case import Settled
-from notifyflow.pipeline.use_case import led_to
+from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
+from notifyflow.pipeline.transaction.gathering import Gathering, Ticket
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.use_case import led_to
 
 _log = get_logger("notifyflow.engine")
 

@@ -11,8 +11,8 @@ from notifyflow.core.delivery.ports import Bell
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Consequences, Dependencies, Recall
-from notifyflow.pipeline.sweep import unring
+from notifyflow.pipeline.delivery.sweep import unring
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies, Recall
 from notifyflow.storage.delivery.work import Due
 
 _log = get_logger("notifyflow.engine")

@@ -16,8 +16,8 @@ from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.receive import claim_poll, find_attempts_to_poll, receive
+from notifyflow.pipeline.delivery.receive import claim_poll, find_attempts_to_poll, receive
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.delivery.attempts import AttemptToPoll
 
 _log = get_logger("notifyflow.engine")

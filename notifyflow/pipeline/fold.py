@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from notifyflow.core.metrics.folding import fold as count
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.ledger import Ledger
 
 EVERY = timedelta(seconds=5)

@@ -13,10 +13,11 @@ from notifyflow.core.intake.arrivals import Arrival, Did, Why
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.pipeline import acknowledge, use_case
-from notifyflow.pipeline.notify import Unresolved
-from notifyflow.pipeline.ports import Committed, Dependencies
-from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.delivery import acknowledge
+from notifyflow.pipeline.delivery.notify import Unresolved
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.ports import Committed, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
 
 BATCH_LIMIT = 1_000
 """How many requests one transaction handles."""

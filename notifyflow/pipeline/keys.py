@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from notifyflow.core.accounts import keys
 from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.errors import ApiKeyNotFound
-from notifyflow.pipeline.ports import Transactions
+from notifyflow.pipeline.transaction.ports import Transactions
 from notifyflow.storage.ledger import Ledger
 
 

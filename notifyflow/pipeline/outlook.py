@@ -13,9 +13,10 @@ from notifyflow.core.insight.chain_outlook import NextStep, current, next_step
 from notifyflow.core.insight.outlook import Outlook, outlook
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.limits import pauses, preferences, quiet
-from notifyflow.pipeline import outages, series, steps, use_case
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.delivery import outages, series, steps
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.ports import Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
 
 
 def read(deps: Dependencies, status: IncidentStatus) -> Outlook:

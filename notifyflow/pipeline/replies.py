@@ -9,10 +9,11 @@ from notifyflow.core.delivery.model import Ended, Receipt
 from notifyflow.core.messages.links import read_incident_id
 from notifyflow.core.messages.replies import CHANGING, Choice, Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.errors import InvalidLink
-from notifyflow.pipeline import acknowledge, links, status_updates, use_case
-from notifyflow.pipeline.endings import end_queued
-from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
-from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.delivery import acknowledge, links, status_updates
+from notifyflow.pipeline.delivery.endings import end_queued
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import ReplyCode
 
 _RESPONSES_AN_HOUR = 3

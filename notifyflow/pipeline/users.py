@@ -5,7 +5,7 @@ from datetime import datetime
 
 from notifyflow.core.accounts.users import Session, User
 from notifyflow.errors import SetupOver, UserExists, UserNotFound
-from notifyflow.pipeline.ports import Transactions
+from notifyflow.pipeline.transaction.ports import Transactions
 from notifyflow.storage.ledger import Ledger
 
 

@@ -13,7 +13,7 @@ from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.core.oncall.schedule_forms import MARK
 from notifyflow.errors import FeedNotFound, InvalidRequest
 from notifyflow.log import get_logger
-from notifyflow.pipeline import feeds as stored
+from notifyflow.pipeline.oncall import feeds as stored
 from notifyflow.service.roster import Rosters
 from notifyflow.storage.store import Store
 

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.oncall.reach import carried_to
 from notifyflow.core.oncall.roster import Roster
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.service.roster import Rosters
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from notifyflow.core.oncall.overrides import Swap, Wish
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedules import Override
 from notifyflow.log import get_logger
-from notifyflow.pipeline import overrides
+from notifyflow.pipeline.oncall import overrides
 from notifyflow.service.roster import Rosters
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.oncall.roster import StoredOverride

@@ -19,8 +19,8 @@ from notifyflow.core.references import ById
 from notifyflow.core.text import cut
 from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.log import get_logger
-from notifyflow.pipeline.acknowledge import resolve
-from notifyflow.pipeline.notify import Submitted
+from notifyflow.pipeline.delivery.acknowledge import resolve
+from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.service.roster import Rosters
 from notifyflow.service.submissions import Submissions, admit, find_policy
 from notifyflow.service.use_cases import UseCases

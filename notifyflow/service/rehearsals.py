@@ -11,7 +11,7 @@ from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.oncall.directory import Directory
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger, place
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.service.roster import Rosters
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from notifyflow.core.intake.validation import CheckAddress
 from notifyflow.core.oncall.directory import NOBODY, Directory
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.log import get_logger
-from notifyflow.pipeline.roster import Kept, store_directory
+from notifyflow.pipeline.oncall.roster import Kept, store_directory
 from notifyflow.service.directory import DirectoryFile, Version
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.store import Store

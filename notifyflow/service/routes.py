@@ -13,7 +13,7 @@ from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.oncall.directory import NOBODY, Route
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.inbound import RoutedRequest
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.service.roster import Rosters
 
 

@@ -35,16 +35,18 @@ from notifyflow.core.oncall.roster import calendars_read_at
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
-from notifyflow.pipeline import links, operations, outlook, use_case
-from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.gathering import Gathering
-from notifyflow.pipeline.idempotency import Once
-from notifyflow.pipeline.notify import Submitted
-from notifyflow.pipeline.operations import add_notice
-from notifyflow.pipeline.outbox import join
-from notifyflow.pipeline.ports import Fate
-from notifyflow.pipeline.receive import Received, describe_current_state, receive_all
+from notifyflow.pipeline import outlook
+from notifyflow.pipeline.delivery import links, operations
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
+from notifyflow.pipeline.delivery.notify import Submitted
+from notifyflow.pipeline.delivery.operations import add_notice
+from notifyflow.pipeline.delivery.outbox import join
+from notifyflow.pipeline.delivery.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.idempotency import Once
+from notifyflow.pipeline.transaction.ports import Fate
 from notifyflow.service.access import Strangers
 from notifyflow.service.directory import DirectoryFile
 from notifyflow.service.foresight import Foresight

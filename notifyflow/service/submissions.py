@@ -15,10 +15,10 @@ from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
-from notifyflow.pipeline.gathering import Deadline, Gathering, TimeIsOver
-from notifyflow.pipeline.notify import Submitted, store_all
-from notifyflow.pipeline.ports import Dependencies
-from notifyflow.pipeline.use_case import moved_nothing
+from notifyflow.pipeline.delivery.notify import Submitted, store_all
+from notifyflow.pipeline.transaction.gathering import Deadline, Gathering, TimeIsOver
+from notifyflow.pipeline.transaction.ports import Dependencies
+from notifyflow.pipeline.transaction.use_case import moved_nothing
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import LONGEST_PAUSE_S
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
-from notifyflow.pipeline.ports import NOTHING, Committed, Consequences, Dependencies
-from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.set_use_case import Settled
 
 Item = TypeVar("Item")
 P = ParamSpec("P")

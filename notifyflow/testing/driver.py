@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from notifyflow.core.delivery.model import Severity
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.status_poller import StatusPoller
-from notifyflow.pipeline.sweep import next_wake_at, sweep
+from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
 from notifyflow.sandbox import Sandbox
 from notifyflow.sandbox.inbox import Inbox, Message
 from notifyflow.settings import Settings

@@ -9,7 +9,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.core.references import ByKey
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.settings import Settings
 
 Drive = Callable[[Callable[[], bool], timedelta | None], bool]

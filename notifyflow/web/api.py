@@ -20,7 +20,7 @@ from notifyflow.core.insight.views import IncidentFilter, IncidentStatus, Stamp
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.references import ById
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
-from notifyflow.pipeline.idempotency import Once
+from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.web import cursors
 from notifyflow.web.auth import Require
 from notifyflow.web.body import Body

@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.metrics.figures import expected
-from notifyflow.pipeline.incident_events import CHANNEL
+from notifyflow.pipeline.delivery.incident_events import CHANNEL
 from notifyflow.web.auth import Require, bearer
 from notifyflow.web.context import Context
 

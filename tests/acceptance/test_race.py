@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
-from notifyflow.pipeline.ports import Claimed
+from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.ledger import AttemptRef, Ledger

@@ -6,7 +6,7 @@ import time
 from contextlib import nullcontext
 from datetime import timedelta
 
-from notifyflow.pipeline.record import Lease, Recording, record
+from notifyflow.pipeline.delivery.record import Lease, Recording, record
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_recipient, an_incident
 from tests.damage import Damage, damaged, release_all

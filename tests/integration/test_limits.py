@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Ended, NotificationState, Severity
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.pipeline.outages import pause, resume
-from notifyflow.pipeline.sweep import next_wake_at
+from notifyflow.pipeline.delivery.outages import pause, resume
+from notifyflow.pipeline.delivery.sweep import next_wake_at
 from notifyflow.storage.store import Store
 from tests import invariants
 from tests.builders import ACCEPTED, BUSY, a_recipient, an_incident
 from tests.driver import Driver
-from tests.integration.pipeline.test_limits import PAIR, REFUSING, THROTTLED, UNHEALTHY
+from tests.integration.pipeline.delivery.test_limits import PAIR, REFUSING, THROTTLED, UNHEALTHY
 from tests.leases import record_one
 
 MINUTE = timedelta(minutes=1)

@@ -31,7 +31,7 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Acknowledgement, Policy
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.errors import Fenced, IncidentResolved
-from notifyflow.pipeline.ports import Claimed
+from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from notifyflow.pipeline.adopt import adopt, release_from_quarantine, resolve_quarantined
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.upkeep.adopt import adopt, release_from_quarantine, resolve_quarantined
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.world import World, require

@@ -7,7 +7,7 @@ from itertools import pairwise
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import REACHING, Ended, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
-from notifyflow.pipeline.adopt import BY as ADOPTER
+from notifyflow.pipeline.upkeep.adopt import BY as ADOPTER
 from tests.oracle import arrived
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase

@@ -25,7 +25,7 @@ from notifyflow.core.upkeep import forecast
 from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant

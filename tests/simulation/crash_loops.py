@@ -7,7 +7,7 @@ from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Incident, Recipient, Result, Severity
 from notifyflow.core.delivery.policy import INSISTENT, Unacknowledged
 from notifyflow.core.namespaces import SHARED
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
 from tests.simulation.world import require

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from notifyflow.pipeline import journal
+from notifyflow.pipeline.transaction import journal
 from tests.simulation.database import Session
 from tests.simulation.threads import ThreadWatch
 from tests.simulation.world import Interrupted, require

@@ -8,8 +8,8 @@ from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.namespaces import OPERATIONS, SHARED
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.pipeline.release import release
+from notifyflow.pipeline.delivery.set_aside_release import release
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant

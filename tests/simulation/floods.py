@@ -8,7 +8,7 @@ from typing import Any
 from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import OPERATIONS, SHARED
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.tables.fields import instant_text
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.namespaces import OTHER

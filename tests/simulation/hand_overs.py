@@ -10,8 +10,8 @@ from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severit
 from notifyflow.core.delivery.policy import Acknowledgement, Policy
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ByKey
-from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.quiet import QuietHours

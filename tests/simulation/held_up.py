@@ -8,8 +8,8 @@ from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.namespaces import SHARED
-from notifyflow.pipeline.outages import pause
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.delivery.outages import pause
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.world import START, World, require

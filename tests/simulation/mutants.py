@@ -44,15 +44,16 @@ from notifyflow.engine.claiming import Hand
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
 from notifyflow.errors import CommitUnknown, Contended, Refused
-from notifyflow.pipeline import callback_paths, eligibility, operations, outages, record, set_use_case, use_case
-from notifyflow.pipeline import set_aside as set_aside_rows
-from notifyflow.pipeline.gathering import Deadline, Gathering
-from notifyflow.pipeline.halving import Part, Parts
-from notifyflow.pipeline.ports import NOTHING, Claimed, Dependencies
-from notifyflow.pipeline.pressure import Pressure
-from notifyflow.pipeline.record import Lease, Recording
-from notifyflow.pipeline.set_use_case import Settled, SetUseCase, _Settling
-from notifyflow.pipeline.transaction import Transaction
+from notifyflow.pipeline.delivery import callback_paths, eligibility, operations, outages, record
+from notifyflow.pipeline.delivery.record import Lease, Recording
+from notifyflow.pipeline.transaction import set_aside as set_aside_rows
+from notifyflow.pipeline.transaction import set_use_case, use_case
+from notifyflow.pipeline.transaction.gathering import Deadline, Gathering
+from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies
+from notifyflow.pipeline.transaction.pressure import Pressure
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, _Settling
 from notifyflow.storage.delivery.attempts import Attempts, select_refs
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.inbox import Inbox

@@ -9,8 +9,8 @@ from notifyflow.core.delivery.model import Incident, Recipient, Severity, Via
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ByKey
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import Task, World, require

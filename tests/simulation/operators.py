@@ -6,8 +6,8 @@ from functools import partial
 
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
-from notifyflow.pipeline.outages import pause, resume
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.delivery.outages import pause, resume
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.session.unit import Unit
 from notifyflow.storage.tables.fields import instant_text

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 
 from notifyflow.core.messages.replies import Effect, Intent, Reply
-from notifyflow.pipeline.ports import Consequences, Dependencies
 from notifyflow.pipeline.replies import handle_reply
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Violation, World

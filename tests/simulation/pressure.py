@@ -7,7 +7,7 @@ from functools import partial
 from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Collided, Session
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant

@@ -15,9 +15,9 @@ from notifyflow.core.oncall.overrides import Wish
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.core.oncall.schedules import Override, Schedule
 from notifyflow.errors import OverrideNotFound
-from notifyflow.pipeline.overrides import cancel, make
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.pipeline.roster import store_directory
+from notifyflow.pipeline.oncall.overrides import cancel, make
+from notifyflow.pipeline.oncall.roster import store_directory
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from notifyflow.storage.reads import Reads
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS

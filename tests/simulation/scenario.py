@@ -24,11 +24,11 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.hand_over_teller import LOOK_EVERY, HandOverTeller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import AmbiguousKey, IncidentResolved, NotFound, RecipientNotFound, StorageUnavailable
-from notifyflow.pipeline import outbox
-from notifyflow.pipeline.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.notify import Submitted
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
-from notifyflow.pipeline.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from notifyflow.pipeline.delivery import outbox
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
+from notifyflow.pipeline.delivery.notify import Submitted
+from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.parts import Part

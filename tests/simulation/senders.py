@@ -13,8 +13,8 @@ from notifyflow.core.delivery.policy import Acknowledgement, Failed, Policy, Tie
 from notifyflow.core.insight.views import EscalationStatus
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ById, ByKey
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import World, require

@@ -6,11 +6,11 @@ from typing import Any
 
 from notifyflow.core.delivery.model import Receipt
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.gathering import Gathering
-from notifyflow.pipeline.notify import Submitted
-from notifyflow.pipeline.ports import Dependencies, Fate
-from notifyflow.pipeline.receive import Received, receive_all
-from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.delivery.notify import Submitted
+from notifyflow.pipeline.delivery.receive import Received, receive_all
+from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.ports import Dependencies, Fate
+from notifyflow.pipeline.transaction.set_use_case import Settled
 from notifyflow.service.service import MOST_RECEIPTS, SUBMIT_WITHIN_S
 from notifyflow.service.submissions import Submissions
 from notifyflow.service.use_cases import UseCases

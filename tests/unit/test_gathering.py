@@ -11,9 +11,9 @@ import pytest
 
 from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.gathering import Gathering, TimeIsOver
-from notifyflow.pipeline.ports import Consequences
-from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.transaction.gathering import Gathering, TimeIsOver
+from notifyflow.pipeline.transaction.ports import Consequences
+from notifyflow.pipeline.transaction.set_use_case import Settled
 from notifyflow.storage.ledger import Due
 from tests.waiting import wait_until
 
@@ -334,8 +334,8 @@ def test_whoever_is_interrupted_takes_the_own_item_back(commits: Commits) -> Non
 _FORKED_WHILE_ONE_LEADS = """
 import os, signal, threading
 from notifyflow.app.forks import FORKED
-from notifyflow.pipeline.gathering import Gathering
-from notifyflow.pipeline.set_use_case import Settled
+from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.set_use_case import Settled
 
 has_begun, may_end = threading.Event(), threading.Event()
 

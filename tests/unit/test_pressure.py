@@ -1,6 +1,6 @@
 """The sizes of sets that are remembered while others are in the way."""
 
-from notifyflow.pipeline.pressure import Pressure
+from notifyflow.pipeline.transaction.pressure import Pressure
 
 
 def test_a_size_is_halved_by_what_does_not_pass_and_doubled_by_what_does() -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.core.messages.outbound import OutboundMessage
-from notifyflow.pipeline.ports import Transactions
+from notifyflow.pipeline.transaction.ports import Transactions
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
 from tests.traits import TRAITS

@@ -16,7 +16,7 @@ from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.delivery.model import Incident, Via
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.engine.calendar_poller import CalendarPoller
-from notifyflow.pipeline.calendars import claim_next
+from notifyflow.pipeline.oncall.calendars import claim_next
 from notifyflow.settings import Settings
 from notifyflow.testing.scripted_http import CUT, DRIP_HEADERS, HttpServer, http_server
 from tests.builders import START, CountingIds, HandClock

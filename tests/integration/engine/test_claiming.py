@@ -12,13 +12,13 @@ import pytest
 from notifyflow.core.delivery.model import NotificationState, Severity
 from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.ports import Claimed, Consequences
-from notifyflow.pipeline.record import Lease, Release, release
+from notifyflow.pipeline.delivery.record import Lease, Release, release
+from notifyflow.pipeline.transaction.ports import Claimed, Consequences
 from notifyflow.storage.ledger import Ledger
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.engine.scripted import ScriptedProvider, channels
-from tests.integration.pipeline.test_sets import StopsAfter
+from tests.integration.pipeline.transaction.test_sets import StopsAfter
 from tests.patience import PatientStore
 from tests.waiting import wait_until
 

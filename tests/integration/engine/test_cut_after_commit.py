@@ -18,9 +18,9 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.engine.recording import Recorder
-from notifyflow.pipeline.notify import Submitted
-from notifyflow.pipeline.ports import Claimed, Consequences
-from notifyflow.pipeline.record import Lease, Recording
+from notifyflow.pipeline.delivery.notify import Submitted
+from notifyflow.pipeline.delivery.record import Lease, Recording
+from notifyflow.pipeline.transaction.ports import Claimed, Consequences
 from notifyflow.service.submissions import Submissions
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import Deadline

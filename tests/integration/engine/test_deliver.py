@@ -27,9 +27,9 @@ from notifyflow.errors import (
     TemporaryProviderError,
     UnknownOutcomeError,
 )
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Consequences, Dependencies
-from notifyflow.pipeline.sweep import sweep
+from notifyflow.pipeline.delivery.notify import notify
+from notifyflow.pipeline.delivery.sweep import sweep
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident

@@ -10,8 +10,8 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Dependencies
+from notifyflow.pipeline.delivery.notify import notify
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.store import Store
 from tests.builders import CountingIds, HandClock, a_contact, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider

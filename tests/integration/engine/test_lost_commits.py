@@ -12,11 +12,11 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError, StorageUnavailable
-from notifyflow.pipeline.acknowledge import acknowledge
-from notifyflow.pipeline.notify import Submitted, notify, store_all
-from notifyflow.pipeline.ports import Consequences
-from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.sweep import sweep
+from notifyflow.pipeline.delivery.acknowledge import acknowledge
+from notifyflow.pipeline.delivery.notify import Submitted, notify, store_all
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.delivery.sweep import sweep
+from notifyflow.pipeline.transaction.ports import Consequences
 from notifyflow.service.submissions import Submissions
 from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import Deadline

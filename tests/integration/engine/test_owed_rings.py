@@ -9,7 +9,7 @@ import pytest
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.sweep import sweep
+from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.storage.store import Store
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.integration.engine.test_claiming import HeldStore

@@ -18,8 +18,8 @@ from notifyflow.core.limits.mode import LIVE, read_delivery
 from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.errors import StorageUnavailable
-from notifyflow.pipeline.adopt import adopt, release_from_quarantine
-from notifyflow.pipeline.ports import Transactions
+from notifyflow.pipeline.transaction.ports import Transactions
+from notifyflow.pipeline.upkeep.adopt import adopt, release_from_quarantine
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store

@@ -15,7 +15,7 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.delivery.model import Notified
 from notifyflow.core.intake.requests import Submission
 from notifyflow.errors import IdempotencyMismatch, StorageUnavailable
-from notifyflow.pipeline.idempotency import Once
+from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.integration.engine.scripted import ScriptedProvider, channels

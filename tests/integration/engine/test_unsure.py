@@ -10,9 +10,9 @@ from peewee import Value
 from notifyflow.core.delivery.model import AttemptState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import PermanentProviderError, StorageUnavailable
-from notifyflow.pipeline import operations
-from notifyflow.pipeline.ports import Fate
-from notifyflow.pipeline.receive import receive
+from notifyflow.pipeline.delivery import operations
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.transaction.ports import Fate
 from notifyflow.storage.tables import NotificationRow
 from tests.builders import a_contact
 from tests.integration.engine.breaking import BreakingStore, attempts_become, becomes

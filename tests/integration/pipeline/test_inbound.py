@@ -14,8 +14,8 @@ from notifyflow.core.accounts.keys import Scope as KeyScope
 from notifyflow.core.delivery.model import Incident, IncidentState, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.pipeline.outages import pause
-from notifyflow.pipeline.ports import Consequences
+from notifyflow.pipeline.delivery.outages import pause
+from notifyflow.pipeline.transaction.ports import Consequences
 from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings
 from tests.routing import integrations_of

@@ -12,10 +12,10 @@ from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Ti
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.limits.mode import read_delivery
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply, write_response
-from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.ports import Claimed, Committed, Dependencies
+from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.replies import handle_reply
+from notifyflow.pipeline.transaction.ports import Claimed, Committed, Dependencies
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_contact, a_recipient, an_incident
 from tests.driver import Driver

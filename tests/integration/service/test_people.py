@@ -12,7 +12,7 @@ from notifyflow.core.delivery.model import IncidentState, NotificationState, Sev
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
 from notifyflow.errors import RecipientUnknown, TooManyTests
-from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.service.people import People
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident

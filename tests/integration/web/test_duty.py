@@ -13,7 +13,7 @@ from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.namespaces import ALL
-from notifyflow.pipeline.notify import Submitted, store_all
+from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_contact, an_incident
 from tests.integration.web.test_api import SilentBell

@@ -14,8 +14,8 @@ from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Evidence, Incident, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.message_log import MessageFilter
-from notifyflow.pipeline.claim import claim
-from notifyflow.pipeline.notify import notify
+from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.settings import Settings
 from notifyflow.web.dashboard import messages
 from tests.asgi import Client

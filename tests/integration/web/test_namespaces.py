@@ -17,8 +17,8 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
 from notifyflow.errors import AmbiguousKey, NotFound
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.operations import add_notice
+from notifyflow.pipeline.delivery.notify import notify
+from notifyflow.pipeline.delivery.operations import add_notice
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock

@@ -16,11 +16,11 @@ from notifyflow.core.delivery.model import Condition, Evidence, Incident, Incide
 from notifyflow.core.delivery.policy import Policy, Tier
 from notifyflow.core.limits.pauses import Scope
 from notifyflow.errors import InvalidPolicy, RecipientUnknown
-from notifyflow.pipeline.claim import claim
+from notifyflow.pipeline.delivery.claim import claim
+from notifyflow.pipeline.delivery.notify import notify
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.fold import fold_all
-from notifyflow.pipeline.notify import notify
-from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.sweep import sweep
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import execute
 from notifyflow.web.dashboard import people

@@ -19,7 +19,7 @@ from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.namespaces import ALL
 from notifyflow.core.oncall.overrides import Wish
-from notifyflow.pipeline.sweep import sweep
+from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.settings import Settings
 from tests.integration.web.test_api import SilentBell
 from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES

@@ -31,11 +31,11 @@ from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import NotFound
-from notifyflow.pipeline.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.outages import pause
-from notifyflow.pipeline.ports import Claimed, Consequences
-from notifyflow.pipeline.receive import receive
-from notifyflow.pipeline.sweep import next_wake_at
+from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
+from notifyflow.pipeline.delivery.outages import pause
+from notifyflow.pipeline.delivery.receive import receive
+from notifyflow.pipeline.delivery.sweep import next_wake_at
+from notifyflow.pipeline.transaction.ports import Claimed, Consequences
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
 from tests.driver import Driver

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.pipeline.adopt import adopt
+from notifyflow.pipeline.upkeep.adopt import adopt
 from notifyflow.storage.store import Store
 from tests.builders import CHANNELS, REFUSED, a_recipient, an_incident
 from tests.driver import Driver

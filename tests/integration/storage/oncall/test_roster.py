@@ -7,8 +7,8 @@ import pytest
 
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why
-from notifyflow.pipeline.forget import forget
-from notifyflow.pipeline.roster import Kept, store_directory
+from notifyflow.pipeline.oncall.roster import Kept, store_directory
+from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.oncall.roster import StoredCalendar
 from notifyflow.storage.store import Store

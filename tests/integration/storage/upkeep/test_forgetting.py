@@ -5,7 +5,7 @@ from peewee import PeeweeException
 
 from notifyflow.core.delivery.model import Kind, NotificationState, Receipt, Result
 from notifyflow.errors import RecipientInUse, StorageError
-from notifyflow.pipeline.forget import forget
+from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store

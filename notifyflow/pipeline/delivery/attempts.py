@@ -1,0 +1,136 @@
+"""Begins the attempts that a claim makes: their rows and leases, and the message of each call."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import earlier_pages, lifecycle, proof
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, Kind
+from notifyflow.core.messages.gathered_words import gather
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.errors import StaleRow
+from notifyflow.pipeline.delivery import contents, status_updates
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.ports import Claimed, Doubt
+from notifyflow.pipeline.transaction.running import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A notification that may be sent now, by some of the providers."""
+
+    row: NotificationFacts
+    escalation: EscalationFacts
+    contact: Contact
+    allowed: Sequence[str]
+
+
+class BrokenRow(Exception):
+    """Raised when a notification or its incident is damaged."""
+
+    def __init__(self, row_id: str, error: Exception) -> None:
+        super().__init__(row_id)
+        self.row_id = row_id
+        self.error = error
+
+
+@contextmanager
+def blaming(row: NotificationFacts) -> Iterator[None]:
+    """Raise ``BrokenRow`` for the row if handling it shows damage."""
+    try:
+        yield
+    except use_case.DAMAGE as error:
+        if isinstance(error, StaleRow) or not set_aside.is_damage(error):
+            raise
+        raise BrokenRow(row.id, error) from error
+
+
+def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has_receipts: bool) -> Claimed:
+    """Begin an attempt of each notification that one call carries; return that of the first, whose message is sent."""
+    others = len(group) - 1
+    first_id = tx.deps.ids.new()
+    begun: list[Claimed] = []
+    for each in group:
+        attempt_id = tx.deps.ids.new() if begun else first_id
+        with blaming(each.row):
+            begun.append(_begin(tx, each, provider, attempt_id, first_id, others=others, has_receipts=has_receipts))
+    first = begun[0]
+    if not others:
+        return first
+    said = [each.message.content for each in begun]
+    oldest = min(range(len(group)), key=lambda number: group[number].row.created_at)
+    message = replace(first.message, content=gather(said, oldest=said[oldest]))
+    return replace(first, message=message, carried=tuple(begun[1:]))
+
+
+def _begin(
+    tx: Transaction,
+    candidate: Candidate,
+    provider: str,
+    attempt_id: str,
+    first_id: str,
+    *,
+    others: int,
+    has_receipts: bool,
+) -> Claimed:
+    row, escalation, contact = candidate.row, candidate.escalation, candidate.contact
+    policy, traits = escalation.policy, tx.deps.traits(row.channel)
+    is_silent = row.kind is Kind.PAGE and not has_receipts
+    wait = earlier_pages.receipt_wait(escalation, row.channel)
+    unproven_after = proof.unproven_after(policy, row.channel, row.severity, traits) if is_silent else None
+    attempt = AttemptFacts(
+        id=attempt_id,
+        notification_id=row.id,
+        number=len(row.attempts) + 1,
+        provider=provider,
+        token=tx.deps.ids.new(),
+        started_at=tx.now,
+        lease_until=tx.now + tx.deps.lease,
+        receipt_due_at=tx.now + wait if has_receipts else None,
+        unproven_at=None if unproven_after is None else tx.now + min(unproven_after, wait),
+        carried_by=first_id if others else None,
+    )
+    doubted = lifecycle.doubt_of(row)
+    mark = {"after_doubt": doubted.id} if doubted else {}
+    mark |= {"together": str(others)} if others else {}
+    tx.write(row, lifecycle.claim(row, attempt, now=tx.now), attempt=attempt.id, provider=provider, **mark)
+    message = replace(
+        _message(tx, row, escalation, contact, attempt),
+        valid_for_s=int(policy.retries.schedule(row.channel, row.severity).window.total_seconds()),
+        replaces=_replaced(tx, row, escalation, provider) if row.kind is Kind.STATUS_UPDATE else "",
+    )
+    return Claimed(
+        token=attempt.token,
+        channel=row.channel,
+        provider=provider,
+        message=message,
+        lease_until=attempt.lease_until,
+        severity=row.severity,
+        doubt=Doubt(provider=doubted.provider, message=_message(tx, row, escalation, contact, doubted)) if doubted else None,
+    )
+
+
+def _message(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
+) -> OutboundMessage:
+    """Return the message of an attempt, as of the attempt's start.
+
+    For an attempt in doubt this is the message as it was sent; a provider that does not store our id is searched for the text.
+    """
+    return OutboundMessage(
+        attempt_id=attempt.id,
+        notification_id=row.id,
+        incident_id=row.incident_id,
+        address=contact.addresses[row.channel],
+        content=contents.write(tx, row, escalation, contact, attempt),
+        at=attempt.started_at,
+    )
+
+
+def _replaced(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, provider: str) -> str:
+    earlier = tx.ledger.notifications.of_earlier_rounds([escalation]).get(escalation.id, ())
+    rows = (*earlier, *tx.ledger.notifications.of(escalation.id))
+    page = status_updates.replaced_attempt(tx, rows, row.channel)
+    return page.provider_ref if page and page.provider == provider else ""

@@ -1,0 +1,304 @@
+"""Claims notifications to send: stores each attempt with its lease and token before its provider is called."""
+
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import CLOSED, DeferralReason, Ended, EscalationState, Kind
+from notifyflow.core.limits import quiet
+from notifyflow.core.limits.provider_health import Obstacle
+from notifyflow.core.limits.slots import Wanted
+from notifyflow.core.messages import gathered
+from notifyflow.errors import CommitUnknown, StorageUnavailable
+from notifyflow.pipeline.delivery import eligibility, endings, incident_events
+from notifyflow.pipeline.delivery.attempts import BrokenRow, Candidate, begin_all, blaming
+from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, defer_one, wanted
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.journal import is_looked_up
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+
+
+def claim(
+    deps: Dependencies,
+    channel: str,
+    requested_ids: Sequence[str],
+    *,
+    limit: int,
+    providers: Sequence[str],
+    reporting: Collection[str],
+) -> Claims:
+    """Claim a channel's due notifications: CRITICAL first, then the requested ones, then those that have waited longest.
+
+    Args:
+        deps: The dependencies of the use cases.
+        channel: The channel's registered name.
+        requested_ids: The notifications that the ring named.
+        limit: How many at most.
+        providers: The channel's providers, the preferred one first; without any, due notifications end as FAILED.
+        reporting: The providers that send receipts.
+
+    Returns:
+        The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred;
+        damaged rows are postponed, so that they do not block others. What waited in the quiet hours of one recipient is one
+        message, whatever ``requested_ids`` and ``limit`` say.
+
+    Raises:
+        StorageUnavailable: When the database did not answer in time, and nothing was stored.
+    """
+    search = _Search(channel=channel, requested_ids=requested_ids, providers=providers, reporting=reporting)
+    claimed: list[Claimed] = []
+    led_to: list[Consequences] = []
+    interruption: BaseException | None = None
+
+    def claim_and_put_off() -> set[bool]:
+        obstacles: set[bool] = set()
+        for claiming in _run(deps, search, led_to, most=limit):
+            claimed.extend(claiming.claimed)
+            obstacles |= {each.is_urgent for each in claiming.obstacles}
+            _put_off(deps, channel, claiming, led_to)
+        return obstacles
+
+    try:
+        if claim_and_put_off() == {True} and not claimed:  # CRITICAL rows alone went first, in vain
+            with suppress(StorageUnavailable):
+                claim_and_put_off()
+    except BaseException as error:
+        if not led_to or is_looked_up(error):
+            raise
+        interruption = error
+    return Claims(claimed=tuple(claimed), consequences=sum(led_to, NOTHING), interruption=interruption)
+
+
+@dataclass(slots=True)
+class _Claiming:
+    """The findings of a claim: attempts to make, rows that can no longer be sent, and what blocks the others.
+
+    A row that only some of the providers may carry is deferred by itself, since its obstacle does not apply to the others.
+
+    Attributes:
+        at: The instant of the claim.
+        found: How many rows were locked for it, without what waited with them.
+        overtaken: Rows that were set aside when their round ended.
+    """
+
+    at: datetime
+    found: int
+    overtaken: list[NotificationFacts] = field(default_factory=list)
+    claimed: list[Claimed] = field(default_factory=list)
+    unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
+    obstacles: dict[Wanted, Obstacle] = field(default_factory=dict)
+    deferred: list[tuple[NotificationFacts, Obstacle]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """What is claimed: see ``claim``."""
+
+    channel: str
+    requested_ids: Sequence[str]
+    providers: Sequence[str]
+    reporting: Collection[str]
+
+    def claim(self, tx: Transaction, *, part: Part[str], only: Sequence[str]) -> _Claiming:
+        """Claim what is due, or ``only`` some of it; the part then lists the rows that were locked for it, in their order."""
+        slots = SlotAllocation(tx, self.channel, self.providers)
+        if only:
+            rows = tx.ledger.work.claim_these(only, now=tx.now)
+        else:
+            rows = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
+        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
+        claiming = _Claiming(at=tx.now, found=len(rows))
+        others: Sequence[NotificationFacts] = ()
+        if tx.deps.traits(self.channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
+            others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * gathered.MOST)
+        part.items[:] = only or [row.id for row in (*rows, *others)]
+        with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
+            tx.ledger.escalations.load_pages((*rows, *others))
+        for group in _groups(tx, rows, others, claiming, self.providers):
+            _claim_group(tx, slots, group, claiming, self.providers, self.reporting)
+        slots.save()
+        return claiming
+
+
+def _groups(
+    tx: Transaction,
+    rows: Sequence[NotificationFacts],
+    others: Sequence[NotificationFacts],
+    claiming: _Claiming,
+    providers: Sequence[str],
+) -> Iterator[Sequence[Candidate]]:
+    """Return what may be sent now, call by call: what waited for one recipient at one address together, anything else alone.
+
+    The others make no call of their own, since nobody has room for it: what fits into no call stays due.
+    """
+    groups: dict[Hashable, list[Candidate]] = {}
+    for row in rows:
+        with blaming(row):
+            if candidate := _candidate(tx, row, claiming, providers):
+                groups.setdefault(_call(tx, candidate), []).append(candidate)
+    for row in others:
+        with blaming(row):
+            candidate = _candidate(tx, row, claiming, providers)
+            group = groups.get(_call(tx, candidate), []) if candidate else []
+            if candidate and 0 < len(group) < gathered.MOST:
+                group.append(candidate)
+    for group in groups.values():
+        group.sort(key=lambda each: gathered.order(each.row))
+        yield from (group[part] for part in gathered.split(len(group)))
+
+
+def _call(tx: Transaction, candidate: Candidate) -> Hashable:
+    """Return what the notifications have in common that one call carries."""
+    row, contact = candidate.row, candidate.contact
+    if tx.deps.traits(row.channel).is_gathered and gathered.waits_together(row):
+        return row.namespace, contact.recipient_id, contact.addresses[row.channel]
+    return row.id
+
+
+def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> Candidate | None:
+    escalation = tx.ledger.escalations.get(row.escalation_id)
+    if row.times_aside and row.kind is Kind.PAGE and escalation.state in CLOSED:
+        claiming.overtaken.append(row)
+        return None
+    contact = incident_events.receiver(tx, row, escalation)
+    if row.channel not in contact.addresses:  # it was removed, by an operations recipient's settings, say
+        claiming.unsendable.append((row, Ended.NO_PROVIDER))
+        return None
+    allowed = eligibility.allowed_providers(tx, row, escalation, providers)
+    if why := _reason_unsendable(tx, row, escalation, providers, allowed):
+        claiming.unsendable.append((row, why))
+        return None
+    if until := quiet.quiet_until(contact, escalation.severity, tx.now):
+        claiming.deferred.append((row, Obstacle(why=DeferralReason.QUIET, until=until, provider="")))
+        return None
+    return Candidate(row, escalation, contact, allowed)
+
+
+def _claim_group(
+    tx: Transaction,
+    slots: SlotAllocation,
+    group: Sequence[Candidate],
+    claiming: _Claiming,
+    providers: Sequence[str],
+    reporting: Collection[str],
+) -> None:
+    """Claim what one call carries: it takes one slot, and counts once for the caps."""
+    first = group[0]
+    with blaming(first.row):
+        slots.lock()  # the cap on calls and texts is counted under this lock
+        if eligibility.is_capped(tx, first.row, first.escalation):
+            claiming.unsendable += [(each.row, Ended.CAPPED) for each in group]
+            return
+        chosen = slots.choose(first.row, first.allowed)
+        if isinstance(chosen, Obstacle) and len(first.allowed) < len(providers):
+            claiming.deferred += [(each.row, chosen) for each in group]
+        elif isinstance(chosen, Obstacle):
+            claiming.obstacles.setdefault(wanted(first.row), chosen)
+        else:
+            eligibility.spend(tx, first.row, first.escalation)
+            claiming.claimed.append(begin_all(tx, group, chosen, has_receipts=chosen in reporting))
+
+
+def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list[Consequences]) -> None:
+    """Defer the rows that got no slot, and end those that can no longer be sent; if the database is away, they are still due.
+
+    ``led_to`` grows with each transaction, so that no interruption loses what those before it have led to.
+    """
+    with suppress(StorageUnavailable):
+        if claiming.obstacles:
+            led_to.append(defer(deps, channel, claiming.obstacles, at=claiming.at))
+        for row, obstacle in claiming.deferred:
+            led_to.append(_defer_one(deps, row, obstacle, at=claiming.at))
+        for row, why in claiming.unsendable:
+            _end(deps, row, why, led_to)
+        for row in claiming.overtaken:
+            led_to.append(_stop(deps, row))
+
+
+def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, most: int) -> Iterator[_Claiming]:
+    """Claim, and yield what was found, part by part.
+
+    What cannot be claimed as a whole is halved (see ``Parts``); a damaged row is set aside, and others are claimed in its place.
+    """
+    parts: Parts[str] = Parts(deps, f"claim {search.channel}")
+    is_more_due = True
+    while (part := parts.take() or (parts.search(most) if is_more_due and most > 0 else None)) is not None:
+        only, known = tuple(part.items), len(led_to)
+        is_more_due &= bool(only)
+        try:
+            claiming, consequences = parts.run(part, partial(search.claim, part=part, only=only))
+        except BrokenRow as broken:
+            led_to.append(_set_aside(deps, broken))
+            parts.put_back(*([part] if only else []))
+            is_more_due = True
+        except use_case.DAMAGE as error:
+            if not parts.halve(part, error):
+                led_to.append(_blame(deps, part.items, error))
+            is_more_due |= not only and part.wanted < most and len(part.items) >= part.wanted
+        else:
+            led_to.append(consequences)
+            yield claiming
+            is_more_due |= claiming.found == part.wanted < most and bool(claiming.claimed)
+            most -= len(claiming.claimed)
+        is_more_due |= any(each.set_aside for each in led_to[known:])
+
+
+def _blame(deps: Dependencies, ids: Sequence[str], error: Exception) -> Consequences:
+    if not (ids and set_aside.is_damage(error)):
+        raise error
+    return use_case.put_aside(deps, set_aside.blamed(("notification", *ids), error))
+
+
+def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Consequences]) -> None:
+    try:
+        with blaming(row):
+            led_to.append(endings.end_queued(deps, row.escalation_id, row.id, why))
+    except BrokenRow as broken:
+        led_to.append(_set_aside(deps, broken))
+    except CommitUnknown as unknown:  # it cannot be sent, whether that is stored or not: better said twice than never
+        led_to.append(use_case.led_to(unknown))
+        raise
+
+
+def _defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
+    try:
+        with blaming(row):
+            return defer_one(deps, row, obstacle, at=at)
+    except BrokenRow as broken:
+        return _set_aside(deps, broken)
+
+
+def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:
+    """Cancel a page that was set aside when its round ended."""
+
+    def body(tx: Transaction) -> None:
+        escalation, page = tx.ledger.escalations.lock(row.escalation_id), tx.ledger.notifications.lock(row.id)
+        is_acknowledged = escalation.state is EscalationState.ACKNOWLEDGED
+        tx.write(page, lifecycle.stop(page, "acknowledged" if is_acknowledged else "replaced", now=tx.now))
+
+    try:
+        with blaming(row):
+            return use_case.run(deps, body, tries=use_case.ALONE).consequences
+    except BrokenRow as broken:
+        return _set_aside(deps, broken)
+
+
+def _set_aside(deps: Dependencies, broken: BrokenRow) -> Consequences:
+    return use_case.put_aside(deps, set_aside.blamed(("notification", broken.row_id), broken.error))
+
+
+def _reason_unsendable(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str], allowed: Sequence[str]
+) -> Ended | None:
+    """Return why a row can no longer be sent, or None."""
+    if endings.is_expired(tx, row, escalation):
+        return Ended.EXPIRED
+    if not providers:
+        return Ended.NO_PROVIDER
+    return None if allowed else Ended.OPTED_OUT

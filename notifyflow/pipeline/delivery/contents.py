@@ -1,0 +1,96 @@
+"""Writes the content of messages, from what is stored about the incident, its recipients and who acknowledged it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, IncidentState, Kind
+from notifyflow.core.messages.content import Content, compose
+from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.delivery import operations, reply_codes, status_updates
+from notifyflow.pipeline.delivery.links import link
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.running import Transaction
+
+
+def write(
+    tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact, attempt: AttemptFacts
+) -> Content:
+    """Return the content of a notification's message to its recipient, as of the start of an attempt."""
+    now = attempt.started_at
+    content = tx.ledger.incidents.content(row.incident_id)
+    if row.kind is Kind.PAGE and content.key == operations.KEY:
+        content = operations.words(tx, incident_id=row.incident_id, content=content, contact=contact, now=now)
+    handed_over = None
+    if row.kind is Kind.STATUS_UPDATE:
+        handed_over = tx.deps.wiring.word_hand_over(tx, tx.ledger.incidents.get(row.incident_id), content, contact)
+    standing = _Standing() if handed_over else _standing(tx, row, escalation, contact)
+    return compose(
+        handed_over or content,
+        contact,
+        severity=row.incident_event.severity if row.incident_event else escalation.severity,
+        now=now,
+        round_started_at=escalation.started_at,
+        due_at=row.created_at,
+        delayed_after=escalation.policy.delayed_after,
+        link=link(tx.deps, row.incident_id, contact.recipient_id, now=now),
+        kind=row.kind,
+        notice=tx.deps.notice,
+        status_update=standing.status_update,
+        is_resolved=standing.is_resolved,
+        others=() if handed_over else _others(tx, row.incident_id, contact),
+        acknowledged_by=standing.acknowledged_by,
+        acknowledged_at=standing.acknowledged_at,
+        ops_contact=tx.deps.ops_contact,
+        reply=reply_codes.reply_hint(tx, row, contact, attempt) if row.kind is Kind.PAGE else "",
+        incident_event=row.incident_event,
+        namespace=standing.namespace,
+    )
+
+
+def _others(tx: Transaction, incident_id: str, contact: Contact) -> list[str]:
+    """Return the names of the first other recipients who have an address; none if one is damaged, which delays no page."""
+    try:
+        first = tx.ledger.contacts.first_of(incident_id)
+    except StorageUnavailable:
+        raise
+    except use_case.DAMAGE:
+        return []
+    return [each.name for each in first if each.addresses and each.recipient_id != contact.recipient_id]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """What a message says about the incident's state; each field as in ``compose``."""
+
+    status_update: str = ""
+    is_resolved: bool = False
+    acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
+    namespace: str = ""
+
+
+def _standing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> _Standing:
+    if row.kind is Kind.PAGE and escalation.round == 1:  # most messages, for which nothing has to be read
+        return _Standing()
+    incident = tx.ledger.incidents.get(row.incident_id)
+    if row.kind is Kind.INCIDENT_EVENT:
+        return _Standing(namespace=incident.namespace)
+    by, at = tx.ledger.incidents.last_acknowledgement(incident) or ("", None)
+    return _Standing(
+        status_update=_status_update(tx, incident, contact) if row.kind is Kind.STATUS_UPDATE else "",
+        is_resolved=incident.state is IncidentState.RESOLVED,
+        acknowledged_by=_name(tx, incident, by) if by else "",
+        acknowledged_at=at,
+    )
+
+
+def _status_update(tx: Transaction, incident: IncidentFacts, contact: Contact) -> str:
+    if incident.state is IncidentState.OPEN:  # every recipient acknowledges for themselves, and this one has
+        return status_updates.wording(incident, contact)
+    return status_updates.wording(incident, tx.ledger.contacts.find(incident.id, incident.acknowledged_by))
+
+
+def _name(tx: Transaction, incident: IncidentFacts, who: str) -> str:
+    acknowledger = tx.ledger.contacts.find(incident.id, who)
+    return acknowledger.name if acknowledger else who

@@ -1,0 +1,291 @@
+"""Stores an incident with its escalations and their first pages, or counts a repeated key."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from notifyflow.core import namespaces
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery import lifecycle, repeated_key
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.incident_events import AMENDED, OPENED
+from notifyflow.core.delivery.model import (
+    Contact,
+    DeferralReason,
+    Ended,
+    Given,
+    Incident,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Notified,
+    Recipient,
+    Step,
+)
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.intake import validation
+from notifyflow.core.intake.arrivals import Did
+from notifyflow.core.intake.chains import check_chain
+from notifyflow.core.intake.validation import Admitted
+from notifyflow.pipeline.delivery import decisions, endings, rounds, series, steps
+from notifyflow.pipeline.transaction.idempotency import Once, Responses
+from notifyflow.pipeline.transaction.ports import Committed, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase
+
+Name = tuple[str, str]
+"""The namespace and the key of an incident."""
+
+
+def notify(
+    deps: Dependencies,
+    incident: Incident,
+    recipients: Sequence[Recipient],
+    *,
+    policy: Policy,
+    namespace: str = namespaces.SHARED,
+    strict: bool = False,
+    may_reach_nobody: bool = False,
+    then: Sequence[Step] = (),
+    over_after: timedelta | None = None,
+    once: Once | None = None,
+) -> Committed[Notified]:
+    """Validate and store an incident, or refuse it as a whole.
+
+    Args:
+        deps: The dependencies of the use cases.
+        incident: What happened.
+        recipients: Whom to page.
+        policy: The policy of a new incident; a repeated key keeps the policy it was opened with.
+        namespace: The namespace of the key.
+        strict: Whether a fault of one recipient refuses the whole.
+        may_reach_nobody: Whether it is stored even if no recipient can be reached; operations is paged then.
+        then: Who is paged next when nobody acknowledges.
+        over_after: The time of the last step; None for the default.
+        once: Makes a request that comes again do nothing and get the same response.
+
+    Returns:
+        The incident's id, the recipients added and repeated, and the faults of single recipients.
+
+    Raises:
+        InvalidIncident: When it has a wrong form; or when no recipient can be reached, unless it may reach nobody.
+        IdempotencyMismatch: When another request came under its idempotency key.
+        StorageUnavailable: When the database does not answer in time.
+    """
+    admitted = validation.admit(
+        incident,
+        recipients,
+        deps.check_address,
+        deps.channels,
+        is_strict=strict,
+        may_reach_nobody=may_reach_nobody,
+        chain=check_chain(then, recipients, deps.check_address, deps.channels, over_after=over_after, policy=policy),
+    )
+    return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Submitted:
+    """A validated submission.
+
+    Attributes:
+        admitted: The incident and its recipients.
+        policy: The policy of a new incident.
+        namespace: The namespace of the key.
+        once: Makes a request that comes again do nothing and get the same response.
+    """
+
+    admitted: Admitted
+    policy: Policy
+    namespace: str = namespaces.SHARED
+    once: Once | None = None
+
+    @property
+    def name(self) -> Name:
+        """The namespace and the key of its incident."""
+        return self.namespace, self.admitted.incident.key
+
+
+def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Notified]:
+    """Store validated submissions, in one transaction.
+
+    Returns:
+        For each, what ``notify`` returns, or the error that concerns it alone: ``IdempotencyMismatch``, say.
+
+    Raises:
+        CommitUnknown: When it is unknown whether they are stored.
+        StorageUnavailable: When the database does not answer in time; nothing was stored.
+    """
+    return _STORE.run(deps, submitted)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a submission returns, and what it did to its incident."""
+
+    notified: Notified
+    did: Did
+
+
+class Unresolved:
+    """The unresolved incidents, locked, that submissions of one transaction repeat; else the newest, whose series they may go on.
+
+    Attributes:
+        ids: Their ids, by the submissions' names.
+    """
+
+    def __init__(self, tx: Transaction, names: Collection[Name]) -> None:
+        found = tx.ledger.incidents.lock_newest_of(names)
+        self.ids = {name: each.id for name, each in found.items()}
+        tx.ledger.escalations.load_repeated([each.id for each in found.values() if each.state is not IncidentState.RESOLVED])
+
+    def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
+        """Store an incident that came some times in a row, or count a repeated key, as one step of the transaction."""
+        name = (namespace, admitted.incident.key)
+        tx.ledger.incidents.insist(name)
+        facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
+        if facts is not None and facts.state is not IncidentState.RESOLVED:
+            return _repeat(tx, facts, admitted, times)
+        notified = _open(tx, admitted, policy, namespace=namespace, times=times, before=facts)
+        self.ids[name] = notified.incident_id
+        return Stored(notified, Did.OPENED)
+
+
+def store_new(
+    tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1, before: IncidentFacts | None = None
+) -> IncidentFacts:
+    """Store a new incident and its recipients; it pages nobody yet. ``before`` is the resolved incident of its key, if any."""
+    new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
+    incident = replace(new, times_seen=times, pass_number=1 if admitted.chain else 0)
+    incident = series.follow(tx, before, incident, first={each.recipient_id for each in admitted.contacts})
+    tx.ledger.incidents.add(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
+    tx.ledger.contacts.add(incident.id, admitted.contacts)
+    if admitted.chain:
+        steps.plan(tx, incident, admitted.chain)
+    return incident
+
+
+def _open(
+    tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int, before: IncidentFacts | None
+) -> Notified:
+    incident = store_new(tx, admitted, policy, namespace=namespace, times=times, before=before)
+    tx.incident_events.append((incident, OPENED, {}))
+    for contact in admitted.contacts:
+        decisions.start(tx, incident, contact)
+    added = tuple(contact.recipient_id for contact in admitted.contacts)
+    steps.open_(tx, incident, added, before)
+    series.look_into(tx, incident.id)
+    return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
+
+
+def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Stored:
+    update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
+    if update.needs_round and facts.series and not admitted.incident.severity.is_above(facts.series.severity):
+        series.keep_clocks(tx, facts)
+    if update.needs_round:
+        update = steps.renew(tx, facts, update, admitted.chain)
+    elif facts.pass_number and admitted.is_routed:
+        admitted = replace(admitted, contacts=())  # who is on duty was read when its step started
+    incident = tx.update_incident(facts, update)
+    content = tx.ledger.incidents.content(incident.id)
+    amended = repeated_key.amend(content, admitted.incident)
+    if amended != content:
+        tx.ledger.incidents.set_content(incident.id, amended)
+    has_new_words = repeated_key.is_amended(content, amended)
+    if has_new_words:
+        tx.incident_events.append((incident, AMENDED, {}))
+    paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
+    moved = _update_contacts(tx, incident, admitted)
+    added = repeated_key.newly_paged(incident, admitted.contacts, paged)
+    if update.needs_round and incident.pass_number:
+        steps.raise_severity(tx, facts, incident, admitted)
+    elif update.needs_round:
+        rounds.start(tx, incident)
+    else:
+        _follow_contacts(tx, incident, {who: before for who, before in moved.items() if who in paged})
+        rounds.start(tx, incident, added)
+    repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
+    series.look_into(tx, incident.id)
+    notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
+    return Stored(notified, _did(is_raised=update.needs_round, has_added=bool(added), has_new_words=has_new_words))
+
+
+def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
+    if is_raised:
+        return Did.RAISED
+    if has_added:
+        return Did.ADDED
+    return Did.AMENDED if has_new_words else Did.MERGED
+
+
+def _update_contacts(tx: Transaction, incident: IncidentFacts, admitted: Admitted) -> Mapping[str, Contact]:
+    """Store the recipients' new names, addresses and quiet hours; return the old contacts of those who are paged anew."""
+    known = tx.ledger.contacts.of(incident.id)
+    given = {each.recipient_id: each for each in admitted.given}
+    amended = [_amended(known.get(each.recipient_id, each), each, admitted, given) for each in admitted.contacts]
+    changed = [each for each in amended if each != known.get(each.recipient_id)]
+    if changed:
+        tx.ledger.contacts.put(incident.id, changed)
+    before = {each.recipient_id: known[each.recipient_id] for each in changed if each.recipient_id in known}
+    return {each.recipient_id: before[each.recipient_id] for each in changed if _is_moved(before.get(each.recipient_id), each)}
+
+
+def _amended(stored: Contact, incoming: Contact, admitted: Admitted, given: Mapping[str, Given]) -> Contact:
+    if admitted.is_routed:
+        return repeated_key.follow_contact(stored, incoming)
+    who = incoming.recipient_id
+    return repeated_key.amend_contact(stored, incoming, given.get(who) or Given(recipient_id=who))
+
+
+def _is_moved(before: Contact | None, after: Contact) -> bool:
+    """Return whether a recipient who was known is paged in another way now."""
+    if before is None:
+        return False
+    is_quiet = before.quiet is not None or after.quiet is not None
+    has_other_nights = is_quiet and (before.quiet, before.timezone) != (after.quiet, after.timezone)
+    return before.addresses != after.addresses or has_other_nights
+
+
+def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: Mapping[str, Contact]) -> None:
+    """Page changed addresses, and apply changed quiet hours; the contacts in ``moved`` are as they were before.
+
+    What is queued for an address that was removed fails, so that its tier goes on. Once the incident is acknowledged all current
+    escalations are ACKNOWLEDGED, and nobody is paged.
+    """
+    if not moved:
+        return
+    contexts = decisions.lock_contexts(tx, incident, moved.keys())
+    for context in contexts:
+        for row in context.notifications:
+            if row.state is NotificationState.QUEUED and row.kind is Kind.PAGE and row.channel not in context.addresses:
+                endings.write_end(tx, row, Ended.NO_PROVIDER)
+            elif row.deferred_by is DeferralReason.QUIET:
+                tx.write(row, lifecycle.defer(row, DeferralReason.QUIET, until=tx.now, now=tx.now))
+    for context in contexts:
+        decisions.change_address(tx, context.escalation, moved[context.escalation.recipient_id])
+
+
+_Loaded = tuple[Responses, Unresolved]
+"""What was locked and read for a set: the responses to its requests, and the incidents that it repeats."""
+
+
+def _load(tx: Transaction, submitted: Sequence[Submitted]) -> _Loaded:
+    """Read the stored responses, then lock and read what new requests need: incidents, then their current escalations."""
+    responses = Responses(tx, [each.once for each in submitted if each.once is not None])
+    return responses, Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
+
+
+def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
+    (responses, unresolved), once = loaded, submitted.once
+    if once is not None and (known := responses.to(once)) is not None:
+        return known
+    notified = unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace).notified
+    if once is not None:
+        responses.add(once, notified)
+    return notified
+
+
+_STORE = SetUseCase(
+    "submit", _load, _store, lambda tx, loaded: loaded[0].store(tx), place=lambda submitted: ("key", *submitted.name)
+)

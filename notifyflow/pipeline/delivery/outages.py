@@ -1,0 +1,117 @@
+"""Notes sweeps, and makes up for outages, the periods without: deadlines that ran meanwhile move.
+
+Pauses of sending begin and end here, too: the claim defers what is paused, and it is due at once when the pause ends.
+"""
+
+from datetime import datetime, timedelta
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import page_rules
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.model import Contact, DeferralReason, Severity
+from notifyflow.core.delivery.page_rules import DecisionContext
+from notifyflow.core.delivery.stopped_clocks import STANDSTILL, Interval, Outage, Stop, outage_since
+from notifyflow.core.limits import quiet
+from notifyflow.core.limits.pauses import Pause, Scope
+from notifyflow.pipeline.delivery import incident_events
+from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction.ports import Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+
+_NOTE_EVERY = timedelta(seconds=5)
+_NOTE_EACH_FOR = timedelta(seconds=10)
+
+
+def keep(tx: Transaction, swept_at: datetime | None, *, began_at: datetime | None = None) -> Outage | None:
+    """Note a sweep, and end an outage, exactly once if several processes begin to sweep at the same time.
+
+    A period in which no timer ran is no outage: a process that runs now and then has many of these. Deadlines are computed from
+    the known outages when they seem to be due. A process notes each sweep of its first ten seconds, and one every five seconds
+    later, so that one that does not live for long leaves no outage while it lives.
+
+    Args:
+        tx: The transaction.
+        swept_at: When the last noted sweep was, read without a lock.
+        began_at: When the process began to sweep; None if that was long ago.
+
+    Returns:
+        The outage that this sweep ends; None if there was none, or another process has ended it.
+    """
+    is_new = began_at is not None and tx.now < began_at + _NOTE_EACH_FOR
+    if swept_at is not None and tx.now < swept_at + _NOTE_EVERY and not is_new:
+        return None
+    swept_at = tx.ledger.stops.lock_watch()
+    if swept_at is None:
+        tx.ledger.stops.begin_watch(at=tx.now)
+        return None
+    outage = outage_since(swept_at, tx.now)
+    if outage is None or not tx.ledger.stops.has_waited(since=tx.now - STANDSTILL):
+        tx.ledger.stops.note_sweep(at=max(tx.now, swept_at))
+        return None
+    tx.ledger.stops.end_outage(outage)
+    return outage
+
+
+def inform(tx: Transaction, context: DecisionContext, contact: Contact) -> DecisionContext:
+    """Return the context with the outages, pauses and quiet hours since its round started."""
+    outages, stops = idle_times(tx, context.escalation, contact)
+    return replace(context, outages=outages, stops=stops)
+
+
+def idle_times(tx: Transaction, escalation: EscalationFacts, contact: Contact) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
+    """Return the outages, and the stops of its clocks, since an escalation of a recipient started."""
+    since = escalation.started_at
+    covering = _covering(tx, escalation.incident_id, escalation.severity, since)
+    idle = (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined))
+    return idle, (*covering, *quiet.clock_stops(contact, escalation, tx.now))
+
+
+def breaks_of(tx: Transaction, incident: IncidentFacts, *, since: datetime) -> tuple[Interval, ...]:
+    """Return the outages, and the stops of its clocks, that the time of a step does not count, which began at an instant."""
+    return (*tx.ledger.stops.outages(since=since, now=tx.now), *_covering(tx, incident.id, incident.severity, since))
+
+
+def _covering(tx: Transaction, incident_id: str, severity: Severity, since: datetime) -> tuple[Stop, ...]:
+    stops = tx.ledger.stops.of(incident_id, since=since, now=tx.now)
+    return tuple(each for each in stops if each.is_for_critical or severity is not Severity.CRITICAL)
+
+
+def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
+    """Return what a row's retry window does not count: outages, pauses of everything, pauses that deferred it, quiet hours."""
+    escalation = tx.ledger.escalations.get(row.escalation_id)
+    idle, stops = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
+    return (*idle, *stops, *page_rules.paused(row))
+
+
+def pause(deps: Dependencies, wanted: Pause) -> None:
+    """Start a validated pause, which replaces an earlier one of the same."""
+
+    def body(tx: Transaction) -> None:
+        if tx.ledger.stops.put_pause(wanted):
+            _go_on(tx)
+
+    use_case.run(deps, body)
+
+
+def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
+    """End a pause, and return whether it existed; notifications that another pause covers are deferred again."""
+
+    def body(tx: Transaction) -> bool:
+        was_paused = tx.ledger.stops.drop_pause(scope, name, at=tx.now)
+        if was_paused:
+            _go_on(tx)
+        return was_paused
+
+    return use_case.run(deps, body)[0]
+
+
+def _go_on(tx: Transaction) -> None:
+    """Make notifications due that a pause deferred, and compute all deadlines again that used its planned end."""
+    tx.ledger.escalations.decide_again(now=tx.now)
+    tx.ledger.steps.decide_again(now=tx.now)
+    tx.ledger.notifications.bring_forward([DeferralReason.PAUSE], now=tx.now)
+
+
+def pauses(deps: Dependencies) -> tuple[Pause, ...]:
+    """Return the current pauses, the oldest first."""
+    return use_case.run(deps, lambda tx: tx.ledger.stops.pauses(now=tx.now))[0]

@@ -1,0 +1,97 @@
+"""Stores a submission in a transaction that the application has begun; the first sweep after its commit pages (ADR 0030).
+
+The application may leave its transaction open for long. So only new rows are stored in it, and no row is locked that others need:
+a new incident with its recipients, or what repeats the key of an unresolved one. All clocks begin after the commit.
+"""
+
+from functools import partial
+
+from notifyflow.core.delivery import repeated_key
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.incident_events import OPENED
+from notifyflow.core.delivery.model import Notified
+from notifyflow.core.intake.documents import dump_policy, load_policy
+from notifyflow.pipeline.delivery import rounds, series, steps
+from notifyflow.pipeline.delivery.notify import Submitted, Unresolved, store_new
+from notifyflow.pipeline.transaction.ports import Committed, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.pipeline.transaction.set_use_case import SetUseCase
+from notifyflow.storage.ledger import Entry, Ledger
+
+
+def join(deps: Dependencies, submitted: Submitted, connection: object) -> Committed[Notified]:
+    """Store a validated submission in the open transaction of a connection of the application.
+
+    Returns:
+        What ``notify`` returns. Of an unresolved incident it is what was known before the application's commit.
+
+    Raises:
+        UnsuitableConnection: When it cannot be stored in the transaction of this connection.
+        StorageUnavailable: When the database does not answer in time on a connection of ours.
+        Exception: The driver's, when the database refuses a statement; the transaction is as before then, unless it has failed.
+    """
+    now = deps.clock.now()
+    # in a transaction of ours: others who have the same policy would wait for that of the application
+    deps.transactions.run(lambda ledger: ledger.incidents.keep_policy(submitted.policy, at=now))
+    return Committed(deps.transactions.join(connection, partial(_store, deps, submitted)))
+
+
+def _store(deps: Dependencies, submitted: Submitted, ledger: Ledger) -> Notified:
+    tx = Transaction(ledger, deps)
+    admitted, faults = submitted.admitted, submitted.admitted.faults
+    incident = ledger.incidents.unresolved([submitted.name]).get(submitted.name)
+    if incident is None:
+        incident = store_new(tx, admitted, submitted.policy, namespace=submitted.namespace)
+        _add(tx, incident, submitted, is_repeated=False)
+        added = tuple(each.recipient_id for each in admitted.contacts)
+        return Notified(incident_id=incident.id, is_new=True, added=added, faults=faults)
+    known = ledger.contacts.of(incident.id)
+    _add(tx, incident, submitted, is_repeated=True)
+    added = repeated_key.newly_paged(incident, admitted.contacts, known)
+    repeated = tuple(each.recipient_id for each in admitted.contacts if each.recipient_id in known)
+    return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=faults)
+
+
+def _add(tx: Transaction, incident: IncidentFacts, submitted: Submitted, *, is_repeated: bool) -> None:
+    submission = submitted.admitted if is_repeated else None
+    policy = dump_policy(submitted.policy)
+    tx.ledger.outbox.add(Entry(id=tx.deps.ids.new(), incident_id=incident.id, policy=policy, submission=submission))
+
+
+def _carry_out(tx: Transaction, loaded: None, entry: Entry) -> None:
+    del loaded
+    policy = load_policy(entry.policy)
+    tx.ledger.incidents.keep_policy(policy, at=tx.now)  # it was deleted if the transaction has been open for very long
+    incident = tx.ledger.incidents.lock(entry.incident_id)
+    if not tx.ledger.outbox.remove(entry.id):
+        return
+    if entry.submission is None:
+        _begin(tx, incident)
+    else:
+        name = (incident.namespace, incident.key)
+        Unresolved(tx, [name]).store(tx, entry.submission, policy, namespace=incident.namespace)
+
+
+def begin_now(tx: Transaction, incident: IncidentFacts) -> IncidentFacts:
+    """Page for an incident that is locked, if the next sweep would start its first round; return it as it is then."""
+    if tx.ledger.outbox.remove_new(incident.id):
+        _begin(tx, incident)
+    return tx.ledger.incidents.lock(incident.id)
+
+
+def _begin(tx: Transaction, incident: IncidentFacts) -> None:
+    """Start the first round of those who have had none since the application's commit."""
+    tx.incident_events.append((incident, OPENED, {}))
+    paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
+    contacts = tx.ledger.contacts.of(incident.id).values()
+    before = tx.ledger.incidents.last_resolved(incident.key, namespace=incident.namespace)
+    added = repeated_key.newly_paged(incident, tuple(contacts), paged)
+    followed = series.follow(tx, before, incident, first=added)
+    incident = tx.ledger.save(incident, followed) if followed != incident else incident
+    rounds.start(tx, incident, added)
+    steps.open_(tx, incident, [contact.recipient_id for contact in contacts], before)
+    series.look_into(tx, incident.id)
+
+
+CARRY_OUT = SetUseCase("carry out", lambda tx, entries: None, _carry_out, place=lambda entry: ("outbox", entry.id))
+"""Pages for a submission after the application's commit, as if it came now; does nothing if that was done."""

@@ -1,0 +1,225 @@
+"""Grants the slots of providers inside the claim's transaction; none is reserved ahead."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import held_up, lifecycle, page_rules
+from notifyflow.core.delivery.facts import NotificationFacts, Outcome
+from notifyflow.core.delivery.model import Condition, DeferralReason, Kind, Result, Severity
+from notifyflow.core.limits import pauses, provider_health
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.provider_health import Obstacle, ProviderHealth
+from notifyflow.core.limits.slots import Wanted
+from notifyflow.errors import Contended
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.pipeline.transaction.set_use_case import SetUseCase
+
+_DEFERRED_AT_ONCE = 50
+_FAILED = (Result.TEMPORARY_FAILURE, Result.IN_DOUBT)
+
+
+def is_urgent(row: NotificationFacts) -> bool:
+    """Return whether a notification may use the slots reserved for CRITICAL."""
+    return row.severity is Severity.CRITICAL
+
+
+def wanted(row: NotificationFacts) -> Wanted:
+    """Return who wants a slot for a notification."""
+    return Wanted(namespace=row.namespace, is_urgent=is_urgent(row))
+
+
+class SlotAllocation:
+    """Grants the slots of a channel's providers, the preferred one first, under the locks of their rows."""
+
+    def __init__(self, tx: Transaction, channel: str, providers: Sequence[str]) -> None:
+        self._tx = tx
+        self._channel = channel
+        self._providers = providers
+        self._pauses: tuple[Pause, ...] = ()
+        self._before: Mapping[str, ProviderHealth] = {}
+        self._health: dict[str, ProviderHealth] = {}
+
+    def lock(self) -> None:
+        """Lock the providers' rows until the transaction ends; a second call does nothing."""
+        if self._before:
+            return
+        self._pauses = self._tx.ledger.stops.pauses(now=self._tx.now)
+        self._before = self._tx.ledger.providers.lock(self._channel, self._providers)
+        self._health = dict(self._before)
+
+    def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
+        """Grant a slot of one of the providers that may carry a row, and return its name; ``lock`` comes before.
+
+        If none has room, return the obstacle that ends first.
+        """
+        obstacles = []
+        for provider in _in_turn(providers, row):
+            obstacle = self._obstacle(self._health[provider], row)
+            if obstacle is None:
+                self._grant(provider, row)
+                return provider
+            obstacles.append(obstacle)
+        return min(obstacles, key=lambda each: each.until)
+
+    def save(self) -> None:
+        """Write the granted slots."""
+        for provider, after in self._health.items():
+            self._tx.ledger.providers.save(self._before[provider], after)
+
+    def _obstacle(self, health: ProviderHealth, row: NotificationFacts) -> Obstacle | None:
+        now, urgent, provider = self._tx.now, is_urgent(row), health.provider
+        if ends_at := pauses.until(self._pauses, health.channel, provider, is_urgent=urgent, now=now):
+            return Obstacle(why=DeferralReason.PAUSE, until=ends_at, provider=provider)
+        return provider_health.obstacle(health, wanted(row), limit=self._tx.deps.limit_of(provider), now=now)
+
+    def _grant(self, provider: str, row: NotificationFacts) -> None:
+        now, limit, lease_until = self._tx.now, self._tx.deps.limit_of(provider), self._tx.now + self._tx.deps.lease
+        health = self._health[provider]
+        self._health[provider] = provider_health.grant(health, wanted(row), limit=limit, now=now, lease_until=lease_until)
+
+
+def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
+    """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
+
+    The claim has left these rows untouched, since an escalation's lock comes before its notifications'. An obstacle applies to
+    the equally urgent notifications of one namespace: another one may have a slot. What was due at the instant of the claim,
+    which may be ahead of our clock, is deferred.
+    """
+
+    def body(tx: Transaction) -> None:
+        tx.now = max(tx.now, at)
+        checked = {each: _recheck(tx, obstacle, channel, is_urgent=each.is_urgent) for each, obstacle in obstacles.items()}
+        due = partial(tx.ledger.notifications.due, channel, now=tx.now, limit=_DEFERRED_AT_ONCE)
+        _defer(
+            tx,
+            [
+                (row, obstacle)
+                for each, obstacle in checked.items()
+                if obstacle is not None
+                for row in due(each.namespace, is_urgent=each.is_urgent)
+            ],
+        )
+
+    try:
+        return use_case.run(deps, body, tries=use_case.ALONE)[1]
+    except use_case.DAMAGE as error:
+        if not (set_aside.is_damage(error) or isinstance(error, Contended)):
+            raise
+        return _defer_apart(deps, channel, obstacles, at=at)
+
+
+def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
+    """Defer part by part what a damaged row, or others that are in the way, keep from being deferred together."""
+
+    def find(tx: Transaction) -> list[tuple[NotificationFacts, Obstacle]]:
+        due = partial(tx.ledger.notifications.due, channel, now=max(tx.now, at), limit=_DEFERRED_AT_ONCE)
+        return [(row, why) for each, why in obstacles.items() for row in due(each.namespace, is_urgent=each.is_urgent)]
+
+    def load(tx: Transaction, some: Sequence[tuple[NotificationFacts, Obstacle]]) -> None:
+        tx.now = max(tx.now, at)
+
+    def handle(tx: Transaction, loaded: None, one: tuple[NotificationFacts, Obstacle]) -> None:
+        row, obstacle = one
+        if checked := _recheck(tx, obstacle, channel, is_urgent=is_urgent(row)):
+            _defer(tx, [(row, checked)])
+
+    deferring = SetUseCase("defer", load, handle, place=lambda one: ("notification", one[0].id))
+    settled = deferring.run(deps, use_case.run(deps, find).value)
+    if settled.interruption is not None:
+        raise settled.interruption
+    return settled.consequences
+
+
+def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
+    """Defer one notification, as the claim of that instant has left it, whose obstacle may not be that of others."""
+
+    def body(tx: Transaction) -> None:
+        tx.now = max(tx.now, at)
+        if checked := _recheck(tx, obstacle, row.channel, is_urgent=is_urgent(row)):
+            _defer(tx, [(row, checked)])
+
+    return use_case.run(deps, body)[1]
+
+
+def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
+    """Record what an outcome says about its provider; what waits for its circuit is due as soon as it closes.
+
+    No more is brought forward than the provider's limit lets through before the circuit would have let the rest go. The row is
+    locked, and given as it was while the attempt ran.
+    """
+    is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
+
+    def recorded(health: ProviderHealth) -> ProviderHealth:
+        return provider_health.record_outcome(health, outcome.condition, is_new=is_new, throttle_s=outcome.throttle_s, now=tx.now)
+
+    seen = tx.ledger.providers.get(row.channel, provider)
+    if seen is not None and seen.circuit_opened_by is not None and outcome.condition is Condition.HEALTHY:
+        minutes = provider_health.OPEN_AT_MOST // timedelta(minutes=1)
+        limit = tx.deps.limit_of(provider) * minutes  # the rest is due before its turn
+        tx.ledger.notifications.bring_forward([seen.circuit_opened_by], channel=row.channel, now=tx.now, limit=limit)
+    _update(tx, seen, recorded)
+
+
+def suspend(tx: Transaction, channel: str, provider: str) -> None:
+    """Open the circuit of a provider whose receipt says that it refuses whatever we send."""
+
+    def recorded(health: ProviderHealth) -> ProviderHealth:
+        return provider_health.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
+
+    _update(tx, tx.ledger.providers.get(channel, provider), recorded)
+
+
+def _update(tx: Transaction, seen: ProviderHealth | None, recorded: Callable[[ProviderHealth], ProviderHealth]) -> None:
+    """Update a provider's health, as it was seen without a lock; claims wait for this lock, so nothing slow comes after it."""
+    if seen is None or recorded(seen) == seen:  # nearly always: its lock is left to those who claim
+        return
+    before = tx.ledger.providers.lock(seen.channel, [seen.provider])[seen.provider]
+    after = recorded(before)
+    tx.ledger.providers.save(before, after)
+    if (before.circuit_opened_by, before.circuit_open_until) != (after.circuit_opened_by, after.circuit_open_until):
+        tx.health_updates.append(after)
+
+
+def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
+    """Check a pause again under its lock, since its end brings forward what it deferred; return None if it is over."""
+    if obstacle.why is not DeferralReason.PAUSE:
+        return obstacle
+    paused = tx.ledger.stops.lock_pauses(now=tx.now)
+    until = pauses.until(paused, channel, obstacle.provider, is_urgent=is_urgent, now=tx.now)
+    return None if until is None else replace(obstacle, until=until)
+
+
+def _defer(tx: Transaction, due: Sequence[tuple[NotificationFacts, Obstacle]]) -> None:
+    """Defer notifications; one that has a new reason is logged, and its escalation decided when the first wait for it is over."""
+    tx.ledger.escalations.lock_many({row.escalation_id for row, obstacle in due if row.deferred_by is not obstacle.why})
+    obstacles = {row.id: obstacle for row, obstacle in due}
+    for row in tx.ledger.notifications.lock_due(list(obstacles), now=tx.now):
+        obstacle = obstacles[row.id]
+        after = replace(lifecycle.defer(row, obstacle.why, until=obstacle.until, now=tx.now).after, rung_at=None)
+        if row.deferred_by is obstacle.why:
+            tx.ledger.save(row, after)
+            continue
+        detail = {"why": obstacle.why.value, "provider": obstacle.provider, "until": obstacle.until.isoformat(timespec="seconds")}
+        tx.ledger.move(row, after, event="deferred", at=tx.now, detail=detail)
+        if row.kind is Kind.PAGE and after.deferred_since and obstacle.why is not DeferralReason.QUIET:
+            _decide_when_suspected(tx, after, after.deferred_since)
+
+
+def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_since: datetime) -> None:
+    escalation = tx.ledger.escalations.lock(row.escalation_id)
+    at = deferred_since + min(page_rules.patience(row, escalation.policy), held_up.SHORTEST)
+    if escalation.is_current and (escalation.next_decision_at is None or escalation.next_decision_at > at):
+        tx.ledger.save(escalation, replace(escalation, next_decision_at=at))
+
+
+def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
+    """Return the providers in order of preference; after a failure the next one first, and the failed one last."""
+    attempts = lifecycle.counted(row)
+    first = 0
+    if attempts and attempts[-1].result in _FAILED and attempts[-1].provider in providers:
+        first = providers.index(attempts[-1].provider) + 1
+    yield from (*providers[first:], *providers[:first])

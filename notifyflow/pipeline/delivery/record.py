@@ -1,0 +1,201 @@
+"""Records the outcomes of attempts and decides on them, a set at a time, for the holders of their leases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from notifyflow.core import namespaces
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.model import AttemptState, Receipt
+from notifyflow.errors import Fenced, NotifyflowError
+from notifyflow.pipeline.delivery import decisions, outages, provider_health, receive
+from notifyflow.pipeline.delivery.receive import Carried
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
+from notifyflow.storage.ledger import AttemptRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The lease of a claimed attempt.
+
+    Attributes:
+        attempt_id: The attempt.
+        token: Its token.
+        unsure: What an earlier call led to if its commit, whose response was lost, was done; None where there was none.
+    """
+
+    attempt_id: str
+    token: str
+    unsure: Consequences | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The outcome of a call.
+
+    Attributes:
+        lease: The attempt's.
+        outcome: The provider's response, or that it is unknown.
+        has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After holds nothing up.
+    """
+
+    lease: Lease
+    outcome: Outcome
+    has_alternative: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """An attempt whose call was not made.
+
+    Attributes:
+        lease: The attempt's.
+        reason: Why, for the transition log; nothing personal.
+    """
+
+    lease: Lease
+    reason: str = ""
+
+
+def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+    """Record the outcomes of calls of different attempts, in one transaction.
+
+    Returns:
+        For each, None or the error that concerns it alone: ``Fenced`` when its lease has expired, and the attempt is in doubt.
+        What followed: tiers that opened, failures. Where the attempts were recorded by an earlier call, what that one led to.
+
+    Raises:
+        CommitUnknown: When it is unknown whether they are recorded; call again, with what it led to.
+        StorageUnavailable: When the database does not answer in time; nothing was recorded.
+    """
+    return _settle(_RECORD.run(deps, recordings))
+
+
+def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
+    """Give attempts back whose calls were not made, in one transaction.
+
+    They count for nothing, and the attempt before each decides: if there is none, the notification is due.
+
+    Returns:
+        As ``record``.
+
+    Raises:
+        CommitUnknown: As ``record``.
+        StorageUnavailable: When the database does not answer in time; nothing was released.
+    """
+    return _settle(_RELEASE.run(deps, releases))
+
+
+class _RecordedBefore(NotifyflowError):
+    """Raised when the earlier call, whose commit was not confirmed, has recorded the attempt."""
+
+    def __init__(self, consequences: Consequences) -> None:
+        super().__init__()
+        self.consequences = consequences
+
+
+def _settle(settled: Settled[None]) -> Settled[None]:
+    before = [each for each in settled.results if isinstance(each, _RecordedBefore)]
+    return replace(
+        settled,
+        results=tuple(None if isinstance(each, _RecordedBefore) else each for each in settled.results),
+        consequences=sum((each.consequences for each in before), settled.consequences),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """What was locked and read for a set: attempts, receipts that waited for a provider's id of one, what its call carried."""
+
+    refs: Mapping[str, AttemptRef]
+    waited: Mapping[str, Sequence[Receipt]]
+    carried: Carried
+
+
+def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
+    """Lock and read, for all attempts at once, what a decision about them needs; receipts first, then incidents."""
+    refs = _find(tx, [each.lease for each in recordings])
+    told = [(refs[each.lease.attempt_id], each.outcome) for each in recordings if each.lease.attempt_id in refs]
+    waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_carried])
+    carried = receive.find_carried(tx, [refs[each] for each in waited])
+    receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], carried, others=refs.values())
+    return _Loaded(refs=refs, waited=waited, carried=carried)
+
+
+def _find(tx: Transaction, leases: Sequence[Lease]) -> Mapping[str, AttemptRef]:
+    refs = tx.ledger.attempts.refs([each.attempt_id for each in leases])
+    keep_apart([each.attempt_id in refs and refs[each.attempt_id].is_operations for each in leases])
+    return refs
+
+
+def _load_releases(tx: Transaction, releases: Sequence[Release]) -> _Loaded:
+    refs = _find(tx, [each.lease for each in releases])
+    decisions.load(tx, list(refs.values()))
+    return _Loaded(refs=refs, waited={}, carried={})
+
+
+def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
+    outcome, ref = recording.outcome, _ref(loaded, recording.lease)
+    escalation, row = decisions.lock(tx, ref)
+    attempt = _leased(row, recording.lease)
+    moved = lifecycle.record(
+        row,
+        attempt.id,
+        _completed(tx, attempt, recording),
+        schedule=decisions.schedule(escalation, row),
+        now=tx.now,
+        fraction=decisions.fraction(tx, ref),
+        doubt_resolution_time=tx.deps.doubt_resolution_time(attempt.provider),
+        breaks=outages.breaks(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
+    )
+    tx.write(row, moved, attempt=attempt.id, result=outcome.result.value, code=outcome.code, reason=outcome.reason)
+    waited = loaded.waited.get(attempt.id, ())
+    if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
+        decisions.decide_page(tx, escalation, row, cause="recorded")
+    if not ref.is_carried:  # one call says once how its provider is
+        provider_health.record_outcome(tx, row, ref.provider, outcome)
+        if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
+            tx.notices.append((outcome.reason or outcome.code, ref.provider))
+    receive.apply_receipts(tx, ref, waited, loaded.carried)
+
+
+def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
+    """Return an outcome with the time at which its receipt is overdue, which counts from the response.
+
+    The provider's id of a message is that of the attempt that made the call, which is polled for all that it carried.
+    """
+    outcome = recording.outcome
+    awaited = lifecycle.awaited_until(attempt, tx.now)
+    retry_after_s = None if recording.has_alternative else outcome.retry_after_s
+    outcome = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
+    return replace(outcome, provider_ref="", took_s=None) if attempt.is_carried else outcome
+
+
+def _release(tx: Transaction, loaded: _Loaded, released: Release) -> None:
+    escalation, row = decisions.lock(tx, _ref(loaded, released.lease))
+    attempt = _leased(row, released.lease)
+    reason = {"reason": released.reason} if released.reason else {}
+    tx.write(row, lifecycle.release(row, attempt.id, now=tx.now), attempt=attempt.id, **reason)
+    decisions.decide_page(tx, escalation, row, cause="recorded")
+
+
+def _ref(loaded: _Loaded, lease: Lease) -> AttemptRef:
+    if lease.attempt_id not in loaded.refs:
+        raise Fenced(lease.attempt_id)
+    return loaded.refs[lease.attempt_id]
+
+
+def _leased(row: NotificationFacts, lease: Lease) -> AttemptFacts:
+    attempt = lifecycle.find(row, lease.attempt_id)
+    if attempt.token == lease.token and attempt.state is AttemptState.RUNNING:
+        return attempt
+    if attempt.token == lease.token and lease.unsure is not None:  # an expired lease has no token
+        raise _RecordedBefore(lease.unsure)
+    raise Fenced(lease.attempt_id)
+
+
+_RECORD = SetUseCase("record", _load_recordings, _record, place=lambda recording: ("attempt", recording.lease.attempt_id))
+_RELEASE = SetUseCase("release", _load_releases, _release, place=lambda released: ("attempt", released.lease.attempt_id))

@@ -1,0 +1,274 @@
+"""Goes through the chain of an incident: starts its steps, stops them, and alerts operations at its end.
+
+The caller holds the incident's lock. A transaction that records the last failure of a recipient does not: it only makes the next
+step due (``settle``), and the sweep that follows judges whether everybody in the step before is spent.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Literal
+
+from notifyflow.core.copies import replace
+from notifyflow.core.delivery import chain as chains
+from notifyflow.core.delivery import incident as incidents
+from notifyflow.core.delivery import repeated_key
+from notifyflow.core.delivery import series as series_rules
+from notifyflow.core.delivery.chain import Chain, StepUpdate
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.delivery.incident import IncidentUpdate
+from notifyflow.core.delivery.model import Contact, IncidentState, Severity, StepState
+from notifyflow.core.delivery.policy import Acknowledgement
+from notifyflow.core.delivery.stopped_clocks import without_outages
+from notifyflow.core.intake.validation import Admitted, admit_recipients
+from notifyflow.core.limits import quiet
+from notifyflow.pipeline.delivery import decisions, outages, rounds
+from notifyflow.pipeline.transaction.running import Transaction
+
+
+def settle(tx: Transaction) -> None:
+    """Make the next steps due of incidents in which every way to a recipient has failed in this transaction."""
+    tx.ledger.steps.bring_forward(tx.spent, now=tx.now)
+
+
+def plan(tx: Transaction, incident: IncidentFacts, chain: Chain) -> None:
+    """Store the steps of a pass that is about to begin."""
+    tx.ledger.steps.add(chains.plan(chain, incident, _new_ids(tx)), chain.people, at=tx.now)
+
+
+def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str], before: IncidentFacts | None) -> None:
+    """Begin the first pass of a new incident, whose first people are paged.
+
+    In a series it begins with the steps that had started in the incident ``before``, and the time of the next one goes on.
+    """
+    if not incident.pass_number:
+        return
+    steps = tx.ledger.steps.lock_pass(incident)
+    if before is None or not series_rules.is_continued(before, tx.now):
+        _begin(tx, incident, people, steps, up_to=1)
+        return
+    up_to, waiting = chains.steps_to_repeat(tx.ledger.steps.of_pass(before), steps)
+    _begin(tx, incident, people, steps, up_to=up_to, waited=_waited(tx, before, waiting) if waiting else timedelta())
+
+
+def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelta:
+    """Return how much of the time of a step of a resolved incident had passed; all of it if its chain was over."""
+    until = series_rules.stopped_at(before) or tx.now
+    since = step.waits_since or until
+    contacts = tx.ledger.contacts.of(before.id)
+    people = [contacts[each] for each in tx.ledger.steps.of_pass(before)[step.number - 2].duty if each in contacts]
+    nights = quiet.step_stops(people, before.severity, step.after, since=since, now=until)
+    breaks = without_outages(outages.breaks_of(tx, before, since=since), before.severity)
+    return chains.waited(step, until=until, breaks=(*breaks, *nights))
+
+
+def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
+    """Begin a further pass: its first people are paged."""
+    _begin(tx, incident, people, tx.ledger.steps.lock_pass(incident), up_to=1)
+
+
+def _begin(
+    tx: Transaction,
+    incident: IncidentFacts,
+    people: Sequence[str],
+    steps: Sequence[StepFacts],
+    *,
+    up_to: int,
+    waited: timedelta = timedelta(),
+) -> None:
+    """Begin a pass: its first people are paged, and so are those of further steps up to a number.
+
+    ``waited`` is how much of the time of the step after these has passed.
+    """
+    first, *later = steps
+    started = _write(tx, first, chains.start(first, people, paged=(), now=tx.now))
+    _go_on(tx, incident, [started, *later], up_to=min(up_to, len(later)), waited=waited)
+
+
+def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
+    """Start the next step of an incident if its time has come, or everybody in the step before is spent."""
+    found, contacts = decisions.lock_contexts(tx, incident), tx.ledger.contacts.of(incident.id)
+    contexts = [outages.inform(tx, each, contacts[each.escalation.recipient_id]) for each in found]
+    steps = tx.ledger.steps.lock_pass(incident)
+    step = chains.next_step(steps)
+    if incident.state is not IncidentState.OPEN or step is None or step.due_at is None or step.due_at > tx.now:
+        return
+    is_spent = chains.is_step_spent(steps, step, contexts, tx.now)
+    since = step.waits_since or tx.now
+    breaks = outages.breaks_of(tx, incident, since=since)
+    if not is_spent:
+        before = [contacts[each] for each in steps[step.number - 2].duty]
+        breaks += quiet.step_stops(before, incident.severity, step.after, since=since, now=tx.now)
+    goes_on_at = chains.goes_on_at(step, incident.severity, breaks, is_spent=is_spent, now=tx.now)
+    if goes_on_at > tx.now:
+        tx.ledger.save(step, replace(step, due_at=goes_on_at))
+    else:
+        _go_on(tx, incident, list(steps), up_to=step.number)
+
+
+def stop(tx: Transaction, incident: IncidentFacts, event: Literal["acknowledged", "resolved"]) -> None:
+    """Stop the current pass of an incident."""
+    for step in tx.ledger.steps.lock_pass(incident):
+        _write(tx, step, chains.stop(step, event))
+
+
+def renew(tx: Transaction, before: IncidentFacts, update: IncidentUpdate, chain: Chain | None = None) -> IncidentUpdate:
+    """Return an update with the number of a new pass, if its round begins one; the chain is the one that came with it."""
+    if before.pass_number:
+        is_new = chains.needs_new_pass(before, tx.ledger.steps.of_pass(before))
+    else:
+        is_new = chain is not None and before.policy.acknowledgement is not Acknowledgement.EACH
+    return replace(update, after=replace(update.after, pass_number=before.pass_number + 1)) if is_new else update
+
+
+def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, admitted: Admitted) -> None:
+    """Start a round for those paged so far, while the steps go on; or a new pass, which reads anew who is on duty.
+
+    Args:
+        tx: The transaction.
+        before: The incident before its severity was raised.
+        incident: The incident; ``renew`` has numbered its pass.
+        admitted: What raised it; a new pass takes its chain, if it has one.
+    """
+    if incident.pass_number == before.pass_number:
+        paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
+        rounds.start(tx, incident, paged | {each.recipient_id for each in admitted.contacts})
+        if before.severity is Severity.INFO:
+            _rearm(tx, incident, goes_on=True)
+        else:  # pauses and quiet hours that put the next step off may not hold for the new severity
+            tx.ledger.steps.bring_forward([incident.id], now=tx.now)
+        return
+    known = tx.ledger.contacts.of(incident.id)
+    people = {each.recipient_id: known[each.recipient_id] for each in admitted.contacts}
+    if admitted.chain is None:
+        new = chains.plan_again(tx.ledger.steps.of_pass(before), incident, _new_ids(tx))
+        tx.ledger.steps.add(new, (), at=tx.now)
+        people |= {each.recipient_id: each for each in whom(tx, incident, new[0].to)}
+    else:
+        plan(tx, incident, admitted.chain)
+    is_going_on = before.state is IncidentState.OPEN or not before.pass_number  # nobody took over from those paged so far
+    _page(tx, incident, list(people.values()), everybody=is_going_on)
+    begin(tx, incident, list(people))
+
+
+def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, recipient_id: str) -> None:
+    """Let the time of the first step that has not started begin anew, after a recipient was paged again; or begin a new pass.
+
+    ``renew`` has numbered its pass; ``before`` is the incident before it was opened again.
+    """
+    if incident.pass_number == before.pass_number:
+        _rearm(tx, incident, goes_on=False)
+        return
+    steps = tx.ledger.steps.of_pass(before)
+    new = chains.plan_again(steps, incident, _new_ids(tx), first=(recipient_id,))
+    tx.ledger.steps.add(new, (), at=tx.now)
+    begin(tx, incident, [recipient_id])
+
+
+def join(tx: Transaction, incident: IncidentFacts, *, names: Sequence[str], has_duty: Callable[[StepFacts], bool]) -> bool:
+    """Page people, too, if a step of an OPEN incident has the duty that they take over; return whether.
+
+    They are counted into the step, so that the next one waits for them.
+    """
+    known = tx.ledger.escalations.lock_current(incident.id) if incident.state is IncidentState.OPEN else ()
+    step = next((each for each in reversed(tx.ledger.steps.lock_pass(incident)) if has_duty(each)), None)
+    paged = chains.paged(known)
+    if not known or step is None or paged.issuperset(names):
+        return False
+    people = [each for each in whom(tx, incident, names) if each.recipient_id not in paged]
+    tx.ledger.save(step, replace(step, duty=(*step.duty, *(each.recipient_id for each in people))))
+    _page(tx, incident, people)
+    return True
+
+
+def _go_on(
+    tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, up_to: int, waited: timedelta = timedelta()
+) -> None:
+    """Start steps up to a number, and the one after each that pages nobody; then the time of the next one begins."""
+    while (step := chains.next_step(steps)) is not None and incident.severity is not Severity.INFO:
+        if step.number > up_to and steps[step.number - 2].state is not StepState.PASSED:
+            break
+        incident = tx.update_incident(incident, incidents.go_on(incident, now=tx.now), step=str(step.number))
+        steps[step.number - 1] = _finish(tx, incident, steps) if step.is_end else _start(tx, incident, step)
+    if step is not None:
+        armed = chains.arm(step, incident.severity, now=tx.now, waited=waited if step.number == up_to + 1 else timedelta())
+        if armed != step:
+            tx.ledger.save(step, armed)
+
+
+def _start(tx: Transaction, incident: IncidentFacts, step: StepFacts) -> StepFacts:
+    people = whom(tx, incident, step.to)
+    paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
+    started = _write(tx, step, chains.start(step, [each.recipient_id for each in people], paged=paged, now=tx.now))
+    _page(tx, incident, [each for each in people if each.recipient_id in started.duty])
+    return started
+
+
+def _finish(tx: Transaction, incident: IncidentFacts, steps: Sequence[StepFacts]) -> StepFacts:
+    """Alert operations, since nobody has acknowledged and nobody is next."""
+    finished = _write(tx, steps[-1], chains.finish(steps[-1]))
+    escalations = tx.ledger.escalations.lock_current(incident.id) or (_page_nobody(tx, incident, steps[0].to[0]),)
+    marked, alert = chains.alert(incident, escalations, tx.now)
+    (before,) = (each for each in escalations if each.id == marked.id)
+    if series_rules.has_told(incident, marked.severity, tx.now):
+        marked, alert = replace(marked, alerted_at=before.alerted_at), replace(alert, is_paging=False)
+    elif alert.is_paging:
+        tx.ledger.save(incident, series_rules.tell(incident, [marked.severity], now=tx.now))
+    stored = tx.ledger.save(before, marked)
+    tx.critical.append(stored)
+    tx.alerts.append((stored, alert))
+    return finished
+
+
+def _page_nobody(tx: Transaction, incident: IncidentFacts, name: str) -> EscalationFacts:
+    """Store, for a chain in which nobody was on duty, that whom it names cannot be reached."""
+    contact = Contact(recipient_id=name, name=name, addresses={})
+    tx.ledger.contacts.put(incident.id, [contact])
+    return decisions.start(tx, incident, contact)
+
+
+def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list[Contact]:
+    """Return whom the names of a step mean now: who was given with it, whom the roster knows, or operations.
+
+    Who was given with it keeps what the incident knows of them besides; a contact of the roster or of operations is whole.
+    """
+    given, known = tx.ledger.steps.people(incident.id), tx.ledger.contacts.of(incident.id)
+    directory = tx.deps.wiring.whom(tx, [name for name in names if name != chains.OPERATIONS and name not in given])
+    found: dict[str, Contact] = {}
+    for name in names:
+        if name == chains.OPERATIONS:
+            people: Iterable[Contact] = tx.deps.operations
+        elif name in given:
+            person = given[name]
+            people = (repeated_key.amend_contact(known.get(name, person), person, repeated_key.as_given(person)),)
+        else:
+            people, _ = admit_recipients(directory[name], tx.deps.check_address, tx.deps.channels)
+            people = [repeated_key.follow_contact(known.get(each.recipient_id, each), each) for each in people]
+        found |= {each.recipient_id: each for each in people}
+    return list(found.values())
+
+
+def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *, everybody: bool = False) -> None:
+    """Start a round for people, who become contacts of the incident; or for everybody who is."""
+    known = tx.ledger.contacts.of(incident.id)
+    changed = [each for each in people if each != known.get(each.recipient_id)]
+    if changed:
+        tx.ledger.contacts.put(incident.id, changed)
+    rounds.start(tx, incident, None if everybody else {each.recipient_id for each in people})
+
+
+def _rearm(tx: Transaction, incident: IncidentFacts, *, goes_on: bool) -> None:
+    step = chains.next_step(tx.ledger.steps.lock_pass(incident))
+    if step is not None:
+        waited = step.waited if goes_on else timedelta()
+        _write(tx, step, chains.rearm(step, incident.severity, now=tx.now, waited=waited))
+
+
+def _write(tx: Transaction, before: StepFacts, update: StepUpdate) -> StepFacts:
+    if not update.has_moved:
+        return before
+    return tx.ledger.move(before, update.after, event=update.event, at=tx.now, detail=update.detail)
+
+
+def _new_ids(tx: Transaction) -> Iterable[str]:
+    while True:
+        yield tx.deps.ids.new()

@@ -1,0 +1,301 @@
+"""Handles what time alone makes due: leases, timers of escalations, rounds, steps of chains, lost rings, the outbox.
+
+It takes back the marks of rings too that nobody hears.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, NotificationState
+from notifyflow.errors import Contended, StorageUnavailable
+from notifyflow.pipeline.delivery import decisions, endings, operations, outages, outbox, receive, rounds, series, steps
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.halving import Parts
+from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.pipeline.transaction.set_aside import is_damage
+from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
+from notifyflow.storage.ledger import AttemptRef, Due
+
+Item = TypeVar("Item")
+
+RING_AGAIN_AFTER = timedelta(seconds=30)
+_DISOWN_AFTER = timedelta(hours=1)
+_MATCH_WITHIN = timedelta(minutes=2)
+_FORGET_AFTER = timedelta(days=7)
+_SET = 100  # how many are handled in one transaction
+
+
+def sweep(
+    deps: Dependencies,
+    *,
+    limit: int = 200,
+    ring_again_after: timedelta = RING_AGAIN_AFTER,
+    began_at: datetime | None = None,
+) -> Consequences:
+    """Handle everything that is due, after making up for an outage of ours.
+
+    Expired leases and due decisions are handled by the hundred, everything else in a transaction of its own.
+
+    Args:
+        deps: The dependencies of the use cases.
+        limit: How many of each kind to handle at most; the next sweep handles the rest.
+        ring_again_after: How long after a ring a notification that is still due is rung for again.
+        began_at: When this process began to sweep; None if that was long ago.
+
+    Returns:
+        What followed, and every due notification that was not rung for. If the database stops answering midway, ``cut_short`` is
+        that error, beside what was committed before.
+
+    Raises:
+        StorageUnavailable: When the database does not answer in time, and nothing was done.
+    """
+    total, swept_at = _ring(deps, limit, ring_again_after, began_at)
+    try:
+        for job in _jobs(deps, limit, swept_at):
+            total += _attempt(job)
+            if total.cut_short is not None:
+                break
+    except StorageUnavailable as error:
+        total += Consequences(cut_short=error)
+    return total
+
+
+def _attempt(job: Callable[[], Consequences]) -> Consequences:
+    try:
+        return job()
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged row may raise anything, and must not hold up the others
+        return Consequences(broken=(error,))
+
+
+def next_wake_at(deps: Dependencies) -> datetime | None:
+    """Return when the next sweep has work; None while no timer runs."""
+    return deps.transactions.run(lambda ledger: ledger.work.next_wake_at())
+
+
+def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
+    """Search in one transaction for all that is due; each job judges under its locks whether it still is."""
+    now = deps.clock.now()
+    since = min(now, swept_at or now) - _MATCH_WITHIN
+    before = now - _DISOWN_AFTER
+    missed, leases, decisions_due, incident_ids, round_ids, entries = deps.transactions.run(
+        lambda ledger: (
+            ledger.inbox.missed(since=since, before=before, limit=limit),
+            ledger.attempts.expired_leases(now=now, limit=limit),
+            ledger.work.escalations_due(now=now, limit=limit),
+            ledger.work.incidents_due(now=now, limit=limit),
+            ledger.work.rounds_due(now=now, limit=limit),
+            ledger.outbox.waiting(limit=limit),
+        )
+    )
+    yield from (partial(_settle, deps, receive.MISSED, some) for some in _sets(missed))
+    yield from (partial(_settle, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
+    yield from (partial(_settle, deps, _DECIDE, some) for some in _sets(decisions_due))
+    yield from (partial(_settle, deps, _GO_ON, [each]) for each in incident_ids)
+    yield from (partial(_pass_rounds, deps, each, now) for each in round_ids)
+    yield from (partial(_settle, deps, outbox.CARRY_OUT, [each]) for each in entries)
+
+
+def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), _SET):
+        yield items[start : start + _SET]
+
+
+def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> Consequences:
+    return _report(handling.run(deps, items))
+
+
+def _report(settled: Settled[None]) -> Consequences:
+    """Return what a set led to, and the errors of those of its items that were not set aside."""
+    if settled.interruption is not None:
+        raise settled.interruption
+    errors = [each for each in settled.results if each is not None and not set_aside.is_damage(each)]
+    unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
+    return settled.consequences + Consequences(
+        broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)), cut_short=next(unavailable, None)
+    )
+
+
+def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
+    """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
+    keep_apart([ref.is_operations for ref in refs])
+    decisions.load(tx, refs)
+    return tx.ledger.stops.quarantined_among({ref.incident_id for ref in refs})
+
+
+def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
+    escalation, row = decisions.lock(tx, ref)
+    attempt = lifecycle.find(row, ref.attempt_id)
+    if attempt.state is not AttemptState.RUNNING or attempt.lease_until > tx.now or ref.incident_id in quarantined:
+        return
+    resolves_in = tx.deps.doubt_resolution_time(attempt.provider)
+    tx.write(row, lifecycle.lose(row, attempt.id, now=tx.now, doubt_resolution_time=resolves_in), attempt=attempt.id)
+    decisions.decide_page(tx, escalation, row, cause="recorded")
+
+
+def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
+    """Lock escalations, and those of their notifications that have expired; read what deciding needs."""
+    own = tx.ledger.operations.among({incident_id for incident_id, _ in due})
+    keep_apart([incident_id in own for incident_id, _ in due])
+    _load_escalations(tx, due)
+    if expired := [row.id for _, each in due for row in _expired(tx, tx.ledger.escalations.get(each))]:
+        _load_escalations(tx, due, moving=expired)
+
+
+def _load_escalations(tx: Transaction, due: Sequence[tuple[str, str]], *, moving: Collection[str] = ()) -> None:
+    tx.ledger.escalations.load([escalation_id for _, escalation_id in due], moving=moving)
+    tx.ledger.stops.load({incident_id for incident_id, _ in due})
+
+
+def _expired(tx: Transaction, escalation: EscalationFacts) -> Iterator[NotificationFacts]:
+    for row in tx.ledger.notifications.of(escalation.id):
+        if row.state is NotificationState.QUEUED and endings.is_expired(tx, row, escalation):
+            yield row
+
+
+def _decide(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
+    escalation = tx.ledger.escalations.lock(due[1])
+    if escalation.next_decision_at is None or escalation.next_decision_at > tx.now:
+        return
+    for row in _expired(tx, escalation):
+        tx.write(row, endings.end(tx, row, Ended.EXPIRED))
+    decisions.decide(tx, escalation, cause="timer_due")
+
+
+def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
+    """Start the next round of an operations incident, or the next step of a chain; look whether an alert is flapping."""
+    del loaded
+    incident = tx.ledger.incidents.lock(incident_id)
+    if not incident.is_operations:
+        steps.pass_time(tx, incident)
+        series.look_into(tx, incident.id)
+        return
+    is_due = incident.round_at is not None and incident.round_at <= tx.now
+    if is_due and incident.state is not IncidentState.RESOLVED:
+        operations.pass_round(tx, incident)
+
+
+def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> Consequences:
+    """Start the due rounds of an incident; part by part if they cannot be started together."""
+    parts: Parts[str] = Parts(deps, _PASS_ROUNDS.name)
+    whole = parts.search(_SET)
+    try:
+        if whole.wanted == _SET:
+            return parts.run(whole, partial(_pass_time, incident_id=incident_id)).consequences
+    except use_case.DAMAGE as error:
+        if not (isinstance(error, Contended) or set_aside.is_damage(error)):
+            raise
+    due = deps.transactions.run(lambda ledger: ledger.work.rounds_due_of(incident_id, now=now))
+    return _settle(deps, _PASS_ROUNDS, [(incident_id, each) for each in due])
+
+
+def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ()) -> None:
+    incident = tx.ledger.incidents.lock(incident_id)
+    if incident.is_operations:
+        operations.pass_time(tx, incident)
+    else:
+        rounds.pass_time(tx, incident, only=only)
+
+
+def _pass_some(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
+    """Start some of the due rounds of one incident."""
+    _pass_time(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
+
+
+_EXPIRE_LEASES = SetUseCase("expire leases", _load_leases, _expire_lease, place=lambda ref: ("notification", ref.notification_id))
+_DECIDE = SetUseCase("decide", _load_due, _decide, place=lambda due: ("escalation", due[1]))
+_GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incident_id: ("incident", incident_id))
+_PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
+
+
+def _ring(
+    deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None
+) -> tuple[Consequences, datetime | None]:
+    """Ring for due notifications, for fewer if others are in the way; return also when the last sweep was.
+
+    If a row is damaged, each part runs in a transaction of its own, and what is rung for is halved until the damage is alone.
+    """
+    parts: Parts[Due] = Parts(deps, _MARK_RUNG.name)
+    part = parts.search(limit)
+
+    def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
+        kept, swept_at = _keep_watch(tx, began_at)
+        for tidy in _TIDYING:
+            tidy(tx, limit)
+        part.items[:] = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=part.wanted)
+        return kept + Consequences(due=tuple(part.items)), swept_at
+
+    while True:
+        try:
+            (rung, swept_at), led_to = parts.run(part, body)
+            return rung + led_to, swept_at
+        except use_case.DAMAGE as error:
+            if set_aside.is_damage(error):
+                break
+            if not isinstance(error, Contended):
+                raise
+        part = parts.search(limit, is_insisted_on=part.count == 1)
+    (total, swept_at), led_to = use_case.run(deps, partial(_keep_watch, began_at=began_at))
+    for tidy in _TIDYING:
+        total += _attempt(partial(_tidy, deps, tidy, limit))
+    due = deps.transactions.run(
+        lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
+    )
+    return total + led_to + _settle(deps, _MARK_RUNG, due), swept_at
+
+
+def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> Consequences:
+    return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).consequences
+
+
+def _keep_watch(tx: Transaction, began_at: datetime | None) -> tuple[Consequences, datetime | None]:
+    """Note that sweeps go on, and let damaged rows be tried again; return what that led to, and when the last sweep was."""
+    swept_at = tx.ledger.stops.swept_at()
+    outage = outages.keep(tx, swept_at, began_at=began_at)
+    tx.ledger.set_asides.try_again(now=tx.now)
+    return Consequences(outages=(outage,) if outage else ()), swept_at
+
+
+def _disown(tx: Transaction, limit: int) -> None:
+    tx.ledger.inbox.match([(each, None) for each in tx.ledger.inbox.stale(before=tx.now - _DISOWN_AFTER, limit=limit)])
+
+
+def _forget_bodies(tx: Transaction, limit: int) -> None:
+    tx.ledger.inbox.forget_bodies(before=tx.now - _FORGET_AFTER, limit=limit)
+
+
+def _forget_codes(tx: Transaction, limit: int) -> None:
+    del limit
+    tx.ledger.replies.forget_codes(now=tx.now)
+
+
+def _mark_rung(tx: Transaction, due: Sequence[Due]) -> None:
+    tx.ledger.work.mark_rung(due, now=tx.now)
+    tx.note_due(due)
+
+
+_TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodies, _forget_codes)
+_MARK_RUNG = SetUseCase("ring", _mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))
+
+
+def unring(deps: Dependencies, notification_ids: Collection[str]) -> None:
+    """Mark notifications as not rung for, so that the next sweep rings; a damaged one keeps its mark, and harms no other."""
+    settled = _UNRING.run(deps, sorted(notification_ids))
+    if settled.interruption is not None:
+        raise settled.interruption
+    for error in settled.results:
+        if error is not None and not is_damage(error):
+            raise error
+
+
+def _unring(tx: Transaction, notification_ids: Sequence[str]) -> None:
+    tx.ledger.work.unring(notification_ids)
+
+
+_UNRING = SetUseCase("unring", _unring, lambda tx, loaded, notification_id: None)

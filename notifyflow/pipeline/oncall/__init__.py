@@ -1,0 +1,1 @@
+"""The use cases about who is on duty."""

@@ -1,0 +1,116 @@
+"""Divides a set of items into parts that pass: one that meets trouble is halved, until each half passes or one item is left."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from notifyflow.errors import CommitUnknown, Contended, StorageUnavailable
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.journal import noted
+from notifyflow.pipeline.transaction.ports import Committed, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Item]):
+    """Some items of a set, for one transaction.
+
+    Attributes:
+        items: The items; a transaction that searches for them fills them in.
+        wanted: How many it searches for at most; 0 if it does not.
+        is_insisted_on: Whether others were in the way of the only item; it is tried for as long as there is time.
+    """
+
+    items: list[Item]
+    wanted: int = 0
+    is_insisted_on: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many items it has, or searches for if it has found none."""
+        return len(self.items) or self.wanted
+
+    @property
+    def tries(self) -> int | None:
+        """How often it may meet the same trouble."""
+        if self.is_insisted_on:
+            return None
+        return use_case.ALONE if self.count == 1 else use_case.TOGETHER
+
+
+class Parts(Generic[Item]):
+    """The parts of a set that are left, within one time.
+
+    Args:
+        deps: The dependencies of the use cases.
+        name: The use case, by which the size is remembered that passes under the pressure of others.
+        items: The items.
+    """
+
+    def __init__(self, deps: Dependencies, name: str, items: Sequence[Item] = ()) -> None:
+        self._deps = deps
+        self._name = name
+        self._left = deque([Part(list(items))] if items else [])
+        self._ends_at: datetime | None = None
+
+    def search(self, wanted: int, *, is_insisted_on: bool = False) -> Part[Item]:
+        """Return a part whose transaction searches for its items: for all that are wanted, or fewer if others are in the way."""
+        return Part([], self._most(wanted), is_insisted_on)
+
+    def take(self) -> Part[Item] | None:
+        """Take the next part, or as much of it as may pass; None if none is left."""
+        if not self._left:
+            return None
+        part = self._left.popleft()
+        if (most := self._most(part.count)) < len(part.items):
+            self._left.appendleft(Part(part.items[most:]))
+            return Part(part.items[:most])
+        return part
+
+    def _most(self, wanted: int) -> int:
+        return noted(lambda: self._deps.pressure.most(self._name, wanted))
+
+    def put_back(self, *parts: Part[Item]) -> None:
+        """Put parts before all others."""
+        self._left.extendleft(reversed(parts))
+
+    def run(self, part: Part[Item], body: Callable[[Transaction], T]) -> Committed[T]:
+        """Run a part in one transaction; raises as ``use_case.run``."""
+        now = self._deps.clock.now()
+        self._ends_at = self._ends_at or now + timedelta(seconds=use_case.TIMEOUT_S)
+        left_s = max((self._ends_at - now).total_seconds(), 0.0)
+        try:
+            committed = use_case.run(self._deps, body, tries=part.tries, timeout_s=left_s)
+        except StorageUnavailable as error:
+            if not (isinstance(error, CommitUnknown) or set_aside.is_damage(error)):
+                self._deps.pressure.met(self._name, part.count)
+            raise
+        self._deps.pressure.passed(self._name, len(part.items))
+        return committed
+
+    def halve(self, part: Part[Item], error: Exception) -> bool:
+        """Let a part come back that met an error, as two; return False if a single item is damaged or refused.
+
+        A single item that others are in the way of comes back behind all others. A search that found nothing yet searches for
+        fewer.
+
+        Raises:
+            StorageUnavailable: When the database is away, or the time is over.
+        """
+        is_damage, items = set_aside.is_damage(error), part.items
+        items[:] = noted(items.copy)
+        if isinstance(error, StorageUnavailable) and not (is_damage or isinstance(error, Contended)):
+            raise error
+        if len(items) > 1:
+            middle = len(items) // 2
+            self.put_back(Part(items[:middle]), Part(items[middle:]))
+        elif isinstance(error, Contended) and not is_damage:
+            self._left.append(Part(items, (part.wanted + 1) // 2, is_insisted_on=part.count == 1))
+        else:
+            return False
+        return True

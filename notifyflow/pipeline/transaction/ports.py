@@ -1,0 +1,292 @@
+"""The dependencies of the use cases, and the values that they return."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+
+from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity
+from notifyflow.core.delivery.policy import OPERATIONS, Policy
+from notifyflow.core.delivery.ports import Clock, Ids
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.delivery.stopped_clocks import Outage
+from notifyflow.core.limits.cap_counts import Caps
+from notifyflow.core.limits.mode import LIVE, Delivery
+from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth
+from notifyflow.core.messages.outbound import OutboundMessage
+from notifyflow.core.traits import NO_TRAITS, Traits
+from notifyflow.errors import StorageUnavailable
+from notifyflow.pipeline.transaction.pressure import Pressure
+from notifyflow.storage.ledger import Due, Ledger
+
+if TYPE_CHECKING:
+    from notifyflow.pipeline.transaction.running import Transaction
+
+T = TypeVar("T")
+NO_CAPS = Caps()
+
+
+class Transactions(Protocol):
+    """The interface to the database."""
+
+    def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
+        """Run a use case in one transaction, and again from its start when it lost a race.
+
+        Raises:
+            Contended: When it lost ``tries`` times in a row for the same reason.
+            StorageUnavailable: When the database does not answer in time.
+        """
+        ...
+
+    def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
+        """Run a use case in the open transaction of a connection of the application.
+
+        Raises:
+            UnsuitableConnection: When that cannot be done on this connection.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """The parts of the pipeline that a transaction calls although they are built on it.
+
+    Attributes:
+        at_end: The work at the end of each transaction, in this order.
+        decide: (transaction, escalation's id) → decides the escalation after a page of it has come to count as failed.
+        word_hand_over: (transaction, incident, content, reader) → the content as the reader is told of a hand-over; None where
+            the incident tells of none.
+        whom: (transaction, names) → the recipients that each name of the directory means now.
+    """
+
+    at_end: tuple[Callable[["Transaction"], None], ...]
+    decide: Callable[["Transaction", str], None]
+    word_hand_over: Callable[["Transaction", IncidentFacts, Incident, Contact], Incident | None]
+    whom: Callable[["Transaction", Sequence[str]], Mapping[str, Sequence[Recipient]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """The dependencies of every use case, built once where NotifyFlow is composed.
+
+    Attributes:
+        transactions: The store.
+        wiring: The parts of the pipeline that a transaction calls although they are built on it.
+        clock: The one owner of time.
+        ids: The one owner of randomness.
+        channels: Every registered channel: its name and its traits.
+        check_address: (channel, address) → the normalised address; raises ValueError with the fault as a sentence.
+        operations: The recipients of critical failures, validated; empty if none is configured.
+        operations_policy: The policy of the operations incident.
+        public_url: The URL of the web service; None means messages carry no link.
+        secret_keys: Keys for links, of which the first signs; empty means messages carry no link.
+        notice: A mark that every message shows.
+        ops_contact: Whom to ask in order to get no more messages, as every message says; empty for the operations team.
+        lease: How long a claimed row belongs to its claimer.
+        limits: How many each provider accepts a minute, on each of its channels; those not named accept ``DEFAULT_LIMIT``.
+        doubt_resolution_times: How soon a provider's own events resolve a doubt, where they do.
+        caps: How many calls and texts an hour may bring.
+        delivery: What may leave, and where to.
+        senders: The number that each provider texts from, by channel and provider.
+        replying: The providers, as (channel, provider), at whose numbers replies come in.
+        polled: The providers that are polled for receipts that do not come.
+        sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
+        subscribers: The systems that are sent incident events.
+        set_size: How many attempts one transaction claims or records at most. More cost less each, but where only one transaction
+            writes at a time, a submission waits for all of them.
+        pressure: How many items one transaction of each use case takes while others are in its way.
+    """
+
+    transactions: Transactions
+    wiring: Wiring
+    clock: Clock
+    ids: Ids
+    channels: Mapping[str, Traits]
+    check_address: Callable[[str, str], str]
+    operations: tuple[Contact, ...] = ()
+    operations_policy: Policy = OPERATIONS
+    public_url: str | None = None
+    secret_keys: tuple[str, ...] = ()
+    notice: str = ""
+    ops_contact: str = ""
+    lease: timedelta = timedelta(seconds=60)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    doubt_resolution_times: Mapping[str, timedelta] = field(default_factory=dict)
+    caps: Caps = NO_CAPS
+    delivery: Delivery = LIVE
+    senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replying: frozenset[tuple[str, str]] = frozenset()
+    polled: frozenset[str] = frozenset()
+    sends_status_updates: bool = True
+    subscribers: tuple[Subscriber, ...] = ()
+    set_size: int = 100
+    pressure: Pressure = field(default_factory=Pressure)
+
+    def traits(self, channel: str) -> Traits:
+        """Return a channel's traits; the defaults where it is not registered (any more)."""
+        return self.channels.get(channel, NO_TRAITS)
+
+    @property
+    def calling(self) -> frozenset[str]:
+        """The channels that ring a phone."""
+        return frozenset(name for name, traits in self.channels.items() if traits.is_call)
+
+    def limit_of(self, provider: str) -> int:
+        """Return how many messages a provider accepts a minute."""
+        return self.limits.get(provider, DEFAULT_LIMIT)
+
+    def doubt_resolution_time(self, provider: str) -> timedelta:
+        """Return how soon a provider's events resolve a doubt; zero where they do not."""
+        return self.doubt_resolution_times.get(provider, timedelta())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """An attempt to be stopped on its way, such as a ringing call.
+
+    Attributes:
+        attempt_id: The attempt.
+        channel: Its channel.
+        provider: Its provider.
+        provider_ref: The provider's id of its message.
+    """
+
+    attempt_id: str
+    channel: str
+    provider: str
+    provider_ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """What a transaction led to; the caller reports it.
+
+    Attributes:
+        due: Notifications that may be sent now; the caller rings for them.
+        failed: Notifications that became FAILED; the caller logs each at WARNING.
+        critical: Escalations that became critical failures; the caller logs each at ERROR.
+        health_updates: Providers whose circuit opened or closed; the caller logs each.
+        outages: Outages that this sweep ended; the caller logs each.
+        recalls: Attempts to stop on their way; the caller recalls those whose provider can.
+        broken: Errors from damaged rows or bugs of ours; the caller logs each at ERROR.
+        set_aside: Damaged rows that were set aside; the caller logs each at ERROR.
+        cut_short: The error that ended a sweep early; the caller raises it after reporting the rest.
+    """
+
+    due: tuple[Due, ...] = ()
+    failed: tuple[NotificationFacts, ...] = ()
+    critical: tuple[EscalationFacts, ...] = ()
+    health_updates: tuple[ProviderHealth, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    recalls: tuple[Recall, ...] = ()
+    broken: tuple[Exception, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    cut_short: StorageUnavailable | None = None
+
+    def __add__(self, other: "Consequences") -> "Consequences":
+        return Consequences(
+            due=self.due + other.due,
+            failed=self.failed + other.failed,
+            critical=self.critical + other.critical,
+            health_updates=self.health_updates + other.health_updates,
+            outages=self.outages + other.outages,
+            recalls=self.recalls + other.recalls,
+            broken=self.broken + other.broken,
+            set_aside=self.set_aside + other.set_aside,
+            cut_short=self.cut_short or other.cut_short,
+        )
+
+
+NOTHING = Consequences()
+
+
+class Committed(NamedTuple, Generic[T]):
+    """A use case that was committed.
+
+    Attributes:
+        value: The value that the use case returns.
+        consequences: What its transaction led to; the caller reports it.
+    """
+
+    value: T
+    consequences: Consequences = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """The previous attempt, whose result is unknown.
+
+    Attributes:
+        provider: The provider it was meant for, which may be asked for the message.
+        message: The message as it may have been sent.
+    """
+
+    provider: str
+    message: OutboundMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """One attempt that its claimer may make now; its row is committed.
+
+    Attributes:
+        token: The lease's; ``record`` and ``release`` require it.
+        channel: The channel that carries the message.
+        provider: Which of the channel's providers.
+        message: The message to send.
+        lease_until: The claimer must have recorded or released the attempt by then.
+        severity: The round's.
+        doubt: The attempt that this one repeats; None for any other attempt.
+        carried: The attempts that the same call carries; the message is gathered then, and theirs are not sent.
+    """
+
+    token: str
+    channel: str
+    provider: str
+    message: OutboundMessage
+    lease_until: datetime
+    severity: Severity
+    doubt: Doubt | None = None
+    carried: tuple["Claimed", ...] = ()
+
+    @property
+    def attempts(self) -> tuple["Claimed", ...]:
+        """The attempt, and those that its call carries: each is recorded or released."""
+        return (self, *self.carried)
+
+    def ids(self) -> dict[str, str]:
+        """Return what names it in the log."""
+        return {
+            "attempt_id": self.message.attempt_id,
+            "notification_id": self.message.notification_id,
+            "incident_id": self.message.incident_id,
+            "channel": self.channel,
+            "provider": self.provider,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """The result of a claim.
+
+    Attributes:
+        claimed: Attempts to make, the most urgent first, each with those that its call carries.
+        consequences: What followed for rows that were deferred or can no longer be sent; the caller reports it.
+        interruption: What cut the claim short when some of it was stored; the caller raises it after its report.
+    """
+
+    claimed: tuple[Claimed, ...] = ()
+    consequences: Consequences = NOTHING
+    interruption: BaseException | None = None
+
+
+class Fate(StrEnum):
+    """What became of a receipt."""
+
+    MATCHED = "matched"
+    REPEATED = "repeated"
+    WAITING = "waiting"
+    FOREIGN = "foreign"

@@ -1,0 +1,197 @@
+"""Runs use cases for sets of items, each in one transaction; what is damaged runs apart, so that it harms no other."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
+from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.pipeline.transaction.halving import Part, Parts
+from notifyflow.pipeline.transaction.journal import CutShort, is_looked_up
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.ledger import Place
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T_co]):
+    """A set of items that was handled in one transaction.
+
+    Attributes:
+        results: For each item what the use case returned, or the error that concerns it alone: nothing of it was stored. If the
+            database stopped answering while they ran one by one, ``CommitUnknown`` or ``StorageUnavailable`` for the rest.
+        consequences: What the others led to; the caller reports it.
+        interruption: What interrupted the thread when some of them were stored; the caller raises it after its report.
+    """
+
+    results: tuple[T_co | Exception, ...]
+    consequences: Consequences = NOTHING
+    interruption: BaseException | None = None
+
+    def only(self) -> Committed[T_co]:
+        """Return the result of a set of one item; raise its error."""
+        (result,) = self.results
+        if isinstance(result, Exception):
+            raise result
+        return Committed(result, self.consequences)
+
+
+@dataclass(frozen=True, slots=True)
+class SetUseCase(Generic[Item, Loaded, T]):
+    """A use case for a set of items.
+
+    Attributes:
+        name: Its name, by which the size of its sets is remembered.
+        load: Locks and reads, with as many statements for all items as for one.
+        handle: Handles one item, with what ``load`` returned; it sees what the items before it made of a row.
+        finish: Writes what the items have in common, after the last one.
+        place: Returns the kind and the id of the row that is set aside if the item is damaged; None if there is none.
+    """
+
+    name: str
+    load: Callable[[Transaction, Sequence[Item]], Loaded]
+    handle: Callable[[Transaction, Loaded, Item], T]
+    finish: Callable[[Transaction, Loaded], None] = lambda tx, loaded: None
+    place: Callable[[Item], tuple[str, ...] | None] = lambda item: None
+
+    def run(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
+        """Run it in one transaction.
+
+        If items raise errors, the transaction is rolled back and runs again without them. If the set as a whole meets the same
+        trouble twice, in a row that cannot be read, in what it writes, or in the locks of others, it is halved, until each half
+        passes or one item is left. What is damaged is set aside, so that it harms no other. Sets that come after one that others
+        were in the way of are as small as the part that passed, and twice as large with each part that passes.
+
+        Once something is stored, what ends the rest is an error of the rest.
+
+        Raises:
+            CommitUnknown: As ``run``.
+            StorageUnavailable: When the database did not answer in time; nothing was stored.
+        """
+        settling = _Settling(self, deps, items)
+        settling.run()
+        return settling.settled()
+
+    def handle_all(self, items: Mapping[int, Item], tx: Transaction) -> Mapping[int, T]:
+        """Handle some items in one transaction, by their numbers.
+
+        Raises:
+            _Refused: When some of them raised errors.
+        """
+        loaded = self.load(tx, list(items.values()))
+        results: dict[int, T] = {}
+        errors: dict[int, Exception] = {}
+        for number, item in items.items():
+            try:
+                results[number] = self.handle(tx, loaded, item)
+            except (StaleRow, StorageUnavailable):
+                raise
+            except use_case.DAMAGE as error:
+                errors[number] = error
+        if errors:
+            raise _Refused(errors)
+        self.finish(tx, loaded)
+        return results
+
+
+class _Settling(Generic[Item, Loaded, T]):
+    """Settles the items of a set, part by part, within one time."""
+
+    def __init__(self, kind: SetUseCase[Item, Loaded, T], deps: Dependencies, items: Sequence[Item]) -> None:
+        self._kind = kind
+        self._deps = deps
+        self._items = items
+        self._results: dict[int, T | Exception] = {}
+        self._consequences = NOTHING
+        self._is_anything_stored = False
+        self._end: BaseException | None = None
+
+    def run(self) -> None:
+        """Settle all, the first part first."""
+        parts = Parts(self._deps, self._kind.name, range(len(self._items)))
+        while (part := parts.take()) is not None:
+            try:
+                self._run_part(parts, part)
+            except BaseException as error:
+                is_of_part = isinstance(error, CommitUnknown) and len(part.items) < len(self._items)  # it concerns its part alone
+                if is_looked_up(error) or not (self._is_anything_stored or is_of_part):
+                    raise
+                self._end = error
+                if isinstance(error, Exception):
+                    self._results.update(dict.fromkeys(part.items, error))
+                return
+
+    def settled(self) -> Settled[T]:
+        """Return the results, after what is damaged was set aside."""
+        end = self._end
+        waited_s, reason = (end.waited_s, end.reason) if isinstance(end, StorageUnavailable) else (0, "the set was cut short")
+        left = StorageUnavailable(waited_s, reason)
+        results = tuple(self._results.get(number, left) for number in range(len(self._items)))
+        interruption = None if isinstance(end, Exception) else end
+        led_to = self._consequences
+        try:
+            led_to += use_case.put_aside(self._deps, [] if end else list(self._damaged(results)))
+        except BaseException as error:
+            if is_looked_up(error):
+                raise
+            interruption = None if isinstance(error, CutShort) else error
+        return Settled(results, led_to, interruption)
+
+    def _run_part(self, parts: Parts[int], part: Part[int]) -> None:
+        """Run a part in one transaction; put back what it leaves, and blame a single item for damage."""
+        body = partial(self._kind.handle_all, {number: self._items[number] for number in part.items})
+        try:
+            found, consequences = parts.run(part, body)
+        except _Refused as refused:
+            is_alone = len(part.items) == 1
+            again = [number for number, error in refused.errors.items() if not is_alone and set_aside.is_damage(error)]
+            self._results.update({number: error for number, error in refused.errors.items() if number not in again})
+            left = [number for number in part.items if number not in refused.errors]
+            parts.put_back(*([Part(left)] if left else []), *(Part([number]) for number in again))
+        except _Mixed as mixed:
+            own = [number for number, is_operations in zip(part.items, mixed.is_operations, strict=True) if is_operations]
+            parts.put_back(Part(own), Part([number for number in part.items if number not in own]))
+        except use_case.DAMAGE as error:
+            if not parts.halve(part, error):
+                self._results[part.items[0]] = set_aside.as_refusal(error)  # nobody is to try again at once
+        else:
+            self._is_anything_stored = True
+            self._results.update(found)
+            self._consequences += consequences
+
+    def _damaged(self, results: Sequence[T | Exception]) -> Iterator[Place]:
+        for item, result in zip(self._items, results, strict=True):
+            if isinstance(result, Exception) and set_aside.is_damage(result) and (place := self._kind.place(item)):
+                yield from set_aside.blamed(place, result)
+
+
+def keep_apart(is_operations: Sequence[bool]) -> None:
+    """Make a set of operations incidents and of others two sets; the ``load`` of a set calls it before it locks.
+
+    A transaction that locks the escalations of both would lock the operations incident, which comes before its escalations, after
+    them.
+    """
+    if len(set(is_operations)) > 1:
+        raise _Mixed(is_operations)
+
+
+class _Mixed(Exception):
+    """Raised by ``keep_apart``."""
+
+    def __init__(self, is_operations: Sequence[bool]) -> None:
+        super().__init__()
+        self.is_operations = is_operations
+
+
+class _Refused(Exception):
+    """Raised to roll back when some items of a set raised errors."""
+
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
+        super().__init__()
+        self.errors = errors

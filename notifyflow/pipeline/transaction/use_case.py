@@ -1,0 +1,211 @@
+"""Runs use cases: one transaction each, which ends with the events for subscribers and notices to operations."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar, assert_never, cast
+
+from notifyflow.core.delivery.facts import IncidentFacts
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.references import ById, ByKey, IncidentRef
+from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StorageUnavailable
+from notifyflow.pipeline.transaction import set_aside
+from notifyflow.pipeline.transaction.journal import CutShort, Note, next_note
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.running import Transaction
+from notifyflow.storage.ledger import Ledger, Line, Place, Unread
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+T_co = TypeVar("T_co", covariant=True)
+
+
+_LEAST_S = 0.1
+DAMAGE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError, NotifyflowError)
+"""The errors that a damaged row or a bug of ours raises; those of the database concern the whole transaction."""
+
+TOGETHER = 2
+"""How often a set of several items may meet the same trouble before it is halved."""
+ALONE = 4
+"""How often an item alone may meet the same trouble before it is set aside."""
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done(Generic[T_co]):
+    """The result of a transaction, what it led to, its last line in the log, the server's process, and what it could not read."""
+
+    answer: T_co
+    consequences: Consequences
+    line: Line | None
+    backend: int | None
+    unread: tuple[Unread, ...]
+
+
+def run(
+    deps: Dependencies, body: Callable[[Transaction], T], *, tries: int | None = None, timeout_s: float = TIMEOUT_S
+) -> Committed[T]:
+    """Run a use case; its body runs again from its start when the transaction lost a race, or its commit got lost.
+
+    Rows that cannot be read are left out, and set aside after it.
+
+    Raises:
+        CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``led_to`` returns
+            what it led to if it was.
+        Contended: When it met the same trouble ``tries`` times in a row.
+        StorageUnavailable: When the database did not answer in time.
+    """
+    done = _run(deps, body, tries=tries, timeout_s=timeout_s)
+    return Committed(done.answer, done.consequences + set_aside_unread(deps, done.unread))
+
+
+def _run(deps: Dependencies, body: Callable[[Transaction], T], *, tries: int | None, timeout_s: float = TIMEOUT_S) -> _Done[T]:
+    note = next_note()
+    if not note.is_committed:
+        try:
+            _look_up(deps, note) if note.is_old else _commit(deps, body, note, tries=tries, timeout_s=timeout_s)
+        except CommitUnknown:
+            raise
+        except Exception as error:
+            note.error = error
+            raise
+    return cast(_Done[T], note.done)
+
+
+def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *, tries: int | None, timeout_s: float) -> None:
+    """Commit what a body does; again as long as there is time and the log shows that the commit was not done."""
+
+    def once(ledger: Ledger) -> object:
+        note.done = None
+        tx = Transaction(ledger, deps)
+        answer = body(tx)
+        for settle in deps.wiring.at_end:
+            settle(tx)
+        if tx.mended:
+            ledger.set_asides.release(tx.mended)
+        note.done = _Done(
+            answer=answer,
+            consequences=tx.consequences,
+            line=ledger.line,
+            backend=ledger.backend,
+            unread=tuple(ledger.unread),
+        )
+        return note.done
+
+    left_s = timeout_s
+    while not note.is_committed:
+        try:
+            deps.transactions.run(once, timeout_s=left_s, tries=tries)
+            note.is_committed = True
+        except CommitUnknown as unknown:
+            left_s -= max(unknown.waited_s, _LEAST_S)
+            note.is_committed = _was_done(deps, note.done, unknown.waited_s)
+            if not note.is_committed and left_s < _LEAST_S:
+                reason = "the connection broke during each commit, and nothing was stored"
+                raise StorageUnavailable(unknown.waited_s, reason) from None
+
+
+def _look_up(deps: Dependencies, note: Note) -> None:
+    """Find out what became of a transaction whose thread was cut short; raise what it raised.
+
+    Raises:
+        CutShort: When nothing of it was stored.
+        CommitUnknown: As ``run``.
+    """
+    if note.error is not None:
+        raise note.error
+    note.is_committed = note.done is not None and _was_done(deps, note.done, 0)
+    if not note.is_committed:
+        raise CutShort
+
+
+def _was_done(deps: Dependencies, done: object, waited_s: float) -> bool:
+    """Return whether a commit was done, as the log shows once its connection is dead.
+
+    Raises:
+        CommitUnknown: When it wrote no line to the log, or the database does not answer.
+    """
+    line, backend = cast(_Done[object], done).line, cast(_Done[object], done).backend
+    if line is None:
+        raise CommitUnknown(waited_s, done)
+    try:
+        return deps.transactions.run(lambda ledger: ledger.has_written(line, backend))
+    except CommitUnknown as unknown:  # of a transaction that only read
+        return bool(unknown.result)
+    except StorageUnavailable:
+        raise CommitUnknown(waited_s, done) from None
+
+
+def set_aside_unread(deps: Dependencies, unread: Sequence[Unread]) -> Consequences:
+    """Set rows aside that could not be read."""
+    with suppress(CutShort):  # they are met again
+        return put_aside(deps, set_aside.places_of(unread)) if unread else NOTHING
+    return NOTHING
+
+
+def put_aside(deps: Dependencies, places: Sequence[Place]) -> Consequences:
+    """Set damaged rows aside, each for five minutes; return what that led to.
+
+    Operations is told in the same transaction, unless what it is told with is damaged itself. If the database does not answer,
+    the rows are met again.
+    """
+    if not places:
+        return NOTHING
+    with suppress(StorageUnavailable):
+        try:
+            done = _run(deps, partial(set_aside.write, places=places, is_told=True), tries=ALONE)
+        except DAMAGE as error:
+            if not set_aside.is_damage(error):
+                raise
+            done = _run(deps, partial(set_aside.write, places=places, is_told=False), tries=ALONE)
+        led_to = done.consequences + Consequences(set_aside=tuple(done.answer))
+        return sum((_count_as_failed(deps, row) for row in done.answer if set_aside.counts_as_failed(row)), led_to)
+    return NOTHING
+
+
+def _count_as_failed(deps: Dependencies, row: SetAside) -> Consequences:
+    """Decide the escalation of a page that counts as failed; if that is damaged, too, it is set aside."""
+    try:
+        return run(deps, lambda tx: deps.wiring.decide(tx, row.escalation_id), tries=ALONE).consequences
+    except DAMAGE as error:
+        if not set_aside.is_damage(error):
+            return NOTHING
+        return put_aside(deps, set_aside.blamed(("escalation", row.escalation_id), error))
+
+
+def led_to(unknown: CommitUnknown) -> Consequences:
+    """Return what a use case led to, if its commit was done whose response was lost."""
+    return cast(_Done[object], unknown.result).consequences
+
+
+def moved_nothing(unknown: CommitUnknown) -> bool:
+    """Return whether a use case whose commit is unknown moved nothing, so that it may be repeated; the log cannot tell of it."""
+    return cast(_Done[object], unknown.result).line is None
+
+
+def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, IncidentFacts], T]) -> Committed[T]:
+    """Run a use case, as ``run``, on one incident, which is locked for it.
+
+    Raises:
+        NotFound: When there is no such incident.
+        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
+        DamagedIncident: When its row cannot be read; nothing is done.
+    """
+    return run(deps, lambda tx: body(tx, _lock(tx, ref)))
+
+
+def _lock(tx: Transaction, ref: IncidentRef) -> IncidentFacts:
+    match ref:
+        case ByKey(key, namespace):
+            incident = tx.ledger.incidents.lock_named(key, namespace=namespace)
+            name = key
+        case ById(incident_id):
+            incident = tx.ledger.incidents.lock_by_id(incident_id)
+            name, namespace = incident_id, None
+        case _:
+            assert_never(ref)
+    if incident is None:
+        raise NotFound(name, namespace)
+    return incident
