@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from notifyflow.core.delivery.policy import SHIPPED
-from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.integrations import Integrations
-from notifyflow.service.roster import Rosters
-from notifyflow.service.routes import Routes
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.oncall.directory import DirectoryFile
+from notifyflow.service.oncall.roster import Rosters
+from notifyflow.service.oncall.routes import Routes
 from notifyflow.storage.store import Store
 
 

@@ -22,8 +22,8 @@ from notifyflow.errors import Fault
 from notifyflow.pipeline.delivery import decisions, incident_events, operations, steps
 from notifyflow.pipeline.oncall import hand_overs, roster
 from notifyflow.pipeline.transaction.ports import Dependencies, Wiring
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.service import Service
-from notifyflow.service.use_cases import UseCases
 from notifyflow.settings import Settings
 from notifyflow.storage.store import Store
 

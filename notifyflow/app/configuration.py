@@ -16,7 +16,7 @@ from notifyflow.core.limits.mode import Delivery, Mode, read_delivery
 from notifyflow.core.oncall.reach import paging, unshown
 from notifyflow.core.text import listed
 from notifyflow.errors import Fault, InvalidInput, InvalidSettings
-from notifyflow.service.directory import read_file
+from notifyflow.service.oncall.directory import read_file
 from notifyflow.settings import Settings
 
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from notifyflow.app.pauses import Pauses
     from notifyflow.channels.base import Channel
     from notifyflow.engine.broker import Doorbell
-    from notifyflow.service.access import Access
-    from notifyflow.service.feeds import Feeds
-    from notifyflow.service.oncall import OnCall
-    from notifyflow.service.users import Users
+    from notifyflow.service.accounts.access import Access
+    from notifyflow.service.accounts.users import Users
+    from notifyflow.service.oncall.duty import OnCall
+    from notifyflow.service.oncall.feeds import Feeds
     from notifyflow.settings import Settings
     from notifyflow.storage.session.joined import Connection
     from notifyflow.storage.store import Store
@@ -262,7 +262,7 @@ class NotifyFlow:
     def access(self) -> "Access":
         """Return the API keys: create, rotate, list and revoke them, and admit their holders."""
         from notifyflow.app.clock_and_ids import new_secret
-        from notifyflow.service.access import Access
+        from notifyflow.service.accounts.access import Access
 
         self._database.prepare()
         limit = self._settings.api_requests_a_minute
@@ -271,7 +271,7 @@ class NotifyFlow:
     def users(self) -> "Users":
         """Return the users of the dashboard: make, change and remove them, and log them in and out."""
         from notifyflow.app.clock_and_ids import new_secret
-        from notifyflow.service.users import Users
+        from notifyflow.service.accounts.users import Users
 
         self._database.prepare()
         return Users(self._store, self._deps.clock, self._deps.ids, new_secret=new_secret)
@@ -299,7 +299,7 @@ class NotifyFlow:
     def feeds(self) -> "Feeds":
         """Return the feeds of calendars: make, list and revoke them."""
         from notifyflow.app.clock_and_ids import new_secret
-        from notifyflow.service.feeds import Feeds
+        from notifyflow.service.oncall.feeds import Feeds
 
         self._database.prepare()
         return Feeds(self._store, self._deps.clock, self._deps.ids, self._service.rosters, new_secret=new_secret)

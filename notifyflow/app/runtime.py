@@ -25,8 +25,8 @@ from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.log import get_logger
 from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
-from notifyflow.service.roster import Rosters
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:

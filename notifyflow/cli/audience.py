@@ -21,7 +21,7 @@ from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.oncall.directory import Directory, Route
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.errors import Fault, InvalidInput, StorageError
-from notifyflow.service.directory import read_file
+from notifyflow.service.oncall.directory import read_file
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:

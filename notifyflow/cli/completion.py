@@ -64,7 +64,7 @@ def _of_file() -> "Directory":
     """Return the directory of this process's file, as far as it can be read."""
     from notifyflow.core.delivery.policy import SHIPPED
     from notifyflow.core.oncall.directory import NOBODY, read_leniently
-    from notifyflow.service.directory import text_of
+    from notifyflow.service.oncall.directory import text_of
 
     path = _settings().directory
     with suppress(NotifyflowError):

@@ -21,7 +21,7 @@ from notifyflow.core.intake.toml_lines import with_lines
 from notifyflow.core.oncall.reach import Reach, reach
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.errors import Fault, InvalidDirectory
-from notifyflow.service.directory import text_of
+from notifyflow.service.oncall.directory import text_of
 from notifyflow.settings import Settings
 
 app = typer.Typer(name="directory", help="Check the directory: its people, schedules and routes.", no_args_is_help=True)

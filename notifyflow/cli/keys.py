@@ -17,7 +17,7 @@ from notifyflow.core.accounts.account_documents import ApiKeyDocument
 from notifyflow.core.accounts.keys import ApiKey, Scope
 
 if TYPE_CHECKING:
-    from notifyflow.service.access import Access
+    from notifyflow.service.accounts.access import Access
 
 app = typer.Typer(name="keys", help="Manage API keys.", no_args_is_help=True)
 _LONGEST_NAME = 255

@@ -24,7 +24,7 @@ from notifyflow.core.oncall.schedules import Override, Shift, Why
 from notifyflow.core.text import listed
 
 if TYPE_CHECKING:
-    from notifyflow.service.oncall import OnCall
+    from notifyflow.service.oncall.duty import OnCall
 
 app = typer.Typer(name="oncall", help="Show who is on duty, and change it for some time.", no_args_is_help=True)
 app.add_typer(feeds.app)

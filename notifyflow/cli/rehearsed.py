@@ -8,7 +8,7 @@ from notifyflow.core.delivery.model import Contact
 from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.oncall.reach import carried_to
 from notifyflow.errors import InvalidInput
-from notifyflow.service.directory import read_file
+from notifyflow.service.oncall.directory import read_file
 from notifyflow.service.rehearsals import rehearsed
 from notifyflow.settings import Settings
 

@@ -18,7 +18,7 @@ from notifyflow.core.accounts.users import Role, User, reached
 from notifyflow.core.namespaces import ALL
 
 if TYPE_CHECKING:
-    from notifyflow.service.users import Users
+    from notifyflow.service.accounts.users import Users
 
 app = typer.Typer(name="users", help="Manage the users of the dashboard.", no_args_is_help=True)
 

@@ -14,8 +14,8 @@ from notifyflow.engine import threads
 from notifyflow.errors import InvalidCalendar, ProviderError, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.oncall import calendars
-from notifyflow.service.roster import Rosters
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.oncall.roster import StoredCalendar
 
 _log = get_logger("notifyflow.engine")

@@ -13,7 +13,7 @@ from notifyflow.engine import threads
 from notifyflow.errors import StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.oncall import hand_overs
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 
 _log = get_logger("notifyflow.engine")
 

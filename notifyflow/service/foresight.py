@@ -10,7 +10,7 @@ from notifyflow.core.intake.validation import admit_recipients
 from notifyflow.core.oncall.reach import carried_to
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.transaction.ports import Dependencies
-from notifyflow.service.roster import Rosters
+from notifyflow.service.oncall.roster import Rosters
 
 if TYPE_CHECKING:
     from notifyflow.core.upkeep.foresight import Finding

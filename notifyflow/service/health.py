@@ -6,7 +6,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.metrics.vitals import ProviderVitals, Vitals
 from notifyflow.pipeline.delivery.set_aside_release import release
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.insight.left_out import gathering
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store

@@ -8,7 +8,7 @@ from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.errors import StorageError, StorageUnavailable
 from notifyflow.pipeline import inbound
 from notifyflow.pipeline.inbound import RoutedRequest
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 
 FindRecipients = Callable[[Sequence[InboundRequest], str], Sequence[RoutedRequest]]
 """Finds the recipients of requests that came with an API key, by its name; returns them by the keys of their incidents."""

@@ -12,7 +12,7 @@ from notifyflow.core.oncall.directory import Directory
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.transaction.ports import Dependencies
-from notifyflow.service.roster import Rosters
+from notifyflow.service.oncall.roster import Rosters
 
 if TYPE_CHECKING:
     from notifyflow.core.upkeep.forecast import Carrier

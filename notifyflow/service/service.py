@@ -47,19 +47,19 @@ from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.gathering import Gathering
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import Fate
-from notifyflow.service.access import Strangers
-from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.accounts.access import Strangers
+from notifyflow.service.delivery.readiness import find_faults
+from notifyflow.service.delivery.submissions import Submissions, admit
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.foresight import Foresight
 from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
-from notifyflow.service.oncall import OnCall
-from notifyflow.service.people import People
-from notifyflow.service.readiness import find_faults
+from notifyflow.service.oncall.directory import DirectoryFile
+from notifyflow.service.oncall.duty import OnCall
+from notifyflow.service.oncall.people import People
+from notifyflow.service.oncall.roster import Rosters
+from notifyflow.service.oncall.routes import Routes
 from notifyflow.service.rehearsals import Rehearsals
-from notifyflow.service.roster import Rosters
-from notifyflow.service.routes import Routes
-from notifyflow.service.submissions import Submissions, admit
-from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 

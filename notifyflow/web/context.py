@@ -6,10 +6,10 @@ from ipaddress import IPv4Network, IPv6Network
 
 from notifyflow.channels.base import Channel
 from notifyflow.channels.sns_messages import SnsReceiver
-from notifyflow.service.access import Access
-from notifyflow.service.feeds import Feeds
+from notifyflow.service.accounts.access import Access
+from notifyflow.service.accounts.users import Users
+from notifyflow.service.oncall.feeds import Feeds
 from notifyflow.service.service import Service
-from notifyflow.service.users import Users
 from notifyflow.web.dashboard.entrance import Entrance
 
 

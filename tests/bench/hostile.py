@@ -25,7 +25,7 @@ from notifyflow.cli import serving
 from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 from tests.bench import bodies
 from tests.bench.bodies import Endpoint
 from tests.routing import integrations_of

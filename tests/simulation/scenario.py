@@ -29,7 +29,7 @@ from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, re
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
 from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.parts import Part
 from notifyflow.storage.tables.fields import instant_text

@@ -11,9 +11,9 @@ from notifyflow.pipeline.delivery.receive import Received, receive_all
 from notifyflow.pipeline.transaction.gathering import Gathering
 from notifyflow.pipeline.transaction.ports import Dependencies, Fate
 from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.service.delivery.submissions import Submissions
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.service import MOST_RECEIPTS, SUBMIT_WITHIN_S
-from notifyflow.service.submissions import Submissions
-from notifyflow.service.use_cases import UseCases
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.namespaces import Namespaces
 from tests.simulation.world import Deadline, Monitor, World

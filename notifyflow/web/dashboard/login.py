@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from notifyflow.core.accounts.users import SHORTEST_PASSWORD, Role, Visitor
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, SetupOver, TooManyLogins
-from notifyflow.service.users import LoggedIn
+from notifyflow.service.accounts.users import LoggedIn
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond

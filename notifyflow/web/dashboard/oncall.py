@@ -20,7 +20,7 @@ from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedule_forms import MARK
 from notifyflow.core.oncall.schedules import Override, Schedule, Shift, Why
 from notifyflow.errors import Fault, FeedNotFound, InvalidInput, OverrideNotFound
-from notifyflow.service.oncall import OnCall
+from notifyflow.service.oncall.duty import OnCall
 from notifyflow.web.bulkhead import Bulkhead
 from notifyflow.web.context import Context
 from notifyflow.web.dashboard import respond

@@ -12,7 +12,7 @@ import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.errors import InvalidIncident, NotFound, StorageUnavailable, UnsuitableConnection
-from notifyflow.service.submissions import _ALONE_S
+from notifyflow.service.delivery.submissions import _ALONE_S
 from tests.integration.engine.scripted import ScriptedProvider, channels
 
 DEADLINE_S = 60

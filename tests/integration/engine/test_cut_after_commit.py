@@ -21,8 +21,8 @@ from notifyflow.engine.recording import Recorder
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction.ports import Claimed, Consequences
-from notifyflow.service.submissions import Submissions
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.submissions import Submissions
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, a_contact, a_recipient, an_incident

@@ -17,8 +17,8 @@ from notifyflow.pipeline.delivery.notify import Submitted, notify, store_all
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.ports import Consequences
-from notifyflow.service.submissions import Submissions
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.submissions import Submissions
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident

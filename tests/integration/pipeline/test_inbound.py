@@ -16,7 +16,7 @@ from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.transaction.ports import Consequences
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.settings import Settings
 from tests.routing import integrations_of
 

@@ -11,8 +11,8 @@ from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.delivery.model import EscalationState, Incident, Severity
 from notifyflow.core.intake.integrations import alertmanager
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.integrations import Integrations
-from notifyflow.service.use_cases import UseCases
 from notifyflow.storage.store import Store
 from tests import strategies
 from tests.builders import a_contact

@@ -116,7 +116,7 @@ def test_one_person_makes_so_many_feeds_and_all_of_them_so_many(system: System, 
 
 
 def test_a_process_keeps_so_many_calendars(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifyflow.service.feeds._MOST_KEPT", 1)
+    monkeypatch.setattr("notifyflow.service.oncall.feeds._MOST_KEPT", 1)
     feeds = system.flow.feeds()
     tokens = [feeds.make(schedule=each, by="grace")[1] for each in ("primary", "office")]
     first = [feeds.show(token).content for token in tokens]

@@ -12,7 +12,7 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.users import IDLE_FOR, Role
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, UserNotFound
-from notifyflow.service.users import Users
+from notifyflow.service.accounts.users import Users
 from notifyflow.settings import Settings
 from notifyflow.storage.upkeep.forgetting import Forgotten
 from notifyflow.web.dashboard.entrance import Entrance

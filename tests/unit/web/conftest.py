@@ -19,10 +19,10 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply
 from notifyflow.core.references import ById, ByKey
 from notifyflow.errors import Fault, InvalidApiKey, NotFound, NotLoggedIn, RejectedCallback
-from notifyflow.service.access import Access
-from notifyflow.service.feeds import Feeds
+from notifyflow.service.accounts.access import Access
+from notifyflow.service.accounts.users import Users
+from notifyflow.service.oncall.feeds import Feeds
 from notifyflow.service.service import Service
-from notifyflow.service.users import Users
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.context import Context

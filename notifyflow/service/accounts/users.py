@@ -11,8 +11,8 @@ from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
 from notifyflow.log import get_logger
 from notifyflow.pipeline import users as stored
-from notifyflow.service.allowances import Allowances
-from notifyflow.service.passwords import Passwords
+from notifyflow.service.accounts.allowances import Allowances
+from notifyflow.service.accounts.passwords import Passwords
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")

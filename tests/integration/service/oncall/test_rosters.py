@@ -10,7 +10,7 @@ import pytest
 
 from notifyflow.app import NotifyFlow
 from notifyflow.core.oncall.directory import NOBODY
-from notifyflow.service.roster import Rosters
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock
 from tests.integration.web.test_api import SilentBell

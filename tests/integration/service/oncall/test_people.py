@@ -13,7 +13,7 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
 from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.pipeline.delivery.notify import notify
-from notifyflow.service.people import People
+from notifyflow.service.oncall.people import People
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.web.test_api import SilentBell

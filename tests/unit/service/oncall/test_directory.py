@@ -7,7 +7,7 @@ import pytest
 from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.oncall.directory import read_directory
 from notifyflow.errors import StorageUnavailable
-from notifyflow.service.directory import DirectoryFile
+from notifyflow.service.oncall.directory import DirectoryFile
 from tests.facts import NOW
 from tests.log_lines import capture_logs
 

@@ -6,8 +6,8 @@ from itertools import count
 from argon2 import extract_parameters
 
 from notifyflow.core.accounts.users import LONGEST_PASSWORD
-from notifyflow.service import passwords
-from notifyflow.service.passwords import Passwords
+from notifyflow.service.accounts import passwords
+from notifyflow.service.accounts.passwords import Passwords
 
 _numbers = count()
 HASHER = Passwords(lambda: f"{next(_numbers):043}"[::-1])

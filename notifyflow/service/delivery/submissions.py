@@ -19,7 +19,7 @@ from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.transaction.gathering import Deadline, Gathering, TimeIsOver
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.use_case import moved_nothing
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import LONGEST_PAUSE_S
 
 _MOST_ROWS = 500

@@ -8,8 +8,8 @@ from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedules import Override
 from notifyflow.log import get_logger
 from notifyflow.pipeline.oncall import overrides
-from notifyflow.service.roster import Rosters
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.oncall.roster import StoredOverride
 from notifyflow.storage.store import Store
 

@@ -10,8 +10,8 @@ from notifyflow.core.oncall.directory import NOBODY, Directory
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.log import get_logger
 from notifyflow.pipeline.oncall.roster import Kept, store_directory
-from notifyflow.service.directory import DirectoryFile, Version
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.use_cases import UseCases
+from notifyflow.service.oncall.directory import DirectoryFile, Version
 from notifyflow.storage.store import Store
 
 T = TypeVar("T")

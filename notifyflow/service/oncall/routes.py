@@ -14,7 +14,7 @@ from notifyflow.core.oncall.directory import NOBODY, Route
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.inbound import RoutedRequest
 from notifyflow.pipeline.transaction.ports import Dependencies
-from notifyflow.service.roster import Rosters
+from notifyflow.service.oncall.roster import Rosters
 
 
 class Routes:

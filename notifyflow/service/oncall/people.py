@@ -21,9 +21,9 @@ from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.log import get_logger
 from notifyflow.pipeline.delivery.acknowledge import resolve
 from notifyflow.pipeline.delivery.notify import Submitted
-from notifyflow.service.roster import Rosters
-from notifyflow.service.submissions import Submissions, admit, find_policy
-from notifyflow.service.use_cases import UseCases
+from notifyflow.service.delivery.submissions import Submissions, admit, find_policy
+from notifyflow.service.delivery.use_cases import UseCases
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 

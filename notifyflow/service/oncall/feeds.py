@@ -14,7 +14,7 @@ from notifyflow.core.oncall.schedule_forms import MARK
 from notifyflow.errors import FeedNotFound, InvalidRequest
 from notifyflow.log import get_logger
 from notifyflow.pipeline.oncall import feeds as stored
-from notifyflow.service.roster import Rosters
+from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.store import Store
 
 _log = get_logger("notifyflow.app")

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.model import Contact
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import TooManyAddresses, TooManyRequests
 from notifyflow.pipeline import keys as stored
-from notifyflow.service.allowances import Allowances
+from notifyflow.service.accounts.allowances import Allowances
 from notifyflow.storage.store import Store
 
 _NOTE_USE_EVERY = timedelta(hours=1)

@@ -1,0 +1,1 @@
+"""Submissions, use cases of many threads at once, and whether notifyflow is ready for them."""

@@ -1,0 +1,1 @@
+"""Who is on duty, and how people can be reached."""
