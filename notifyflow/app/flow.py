@@ -308,8 +308,8 @@ class NotifyFlow:
         """Make the web application: callbacks, acknowledgement links, integrations, API, dashboard."""
         from notifyflow.channels.sns_messages import SnsReceiver
         from notifyflow.web.application import build
-        from notifyflow.web.context import Context
-        from notifyflow.web.dashboard.entrance import Entrance
+        from notifyflow.web.frame.context import Context
+        from notifyflow.web.frame.entrance import Entrance
 
         self._runtime.prepare_for_requests()
         return build(

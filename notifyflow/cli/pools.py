@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from notifyflow.web.dashboard.entrance import Entrance
+from notifyflow.web.frame.entrance import Entrance
 
 _MOST_KEPT = 4096
 

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from notifyflow.cli.pools import Hall
 from notifyflow.cli.timed_http import Bounds, TimedProtocol
 from notifyflow.engine import threads
-from notifyflow.web.context import Context
-from notifyflow.web.dashboard.entrance import Entrance
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.entrance import Entrance
 
 _BURST = 128
 _RESERVED = 256

@@ -27,13 +27,17 @@ from notifyflow.errors import (
 )
 from notifyflow.log import get_logger, place
 from notifyflow.storage.insight import left_out
-from notifyflow.web import acknowledge, api, callbacks, duty, feeds, health, home, integrations, metrics, openapi, pages, problems
-from notifyflow.web.bulkhead import Bulkhead
-from notifyflow.web.context import Context
-from notifyflow.web.dashboard import assets, incident, incidents, login, messages, oncall, people, respond
-from notifyflow.web.dashboard import health as vitals
-from notifyflow.web.dashboard.visitors import MissingRole
-from notifyflow.web.openapi import LEFT_OUT
+from notifyflow.web import health, home, integrations, login
+from notifyflow.web import health_page as vitals
+from notifyflow.web.delivery import acknowledge, api, callbacks
+from notifyflow.web.frame import assets, openapi, pages, problems, respond
+from notifyflow.web.frame.bulkhead import Bulkhead
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.openapi import LEFT_OUT
+from notifyflow.web.frame.visitors import MissingRole
+from notifyflow.web.insight import incident, incidents, messages
+from notifyflow.web.metrics import scrape
+from notifyflow.web.oncall import duty, duty_page, feeds, people
 
 _log = get_logger("notifyflow.web")
 
@@ -59,7 +63,7 @@ def build(context: Context) -> FastAPI:
         incident.router(context, bulkhead),
         messages.router(context, bulkhead),
         people.router(context, bulkhead),
-        oncall.router(context, bulkhead),
+        duty_page.router(context, bulkhead),
         vitals.router(context, bulkhead),
     ):
         application.include_router(pages_of, include_in_schema=False)
@@ -67,7 +71,7 @@ def build(context: Context) -> FastAPI:
     application.include_router(api.router(context, bulkhead))
     application.include_router(duty.router(context))
     application.include_router(health.router(context))
-    application.include_router(metrics.router(context), include_in_schema=False)
+    application.include_router(scrape.router(context), include_in_schema=False)
 
     @lru_cache(maxsize=8)  # built once for each prefix, of which there is seldom more than one
     def description(prefix: str) -> bytes:

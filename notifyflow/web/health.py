@@ -7,8 +7,8 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from notifyflow.core.insight.schemas import FaultDocument
-from notifyflow.web.context import Context
-from notifyflow.web.openapi import refusals
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.openapi import refusals
 
 Checks = list[Literal["database", "schema", "sweeping", "quarantine"]]
 _DEGRADING = "quarantine"

@@ -3,11 +3,10 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from notifyflow.web import pages
-from notifyflow.web.bulkhead import Bulkhead
-from notifyflow.web.context import Context
-from notifyflow.web.dashboard import respond
-from notifyflow.web.dashboard.visitors import recognise
+from notifyflow.web.frame import pages, respond
+from notifyflow.web.frame.bulkhead import Bulkhead
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.visitors import recognise
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:

@@ -23,10 +23,10 @@ from notifyflow.core.intake.integrations import alertmanager, cloudevents, pager
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.errors import NAMED, Fault, TooManyRequests, UnreadableIncident
 from notifyflow.log import get_logger
-from notifyflow.web.auth import Gate
-from notifyflow.web.body import Body
-from notifyflow.web.bulkhead import Bulkhead
-from notifyflow.web.context import Context
+from notifyflow.web.frame.auth import Gate
+from notifyflow.web.frame.body import Body
+from notifyflow.web.frame.bulkhead import Bulkhead
+from notifyflow.web.frame.context import Context
 
 _log = get_logger("notifyflow.web")
 

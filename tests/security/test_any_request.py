@@ -24,12 +24,12 @@ from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.settings import Settings
-from notifyflow.web import cursors
+from notifyflow.web.frame import cursors
 from tests.builders import CountingIds, HandClock
 from tests.columns import sources
 from tests.dashboard import ORIGIN, Visit, visit
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.test_access import BODIES, DIRECTORY
-from tests.integration.web.test_api import SilentBell
 
 Names = Mapping[str, str]
 

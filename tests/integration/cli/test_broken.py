@@ -15,7 +15,7 @@ from notifyflow.cli.exits import Exit
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.settings import Settings
 from tests.builders import a_recipient, an_incident
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 
 
 @pytest.fixture(autouse=True)

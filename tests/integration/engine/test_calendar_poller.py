@@ -20,7 +20,7 @@ from notifyflow.pipeline.oncall.calendars import claim_next
 from notifyflow.settings import Settings
 from notifyflow.testing.scripted_http import CUT, DRIP_HEADERS, HttpServer, http_server
 from tests.builders import START, CountingIds, HandClock
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 

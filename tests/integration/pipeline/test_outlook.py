@@ -12,7 +12,7 @@ from notifyflow.core.insight.views import IncidentFilter
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline import outlook
 from notifyflow.pipeline.delivery.outages import pause
-from notifyflow.web.dashboard.incident_view import Describer
+from notifyflow.web.insight.incident_view import Describer
 from tests.builders import START, a_recipient, an_incident
 from tests.driver import Driver
 

@@ -10,7 +10,7 @@ from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.leases import record_one
 
 

@@ -11,7 +11,7 @@ from notifyflow.core.upkeep.forecast import Carrier
 from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.settings import Settings
 from tests.builders import HandClock
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.log_lines import capture_logs
 from tests.waiting import wait_until
 

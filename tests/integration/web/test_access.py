@@ -25,13 +25,13 @@ from notifyflow.core.messages.links import sign as sign_link
 from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.settings import Settings
-from notifyflow.web.dashboard import assets
-from notifyflow.web.dashboard.visitors import Admit
+from notifyflow.web.frame import assets
+from notifyflow.web.frame.visitors import Admit
 from tests.asgi import Client
 from tests.builders import START, CountingIds, HandClock
-from tests.integration.web.test_api import SilentBell
-from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
-from tests.integration.web.test_ways import sign as sign_press
+from tests.integration.web.delivery.test_api import SilentBell
+from tests.integration.web.delivery.test_ways import sign as sign_press
+from tests.integration.web.frame.test_api_keys import OPEN_TO_ALL, SCOPES
 from tests.servers.sns import Sns, body_of, sns
 
 Route = tuple[str, str]

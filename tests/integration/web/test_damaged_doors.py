@@ -26,7 +26,7 @@ from notifyflow.errors import DamagedIncident, NotifyflowError
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.tables import SetAsideRow
 from notifyflow.testing import Driver
-from notifyflow.web.openapi import LEFT_OUT
+from notifyflow.web.frame.openapi import LEFT_OUT
 from tests.dashboard import ORIGIN, Visit, visit
 
 NEVER, BROKEN, LOUD = "-infinity", "{", "LOUD"

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
+from tests.integration.web.delivery.test_ways import sign
 from tests.integration.web.test_access import SECRETS, TOKENS, URL, System, opened
-from tests.integration.web.test_ways import sign
 from tests.servers.sns import body_of
 from tests.strategies import any_text, json_values
 

@@ -16,7 +16,7 @@ from notifyflow.errors import InvalidUser, UserExists
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, PASSWORD, Visit, visit
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 
 
 @dataclass

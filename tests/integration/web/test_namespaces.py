@@ -22,7 +22,7 @@ from notifyflow.pipeline.delivery.operations import add_notice
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 
 ADA = {"id": "ada", "email": "ada@example.com"}
 DIRECTORY = """

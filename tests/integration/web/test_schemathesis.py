@@ -21,8 +21,8 @@ from notifyflow.core.namespaces import ALL
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.settings import Settings
-from tests.integration.web.test_api import SilentBell
-from tests.integration.web.test_api_keys import OPEN_TO_ALL, SCOPES
+from tests.integration.web.delivery.test_api import SilentBell
+from tests.integration.web.frame.test_api_keys import OPEN_TO_ALL, SCOPES
 
 DIRECTORY = """
 recipients.ada = {}

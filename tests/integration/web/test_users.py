@@ -15,10 +15,10 @@ from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, UserNotFou
 from notifyflow.service.accounts.users import Users
 from notifyflow.settings import Settings
 from notifyflow.storage.upkeep.forgetting import Forgotten
-from notifyflow.web.dashboard.entrance import Entrance
+from notifyflow.web.frame.entrance import Entrance
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, PASSWORD, Visit
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 
 OTHER = "another good password"
 

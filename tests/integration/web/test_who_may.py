@@ -16,11 +16,11 @@ from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.web.dashboard.visitors import Admit, recognise
+from notifyflow.web.frame.visitors import Admit, recognise
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, Visit, visit
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.integration.web.test_access import KEYED, OPEN, SIGNED, VISITED, Route, role_of, routes_of
-from tests.integration.web.test_api import SilentBell
 
 TITLE = "the lost orders db"
 SAFE = ("GET", "HEAD")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.cli.pools import Hall, Pool
-from notifyflow.web.dashboard.entrance import Entrance
+from notifyflow.web.frame.entrance import Entrance
 
 
 class Wire:

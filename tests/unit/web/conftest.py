@@ -25,8 +25,8 @@ from notifyflow.service.oncall.feeds import Feeds
 from notifyflow.service.service import Service
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
-from notifyflow.web.context import Context
-from notifyflow.web.dashboard.entrance import Entrance
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.entrance import Entrance
 from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from notifyflow.web.dashboard.entrance import Entrance
+from notifyflow.web.frame.entrance import Entrance
 from tests.asgi import Client
 from tests.unit.web.conftest import Backend, client_of, link
 

@@ -17,7 +17,7 @@ from notifyflow.core.intake.requests import (
     read_page,
     read_submission,
 )
-from notifyflow.web.schemas import ActRequest, DutyChangeRequest, NewIncident, NewRecipient, PageAgainRequest
+from notifyflow.web.frame.schemas import ActRequest, DutyChangeRequest, NewIncident, NewRecipient, PageAgainRequest
 from tests.asgi import Client
 from tests.published import Publication
 

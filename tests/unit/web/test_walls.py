@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import HTTPException, Request
 
-from notifyflow.web.body import Body, Room
+from notifyflow.web.frame.body import Body, Room
 from tests.asgi import Client
 from tests.unit.web.conftest import API_KEY, Backend, client_of, link
 

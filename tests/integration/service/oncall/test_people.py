@@ -16,7 +16,7 @@ from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.service.oncall.people import People
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.log_lines import capture_logs
 
 DIRECTORY = """

@@ -13,7 +13,7 @@ from notifyflow.core.oncall.directory import NOBODY
 from notifyflow.service.oncall.roster import Rosters
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock
-from tests.integration.web.test_api import SilentBell
+from tests.integration.web.delivery.test_api import SilentBell
 from tests.log_lines import capture_logs
 
 

@@ -1,0 +1,280 @@
+"""The page of one incident: who was told, who was not and why, what comes next; and what a responder can do about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from functools import cache, partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from markupsafe import Markup
+
+from notifyflow.channels.meanings import meanings
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.machines import NOTIFICATION
+from notifyflow.core.delivery.model import IncidentState, Via
+from notifyflow.core.diagrams.diagram_svg import svg
+from notifyflow.core.insight import arrival_words, chain_words, told
+from notifyflow.core.insight import pause_words as words
+from notifyflow.core.insight.chain_outlook import passes
+from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.series_words import firings
+from notifyflow.core.insight.timeline import Moment, timeline
+from notifyflow.core.insight.timeline_words import sentence
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentStatus
+from notifyflow.core.messages.addresses import is_web_address
+from notifyflow.core.messages.looks import INCIDENTS
+from notifyflow.core.messages.ways import message
+from notifyflow.core.references import ById
+from notifyflow.errors import NotFound
+from notifyflow.log import get_logger
+from notifyflow.web.frame import respond
+from notifyflow.web.frame.bulkhead import CROWD, Bulkhead
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.times import zone_of
+from notifyflow.web.frame.visitors import Admit, form_of
+from notifyflow.web.insight.incident_view import Describer, way
+
+_log = get_logger("notifyflow.web")
+
+_SOON = timedelta(minutes=1)
+_MOST_RECIPIENTS = 50
+"""How many recipients the page shows at first."""
+_MOST_ON_A_PAGE = 200
+"""How many it shows at once."""
+_MOST_MOMENTS = 500
+"""How many moments of the timeline it shows at once, the latest on the first page."""
+_CLOCK_S = 2
+"""How often a page that shows seconds is rendered anew."""
+_SLOW_CLOCK_S = 30
+"""How often any other page is, for what changes with time alone."""
+
+
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
+    """Build the routes of ``/incidents/{id}``."""
+    routes = APIRouter(prefix="/incidents/{incident_id}", route_class=bulkhead.pages.route_class)
+    _add_page(routes, context, bulkhead)
+    _add_acts(routes, context)
+    _add_addresses(routes, context)
+    return routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An incident as it was read for a page, for all who look at it.
+
+    Attributes:
+        status: The incident.
+        outlook: What comes next.
+        moments: What happened.
+    """
+
+    status: IncidentStatus
+    outlook: Outlook
+    moments: Sequence[Moment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The part of an incident that a page shows.
+
+    Attributes:
+        number: The number of the page, from 1; None for the one that shows the first recipients only.
+        chosen_id: The notification whose lifecycle is drawn; may be empty.
+    """
+
+    number: int | None
+    chosen_id: str
+
+
+def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
+    @routes.api_route("", methods=["GET", "HEAD"])
+    async def show(
+        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
+        request: Request,
+        incident_id: str,
+        notification: str = "",
+        everybody: bool = False,
+        page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    ) -> Response:
+        def look() -> Response | tuple[str, bool]:
+            stamp, is_crowd = _stamp(context, visitor, incident_id)
+            return respond.unchanged(request, visitor, stamp) or (stamp, is_crowd)
+
+        looked = await bulkhead.pages.run(look)
+        if isinstance(looked, Response):
+            return looked
+        stamp, is_crowd = looked
+        part = Part(number=page if everybody else None, chosen_id=notification)
+
+        def make(seen: Seen) -> Response:
+            values = _values(context, seen, zone_of(request), visitor, part)
+            return respond.page(request, visitor, "incident.html", values, stamp=stamp)
+
+        read = partial(_read, context, incident_id)
+        if is_crowd:
+            return await bulkhead.crowds.run(incident_id, read, make)
+        return await bulkhead.pages.run(lambda: make(read()))
+
+
+def _add_acts(routes: APIRouter, context: Context) -> None:
+    admit = Depends(Admit(context, Role.RESPONDER))
+
+    @routes.post("/acknowledge")
+    def acknowledge(visitor: Annotated[Visitor, admit], incident_id: str) -> Response:
+        ref = _ref(context, visitor, incident_id)
+        context.service.acknowledge(ref, by=visitor.by, via=Via.DASHBOARD)
+        return respond.redirect(f"../{incident_id}")
+
+    @routes.post("/resolve")
+    def resolve(visitor: Annotated[Visitor, admit], incident_id: str) -> Response:
+        ref = _ref(context, visitor, incident_id)
+        context.service.resolve(ref, by=visitor.by, via=Via.DASHBOARD)
+        return respond.redirect(f"../{incident_id}")
+
+    @routes.post("/page-again")
+    def page_again(visitor: Annotated[Visitor, admit], request: Request, incident_id: str) -> Response:
+        ref = _ref(context, visitor, incident_id)
+        context.service.page_again(ref, form_of(request).get("recipient", ""), by=visitor.by, via=Via.DASHBOARD)
+        return respond.redirect(f"../{incident_id}")
+
+
+def _add_addresses(routes: APIRouter, context: Context) -> None:
+    @routes.post("/addresses")
+    def reveal(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request, incident_id: str) -> Response:
+        status = _reached(context, visitor, incident_id)
+        _log.warning("web.address_revealed", user_id=visitor.user_id, incident_id=incident_id)
+        contacts = {each.contact.recipient_id: each.contact for each in status.escalations}
+        values = {"facts": status.facts, "title": status.content.title, "contacts": contacts.values()}
+        return respond.page(request, visitor, "addresses.html", values)
+
+
+def _read(context: Context, incident_id: str) -> Seen:
+    status = context.service.status(ById(incident_id))
+    moments = timeline(status, explain=meanings(context.channels))
+    return Seen(status=status, outlook=context.service.outlook(status), moments=moments)
+
+
+def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
+    """Return what changes with the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
+
+    These are the versions of its rows, and the time, the faster the sooner something is due.
+    """
+    stamp = context.service.stamp(incident_id)
+    if not visitor.reaches(stamp.namespace):
+        raise NotFound(incident_id)
+    now = context.service.now()
+    is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
+    paused = context.service.pauses()
+    turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
+    return repr((stamp, paused, turn)), stamp.escalations > CROWD
+
+
+def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
+    """Return a reference to an incident that the visitor may see; raise ``NotFound``."""
+    if not visitor.reaches(context.service.stamp(incident_id).namespace):
+        raise NotFound(incident_id)
+    return ById(incident_id)
+
+
+def _reached(context: Context, visitor: Visitor, incident_id: str) -> IncidentStatus:
+    """Return an incident that the visitor may see; raise ``NotFound``."""
+    status = context.service.status(ById(incident_id))
+    if not visitor.reaches(status.facts.namespace):
+        raise NotFound(incident_id)
+    return status
+
+
+def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: Part) -> Mapping[str, Any]:
+    status, outlook = seen.status, seen.outlook
+    facts, content = status.facts, status.content
+    times = Times(zone, outlook.now, facts.opened_at)
+    describer = Describer(status, outlook, brief=times.brief, explain=meanings(context.channels))
+    before, most = (part.number or 1) - 1, _MOST_RECIPIENTS if part.number is None else _MOST_ON_A_PAGE
+    recipients = describer.recipients(most=most, after=before * most)
+    end = max(0, len(seen.moments) - before * _MOST_MOMENTS)
+    latest = seen.moments[max(0, end - _MOST_MOMENTS) : end]
+    names = cache(chain_words.names(status, outlook))
+    links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
+    is_moving = facts.state is not IncidentState.RESOLVED
+    return {
+        "facts": facts,
+        "content": content,
+        "look": INCIDENTS[facts.state],
+        "head": _head(status, times),
+        "chain": [
+            chain_words.lines(status, steps, outlook.step, name=names, now=outlook.now, brief=times.brief)
+            for steps in passes(status)
+        ],
+        "chain_coming": chain_words.last_word(status, outlook, name=names, brief=times.brief),
+        "recipients": recipients,
+        "page": part.number,
+        "count": describer.count,
+        "first": before * most + 1,
+        "is_last": (before + 1) * most >= describer.count and end <= _MOST_MOMENTS,
+        "hidden": describer.count - len(recipients),
+        "moments": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
+        "moments_count": len(seen.moments),
+        "moments_before": max(0, end - _MOST_MOMENTS),
+        "arrivals": [(times.brief(each.first_at), arrival_words.sentence(each, brief=times.brief)) for each in status.arrivals],
+        "links": links,
+        "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
+        "drawn": _drawn(status, part.chosen_id),
+        "brief": times.brief,
+        "read": times.full(outlook.now),
+        "live": _live(status, outlook),
+        "pauses": [words.sentence(each, until=times.brief) for each in outlook.pauses] if is_moving else [],
+        "is_quarantined": status.is_quarantined,
+        "damaged": status.damaged_itself,
+        "operations_key": status.operations_key,
+        "operations": told.of_incident(status),
+        "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
+        "may_reveal": visitor.may(Role.ADMIN),
+    }
+
+
+def _head(status: IncidentStatus, times: Times) -> Sequence[tuple[str, str]]:
+    """Return what stands above the recipients: terms and texts."""
+    facts = status.facts
+    rows = [("Opened", times.full(facts.opened_at))]
+    if facts.times_seen > 1:
+        rows.append(("Came again", f"{facts.times_seen - 1:,} times, last at {times.brief(facts.last_seen_at)}"))
+    if series := firings(facts):
+        rows.append(("Series", series))
+    if facts.acknowledged_at is not None:
+        how = way(facts.acknowledged_via)
+        rows.append(("Acknowledged", f"by {status.name_of(facts.acknowledged_by)}{how} at {times.brief(facts.acknowledged_at)}"))
+    if facts.resolved_at is not None:
+        lines = (line for line in status.transitions if (line.row_id, line.event) == (facts.id, "resolved"))
+        how = next((way(line.detail.get("via", "")) for line in lines), "")
+        rows.append(
+            ("Resolved", f"by {status.name_of(facts.resolved_by) or 'notifyflow'}{how} at {times.brief(facts.resolved_at)}")
+        )
+    rows += [("Key", facts.key), ("Policy", facts.policy.name)]
+    more = (("Namespace", facts.namespace), ("Source", status.content.source or ""))
+    return [*rows, *((name, value) for name, value in more if value)]
+
+
+def _drawn(status: IncidentStatus, chosen_id: str) -> Mapping[str, Any] | None:
+    """Return the lifecycle of the chosen notification with the way that it went; None without one."""
+    for each in status.escalations:
+        for row in each.notifications:
+            if row.id == chosen_id:
+                name = f"{message(row.channel)} to {each.contact.name}, round {each.facts.round}"
+                return {"id": row.id, "name": name, "svg": _diagram(status, row)}
+    return None
+
+
+def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
+    taken = [(line.source, line.target) for line in status.transitions if line.row_id == row.id and line.source]
+    return Markup(svg(NOTIFICATION, taken, at=row.state))  # noqa: S704 - states of ours, without any value
+
+
+def _live(status: IncidentStatus, outlook: Outlook) -> respond.Live:
+    """Return how soon the page asks again; that of a crowd, which is dear to read, does so rarely."""
+    if len(status.escalations) > CROWD:
+        return respond.Live.IDLE
+    return respond.live(is_moving=status.facts.state is IncidentState.OPEN or any(outlook.escalations.values()))

@@ -1,0 +1,99 @@
+"""The page of all incidents: what is open first, filtered as the URL says."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from notifyflow.core import text
+from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.delivery.model import IncidentState, Severity
+from notifyflow.core.insight import chain_words
+from notifyflow.core.insight import pause_words as words
+from notifyflow.core.insight.times import Times
+from notifyflow.core.insight.views import IncidentLine
+from notifyflow.core.messages import failures
+from notifyflow.core.messages.looks import INCIDENTS
+from notifyflow.web.frame import respond
+from notifyflow.web.frame.bulkhead import Bulkhead
+from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.times import zone_of
+from notifyflow.web.frame.visitors import Admit
+from notifyflow.web.insight import incident_search
+
+_A_PAGE = 50
+_MOST_LABELS = 4
+
+
+def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
+    """Build the route of ``/incidents``."""
+    routes = APIRouter(route_class=bulkhead.pages.route_class)
+
+    @routes.api_route("/incidents", methods=["GET", "HEAD"])
+    def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
+        search, zone = incident_search.read(request.query_params), zone_of(request)
+        times = Times(zone, context.service.now())
+        place = search.read_place(request.query_params.get("cursor"))
+        stamp = respond.stamp(context, with_time=True)
+        if same := respond.unchanged(request, visitor, stamp):
+            return same
+        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
+        values = {
+            "search": search,
+            "states": tuple(IncidentState),
+            "severities": tuple(Severity),
+            "looks": INCIDENTS,
+            "pauses": [words.sentence(each, until=times.brief) for each in context.service.pauses()],
+            "groups": _groups(found.lines, times),
+            "live": respond.live(is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines)),
+            "is_first": place is None,
+            "older": search.following(found.following) if found.following else "",
+            "is_cut": found.is_cut,
+        }
+        return respond.page(request, visitor, "incidents.html", values, stamp=stamp)
+
+    return routes
+
+
+def _groups(lines: Iterable[IncidentLine], times: Times) -> Sequence[tuple[IncidentState, Sequence[dict[str, Any]]]]:
+    return [(state, [_row(line, times) for line in group]) for state, group in groupby(lines, key=lambda line: line.facts.state)]
+
+
+def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
+    facts, tally = line.facts, line.tally
+    shown = dict(list(line.labels.items())[:_MOST_LABELS])
+    return {
+        "facts": facts,
+        "title": text.cut(line.title, 200),
+        "labels": shown,
+        "more_labels": len(line.labels) - len(shown),
+        "opened": times.brief(facts.opened_at),
+        "then": _then(line, times),
+        "reached": f"{tally.reached:,} of {text.quantity(tally.recipients, 'recipient')} reached" if tally.recipients else "",
+        "chain": "" if line.chain is None else chain_words.in_list(line.chain, brief=times.brief),
+        "failures": _failures(line),
+    }
+
+
+def _then(line: IncidentLine, times: Times) -> str:
+    """Return who acknowledged or resolved it, and when."""
+    facts = line.facts
+    if facts.resolved_at is not None:
+        return f"resolved by {facts.resolved_by or 'notifyflow'} {times.brief(facts.resolved_at)}"
+    if facts.acknowledged_at is not None:
+        return f"acknowledged by {facts.acknowledged_by or 'somebody'} {times.brief(facts.acknowledged_at)}"
+    return f"came {facts.times_seen:,} times" if facts.times_seen > 1 else ""
+
+
+def _failures(line: IncidentLine) -> Sequence[str]:
+    """Return what marks an incident: whom nothing reached, who else is a critical failure, and which pages failed."""
+    tally = line.tally
+    why = failures.critical_failure(tally.critical_reason or "").removeprefix("critical failure")
+    marks = [
+        (tally.failed, "recipient", " not reached"),
+        (max(0, tally.critical - tally.failed), "critical failure", why),
+        (tally.failed_pages, "page", " failed"),
+    ]
+    return [f"{text.quantity(count, noun)}{what}" for count, noun, what in marks if count]

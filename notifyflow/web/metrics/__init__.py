@@ -1,0 +1,1 @@
+"""The route of the metrics, and the charts of the page Health."""

@@ -1,0 +1,1 @@
+"""The routes and pages about who is on duty, and about people."""
