@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from notifyflow.app.others import Others
     from notifyflow.app.pauses import Pauses
     from notifyflow.channels.base import Channel
-    from notifyflow.engine.broker import Doorbell
+    from notifyflow.engine.broker.brokers import Doorbell
     from notifyflow.service.accounts.access import Access
     from notifyflow.service.accounts.users import Users
     from notifyflow.service.oncall.duty import OnCall

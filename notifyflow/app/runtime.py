@@ -30,7 +30,7 @@ from notifyflow.service.oncall.roster import Rosters
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
-    from notifyflow.engine.broker import BrokerBell, Doorbell
+    from notifyflow.engine.broker.brokers import BrokerBell, Doorbell
     from notifyflow.engine.engine import EmbeddedEngine, RosterLoop
 
 _log = get_logger("notifyflow.app")
@@ -131,7 +131,7 @@ class Runtime:
     def make_worker(self) -> "Doorbell":
         """Make a worker's broker, with the actors and the sweeper on it; see ``NotifyFlow.make_worker``."""
         from notifyflow.channels import pinning
-        from notifyflow.engine.broker import make_broker
+        from notifyflow.engine.broker.brokers import make_broker
         from notifyflow.engine.engine import EngineMiddleware
 
         pinning.prove()
@@ -231,7 +231,7 @@ class Runtime:
                 import_module(module)
 
     def _make_bell(self) -> Bell:
-        from notifyflow.engine.broker import BrokerBell, make_broker  # with the broker's client
+        from notifyflow.engine.broker.brokers import BrokerBell, make_broker  # with the broker's client
 
         self._own_bell = BrokerBell(make_broker(self._settings.broker_url.get_secret_value()))
         return self._own_bell

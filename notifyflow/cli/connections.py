@@ -100,7 +100,7 @@ def _held_back() -> tuple[None, str]:
 
 def url_faults(settings: Settings) -> Iterator[Fault]:
     """Yield what is wrong with the text of the database's and the broker's URL."""
-    from notifyflow.engine.broker import make_broker
+    from notifyflow.engine.broker.brokers import make_broker
     from notifyflow.storage.store import Store
 
     try:
@@ -137,7 +137,7 @@ def try_database(settings: Settings) -> tuple[bool, str]:
 
 def try_broker(settings: Settings) -> tuple[bool, str]:
     """Return whether the broker accepts messages."""
-    from notifyflow.engine.broker import BrokerBell, make_broker
+    from notifyflow.engine.broker.brokers import BrokerBell, make_broker
 
     if settings.is_embedded:
         return True, "memory://; each process delivers for itself"

@@ -6,8 +6,8 @@ from typing import Protocol
 import dramatiq
 
 from notifyflow.core.delivery.model import Severity
+from notifyflow.engine.broker.ring import queue_name
 from notifyflow.engine.reporter import RING_SIZE
-from notifyflow.engine.ring import queue_name
 from notifyflow.log import get_logger, place
 
 _log = get_logger("notifyflow.engine")

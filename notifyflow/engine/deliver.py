@@ -16,12 +16,12 @@ from notifyflow.core.delivery.facts import Outcome
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.engine import doubt
 from notifyflow.engine.bulkheads import Bulkheads
-from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.engine.outcomes import outcome_of, with_condition
 from notifyflow.engine.pending_rings import PendingRings
 from notifyflow.engine.precedence import Precedence
 from notifyflow.engine.recording import Recorder, Recordings
 from notifyflow.engine.reporter import Reporter
+from notifyflow.engine.shared_claims import Claimer, Hand
 from notifyflow.errors import (
     NotifyflowError,
     StorageError,

@@ -11,16 +11,16 @@ from notifyflow.channels.base import Channel
 from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
-from notifyflow.engine.broker import BrokerBell, EmbeddedBroker
+from notifyflow.engine.broker.brokers import BrokerBell, EmbeddedBroker
+from notifyflow.engine.broker.ring import rung_for
 from notifyflow.engine.calendar_poller import CalendarPoller
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
-from notifyflow.engine.folder import Folder
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.engine.log_counting import Folder
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
-from notifyflow.engine.ring import rung_for
 from notifyflow.engine.stand_in import StandIn
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
@@ -30,7 +30,7 @@ from notifyflow.pipeline.transaction.ports import Dependencies
 if TYPE_CHECKING:
     from dramatiq.worker import _WorkQueueItem
 
-    from notifyflow.engine.broker import Doorbell
+    from notifyflow.engine.broker.brokers import Doorbell
 
 RosterLoop = CalendarPoller | HandOverTeller
 

@@ -11,7 +11,7 @@ from notifyflow import NotifyFlow, Settings
 from notifyflow.app.clock_and_ids import DatabaseClock, RandomIds
 from notifyflow.channels.registry import load
 from notifyflow.core.delivery.ports import Clock
-from notifyflow.engine.broker import BrokerBell, make_broker
+from notifyflow.engine.broker.brokers import BrokerBell, make_broker
 from notifyflow.storage.store import Store
 from tests.chaos.strike import Striker, StrikingBell, StrikingChannel, StrikingClock, StrikingIds, StrikingStore
 

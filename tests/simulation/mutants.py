@@ -39,10 +39,10 @@ from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.schedules import Override
 from notifyflow.core.upkeep import forecast
 from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
-from notifyflow.engine import claiming, deliver, recording
-from notifyflow.engine.claiming import Hand
+from notifyflow.engine import deliver, recording, shared_claims
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
+from notifyflow.engine.shared_claims import Hand
 from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline.delivery import callback_paths, eligibility, operations, outages, record
 from notifyflow.pipeline.delivery.record import Lease, Recording
@@ -707,7 +707,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=110,
     ),
-    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(claiming, "_deal", _deal_to_all), known=1),
+    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(shared_claims, "_deal", _deal_to_all), known=1),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),

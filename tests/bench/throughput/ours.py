@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
-from notifyflow.engine.broker import BrokerBell, make_broker
+from notifyflow.engine.broker.brokers import BrokerBell, make_broker
 from tests.bench.peers.driver import drive
 
 SEVERITY = Severity(os.environ.get("SEVERITY", "ERROR"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import redis
 from dramatiq import Message
 
-from notifyflow.engine.ring import NAMESPACE
+from notifyflow.engine.broker.ring import NAMESPACE
 from tests.servers.rabbitmq import RabbitMq
 from tests.servers.redis import Redis
 

@@ -16,8 +16,8 @@ import pytest
 from notifyflow.core.delivery.model import AttemptState, Notified, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.engine.claiming import Claimer, Hand
 from notifyflow.engine.recording import Recorder
+from notifyflow.engine.shared_claims import Claimer, Hand
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction.ports import Claimed, Consequences

@@ -12,8 +12,8 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.storage.store import Store
 from tests.integration.engine.scripted import ScriptedProvider, channels
-from tests.integration.engine.test_claiming import HeldStore
 from tests.integration.engine.test_deliver import Scene
+from tests.integration.engine.test_shared_claims import HeldStore
 from tests.waiting import wait_until
 
 _LOCKED_S = 11

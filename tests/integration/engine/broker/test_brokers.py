@@ -15,8 +15,8 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings, Severity
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.actors import URGENT
-from notifyflow.engine.broker import BrokerBell, make_broker
-from notifyflow.engine.redis import connect
+from notifyflow.engine.broker.brokers import BrokerBell, make_broker
+from notifyflow.engine.broker.redis import connect
 from notifyflow.engine.reporter import RING_SIZE
 from notifyflow.errors import BrokerUnavailable, InvalidSettings
 from notifyflow.settings import LONGEST_SEND_S

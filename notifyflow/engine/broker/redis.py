@@ -16,8 +16,8 @@ from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from notifyflow.engine.listener import TOPIC, Listener
-from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring, rung_for
+from notifyflow.engine.broker.listener import TOPIC, Listener
+from notifyflow.engine.broker.ring import NAMESPACE, GiveBack, is_ring, rung_for
 from notifyflow.log import get_logger
 
 _log = get_logger("notifyflow.engine")

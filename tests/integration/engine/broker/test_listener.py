@@ -10,10 +10,10 @@ from dramatiq import MessageProxy
 from dramatiq.errors import ConnectionClosed
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.engine.broker import BrokerBell
-from notifyflow.engine.listener import TOPIC, Listener
-from notifyflow.engine.redis import RedisDoorbell, connect
-from notifyflow.engine.ring import NAMESPACE, rung_for
+from notifyflow.engine.broker.brokers import BrokerBell
+from notifyflow.engine.broker.listener import TOPIC, Listener
+from notifyflow.engine.broker.redis import RedisDoorbell, connect
+from notifyflow.engine.broker.ring import NAMESPACE, rung_for
 from tests.log_lines import capture_logs
 from tests.servers.redis import Redis, redis_server
 from tests.waiting import wait_until

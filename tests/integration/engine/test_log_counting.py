@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from notifyflow import NotifyFlow, Settings
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.metrics.charts import Window
-from notifyflow.engine.folder import Folder
+from notifyflow.engine.log_counting import Folder
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.pipeline.fold import EVERY
 from notifyflow.storage.ledger import Ledger

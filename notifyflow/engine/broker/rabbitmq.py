@@ -20,7 +20,7 @@ from dramatiq.middleware import Middleware
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ConnectionBlockedTimeout
 
-from notifyflow.engine.ring import NAMESPACE, GiveBack, is_ring
+from notifyflow.engine.broker.ring import NAMESPACE, GiveBack, is_ring
 from notifyflow.log import get_logger
 
 _log = get_logger("notifyflow.engine")

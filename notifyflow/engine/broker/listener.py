@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import redis
 
-from notifyflow.engine.ring import NAMESPACE
+from notifyflow.engine.broker.ring import NAMESPACE
 from notifyflow.log import get_logger
 
 _log = get_logger("notifyflow.engine")

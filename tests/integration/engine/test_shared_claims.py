@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from notifyflow.core.delivery.model import NotificationState, Severity
-from notifyflow.engine.claiming import Claimer, Hand
+from notifyflow.engine.shared_claims import Claimer, Hand
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.record import Lease, Release, release
 from notifyflow.pipeline.transaction.ports import Claimed, Consequences

@@ -16,12 +16,12 @@ from dramatiq.errors import DramatiqError
 from dramatiq.middleware import TimeLimit
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.engine.ring import GiveBack, make_ring, queue_name, rung_for
+from notifyflow.engine.broker.ring import GiveBack, make_ring, queue_name, rung_for
 from notifyflow.errors import BrokerUnavailable, Fault, InvalidSettings
 
 if TYPE_CHECKING:
-    from notifyflow.engine.rabbitmq import RabbitmqDoorbell
-    from notifyflow.engine.redis import RedisDoorbell
+    from notifyflow.engine.broker.rabbitmq import RabbitmqDoorbell
+    from notifyflow.engine.broker.redis import RedisDoorbell
 
     Doorbell: TypeAlias = RedisDoorbell | RabbitmqDoorbell
     """A broker that processes share."""
@@ -37,11 +37,11 @@ def make_broker(url: str) -> "Doorbell":
     """
     match urlsplit(url).scheme:
         case "redis" | "rediss":
-            from notifyflow.engine.redis import RedisDoorbell
+            from notifyflow.engine.broker.redis import RedisDoorbell
 
             return RedisDoorbell(url, TimeLimit(time_limit=_TIME_LIMIT_MS))
         case "amqp" | "amqps":
-            from notifyflow.engine.rabbitmq import RabbitmqDoorbell
+            from notifyflow.engine.broker.rabbitmq import RabbitmqDoorbell
 
             return RabbitmqDoorbell(url, TimeLimit(time_limit=_TIME_LIMIT_MS))
         case "memory":

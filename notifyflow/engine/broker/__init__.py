@@ -1,0 +1,1 @@
+"""The brokers: how rings get from one process to another."""
