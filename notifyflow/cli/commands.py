@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from notifyflow.core.insight.left_out import LeftOut
 
 _OF_MODULES = {
-    "incidents": "send status ack resolve page page-again",
-    "overview": "list",
-    "messages": "log",
-    "explain": "explain",
-    "drill": "drill",
-    "people": "test-page",
+    "insight.incidents": "send status ack resolve page page-again",
+    "insight.overview": "list",
+    "insight.messages": "log",
+    "upkeep.explain": "explain",
+    "upkeep.drill": "drill",
+    "oncall.people": "test-page",
     "pauses": "pause resume",
-    "oncall": "oncall",
-    "directory": "directory",
-    "configuration": "config",
-    "housekeeping": "check prune forget",
-    "administration": "db diagram",
-    "codes": "code",
+    "oncall.duty": "oncall",
+    "oncall.directory": "directory",
+    "frame.configuration": "config",
+    "upkeep.housekeeping": "check prune forget",
+    "upkeep.administration": "db diagram",
+    "insight.codes": "code",
     "keys": "keys",
     "users": "users",
-    "serve": "up web demo sandbox",
+    "upkeep.serve": "up web demo sandbox",
 }
 _MODULES = {name: module for module, names in _OF_MODULES.items() for name in names.split()}
 
@@ -116,7 +116,7 @@ class _Process:
 
 
 def _tell(left_out: "Collection[LeftOut]") -> None:
-    from notifyflow.cli import screen
+    from notifyflow.cli.frame import screen
     from notifyflow.core.insight.left_out import sentence
 
     screen.warn(sentence(left_out))
@@ -130,8 +130,8 @@ def main() -> None:
     try:
         app(obj=_Process())
     except NotifyflowError as error:
-        from notifyflow.cli import screen
-        from notifyflow.cli.exits import code_of
+        from notifyflow.cli.frame import screen
+        from notifyflow.cli.frame.exits import code_of
 
         screen.show_error(error)
         sys.exit(code_of(error))

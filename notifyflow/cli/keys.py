@@ -10,8 +10,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import screen
-from notifyflow.cli.options import AsJson, span_option
+from notifyflow.cli.frame import screen
+from notifyflow.cli.frame.options import AsJson, span_option
 from notifyflow.core import text
 from notifyflow.core.accounts.account_documents import ApiKeyDocument
 from notifyflow.core.accounts.keys import ApiKey, Scope

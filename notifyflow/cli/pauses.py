@@ -9,8 +9,8 @@ from rich.text import Text
 
 import notifyflow
 from notifyflow.app.clock_and_ids import system_now
-from notifyflow.cli import screen
-from notifyflow.cli.options import AsJson, By, as_options, flag, span_option
+from notifyflow.cli.frame import screen
+from notifyflow.cli.frame.options import AsJson, By, as_options, flag, span_option
 from notifyflow.core.insight.pause_words import sentence
 from notifyflow.core.insight.times import Times
 from notifyflow.core.limits.pauses import Pause, Scope

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 import notifyflow
-from notifyflow.cli import screen
-from notifyflow.cli.options import AsJson, flag
+from notifyflow.cli.frame import screen
+from notifyflow.cli.frame.options import AsJson, flag
 from notifyflow.core import text
 from notifyflow.core.accounts.account_documents import UserDocument
 from notifyflow.core.accounts.users import Role, User, reached

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from messages import INCIDENTS
 
 from notifyflow import Recipient
-from notifyflow.cli import serving
+from notifyflow.cli.frame import serving
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.fold import fold_all

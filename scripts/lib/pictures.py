@@ -17,9 +17,9 @@ from terminal import picture_the_status
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
 from notifyflow.app import log_output
-from notifyflow.cli import serving
 from notifyflow.cli.demo import show
-from notifyflow.cli.exits import Exit
+from notifyflow.cli.frame import serving
+from notifyflow.cli.frame.exits import Exit
 from notifyflow.core.delivery.policy import Tier
 from notifyflow.sandbox.system import Sandbox
 from tests.browser import Browser, browser

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from notifyflow import Incident, Recipient, Severity
-from notifyflow.cli.picture import picture
+from notifyflow.cli.frame.picture import picture
 from notifyflow.testing import Driver
 
 _NIGHT = "email to ada@example.com: 550; sms: 30006; call: key 1"

@@ -8,7 +8,7 @@ import requests
 
 from notifyflow.app import NotifyFlow
 from notifyflow.channels.templating import SAMPLE
-from notifyflow.cli import serving
+from notifyflow.cli.frame import serving
 from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.settings import Settings

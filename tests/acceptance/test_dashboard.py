@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.cli import serving
+from notifyflow.cli.frame import serving
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, IncidentState, Recipient, Severity
 from notifyflow.sandbox.system import Sandbox

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.cli.serving import listen, served, url_of
+from notifyflow.cli.frame.serving import listen, served, url_of
 from notifyflow.sandbox import Sandbox
 from tests.acceptance.commands import CommandLine
 from tests.servers.ports import reserve_port

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 _IMPORTED = (
-    *("notifyflow.cli", "notifyflow.cli.incidents", "notifyflow.cli.oncall", "notifyflow.cli.explain"),
+    *("notifyflow.cli", "notifyflow.cli.insight.incidents", "notifyflow.cli.oncall.duty", "notifyflow.cli.upkeep.explain"),
     *("notifyflow.app.log_output", "notifyflow.app.composition", "notifyflow.engine.engine"),
 )
 _LIMIT_BYTES = 2**20

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import psycopg
 from fastapi import Depends, FastAPI, Request, Response
 
-from notifyflow.cli import serving
+from notifyflow.cli.frame import serving
 
 _CONNECTIONS = 14  # as many as notifyflow opens
 _TABLE = (

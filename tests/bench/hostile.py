@@ -21,7 +21,7 @@ from fastapi import FastAPI
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.app import memory
-from notifyflow.cli import serving
+from notifyflow.cli.frame import serving
 from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.delivery.model import Incident, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from notifyflow import Incident, NotifyFlow, Policy, Recipient, Settings
 from notifyflow.app import log_output
-from notifyflow.cli import serving
+from notifyflow.cli.frame import serving
 from notifyflow.core.delivery.model import Kind, NotificationState
 from notifyflow.core.delivery.policy import Retries, Schedule, Tier
 from notifyflow.storage.store import Store

@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 
 from notifyflow.app import NotifyFlow
-from notifyflow.cli import serving
-from notifyflow.cli.timed_http import Bounds
+from notifyflow.cli.frame import serving
+from notifyflow.cli.frame.timed_http import Bounds
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox

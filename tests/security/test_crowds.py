@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
-from notifyflow.cli.timed_http import Bounds
+from notifyflow.cli.frame.timed_http import Bounds
 from tests.security.conftest import Target, targeted
 from tests.waiting import wait_until
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.cli.exits import Exit
+from notifyflow.cli.frame.exits import Exit
 from notifyflow.errors import InvalidSettings, StorageError, StorageUnavailable
 from notifyflow.storage.store import Store
 from tests.acceptance.commands import CommandLine

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.cli.timed_http import Bounds
+from notifyflow.cli.frame.timed_http import Bounds
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.sandbox.system import Sandbox

@@ -14,9 +14,9 @@ from rich.text import Text
 from notifyflow.cli.demo import claims, stage
 from notifyflow.cli.demo.claims import Claim, Witness
 from notifyflow.cli.demo.timeline import timeline
-from notifyflow.cli.exits import Exit
-from notifyflow.cli.picture import picture
-from notifyflow.cli.screen import plain
+from notifyflow.cli.frame.exits import Exit
+from notifyflow.cli.frame.picture import picture
+from notifyflow.cli.frame.screen import plain
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.ways import message
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from notifyflow.app import NotifyFlow, log_output
-from notifyflow.cli import serving
 from notifyflow.cli.demo import story
 from notifyflow.cli.demo.claims import Witness
+from notifyflow.cli.frame import serving
 from notifyflow.core.delivery.model import AT_REST, EscalationState, IncidentState, NotificationState
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox

@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from notifyflow.cli.screen import plain
+from notifyflow.cli.frame.screen import plain
 from notifyflow.core.delivery.facts import NotificationFacts, Transition
 from notifyflow.core.delivery.model import Kind
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus

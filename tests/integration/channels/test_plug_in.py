@@ -15,7 +15,7 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.channels import abilities
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
-from notifyflow.cli.serving import listen, served, url_of
+from notifyflow.cli.frame.serving import listen, served, url_of
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Ended, Evidence, IncidentState, Kind, NotificationState, Result
 from notifyflow.core.delivery.policy import DEFAULT, Tier

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.cli.connections import try_database
+from notifyflow.cli.frame.connections import try_database
 from notifyflow.core.delivery.model import NotificationState, Result
 from notifyflow.core.limits.mode import read_delivery
 from notifyflow.engine.deliver import Deliverer

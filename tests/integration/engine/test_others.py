@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from notifyflow import NotifyFlow, Settings
 from notifyflow.app.others import Others, observe
-from notifyflow.cli import screen
+from notifyflow.cli.frame import screen
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import HandClock

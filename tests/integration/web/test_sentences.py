@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from notifyflow.channels.meanings import meanings
-from notifyflow.cli import overview
-from notifyflow.cli.picture import picture
+from notifyflow.cli.frame.picture import picture
+from notifyflow.cli.insight import overview
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.delivery.model import Incident, Recipient, Severity, Step
 from notifyflow.core.insight.postmortem import markdown

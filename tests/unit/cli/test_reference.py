@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from notifyflow.cli.commands import app
-from notifyflow.cli.exits import Exit
+from notifyflow.cli.frame.exits import Exit
 from notifyflow.core.upkeep.audit import Rule
 
 REFERENCE = (Path(__file__).parents[3] / "docs/reference/cli.rst").read_text(encoding="utf-8")

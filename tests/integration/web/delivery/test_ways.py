@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
 from notifyflow.cli.commands import app as commands
-from notifyflow.cli.serving import listen, served, url_of
+from notifyflow.cli.frame.serving import listen, served, url_of
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.delivery.model import Ended, EscalationState, IncidentState, Kind, NotificationState
 from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy, Tier

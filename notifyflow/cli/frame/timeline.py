@@ -1,0 +1,57 @@
+"""How what happened to an incident looks on a terminal: a line for each moment, and for each kind of request that came in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from notifyflow.cli.frame.screen import plain
+from notifyflow.core.insight import arrival_words, timeline_words
+from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.intake.arrivals import Arrival
+from notifyflow.core.messages.looks import Tone
+
+_MARKS: Mapping[Tone, tuple[str, str]] = {
+    Tone.GOOD: ("✔", "green"),
+    Tone.BAD: ("✘", "red"),
+    Tone.UNSURE: ("!", "yellow"),
+    Tone.PLAIN: ("·", "dim"),
+}
+
+Brief = Callable[[datetime], str]
+
+
+def story(moments: Sequence[Moment], *, name: Callable[[str], str], brief: Brief, has_minor: bool) -> Sequence[RenderableType]:
+    """Draw what happened; nothing where nothing did.
+
+    Args:
+        moments: What happened, by time.
+        name: Returns the name of a recipient's id.
+        brief: Writes a time.
+        has_minor: Whether minor moments have a line, too.
+    """
+    table = _table()
+    for each in moments:
+        mark, style = _MARKS[each.tone]
+        if has_minor or not each.is_minor:
+            text = timeline_words.sentence(each, name=name, brief=brief)
+            table.add_row(Text(brief(each.at), "dim"), Text(mark, style), Text(plain(text), "dim" if each.is_minor else ""))
+    return [Text("\nWhat happened", "bold"), table] if table.rows else []
+
+
+def came_in(found: Sequence[Arrival], *, brief: Brief) -> Sequence[RenderableType]:
+    """Draw what came in through integrations; nothing where nothing did."""
+    table = _table()
+    for each in found:
+        table.add_row(Text(brief(each.first_at), "dim"), Text("→", "dim"), Text(plain(arrival_words.sentence(each, brief=brief))))
+    return [Text("\nWhat came in", "bold"), table] if table.rows else []
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(width=1)
+    table.add_column(overflow="fold")
+    return table

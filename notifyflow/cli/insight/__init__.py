@@ -1,0 +1,1 @@
+"""The commands that show what became of incidents and messages."""

@@ -1,0 +1,1 @@
+"""The commands about who is on duty, the directory and people."""

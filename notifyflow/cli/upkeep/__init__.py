@@ -1,0 +1,1 @@
+"""The commands that check, rehearse, serve and keep in order."""

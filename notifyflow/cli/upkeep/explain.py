@@ -1,0 +1,129 @@
+"""The command that says what a policy would do for a recipient, before it has to."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+import notifyflow
+from notifyflow.app.database import is_there
+from notifyflow.channels.registry import load
+from notifyflow.cli.frame import screen
+from notifyflow.cli.frame.audience import (
+    Labels,
+    OneRecipient,
+    PolicyName,
+    RecipientsFile,
+    SeverityName,
+    admitted,
+    audiences,
+    policy_of,
+)
+from notifyflow.cli.frame.options import AsJson
+from notifyflow.core.delivery.model import Contact, Severity
+from notifyflow.core.delivery.policy import Policy
+from notifyflow.errors import StorageError
+from notifyflow.settings import Settings
+
+if TYPE_CHECKING:
+    from notifyflow.channels.base import Channel
+    from notifyflow.core.upkeep.forecast import Hindrances
+    from notifyflow.core.upkeep.forecast_document import ForecastDocument
+
+app = typer.Typer()
+
+
+@app.command()
+def explain(
+    recipient: OneRecipient = None,
+    labels: Labels = None,
+    recipients: RecipientsFile = None,
+    policy: PolicyName = None,
+    severity: SeverityName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a policy or a chain would do: who is paged how and when, and what cannot happen; nothing is sent."""
+    from notifyflow.app import configuration
+    from notifyflow.cli.upkeep.expected import chain_of
+    from notifyflow.core.upkeep.chain_document import ExpectedChainDocument
+
+    settings = Settings()
+    channels = load(settings)
+    read = configuration.read(settings, channels)
+    found: list[ForecastDocument] = []
+    chain = None
+    who = audiences(settings, read.policies, recipient, labels or [], recipients, policy=policy)
+    for each in who:
+        chosen, how = policy_of(read.policies, policy or each.policy), severity or each.severity
+        expected = chain_of(each, chosen, how, channels, read.operations)
+        contacts = admitted(each.people, channels) if expected is None else expected.contacts
+        found += _documents(settings, channels, contacts, chosen, how, is_in_chain=expected is not None)
+        chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, how)
+    if as_json:
+        screen.print_json({"forecasts": [document.as_json() for document in found], "chain": chain and chain.as_json()})
+        return
+    _show(() if chain is None else chain.lines(who[0].name))
+    for document in found:
+        _show(document.lines())
+
+
+def _documents(
+    settings: Settings,
+    channels: "Mapping[str, Channel]",
+    contacts: Sequence[Contact],
+    policy: Policy,
+    severity: Severity,
+    *,
+    is_in_chain: bool,
+) -> "list[ForecastDocument]":
+    from notifyflow.channels.carriers import calling_of, carriers_of
+    from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument
+
+    hindrances = _hindrances(settings, channels, contacts)
+    carriers, calling = carriers_of(channels), calling_of(channels)
+    has_links = bool(settings.public_url and settings.secret_key)
+    return [
+        ForecastDocument.of_recipient(
+            each,
+            policy,
+            severity,
+            carriers,
+            calling=calling,
+            has_links=has_links,
+            hindrances=hindrances.get(each.recipient_id, NOTHING),
+            is_in_chain=is_in_chain,
+        )
+        for each in contacts
+    ]
+
+
+def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> "Mapping[str, Hindrances]":
+    """Return what stands in the way of messages to each recipient, from the database, if there is one."""
+    from notifyflow.core.upkeep.forecast import Hindrances
+
+    if not is_there(settings.database_url.get_secret_value()):
+        return {}
+    try:
+        with notifyflow.NotifyFlow(settings) as flow:
+            pauses = flow.pauses.in_force()
+            opt_outs = flow.overview.opt_outs({address for each in contacts for address in each.addresses.values()})
+    except StorageError as error:
+        screen.warn(f"Pauses and STOP are not considered: {error}")
+        return {}
+    return {
+        each.recipient_id: Hindrances(pauses=pauses, opted_out=frozenset(_opted_out(each, channels, opt_outs)))
+        for each in contacts
+    }
+
+
+def _opted_out(contact: Contact, channels: "Mapping[str, Channel]", opt_outs: Collection[tuple[str, str]]) -> Iterator[str]:
+    """Yield the channels on which a recipient has sent STOP to every number of ours."""
+    for name, address in contact.addresses.items():
+        senders = [provider.sender for provider in channels[name].providers]
+        if channels[name].traits.has_text_replies and senders and all((address, each) in opt_outs for each in senders):
+            yield name
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        screen.out.print(screen.plain(line), markup=False, soft_wrap=True)

@@ -1,0 +1,55 @@
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from notifyflow.cli.frame.progress import watch
+from notifyflow.core.delivery.facts import Transition
+from notifyflow.core.insight.views import IncidentStatus
+from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
+
+
+def moved(row_id: str, version: int, target: str) -> Transition:
+    return Transition(machine="m", row_id=row_id, version=version, event="did", source="BEFORE", target=target, at=AT, detail={})
+
+
+BEGUN = replace(OPEN, transitions=(moved("n-email", 1, "SENDING"),))
+ENDED = replace(
+    ACKNOWLEDGED,
+    transitions=(
+        *BEGUN.transitions,
+        moved("n-email", 2, "SENT"),
+        moved("e-ada", 2, "REACHED"),
+        moved(INCIDENT_ID, 2, "ACKNOWLEDGED"),
+    ),
+)
+
+
+def watched(*looks: IncidentStatus, timeout_s: float | None = None, is_terminal: bool = False) -> tuple[IncidentStatus, str]:
+    left = list(looks)
+    console = Console(file=io.StringIO(), width=120, force_terminal=is_terminal)
+    last = watch(console, lambda: left.pop(0), lambda _: len(left) == 1, timeout_s=timeout_s)
+    assert isinstance(console.file, io.StringIO)
+    return last, console.file.getvalue()
+
+
+def test_without_a_terminal_each_transition_is_one_line():
+    last, text = watched(BEGUN, BEGUN, ENDED)
+    assert last is ENDED
+    lines = [line.split(" ", 1)[1] for line in text.splitlines()]
+    assert lines == [
+        "Ada: mail did → SENDING",
+        "Ada: mail did → SENT",
+        "Ada: escalation did → REACHED",
+        "incident did → ACKNOWLEDGED",
+    ]
+
+
+def test_on_a_terminal_the_last_picture_stays():
+    _, text = watched(BEGUN, ENDED, is_terminal=True)
+    assert "acknowledged by Ada" in text
+
+
+def test_it_stops_watching_when_the_time_is_up():
+    last, _ = watched(BEGUN, ENDED, ENDED, ENDED, timeout_s=0)
+    assert last is ENDED
