@@ -17,10 +17,10 @@ from notifyflow.channels.base import Capabilities as Capabilities
 from notifyflow.channels.base import Channel as Channel
 from notifyflow.channels.base import Closable as Closable
 from notifyflow.channels.base import Provider as Provider
-from notifyflow.channels.guard import Guard as Guard
 from notifyflow.channels.http import Http as Http
 from notifyflow.channels.http import HttpResponse as HttpResponse
 from notifyflow.channels.http import refusal as refusal
+from notifyflow.channels.http.guard import Guard as Guard
 from notifyflow.channels.tables import Row as Row
 from notifyflow.channels.tables import Status as Status
 from notifyflow.channels.tables import Statuses as Statuses

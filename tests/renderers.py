@@ -5,7 +5,7 @@ import email.policy
 from datetime import UTC, datetime
 from typing import Any
 
-from notifyflow.channels.guard import Guard
+from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.mail import MailWriter, parse_sender
 from notifyflow.channels.push import Sns
 from notifyflow.channels.slack import Slack

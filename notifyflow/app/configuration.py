@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from notifyflow.channels.abilities import shows_arrival
+from notifyflow.channels.aws.sqs import queue_faults
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
-from notifyflow.channels.sqs import queue_faults
 from notifyflow.core.delivery.model import Contact, Recipient, Severity
 from notifyflow.core.delivery.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.core.intake import policy_validation, validation

@@ -306,7 +306,7 @@ class NotifyFlow:
 
     def asgi(self) -> "FastAPI":
         """Make the web application: callbacks, acknowledgement links, integrations, API, dashboard."""
-        from notifyflow.channels.sns_messages import SnsReceiver
+        from notifyflow.channels.aws.sns_messages import SnsReceiver
         from notifyflow.web.application import build
         from notifyflow.web.frame.context import Context
         from notifyflow.web.frame.entrance import Entrance

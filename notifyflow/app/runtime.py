@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from notifyflow.app.database import Database
 from notifyflow.app.forks import FORKED
 from notifyflow.app.others import Others, observe
+from notifyflow.channels.aws.sqs import FeedbackQueue
 from notifyflow.channels.base import Channel
 from notifyflow.channels.calendars import CalendarClient
 from notifyflow.channels.monitor import Monitor
 from notifyflow.channels.registry import load
-from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.heartbeat import Heartbeat
 from notifyflow.engine.recall import Recaller
@@ -40,7 +40,7 @@ POLL_EVERY_S = 0.05
 _LIBRARIES = (  # what the first text that is cut imports, the first request, message, line of the log, and count of the figures
     *(
         "regex",
-        "notifyflow.channels.sessions",
+        "notifyflow.channels.http.sessions",
         "notifyflow.channels.template_folder",
         "structlog",
         "notifyflow.storage.metrics.folds",
@@ -105,7 +105,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start to deliver in this process, once; see ``NotifyFlow.start``."""
-        from notifyflow.channels import pinning
+        from notifyflow.channels.http import pinning
         from notifyflow.engine.engine import EmbeddedEngine  # with dramatiq, which a process that delivers nothing does not need
 
         self._database.prepare()
@@ -130,7 +130,7 @@ class Runtime:
 
     def make_worker(self) -> "Doorbell":
         """Make a worker's broker, with the actors and the sweeper on it; see ``NotifyFlow.make_worker``."""
-        from notifyflow.channels import pinning
+        from notifyflow.channels.http import pinning
         from notifyflow.engine.broker.brokers import make_broker
         from notifyflow.engine.engine import EngineMiddleware
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import STATUSES, Http, refusal
+from notifyflow.channels.http.guard import Guard
 from notifyflow.errors import PermanentProviderError
 from notifyflow.settings import Settings
 

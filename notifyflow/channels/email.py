@@ -1,11 +1,11 @@
 """The email channel: over SES, over SMTP, or over both (SES is preferred)."""
 
-from notifyflow.channels.aws import aws_faults
-from notifyflow.channels.aws_codes import SES
-from notifyflow.channels.aws_events import MAIL_EVENTS
+from notifyflow.channels.aws.client import aws_faults
+from notifyflow.channels.aws.codes import SES
+from notifyflow.channels.aws.events import MAIL_EVENTS
+from notifyflow.channels.aws.ses import Ses
 from notifyflow.channels.base import Channel, Provider
 from notifyflow.channels.mail import MailWriter, check_mail_address, parse_sender
-from notifyflow.channels.ses import Ses
 from notifyflow.channels.smtp import Smtp, SmtpServer
 from notifyflow.channels.smtp_codes import SMTP
 from notifyflow.channels.templating import Templates

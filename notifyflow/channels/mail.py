@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import formatdate
 
-from notifyflow.channels.aws_events import HEADER
+from notifyflow.channels.aws.events import HEADER
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.text import cut, one_line

@@ -2,8 +2,8 @@
 
 from typing import Self
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import STATUSES, Http, refusal
+from notifyflow.channels.http.guard import Guard
 from notifyflow.settings import Settings
 
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from notifyflow.channels.aws import LIBRARIES, PREFIXES, AwsClient, aws_faults
-from notifyflow.channels.aws_codes import SNS
-from notifyflow.channels.aws_events import PUSH_FAILURES
+from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient, aws_faults
+from notifyflow.channels.aws.codes import SNS
+from notifyflow.channels.aws.events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages.outbound import OutboundMessage

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from notifyflow.channels.aws import LIBRARIES, PREFIXES, AwsClient, aws_faults
-from notifyflow.channels.aws_codes import SNS_TEXTS
+from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient, aws_faults
+from notifyflow.channels.aws.codes import SNS_TEXTS
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Provider
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio import TwilioProvider, accounts
-from notifyflow.channels.twilio_codes import MESSAGE_STATUSES, TWILIO
+from notifyflow.channels.twilio.account import TwilioProvider, accounts
+from notifyflow.channels.twilio.codes import MESSAGE_STATUSES, TWILIO
 from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Channel, Provider
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
+from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
 from notifyflow.core.messages import addresses as links

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio import TwilioProvider, accounts
-from notifyflow.channels.twilio_codes import CALL_STATUSES, TWILIO
+from notifyflow.channels.twilio.account import TwilioProvider, accounts
+from notifyflow.channels.twilio.codes import CALL_STATUSES, TWILIO
 from notifyflow.core.delivery.model import Evidence, Receipt, Result
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage

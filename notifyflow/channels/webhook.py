@@ -10,8 +10,8 @@ import hmac
 from collections.abc import Mapping, Sequence
 
 from notifyflow.channels.base import Accepted, Channel, Provider
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, refusal
+from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.core.delivery.incident_events import Subscriber, key_of, read_subscribers
 from notifyflow.core.messages.outbound import OutboundMessage

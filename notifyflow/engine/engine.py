@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dramatiq import Broker, Middleware, Worker
 
+from notifyflow.channels.aws.sqs import FeedbackQueue
 from notifyflow.channels.base import Channel
-from notifyflow.channels.sqs import FeedbackQueue
 from notifyflow.core.delivery.ports import Bell
 from notifyflow.engine.actors import URGENT, declare_actors
 from notifyflow.engine.broker.brokers import BrokerBell, EmbeddedBroker

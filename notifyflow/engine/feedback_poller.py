@@ -6,7 +6,7 @@ When the queue or the database is unavailable, it waits and goes on; messages it
 import threading
 from collections.abc import Callable
 
-from notifyflow.channels.sqs import FeedbackQueue, Parcel
+from notifyflow.channels.aws.sqs import FeedbackQueue, Parcel
 from notifyflow.core.delivery.model import Receipt
 from notifyflow.core.delivery.retry import pause_s
 from notifyflow.engine import threads

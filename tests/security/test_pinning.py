@@ -12,9 +12,9 @@ import pytest
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http
-from notifyflow.channels.pinning import PinnedAdapter, is_pinned, prove
+from notifyflow.channels.http.guard import Guard
+from notifyflow.channels.http.pinning import PinnedAdapter, is_pinned, prove
 from notifyflow.errors import PermanentProviderError
 from notifyflow.settings import Settings
 

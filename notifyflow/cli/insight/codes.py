@@ -9,7 +9,7 @@ from typing import Annotated, assert_never
 import typer
 from rich.text import Text
 
-from notifyflow.channels.aws_codes import SQS
+from notifyflow.channels.aws.codes import SQS
 from notifyflow.channels.http import STATUSES
 from notifyflow.channels.registry import load
 from notifyflow.channels.tables import Row, Status, Statuses, Table, Verdict

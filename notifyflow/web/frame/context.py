@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
+from notifyflow.channels.aws.sns_messages import SnsReceiver
 from notifyflow.channels.base import Channel
-from notifyflow.channels.sns_messages import SnsReceiver
 from notifyflow.service.accounts.access import Access
 from notifyflow.service.accounts.users import Users
 from notifyflow.service.oncall.feeds import Feeds

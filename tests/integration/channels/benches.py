@@ -4,14 +4,14 @@ import base64
 import json
 from collections.abc import Mapping
 
-from notifyflow.channels.aws_codes import SES, SNS, SNS_TEXTS
+from notifyflow.channels.aws.codes import SES, SNS, SNS_TEXTS
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
 from notifyflow.channels.slack import SlackChannel
-from notifyflow.channels.slack_codes import SLACK, WEBHOOK
+from notifyflow.channels.slack.codes import SLACK, WEBHOOK
 from notifyflow.channels.sms import SmsChannel
 from notifyflow.channels.teams import TEAMS, TeamsChannel
-from notifyflow.channels.twilio_codes import TWILIO
+from notifyflow.channels.twilio.codes import TWILIO
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.channels.webhook import WEBHOOK as WEBHOOKS
 from notifyflow.channels.webhook import WebhookChannel

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, HttpResponse
+from notifyflow.channels.http.guard import Guard
 from notifyflow.errors import ProviderError
 from notifyflow.settings import Settings
 

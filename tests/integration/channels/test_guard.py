@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http
-from notifyflow.channels.pinning import PinnedAdapter
+from notifyflow.channels.http.guard import Guard
+from notifyflow.channels.http.pinning import PinnedAdapter
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from notifyflow.testing.scripted_http import DRIP, DRIP_HEADERS, http_server

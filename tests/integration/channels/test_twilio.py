@@ -14,7 +14,7 @@ from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Callback, Channel
 from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
-from notifyflow.channels.twilio_codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
+from notifyflow.channels.twilio.codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO
 from notifyflow.channels.voice import VoiceChannel
 from notifyflow.core.delivery.model import Evidence, Receipt, Result
 from notifyflow.core.messages.outbound import OutboundMessage

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.channels.sqs import FeedbackQueue
+from notifyflow.channels.aws.sqs import FeedbackQueue
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Evidence, Incident, NotificationState, Recipient
 from notifyflow.engine.feedback_poller import Poller

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.channels.aws_events import HEADER, MAIL_EVENTS, PUSH_FAILURES, read_event
+from notifyflow.channels.aws.events import HEADER, MAIL_EVENTS, PUSH_FAILURES, read_event
 from notifyflow.core.delivery.model import Evidence, Result
 from tests import mails
 from tests.mails import DETAILS, MESSAGE_ID

@@ -2,10 +2,10 @@
 
 import pytest
 
+from notifyflow.channels.aws.sqs import FeedbackQueue, queue_faults
 from notifyflow.channels.base import Capabilities
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
-from notifyflow.channels.sqs import FeedbackQueue, queue_faults
 from notifyflow.settings import Settings
 
 SES = {"AWS_REGION": "eu-central-1", "SES_FROM": "pager@example.com", "SNS_IS_CONFIGURED": "true"}

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from notifyflow.channels.aws_codes import SQS
-from notifyflow.channels.aws_events import MAIL_EVENTS
+from notifyflow.channels.aws.codes import SQS
+from notifyflow.channels.aws.events import MAIL_EVENTS
 from notifyflow.channels.http import STATUSES
 from notifyflow.channels.registry import GROUP
 from notifyflow.channels.tables import Row, Status

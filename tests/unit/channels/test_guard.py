@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from notifyflow.channels.guard import Guard, endpoint_faults, is_public
+from notifyflow.channels.http.guard import Guard, endpoint_faults, is_public
 
 GUARD = Guard(hosts=("hooks.slack.com", ".logic.azure.com"), trusted_endpoints=("127.0.0.1:8080", "lab.example.com:443"))
 

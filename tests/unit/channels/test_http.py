@@ -2,8 +2,8 @@
 
 import pytest
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import Http, HttpResponse, refusal, retry_after_s
+from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.tables import Row, Verdict, table
 from notifyflow.errors import PermanentProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from notifyflow.channels.guard import Guard
+from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.mail import MailWriter, encoded, parse_sender
 from notifyflow.channels.slack import Slack, split
 from notifyflow.channels.template_folder import escape_mrkdwn

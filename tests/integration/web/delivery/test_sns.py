@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifyflow.app import NotifyFlow
-from notifyflow.channels.aws_events import MAIL_EVENTS
+from notifyflow.channels.aws.events import MAIL_EVENTS
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.model import Evidence, Incident, NotificationState, Recipient, Result
 from notifyflow.core.insight.views import IncidentStatus

@@ -5,9 +5,9 @@ It keeps ``References`` and ``In-Reply-To``, which make the thread.
 Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into our queue; without either, its mail stays SENT.
 """
 
-from notifyflow.channels.aws import LIBRARIES, PREFIXES, AwsClient
-from notifyflow.channels.aws_codes import SES
-from notifyflow.channels.aws_events import TAG
+from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient
+from notifyflow.channels.aws.codes import SES
+from notifyflow.channels.aws.events import TAG
 from notifyflow.channels.base import Accepted, Capabilities, Provider
 from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.core.messages.outbound import OutboundMessage

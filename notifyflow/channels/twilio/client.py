@@ -8,11 +8,11 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from notifyflow.channels.http import Http, refusal
-from notifyflow.channels.twilio_codes import TWILIO
+from notifyflow.channels.twilio.codes import TWILIO
 from notifyflow.errors import UnknownOutcomeError
 from notifyflow.settings import Settings
 
-_silent = logging.getLogger("notifyflow.channels.twilio")  # the SDK's own would record numbers and texts
+_silent = logging.getLogger("notifyflow.channels.twilio.account")  # the SDK's own would record numbers and texts
 
 
 class OurHttpClient(HttpClient):  # type: ignore[misc]  # the SDK is not typed

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from notifyflow.channels.aws_codes import SNS
-from notifyflow.channels.aws_events import read_event
+from notifyflow.channels.aws.codes import SNS
+from notifyflow.channels.aws.events import read_event
 from notifyflow.channels.http import Http, HttpResponse, read_object, refusal
 from notifyflow.core.delivery.model import Receipt
 from notifyflow.core.delivery.ports import Clock

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from notifyflow.channels.base import Callback, Capabilities, Provider
-from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import Http
+from notifyflow.channels.http.guard import endpoint_faults
 from notifyflow.channels.tables import Status, Verdict
 from notifyflow.channels.templating import Templates
-from notifyflow.channels.twilio_codes import TWILIO
+from notifyflow.channels.twilio.codes import TWILIO
 from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.errors import Fault, RefusedUsError, RejectedCallback
 from notifyflow.settings import Settings
@@ -25,7 +25,7 @@ _UNKNOWN_STATUS = Status(None, None, "a status that is not in our table", "")
 class TwilioProvider(Provider):
     """One Twilio account, for one channel."""
 
-    libraries = ("notifyflow.channels.twilio_client", "twilio.rest.api", "twilio.request_validator")
+    libraries = ("notifyflow.channels.twilio.client", "twilio.rest.api", "twilio.request_validator")
     setting_prefixes = ("TWILIO_",)
 
     def __init__(self, settings: Settings, templates: Templates, sender: str, *, name: str = "twilio") -> None:
@@ -57,7 +57,7 @@ class TwilioProvider(Provider):
         return "the account is active"
 
     def _connected(self) -> Any:
-        from notifyflow.channels.twilio_client import connect
+        from notifyflow.channels.twilio.client import connect
 
         with self._lock:
             if self._client is None:

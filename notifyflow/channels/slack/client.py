@@ -6,7 +6,7 @@ from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
 
 from notifyflow.channels.http import Http, refusal
-from notifyflow.channels.slack_codes import SLACK
+from notifyflow.channels.slack.codes import SLACK
 from notifyflow.errors import UnknownOutcomeError
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from notifyflow.channels.aws import AwsClient
-from notifyflow.channels.aws_codes import SQS
-from notifyflow.channels.aws_events import read_event
-from notifyflow.channels.guard import endpoint_faults
+from notifyflow.channels.aws.client import AwsClient
+from notifyflow.channels.aws.codes import SQS
+from notifyflow.channels.aws.events import read_event
+from notifyflow.channels.http.guard import endpoint_faults
 from notifyflow.core.delivery.model import Receipt
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings

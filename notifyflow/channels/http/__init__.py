@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from notifyflow.channels.guard import Guard
+from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.errors import PermanentProviderError, ProviderError
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
-    from notifyflow.channels.sessions import Sessions
+    from notifyflow.channels.http.sessions import Sessions
 
 _LIMIT_BYTES = 65_536
 _LONGEST_LIST_BYTES = 1_048_576
@@ -187,7 +187,7 @@ class Http:
     def _loaded(self) -> "Sessions":
         with self._lock:
             if self._sessions is None:
-                from notifyflow.channels.sessions import Sessions
+                from notifyflow.channels.http.sessions import Sessions
 
                 self._sessions = Sessions(self._settings, self._guard)
             return self._sessions

@@ -13,10 +13,10 @@ import requests
 from requests import exceptions
 from urllib3 import exceptions as urllib3_exceptions
 
-from notifyflow.channels.guard import Guard
 from notifyflow.channels.http import HttpResponse
-from notifyflow.channels.pinning import PinnedAdapter, prove
-from notifyflow.channels.timed import TimedAdapter
+from notifyflow.channels.http.guard import Guard
+from notifyflow.channels.http.pinning import PinnedAdapter, prove
+from notifyflow.channels.http.timed import TimedAdapter
 from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import requests
 from requests import PreparedRequest
 
-from notifyflow.channels.guard import Guard
-from notifyflow.channels.timed import TimedAdapter
+from notifyflow.channels.http.guard import Guard
+from notifyflow.channels.http.timed import TimedAdapter
 from notifyflow.errors import Fault, InvalidSettings
 
 _PROBE_HOST = "pinned.invalid"  # no DNS knows it (RFC 6761, section 6.4)

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from notifyflow.channels.aws_codes import STS
+from notifyflow.channels.aws.codes import STS
 from notifyflow.channels.base import Accepted
-from notifyflow.channels.guard import endpoint_faults
 from notifyflow.channels.http import refusal, retry_after_s
+from notifyflow.channels.http.guard import endpoint_faults
 from notifyflow.channels.tables import Table
 from notifyflow.errors import Fault, ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Provider
-from notifyflow.channels.guard import Guard, endpoint_faults
 from notifyflow.channels.http import Http, refusal
-from notifyflow.channels.slack_actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
-from notifyflow.channels.slack_codes import SLACK, WEBHOOK
+from notifyflow.channels.http.guard import Guard, endpoint_faults
+from notifyflow.channels.slack.actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
+from notifyflow.channels.slack.codes import SLACK, WEBHOOK
 from notifyflow.channels.templating import Templates
 from notifyflow.core.delivery.model import Kind
 from notifyflow.core.messages import addresses as links
@@ -52,7 +52,7 @@ class Slack(Provider):
         self.clients = (self._webhooks, self._api)
         self._token = token
         if token:
-            self.libraries = ("notifyflow.channels.slack_client", "slack_sdk.signature")
+            self.libraries = ("notifyflow.channels.slack.client", "slack_sdk.signature")
         self._signing_secrets = settings.slack_signing_secret if token else ()
         self._base_url = settings.slack_base_url.rstrip("/") + "/"
         self._lock = threading.Lock()
@@ -107,7 +107,7 @@ class Slack(Provider):
         return Accepted(provider_ref=message.replaces)
 
     def _connected(self) -> Any:
-        from notifyflow.channels.slack_client import OurWebClient
+        from notifyflow.channels.slack.client import OurWebClient
 
         if self._token is None:
             raise RefusedUsError("there is no bot that could post there (any more)", code="no_token")

@@ -1,0 +1,1 @@
+"""Twilio: what its texts and calls have in common."""
