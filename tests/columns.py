@@ -1,13 +1,10 @@
 """Floors are layers, and columns are subjects, which have the same name on every floor; read from the imports.
 
 A module's column is the folder of its floor that it stands in. A column of one or two modules on a floor has no folder there:
-``ALONE`` names them. ``python -m tests.columns`` prints circles, imports against the order, and how much imports what;
-``--planned moved.csv`` reads where modules will stand (old path, new path) instead of where they stand.
+``ALONE`` names them. ``python -m tests.columns`` prints circles, imports against the order, and how much imports what.
 """
 
-import argparse
 import ast
-import csv
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -145,14 +142,10 @@ def imported(tree: ast.AST, modules: Mapping[str, object]) -> Iterator[str]:
                 yield from (name for each in named if (name := each if each in modules else module) in modules)
 
 
-def arrows(planned: Mapping[str, str] | None = None) -> list[Arrow]:
-    """Return each import of one module of a floor by another one, once.
-
-    Args:
-        planned: Paths of modules to those that they will have; None takes the modules where they stand.
-    """
+def arrows() -> list[Arrow]:
+    """Return each import of one module of a floor by another one, once."""
     paths = {dotted(path): path for path in sources()}
-    places = {name: _place(path, planned or {}) for name, path in paths.items()}
+    places = {name: _place(path) for name, path in paths.items()}
     found = set()
     for name, path in paths.items():
         floor, parts = places[name]
@@ -168,15 +161,13 @@ def arrows(planned: Mapping[str, str] | None = None) -> list[Arrow]:
     ]
 
 
-def _place(path: Path, planned: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+def _place(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the floor of a module, and the parts of its name below it."""
-    old = path.relative_to(PACKAGE.parent).as_posix()
-    _, *parts = Path(planned.get(old, old)).with_suffix("").parts
-    floor, *names = (part for part in (*parts, "") if part != "__init__")
+    floor, *names = (*dotted(path).split(".")[1:], "")
     return floor, tuple(name for name in names if name)
 
 
-def ledger_reads(planned: Mapping[str, str] | None = None) -> list[Arrow]:
+def ledger_reads() -> list[Arrow]:
     """Return each part of the ledger that a module of the pipeline reaches through its transaction, which no import shows.
 
     The part counts as of its column in storage; what runs transactions reaches the parts of delivery as well.
@@ -185,14 +176,14 @@ def ledger_reads(planned: Mapping[str, str] | None = None) -> list[Arrow]:
     tree = ast.parse(paths["notifyflow.storage.ledger"].read_text(encoding="utf-8"))
     homes = {each.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for each in node.names}
     parts = {
-        target.attr: _place(paths[homes[name]], planned or {})[1]
+        target.attr: _place(paths[homes[name]])[1]
         for node in ast.walk(tree)
         if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Attribute)
         if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and (name := node.value.func.id) in homes
     }
     found = set()
     for path in sources("pipeline"):
-        module = _place(path, planned or {})[1]
+        module = _place(path)[1]
         column = column_of("pipeline", module)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in parts and _name(node.value) == "ledger":
@@ -233,11 +224,11 @@ def circles(found: list[Arrow]) -> list[tuple[str, tuple[str, ...]]]:
     return sorted(rings)
 
 
-def folders(planned: Mapping[str, str] | None = None) -> dict[str, int]:
+def folders() -> dict[str, int]:
     """Return the folders of the floors, and how many modules stand in each, its subfolders not counted."""
     counted: Counter[str] = Counter()
     for path in sources():
-        floor, parts = _place(path, planned or {})
+        floor, parts = _place(path)
         if floor in FLOORS and path.name != "__init__.py":
             counted["/".join((floor, *parts[:-1]))] += 1
     return dict(sorted(counted.items()))
@@ -259,12 +250,8 @@ def report(found: list[Arrow], read: list[Arrow], modules: Mapping[str, int]) ->
 
 def main() -> int:
     """Print the figures; return 1 if there is a circle, or an import against the order."""
-    parser = argparse.ArgumentParser(prog="scripts/columns", description=main.__doc__)
-    parser.add_argument("--planned", type=Path, help="a table of old and new paths, by which columns are told")
-    given = parser.parse_args().planned
-    planned = dict(csv.reader(given.read_text(encoding="utf-8").splitlines())) if given else None
-    found, read = arrows(planned), ledger_reads(planned)
-    sys.stdout.write(report(found, read, folders(planned)) + "\n")
+    found, read = arrows(), ledger_reads()
+    sys.stdout.write(report(found, read, folders()) + "\n")
     return int(bool(circles(found)) or any(each.is_against_the_order for each in (*found, *read)))
 
 

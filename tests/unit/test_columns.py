@@ -66,10 +66,19 @@ def test_every_module_is_read_and_has_one_place() -> None:
 
 
 def test_a_part_of_the_ledger_counts_as_of_its_column_in_storage() -> None:
-    planned = {"notifyflow/storage/oncall/roster.py": "notifyflow/storage/oncall/roster.py"}
-    read = ledger_reads(planned)
+    read = ledger_reads()
     assert len(read) > 100
     assert {each.to_column for each in read if each.to_module == "storage.oncall.roster"} == {"oncall"}
+
+
+def test_columns_import_no_column_that_does_not_stand_before_them() -> None:
+    found = arrows()
+    assert circles(found) == []
+    assert [str(each) for each in found if each.is_against_the_order] == []
+
+
+def test_no_transaction_reaches_a_part_of_the_ledger_of_a_later_column() -> None:
+    assert [str(each) for each in ledger_reads() if each.is_against_the_order] == []
 
 
 def test_a_folder_that_hides_its_modules_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
