@@ -1,1 +1,1 @@
-"""The rows that carry pages: incidents, escalations, notifications, attempts, steps, and what waits for them."""
+"""The rows of the state machines (incidents, escalations, notifications, attempts, steps), and the tables around them."""

@@ -34,10 +34,8 @@ class AttemptRef:
     """The ids of an attempt and of the rows to lock for it, in lock order.
 
     Attributes:
-        provider: Its provider.
         provider_ref: The provider's id of the message, if known.
-        namespace: Its incident's namespace.
-        carried_by: The attempt whose call carried it together with others; None if it was sent alone.
+        carried_by: The attempt whose call carried this one, too; None if it was sent alone.
     """
 
     incident_id: str
@@ -56,21 +54,17 @@ class AttemptRef:
 
     @property
     def is_carried(self) -> bool:
-        """Whether the call of another attempt carries it."""
+        """Whether another attempt's call carries it."""
         return self.carried_by not in (None, self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptToPoll:
-    """An attempt whose status is to be polled.
+    """An attempt to poll.
 
     Attributes:
-        attempt_id: The attempt.
-        channel: Which channel carries it.
-        provider: The provider to poll.
         provider_ref: The provider's id of the message.
-        started_at: When the attempt began.
-        receipt_due_at: From when on its receipt is overdue.
+        receipt_due_at: Its receipt is overdue from then on.
         times_polled: How often it was polled.
     """
 
@@ -84,14 +78,14 @@ class AttemptToPoll:
 
 
 class Attempts(Part):
-    """Attempts; not locked."""
+    """Reads attempts, without locks."""
 
     def refs(self, attempt_ids: Sequence[str]) -> Mapping[str, AttemptRef]:
-        """Find attempts by their ids, without those that do not exist; not locked."""
+        """Find attempts by id; unknown ids are left out; not locked."""
         return {ref.attempt_id: ref for ref in self._refs(_REFS(attempt_ids))}
 
     def refs_by_provider_refs(self, wanted: Sequence[tuple[str, str]]) -> tuple[AttemptRef | None, ...]:
-        """Find attempts by (provider, provider's id), for each the first that has it, or None; not locked."""
+        """Find attempts by (provider, provider's id): for each pair the first such attempt, or None; not locked."""
         stored = [tuple(map(AttemptRow.provider_ref.db_value, each)) for each in wanted]
         known = [each for each in stored if each[1]]
         found: dict[tuple[str | None, ...], AttemptRef] = {}
@@ -100,7 +94,7 @@ class Attempts(Part):
         return tuple(found.get(each) for each in stored)
 
     def carried_by(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
-        """Find the attempts that the calls of some attempts carried, without these; not locked."""
+        """Find the attempts that other attempts' calls carried; not locked."""
         return tuple(ref for ref in self._refs(_CARRIED_BY(attempt_ids)) if ref.attempt_id != ref.carried_by)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
@@ -176,7 +170,7 @@ class Attempts(Part):
 
 
 def select_refs(is_wanted: Expression) -> Select:
-    """Select the ids of attempts and of their rows."""
+    """Select the ids of attempts and of the rows they belong to."""
     columns = (
         NotificationRow.incident_id,
         NotificationRow.escalation_id,

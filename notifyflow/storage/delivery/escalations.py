@@ -53,7 +53,7 @@ _LAST_ROUNDS = Statement(
 
 
 class Escalations(MachinePart[EscalationFacts]):
-    """Escalations, and sets of them with what belongs to them."""
+    """Escalations with their notifications, contacts and contents."""
 
     facts = EscalationFacts
 
@@ -69,18 +69,18 @@ class Escalations(MachinePart[EscalationFacts]):
         return tuple(each for each in kept if each.is_current)
 
     def load_repeated(self, incident_ids: Collection[str]) -> None:
-        """Lock and keep the current escalations of locked incidents, by id; read and keep what repeated keys need besides."""
+        """Lock the current escalations of locked incidents, by id, and load the rows that a repeated key needs."""
         if incident_ids:
             self._lock_current(sorted(incident_ids))
             self._incidents.load_contents(incident_ids)
             self._contacts.load_all(incident_ids)
 
     def load_attempts(self, refs: Collection[AttemptRef]) -> None:
-        """Lock and keep the escalations and notifications of attempts; see ``load``."""
+        """Lock and load the escalations and notifications of attempts; see ``load``."""
         self.load({ref.escalation_id for ref in refs}, moving={ref.notification_id for ref in refs})
 
     def load(self, escalation_ids: Collection[str], *, moving: Collection[str] = ()) -> None:
-        """Lock and keep escalations, then notifications that may move, by id; read and keep what a decision needs besides."""
+        """Lock and load escalations, then the notifications that may move, by id; load the other rows that a decision needs."""
         ids = sorted(escalation_ids)
         if not ids:
             return
@@ -93,7 +93,7 @@ class Escalations(MachinePart[EscalationFacts]):
         self._contacts.load(ids)
 
     def load_pages(self, rows: Collection[NotificationFacts]) -> None:
-        """Read and keep what sending notifications needs: their escalations, contacts and content; not locked."""
+        """Load the rows that sending notifications needs: their escalations, contacts and contents; not locked."""
         ids = sorted({row.escalation_id for row in rows})
         if ids:
             self.keep(ids)
@@ -103,15 +103,15 @@ class Escalations(MachinePart[EscalationFacts]):
             self._contacts.load_first(incident_ids, {each.recipient_id for each in known if each is not None})
 
     def last_of(self, incident_id: str) -> tuple[EscalationFacts, ...]:
-        """Read the newest escalation of each recipient of an incident, by id; not locked."""
+        """Read each recipient's newest escalation of an incident, by id; not locked."""
         return tuple(self._unit.read(EscalationFacts, _LAST(incident_id)))
 
     def last_rounds(self, incident_id: str) -> Mapping[str, int]:
-        """Return the number of each recipient's newest round, without those who have had none."""
+        """Return the number of each recipient's newest round; recipients without a round are left out."""
         return {row["recipient_id"]: row["round"] for row in self._unit.rows(_LAST_ROUNDS(incident_id))}
 
     def of_subscribers(self, incident_ids: Collection[str]) -> Mapping[str, EscalationFacts]:
-        """Return the escalations that hold incidents' events, by incident, without those of new incidents; not locked."""
+        """Return the escalations that hold incidents' events, by incident; new incidents are left out; not locked."""
         stored = [each for each in sorted(incident_ids) if not self._unit.is_added(IncidentFacts, each)]
         return {each.incident_id: each for each in self._unit.read(EscalationFacts, _OF_SUBSCRIBERS(stored))} if stored else {}
 
@@ -125,7 +125,7 @@ class Escalations(MachinePart[EscalationFacts]):
         self._unit.log([facts], event=event, at=facts.started_at, detail=detail)
 
     def decide_again(self, *, now: datetime) -> None:
-        """Decide every current escalation with a running timer anew, since its deadlines may have changed."""
+        """Decide every current escalation with a running timer again, since its deadlines may have changed."""
         has_timer = (EscalationRow.next_decision_at > now) | (EscalationRow.next_round_at > now)
         waiting = select(EscalationFacts, has_timer).where(EscalationRow.is_current).order_by(EscalationRow.id)
         for each in self._unit.read(EscalationFacts, self._unit.locked(waiting)):

@@ -1,4 +1,4 @@
-"""Stores the responses that are returned again when a request is repeated under its idempotency key."""
+"""Stores responses, which are returned again when a request is repeated under its idempotency key."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class IdempotentResponse:
     """The response to a request.
 
     Attributes:
-        fingerprint: The request's.
-        notified: What ``notify()`` returned.
+        fingerprint: The digest of the request.
+        notified: The result of ``notify()``.
     """
 
     fingerprint: str
@@ -28,10 +28,10 @@ Request = tuple[str, str]
 
 
 class Responses(Part):
-    """Responses under API keys' idempotency keys."""
+    """Responses by idempotency key."""
 
     def get(self, requests: Collection[Request], *, now: datetime) -> Mapping[Request, IdempotentResponse]:
-        """Return the stored responses to requests, without those that have expired."""
+        """Return the stored responses to requests; expired ones are left out."""
         if not requests:
             return {}
         found = {}
@@ -41,9 +41,9 @@ class Responses(Part):
         return found
 
     def store(self, responses: Mapping[Request, IdempotentResponse], *, now: datetime, expires_at: datetime) -> None:
-        """Store responses, and delete those that have expired.
+        """Store responses, and delete expired ones.
 
-        Where another transaction has just stored one under the same key, the whole use case is repeated, and finds that one.
+        If another transaction has just stored a response under the same key, the whole use case is repeated and finds it.
         """
         if responses:
             self._unit.execute(_DELETE_EXPIRED(now))

@@ -1,4 +1,4 @@
-"""The inbox: each event of a provider once, and its state."""
+"""The inbox: stores each event of a provider once, with its state."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ _HAS_ATTEMPT = fn.EXISTS(
 
 
 def _waiting(where: Callable[[Places], Expression]) -> Statement:
-    """Read what waits, in the order it came; the last value says how many at most."""
+    """Read waiting receipts in the order they came; the last value is the limit."""
     columns = [getattr(ReceiptRow, name) for name in _COLUMNS]
 
     def build(param: Places) -> Select:
@@ -61,7 +61,7 @@ _OLD_BODY = Statement(
 
 
 class ReceiptState(StrEnum):
-    """What became of a receipt."""
+    """The state of a receipt in the inbox."""
 
     WAITING = "waiting"
     MATCHED = "matched"
@@ -75,7 +75,7 @@ def _row(receipt: Receipt, raw: str, at: datetime, state: ReceiptState, attempt_
 
 
 def _key(receipt: Receipt) -> tuple[str, ...]:
-    """Return what identifies a receipt, as it is stored; receipts are locked in its order."""
+    """Return a receipt's key as it is stored; receipts are locked in the order of their keys."""
     return tuple(getattr(ReceiptRow, name).db_value(getattr(receipt, name)) for name in _KEY)
 
 
@@ -89,19 +89,19 @@ class Inbox(Part):
     """Receipts."""
 
     def add(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:
-        """Store a receipt, which waits; return whether it is new, as ``add_many``."""
+        """Store a waiting receipt; return whether it is new. See ``add_many``."""
         return self._unit.insert_once(ReceiptRow, _row(receipt, raw, at, ReceiptState.WAITING))
 
     def add_many(self, arrived: Sequence[tuple[Receipt, str, str | None]], *, at: datetime) -> tuple[bool, ...]:
-        """Store receipts: matched if their attempts are known, foreign if they name others, and waiting otherwise.
+        """Store receipts: as matched if their attempts are known, as foreign if they name other attempts, else as waiting.
 
         Args:
-            arrived: What the providers report, each with the body it came in, which is personal, and the attempt it is about, or
-                None if that is not known.
+            arrived: Each receipt with the body it came in, which is personal, and its attempt's id, or None if unknown.
             at: When they came.
 
         Returns:
-            Whether each is new; False if the provider's event was received before, or is among those before it.
+            For each receipt whether it is new: False if the provider's event is stored already, or comes twice in
+                ``arrived``.
         """
         keys = [_key(receipt) for receipt, _, _ in arrived]
         first = {key: number for number, key in reversed([*enumerate(keys)])}
@@ -111,16 +111,16 @@ class Inbox(Part):
         return tuple(key in inserted and first[key] == number for number, key in enumerate(keys))
 
     def note_called_back(self, receipts: Sequence[Receipt]) -> None:
-        """Note that the callbacks of receipts have arrived, too, if they were fetched."""
+        """Note that the callbacks of fetched receipts have arrived, too."""
         if receipts:
             rows = [(False, *key, True) for key in sorted(map(_key, receipts))]
             sets.update(self._unit.db, ReceiptRow, ("is_fetched",), (*_KEY, "is_fetched"), rows)
 
     def match(self, waiting: Sequence[tuple[Receipt, str | None]]) -> tuple[bool, ...]:
-        """Match waiting receipts with their attempts; with None they are marked as foreign.
+        """Match waiting receipts with their attempts; a receipt without an attempt is marked as foreign.
 
         Returns:
-            Whether each was still waiting; False if another process was faster.
+            For each receipt whether it was still waiting; False if another process was faster.
         """
         if not waiting:
             return ()
@@ -134,22 +134,22 @@ class Inbox(Part):
         return tuple(_key(receipt) in matched for receipt, _ in waiting)
 
     def settle_reply(self, receipt: Receipt, *, is_done: bool) -> None:
-        """Store that a receipt that waits is a reply.
+        """Store that a waiting receipt is a reply.
 
-        What was done because of it is not done again: its event is kept for ever, since nothing in it says how old it is.
+        A reply that had an effect must have it only once. Its event is kept for ever, since nothing in it shows its age.
         """
         is_it = (ReceiptRow.provider == receipt.provider) & (ReceiptRow.event_id == receipt.event_id)
         state = ReceiptState.DONE if is_done else ReceiptState.FOREIGN
         self._unit.execute(ReceiptRow.update(state=state).where(is_it, _IS_WAITING))
 
     def waiting(self, providers: Sequence[str], provider_refs: Sequence[str]) -> tuple[Receipt, ...]:
-        """Read the receipts for providers' message ids that came before we knew these ids, in the order they came."""
+        """Read the receipts that came before their attempts' message ids were known, in the order they came."""
         return self._receipts(_WAITING(providers, provider_refs, _MOST_WAITING))
 
     def missed(self, *, since: datetime, before: datetime, limit: int) -> tuple[Receipt, ...]:
-        """Read what waits although its attempt is known, of what came after ``since`` or before ``before``, in the order it came.
+        """Read waiting receipts of known attempts that came after ``since`` or before ``before``, in the order they came.
 
-        A receipt and the record of its attempt that are written at once do not see each other.
+        A receipt and the record of its attempt that are written at the same time do not see each other.
         """
         return self._receipts(_MISSED(since, before, limit))
 
@@ -158,7 +158,7 @@ class Inbox(Part):
         return self._receipts(_STALE(before, limit))
 
     def has_called_back(self, provider: str, channel: str, *, since: datetime) -> bool:
-        """Return whether a provider has called back since an instant with a delivery or a failure, also of an unknown attempt."""
+        """Return whether a provider has reported a delivery or a failure since an instant, even of an unknown attempt."""
         query = (
             ReceiptRow.select(SQL("1"))
             .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.id == ReceiptRow.matched_attempt_id))
@@ -174,8 +174,8 @@ class Inbox(Part):
         return self._unit.first(query.limit(1)) is not None
 
     def forget_bodies(self, *, before: datetime, limit: int) -> None:
-        """Overwrite the raw bodies of some receipts received before an instant; the values read from them stay."""
-        if not self._unit.rows(_OLD_BODY(before)):  # as a rule there are none, and a sweep is not to write for nothing
+        """Overwrite the raw bodies of some receipts received before an instant; the parsed values stay."""
+        if not self._unit.rows(_OLD_BODY(before)):  # usually there are none, and a sweep must not write for nothing
             return
         key = Tuple(ReceiptRow.provider, ReceiptRow.event_id)
         old = (

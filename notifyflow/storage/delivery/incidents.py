@@ -23,7 +23,7 @@ from notifyflow.storage.session.statements import PAIRED, Places, Statement
 from notifyflow.storage.tables import ContactRow, EscalationRow, IncidentRow, TransitionRow
 
 _MOST_CONTACTS = 6
-"""How many contacts of an incident a message to one of them needs: it names four others, and says whether there are more."""
+"""How many contacts of an incident one message needs: it names four others, and says whether there are more."""
 
 _UNRESOLVED = Statement(
     lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(
@@ -37,7 +37,7 @@ _NEWEST_OF_PAIR = _OF_PAIR.order_by(_LATER.opened_at.desc(), _LATER.id.desc()).l
 
 
 def _newest(param: Places) -> Select:
-    """Select, for each pair of a namespace and a key, the unresolved incident, else the one that was opened last."""
+    """Select each (namespace, key)'s unresolved incident, or else its newest one."""
     pairs = param.paired(IncidentRow.namespace, IncidentRow.key)
     found = Select((pairs,), (fn.COALESCE(_OPEN_OF_PAIR, _NEWEST_OF_PAIR),))
     is_it = IncidentRow.id == found if param.is_alone else param.among_found(IncidentRow.id, found)
@@ -100,7 +100,7 @@ class Incidents(MachinePart[IncidentFacts]):
     facts = IncidentFacts
 
     def lock_newest_of(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
-        """Lock and read, by id, the unresolved or else newest incidents that names have, pairs of a namespace and a key."""
+        """Lock and read, by id, each (namespace, key)'s unresolved incident, or else its newest one."""
         if not names:
             return {}
         namespaces, keys = zip(*sorted(names), strict=True)
@@ -108,10 +108,10 @@ class Incidents(MachinePart[IncidentFacts]):
         return {(each.namespace, each.key): each for each in found}
 
     def insist(self, name: tuple[str, str]) -> None:
-        """Refuse to go on without the incident of a namespace and key that may be unresolved, and could not be read.
+        """Raise if the incident of a (namespace, key) may be unresolved but could not be read.
 
         Raises:
-            UnreadableRow: When there is one.
+            UnreadableRow: When there is such an incident.
         """
         for each in self._unit.unread:
             is_its = each.table == "incident" and (each.values.get("namespace"), each.values.get("key")) == name
@@ -119,7 +119,7 @@ class Incidents(MachinePart[IncidentFacts]):
                 raise each.error()
 
     def unresolved(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], IncidentFacts]:
-        """Read the unresolved incidents that names have, pairs of a namespace and a key; not locked."""
+        """Read the unresolved incidents of (namespace, key) pairs; not locked."""
         namespaces, keys = (sorted(set(some)) for some in zip(*names, strict=True))
         found = self._unit.read(IncidentFacts, _UNRESOLVED(namespaces, keys))
         return {name: each for each in found if (name := (each.namespace, each.key)) in names}
@@ -129,22 +129,22 @@ class Incidents(MachinePart[IncidentFacts]):
         return self._unit.incident(incident_id, self._unit.locked)
 
     def lock_named(self, key: str, *, namespace: str | None) -> IncidentFacts | None:
-        """Lock and read the incident that a key or id names: the unresolved one, else the newest.
+        """Lock and read the incident of a key or id: the unresolved one, or else the newest.
 
         Args:
-            key: The incident's; or its id.
-            namespace: The incident's; None looks in all.
+            key: The incident's key or id.
+            namespace: The incident's; None means any.
 
         Raises:
-            AmbiguousKey: When the name means several unresolved incidents.
-            DamagedIncident: When one that it may mean cannot be read.
+            AmbiguousKey: When several unresolved incidents match.
+            DamagedIncident: When a matching incident cannot be read.
         """
         return self._unit.named(key, namespace, self._unit.locked)
 
     def add(self, facts: IncidentFacts, content: Incident) -> None:
         """Store a new incident and log its start.
 
-        If another transaction has just stored the same key, the whole use case is repeated, and finds that incident.
+        If another transaction has just stored the same key, the whole use case is repeated and finds that incident.
         """
         self._unit.keep_policy(facts.policy, at=facts.opened_at)
         self._unit.add([facts])
@@ -152,7 +152,7 @@ class Incidents(MachinePart[IncidentFacts]):
         self._unit.log([facts], event="opened", at=facts.opened_at)
 
     def keep_policy(self, policy: Policy, *, at: datetime) -> None:
-        """Store a policy that an incident is to have, unless it is stored."""
+        """Store the policy of a new incident, unless it is stored already."""
         self._unit.keep_policy(policy, at=at)
 
     def content(self, incident_id: str) -> Incident:
@@ -167,19 +167,19 @@ class Incidents(MachinePart[IncidentFacts]):
         return must_exist(content, "incident", incident_id)
 
     def load_contents(self, incident_ids: Collection[str]) -> None:
-        """Read and keep the latest content of incidents; not locked."""
+        """Load the latest contents of incidents; not locked."""
         contents = self._unit.contents(incident_ids)
         self._unit.unlocked.update({("content", incident_id): content for incident_id, content in contents.items()})
 
     def last_acknowledgement(self, incident: IncidentFacts) -> tuple[str, datetime] | None:
-        """Return who acknowledged an incident last, and when, also if a later round has reopened it; None if nobody has."""
+        """Return who acknowledged an incident last, and when, even if a later round has reopened it; None if nobody has."""
         if incident.acknowledged_at is not None:
             return incident.acknowledged_by, incident.acknowledged_at
         row = first(self._unit.rows(_ACKNOWLEDGEMENT(incident.id)))
         return None if row is None else (row["detail"].get("by", ""), row["at"])
 
     def last_resolved(self, key: str, *, namespace: str) -> IncidentFacts | None:
-        """Read the resolved incident of a key that was opened last; None if there is none; not locked."""
+        """Read a key's newest resolved incident, or None; not locked."""
         return first(self._unit.read(IncidentFacts, _LAST_RESOLVED(key, namespace)))
 
     def set_content(self, incident_id: str, content: Incident) -> None:
@@ -188,7 +188,7 @@ class Incidents(MachinePart[IncidentFacts]):
         self._unit.unlocked["content", incident_id] = content
 
     def lock_newest(self, *where: Expression) -> IncidentFacts | None:
-        """Lock and read the incident that was opened last of those that meet conditions."""
+        """Lock and read the newest incident that meets the conditions."""
         newest = select(IncidentFacts, *where).order_by(IncidentRow.opened_at.desc(), IncidentRow.id.desc()).limit(1)
         return first(self._unit.read(IncidentFacts, self._unit.locked(newest)))
 
@@ -208,13 +208,13 @@ class Contacts(Part):
         return self._unit.recipient_ids(incident_id)
 
     def load_all(self, incident_ids: Collection[str]) -> None:
-        """Read and keep all contacts of incidents; not locked."""
+        """Load all contacts of incidents; not locked."""
         for incident_id, contacts in self._unit.contacts(incident_ids).items():
             self._unit.unlocked["contacts", incident_id] = contacts
             self._unit.unlocked.update({("contact", incident_id, each): contact for each, contact in contacts.items()})
 
     def get(self, incident_id: str, recipient_id: str) -> Contact:
-        """Read the contact of a recipient whom the incident is known to have.
+        """Read the contact of a recipient that the incident must have.
 
         Raises:
             StorageError: When it has no such recipient.
@@ -233,7 +233,7 @@ class Contacts(Part):
         return known
 
     def load_first(self, incident_ids: Collection[str], recipient_ids: Collection[str]) -> None:
-        """Read and keep the first few contacts of incidents, and those of some recipients; not locked."""
+        """Load the first contacts of incidents, and the contacts of some recipients; not locked."""
         found: dict[str, list[Contact]] = {each: [] for each in incident_ids}
         incidents = sorted(incident_ids)
         rows = self._unit.rows(_FIRST_CONTACTS(incidents, sorted(recipient_ids), incidents))
@@ -245,14 +245,14 @@ class Contacts(Part):
         self._unit.unlocked.update({("first contacts", each): contacts for each, contacts in found.items()})
 
     def first_of(self, incident_id: str) -> Sequence[Contact]:
-        """Return the first few contacts of an incident, in the order they were added."""
+        """Return the first contacts of an incident, in the order they were added."""
         if ("first contacts", incident_id) not in self._unit.unlocked:
             self.load_first([incident_id], ())
         contacts: Sequence[Contact] = self._unit.unlocked["first contacts", incident_id]
         return contacts
 
     def load(self, escalation_ids: Collection[str]) -> None:
-        """Read and keep the contacts of escalations' recipients; not locked."""
+        """Load the contacts of escalations' recipients; not locked."""
         for row in self._unit.rows(_CONTACTS_OF(sorted(escalation_ids))):
             key = "contact", row.pop("incident_id"), row["recipient_id"]
             self._unit.unlocked[key] = Contact(**row)
@@ -262,7 +262,7 @@ class Contacts(Part):
         self._unit.new_contacts += _rows_of(incident_id, contacts, after=0)
 
     def put(self, incident_id: str, contacts: Sequence[Contact]) -> None:
-        """Store contacts; a known recipient keeps the position, and new ones come last."""
+        """Store contacts; a known recipient keeps its position, and new ones come last."""
         known = self.of(incident_id)
         moved = [(*_values(each), incident_id, each.recipient_id) for each in contacts if each.recipient_id in known]
         if moved:
@@ -280,7 +280,7 @@ def _values(contact: Contact) -> tuple[Any, ...]:
 
 
 def _rows_of(incident_id: str, contacts: Sequence[Contact], *, after: int) -> list[dict[str, Any]]:
-    """Return the rows of an incident's new contacts, in order, after those it has."""
+    """Return the rows of an incident's new contacts, in order, after its existing ones."""
     return [
         {"incident_id": incident_id, "recipient_id": each.recipient_id, "position": position}
         | dict(zip(_VALUES, _values(each), strict=True))

@@ -70,17 +70,17 @@ class Notifications(MachinePart[NotificationFacts]):
         return self._kept([escalation_id])
 
     def stand_ins(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
-        """Return what stands in for notifications of an escalation that could not be read in this transaction."""
+        """Return stand-ins for an escalation's notifications that could not be read in this transaction."""
         own = {each.row_id: each for each in self._unit.unread if each.table == "notification"}
         return tuple(stand_in(each.values) for each in own.values() if each.values.get("escalation_id") == escalation_id)
 
     def load(self, escalation_ids: Collection[str]) -> None:
-        """Read and keep all notifications of escalations with their attempts; not locked."""
+        """Load all notifications of escalations with their attempts; not locked."""
         if new := sorted(each for each in escalation_ids if each not in self._unit.notifications_of):
             self.note(new, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(new)))
 
     def those(self, ids: Collection[str]) -> tuple[NotificationFacts, ...]:
-        """Read notifications by id, without those that do not exist any more; not locked."""
+        """Read notifications by id; those that no longer exist are left out; not locked."""
         unread = [each for each in ids if self._unit.known(NotificationFacts, each, is_locked=False) is None]
         if unread:
             self.keep(unread)
@@ -88,7 +88,7 @@ class Notifications(MachinePart[NotificationFacts]):
         return tuple(each for each in found if each is not None)
 
     def of_earlier_rounds(self, escalations: Collection[EscalationFacts]) -> Mapping[str, Sequence[NotificationFacts]]:
-        """Read, for each escalation, its recipient's notifications of earlier rounds, by id; not locked."""
+        """Read the notifications of each escalation's recipient in earlier rounds, by id; not locked."""
         found: dict[str, list[NotificationFacts]] = defaultdict(list)
         if ids := sorted(each.id for each in escalations if each.round > 1):
             later = {row["earlier_id"]: row["later_id"] for row in self._unit.rows(_EARLIER(ids))}
@@ -106,7 +106,7 @@ class Notifications(MachinePart[NotificationFacts]):
         """Store new notifications and log their initial states.
 
         Returns:
-            Those that were stored, without those that the escalation already has on the same tier and channel.
+            The stored ones. A notification that the escalation already has on the same tier and channel is left out.
         """
         stored = []
         for each in facts:
@@ -135,17 +135,17 @@ class Notifications(MachinePart[NotificationFacts]):
         return tuple(NotificationFacts(**row) for row in self._unit.rows(_DUE[is_urgent](channel, namespace, now, limit)))
 
     def lock_due(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
-        """Lock and read those of some notifications that are due, skipping those that another transaction has locked."""
+        """Lock and read the given notifications that are due, skipping those that another transaction has locked."""
         return tuple(self._unit.read(NotificationFacts, self._unit.locked(_DUE_OF(ids, now), skips_locked=True)))
 
     def bring_forward(
         self, why: Collection[DeferralReason], *, now: datetime, channel: str | None = None, limit: int | None = None
     ) -> None:
-        """Make notifications due now whose reasons for deferral are gone.
+        """Make deferred notifications due now, since the reasons for their deferral are gone.
 
         Args:
             why: The reasons.
-            now: When.
+            now: The instant.
             channel: Their channel; None for all.
             limit: How many at most, the most urgent first; None for all.
         """
@@ -159,12 +159,12 @@ class Notifications(MachinePart[NotificationFacts]):
             self._unit.save(row, replace(row, due_at=now, rung_at=None, paused_until=paused_until))
 
     def lock_queued(self, incident_id: str) -> tuple[NotificationFacts, ...]:
-        """Lock and read what of an incident is queued."""
+        """Lock and read the queued notifications of an incident."""
         query = select(NotificationFacts, NotificationRow.incident_id == incident_id, QUEUED)
         return tuple(self._unit.read(NotificationFacts, self._unit.locked(query.order_by(NotificationRow.id))))
 
     def note(self, escalation_ids: Sequence[str], found: Sequence[NotificationFacts]) -> None:
-        """Note that all notifications of some escalations are kept."""
+        """Note that all notifications of some escalations are loaded."""
         self._unit.notifications_of.update({each: set() for each in escalation_ids})
         for row in found:
             self._unit.notifications_of[row.escalation_id].add(row.id)

@@ -1,4 +1,4 @@
-"""Stores what the operations team is told: the operations incident, the failures linked to it, and notices."""
+"""Stores the operations incident, the failures linked to it, and notices."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -32,11 +32,11 @@ class Operations(Part):
         return Incidents(self._unit).lock_newest(IncidentRow.is_operations & IS_UNRESOLVED)
 
     def among(self, incident_ids: Collection[str]) -> frozenset[str]:
-        """Return those of some incidents that are operations incidents; not locked."""
+        """Return the operations incidents among some incidents; not locked."""
         return frozenset(row["id"] for row in self._unit.rows(_OPERATIONS_AMONG(sorted(incident_ids))))
 
     def link(self, operations_incident_id: str, alerts: Mapping[str, AlertOperations], *, at: datetime) -> None:
-        """Link failures to their operations incident, given as escalation id → alert; it replaces an earlier link."""
+        """Link failures, given as escalation id → alert, to their operations incident; it replaces an earlier link."""
         key = ("escalation_id",)
         columns = ("operations_incident_id", "reason", "at", "is_paging", "path", "is_counted", "is_told")
         rows = [
@@ -48,7 +48,7 @@ class Operations(Part):
             self._unit.update_those(CriticalRow, columns, key, key, linked)
 
     def add_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
-        """Keep what else operations is to be told, once a day (UTC) per reason and provider.
+        """Store a notice for operations, once a day (UTC) for each reason and provider.
 
         Returns:
             Whether it is new today.
@@ -57,12 +57,12 @@ class Operations(Part):
         return self._unit.insert_once(NoticeRow, notice | {"at": at, "is_counted": False, "is_told": False})
 
     def has_notice(self, reason: str, provider: str, *, at: datetime) -> bool:
-        """Return whether a notice is kept already for that day; not locked."""
+        """Return whether that day's notice is stored already; not locked."""
         is_it = (NoticeRow.reason == reason) & (NoticeRow.provider == provider) & (NoticeRow.day == instant_text(at)[:10])
         return self._unit.first(NoticeRow.select(NoticeRow.reason).where(is_it)) is not None
 
     def criticals(self, operations_incident_id: str, *, limit: int) -> tuple[Failure, ...]:
-        """Read the critical failures linked to it, the newest first, without those of ``silent_paths``."""
+        """Read the linked critical failures, the newest first; those of ``silent_paths`` are left out."""
         query = (
             CriticalRow.select(
                 CriticalRow.escalation_id,
@@ -89,7 +89,7 @@ class Operations(Part):
         return tuple(Failure(**row) for row in self._unit.rows(query))
 
     def damaged(self, *, limit: int) -> tuple[Failure, ...]:
-        """Read the rows set aside for which operations is paged, the newest first; nothing of them that may be damaged."""
+        """Read the set-aside rows for which operations is paged, the newest first; no value that may be damaged is read."""
         query = (
             SetAsideRow.select(
                 SetAsideRow.escalation_id,
@@ -115,7 +115,7 @@ class Operations(Part):
         return tuple(damage(**row) for row in query.dicts().execute(self._unit.db))
 
     def silent_paths(self, operations_incident_id: str) -> tuple[SilentPath, ...]:
-        """Read the callback paths over which alone rounds are unproven that are linked to it, the newest first."""
+        """Read the linked callback paths that alone leave rounds unproven, the newest first."""
         query = (
             CriticalRow.select(
                 CriticalRow.path.alias("provider"),
@@ -130,7 +130,7 @@ class Operations(Part):
         return tuple(SilentPath(**row) for row in self._unit.rows(query))
 
     def path_paged_at(self, provider: str) -> datetime | None:
-        """Return when a round last began that tells of the callback path of a provider; None if none has."""
+        """Return when the newest round that reports a provider's callback path began; None if there is none."""
         is_it = (CriticalRow.path == provider) & CriticalRow.is_counted
         newest = CriticalRow.select(CriticalRow.operations_incident_id, CriticalRow.at).where(is_it)
         found = self._unit.first(newest.order_by(CriticalRow.at.desc()).limit(1))
@@ -146,9 +146,9 @@ class Operations(Part):
         return began_at or linked_at
 
     def notices(self, *, since: datetime) -> tuple[Notice, ...]:
-        """Read what else operations was told since then, or is not told yet, the newest first.
+        """Read the notices reported since an instant or not reported yet, the newest first.
 
-        A notice of a process whose clock is behind may seem older than the incident that tells of it.
+        If a process's clock is behind, its notice may seem older than the incident that reports it.
         """
         query = (
             NoticeRow.select(NoticeRow.at, NoticeRow.provider, NoticeRow.reason)
@@ -159,7 +159,7 @@ class Operations(Part):
         return tuple(Notice(**row) for row in self._unit.rows(query))
 
     def about(self, recipient_id: str) -> tuple[str, ...]:
-        """Find the operations incidents that tell of a recipient, in the order of their ids."""
+        """Find the operations incidents that mention a recipient, by id."""
         query = (
             CriticalRow.select(CriticalRow.operations_incident_id)
             .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
@@ -170,7 +170,7 @@ class Operations(Part):
         return tuple(row["operations_incident_id"] for row in self._unit.rows(query))
 
     def uncounted(self, operations_incident_id: str) -> Uncounted:
-        """Count the critical failures linked to it, and the notices, that no round has told of yet."""
+        """Count the linked critical failures and the notices that no round has reported yet."""
         criticals = CriticalRow.select(fn.COUNT(1)).where(
             _IS_UNCOUNTED_CRITICAL, CriticalRow.operations_incident_id == operations_incident_id
         )
@@ -183,14 +183,14 @@ class Operations(Part):
         )
 
     def mark_counted(self, operations_incident_id: str) -> None:
-        """Note that a round tells of all that ``uncounted`` counts."""
+        """Note that a round reports everything that ``uncounted`` counts."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
         self._unit.execute(CriticalRow.update(is_counted=True).where(_IS_UNCOUNTED_CRITICAL, is_linked))
         self._unit.execute(NoticeRow.update(is_counted=True).where(_IS_UNCOUNTED_NOTICE))
         self._unit.execute(SetAsideRow.update(is_counted=True).where(_IS_UNCOUNTED_DAMAGE))
 
     def end_round(self, operations_incident_id: str, *, is_told: bool) -> None:
-        """Note that what the last round tells is told, or that it is to be counted again."""
+        """Note that the last round's contents were reported, or that they are to be counted again."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
         changed = {"is_told": True} if is_told else {"is_counted": False}
         self._unit.execute(CriticalRow.update(**changed).where(is_linked, CriticalRow.is_counted, ~CriticalRow.is_told))
@@ -200,7 +200,7 @@ class Operations(Part):
         self._unit.execute(SetAsideRow.update(**reported).where(is_open))
 
     def hand_on(self, operations_incident_id: str, following_id: str) -> None:
-        """Link the failures that no round tells of to the incident that follows."""
+        """Link failures that no round has reported to the following incident."""
         is_linked = CriticalRow.operations_incident_id == operations_incident_id
         query = CriticalRow.update(operations_incident_id=following_id)
         self._unit.execute(query.where(_IS_UNCOUNTED_CRITICAL, is_linked))

@@ -1,4 +1,4 @@
-"""Stores what was submitted in transactions of the application, until the first sweep after their commit."""
+"""Stores submissions made in the application's transactions, until the first sweep after their commit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,6 @@ class Entry:
     """A submission that is to be carried out.
 
     Attributes:
-        id: Its own.
-        incident_id: The incident.
         policy: The policy of a new incident, as JSON.
         submission: The submission if it repeats the incident's key; None if the incident is new and stored.
     """
@@ -57,13 +55,13 @@ class Outbox(Part):
         return tuple(Entry(**row) for row in self._unit.rows(_WAITING(limit)))
 
     def remove(self, entry_id: str) -> bool:
-        """Remove an entry; return whether it was still there. Its incident is locked."""
+        """Remove an entry of a locked incident; return whether it was still there."""
         return self._unit.execute(_REMOVE(entry_id)) > 0
 
     def remove_new(self, incident_id: str) -> bool:
-        """Remove the entry of an incident that has paged nobody; return whether there was one. The incident is locked."""
+        """Remove the entry of a locked incident that has paged nobody; return whether there was one."""
         return self._unit.execute(_REMOVE_NEW(incident_id)) > 0
 
     def remove_of(self, incident_id: str) -> None:
-        """Remove the entries of an incident, which is locked and over."""
+        """Remove the entries of a locked incident that is over."""
         self._unit.execute(_REMOVE_OF(incident_id))

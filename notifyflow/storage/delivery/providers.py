@@ -1,4 +1,4 @@
-"""The rows of the providers' health; how many calls and texts were given in an hour, to whom, and to which prefix of numbers."""
+"""The health of providers, and the hourly counts of calls and texts by recipient and by prefix of numbers."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Stores reply codes, by which incidents are acknowledged in text messages, opt-outs, and which numbers are known."""
+"""Stores reply codes, which acknowledge incidents by text message, opt-outs, and known numbers."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
 
 _UNUSED_FOR = timedelta(days=7)
-_FIRST = 10  # one digit alone is too easily meant otherwise
+_FIRST = 10  # a single digit is too easily sent for another reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyCode:
-    """A reply code that a number was given.
+    """A reply code of a number.
 
     Attributes:
         code: Two digits or more.
-        incident_id: What it acknowledges.
-        recipient_id: For whom.
-        is_shown: Whether it stands in the text, since other incidents were open for the number when it was issued.
+        incident_id: The incident that it acknowledges.
+        recipient_id: The recipient who acknowledges with it.
+        is_shown: Whether the text shows it, since other incidents were open for the number when it was issued.
     """
 
     code: str
@@ -42,9 +42,9 @@ class Replies(Part):
     """Reply codes, opt-outs, and known numbers."""
 
     def give_code(self, number: str, incident_id: str, recipient_id: str, *, now: datetime) -> ReplyCode:
-        """Give an incident its reply code for a number; one that it has already is kept, and is good for another week.
+        """Issue an incident's reply code for a number, or keep the existing one for another week.
 
-        If another transaction has just issued the same code, the whole use case is repeated, and finds that one.
+        If another transaction has just issued the same code, the whole use case is repeated and finds it.
         """
         self.forget_codes(now=now)
         is_it = (
@@ -70,16 +70,16 @@ class Replies(Part):
         return code
 
     def forget_codes(self, *, now: datetime) -> None:
-        """Delete the codes that have not been used for a week."""
+        """Delete the codes that were not used for a week."""
         self._unit.execute(_FORGET_CODES(now - _UNUSED_FOR))
 
     def code(self, number: str, code: str, *, now: datetime) -> ReplyCode | None:
-        """Return a reply code that a number was given within the last week; None when it is unknown."""
+        """Return a number's reply code if it was issued within the last week, else None."""
         found = self._unit.first(ReplyCodeRow.select(*_COLUMNS).where(self._good(number, now), ReplyCodeRow.code == code))
         return None if found is None else ReplyCode(**found)
 
     def last_code(self, number: str, *, now: datetime) -> ReplyCode | None:
-        """Return the reply code that a number was given last, within the last week; None when there is none."""
+        """Return the newest reply code of a number, if it was issued within the last week, else None."""
         newest = (
             ReplyCodeRow.select(*_COLUMNS)
             .where(self._good(number, now))
@@ -111,7 +111,7 @@ class Replies(Part):
         return tuple(ReplyCode(**row) for row in self._unit.rows(open_for))
 
     def opt_out(self, our_number: str, number: str, *, at: datetime) -> bool:
-        """Store that a number of ours may not text a number any more.
+        """Store that our number may no longer text a number.
 
         Returns:
             Whether it was allowed until now.
@@ -119,31 +119,31 @@ class Replies(Part):
         return self._unit.insert_once(OptOutRow, {"our_number": our_number, "number": number, "at": at})
 
     def opt_in(self, our_number: str, number: str) -> None:
-        """Store that it may again."""
+        """Store that our number may text a number again."""
         self._unit.execute(OptOutRow.delete().where(OptOutRow.our_number == our_number, OptOutRow.number == number))
 
     def opt_outs(self, number: str, our_numbers: Collection[str]) -> frozenset[str]:
-        """Return the numbers of ours that may not text a number."""
+        """Return our numbers that may not text a number."""
         query = OptOutRow.select(OptOutRow.our_number).where(
             OptOutRow.number == number, OptOutRow.our_number.in_(list(our_numbers))
         )
         return frozenset(row["our_number"] for row in self._unit.rows(query))
 
     def note_texted(self, number: str, recipient_id: str, *, at: datetime) -> None:
-        """Store that a text goes to a number: from then on it is known, and its replies count."""
+        """Store that a text goes to a number: from then on the number is known, and its replies count."""
         row = {"recipient_id": recipient_id, "texted_at": at}
         if self._unit.execute(NumberRow.update(row).where(NumberRow.number == number)) == 0:
             self._unit.insert(NumberRow, [row | {"number": number, "responded_at": ()}])
 
     def is_known(self, number: str) -> bool:
-        """Return whether a text ever went to a number, as far as that is kept, or STOP came from it."""
+        """Return whether a number is known: a text went to it (as far as that is kept), or STOP came from it."""
         texted = NumberRow.select(NumberRow.number).where(NumberRow.number == number)
         has_code = ReplyCodeRow.select(ReplyCodeRow.number).where(ReplyCodeRow.number == number)
         is_out = OptOutRow.select(OptOutRow.number).where(OptOutRow.number == number)
         return any(self._unit.first(query) is not None for query in (texted, has_code, is_out))
 
     def count_response(self, number: str, *, at_most: int, within: timedelta, now: datetime) -> bool:
-        """Count a response to a number, unless it has had as many as it may.
+        """Count a response to a number, unless the number has reached its limit.
 
         Returns:
             Whether the response may be sent.
@@ -157,7 +157,7 @@ class Replies(Part):
         return True
 
     def queued_for(self, number: str, channel: str, *, now: datetime) -> tuple[tuple[str, str], ...]:
-        """Return what is queued on a channel for a number, as (escalation id, notification id); not locked."""
+        """Return the queued notifications of a channel for a number, as (escalation id, notification id); not locked."""
         query = (
             NotificationRow.select(NotificationRow.escalation_id, NotificationRow.id)
             .join(EscalationRow, on=(EscalationRow.id == NotificationRow.escalation_id))

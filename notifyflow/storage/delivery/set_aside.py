@@ -1,6 +1,6 @@
-"""Stores the rows that are set aside, since they are damaged; reads nothing of them that could be.
+"""Stores damaged rows that are set aside.
 
-What is asked of a damaged row are its ids and words, as text.
+Of a damaged row it reads only ids and words, as text, and no value that may be damaged.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ from notifyflow.storage.tables import (
 )
 
 LOOKED_AT = 500
-"""How many rows of a large table are looked at."""
+"""How many rows of a large table are searched."""
 
 _SMALL = (UserRow, ApiKeyRow, FeedRow, OverrideRow, CalendarRow, PauseRow, ProviderHealthRow, SetAsideRow)
 _IS_ASIDE = SetAsideRow.is_aside == SQL("TRUE")
@@ -80,14 +80,14 @@ _OVER = Statement(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where damage showed.
+    """Where damage was found.
 
     Attributes:
         machine: The kind of row that cannot be handled; ``key`` for the unresolved incident of a key.
-        ids: Its id; its namespace and its key.
-        relation: The table in which the damage showed.
+        ids: Its id; or its namespace and key.
+        relation: The table with the damage.
         code: The SQLSTATE, the name of SQLite's result code, or the type of the error.
-        what: What was wrong, in a few words; nothing personal.
+        what: The fault in a few words; nothing personal.
     """
 
     machine: str
@@ -101,13 +101,13 @@ class SetAsideReads(Reader):
     """Reads the rows that are set aside."""
 
     def listed(self) -> tuple[SetAside, ...]:
-        """List them, the newest first, with those that are being tried again."""
+        """List the rows that are set aside, the newest first, including those that are being tried again."""
         found = SetAsideRow.select(*_COLUMNS).order_by(SetAsideRow.at.desc(), SetAsideRow.row_id.desc())
         return tuple(SetAside(**row) for row in self._source.readable(found, SetAsideRow.row_id))
 
 
 class DamageReads(Reader):
-    """Looks for damaged rows where lists look first; the checker looks through all of the history."""
+    """Looks for damaged rows where lists begin; the checker searches all of the history."""
 
     def found(self, *, limit: int = LOOKED_AT) -> tuple[LeftOut, ...]:
         """Return the damaged rows among the unresolved incidents, the newest of other tables, and all rows of small tables.
@@ -133,13 +133,14 @@ def _once(query: Select) -> Run:
 
 
 class SetAsides(Part):
-    """The rows that are set aside."""
+    """Sets rows aside."""
 
     def add(self, place: Place, *, now: datetime) -> tuple[SetAside, bool] | None:
-        """Set a row aside, or once more if its time is over.
+        """Set a row aside, or set it aside again if its time is over.
 
         Returns:
-            The row, and whether its incident is one of operations; None if there is no such row, or it is set aside already.
+            The row, and whether it belongs to an operations incident; None if there is no such row, or it is set aside
+            already.
         """
         found = execute(self._unit.db, _FOUND[place.machine].replace("?", self._unit.db.param), *place.ids).fetchone()
         if found is None:
@@ -171,7 +172,7 @@ class SetAsides(Part):
         return row, bool(is_operations)
 
     def try_again(self, *, now: datetime) -> None:
-        """Let rows be tried again whose time is over; forget those that nothing has tried since."""
+        """Let rows whose time is over be tried again; delete entries that nothing has tried since."""
         rows = _OVER(now).rows(self._unit.db)
         due = [row["row_id"] for row in rows if row["is_aside"]]
         if due:
@@ -183,7 +184,7 @@ class SetAsides(Part):
             )
 
     def release(self, row_ids: Collection[str]) -> Sequence[SetAside]:
-        """Forget rows that are mended; return those that were set aside."""
+        """Delete the entries of mended rows; return those that were set aside."""
         is_one = SetAsideRow.row_id.in_(sorted(row_ids))
         known = [
             SetAside(**row) for row in self._unit.rows(SetAsideRow.select(*_COLUMNS).where(is_one).order_by(SetAsideRow.row_id))

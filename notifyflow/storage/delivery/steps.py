@@ -1,4 +1,4 @@
-"""Stores the steps of chains, and the people who were given with them."""
+"""Stores the steps of chains, and the recipients given with them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -49,22 +49,22 @@ _STARTED = Statement(
 
 
 class Steps(MachinePart[StepFacts]):
-    """The steps of incidents, which are locked: only ``bring_forward`` changes a step without its incident's lock."""
+    """The steps of locked incidents; only ``bring_forward`` changes a step without its incident's lock."""
 
     facts = StepFacts
 
     def of_pass(self, incident: IncidentFacts) -> tuple[StepFacts, ...]:
-        """Read the steps of the current pass, by number; none if the incident has no chain."""
+        """Read the steps of the current pass, by number; empty without a chain."""
         return tuple(self._unit.read(StepFacts, _OF_PASS(incident.id, incident.pass_number))) if incident.pass_number else ()
 
     def lock_pass(self, incident: IncidentFacts) -> tuple[StepFacts, ...]:
-        """Lock and read the steps of the current pass, by number, after the incident's escalations; none without a chain."""
+        """Lock and read the steps of the current pass, by number, after the incident's escalations; empty without a chain."""
         if not incident.pass_number:
             return ()
         return tuple(self._unit.read(StepFacts, self._unit.locked(_OF_PASS(incident.id, incident.pass_number))))
 
     def add(self, steps: Sequence[StepFacts], people: Sequence[Contact], *, at: datetime) -> None:
-        """Store the steps of a new pass, with the people who were given with them, and log them."""
+        """Store and log the steps of a new pass, with the recipients given with them."""
         self._unit.add(steps)
         self._unit.log(steps, event="planned", at=at)
         known = self.people(steps[0].incident_id) if people else {}
@@ -72,21 +72,21 @@ class Steps(MachinePart[StepFacts]):
         self._unit.insert(StepContactRow, [_row(steps[0].incident_id, each) for each in new])
 
     def people(self, incident_id: str) -> Mapping[str, Contact]:
-        """Read the people who were given with the steps of an incident, by id."""
+        """Read the recipients given with the steps of an incident, by id."""
         return {row["recipient_id"]: Contact(**row) for row in self._unit.rows(_PEOPLE(incident_id))}
 
     def with_duty_of(self, schedule: str) -> tuple[str, ...]:
-        """Return the OPEN incidents, by id, a step of which has paged those on duty in a schedule."""
+        """Return the OPEN incidents, by id, with a step that has paged the people on duty in a schedule."""
         rows = self._unit.rows(_STARTED())
         return tuple(sorted({row["incident_id"] for row in rows if f"@{schedule}" in row["to"]}))
 
     def bring_forward(self, incident_ids: Collection[str], *, now: datetime) -> None:
-        """Make the next steps of incidents due, since everybody in the step before may be spent: the next sweep judges it."""
+        """Make the next steps of incidents due, so that the next sweep decides whether everybody in the step before is spent."""
         if incident_ids:
             self._bring_forward(_NEXT_OF(sorted(incident_ids)), now)
 
     def decide_again(self, *, now: datetime) -> None:
-        """Make every step due whose time runs, since its time may have changed: the next sweep computes it anew."""
+        """Make every step with a running timer due, so that the next sweep computes its time again."""
         self._bring_forward(_NEXT(), now)
 
     def _bring_forward(self, query: Run, now: datetime) -> None:
@@ -96,7 +96,7 @@ class Steps(MachinePart[StepFacts]):
 
 
 class StepReads(Reader):
-    """Reads of steps for display and for the checker."""
+    """Reads steps for display and for the checker."""
 
     def of(self, incident_ids: Collection[str]) -> Mapping[str, tuple[StepFacts, ...]]:
         """Read the steps of incidents, by pass and number."""
@@ -106,7 +106,7 @@ class StepReads(Reader):
         return {incident_id: tuple(steps) for incident_id, steps in found.items()}
 
     def places(self, incidents: Collection[IncidentFacts]) -> Mapping[str, ChainPlace]:
-        """Read how far the chains of incidents have come, with the names of those who were given with what comes next."""
+        """Read how far the chains of incidents have come, with the names of the recipients given with the next step."""
         passes = {each.id: each.pass_number for each in incidents if each.pass_number}
         if not passes:
             return {}

@@ -1,7 +1,7 @@
-"""Stores what stops the clocks: pauses, past periods in which something was paused or quarantined, and outages.
+"""Stores pauses, outages and stops, which are past periods of a pause or a quarantine.
 
-An outage is a period without sweeps. One row, the watch, is not over: it begins at the last noted sweep, and becomes an outage
-when it ends after a long time.
+An outage is a period without sweeps. The one row that has not ended, the watch, begins at the last noted sweep. It becomes
+an outage if it ends much later.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from notifyflow.storage.session.statements import Places, Statement
 from notifyflow.storage.tables import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
 
 _QUARANTINED = "incident"
-"""The scope of a stop by the quarantine of an incident."""
+"""The scope of a stop by an incident's quarantine."""
 _KEPT_FOR = timedelta(days=30)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -28,15 +28,15 @@ _STOP = (StopRow.scope, StopRow.name, StopRow.began_at, StopRow.ended_at, StopRo
 
 
 def _stops_of_everything(param: Places) -> Any:
-    """Select the past stops of everything, and its pause."""
+    """Select the past stops with the scope of everything, and the pause with that scope."""
     over = StopRow.select(*_STOP).where(StopRow.scope == SQL("'all'"), StopRow.ended_at > param(StopRow.ended_at))
     pauses = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
     return over.union_all(pauses.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)))
 
 
 def _quarantines(param: Places) -> Any:
-    """Select the past and the running quarantine of incidents."""
-    is_kept = StopRow.ended_at > param(StopRow.ended_at)  # true of all; there is an index of this column only
+    """Select the past and the running quarantines of incidents."""
+    is_kept = StopRow.ended_at > param(StopRow.ended_at)  # always true; there is an index of this column only
     over = StopRow.select(*_STOP).where(is_kept, StopRow.scope == SQL("'incident'"), param.among(StopRow.name))
     running = QuarantineRow.select(
         SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
@@ -68,7 +68,7 @@ class Stops(Part):
     """Pauses, stops and outages."""
 
     def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[Stop, ...]:
-        """Read the stops of everything, or of an incident, that ended after an instant; not locked."""
+        """Read the stops of an incident, including those of everything, that ended after an instant; not locked."""
         everything = self._unit.read_since("stops", since, lambda early: self._unit.rows(_STOPS_OF_EVERYTHING(early, early)))
         if ("stops", incident_id) not in self._unit.unlocked:
             self.load([incident_id])
@@ -84,7 +84,7 @@ class Stops(Part):
         )
 
     def load(self, incident_ids: Collection[str]) -> None:
-        """Read and keep the quarantines of incidents; not locked."""
+        """Load the quarantines of incidents; not locked."""
         ids = sorted(incident_ids)
         found: dict[str, list[dict[str, Any]]] = {each: [] for each in ids}
         for row in self._unit.rows(_QUARANTINES(_EARLIEST, ids, ids)) if ids else ():
@@ -92,7 +92,7 @@ class Stops(Part):
         self._unit.unlocked.update({("stops", each): rows for each, rows in found.items()})
 
     def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
-        """Return those of some incidents that were quarantined when ``load`` read them."""
+        """Return the incidents that were quarantined when ``load`` read them."""
         stops = {each: self._unit.unlocked["stops", each] for each in incident_ids}
         return frozenset(each for each, rows in stops.items() if any(row["ended_at"] is None for row in rows))
 
@@ -101,11 +101,11 @@ class Stops(Part):
         return tuple(Pause(**row) for row in self._unit.rows(_PAUSES(now)))
 
     def lock_pauses(self, *, now: datetime) -> tuple[Pause, ...]:
-        """Lock and read the pauses that are not over, so that none ends meanwhile; before all other locks."""
+        """Lock and read the pauses that are not over, before all other locks, so that none ends meanwhile."""
         return tuple(Pause(**row) for row in self._unit.rows(self._unit.locked(_IN_ORDER(now))))
 
     def put_pause(self, pause: Pause) -> bool:
-        """Store a pause and end an earlier one of the same; return whether that one was not over."""
+        """Store a pause and end an earlier one with the same scope and name; return whether that one was not over."""
         is_same = (PauseRow.scope == pause.scope) & (PauseRow.name == pause.name)
         was_standing = self._end_pause(is_same, at=pause.paused_at)
         self._unit.insert(PauseRow, [asdict(pause)])
@@ -134,7 +134,7 @@ class Stops(Part):
         return swept_at
 
     def lock_watch(self) -> datetime | None:
-        """Lock the watch and return when the last noted sweep was; None also if another process has just ended an outage."""
+        """Lock the watch and return when the last sweep was noted; None also if another process has just ended an outage."""
         found = first(self._unit.rows(self._unit.locked(SWEPT_AT())))
         return None if found is None else found["began_at"]
 
@@ -147,7 +147,7 @@ class Stops(Part):
         self._unit.execute(_NOTE_SWEEP(at))
 
     def end_outage(self, outage: Outage) -> None:
-        """Store an outage that is over, for as long as any notification may wait, and begin a new watch; the watch is locked."""
+        """Store an outage that is over, for as long as any notification may wait, and begin a new watch. The watch is locked."""
         self._unit.unlocked.clear()
         self._unit.execute(OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR))
         self._unit.execute(OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH))

@@ -1,4 +1,4 @@
-"""The searches for timers: what is due for a decision, a round or a step, and when the next timer is over."""
+"""The searches for timers: due decisions, rounds and steps, and the next timer to end."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -50,7 +50,7 @@ ROUNDS_DUE_OF = Statement(
 
 
 def _union_of(*searches: Select) -> Any:
-    """Join searches, each of which walks its own index."""
+    """Join searches, each along its own index."""
     parts: Iterator[Any] = (Select(from_list=[each.alias("part")], columns=[SQL("*")]) for each in searches)
     return reduce(lambda union, part: union.union_all(part), parts)
 

@@ -1,4 +1,4 @@
-"""Which namespaces have something due, and how many turns each has had."""
+"""Stores how many turns each namespace has had, and finds the namespaces with due notifications."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,10 +12,10 @@ from notifyflow.storage.tables import NotificationRow, TurnRow
 
 
 class Turns(Part):
-    """Reads and counts turns; only the count takes a lock, and a claim counts last before it writes its rows."""
+    """Reads and counts turns. Only the count takes a lock; a claim counts last, just before it writes its rows."""
 
     def due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
-        """List by name the namespaces with something due on a channel; each costs one step along an index."""
+        """List by name the namespaces with due notifications on a channel; each costs one step along an index."""
         first, following = _WALKS[is_urgent]
         found, row = [], self._unit.rows(first(channel))
         while row:
@@ -26,13 +26,13 @@ class Turns(Part):
         return found
 
     def had(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
-        """Read how many turns namespaces had; those that had none are left out."""
+        """Read how many turns namespaces have had; those without a turn are left out."""
         is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & TurnRow.namespace.in_(namespaces)
         query = TurnRow.select(TurnRow.namespace, TurnRow.served).where(is_its)
         return {row["namespace"]: row["served"] for row in self._unit.rows(query)}
 
     def count(self, channel: str, virtual_starts: Mapping[str, int], counts: Mapping[str, int], *, is_urgent: bool) -> None:
-        """Add turns to namespaces, from their virtual starts; turns that others have added meanwhile are kept."""
+        """Add turns to namespaces from their virtual starts; turns that others have added meanwhile are kept."""
         for name in sorted(each for each in counts if counts[each]):
             start = virtual_starts[name]
             had = Case(None, [(TurnRow.served < start, start)], TurnRow.served)

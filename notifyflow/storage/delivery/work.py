@@ -1,6 +1,6 @@
-"""Finds work: notifications to send or to ring for, due timers.
+"""Finds work: notifications to send or to ring for, and due timers.
 
-Each search walks an index of unfinished rows, so that its cost does not grow with the finished ones.
+Each search walks an index of unfinished rows, so its cost does not grow with the finished ones.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -47,9 +47,11 @@ _DUE, _FRESH, _STALE = "due", "fresh", "stale"
 _IS_FREE = is_free(NotificationRow)
 _IS_DEFERRED = NotificationRow.deferred_by.is_null(is_null=False)
 _STALE_AFTER = timedelta(minutes=5)
-"""Notifications due for longer are stale, by our own fault: fresh ones go first, then the newest of the stale ones."""
+"""A notification that is due for longer is stale, by our own fault. Fresh ones go first, then the newest stale ones."""
 _APART = timedelta(seconds=1)
-"""How far the clock of the process that rings may be ahead: a ring that is heard before its notification is due would be lost."""
+"""How far the ringing process's clock may be ahead: otherwise a ring that arrives before its notification is due would be
+lost.
+"""
 
 
 class Work(Part):
@@ -64,8 +66,8 @@ class Work(Part):
 
         Args:
             channel: The channel's name.
-            requested_ids: Notifications to prefer; more urgent ones still go first, and those not due are left out, except those
-                that were due by the clock of the process that rang, which may be a little ahead of ours.
+            requested_ids: Notifications to prefer. More urgent ones still go first. Those that are not due are left out,
+                unless they were due by the ringing process's clock, which may be a little ahead.
             now: Notifications due by then are claimed.
             limit: How many at most.
 
@@ -84,7 +86,7 @@ class Work(Part):
         return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
 
     def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
-        """Lock and read those of some notifications that may be sent now, in their order; skip those that others have locked."""
+        """Lock and read the given notifications that may be sent now, in their order, skipping those that others have locked."""
         found = {row["id"]: row for row in self._unit.rows(self._unit.locked(_THESE(ids, now + _APART), skips_locked=True))}
         rows = [found[each] for each in ids if each in found]
         return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
@@ -92,9 +94,9 @@ class Work(Part):
     def claim_with(
         self, rows: Sequence[NotificationFacts], channel: str, *, now: datetime, limit: int
     ) -> tuple[NotificationFacts, ...]:
-        """Lock and read what else waited for the same recipients on a channel in quiet hours, or was carried with others.
+        """Lock and read the same recipients' notifications on a channel that quiet hours deferred or a gathered call carried.
 
-        Skips what another transaction has locked, as ``claim``. The addresses may differ.
+        As ``claim``, it skips those that another transaction has locked. The addresses may differ.
         """
         found = self._unit.rows(
             self._unit.locked(_WAITED([row.escalation_id for row in rows], channel, now, limit), skips_locked=True)
@@ -108,9 +110,9 @@ class Work(Part):
 
         Args:
             now: Notifications due by then are rung for.
-            again_after: How long after its last ring a notification that is still due is rung for again.
+            again_after: How long after its last ring a due notification is rung for again.
             limit: How many at most.
-            is_marking: Whether to mark them; ``mark_rung`` does it later otherwise.
+            is_marking: Whether to mark them now; otherwise ``mark_rung`` does it later.
 
         Returns:
             CRITICAL first, and stale ones last among equally urgent ones.
@@ -148,14 +150,14 @@ class Work(Part):
         return tuple(row["id"] for row in self._unit.rows(INCIDENTS_DUE(now, limit, now, limit)))
 
     def next_wake_at(self) -> datetime | None:
-        """Return when the sweeper has work next, which may be in the past; None while no timer runs.
+        """Return when the sweeper's next work is due, which may be in the past; None while no timer runs.
 
         Notifications that were rung for do not count: if no worker claims them, a later sweep rings again.
         """
         return min((row["due_at"] for row in self._unit.rows(EARLIEST())), default=None)
 
     def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row]:
-        """Lock all that is due on a channel, if that is not too much and of one namespace, so that nobody has to wait."""
+        """Lock everything due on a channel, if it is one namespace's and not too much, so that no turns are needed."""
         all_due = _ALL_DUE(channel, now, limit + 1, channel, now, limit + 1, limit, now)
         found = self._unit.rows(self._unit.locked(all_due, skips_locked=True))
         return sorted(found, key=partial(_place, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
@@ -163,7 +165,7 @@ class Work(Part):
     def _claim_by_turns(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
     ) -> list[Row]:
-        """Lock due, equally urgent notifications, by turns of the namespaces."""
+        """Lock due, equally urgent notifications, taking turns among the namespaces."""
         pick = partial(self._pick_in_order, channel, requested_ids, is_urgent=is_urgent, now=now)
         names = self._turns.due(channel, is_urgent=is_urgent, now=now)
         if len(names) < 2:
@@ -192,7 +194,7 @@ class Work(Part):
         limit: int,
         namespace: str | None = None,
     ) -> list[Row]:
-        """Lock rows of the first group, then of the next, up to the limit; leave out the rows in ``known``."""
+        """Lock rows of the first group, then of the next, up to the limit; rows in ``known`` are left out."""
         found: list[Row] = []
         where = [channel] if namespace is None else [channel, namespace]
         for group in (_ANY,) if is_urgent else (_DEFERRED, _REQUESTED, _ANY):
@@ -206,7 +208,7 @@ class Work(Part):
     def _pick(
         self, values: Sequence[Any], *, now: datetime, limit: int, is_urgent: bool, has_namespace: bool, group: str
     ) -> list[Row]:
-        """Lock fresh notifications, the oldest first; of any group also stale ones, the newest first."""
+        """Lock fresh notifications, the oldest first; in the group of all also stale ones, the newest first."""
 
         def lock(age: str, *ages: datetime, limit: int) -> list[Row]:
             picking = _picking(is_urgent=is_urgent, has_namespace=has_namespace, group=group, age=age)
@@ -255,7 +257,7 @@ def _picking(*, is_urgent: bool, has_namespace: bool, group: str, age: str) -> S
 
 
 def _all_due(param: Places) -> Any:
-    """Search for all that is due on a channel, CRITICAL and other: an index finds either; nothing if it is too much."""
+    """Search for everything due on a channel, CRITICAL or not, each by its index; empty if it is too much."""
 
     def some(urgency: Expression) -> Select:
         is_its = NotificationRow.channel == param(NotificationRow.channel)
@@ -282,7 +284,7 @@ def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
 
 
 def _waited(param: Places) -> Select:
-    """Search for due pages to the recipients of some escalations that quiet hours deferred, or a call carried with others."""
+    """Search for due pages to some escalations' recipients that quiet hours deferred, or that a gathered call carried."""
     first = EscalationRow.alias()
     recipients = first.select(first.recipient_id).where(param.among(first.id))
     is_own = (EscalationRow.id == NotificationRow.escalation_id) & EscalationRow.recipient_id.in_(recipients)
@@ -298,7 +300,7 @@ def _waited(param: Places) -> Select:
 
 
 def _due_elsewhere(param: Places) -> Select:
-    """Search for notifications of a channel that were due by the clock of the process that rang for them."""
+    """Search for notifications of a channel that were due by the ringing process's clock."""
     is_rung = param.among(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
     was_due = (NotificationRow.due_at <= NotificationRow.rung_at) & (NotificationRow.due_at <= param(NotificationRow.due_at))
     return select(NotificationFacts, QUEUED, is_rung, was_due, _IS_FREE).limit(param(IntegerField()))
