@@ -1,4 +1,4 @@
-"""The differences between SQLite and PostgreSQL: connecting, beginning, the time, and what an error means."""
+"""The differences between SQLite and PostgreSQL: connecting, beginning, the time, and the meaning of errors."""
 
 from urllib.parse import unquote
 

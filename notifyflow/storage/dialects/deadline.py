@@ -1,4 +1,4 @@
-"""How long to wait for the database: in all, and between two tries."""
+"""How long to wait for the database, in all and between two tries."""
 
 import time
 
@@ -12,8 +12,8 @@ class Deadline:
     """The instant by which a call must be done.
 
     Args:
-        timeout_s: How long it may take from now on, in seconds.
-        within: The deadline of a larger call: this one ends no later, and counts its waiting from the start of that one.
+        timeout_s: How long the call may take from now on, in seconds.
+        within: The deadline of a larger call. This one ends no later, and counts its waiting from the larger call's start.
     """
 
     def __init__(self, timeout_s: float, *, within: "Deadline | None" = None) -> None:
@@ -39,7 +39,7 @@ class Pauses:
         self._tries = 0
 
     def draw_s(self) -> float:
-        """Return the length of the next pause, in seconds; chance comes from the nanoseconds of the clock."""
+        """Return the length of the next pause in seconds; its random part comes from the clock's nanoseconds."""
         self._tries += 1
         fraction = time.monotonic_ns() % 1000 / 1000
         return pause_s(self._tries, fraction, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)

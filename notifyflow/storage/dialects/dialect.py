@@ -1,4 +1,4 @@
-"""The interface to a kind of database, and what the kinds share.
+"""The interface to a kind of database, and the code that the kinds share.
 
 Nothing here knows a table.
 """
@@ -36,7 +36,7 @@ class Dialect(ABC):
 
     Attributes:
         is_embedded: Whether the database is a file of this machine.
-        types: What the migrations call types and triggers, in the database's own SQL.
+        types: The types and triggers of the migrations, in the database's own SQL.
     """
 
     is_embedded: bool
@@ -47,7 +47,7 @@ class Dialect(ABC):
         return False
 
     def exposed(self) -> tuple[str, int] | None:
-        """Return the database file and its mode if others than its owner may read or write it; None otherwise."""
+        """Return the database file and its mode if users other than its owner may read or write it; else None."""
         return None
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Dialect(ABC):
         """Open a connection, to be used by one thread at a time."""
 
     def still_opening(self) -> peewee.PeeweeException:
-        """Return the error for a connection that is not open in time."""
+        """Return the error for a connection that does not open in time."""
         return peewee.OperationalError("timeout expired")
 
     @abstractmethod
@@ -68,7 +68,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def classify(self, error: peewee.PeeweeException) -> Trouble:
-        """Classify an error: what it means for the transaction."""
+        """Classify an error by its meaning for the transaction."""
 
     @abstractmethod
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:
@@ -89,10 +89,10 @@ class Dialect(ABC):
 
     @abstractmethod
     def is_of_row(self, error: peewee.PeeweeException) -> bool:
-        """Return whether values of a row are the reason, stored ones or new ones, not the statement, locks or the server."""
+        """Return whether a row's stored or new values caused the error, and not the statement, a lock or the server."""
 
     def unavailable(self, waited_s: float, reason: str, error: peewee.PeeweeException | None = None) -> StorageUnavailable:
-        """Return the error for a database that could not be used in time, with a remedy."""
+        """Return the error for a database that was not available in time, with a remedy."""
         del error
         return StorageUnavailable(waited_s, reason)
 

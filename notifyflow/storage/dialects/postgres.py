@@ -17,7 +17,7 @@ from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.dialects.dialect import Access, Dialect, Trouble, cause_of, driver_of, execute
 from notifyflow.storage.tables.fields import read_instant
 
-# A process that is frozen in a transaction keeps its locks for 10 s: by then no call of ours has time left to commit.
+# A process frozen in a transaction keeps its locks for 10 s; after that, none of our calls has time left to commit.
 _SET_UP = """
     SELECT pg_catalog.set_config('statement_timeout', '5s', false), pg_catalog.set_config('timezone', 'UTC', false),
         pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false), pg_catalog.pg_backend_pid()
@@ -25,10 +25,10 @@ _SET_UP = """
 
 
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that waits for answers until its deadline: a server that hangs keeps connections open without answering.
+    """A connection that waits for responses until its deadline: a hanging server keeps connections open without a response.
 
     Attributes:
-        deadline: Of connecting, then of the current transaction.
+        deadline: The deadline of connecting, then of the current transaction.
     """
 
     deadline: Deadline
@@ -48,12 +48,12 @@ class _Patient(psycopg.Connection[tuple[Any, ...]]):
             return done.value
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for an answer; raise an ``OperationalError`` without a SQLSTATE at the deadline."""
+        """Wait for a response; raise an ``OperationalError`` without a SQLSTATE at the deadline."""
         return super().wait(gen, interval, max(self.deadline.left_s, 0.001) if timeout is None else timeout)
 
 
 class _Tolerant(TimestamptzLoader):
-    """Reads instants; one that Python has no value for, such as ``-infinity``, stays the text that the server sends."""
+    """Reads instants; one that Python cannot represent, such as ``-infinity``, stays the server's text."""
 
     def load(self, data: Buffer) -> Any:
         """Return the instant, or its text."""
@@ -64,7 +64,7 @@ class _Tolerant(TimestamptzLoader):
 
 
 class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
-    """Reads rows with psycopg's compiled loaders, and those that they cannot read with ours, which are slower."""
+    """Reads rows with psycopg's compiled loaders; rows that they cannot read, with our slower ones."""
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Return the next row, or None."""
@@ -92,7 +92,7 @@ class _PostgresDatabase(peewee.PostgresqlDatabase):
     """A connection.
 
     Attributes:
-        deadline: Of connecting.
+        deadline: The deadline of connecting.
         backend: The number of the server's process.
     """
 
@@ -132,7 +132,7 @@ class Postgres(Dialect):
             CREATE TRIGGER notifyflow_transition_whole BEFORE TRUNCATE ON notifyflow_transition
             FOR EACH STATEMENT EXECUTE FUNCTION notifyflow_refuse_change()
         """,
-        # two statements, so that the lines that are there get no number
+        # two statements, so that existing lines get no number
         "transition_xid": """
             ALTER TABLE notifyflow_transition ADD COLUMN xid XID8;
             ALTER TABLE notifyflow_transition ALTER COLUMN xid SET DEFAULT pg_current_xact_id();
@@ -179,13 +179,13 @@ class Postgres(Dialect):
         return db
 
     def still_opening(self) -> peewee.PeeweeException:
-        """Return what connecting would raise."""
+        """Return the error that connecting would raise."""
         error: Any = peewee.OperationalError()
         error.orig = psycopg.errors.ConnectionTimeout("connection timeout expired")
         return cast(peewee.PeeweeException, error)
 
     def begin(self, db: peewee.Database, *, access: Access, deadline: Deadline) -> None:
-        """Begin; the server cancels a statement a little sooner than that."""
+        """Begin; the server cancels a statement a little before the deadline."""
         driver_of(db).deadline = deadline
         if access is Access.BARE:
             return
@@ -194,7 +194,7 @@ class Postgres(Dialect):
         execute(db, f"{how}; SET LOCAL statement_timeout = {limit_ms}")
 
     def is_idle(self, db: peewee.Database) -> bool:
-        """Return what the driver knows, without a round trip."""
+        """Return the driver's state, without a round trip."""
         return not db.is_closed() and bool(driver_of(db).info.transaction_status == TransactionStatus.IDLE)
 
     def classify(self, error: peewee.PeeweeException) -> Trouble:
@@ -218,7 +218,7 @@ class Postgres(Dialect):
         return (cause.diag.table_name or "") if isinstance(cause, psycopg.Error) else ""
 
     def is_of_row(self, error: peewee.PeeweeException) -> bool:
-        """Tell it by the class of the SQLSTATE."""
+        """Return it by the class of the SQLSTATE."""
         return self.code_of(error).startswith(self._OF_ROW)
 
     def is_commit_unknown(self, error: peewee.PeeweeException) -> bool:

@@ -71,7 +71,7 @@ def _parts(url: str) -> Mapping[str, object] | None:
 
 
 def _has_stray_at(rest: str) -> bool:
-    """Return whether an @ is where the library would read it as part of the host or the database name."""
+    """Return whether the library would read an @ as part of the host or the database name."""
     user, at, place = rest.partition("@")
     if not at or "/" in user:
         place = rest

@@ -19,7 +19,7 @@ _MAKING = threading.Lock()
 
 
 class Sqlite(Dialect):
-    """A file: in WAL mode, so readers do not wait for the one writer, and synced in full, so a commit survives power loss."""
+    """A file in WAL mode, so that readers do not wait for the writer, and synced in full: a commit survives power loss."""
 
     is_embedded = True
     types: Mapping[str, str] = {
