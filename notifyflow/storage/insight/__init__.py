@@ -1,1 +1,1 @@
-"""What people are shown, read from rows."""
+"""Reads for display."""

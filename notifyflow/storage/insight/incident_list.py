@@ -1,6 +1,7 @@
-"""Reads the list of incidents page by page: what is open first, then what is acknowledged, then what is resolved.
+"""Reads the list of incidents page by page: open ones first, then acknowledged, then resolved ones.
 
-No page counts the history. Conditions without an index search what is unresolved, and of the history a window at a time.
+No page counts the history. Conditions without an index are searched among the unresolved incidents, then through the
+history one window at a time.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ class IncidentList(Reader):
         """Return a page of incidents.
 
         Args:
-            wanted: Which.
-            after: Where the page before ended; None for the first.
+            wanted: The filter.
+            after: The end of the page before; None for the first.
             limit: How many at most.
             window: How many incidents of the history it searches at most where no index helps.
         """
@@ -72,13 +73,13 @@ class IncidentList(Reader):
         return sorted(rows, key=lambda row: str(row["id"]), reverse=True)[:limit]
 
     def _note_unknown_states(self, wanted: IncidentFilter) -> None:
-        """Leave out the unresolved incidents that are in no state that there is."""
+        """Leave out unresolved incidents in an unknown state."""
         for scope in _scopes(wanted):
             unknown = select(IncidentFacts, IS_UNRESOLVED, IncidentRow.state.not_in(_ORDER), *scope)
             self._source.rows(Statement(lambda _, unknown=unknown: unknown)())  # type: ignore[misc]
 
     def _edge(self, wanted: IncidentFilter, before_id: str, window: int) -> str:
-        """Return the id with which a window of the history ends; empty if it holds all that is left."""
+        """Return the id at the end of a window of the history; empty if the window reaches the end."""
         edges = []
         for scope in _scopes(wanted):
             column: Field = IncidentRow.id
@@ -105,14 +106,14 @@ class IncidentList(Reader):
 
 
 def _scopes(wanted: IncidentFilter) -> Sequence[tuple[Expression, ...]]:
-    """Return a condition for each namespace; one that is empty for all."""
+    """Return one condition for each namespace; an empty one means all."""
     if wanted.namespaces is None:
         return ((),)
     return [(IncidentRow.namespace == name,) for name in sorted(wanted.namespaces)]
 
 
 def _needs_window(wanted: IncidentFilter) -> bool:
-    """Return whether an index alone does not find incidents of the history, the newest first."""
+    """Return whether no index alone finds the incidents of the history, the newest first."""
     is_narrowed = wanted.recipient_id is not None and wanted.namespaces is not None
     return bool(wanted.severities or wanted.labels or wanted.text or is_narrowed)
 

@@ -1,6 +1,6 @@
-"""Gathers the damaged rows that the reads of one request or command leave out, so that its end can say so.
+"""Gathers the damaged rows that a request's or command's reads leave out, so that its end can report them.
 
-Only reads for display do: a transaction that moves rows sets aside the rows that it cannot read.
+Only reads for display leave rows out. A transaction that moves rows sets unreadable ones aside.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ _gathered: ContextVar["dict[tuple[str, str], LeftOut] | None"] = ContextVar("not
 
 @contextmanager
 def gathering() -> "Iterator[Mapping[tuple[str, str], LeftOut]]":
-    """Gather what reads in the block leave out, those in its worker threads, too; by table and id."""
+    """Gather the rows that reads in the block leave out, including its worker threads, by table and id."""
     found: dict[tuple[str, str], LeftOut] = {}
     token = _gathered.set(found)
     try:
@@ -26,7 +26,7 @@ def gathering() -> "Iterator[Mapping[tuple[str, str], LeftOut]]":
 
 
 def gathered() -> "tuple[LeftOut, ...]":
-    """Return what reads of the current block have left out so far; nothing outside of any."""
+    """Return the rows that the current block's reads have left out so far; empty outside a block."""
     return tuple((_gathered.get() or {}).values())
 
 

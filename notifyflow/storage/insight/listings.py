@@ -1,4 +1,4 @@
-"""Reads for the API and for operators: lists that are read page by page. Each asks a fixed number of queries."""
+"""Reads for the API and for operators: lists that are read page by page, each with a fixed number of queries."""
 
 import json
 from collections import defaultdict
@@ -28,19 +28,19 @@ from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, In
 NOBODY = Tally()
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 _SKEW = timedelta(minutes=1)
-"""How far the clock that made an incident's id may be from the one that says when it was opened."""
+"""How far the clock of an incident's id may differ from the clock of its ``opened_at``."""
 _Newer: Any = EscalationRow.alias("newer")
 
 
 class Listings(Reader):
-    """Questions that the API and operators ask."""
+    """Lists for the API and for operators."""
 
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """List incidents, the newest first.
 
         Args:
-            wanted: Which.
-            before_id: Only those that are older than this one; None begins with the newest.
+            wanted: The filter.
+            before_id: Only incidents older than this one; None begins with the newest.
             limit: How many at most.
         """
         content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
@@ -56,7 +56,7 @@ class Listings(Reader):
         return tuple((each, tallies.get(each.facts.id, NOBODY)) for each in found)
 
     def tallies(self, incident_ids: Sequence[str]) -> Mapping[str, Tally]:
-        """Count by incident whom the newest rounds of its recipients have reached."""
+        """Count, by incident, the recipients that their newest rounds have reached."""
         rows = self._source.rows(_tallies(incident_ids)) if incident_ids else []
         return {row.pop("incident_id"): Tally(**row) for row in rows}
 
@@ -74,13 +74,13 @@ class Listings(Reader):
     def recipients(
         self, *, after_id: str, limit: int, since: datetime, namespaces: frozenset[str] | None = None
     ) -> tuple[KnownRecipient, ...]:
-        """List all recipients that incidents have, by id.
+        """List all recipients of incidents, by id.
 
         Args:
-            after_id: Only those behind this one; empty begins with the first.
+            after_id: Only ids after this one; empty begins with the first.
             limit: How many at most.
-            since: Pages of rounds that began earlier are not looked at.
-            namespaces: As these know them; None for all.
+            since: Pages of rounds that began earlier are ignored.
+            namespaces: Only these namespaces' data count; None for all.
         """
         return self._recipients(ContactRow.recipient_id > after_id, limit, since, namespaces)
 
@@ -116,7 +116,7 @@ class Listings(Reader):
         )
 
     def opt_outs(self, addresses: Collection[str]) -> Sequence[tuple[str, str]]:
-        """Return the numbers among some addresses that have sent STOP, each with our number that they sent it to."""
+        """Return the numbers among some addresses that have sent STOP, each with our number that received it."""
         query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(list(addresses)))
         return [(row["number"], row["our_number"]) for row in self._source.rows(query)]
 
@@ -144,7 +144,7 @@ class Listings(Reader):
 
 
 def _tallies(incident_ids: Sequence[str]) -> Select:
-    """Count the recipients of incidents, and those of whose newest rounds a page arrived, or failed, or all have failed."""
+    """Count the recipients of incidents, and those whose newest round has an arrived, a failed, or only failed pages."""
     recipient = EscalationRow.recipient_id
     has_arrived = (NotificationRow.kind == Kind.PAGE) & NotificationRow.state.in_(REACHING)
     has_failed = (NotificationRow.kind == Kind.PAGE) & (NotificationRow.state == NotificationState.FAILED)
@@ -174,14 +174,14 @@ def _tallies(incident_ids: Sequence[str]) -> Select:
 
 
 def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None) -> Select:
-    """Leave out what belongs to incidents of other namespaces; nothing where it is None."""
+    """Leave out rows of other namespaces' incidents; None keeps all."""
     if namespaces is None:
         return query
     return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace.in_(sorted(namespaces)))
 
 
 def conditions(wanted: IncidentFilter) -> list[Expression]:
-    """Return the conditions of a filter; incidents with a recipient are found by ``of_recipient``."""
+    """Return the conditions of a filter; ``of_recipient`` adds the one for a recipient."""
     found = [_has_label(name, value) for name, value in sorted(wanted.labels)]
     if wanted.states:
         found.append(IncidentRow.state.in_(sorted(wanted.states)))
@@ -199,12 +199,13 @@ def conditions(wanted: IncidentFilter) -> list[Expression]:
 
 
 def of_recipient(query: Select, recipient_id: str | None, *where: Expression) -> Select:
-    """Leave out incidents that do not have a recipient; none where it is None.
+    """Keep only the incidents of a recipient; None keeps all.
 
     Args:
         query: Selects incidents.
         recipient_id: The recipient.
-        where: Conditions on the contacts: those on an incident's id, once more, since no database carries them over.
+        where: Conditions on the contacts. Conditions on an incident's id are repeated here, since no database carries them
+            over.
     """
     if recipient_id is None:
         return query
@@ -220,7 +221,7 @@ def _contains(text: str) -> Expression:
 
 
 def _opened_within(wanted: IncidentFilter) -> list[Expression]:
-    """Return the conditions of the time, which the ids repeat: by these an index finds it."""
+    """Return the conditions of the period, repeated as conditions on the ids, which have an index."""
     found = []
     if wanted.since is not None:
         found += [IncidentRow.opened_at >= wanted.since, IncidentRow.id >= ids.lowest(wanted.since - _SKEW)]
@@ -230,9 +231,9 @@ def _opened_within(wanted: IncidentFilter) -> list[Expression]:
 
 
 def _has_label(name: str, value: str) -> Expression:
-    """Find a label in its column's JSON, the same on both databases, for which ``LIKE`` differs.
+    """Find a label in its column's JSON, with the same result on both databases, whose ``LIKE`` differs.
 
-    Within a JSON text quotes are escaped: what stands between a bracket or comma and the closing quote is this label only.
+    Quotes within a JSON text are escaped, so text between a bracket or comma and the closing quote is this label only.
     """
     pair = f"{json.dumps(name)}:{json.dumps(value)}"
     found = [fn.REPLACE(IncidentRow.content_labels, opening + pair, "") != IncidentRow.content_labels for opening in "{,"]

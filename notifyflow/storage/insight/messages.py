@@ -1,8 +1,8 @@
 """Reads the message log page by page; a page takes a fixed number of queries, and searches a limited part of the history.
 
-Most pages walk notifications by id, which sorts by time; what is still open is walked alone, however old it is. The messages of
-a recipient are walked by round, and those of a key by incident: the newest round or incident comes first, and in it the newest
-notification.
+Most pages walk notifications by id, which sorts by time. Unfinished notifications are walked separately, however old they
+are. A recipient's messages are walked by round, and a key's by incident: the newest round or incident comes first, and in
+it the newest notification.
 """
 
 import json
@@ -24,7 +24,7 @@ from notifyflow.storage.tables import AttemptRow, ContactRow, EscalationRow, Inc
 from notifyflow.storage.tables.fields import InstantField, instant_text, read_instant
 
 _DRAWN_WITHIN = timedelta(minutes=1)
-"""How long after the time of its notification an id is drawn at the latest."""
+"""The most by which an id's time may be later than its notification's."""
 
 _NOTHING: Mapping[str, Any] = {"recipient_id": "", "name": "", "addresses": None, "key": "", "title": ""}
 _IS_CONTACT = (ContactRow.incident_id == EscalationRow.incident_id) & (ContactRow.recipient_id == EscalationRow.recipient_id)
@@ -53,7 +53,7 @@ class _Walk(NamedTuple):
         steps: Selects the steps.
         place: The columns that order the steps.
         messages: Selects the notifications of all steps.
-        names: How a selected notification names its place in the log.
+        names: The columns of a selected notification that hold its place in the log.
     """
 
     steps: Select
@@ -81,10 +81,10 @@ class Messages(Reader):
         """Read a page of the log.
 
         Args:
-            wanted: Which messages.
-            before: Where the page begins, as the page before it has it in ``older``; None begins with the newest.
+            wanted: The filter.
+            before: The page's begin, from ``older`` of the page before; None begins with the newest.
             limit: How many messages at most.
-            searched: How many notifications, rounds or incidents it searches at most for what no index finds.
+            searched: How many notifications, rounds or incidents it searches at most where no index helps.
 
         Raises:
             InvalidRequest: When ``before`` is from a page with another filter.
@@ -132,7 +132,7 @@ class Messages(Reader):
         return tuple(_message(each, about.get(each.escalation_id) or self._known(each)) for each in found)
 
     def _known(self, facts: NotificationFacts) -> Mapping[str, Any]:
-        """Return what can be read of a damaged escalation, contact or incident of a notification."""
+        """Return the readable values of a notification's damaged escalation, contact or incident."""
         unread = self._source.unread_of("escalation", facts.escalation_id)
         return {**_NOTHING, **(unread.values if unread else {})}
 
@@ -150,7 +150,7 @@ def _message(facts: NotificationFacts, about: Mapping[str, Any]) -> LoggedMessag
 
 
 def _walk(wanted: MessageFilter) -> _Walk:
-    """Return the way by which an index finds the wanted messages, or else the way by id."""
+    """Return the walk with an index for the filter, or else the walk by id."""
     if wanted.provider_ref:
         return _by_id(NotificationRow.id.in_(_with_reference(wanted.provider_ref)))
     if wanted.key:
@@ -186,21 +186,21 @@ def _by_parent(model: Any, at: Field, name: str, is_wanted: Expression) -> _Walk
 
 
 def _with_reference(provider_ref: str) -> Select:
-    """Select the notifications of the attempts with a reference; the index has it behind the provider."""
+    """Select the notifications of attempts with a provider's id; in the index it comes after the provider."""
     providers = ProviderHealthRow.select(ProviderHealthRow.provider)
     is_it = (AttemptRow.provider_ref == provider_ref) & (AttemptRow.provider_ref != SQL("''"))
     return AttemptRow.select(AttemptRow.notification_id).where(AttemptRow.provider.in_(providers), is_it)
 
 
 def _open() -> Any:
-    """Select the notifications that are queued or being sent; each half has an index of its own."""
+    """Select the queued and sending notifications; each state has its own index."""
     queued = NotificationRow.alias()
     waiting = queued.select(queued.id).where(queued.state == SQL("'QUEUED'"))
     return waiting.union_all(AttemptRow.select(AttemptRow.notification_id).where(RUNNING))
 
 
 def _conditions(wanted: MessageFilter) -> Iterator[Expression]:
-    """Yield the conditions that the walk does not meet by itself."""
+    """Yield the conditions that the walk itself does not cover."""
     if wanted.recipient_id and (wanted.provider_ref or wanted.key):
         is_its = EscalationRow.id == NotificationRow.escalation_id
         yield _exists(EscalationRow, is_its, EscalationRow.recipient_id == wanted.recipient_id)
@@ -231,18 +231,18 @@ def _of_attempts(wanted: MessageFilter) -> Iterator[Expression]:
 
 
 def _exists(model: Any, *where: Expression) -> Any:
-    """Return the condition that a row exists; its offset keeps PostgreSQL from looking for all such rows first."""
+    """Return the condition that a row exists; its offset keeps PostgreSQL from reading all such rows first."""
     return fn.EXISTS(model.select(SQL("1")).where(*where).limit(1).offset(0))
 
 
 def _has(column: Field, text: str) -> Expression:
-    """Find a text in a column, the same on both databases, for which ``LIKE`` differs."""
+    """Search a column for a text, with the same result on both databases, whose ``LIKE`` differs."""
     found: Expression = fn.REPLACE(fn.LOWER(column), text.lower(), "") != fn.LOWER(column)
     return found
 
 
 def _is_older(columns: Sequence[Any], place: Sequence[Any]) -> Any:
-    """Return the condition that a row comes after a place in the log; an index of the first column is enough to search it."""
+    """Return the condition that a row comes after a place in the log; an index of the first column is enough."""
     (column, *later_columns), (value, *later_values) = columns, place
     if not later_columns:
         return column < value
@@ -258,7 +258,7 @@ def _is_no_older(columns: Sequence[Any], place: Sequence[Any]) -> Any:
 
 
 def _first_id(at: datetime) -> str:
-    """Return the least id that is drawn at an instant; an id begins with its milliseconds."""
+    """Return the smallest id of an instant; an id begins with its milliseconds."""
     return f"{max(0, int(at.timestamp() * 1000)) << 80:032x}"
 
 
@@ -267,7 +267,7 @@ def _write(place: Sequence[Any]) -> str:
 
 
 def _read(place: str, walk: _Walk) -> list[Any]:
-    """Read a place in the log; raise ``InvalidRequest`` if it is none of this walk."""
+    """Parse a place in the log; raise ``InvalidRequest`` if it is not from this walk."""
     readers = [read_instant if isinstance(field, InstantField) else str for field in walk.order]
     with suppress(ValueError, TypeError, OverflowError, RecursionError):
         values = json.loads(place)

@@ -1,4 +1,4 @@
-"""Reads what the recent rounds of people say: a fixed number of queries, and a limited number of rounds a person."""
+"""Reads people's recent rounds: a fixed number of queries, and a limited number of rounds for each person."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from notifyflow.storage.session.statements import LISTED, Places, Statement, fin
 from notifyflow.storage.tables import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 
 NEWEST = 10_000
-"""How many of all rounds are searched for people whom nothing reached."""
+"""How many of the newest rounds are searched for unreached people."""
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 _IS_PAGED = EscalationRow.round > 0
 _PROVING = frozenset(Evidence) - {Evidence.ACCEPTED}
@@ -28,7 +28,7 @@ class People(Reader):
         """List the ids of people who were paged, in order; the index is searched once for each.
 
         Args:
-            after: Only those behind the person of this round, as ``mark`` returns it; empty or unknown begins with the first.
+            after: Only ids after the person of this round, as ``mark`` returns it; empty or unknown begins with the first.
             limit: How many at most.
         """
         marked = EscalationRow.alias()
@@ -44,12 +44,12 @@ class People(Reader):
         return [row["id"] for row in self._source.rows(found)]
 
     def mark(self, recipient_id: str) -> str:
-        """Return the id of a round of a person who was paged; unlike theirs, it may be shown to anybody."""
+        """Return the id of one of a person's rounds; unlike the person's id, anybody may see it."""
         rounds = EscalationRow.select(fn.MIN(EscalationRow.id).alias("id"))
         return str(self._source.rows(rounds.where(EscalationRow.recipient_id == recipient_id, _IS_PAGED))[0]["id"])
 
     def never_paged(self, ids: Sequence[str]) -> frozenset[str]:
-        """Return those who were never paged."""
+        """Return the people who were never paged."""
         return frozenset(row["recipient_id"] for row in self._source.rows(_NEVER_PAGED(ids))) if ids else frozenset()
 
     def unreached_ids(self, namespaces: frozenset[str] | None, *, limit: int) -> list[str]:
@@ -72,7 +72,7 @@ class People(Reader):
         return [row["recipient_id"] for row in self._source.rows(query)]
 
     def records(self, ids: Sequence[str], namespaces: frozenset[str] | None) -> dict[str, PersonRecord]:
-        """Read what the recent rounds of people say.
+        """Read the records of people's recent rounds.
 
         Args:
             ids: The people; those without a recent round are left out.
@@ -93,7 +93,7 @@ class People(Reader):
         }
 
     def opt_outs(self, addresses: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Return for each address the numbers of ours to which it sent STOP."""
+        """Return, for each address, our numbers to which it sent STOP."""
         query = OptOutRow.select(OptOutRow.number, OptOutRow.our_number).where(OptOutRow.number.in_(sorted(addresses)))
         found: dict[str, frozenset[str]] = defaultdict(frozenset)
         for row in self._source.rows(query) if addresses else ():
@@ -118,9 +118,9 @@ _THEIRS = EscalationRow.select(EscalationRow.started_at).where(EscalationRow.rec
 
 
 def _recent(param: Places, column: Any, *, is_within: bool) -> Select:
-    """Select a column of the newest rounds of people: of each list the newest, which an index has, and their rows by id.
+    """Select a column of people's newest rounds: for each list the newest ids, from an index, and their rows by id.
 
-    PostgreSQL expects few of what ``among_found`` finds. Where it expects many rounds, it reads all notifications to join them.
+    PostgreSQL expects few rows from ``among_found``. If it expects many rounds, it reads all notifications to join them.
     """
     theirs = EscalationRow.alias()
     newest = theirs.select(theirs.id).where(theirs.recipient_id == LISTED, theirs.round > 0)
@@ -169,7 +169,7 @@ _WAY: tuple[Any, ...] = (
     AttemptRow.number.alias("refused"),
 )
 _WAYS = {count: Statement(partial(_select_ways, is_within=count > 1), columns=_WAY) for count in (1, 2)}
-"""What became of the pages of people, by channel: for all namespaces (the people), and for some (the people, and these)."""
+"""The outcomes of people's pages by channel; parameters for all namespaces: the people; for some: the people, the namespaces."""
 _LAST_ROUNDS = {
     count: Statement(
         partial(_select_last_rounds, is_within=count > 1), columns=(EscalationRow.state, EscalationRow.started_at, *CONTACT)

@@ -1,4 +1,4 @@
-"""Reads what shows that an incident, or anything at all, has changed, without reading it."""
+"""Detects that an incident, or the database as a whole, has changed, without reading it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -31,7 +31,7 @@ _STEPS = Statement(
         fn.COUNT(StepRow.id).alias("count"), fn.SUM(StepRow.version).alias("versions"), fn.MIN(StepRow.due_at).alias("due_at")
     ).where(StepRow.incident_id == param(StepRow.incident_id))
 )
-_NOTIFICATIONS = Statement(  # and what changes of their attempts, which have no versions: results only grow stronger
+_NOTIFICATIONS = Statement(  # the changing columns of attempts, which have no versions; results only grow stronger
     lambda param: (
         NotificationRow.select(
             fn.COUNT(1).alias("rows"),
@@ -63,14 +63,14 @@ _OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_
 
 
 class Stamps(Reader):
-    """Stamps of incidents, and of everything."""
+    """Stamps of incidents and of the whole database."""
 
     def of_all(self) -> str | None:
-        """Return what differs between any two states of the database; None on SQLite, which cannot tell.
+        """Return a text that differs between any two states of the database; None on SQLite, which has no such text.
 
-        A snapshot of PostgreSQL names the transactions that have ended: two that are equal see the same rows. It also differs
-        after a write that changes nothing here, as one to another database of the server. Numbers of transactions may begin
-        anew on another server, which was started at another time.
+        A snapshot of PostgreSQL names the transactions that have ended: equal snapshots see the same rows. It also differs
+        after a write elsewhere, such as to another database of the server. Another server may count its transactions from
+        the beginning; it has another start time.
         """
         return str(self._source.scalar(_OF_ALL)) if self._source.db.for_update else None
 
@@ -93,6 +93,6 @@ class Stamps(Reader):
         )
 
     def _figures(self, run: Run) -> Mapping[str, Any]:
-        """Return the only row of a statement, without what of it cannot be read."""
+        """Return the only row of a statement; values that cannot be read are left out."""
         rows = self._source.rows(run)
         return rows[0] if rows else self._source.unread[-1].values
