@@ -1,1 +1,1 @@
-"""What is counted and measured, read from rows."""
+"""Figures and measurements, read from rows."""

@@ -1,7 +1,8 @@
-"""Reads the lines of the log that are not counted yet, with what belongs to them, and stores the figures.
+"""Reads the lines of the log that are not counted yet, with the rows they belong to, and stores the figures.
 
-On PostgreSQL a line may be committed after one with a higher number. Each carries the number of its transaction, and only lines
-of transactions below ``pg_snapshot_xmin`` are read, all of which have ended. SQLite has one writer: its lines' numbers suffice.
+On PostgreSQL a line may be committed after a line with a higher number. Each carries the number of its transaction, and
+only lines of transactions below ``pg_snapshot_xmin`` are read, which have all ended. SQLite has one writer: its line
+numbers suffice.
 """
 
 from collections import defaultdict
@@ -34,21 +35,21 @@ from notifyflow.storage.tables import (
 )
 
 KEPT_FOR = timedelta(days=35)
-"""How long what the charts show is kept."""
+"""How long the figures of the charts are kept."""
 _TALLY = ("count", "sum_s", "buckets")
 _LINE = tuple(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
 _UNCOUNTED = ("claimed", "deferred", "noted")
-"""The events that no figure counts, which are most lines."""
+"""The events that no figure counts; most lines have one of them."""
 _REACHED = ("SENT", "DELIVERED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Up to where the log is counted.
+    """How far the log is counted.
 
     Attributes:
-        xid: The transaction of the first line that is not; 0 on SQLite.
-        line_id: Its number.
+        xid: The transaction of the first uncounted line; 0 on SQLite.
+        line_id: The number of that line.
         after_id: Lines up to this number are not counted, since another server wrote them.
         folded_at: When the log was last counted to its end; None before the first time.
         until: The first transaction that may not have ended; on SQLite the number of the next line.
@@ -62,20 +63,20 @@ class Place:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether a server counted the log that is not this one: its transactions have other numbers."""
+        """Whether another server, with other transaction numbers, has counted the log."""
         return self.xid > self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Some lines that are not counted yet.
+    """Some uncounted lines.
 
     Attributes:
-        batch: The lines, with what belongs to them.
+        batch: The lines, with the rows they belong to.
         is_last: Whether there are no more.
-        critical: The escalations of the critical failures among it.
-        xid: The transaction of the line behind them.
-        line_id: The number from which on lines are behind them.
+        critical: The escalations of the critical failures in the batch.
+        xid: The transaction of the next line.
+        line_id: The number of the next line.
     """
 
     batch: Batch
@@ -151,7 +152,7 @@ _ESCALATIONS = Statement(
         param.among(EscalationRow.id), EscalationRow.round > 0
     )
 )
-_INCIDENTS = Statement(  # without those that tell of hand-overs
+_INCIDENTS = Statement(  # without the lines of hand-overs
     lambda param: IncidentRow.select(IncidentRow.id, IncidentRow.severity).where(
         param.among(IncidentRow.id), (IncidentRow.namespace != namespaces.OPERATIONS) | IncidentRow.is_operations
     )
@@ -176,7 +177,7 @@ _OF_PERIOD = Statement(
 
 
 def _since(param: Places) -> Expression:
-    """Return the condition that a row counts a period of some minutes that began at an instant or later."""
+    """Return the condition that a row's period, some minutes long, began at an instant or later."""
     return (MinuteRow.minutes == param(MinuteRow.minutes)) & (MinuteRow.at >= param(MinuteRow.at))
 
 
@@ -192,22 +193,22 @@ _OUTCOMES = Statement(
 
 
 class Folds(Part):
-    """The figures, and up to where the log is counted."""
+    """The figures, and how far the log is counted."""
 
     def lock(self) -> Place | None:
-        """Lock and read up to where the log is counted; None if another process has it locked."""
+        """Lock and read how far the log is counted; None if another process holds the lock."""
         rows = self._locked()
         if not rows and self._unit.insert_once(FoldRow, {"one": 1, "xid": 0, "line_id": 0, "after_id": 0}):
             rows = self._locked()
         return Place(**rows[0], until=self._until()) if rows else None
 
     def begin_anew(self, place: Place) -> None:
-        """Count only what this server writes from now on, in the log that another one wrote."""
+        """Count only this server's lines from now on, in a log that another server began."""
         last_id = int(self._unit.scalar(TransitionRow.select(fn.MAX(TransitionRow.id))) or 0)
         self._note(xid=place.until, line_id=0, after_id=last_id, folded_at=place.folded_at)
 
     def read(self, place: Place, *, limit: int) -> Read:
-        """Read the next lines that are not counted, with what belongs to them; not locked."""
+        """Read the next uncounted lines with the rows they belong to; not locked."""
         if self._is_server:
             rows = self._unit.rows(_LINES_OF_SERVER(place.xid, place.line_id, place.until, place.after_id, limit))
         else:
@@ -232,7 +233,7 @@ class Folds(Part):
         return Read(batch=batch, is_last=is_last, critical=[row["escalation_id"] for row in critical], xid=xid, line_id=line_id)
 
     def store(self, place: Place, read: Read, folded: Folded, *, now: datetime) -> None:
-        """Add to the figures what some lines have counted, and note that they are."""
+        """Add the counts of some lines to the figures, and note that these lines are counted."""
         if len(folded.total):
             self._add_to_series(folded.total)
             self._add_to_minutes(folded.minutes)
@@ -244,7 +245,7 @@ class Folds(Part):
         self._note(xid=read.xid, line_id=read.line_id, after_id=place.after_id, folded_at=folded_at)
 
     def follow_deletions(self) -> None:
-        """Note the numbers that SQLite gives out again, once the last lines of the log are deleted; all of those were counted."""
+        """Note the numbers that SQLite reuses after the last lines of the log were deleted; all of those were counted."""
         if not self._is_server:
             last = TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
             self._unit.execute(FoldRow.update(line_id=last).where(FoldRow.line_id > last))
@@ -318,7 +319,7 @@ class Folds(Part):
 
 
 class Figures(Reader):
-    """What the figures say."""
+    """Reads the figures."""
 
     def series(self) -> Tallies:
         """Read the cumulative figures."""
@@ -330,7 +331,7 @@ class Figures(Reader):
         return folded_at
 
     def durations(self, span: int, *, since: datetime) -> Mapping[datetime, Tallies]:
-        """Read the durations of all periods of some minutes that began at an instant or later."""
+        """Read the durations of all periods of ``span`` minutes that began at an instant or later."""
         periods: dict[datetime, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self._source.rows(_DURATIONS(span, since)):
             periods[row["at"]].append(row)
@@ -348,7 +349,7 @@ def _tallies(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Key, Tally]]:
 
 
 def _sum(stored: Tallies, new: Tallies) -> Tallies:
-    """Return the rows that change when something is added, as they become."""
+    """Return the changed rows, with the new figures added."""
     changed = Tallies()
     for key, tally in new.items():
         changed.add(key, stored.get(key) or Tally())

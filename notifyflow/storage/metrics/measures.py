@@ -67,7 +67,7 @@ _NEWEST_IN_FILE = _NEWEST.format(place="p.value", states=_STATES, people="json_e
 
 
 class Moments(Reader):
-    """What a scrape reads at that moment."""
+    """Reads of the current moment for a scrape."""
 
     def oldest_due_at(self, channels: Collection[str], now: datetime) -> datetime | None:
         """Return when the oldest due notification of some channels became due; None if nothing is due."""
@@ -75,15 +75,15 @@ class Moments(Reader):
         return min((each for each in found if each is not None), default=None)
 
     def oldest_unacknowledged_at(self) -> datetime | None:
-        """Return when the oldest OPEN incident that is CRITICAL was opened; None if there is none."""
+        """Return when the oldest OPEN CRITICAL incident was opened; None if there is none."""
         return self._first(_OLDEST_UNACKNOWLEDGED())
 
     def oldest_untold_at(self) -> datetime | None:
-        """Return when the oldest failure happened that is to page operations, and that no accepted page tells of."""
+        """Return when the oldest failure happened for which operations is to be paged and no page was accepted, or None."""
         return self._first(_OLDEST_UNTOLD())
 
     def _first(self, run: Run) -> datetime | None:
-        """Return the instant that a statement finds; None if it finds none that can be read."""
+        """Return a statement's instant; None if there is none or it cannot be read."""
         found = (at for row in self._source.rows(run) for at in row.values())
         return next(found, None)
 
@@ -92,7 +92,7 @@ class Moments(Reader):
         return tuple(ProviderHealth(**row) for row in self._source.rows(_HEALTH()))
 
     def unreached(self, recipient_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of some people whose newest round with an outcome has reached nobody."""
+        """Return the people whose newest round with an outcome has reached nobody."""
         return frozenset(each for each, state in self._newest(recipient_ids).items() if state == EscalationState.EXHAUSTED)
 
     def _newest(self, recipient_ids: Sequence[str]) -> Mapping[str, str]:

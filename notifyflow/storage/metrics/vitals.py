@@ -1,4 +1,4 @@
-"""Reads what the page Health shows, each from an index and a limited number of rows."""
+"""Reads the values of the page Health, each from an index and a limited number of rows."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -18,7 +18,7 @@ class Signs(Reader):
     """The signs of health."""
 
     def queues(self, now: datetime) -> tuple[tuple[Queue, ...], bool]:
-        """Count what is due, by channel and urgency; return whether more is due than was counted, too."""
+        """Count due notifications by channel and urgency; return also whether there are more than were counted."""
         is_due = QUEUED & (NotificationRow.due_at <= now) & is_free(NotificationRow)
         columns = (NotificationRow.channel, URGENCY.alias("urgency"), NotificationRow.due_at)
         due = NotificationRow.select(*columns).where(is_due).limit(COUNTED).alias("due")
@@ -48,7 +48,7 @@ class Signs(Reader):
 
 
 def _instant(stored: datetime | str) -> datetime | None:
-    """Return an instant; None if it is that of a damaged row, and cannot be read."""
+    """Return an instant; None if a damaged row's value cannot be read."""
     with suppress(ValueError, OverflowError):
         return read_instant(stored)
     return None
