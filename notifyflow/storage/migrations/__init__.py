@@ -1,7 +1,8 @@
-"""The schema's versions, oldest first, and their application under a lock.
+"""Applies the schema's versions, oldest first, under a lock.
 
-``notifyflow_schema_version`` has one row: the version the tables have, and the oldest schema whose code may still use them.
-Unreleased versions counted in another table, ``notifyflow_schema``; a database that has it cannot be upgraded and is refused.
+``notifyflow_schema_version`` has one row: the version of the tables, and the oldest schema whose code may still use them.
+Unreleased versions counted in another table, ``notifyflow_schema``; a database with that table cannot be upgraded and is
+refused.
 """
 
 from collections.abc import Sequence
@@ -88,7 +89,7 @@ def apply(db: Database, dialect: Dialect, migrations: Sequence[ModuleType]) -> N
 
 
 def read_version(db: Database, dialect: Dialect) -> int:
-    """Return the schema's version, 0 where notifyflow has no tables; touch nothing.
+    """Return the schema's version, 0 if notifyflow has no tables; change nothing.
 
     Raises:
         SchemaMismatch: When this code is too old for the database.
@@ -105,7 +106,7 @@ def read_version(db: Database, dialect: Dialect) -> int:
 
 
 def check(db: Database, dialect: Dialect) -> None:
-    """Refuse a database that this code may not use as it is; touch nothing.
+    """Refuse a database that this code may not use as it is; change nothing.
 
     Raises:
         SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.

@@ -1,8 +1,8 @@
 """Schema 1: the tables of the first release.
 
-A migration is frozen once it is released, so it is plain SQL and uses no model. The dialect supplies ``{instant}`` and
-``{serial}``, its types for instants and growing numbers, and ``{transition_guard}`` and ``{transition_keeper}``, its triggers
-on the transition log. Rows are deleted, so each reference has an index on the referring side.
+A migration is frozen once it is released, so it is plain SQL and uses no model. The dialect supplies its types for instants and
+growing numbers (``{instant}``, ``{serial}``), and its triggers on the transition log (``{transition_guard}``,
+``{transition_keeper}``). Rows are deleted, so each reference has an index on the referring side.
 """
 
 VERSION = 1
@@ -48,7 +48,7 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_incident_resolved ON notifyflow_incident (resolved_at, id) WHERE state = 'RESOLVED'",
     # lists of unresolved incidents, the newest first, however many resolved ones are kept
     "CREATE INDEX notifyflow_incident_unresolved ON notifyflow_incident (id) WHERE state <> 'RESOLVED'",
-    # one unresolved incident a key and namespace
+    # one unresolved incident for each key and namespace
     "CREATE UNIQUE INDEX notifyflow_incident_key ON notifyflow_incident (namespace, key) WHERE state <> 'RESOLVED'",
     # the incidents that an API key may read, the newest first
     "CREATE INDEX notifyflow_incident_namespace ON notifyflow_incident (namespace, id)",
@@ -129,7 +129,7 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_notification_incident ON notifyflow_notification (incident_id)",
-    # sweeping: those never rung for, and those rung for long ago
+    # sweeping: never rung for, or rung for long ago
     """
     CREATE INDEX notifyflow_notification_unrung
         ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at)
@@ -140,18 +140,18 @@ STATEMENTS = (
         ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), rung_at)
         WHERE state = 'QUEUED' AND rung_at IS NOT NULL
     """,
-    # claiming: the urgent ones of a channel first, then by the time they became due, then the oldest
+    # claiming: a channel's urgent ones first, then by the time they became due, then by age
     """
     CREATE INDEX notifyflow_notification_claim
         ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at, id)
         WHERE state = 'QUEUED'
     """,
-    # those that were deferred go before those that came later
+    # deferred ones go before later ones
     """
     CREATE INDEX notifyflow_notification_deferred ON notifyflow_notification (channel, due_at, id)
         WHERE state = 'QUEUED' AND deferred_by IS NOT NULL
     """,
-    # which namespaces have anything queued of a channel, and claiming what is one's
+    # the namespaces with queued notifications on a channel, and claiming by namespace
     """
     CREATE INDEX notifyflow_notification_turn
         ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), namespace, due_at, id)
@@ -185,7 +185,7 @@ STATEMENTS = (
     "CREATE UNIQUE INDEX notifyflow_attempt_running ON notifyflow_attempt (notification_id) WHERE state = 'RUNNING'",
     "CREATE INDEX notifyflow_attempt_lease ON notifyflow_attempt (lease_until) WHERE state = 'RUNNING'",
     "CREATE INDEX notifyflow_attempt_reference ON notifyflow_attempt (provider, provider_ref) WHERE provider_ref <> ''",
-    # what a provider's receipts are worth
+    # how reliable a provider's receipts are
     "CREATE INDEX notifyflow_attempt_awaited ON notifyflow_attempt (provider, started_at) WHERE receipt_due_at IS NOT NULL",
     # accepted messages whose status is to be polled
     "CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at) "
@@ -286,7 +286,7 @@ STATEMENTS = (
         PRIMARY KEY (scope, name)
     )
     """,
-    # pauses that were ended or replaced, and incidents that were quarantined: what they kept waiting does not count as late
+    # pauses that were ended or replaced, and quarantines of incidents: notifications that waited for them are not late
     """
     CREATE TABLE notifyflow_stop (
         scope TEXT NOT NULL,
@@ -297,7 +297,7 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX notifyflow_stop_ended ON notifyflow_stop (ended_at)",
-    # one row is not over: it began when somebody swept last, and is an outage only once that is long ago
+    # one row is not over: it begins at the last sweep, and becomes an outage only if that is long ago
     """
     CREATE TABLE notifyflow_outage (
         began_at {instant} NOT NULL,
@@ -355,7 +355,7 @@ STATEMENTS = (
         PRIMARY KEY (our_number, number)
     )
     """,
-    # which numbers texts went to, and which of our responses they got lately; the numbers are personal
+    # the numbers that texts went to, and our latest responses to them; the numbers are personal
     """
     CREATE TABLE notifyflow_number (
         number TEXT NOT NULL PRIMARY KEY,
@@ -387,7 +387,7 @@ STATEMENTS = (
         PRIMARY KEY (channel, scope, hour)
     )
     """,
-    # how many turns each namespace had, so that none keeps the others waiting
+    # how many turns each namespace had, so that none makes the others wait
     """
     CREATE TABLE notifyflow_turn (
         channel TEXT NOT NULL,

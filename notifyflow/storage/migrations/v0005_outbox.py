@@ -1,6 +1,6 @@
-"""Schema 5: what was submitted in transactions of the application, until the first sweep after their commit.
+"""Schema 5: submissions made in the application's transactions, until the first sweep after their commit.
 
-Code of schema 3 and 4 may go on, but its sweeps leave these rows to those of newer code.
+Code of schema 3 and 4 may go on, but its sweeps leave these rows to newer code.
 """
 
 VERSION = 5

@@ -1,6 +1,6 @@
-"""Schema 6: what came in through integrations, counted by kind and incident.
+"""Schema 6: requests that came in through integrations, counted by kind and incident.
 
-Code of schema 3 and later may go on; what it takes in is not counted.
+Code of schema 3 and later may go on; requests that it receives are not counted.
 """
 
 VERSION = 6

@@ -1,7 +1,7 @@
-"""Schema 7: figures made of the lines of the log, which are counted once; what was logged before is not.
+"""Schema 7: figures made from the lines of the log, each counted once; earlier lines are not counted.
 
-Code of schema 3 to 6 may go on: its lines are counted, too, but it does not store how long calls take, and what it prunes is
-missing from the figures if it was not counted yet.
+Code of schema 3 to 6 may go on. Its lines are counted, too, but it does not store how long calls take, and lines that it prunes
+before they are counted are missing from the figures.
 """
 
 VERSION = 7

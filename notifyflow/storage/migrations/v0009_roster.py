@@ -1,13 +1,13 @@
-"""Schema 9: the roster, which every process reads: the directory, the calendars of schedules, and overrides.
+"""Schema 9: the roster: the directory, the calendars of schedules, and overrides.
 
-Code of schema 3 to 8 knows nothing of it, and may go on: it reads the directory from its file only.
+Code of schema 3 to 8 does not know it, and may go on: it reads the directory from its file only.
 """
 
 VERSION = 9
 OLDEST = 3
 
 STATEMENTS = (
-    # one row, which is locked while any of the roster is changed
+    # one row, locked while any part of the roster is changed
     """
     CREATE TABLE notifyflow_roster (
         one INTEGER NOT NULL PRIMARY KEY,

@@ -1,6 +1,6 @@
-"""Schema 10: the steps of chains, and the people who were given with them.
+"""Schema 10: the steps of chains, and the recipients given with them.
 
-Code of schema 3 to 9 may go on, but its sweeps leave steps to those of newer code.
+Code of schema 3 to 9 may go on, but its sweeps leave steps to newer code.
 """
 
 VERSION = 10

@@ -1,6 +1,6 @@
 """Schema 12: a recipient has quiet hours.
 
-Code of schema 3 to 11 knows nothing of them, and pages at any time.
+Code of schema 3 to 11 does not know them, and pages at any time.
 """
 
 VERSION = 12

@@ -1,6 +1,6 @@
 """Schema 13: a recipient prefers channels by severity.
 
-Code of schema 3 to 12 knows nothing of that, and pages as the policy says.
+Code of schema 3 to 12 does not know these preferences, and pages as the policy says.
 """
 
 VERSION = 13

@@ -1,6 +1,6 @@
-"""Schema 14: the hand-overs of duties of which people were told.
+"""Schema 14: the hand-overs of duties that people were told about.
 
-Code of schema 3 to 13 knows nothing of them, and may go on.
+Code of schema 3 to 13 does not know them, and may go on.
 """
 
 VERSION = 14

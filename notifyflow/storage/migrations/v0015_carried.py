@@ -1,7 +1,7 @@
 """Schema 15: one call may carry attempts of several notifications.
 
-Code of schema 3 to 14 knows nothing of that: it sends each alone, and applies the receipts of a gathered message to one attempt
-only, the one that made the call.
+Code of schema 3 to 14 sends each alone. It applies the receipts of a gathered message to one attempt only, the one that made the
+call.
 """
 
 VERSION = 15

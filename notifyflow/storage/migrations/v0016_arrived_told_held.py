@@ -1,8 +1,8 @@
-"""Schema 16: arrival decides whether a CRITICAL round is reached; changed addresses, ways held up and series are stored.
+"""Schema 16: arrival decides whether a CRITICAL round is reached; changed addresses, held-up ways and series are stored.
 
-Rounds that began before, and those that code of schema 3 to 15 starts, are reached by a page that was sent. That code tells
-operations of no way that is held up, and counts as told what it pages for, whether or not the page is accepted. What it opens
-begins anew.
+Rounds that began before, and rounds that code of schema 3 to 15 starts, are reached by a page that was sent. That code does not
+tell operations about held-up ways, and counts a failure as told when it pages for it, accepted or not. Incidents that it opens
+start a new series.
 """
 
 VERSION = 16

@@ -1,7 +1,7 @@
-"""Schema 17: what each namespace took of a provider's slots is stored, feeds of calendars may expire, damaged rows are set aside.
+"""Schema 17: each namespace's share of a provider's slots is stored, feeds may expire, damaged rows are set aside.
 
-What code of schema 3 to 16 takes counts for the limits of a provider, and for no namespace. Feeds that it makes do not expire,
-and it shows those that have expired. It knows of no row that is set aside, and tries it again at once.
+Slots that code of schema 3 to 16 takes count for the limits of a provider, but for no namespace. That code makes feeds without
+expiry, and shows expired feeds. It does not know which rows are set aside, and tries them again at once.
 """
 
 VERSION = 17
