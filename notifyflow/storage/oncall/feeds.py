@@ -12,7 +12,7 @@ _FEEDS = FeedRow.select(*(getattr(FeedRow, name) for name in _FEED))
 
 
 class FeedReads(Reader):
-    """Questions about feeds."""
+    """Reads feeds."""
 
     def all(self) -> tuple[Feed, ...]:
         """Return all feeds, the oldest first."""

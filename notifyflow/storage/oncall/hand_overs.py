@@ -1,4 +1,4 @@
-"""Stores the hand-overs of which people were told, or that concerned nobody."""
+"""Stores the hand-overs that people were told about, or that concerned nobody."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,10 +17,10 @@ _OF = Statement(lambda param: HandOverRow.select(*_COLUMNS).where(HandOverRow.in
 
 
 class HandOvers(Part):
-    """Hand-overs of which people were told."""
+    """Hand-overs that people were told about."""
 
     def add(self, told: HandOver, incident_id: str) -> bool:
-        """Store that an incident tells of a hand-over, or none if it concerns nobody; return False if that is stored already."""
+        """Store that an incident reports a hand-over, or that it concerns nobody; return False if that is stored already."""
         row = {name: getattr(told, name) for name in _FIELDS}
         return self._unit.insert_once(HandOverRow, row | {"incident_id": incident_id})
 
@@ -31,12 +31,12 @@ class HandOvers(Part):
         return {row["schedule"]: row["at"] for row in self._unit.rows(query)}
 
     def of(self, incident_id: str) -> HandOver | None:
-        """Return the hand-over that an incident tells of; None if that is deleted."""
+        """Return the hand-over that an incident reports; None if it is deleted."""
         row = first(self._unit.rows(_OF(incident_id)))
         return None if row is None else HandOver(**row)
 
     def naming(self, recipient_id: str) -> Sequence[tuple[str, HandOver]]:
-        """Return the hand-overs from or to a recipient, each with the incident that tells of it."""
+        """Return the hand-overs from or to a recipient, each with the incident that reports it."""
         query = HandOverRow.select(HandOverRow.incident_id, *_COLUMNS).join(
             IncidentRow, on=(IncidentRow.id == HandOverRow.incident_id)
         )

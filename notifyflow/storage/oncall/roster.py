@@ -1,6 +1,6 @@
 """Reads and writes the roster: the directory, the calendars of schedules, and overrides.
 
-Each change of it is a new digest, by which a process finds out with one small statement that it knows the roster already.
+Each change gives the roster a new digest. One small statement tells a process whether it knows the roster already.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from notifyflow.storage.tables import CalendarRow, OverrideRow, RosterRow
 
 _ONE = 1
 _MOST = 8
-"""How many rosters a process remembers; the one that was read first is forgotten first."""
+"""How many rosters a process remembers; the oldest read is forgotten first."""
 _OVERRIDE = tuple(Override.__dataclass_fields__)
 _DIGEST = Statement(lambda param: RosterRow.select(RosterRow.digest))
 _known: dict[str, Roster] = {}
@@ -36,11 +36,11 @@ _lock = Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDirectory:
-    """Which directory is stored.
+    """The stored directory's file.
 
     Attributes:
-        source: The digest of the file it was read from; empty before the first.
-        changed_at: When that file was changed.
+        source: The digest of the file; empty before the first.
+        changed_at: When the file was changed.
     """
 
     source: str = ""
@@ -49,16 +49,16 @@ class StoredDirectory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCalendar:
-    """What is stored of a calendar beside its shifts.
+    """A stored calendar without its shifts.
 
     Attributes:
         schedule: The name of its schedule.
         source: The digest of its URL.
-        etag: The ``ETag`` with which it was answered; empty without one.
+        etag: The ``ETag`` of the last response; empty without one.
         last_modified: Its ``Last-Modified``; empty without one.
-        fetched_at: When it could be read last; None if never.
-        tried_at: When it was fetched last, with or without success; None if it is to be fetched at once.
-        fault: Why it could not be read the last time, as a code; empty if it could.
+        fetched_at: When it was last read successfully; None if never.
+        tried_at: When it was last fetched, with or without success; None if it is to be fetched at once.
+        fault: The code of the last fetch's fault; empty if it succeeded.
     """
 
     schedule: str
@@ -75,9 +75,8 @@ class StoredOverride:
     """An override, and whether it was cancelled.
 
     Attributes:
-        override: The override.
         cancelled_at: When it was cancelled, or None.
-        cancelled_by: Who cancelled it.
+        cancelled_by: Who cancelled it, or None.
     """
 
     override: Override
@@ -86,7 +85,7 @@ class StoredOverride:
 
     @property
     def as_it_was(self) -> Override:
-        """The override as far as it had effect: one that was cancelled ended then."""
+        """The override as far as it had effect: a cancelled one ends when it was cancelled."""
         if self.cancelled_at is None:
             return self.override
         return replace(self.override, ends_at=min(self.override.ends_at, self.cancelled_at))
@@ -96,31 +95,31 @@ _CALENDAR = tuple(StoredCalendar.__dataclass_fields__)
 
 
 class RosterReads(Reader):
-    """Questions about the roster."""
+    """Reads the roster."""
 
     def current(self) -> Roster:
-        """Return the roster; if this process has read it before, with one small statement."""
+        """Return the roster; one small statement suffices if this process has read it before."""
         digest = self._source.scalar(_DIGEST())
         if not digest:
             return EMPTY
         return _known.get(digest) or self._read()[0]
 
     def calendars(self) -> dict[str, StoredCalendar]:
-        """Return what is stored of each calendar, by schedule."""
+        """Return the stored calendars without their shifts, by schedule."""
         rows = self._listed(CalendarRow.select(*(getattr(CalendarRow, name) for name in _CALENDAR)), CalendarRow.schedule)
         return {row["schedule"]: StoredCalendar(**row) for row in rows}
 
     def overrides(self, *, since: datetime) -> tuple[StoredOverride, ...]:
-        """Return the overrides that end after an instant, by their begin, also those that were cancelled."""
+        """Return the overrides that end after an instant, by their begin, including cancelled ones."""
         query = _overrides().where(OverrideRow.ends_at > since).order_by(OverrideRow.begins_at, OverrideRow.id)
         return tuple(map(_stored_override, self._listed(query, OverrideRow.id)))
 
     def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
-        """Return the rows of a table; what is shown leaves out those that cannot be read."""
+        """Return the rows of a table; reads for display leave out unreadable rows."""
         return self._source.readable(query, key)
 
     def _read(self) -> tuple[Roster, str]:
-        """Read the roster from its rows; return it with its digest. One that lacks a damaged row is not remembered."""
+        """Read the roster from its rows; return it with its digest. A roster that lacks a damaged row is not remembered."""
         known = len(self._source.unread)
         row = first(self._source.rows(RosterRow.select(RosterRow.document)))
         document = (row and row["document"]) or ""
@@ -144,39 +143,40 @@ class RosterReads(Reader):
 
 
 class StoredRoster(RosterReads, Part):
-    """The roster; a transaction that changes it locks it first, before anything else."""
+    """The roster; a transaction that changes it locks it before anything else."""
 
     def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:
-        """Return the rows of a table; a transaction does without none of them."""
+        """Return the rows of a table; a transaction leaves out none."""
         del key
         return self._unit.rows(query)
 
     def lock(self) -> StoredDirectory:
-        """Lock the roster, and return which directory is stored."""
+        """Lock the roster, and return the stored directory's file."""
         self._unit.insert_once(RosterRow, {"one": _ONE, "digest": "", "source": ""})
         query = RosterRow.select(RosterRow.source, RosterRow.changed_at)
         (row,) = self._unit.rows(self._unit.locked(query))
         return StoredDirectory(**row)
 
     def put_directory(self, document: str, directory: StoredDirectory, *, now: datetime) -> None:
-        """Store another directory; calendars are read again soon, since they may name people whom it knows."""
+        """Store another directory; calendars are read again soon, since they may name people that it adds."""
         self._set(document=document, source=directory.source, changed_at=directory.changed_at, stored_at=now)
         self._unit.execute(CalendarRow.update(etag="", last_modified="", tried_at=None))
         self._renew()
 
     def put_time(self, changed_at: datetime) -> None:
-        """Note that the file of the stored directory was written again, as it was."""
+        """Note that the directory's file was written again without a change."""
         self._set(changed_at=changed_at)
 
     def claim_calendar(self, schedule: str, source: str, *, before: datetime, now: datetime) -> StoredCalendar | None:
-        """Claim the next fetch of a calendar; return what is stored of it, or None if it is not due.
+        """Claim a calendar's next fetch; return the stored calendar, or None if it is not due.
 
-        The first fetch of a day (UTC) has no ``ETag``, so that it is read anew: its shifts are stored for some weeks only.
+        The first fetch of a day (UTC) sends no ``ETag``, so that the calendar is read again: its shifts are stored for some weeks
+        only.
 
         Args:
             schedule: The name of its schedule.
-            source: The digest of its URL; another one than before is fetched at once, and what was read before stays until then.
-            before: It is due if it was tried last before this instant.
+            source: The digest of its URL. A new URL is fetched at once; the shifts of the old one stay until then.
+            before: It is due if it was last tried before this instant.
             now: The instant.
         """
         new = {"schedule": schedule, "source": source, "etag": "", "last_modified": "", "tried_at": now, "fault": ""}
@@ -195,7 +195,7 @@ class StoredRoster(RosterReads, Part):
         return None
 
     def put_shifts(self, claimed: StoredCalendar, calendar: Calendar, *, etag: str, last_modified: str) -> None:
-        """Store what a calendar says, unless it is to be fetched again since it was claimed."""
+        """Store a calendar's shifts, unless another fetch was ordered since it was claimed."""
         self._set_calendar(
             claimed,
             shifts=calendar.shifts,
@@ -207,12 +207,12 @@ class StoredRoster(RosterReads, Part):
         self._renew()
 
     def confirm_calendar(self, claimed: StoredCalendar, *, at: datetime) -> None:
-        """Note that a calendar still says what is stored."""
+        """Note that a calendar has not changed."""
         self._set_calendar(claimed, fetched_at=at, fault="")
         self._renew()
 
     def note_fault(self, claimed: StoredCalendar, fault: str) -> None:
-        """Note why a calendar could not be read; what is stored of it stays."""
+        """Note why a calendar could not be read; its stored shifts stay."""
         self._set_calendar(claimed, fault=fault)
 
     def keep_calendars(self, schedules: Collection[str]) -> None:
@@ -262,7 +262,7 @@ class StoredRoster(RosterReads, Part):
         self._unit.execute(CalendarRow.update(**columns).where(is_it, CalendarRow.tried_at == claimed.tried_at))
 
     def _renew(self) -> None:
-        """Store the digest of what the rows say now."""
+        """Store the digest of the current rows."""
         self._set(digest=self._read()[1])
 
 
@@ -278,7 +278,7 @@ def _stored_override(row: dict[str, Any]) -> StoredOverride:
 
 @lru_cache(maxsize=_MOST)
 def _directory(document: str) -> Directory:
-    """Read a stored directory, which had no fault when it was stored; a person may have been taken out of it since."""
+    """Parse a stored directory. It had no fault when it was stored; a person may have been removed since."""
     return read_leniently(document, SHIPPED)[0] if document else NOBODY
 
 
