@@ -1,1 +1,1 @@
-"""What every statement needs: the unit of work, sets of rows, statements, connections and their pool."""
+"""The ground of every statement: the unit of work, sets of rows, built statements, connections and their pool."""

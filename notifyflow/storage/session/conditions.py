@@ -16,7 +16,7 @@ RUNNING = AttemptRow.state == SQL("'RUNNING'")
 URGENCY = Case(None, [(NotificationRow.severity == SQL("'CRITICAL'"), SQL("0"))], SQL("1"))  # as the indexes have it
 IS_URGENT: Expression = SQL("0") == URGENCY
 IS_CALM: Expression = SQL("1") == URGENCY
-IS_ANY: Expression = URGENCY.in_((SQL("0"), SQL("1")))  # lets an index that has the urgency before a time be searched by the time
+IS_ANY: Expression = URGENCY.in_((SQL("0"), SQL("1")))  # lets the time be searched in an index that has the urgency before it
 
 
 def is_listed(incident_id: Field) -> Any:
@@ -32,8 +32,8 @@ def is_aside(row_id: Any) -> Any:
 def is_free(model: Any) -> Expression:
     """Return the condition that rows are neither quarantined nor set aside.
 
-    The indexes of the searches begin with the mark, so that none walks what was quarantined at adoption; what an incident got
-    since then has none.
+    The indexes of the searches begin with the mark, so that no search walks rows quarantined at adoption. Rows that such an
+    incident got later have no mark.
     """
     free: Expression = (model.is_quarantined == SQL("FALSE")) & ~is_listed(model.incident_id) & ~is_aside(model.id)
     return free

@@ -1,11 +1,11 @@
 """Keeps every connection of this process closed at the instant of a fork.
 
-SQLite remembers the locks of a process in that process's memory. A fork copies the memory but not the locks: a connection that
-the child inherits believes in locks which the kernel does not know, and the parent, whose kernel knows of no other process, takes
-the write-ahead log away with its last close, and with it what the child commits later (SQLite: How To Corrupt An SQLite
-Database File, section 2.6). A connection to PostgreSQL is one socket, which two processes would write to.
+SQLite remembers the locks of a process in that process's memory. A fork copies the memory but not the locks: an inherited
+connection believes in locks that the kernel does not know. The parent knows of no other user of the file, so its last close
+deletes the write-ahead log, and with it the child's later commits (SQLite: How To Corrupt An SQLite Database File, section 2.6).
+A connection to PostgreSQL is one socket, which two processes would write to.
 
-So a fork first stops new uses of connections, waits for those in use, and closes all; both sides open new ones. Nothing here
+So a fork first stops new uses of connections, waits for those in use, and closes all. Both sides then open new ones. Nothing here
 knows a database.
 """
 
@@ -32,24 +32,24 @@ class Lease:
         self.is_cut = False
 
     def cut(self) -> None:
-        """Close the connection; its transaction is rolled back."""
+        """Close the connection, which rolls back its transaction."""
         self.is_cut = True
 
 
 class Closable(Protocol):
-    """A holder of connections."""
+    """An object that holds connections."""
 
     def drop_idle(self) -> None:
         """Close the idle connections."""
         ...
 
     def begin_anew(self) -> None:
-        """Forget, in a child, the threads that used connections: they exist only in the parent."""
+        """Forget, in a child, the threads that used connections: only the parent has them."""
         ...
 
 
 class ForkGate:
-    """Lets threads use connections, and processes fork in between.
+    """Lets threads use connections, and processes fork between uses.
 
     Attributes:
         lock: Guards the gate and the holders. A fork holds it, so that a child finds nothing half changed.
@@ -68,7 +68,7 @@ class ForkGate:
             self._holders.add(holder)
 
     def enter(self, lease: Lease, deadline: Deadline) -> None:
-        """Begin to use a connection; a thread that already uses another one passes, since the fork waits for it.
+        """Begin to use a connection. A thread that already uses another one passes, since the fork waits for it.
 
         Raises:
             StorageUnavailable: When a fork waits for others until the deadline.
@@ -115,5 +115,5 @@ class ForkGate:
 
 GATE = ForkGate()
 
-if hasattr(os, "register_at_fork"):  # where processes can fork at all
+if hasattr(os, "register_at_fork"):  # if processes can fork at all
     os.register_at_fork(before=GATE.shut, after_in_parent=GATE.reopen, after_in_child=GATE.begin_anew)

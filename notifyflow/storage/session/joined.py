@@ -1,7 +1,7 @@
-"""Runs a use case in a transaction that the application has begun on a connection of its own.
+"""Runs a use case in a transaction that the application has begun on its own connection.
 
-The application's settings of the session change nothing here, nor does anything here change them: what is set for the use case
-is set back after it. The transaction is neither committed nor repeated, and errors are the driver's.
+The application's session settings have no effect here, and are restored after the use case. The transaction is neither committed
+nor repeated, and errors are the driver's.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,7 @@ class Place(NamedTuple):
     """A running database, and the schema of our tables in it.
 
     Attributes:
-        started_at: When its server was started: to the microsecond, which tells two servers apart.
-        database: Its name.
-        schema: The schema.
+        started_at: When its server was started, to the microsecond: it differs between servers.
     """
 
     started_at: str
@@ -56,7 +54,7 @@ class Joined(peewee.PostgresqlDatabase):
     """The application's connection while its transaction is joined.
 
     Raises:
-        UnsuitableConnection: When it is no synchronous psycopg connection in an open transaction at READ COMMITTED.
+        UnsuitableConnection: When it is not a synchronous psycopg connection in an open transaction at READ COMMITTED.
     """
 
     def __init__(self, connection: object) -> None:
@@ -75,15 +73,15 @@ class Joined(peewee.PostgresqlDatabase):
         self._database_of_it = started_at, database
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement on a cursor of ours; leave no prepared statement behind."""
+        """Run a statement on a cursor of ours, and leave no prepared statement behind."""
         return _Cursor(self._own).execute(sql, params, prepare=False)
 
     def is_at(self, place: Place) -> bool:
-        """Return whether the connection is one to the database of a place."""
+        """Return whether the connection is to a given place."""
         return self._database_of_it == (place.started_at, place.database)
 
     def run(self, use_case: Callable[[peewee.Database], T], schema: str) -> T:
-        """Run a use case in a savepoint; once more if another transaction has just committed the key of its incident."""
+        """Run a use case in a savepoint, and again if another transaction has just committed its incident's key."""
         try:
             return self._run(use_case, schema)
         except psycopg.errors.UniqueViolation:
@@ -98,7 +96,7 @@ class Joined(peewee.PostgresqlDatabase):
 
 
 class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
-    """A cursor that returns what the server sends as psycopg reads it, whatever the connection is set to."""
+    """A cursor that reads values as psycopg does by default, however the connection is set."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         super().__init__(connection, row_factory=tuple_row)

@@ -1,4 +1,4 @@
-"""What the parts of the ledger are: the reads and writes of one subject, through the transaction's unit of work."""
+"""The base of the ledger's parts, each with one subject's reads and writes through the transaction's unit of work."""
 
 from collections.abc import Collection
 from typing import Generic
@@ -17,7 +17,7 @@ class Part(Reader):
 
 
 class MachinePart(Part, Generic[M]):
-    """A part that has the rows of a machine."""
+    """A part with the rows of a state machine."""
 
     facts: type[M]
 
@@ -48,12 +48,12 @@ class MachinePart(Part, Generic[M]):
         return self._readable(self.find(row_id, is_locked=True), row_id)
 
     def lock_many(self, row_ids: Collection[str]) -> None:
-        """Lock and keep rows, by id."""
+        """Lock and load rows, by id."""
         if row_ids:
             self._unit.read(self.facts, self._unit.locked(BY_ID[self.facts](sorted(row_ids))))
 
     def keep(self, row_ids: Collection[str]) -> None:
-        """Read and keep rows; not locked."""
+        """Load rows; not locked."""
         self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
 
     def _readable(self, found: M | None, row_id: str) -> M:

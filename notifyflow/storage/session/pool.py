@@ -1,4 +1,4 @@
-"""Lends connections for one transaction each, and gives writers of one process their turn."""
+"""Lends connections, each for one transaction, and lets writers of one process take turns."""
 
 import os
 import threading
@@ -31,7 +31,7 @@ class ForkedInside(Exception):
 
 
 class Turn:
-    """A fair lock: threads get it in the order they asked for it.
+    """A fair lock: threads get it in the order of their requests.
 
     SQLite's own busy handler polls: of ten writing threads, some wait for a second while others pass twice.
     """
@@ -76,22 +76,22 @@ class _Lent(Lease):
 
     @property
     def broken_off(self) -> ForkedInside:
-        """The error for its user once it is cut."""
+        """The error for its user after it was cut."""
         return ForkedInside(is_child=os.getpid() != self.pid)
 
     def cut(self) -> None:
-        """Close the connection; its transaction is rolled back."""
+        """Close the connection, which rolls back its transaction."""
         super().cut()
         if self.db is not None:
             _close(self.db)
 
 
 class _Opening:
-    """A connection that a thread of its own opens.
+    """A connection that a separate thread opens.
 
     Attributes:
-        is_awaited: Whether somebody waits for it.
-        is_over: Whether it is open, and idle, or could not be opened.
+        is_awaited: Whether a thread waits for it.
+        is_over: Whether it is open and idle, or could not be opened.
         error: Why it could not be opened.
     """
 
@@ -104,11 +104,11 @@ class _Opening:
 class Pool:
     """A limited number of connections of one process; an idle one is used before a new one is opened.
 
-    A connection to a server is opened by a thread of its own, which goes on when the caller's time is over: the next caller finds
-    it open.
+    A separate thread opens each connection to a server, and goes on after the caller's time is over: the next caller finds it
+    open.
 
     Attributes:
-        turn: Acquired by every thread that writes to a file.
+        turn: Every thread that writes to a file holds it.
     """
 
     def __init__(self, dialect: Dialect, size: int) -> None:
@@ -143,14 +143,14 @@ class Pool:
             self._give_back(lent)
 
     def drop_idle(self) -> None:
-        """Close the idle connections: after one turned out dead, the others are dead, too."""
+        """Close the idle connections: if one is dead, the others are dead, too."""
         with GATE.lock:
             idle, self._idle = self._idle, []
         for db in idle:
             _close(db)
 
     def close(self) -> None:
-        """Close all connections; those in use, when they come back."""
+        """Close all connections, and those in use when they come back."""
         self._is_closed = True
         self.drop_idle()
 
@@ -204,7 +204,7 @@ class Pool:
                     opening.is_awaited = False
 
     def _begin_opening(self) -> _Opening:
-        """Return the opening of a connection that nobody waits for, or begin one."""
+        """Return a connection being opened that nobody waits for, or begin to open one."""
         opening = next((each for each in self._openings if not each.is_awaited), None)
         if opening is None:
             opening = _Opening()

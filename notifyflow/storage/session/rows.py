@@ -58,7 +58,7 @@ _TIMES_ASIDE = fn.COALESCE(SetAsideRow.select(SetAsideRow.times).where(SetAsideR
     "times_aside"
 )
 _JUDGED_BY_ATTEMPTS = frozenset({"state"})
-"""What a notification whose attempts cannot be read is not believed."""
+"""The fields of a notification that are not valid if its attempts cannot be read."""
 _CONTENT = (IncidentRow.key, *(getattr(IncidentRow, f"content_{name}").alias(name) for name in CONTENT_FIELDS))
 _EMPTY: Mapping[str, object] = {"body": "", **dict.fromkeys(DETAILS, ""), "url": None, "labels": {}}
 
@@ -75,13 +75,13 @@ class Rows:
         self.unread: list[Unread] = []
 
     def _catch_up(self, query: Query | Run | None = None) -> None:
-        """Write what a query might read."""
+        """Write pending changes that a query might read."""
 
     def rows(self, query: Query | Run) -> list[dict[str, Any]]:
-        """Return what a query finds, by column; one that is built at once leaves out nothing.
+        """Return a query's rows, by column; a query that is not a ``Statement`` leaves out nothing.
 
         Raises:
-            UnreadableRow: When a row of such a query cannot be read.
+            UnreadableRow: When such a query's row cannot be read.
         """
         self._catch_up(query)
         if isinstance(query, Run):
@@ -90,19 +90,19 @@ class Rows:
             return list(query.dicts().execute(self.db))
         except PeeweeException:
             raise
-        except Exception:  # whatever is stored there may raise anything
-            Statement(lambda _: query)().rows(self.db)  # finds the row, and names it
+        except Exception:  # a stored value may raise anything
+            Statement(lambda _: query)().rows(self.db)  # finds and names the row
             raise
 
     def readable(self, query: Select, key: Any, complete: Callable[[list[dict[str, Any]]], list[Any]] = list) -> list[Any]:
-        """Return what a query finds and can be read, for display alone: what it leaves out does not count for its limit.
+        """Return a query's readable rows, for display only: rows that are left out do not count for its limit.
 
-        A use case that moves rows may not miss one of them.
+        A use case that moves rows must not miss one.
 
         Args:
             query: The query.
-            key: Its column that identifies a row.
-            complete: Makes something of the rows; what it leaves out, too, is in ``unread``.
+            key: The column that identifies a row.
+            complete: Turns the rows into values; rows that it leaves out are in ``unread``, too.
         """
         table = key.model._meta.table_name.removeprefix("notifyflow_")
         while True:
@@ -114,17 +114,17 @@ class Rows:
             query = query.where(key.not_in(damaged))
 
     def first(self, query: Select) -> dict[str, Any] | None:
-        """Return the first row that a query finds, or None."""
+        """Return a query's first row, or None."""
         rows = self.rows(query.limit(1))
         return rows[0] if rows else None
 
     def scalar(self, query: Select | Run) -> Any:
-        """Return the first column of the first row that a query finds, or None."""
+        """Return the first column of a query's first row, or None."""
         self._catch_up(query)
         return query.scalar(self.db)
 
     def read(self, facts: type[M], query: Select | Run) -> list[M]:
-        """Read rows of a machine; notifications with their attempts: two queries, however many there are."""
+        """Read rows of a state machine; notifications with their attempts: two queries, however many rows."""
         rows = self.rows(query)
         if facts is NotificationFacts:
             return self.with_attempts(rows)
@@ -133,7 +133,7 @@ class Rows:
         ]
 
     def with_policies(self, rows: list[dict[str, Any]], table: str = "incident") -> list[dict[str, Any]]:
-        """Replace the digests of policies by the policies; leave out rows of a table whose policy is missing or damaged."""
+        """Replace the digests of policies by the policies; leave out rows whose policy is missing or damaged."""
         found = {digest: policies.known_as(digest) for digest in {row["policy"] for row in rows}}
         if missing := sorted(digest for digest, policy in found.items() if policy is None):
             stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self.db)}
@@ -148,9 +148,9 @@ class Rows:
         return [row | {"policy": policy} for row in rows if (policy := found[row["policy"]]) is not None]
 
     def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> list[NotificationFacts]:
-        """Read the attempts of notifications that were read; leave out those that have one that cannot be read."""
+        """Add the attempts of notifications to their rows; leave out notifications with an unreadable attempt."""
         attempts: dict[str, list[AttemptFacts]] = defaultdict(list)
-        attempted = [row["id"] for row in rows if row["version"] > 1]  # a claim, at the earliest, is version 2
+        attempted = [row["id"] for row in rows if row["version"] > 1]  # version 2 at the earliest is a claim
         known = len(self.unread)
         for attempt in self.rows(_ATTEMPTS(attempted)) if attempted else ():
             attempts[attempt["notification_id"]].append(AttemptFacts(**attempt))
@@ -162,7 +162,7 @@ class Rows:
         return [NotificationFacts(**row, attempts=tuple(attempts[row["id"]])) for row in rows if row["id"] not in damaged]
 
     def unread_of(self, table: str, row_id: str) -> Unread | None:
-        """Return a row that was left out since it cannot be read, by its id."""
+        """Return a left-out row by its id, or None."""
         return next((each for each in self.unread if (each.table, each.row_id) == (table, row_id)), None)
 
     def contacts(self, incident_ids: Collection[str]) -> dict[str, dict[str, Contact]]:
@@ -182,16 +182,16 @@ class Rows:
         return {row.pop("id"): Incident(**row) for row in self.rows(_CONTENTS(sorted(incident_ids)))}
 
     def named(self, name: str, namespace: str | None, locked: Callable[[Run], Run] = lambda query: query) -> IncidentFacts | None:
-        """Return the unresolved incident that a key or id names, else the newest resolved one; None if there is none.
+        """Return the unresolved incident of a key or id, else the newest resolved one; None if there is none.
 
         Args:
             name: Its key or id. If another incident has the id as its key, the name means both.
-            namespace: Where to look; None looks in all.
-            locked: Makes a query lock what it finds.
+            namespace: Where to look; None means everywhere.
+            locked: Makes a query lock its rows.
 
         Raises:
-            AmbiguousKey: When the name means several unresolved incidents.
-            DamagedIncident: When one that it may mean cannot be read.
+            AmbiguousKey: When several unresolved incidents match.
+            DamagedIncident: When a matching incident cannot be read.
         """
         known = len(self.unread)
         unresolved, of_id, newest = _NAMED[namespace is None]
@@ -216,10 +216,10 @@ class Rows:
         return found
 
     def insist_since(self, known: int) -> None:
-        """Refuse to go on without an incident that was left out after so many other rows.
+        """Raise if an incident was left out after the first ``known`` left-out rows.
 
         Raises:
-            DamagedIncident: When there is one.
+            DamagedIncident: When there is such an incident.
         """
         for each in self.unread[known:]:
             if each.table == MACHINE_NAMES[IncidentFacts]:
@@ -227,7 +227,7 @@ class Rows:
 
 
 class Reader:
-    """Reads one subject."""
+    """A part of the reads, with one subject."""
 
     def __init__(self, source: Rows) -> None:
         self._source = source
@@ -247,7 +247,7 @@ def _keep_policy(param: Places) -> Any:
 
 
 KEEP_POLICY = Statement(_keep_policy)
-"""Stores a policy (digest, document, time, digest), or keeps the stored one from being deleted; locks nothing of one in use."""
+"""Stores a policy (digest, document, time, digest), or keeps it from deletion if it is stored; does not lock a policy in use."""
 NOTIFICATIONS_OF = Statement(
     lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )
@@ -265,7 +265,7 @@ _CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *_CONTENT
 
 
 def select(facts: type, *where: Expression) -> Select:
-    """Select the columns that make up facts, and how often a notification was set aside."""
+    """Select the columns of a kind of facts; of notifications also how often they were set aside."""
     model = MODELS[facts]
     query = model.select(
         *(getattr(model, name) for name in _COLUMNS[facts]), *((_TIMES_ASIDE,) if facts is NotificationFacts else ())
@@ -279,7 +279,7 @@ def _by_id(facts: type) -> Statement:
 
 
 def _named(*, is_everywhere: bool) -> tuple[Statement, Statement, Statement]:
-    """Build what finds the unresolved incidents of a key, the incident of an id, and the newest incident of a key."""
+    """Build the queries for a key's unresolved incidents, an id's incident, and a key's newest incident."""
 
     def where(param: Places, column: Any) -> Select:
         query = select(IncidentFacts, column == param(column))
@@ -298,19 +298,19 @@ BY_ID: Mapping[Any, Statement] = {facts: _by_id(facts) for facts in MACHINE_NAME
 
 
 def row_of(facts: Any) -> dict[str, Any]:
-    """Name every column of some facts with its value."""
+    """Return the values of some facts, by column."""
     return dict(zip(_COLUMNS[type(facts)], _VALUES[type(facts)](facts), strict=True))
 
 
 def changes(before: Any, after: Any) -> list[str]:
-    """Return the columns in which two facts of one row differ; most hold the same object, which is told at once."""
+    """Return the columns in which two facts of one row differ. Most columns hold the same object, which is compared first."""
     kind = type(after)
     pairs = zip(_COLUMNS[kind], _VALUES[kind](before), _VALUES[kind](after), strict=True)
     return [name for name, old, new in pairs if old is not new and old != new]
 
 
 def content_columns(content: Incident) -> dict[str, Any]:
-    """Return the columns of an incident's content; a field that is not set is empty."""
+    """Return the columns of an incident's content; unset fields are empty."""
     values = {name: getattr(content, name) for name in CONTENT_FIELDS}
     values |= {name: values[name] or empty for name, empty in _EMPTY.items()}
     return {f"content_{name}": value for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""Statements over sets of rows: one text for any number of rows, which travel as one JSON array of arrays.
+"""Statements over sets of rows: one text for any number of rows, which are passed as one JSON array of arrays.
 
-One JSON text costs the client a tenth of what as many parameters cost, or arrays of them, and the database reads it faster than
-either (ADR 0028). Nothing here knows a table.
+For the client, one JSON text costs a tenth of as many parameters or of arrays, and the database reads it faster than either (ADR
+0028). Nothing here knows a table.
 """
 
 import json
@@ -18,26 +18,19 @@ Row = Sequence[Any]
 
 
 def insert(db: Database, model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    """Insert rows.
-
-    Args:
-        db: The connection.
-        model: The table.
-        columns: Its columns that the rows give values for.
-        rows: The values, in the order of the columns.
-    """
+    """Insert rows; each holds its values in the order of ``columns``."""
     execute(db, _insertion(model, columns, bool(db.for_update)), _json(model, columns, rows))
 
 
 def insert_new(
     db: Database, model: type[Model], columns: tuple[str, ...], key: tuple[str, ...], rows: Sequence[Row]
 ) -> set[tuple[Any, ...]]:
-    """Insert the rows whose keys no other has, in their order; return the keys of those inserted, as they are stored.
+    """Insert the rows with new keys, in order; return the inserted keys, as they are stored.
 
     Args:
         db: The connection.
         model: The table.
-        columns: Its columns that the rows give values for.
+        columns: The columns that have values.
         key: The columns of its unique key.
         rows: The values, in the order of the columns.
     """
@@ -54,12 +47,12 @@ def count(
     replaced: tuple[str, ...],
     rows: Sequence[Row],
 ) -> None:
-    """Insert rows, or add to those that have their keys; no two of the rows have the same one.
+    """Insert rows, or add to the counter of existing ones; all keys of ``rows`` differ.
 
     Args:
         db: The connection.
         model: The table.
-        columns: Its columns that the rows give values for.
+        columns: The columns that have values.
         key: The columns of its unique key.
         counter: The column that is added to.
         replaced: The columns that get the new values.
@@ -72,14 +65,14 @@ def count(
 
 
 def update(db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], rows: Sequence[Row]) -> int:
-    """Update the rows that still have the values that were read; return how many these are.
+    """Update the rows that have not changed since they were read; return how many were updated.
 
     Args:
         db: The connection.
         model: The table.
         columns: The columns to write.
         guards: The columns that identify a row and must not have changed since it was read.
-        rows: Each row's new values, then what its guards were when it was read.
+        rows: Each row's new values, then the values of its guards when it was read.
     """
     return int(_updated(db, model, columns, guards, rows).rowcount)
 
@@ -95,7 +88,7 @@ def update_those(
 def _updated(
     db: Database, model: type[Model], columns: tuple[str, ...], guards: tuple[str, ...], rows: Sequence[Row], ending: str = ""
 ) -> Any:
-    """Update rows; one alone without joining it to a JSON array, which takes twice as long."""
+    """Update rows; a single row without a join with a JSON array, which takes twice as long."""
     is_server = bool(db.for_update)
     if len(rows) != 1:
         return execute(db, _update(model, columns, guards, is_server) + ending, _json(model, (*columns, *guards), rows))
@@ -141,17 +134,18 @@ def _update_one(model: type[Model], columns: tuple[str, ...], guards: tuple[str,
 
 
 def _same(model: type[Model], name: str, is_server: bool) -> str:
-    """Return the comparison of a column with what it was."""
+    """Return the comparison of a column with its former value."""
     return "=" if not _field(model, name).null else "IS NOT DISTINCT FROM" if is_server else "IS"
 
 
 def _values(model: type[Model], columns: tuple[str, ...], is_server: bool, names: Sequence[str] = ()) -> str:
-    """Return the columns of the rows in the JSON parameter, and where they come from."""
+    """Return the columns of the rows in the JSON parameter, and the source of these rows."""
     aliases = [f" AS {name}" for name in names] or [""] * len(columns)
     pairs = zip(columns, aliases, strict=True)
     if is_server:
         each = [f"{_cast(_field(model, name), place)}{alias}" for place, (name, alias) in enumerate(pairs)]
-        # PostgreSQL takes an unnested array for ten rows, the function alone for a hundred, for which it would scan the table
+        # PostgreSQL expects ten rows from an unnested array, and a hundred from the function alone, for which it would scan the
+        # table
         return ", ".join(each) + " FROM unnest(ARRAY(SELECT jsonb_array_elements(%s::jsonb))) AS j(r)"
     each = [f"json_extract(value, '$[{place}]'){alias}" for place, alias in enumerate(aliases)]
     return ", ".join(each) + " FROM json_each(?)"

@@ -22,16 +22,16 @@ PAIRED = (SQL("listed.one"), SQL("listed.other"))
 
 
 def finds(query: Select) -> Any:
-    """Return the condition that a query finds something of the row at hand.
+    """Return the condition that a query finds a row for the current row.
 
-    With an OFFSET, PostgreSQL looks that up by an index; without, it may read the whole table of the query first.
+    With an OFFSET, PostgreSQL uses an index; without, it may read the query's whole table first.
     """
     return fn.EXISTS(query.offset(0))
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The place of a value in a statement, and how it is written."""
+    """The place of a value in a statement, with its column's format."""
 
     number: int
     write: Callable[[Any], Any]
@@ -45,7 +45,6 @@ class Places:
         is_alone: Whether every list has one value.
 
     Attributes:
-        is_alone: The same.
         lists: The places of the lists that a column is searched in.
     """
 
@@ -56,11 +55,11 @@ class Places:
         self.lists: list[int] = []
 
     def __call__(self, field: Field) -> Value:
-        """Return the next place, for a value written like one of this column."""
+        """Return the next place, for a value in this column's format."""
         return self._next(field.db_value)
 
     def among(self, field: Field) -> Any:
-        """Return the condition that a column has one of many values, which are one parameter: a list, or its only value."""
+        """Return the condition that a column has one of many values. They are one parameter: a list, or the only value."""
         write: Callable[[Any], Any] = field.db_value
         self.lists.append(self._count)
         if self.is_alone:
@@ -72,16 +71,16 @@ class Places:
         return field.in_(NodeList((SQL("(SELECT value FROM json_each("), values, SQL("))"))))
 
     def listed(self, field: Field) -> Any:
-        """Return a table of many texts, which are one parameter: a list; ``LISTED`` is its column."""
+        """Return a table of many texts with the column ``LISTED``. They are one parameter: a list."""
         write: Callable[[Any], Any] = field.db_value
         if self._is_server:
             return NodeList((SQL("unnest("), self._next(lambda some: list(map(write, some))), SQL("::text[]) AS listed(value)")))
         return NodeList((SQL("json_each("), self._next(lambda some: json.dumps(list(map(write, some)))), SQL(") AS listed")))
 
     def paired(self, one: Field, other: Field) -> Any:
-        """Return a table of many pairs of texts, which are two parameters: two lists of the same length, or their only values.
+        """Return a table of many pairs of texts. They are two parameters: lists of the same length, or the only values.
 
-        ``PAIRED`` are its columns.
+        Its columns are ``PAIRED``.
         """
         self.lists += [self._count, self._count + 1]
         if self.is_alone:
@@ -103,7 +102,7 @@ class Places:
         return NodeList((*parts, SQL(") AS b ON a.key = b.key) AS listed")))
 
     def among_found(self, field: Field, query: Query) -> Any:
-        """Return the condition that a query has found a column's value; PostgreSQL expects few, and takes an index for them."""
+        """Return the condition that a query has found a column's value; PostgreSQL expects few, and uses an index for them."""
         return NodeList((field, SQL("= ANY(ARRAY"), query, SQL(")"))) if self._is_server else field.in_(query)
 
     def _next(self, write: Callable[[Any], Any]) -> Value:
@@ -114,14 +113,14 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """A row that cannot be read whole.
+    """A row with a column that cannot be read.
 
     Attributes:
         table: Its table, without our prefix.
-        values: The values that can be read.
-        column: The first column that cannot be.
+        values: The readable values.
+        column: The first unreadable column.
         why: The type of the error.
-        owner: The table that has the column; empty if it is the row's own.
+        owner: The table of the column; empty if it is the row's own.
     """
 
     table: str
@@ -137,11 +136,11 @@ class Unread:
         return next((str(self.values[name]) for name in names if name in self.values), "")
 
     def error(self) -> UnreadableRow:
-        """Return the error that names it."""
+        """Return the error for it."""
         return UnreadableRow(self.table, self.row_id, self.column, self.why)
 
     def left_out(self) -> LeftOut:
-        """Return what is said of it where it is not shown."""
+        """Return its entry in the list of rows left out of a display."""
         named = ("id", "incident_id", "escalation_id", "recipient_id")
         values = {name: str(self.values.get(name) or "") for name in named}
         is_contact = not values["id"] and values["incident_id"] and values["recipient_id"]
@@ -157,14 +156,14 @@ class Unread:
 
 
 def left_out(unread: Iterable[Unread]) -> tuple[LeftOut, ...]:
-    """Return rows that cannot be read, each once; a notification stands for its attempts."""
+    """Return the entries of unreadable rows, each once; a notification stands for its attempts."""
     rows = [each.left_out() for each in unread if each.table != "attempt" and each.row_id]
     return tuple({(each.table, each.row_id): each for each in rows}.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A statement in one database's SQL, its parameters, and its columns; some have a reader, most a table."""
+    """A statement in one database's SQL, its parameters, and its columns; a few have a reader, most a table."""
 
     sql: str
     parameters: tuple[Any, ...]
@@ -186,7 +185,7 @@ class _Built:
         return values
 
     def read_readable(self, found: Sequence[Sequence[Any]], unread: list[Unread]) -> list[dict[str, Any]]:
-        """Return the rows that can be read, and add the others to ``unread``."""
+        """Return the readable rows, and add the others to ``unread``."""
         rows = []
         for each in found:
             try:
@@ -209,11 +208,11 @@ class _Built:
 
 
 class Statement:
-    """A query that is built once and run with different values; call it with these to run it.
+    """A query that is built once; call it with values to run it.
 
     Args:
         build: (places) → the query; called once for each kind of database.
-        columns: The selected columns, for a union or a function, whose query does not know them.
+        columns: The selected columns; only for a union or a function, whose query does not know them.
     """
 
     def __init__(self, build: Callable[[Places], Query], columns: Sequence[Field] = ()) -> None:
@@ -268,10 +267,10 @@ class Run:
         return Run(self._statement, self._values, (lock, skip_locked))
 
     def rows(self, db: Database, unread: list[Unread] | None = None) -> list[dict[str, Any]]:
-        """Run it and return the rows that can be read; add the others to ``unread``.
+        """Run it and return the readable rows; add the others to ``unread``.
 
         Raises:
-            UnreadableRow: When one cannot be read, and there is no ``unread``.
+            UnreadableRow: When a row cannot be read and ``unread`` is None.
         """
         built = self._built(db)
         found = self._run(db, built).fetchall()
@@ -295,7 +294,7 @@ class Run:
         return int(self._run(db, self._built(db)).rowcount)
 
     def _built(self, db: Database) -> _Built:
-        """Return the text for lists of one value, whose plan PostgreSQL keeps, or the one for any, which it plans each time."""
+        """Return the text for lists of one value, whose plan PostgreSQL keeps, or for any lists, which it plans each time."""
         built = self._statement.built_for(db, self.locks)
         is_alone = bool(built.lists) and all(len(self._values[number]) == 1 for number in built.lists)
         return self._statement.built_for(db, self.locks, is_alone=True) if is_alone else built
@@ -307,7 +306,7 @@ class Run:
 
 
 def _column(selected: Any) -> tuple[str, Any]:
-    """Return the name of a selected column, and the field by which its values are read; counts and sums are integers."""
+    """Return a selected column's name and the field that reads its values; counts and sums are integers."""
     column = selected.unwrap() if isinstance(selected, Alias) else selected  # type: ignore[no-untyped-call]
     match column:
         case Function(name="MIN" | "MAX", arguments=(field, *_)):
@@ -318,7 +317,7 @@ def _column(selected: Any) -> tuple[str, Any]:
 
 
 def _is_read_as_it_is(field: Any) -> bool:
-    """Return whether both drivers return a column's values as they are read."""
+    """Return whether both drivers return a column's values ready to use."""
     return isinstance(field, TextField | IntegerField) and type(field).python_value is Field.python_value
 
 

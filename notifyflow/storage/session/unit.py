@@ -1,11 +1,11 @@
 """The unit of work of one transaction: each row is read once, changed as a value, and written with the others.
 
-A row of a state machine that was read or added is kept as the transaction has made it, and that is what the next read returns.
-``flush`` writes what has changed, with one statement for each table and kind, however many rows there are. An update names what
-was read; if another transaction has changed a row since, nothing is written. Every version of a row has its line in the log.
+The unit keeps each row of a state machine that was read or added, with the transaction's changes, and the next read returns it.
+``flush`` writes the changes, with one statement for each table and kind of change. An update compares the row with the values
+that were read: if another transaction has changed a row, nothing is written. Every version of a row has its line in the log.
 
-Two writes to these rows pass by what is kept. ``mark_rung`` marks as many rows as there are at once; they are read again then.
-And columns that are no facts are written by the parts: how often an attempt was polled, the mark of the quarantine.
+Two kinds of writes bypass the kept rows. ``mark_rung`` marks all rows at once, which are then read again. The parts write columns
+that are not facts themselves: how often an attempt was polled, and the mark of the quarantine.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ _ATTEMPT_GUARDS = ("id", "state", "token", "result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of the transition log, as a transaction wrote it: no other can write the same."""
+    """A line of the transition log as one transaction wrote it: no other transaction writes an equal line."""
 
     incident_id: str
     machine: str
@@ -59,7 +59,7 @@ class Line:
 
 @dataclass(slots=True)
 class _Kept:
-    """A row as the database has it (None if it is new), and as the transaction has made it."""
+    """A row as the database has it (None if it is new), and with the transaction's changes."""
 
     stored: Any
     now: Any
@@ -67,16 +67,14 @@ class _Kept:
 
 
 class Unit(Rows):
-    """What every part of the ledger shares: the rows that are kept, and what is to be written.
+    """The state that all parts of the ledger share: the kept rows, and the pending writes.
 
     Attributes:
         line: The last line that this transaction has written to the log, or None.
-        is_shared: Whether others may write meanwhile; SQLite has one writer, and what was read cannot change.
-        escalations_of: The current escalations of incidents all of whose are locked and kept.
-        notifications_of: The notifications of escalations all of whose are kept.
-        new_content: The new content of incidents.
-        new_contacts: The rows of new contacts.
-        unlocked: What else was read without a lock.
+        is_shared: Whether others may write meanwhile. SQLite has one writer, so rows that were read cannot change.
+        escalations_of: The current escalations by incident, if all of the incident's are locked and kept.
+        notifications_of: The notifications by escalation, if all of the escalation's are kept.
+        unlocked: Other values that were read without a lock.
     """
 
     def __init__(self, db: Database) -> None:
@@ -114,7 +112,7 @@ class Unit(Rows):
         return moved
 
     def save(self, before: M, after: M) -> M:
-        """Change columns that are no move (due_at, next_decision_at, deferred_since …), or attempts; no line is logged.
+        """Change columns without a move (due_at, next_decision_at, deferred_since …), or attempts; log no line.
 
         A new ``due_at`` clears ``rung_at``, unless both are set. Attempts alone do not change the version of their notification.
 
@@ -130,12 +128,14 @@ class Unit(Rows):
         return getattr(self.db, "backend", None)
 
     def has_written(self, line: Line, backend: int | None) -> bool:
-        """Return whether a line is in the log, which a process of the server was to write.
+        """Return whether a line is in the log; a process of the server was writing it.
 
         Raises:
             StaleRow: When it is not, and that process may still be committing it.
         """
-        is_over = backend is None or execute(self.db, _OPEN, backend).fetchone() is None  # first: all it did is seen from now on
+        is_over = (
+            backend is None or execute(self.db, _OPEN, backend).fetchone() is None
+        )  # first: its effects are visible from now
         is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
         is_written = bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
         if not is_written and not is_over:
@@ -155,7 +155,7 @@ class Unit(Rows):
         lines, self._lines = self._lines, []
         added = [kept.now for kept in changed if kept.stored is None]
         moved: list[tuple[Any, Any]] = [(kept.stored, kept.now) for kept in changed if kept.stored is not None]
-        for facts in MACHINE_NAMES:  # before the inserts, which may need what it frees: a key, say
+        for facts in MACHINE_NAMES:  # before the inserts, which may need a key that it frees
             self._update_set(MODELS[facts], [(old, new) for old, new in moved if type(new) is facts and changes(old, new)])
         self.insert_set(IncidentRow, [row_of(each) | content.pop(each.id) for each in added if isinstance(each, IncidentFacts)])
         self._update_content(content)
@@ -203,7 +203,7 @@ class Unit(Rows):
         detail: Mapping[str, str] = _NOTHING,
         source: str = "",
     ) -> None:
-        """Write a line to the log for each of some rows."""
+        """Write a log line for each of some rows."""
         lines: list[dict[str, Any]] = [
             {
                 "incident_id": facts.id if isinstance(facts, IncidentFacts) else facts.incident_id,
@@ -223,7 +223,7 @@ class Unit(Rows):
             self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
 
     def keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
-        """Keep rows as they were read; a row that is locked already stays as the transaction has made it."""
+        """Keep rows as they were read; a row that is locked already keeps the transaction's changes."""
         rows = []
         for each in found:
             key = (type(each), each.id)
@@ -234,7 +234,7 @@ class Unit(Rows):
         return rows
 
     def known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
-        """Return a kept row, where ``is_locked`` only a locked one; None if it has to be read."""
+        """Return a kept row, with ``is_locked`` only a locked one; None if it must be read."""
         kept = self._kept.get((facts, row_id))
         return cast(M, kept.now) if kept is not None and (kept.is_locked or not is_locked) else None
 
@@ -248,7 +248,7 @@ class Unit(Rows):
         return tuple(self._kept[facts, each].now for each in sorted(row_ids))
 
     def read(self, facts: type[M], query: Select | Run, *, locked: Collection[str] = ()) -> list[M]:
-        """Read rows of a machine and keep them; those that are ``locked`` already, as such."""
+        """Read rows of a state machine and keep them; rows in ``locked`` count as locked."""
         is_locked = self._prepare_to_read(query)
         found = self.keep(super().read(facts, query), is_locked=is_locked)
         for each in found if locked else ():
@@ -257,7 +257,7 @@ class Unit(Rows):
         return found
 
     def _prepare_to_read(self, query: Select | Run) -> bool:
-        """Forget what was read without a lock if a query takes locks, which others may have held; return whether it does."""
+        """Return whether a query takes locks; if so, forget rows read without a lock, which others may have changed."""
         if not self.is_shared:
             return True
         is_locking = self._is_locking(query)
@@ -270,21 +270,21 @@ class Unit(Rows):
         return bool(query.locks if isinstance(query, Run) else query._for_update)  # type: ignore[attr-defined]
 
     def keep_policy(self, policy: Policy, *, at: datetime) -> None:
-        """Store a policy that a new row refers to, unless it is stored; one statement a transaction, which locks nothing then."""
+        """Store a new row's policy, unless it is stored; each transaction runs one statement for it, which then locks nothing."""
         new = snapshot(policy)
         if new.digest not in self._kept_policies:
             KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
             self._kept_policies.add(new.digest)
 
     def locked(self, query: Q, *, skips_locked: bool = False) -> Q:
-        """Lock the rows that a query finds; on SQLite the transaction is the only writer already.
+        """Lock a query's rows; on SQLite the transaction is the only writer already.
 
         ``FOR NO KEY UPDATE``, since the stronger lock would also block inserts of rows that refer to the locked one.
         """
         return query if not self.db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
     def _forget(self, is_old: Callable[[_Kept], bool]) -> None:
-        """Write what has changed, and forget some of the kept rows."""
+        """Write the changes, and forget some of the kept rows."""
         gone = [key for key, kept in self._kept.items() if is_old(kept)]
         if gone:
             self._catch_up()
@@ -294,7 +294,7 @@ class Unit(Rows):
             self.notifications_of.clear()
 
     def read_since(self, what: str, since: datetime, read: Callable[[datetime], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Return what happened since an instant, or some days before it; read once for all rows of a set; not locked."""
+        """Return rows since an instant, or since some days before it; read once for all rows of a set; not locked."""
         known: tuple[datetime, list[dict[str, Any]]] | None = self.unlocked.get(what)
         if known is None or known[0] > since:
             early = since - _AHEAD
@@ -316,7 +316,7 @@ class Unit(Rows):
         return any(f'"{model._meta.table_name}"' in sql for model in models)
 
     def execute(self, query: Query | Run) -> int:
-        """Write at once what no kept row shows, after everything that has changed; return how many rows it wrote."""
+        """Run a write that bypasses the kept rows, after all pending changes; return how many rows it wrote."""
         self._catch_up(query)
         return int(query.execute(self.db))
 
@@ -337,7 +337,7 @@ class Unit(Rows):
         self.insert_set(AttemptRow, [row_of(attempt) for attempt in new])
 
     def insert_set(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows that refer to none that this transaction has changed, at once."""
+        """Insert rows at once; they refer to no row that this transaction has changed."""
         if rows:
             columns = tuple(rows[0])
             defaults = {field.name: field.default for field in model._meta.sorted_fields if field.default is not None}
@@ -346,7 +346,7 @@ class Unit(Rows):
             sets.insert(self.db, model, (*columns, *missing), [(*row.values(), *values) for row in rows])
 
     def _update_set(self, model: Any, moved: Sequence[tuple[Any, Any]], guards: tuple[str, ...] = _GUARDS) -> None:
-        """Write all columns in which any of the rows has changed, if no row has changed since it was read."""
+        """Write all columns that changed in any of the rows, if no row has changed in the database since it was read."""
         if not moved:
             return
         different = dict.fromkeys(name for before, after in moved for name in changes(before, after))
@@ -358,18 +358,18 @@ class Unit(Rows):
             raise StaleRow(_NAMES[model], ", ".join(before.id for before, _ in moved[:3]))
 
     def mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
-        """Mark what is queued of some notifications as rung for, or with None as not rung for; the version stays."""
+        """Mark the queued ones of some notifications as rung for, or as not rung for if ``at`` is None; the version stays."""
         self._catch_up()
         self._forget(lambda kept: type(kept.now) is NotificationFacts)
         _MARK_RUNG(at, ids).execute(self.db)
 
     def insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows of a table that is no machine's, at once."""
+        """Insert rows of a table without a state machine, at once."""
         self._catch_up()
         self.insert_set(model, rows)
 
     def insert_new(self, model: Any, rows: Sequence[Mapping[str, Any]], key: tuple[str, ...]) -> set[tuple[Any, ...]]:
-        """Insert rows of a table that is no machine's, at once, unless one with its key exists; return the keys inserted."""
+        """Insert rows of a table without a state machine, at once, unless their keys exist; return the inserted keys."""
         self._catch_up()
         return sets.insert_new(self.db, model, tuple(rows[0]), key, [tuple(row.values()) for row in rows]) if rows else set()
 
@@ -382,14 +382,14 @@ class Unit(Rows):
         replaced: tuple[str, ...],
         rows: Sequence[sets.Row],
     ) -> None:
-        """Insert rows of a table that is no machine's and refers to none, at once, or add to those that have their keys."""
+        """Insert rows at once, or add to existing ones; their table has no state machine and no references."""
         if rows:
             sets.count(self.db, model, columns, key, counter, replaced, rows)
 
     def update_those(
         self, model: Any, columns: tuple[str, ...], guards: tuple[str, ...], key: tuple[str, ...], rows: Sequence[sets.Row]
     ) -> set[tuple[Any, ...]]:
-        """Update rows of a table that is no machine's, at once, where the guards still hold; return the keys of those updated."""
+        """Update rows of a table without a state machine, at once, if the guards still hold; return the updated keys."""
         self._catch_up()
         return sets.update_those(self.db, model, columns, guards, key, rows)
 
