@@ -44,7 +44,7 @@ class InstantField(Field):
 
 
 class OnForget(Enum):
-    """What becomes of a column when its person is forgotten, where no value replaces it."""
+    """What happens to a column when its person is forgotten, if no value replaces it."""
 
     NOTHING = "nothing, since it holds nothing personal"
     DELETE_ROW = "its row is deleted"
@@ -65,7 +65,7 @@ class MarkedField(Field):
 
     @property
     def is_personal(self) -> bool:
-        """Whether the column holds personal data or what a message says."""
+        """Whether the column holds personal data or a message's text."""
         return self.forgotten_as is not OnForget.NOTHING
 
 
@@ -78,7 +78,7 @@ class PlainTextField(MarkedField, TextField):
 
 
 class KeyTextField(PlainTextField):
-    """Text from outside by which rows are found; text too long for an index is stored as its digest."""
+    """Text from outside that rows are found by; text too long for an index is stored as its digest."""
 
     def db_value(self, value: str | None) -> str | None:
         """Write the text, or its digest."""
@@ -137,7 +137,7 @@ class TextsField(DocumentField):
 
 
 class SequenceField(DocumentField):
-    """Some texts in their order: a JSON list."""
+    """Texts in their order: a JSON list."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -176,7 +176,7 @@ class InstantsField(DocumentField):
 
 
 class PolicyField(MarkedField, TextField):
-    """The digest of a policy, which is stored in a table of its own and read from there (``Rows``)."""
+    """The digest of a policy, whose document is in a table of its own and is read from there (``Rows``)."""
 
     def db_value(self, value: Policy) -> str:
         """Write the digest."""
@@ -184,7 +184,7 @@ class PolicyField(MarkedField, TextField):
 
 
 class CountsField(DocumentField):
-    """Some numbers: a JSON list."""
+    """Numbers: a JSON list."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lambda counts: json.dumps(counts, separators=(",", ":")), _load_counts, **options)
@@ -202,7 +202,7 @@ def _load_preference(document: str) -> Mapping[str, tuple[str, ...]]:
 
 
 class LabelsField(DocumentField):
-    """The labels of a figure: a mapping of text to text, of which there are few; what was read is remembered."""
+    """The labels of a figure: a mapping of text to text. There are few, so those read are remembered."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_dump_texts, _load_labels, **options)
@@ -237,7 +237,7 @@ class NamesField(DocumentField):
 
 
 class NameListField(DocumentField):
-    """Some names in their order: a JSON list."""
+    """Names in their order: a JSON list."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(lambda names: json.dumps(list(names)), lambda text: tuple(map(str, json.loads(text))), **options)
@@ -272,7 +272,7 @@ def instant_text(instant: datetime) -> str:
 
 
 def read_instant(value: datetime | str) -> datetime:
-    """Return an instant that a database gives, in UTC."""
+    """Return an instant from a database, in UTC."""
     instant = datetime.fromisoformat(value) if isinstance(value, str) else value
     return instant.astimezone(UTC)
 

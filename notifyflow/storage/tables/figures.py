@@ -1,4 +1,4 @@
-"""The tables of the figures: what was counted in all, by the minute, and up to which line of the log."""
+"""The tables of the figures: totals, figures by the minute, and how far the log is counted."""
 
 from peewee import BigIntegerField, FloatField, IntegerField
 
@@ -7,7 +7,7 @@ from notifyflow.storage.tables.table import Table
 
 
 class SeriesRow(Table):
-    """What one row of a figure has counted since the first start; never deleted."""
+    """The total of one row of a figure since the first start; never deleted."""
 
     name = PlainTextField()
     labels = LabelsField()
@@ -17,7 +17,7 @@ class SeriesRow(Table):
 
 
 class MinuteRow(Table):
-    """What one row of a figure has counted in one minute, or in some, for the charts."""
+    """The count of one row of a figure in one period of a minute or more, for the charts."""
 
     minutes = IntegerField()
     at = InstantField()
@@ -29,7 +29,7 @@ class MinuteRow(Table):
 
 
 class FoldRow(Table):
-    """Up to where the lines of the log are counted; one row."""
+    """How far the log is counted; one row."""
 
     one = IntegerField(primary_key=True)
     xid = BigIntegerField()

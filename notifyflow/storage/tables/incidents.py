@@ -1,4 +1,4 @@
-"""The tables of incidents: the rows of the state machines, their log, receipts, and what operations is told."""
+"""The tables of incidents: the rows of the state machines, their log, receipts, and notices to operations."""
 
 from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
 
@@ -37,7 +37,7 @@ from notifyflow.storage.tables.fields import (
 from notifyflow.storage.tables.table import Table
 
 FORGOTTEN = "forgotten"
-"""What replaces the name of a person who is forgotten, and the title of an incident."""
+"""Replaces the name of a forgotten person, and an incident's title."""
 
 
 class IncidentRow(Table):
@@ -72,7 +72,7 @@ class IncidentRow(Table):
 
 
 class PolicyRow(Table):
-    """A policy that incidents and escalations refer to; kept a while after the last of them is deleted."""
+    """A policy that incidents and escalations refer to; kept for a while after the last of them is deleted."""
 
     digest = PlainTextField(primary_key=True)
     document = PlainTextField()
@@ -113,7 +113,7 @@ class StepRow(Table):
 
 
 class StepContactRow(Table):
-    """A recipient who was given with a step of the chain of an incident, and becomes its contact when the step starts."""
+    """A recipient given with a step of an incident's chain, who becomes its contact when the step starts."""
 
     incident_id = PlainTextField()
     recipient_id = PlainTextField()
@@ -277,7 +277,7 @@ class CriticalRow(Table):
 
 
 class NoticeRow(Table):
-    """Another problem that operations is told of, once a day for each reason and provider."""
+    """A notice to operations, once a day for each reason and provider."""
 
     reason = PlainTextField()
     provider = PlainTextField()
@@ -288,7 +288,7 @@ class NoticeRow(Table):
 
 
 class OutboxRow(Table):
-    """A submission that was stored in a transaction of the application, until the first sweep after its commit.
+    """A submission stored in the application's transaction, until the first sweep after its commit.
 
     Either its incident is new and stored, and nobody is paged yet; or the submission repeats the key of an unresolved incident.
     """
@@ -296,4 +296,4 @@ class OutboxRow(Table):
     id = PlainTextField(primary_key=True)
     incident_id = PlainTextField()
     policy = PlainTextField()
-    submission = ValueField(Admitted, null=True, forgotten_as=OnForget.KEEP)  # for a second, as a rule
+    submission = ValueField(Admitted, null=True, forgotten_as=OnForget.KEEP)  # usually for a second

@@ -1,6 +1,6 @@
-"""What a process remembers of policies, so that each is written as JSON once and parsed once.
+"""Remembers policies in a process, so that each is written as JSON once and parsed once.
 
-A digest names the same policy in any database. Nothing here knows a table.
+A digest means the same policy in any database. Nothing here knows a table.
 """
 
 import hashlib
@@ -12,15 +12,14 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.documents import dump_policy, load_policy
 
 _MOST = 256
-"""How many policies are remembered; the one that was met first is forgotten first."""
+"""How many policies are remembered; the oldest is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A policy as it is stored.
+    """A policy in its stored form.
 
     Attributes:
-        policy: The policy.
         digest: The SHA-256 of its JSON, in hexadecimal digits.
         document: Its JSON.
     """
@@ -36,7 +35,7 @@ _lock = Lock()
 
 
 def snapshot(policy: Policy) -> Snapshot:
-    """Return a policy as it is stored."""
+    """Return a policy in its stored form."""
     known = _snapshots.get(id(policy))
     if known is None:
         document = dump_policy(policy)
@@ -46,12 +45,12 @@ def snapshot(policy: Policy) -> Snapshot:
 
 
 def known_as(digest: str) -> Policy | None:
-    """Return the policy of a digest if it was parsed before."""
+    """Return a digest's policy if it was parsed before, else None."""
     return _policies.get(digest)
 
 
 def parse(digest: str, document: str) -> Policy:
-    """Parse the JSON of a policy.
+    """Parse a policy's JSON.
 
     Raises:
         InvalidPolicy: When it is something else.

@@ -1,4 +1,4 @@
-"""The tables of the roster: the directory as the database has it, calendars, overrides, hand-overs, and feeds."""
+"""The tables of the roster: the stored directory, calendars, overrides, hand-overs, and feeds."""
 
 from peewee import IntegerField
 
@@ -7,7 +7,7 @@ from notifyflow.storage.tables.table import Table
 
 
 class RosterRow(Table):
-    """The directory, and the digest of the whole roster; one row, which is locked while any of it is changed."""
+    """The directory, and the digest of the whole roster; one row, locked while any part of the roster is changed."""
 
     one = IntegerField(primary_key=True)
     digest = PlainTextField()
@@ -18,7 +18,7 @@ class RosterRow(Table):
 
 
 class CalendarRow(Table):
-    """The calendar of a schedule, as it was when it could be read last; people appear as recipient ids."""
+    """The calendar of a schedule, as last read; people appear as recipient ids."""
 
     schedule = PlainTextField(primary_key=True)
     source = PlainTextField()
@@ -31,7 +31,7 @@ class CalendarRow(Table):
 
 
 class OverrideRow(Table):
-    """A change of the duty of a schedule for some time."""
+    """A temporary change of a schedule's duty."""
 
     id = PlainTextField(primary_key=True)
     schedule = PlainTextField()
@@ -46,7 +46,7 @@ class OverrideRow(Table):
 
 
 class HandOverRow(Table):
-    """A hand-over of which people were told, or that concerned nobody; people appear as recipient ids."""
+    """A hand-over that people were told about, or that concerned nobody; people appear as recipient ids."""
 
     schedule = PlainTextField()
     at = InstantField()

@@ -38,7 +38,7 @@ class ProviderHealthRow(Table):
 
 
 class PauseRow(Table):
-    """A pause: of what, until when, by whom."""
+    """A pause: its scope, its end, its author."""
 
     scope = EnumField(Scope)
     name = PlainTextField()
@@ -49,7 +49,7 @@ class PauseRow(Table):
 
 
 class StopRow(Table):
-    """A past period in which an operator had stopped something: a pause, or the quarantine of an incident."""
+    """A past stop by an operator: a pause, or the quarantine of an incident."""
 
     scope = PlainTextField()
     name = PlainTextField()
@@ -59,7 +59,7 @@ class StopRow(Table):
 
 
 class OutageRow(Table):
-    """A period without sweeps; the one row that is not over begins at the last sweep."""
+    """A period without sweeps; the one row without an end begins at the last sweep."""
 
     began_at = InstantField()
     ended_at = InstantField(null=True)
@@ -164,14 +164,14 @@ class EnvironmentRow(Table):
 
 
 class QuarantineRow(Table):
-    """An incident that was unfinished when its database was adopted; none of its notifications is sent."""
+    """An incident that was unfinished when its database was adopted; its notifications are not sent."""
 
     incident_id = PlainTextField(primary_key=True)
     quarantined_at = InstantField()
 
 
 class SetAsideRow(Table):
-    """A row that is left alone for some minutes, since it is damaged."""
+    """A damaged row that is left alone for some minutes."""
 
     row_id = PlainTextField(primary_key=True)
     machine = PlainTextField()

@@ -10,7 +10,7 @@ def _name(model: type[Model]) -> str:
 
 
 class Table(Model):
-    """A table, named for its class; that a key is unique is a matter of the migrations, unless it is one column."""
+    """A table, named for its class. The migrations make keys unique, except a key of one column."""
 
     class Meta:
         primary_key = False
