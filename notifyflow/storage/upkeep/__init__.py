@@ -1,1 +1,1 @@
-"""What keeps the database in order: the checker, the forgetting, the pruning, and the signs of health."""
+"""Maintenance of the database: the checker, forgetting, pruning, and health checks."""

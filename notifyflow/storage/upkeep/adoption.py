@@ -1,4 +1,4 @@
-"""Stores which environment the database belongs to, and which incidents are quarantined since it was adopted."""
+"""Stores the database's environment, and the incidents quarantined since it was adopted."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -35,10 +35,10 @@ _MARKING = tuple(map(_marking, (EscalationRow, NotificationRow)))
 
 
 class Adopted(Reader):
-    """Reads of the environment and of the quarantine."""
+    """Reads the environment and the quarantine."""
 
     def environment(self) -> str | None:
-        """Return the environment the database belongs to, or None."""
+        """Return the database's environment, or None."""
         row = self._source.first(EnvironmentRow.select(EnvironmentRow.name))
         return None if row is None else str(row["name"])
 
@@ -51,7 +51,7 @@ class Adopted(Reader):
         return int(self._source.scalar(QuarantineRow.select(fn.COUNT(SQL("*")))))
 
     def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
-        """Return those of some incidents that are quarantined."""
+        """Return the quarantined incidents among some incidents."""
         return frozenset(row["incident_id"] for row in self._source.rows(_QUARANTINED_AMONG(sorted(incident_ids))))
 
 
@@ -59,24 +59,24 @@ class Adoption(Part, Adopted):
     """The environment and the quarantined incidents."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:
-        """Set the environment the database belongs to; None removes it."""
+        """Set the database's environment; None removes it."""
         self._unit.execute(EnvironmentRow.delete())
         if name is not None:
             self.begin_environment(name, at=at)
 
     def begin_environment(self, name: str, *, at: datetime) -> None:
-        """Set the environment the database belongs to, unless it is set."""
+        """Set the database's environment, unless it is set."""
         self._unit.insert_once(EnvironmentRow, {"one": 1, "name": name, "since": at})
 
     def quarantine_unfinished(self, *, at: datetime) -> int:
-        """Quarantine the incidents that ``unfinished`` lists; return how many are quarantined now."""
+        """Quarantine the ``unfinished`` incidents; return how many are quarantined now."""
         unfinished = self.unfinished()
         self._unit.insert(QuarantineRow, [{"incident_id": incident_id, "quarantined_at": at} for incident_id in unfinished])
         self._mark(unfinished, is_quarantined=True)
         return self.quarantined_count()
 
     def unfinished(self) -> Sequence[str]:
-        """List the incidents that are unresolved or have a notification in progress, without those in quarantine."""
+        """List the incidents that are unresolved or have a notification in progress; quarantined ones are left out."""
         in_progress = NotificationRow.select(NotificationRow.incident_id).where(NotificationRow.state.in_(IN_PROGRESS))
         is_unfinished = IS_UNRESOLVED | IncidentRow.id.in_(in_progress)
         found = IncidentRow.select(IncidentRow.id).where(
@@ -91,7 +91,7 @@ class Adoption(Part, Adopted):
     def release(self, incident_ids: Sequence[str]) -> None:
         """Release incidents from quarantine; the next sweep rings for their due notifications.
 
-        The caller has stored how long they were quarantined (``keep_quarantined``), so that nothing of them is late by it.
+        The caller has stored how long they were quarantined (``keep_quarantined``), so that this time does not make them late.
         """
         self._unit.execute(_RELEASE(incident_ids))
         self._mark(incident_ids, is_quarantined=False)
@@ -100,7 +100,8 @@ class Adoption(Part, Adopted):
     def _mark(self, incident_ids: Sequence[str], *, is_quarantined: bool) -> None:
         """Mark the rows of incidents that enter or leave the quarantine.
 
-        A row of them that another transaction stores meanwhile has no mark; the searches also look into the table.
+        A row that another transaction stores meanwhile has no mark; the searches also look into the table of quarantined
+        incidents.
         """
         for marking in _MARKING:
             self._unit.execute(marking(is_quarantined, incident_ids))

@@ -57,7 +57,7 @@ _LINKS = Statement(
 
 
 def _missing(machine: str, model: Any) -> Statement:
-    """Build the search for what the log of some incidents tells of and a table lacks."""
+    """Build the search for log lines of some incidents whose rows are missing from a table."""
     is_there = finds(model.select(SQL("1")).where(model.id == TransitionRow.row_id))
     return Statement(
         lambda param: (
@@ -82,7 +82,6 @@ class Audited:
     Attributes:
         count: How many incidents it had.
         last_id: The incident after which the next page begins; empty after the last page.
-        findings: The broken rules.
     """
 
     count: int
@@ -91,7 +90,7 @@ class Audited:
 
 
 class _Chained(NamedTuple):
-    """The steps of an incident, and their log."""
+    """An incident's steps, and their log."""
 
     incident_id: str
     steps: Sequence[StepFacts]
@@ -112,7 +111,7 @@ class Audits(Reader):
         return tuple(audit.check_operations(ids))
 
     def page(self, after_id: str, *, now: datetime, limit: int = _INCIDENTS_A_PAGE) -> Audited:
-        """Check the next incidents, by id, with all that belongs to them.
+        """Check the next incidents, by id, with all their rows.
 
         Args:
             after_id: The last incident that was checked; empty at the start.
@@ -155,7 +154,7 @@ class Audits(Reader):
         incident_id_of: Callable[[str], str],
         findings: list[Finding],
     ) -> list[T]:
-        """Read the readable rows; find the others by halving, and add a finding for each."""
+        """Return the readable rows; find the unreadable ones by halving, and add a finding for each."""
         known = len(self._source.unread)
         try:
             found = read(ids) if ids else []
@@ -209,14 +208,14 @@ class Audits(Reader):
         return {row["escalation_id"]: found[row["operations_incident_id"]] for row in links}
 
     def _logs(self, row_ids: Sequence[str], belongs_to: Mapping[str, str] = _TO_ITSELF) -> Mapping[str, list[Transition]]:
-        """Read the lines of some rows as they were written, by the row to which theirs belongs."""
+        """Read log lines as they were written, by the rows that they belong to."""
         logs: dict[str, list[Transition]] = defaultdict(list)
         for row in self._source.rows(_LINES(row_ids)):
             logs[belongs_to.get(row["row_id"], row["row_id"])].append(Transition(**row))
         return logs
 
     def _missing(self, incident_ids: Sequence[str]) -> Iterator[Finding]:
-        """Find what the log tells of and no table has."""
+        """Find logged rows that no table has."""
         for machine, statement in _MISSING.items():
             for row in self._source.rows(statement(incident_ids)):
                 yield audit.missing(machine, row["row_id"], row["incident_id"])

@@ -43,11 +43,11 @@ _DELETED = [model for model in _MODELS if OnForget.DELETE_ROW in marks(model).va
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What was stored of a person.
+    """The data found of a person.
 
     Attributes:
-        incidents: How many incidents they were removed from.
-        is_known: Whether anything was found, be it a user of the dashboard only.
+        incidents: How many incidents the person was removed from.
+        is_known: Whether anything was found, even if only a user of the dashboard.
     """
 
     incidents: int
@@ -58,7 +58,7 @@ class Recipients(Part):
     """Reads and overwrites the data of one person."""
 
     def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:
-        """List the incidents, not resolved, that a recipient is or may be paged for, by namespace and key."""
+        """List the unresolved incidents that may page a recipient, by namespace and key."""
         theirs = (model.select(model.incident_id).where(model.recipient_id == recipient_id) for model in _PEOPLE)
         query = (
             IncidentRow.select(IncidentRow.namespace, IncidentRow.key)
@@ -68,7 +68,7 @@ class Recipients(Part):
         return [(row["namespace"], row["key"]) for row in self._unit.rows(query)]
 
     def lock_in_progress(self, recipient_id: str) -> tuple[NotificationFacts, ...]:
-        """Lock and read the notifications for a recipient that are queued or being sent."""
+        """Lock and read a recipient's queued and sending notifications."""
         theirs = EscalationRow.select(EscalationRow.id).where(EscalationRow.recipient_id == recipient_id)
         in_progress = NotificationRow.state.in_(("QUEUED", "SENDING"))
         query = select(NotificationFacts, NotificationRow.escalation_id.in_(theirs), in_progress)
@@ -104,5 +104,5 @@ class Recipients(Part):
         is_theirs = ReceiptRow.matched_attempt_id.in_(attempts)
         for row in self._unit.rows(ContactRow.select(ContactRow.addresses).where(ContactRow.recipient_id == recipient_id)):
             for address in row["addresses"].values():
-                is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # as a form spells a number, too
+                is_theirs |= ReceiptRow.body.contains(address.lstrip("+"))  # also in the spelling of a form
         self._unit.execute(ReceiptRow.update(_replacements(ReceiptRow)).where(ReceiptRow.body != SQL("''"), is_theirs))

@@ -1,4 +1,4 @@
-"""Answers for the heartbeat: whether work is overdue, operations is reached, and who sends the next heartbeat."""
+"""Checks for the heartbeat: whether work is overdue, operations is reached, and who sends the next heartbeat."""
 
 from datetime import datetime
 from itertools import groupby
@@ -22,7 +22,7 @@ class Heartbeat(Part):
     def is_left_behind(self, *, before: datetime) -> bool:
         """Return whether a send, lease, decision or round that was due before an instant still waits.
 
-        What is set aside since it is damaged does not count, nor what was until then: operations knows of it.
+        Damaged rows that are set aside, now or until then, do not count: operations knows of them.
         """
 
         def is_aside(row_id: Field) -> Any:
@@ -58,8 +58,8 @@ class Heartbeat(Part):
     def is_operations_unreached(self) -> bool:
         """Return whether an OPEN operations incident has reached none of its recipients.
 
-        The last round that has ended counts, unless a later one has arrived. Rounds of notices without an address are ignored:
-        notices neither text nor call.
+        The last round that has ended counts, unless a later one has arrived. Rounds of notices to a recipient with a phone only
+        are ignored: notices neither text nor call.
         """
         query = (
             EscalationRow.select(EscalationRow.id, EscalationRow.recipient_id, EscalationRow.state)
@@ -91,7 +91,7 @@ class Heartbeat(Part):
         return not self._has(HeartbeatRow, HeartbeatRow.at > before)
 
     def claim(self, *, before: datetime, now: datetime) -> bool:
-        """Claim the next heartbeat for this process; return False if another process has claimed it since."""
+        """Claim the next heartbeat for this process; return False if another process has claimed it."""
         is_claimed = bool(self._unit.execute(HeartbeatRow.update(at=now).where(HeartbeatRow.at <= before)))
         return is_claimed or self._unit.insert_once(HeartbeatRow, {"name": _NAME, "at": now})
 

@@ -1,4 +1,4 @@
-"""Deletes old rows, a few rounds in each transaction; the rest is consistent after each."""
+"""Deletes old rows, a few rounds in each transaction; the rows are consistent after each."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -39,12 +39,6 @@ class Pruned:
 
     Attributes:
         incidents: Incidents, with their content and contacts.
-        escalations: Escalations.
-        notifications: Notifications.
-        attempts: Attempts.
-        receipts: Receipts.
-        transitions: Lines of the log.
-        notices: Notices to operations.
     """
 
     incidents: int = 0
@@ -67,7 +61,6 @@ class Step:
     """The result of one step of a prune, and where the next one begins.
 
     Attributes:
-        pruned: What was deleted, or would be.
         place: (resolved_at, id) of the last incident that was handled; None after the last step.
     """
 
@@ -82,7 +75,7 @@ class Pruning(Part):
         """Delete some incidents resolved before an instant, the oldest first; skip those that are locked.
 
         Args:
-            place: Where the last step stopped.
+            place: The end of the last step.
             before: Incidents resolved later stay.
             limit: How many incidents are read, and how many of their escalations deleted, at most.
         """
@@ -98,9 +91,9 @@ class Pruning(Part):
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 
     def strays(self, *, before: datetime, limit: int) -> Pruned:
-        """Delete some foreign receipts, and counted notices, from before an instant.
+        """Delete some foreign receipts and counted notices from before an instant.
 
-        Numbers that were not texted since then are deleted, too, and hand-overs before; opt-outs stay.
+        Numbers that were last texted before it, and earlier hand-overs, are deleted, too; opt-outs stay.
         """
         self._delete(NumberRow, NumberRow.texted_at < before)
         self._delete(HandOverRow, HandOverRow.at < before)
@@ -132,7 +125,7 @@ class Pruning(Part):
         )
 
     def _delete_emptied(self, ids: Sequence[str]) -> Pruned:
-        """Delete those of some incidents that have no escalation left."""
+        """Delete the incidents that have no escalation left."""
         query = EscalationRow.select(EscalationRow.incident_id).where(EscalationRow.incident_id.in_(ids)).distinct()
         kept = {row["incident_id"] for row in self._unit.rows(query)}
         emptied = [each for each in ids if each not in kept]
@@ -170,7 +163,7 @@ class Prunable(Reader):
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]))
 
     def strays(self, *, before: datetime) -> Pruned:
-        """Count what ``Pruning.strays`` would delete in all its steps."""
+        """Count the rows that ``Pruning.strays`` would delete in all its steps."""
         return Pruned(
             receipts=self._count(ReceiptRow, _is_stray(before)), notices=self._count(NoticeRow, _is_told_notice(before))
         )
@@ -182,9 +175,9 @@ class Prunable(Reader):
 def old_incidents(place: tuple[datetime, str], *, before: datetime, limit: int, is_server: bool | None = None) -> Select:
     """Select the incidents that may be deleted, the oldest first.
 
-    They were resolved before an instant and have nothing queued or being sent; no unresolved operations incident is linked to
-    their failures, and no kept failure is linked to them. Their lines are counted, unless that is not asked for: a prune counts
-    them before it deletes.
+    They were resolved before an instant and have no queued or sending notification. No unresolved operations incident is linked
+    to their failures, and no kept failure is linked to them. With ``is_server`` their lines must be counted; None skips that
+    condition, since a prune counts the lines before it deletes.
     """
     resolved_at, incident_id = place
     operations = IncidentRow.alias()
