@@ -1,4 +1,4 @@
-"""Stores what came in through integrations, a row for each kind of request and incident."""
+"""Stores arrivals: the requests that came in through integrations, one row for each kind and incident."""
 
 from collections.abc import Sequence
 
@@ -19,18 +19,18 @@ _ARRIVALS = Statement(
 
 
 class Arrivals(Part):
-    """Counts what comes in."""
+    """Counts arrivals."""
 
     def count(self, arrivals: Sequence[Arrival]) -> None:
-        """Count requests about incidents that are locked, or new: one row for each kind."""
+        """Count requests about incidents that are new or locked: one row for each kind."""
         rows = [tuple(getattr(each, name) for name in _COLUMNS) for each in counted(arrivals)]
         self._unit.count(ArrivalRow, _COLUMNS, _KIND, "times", ("left_out", "last_at"), rows)
 
 
 class Arrived(Reader):
-    """Reads what came in."""
+    """Reads arrivals."""
 
     def of(self, incident_id: str) -> tuple[Arrival, ...]:
-        """Return what came in about an incident, the earliest first; of what came at once, what opened it."""
+        """Return an incident's arrivals, the earliest first; among those of one instant, the one that opened the incident."""
         found = [Arrival(**row) for row in self._source.rows(_ARRIVALS(incident_id))]
         return tuple(sorted(found, key=lambda each: (each.first_at, _ORDER.index(each.did))))

@@ -1,13 +1,13 @@
-"""Which drivers of databases a process loads."""
+"""Selects the database drivers that a process loads."""
 
 import sys
 from importlib import import_module
 
 
 def load(database_url: str) -> None:
-    """Import Peewee; for a file, as where psycopg is not installed, since to load that takes a sixth of a short command's time.
+    """Import Peewee. For a file, import it without psycopg, whose import takes a sixth of a short command's time.
 
-    Call it in a process of ours alone, before anything of storage is imported: an application's own Peewee may need psycopg.
+    Call it in a process of ours alone, before any import of storage: an application's own Peewee may need psycopg.
     """
     if not database_url.startswith("sqlite:") or "psycopg" in sys.modules:
         return

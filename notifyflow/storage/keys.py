@@ -12,7 +12,7 @@ _KEYS = ApiKeyRow.select(*(getattr(ApiKeyRow, name) for name in _KEY))
 
 
 class KeyReads(Reader):
-    """Questions about API keys."""
+    """Reads API keys."""
 
     def all(self) -> tuple[ApiKey, ...]:
         """Return all keys, the oldest first."""
@@ -42,7 +42,7 @@ class Keys(Part):
         self._unit.execute(ApiKeyRow.update(expires_at=at).where(ApiKeyRow.id == key_id))
 
     def revoke(self, key_id: str, *, at: datetime) -> bool:
-        """Revoke a key; one that was revoked before stays as it is.
+        """Revoke a key; a key that was revoked before does not change.
 
         Returns:
             Whether the key exists.
@@ -51,5 +51,5 @@ class Keys(Part):
         return self._unit.first(ApiKeyRow.select(ApiKeyRow.id).where(ApiKeyRow.id == key_id)) is not None
 
     def note_use(self, key_id: str, *, at: datetime) -> None:
-        """Note when a key was used last."""
+        """Note a key's last use."""
         self._unit.execute(ApiKeyRow.update(last_used_at=at).where(ApiKeyRow.id == key_id))

@@ -78,7 +78,7 @@ class Ledger:
 
     @cached_property
     def folds(self) -> "Folds":
-        """The figures, which few processes count."""
+        """The counting of figures, which few processes do."""
         from notifyflow.storage.metrics.folds import Folds
 
         return Folds(self._unit)
@@ -102,11 +102,11 @@ class Ledger:
 
     @property
     def unread(self) -> Sequence[Unread]:
-        """The rows that this transaction has left out, since they cannot be read."""
+        """The rows that this transaction has left out because they cannot be read."""
         return self._unit.unread
 
     def run(self, use_case: "Callable[[Ledger], T]") -> T:
-        """Run a use case, and write all that it has changed."""
+        """Run a use case, then write all its changes."""
         result = use_case(self)
         self.flush()
         return result

@@ -1,4 +1,4 @@
-"""Reads for display, each of one consistent state; those of the checker are in ``audit``."""
+"""Reads for display, each of one consistent state; the checker's reads are in ``audit``."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ _OPERATIONS = Statement(
 
 
 class Reads:
-    """The incidents, and by subject all other reads."""
+    """Reads of incidents, and all other reads by subject."""
 
     def __init__(self, db: Database) -> None:
         self._source = source = Rows(db)
@@ -128,44 +128,44 @@ class Reads:
 
     @cached_property
     def figures(self) -> "Figures":
-        """The figures, which few processes show."""
+        """The reads of figures, which few processes show."""
         from notifyflow.storage.metrics.folds import Figures
 
         return Figures(self._source)
 
     @cached_property
     def prunable(self) -> "Prunable":
-        """What can be deleted, for one command."""
+        """The reads of what can be pruned, for one command."""
         from notifyflow.storage.upkeep.pruning import Prunable
 
         return Prunable(self._source)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The rows that were left out, since they cannot be read."""
+        """The rows that were left out because they cannot be read."""
         return left_out(self._source.unread)
 
     def status(self, key: str, *, namespace: str | None = None) -> IncidentStatus | None:
-        """Return the incident that a key names, with its escalations, notifications and log; None if no incident has the key.
+        """Return the incident of a key with its escalations, notifications and log; None if no incident has the key.
 
         Args:
             key: The incident's.
-            namespace: The incident's; None looks in all.
+            namespace: The incident's; None means any.
 
         Raises:
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+            AmbiguousKey: When several namespaces have an unresolved incident with the key.
             DamagedIncident: When its row cannot be read.
         """
         incident = self._source.named(key, namespace)
         return None if incident is None else self._status(incident)
 
     def status_by_id(self, incident_id: str) -> IncidentStatus | None:
-        """Return one incident with its escalations, notifications and log, or None; raise ``DamagedIncident`` as ``status``."""
+        """Return an incident with its escalations, notifications and log, or None; raise ``DamagedIncident`` as ``status``."""
         incident = self._source.incident(incident_id)
         return None if incident is None else self._status(incident)
 
     def recipient_ids(self, incident_id: str) -> list[str]:
-        """Return the ids of an incident's recipients; none if there is no such incident."""
+        """Return the ids of an incident's recipients; empty if there is no such incident."""
         return self._source.recipient_ids(incident_id)
 
     def incidents(self, limit: int) -> tuple[IncidentFacts, ...]:
@@ -174,12 +174,12 @@ class Reads:
         return tuple(self._source.read(IncidentFacts, query))
 
     def is_settled(self, key: str, *, namespace: str | None = None) -> bool | None:
-        """Return whether every escalation of the incident that a key names is settled, and no step of its chain waits.
+        """Return whether all escalations of a key's incident are settled, and no step of its chain waits.
 
         None if no incident has the key.
 
         Raises:
-            AmbiguousKey: When several namespaces have an unresolved incident of the key.
+            AmbiguousKey: When several namespaces have an unresolved incident with the key.
         """
         incident = self._source.named(key, namespace)
         if incident is None:
@@ -192,7 +192,7 @@ class Reads:
         return all(step.due_at is None for step in steps)
 
     def pending_count(self, *, due_by: datetime | None = None) -> int:
-        """Count the notifications that are being sent or queued; with ``due_by``, only those queued that are due by then.
+        """Count the queued and sending notifications; with ``due_by``, only the queued ones that are due by then.
 
         A submission that no sweep has carried out since the application's commit counts as one.
         """
@@ -209,7 +209,7 @@ class Reads:
         return None if row is None else row["began_at"]
 
     def running(self) -> tuple[int, datetime | None]:
-        """Count the attempts that run, and return when the last of their leases ends; None without any."""
+        """Count the running attempts, and return when the last of their leases ends; None without any."""
         attempts = AttemptRow.select(fn.COUNT(AttemptRow.id).alias("count"), fn.MAX(AttemptRow.lease_until).alias("until"))
         running = attempts.join(NotificationRow, on=(NotificationRow.id == AttemptRow.notification_id)).where(RUNNING)
         (row,) = self._source.rows(running.where(is_free(NotificationRow)))
@@ -267,7 +267,7 @@ class Reads:
         )
 
     def _readable_content(self, incident: IncidentFacts) -> Incident:
-        """Return what can be read of an incident's content, part of which is damaged."""
+        """Return the readable part of an incident's damaged content."""
         unread = self._source.unread_of("incident", incident.id)
         known = {name: value for name, value in (unread.values if unread else {}).items() if name in CONTENT_FIELDS}
         return Incident(**{"title": incident.key, **known, "key": incident.key})
@@ -276,7 +276,7 @@ class Reads:
         return tuple(Transition(**row) for row in self._source.rows(_TRANSITIONS(incident_id)))
 
     def _told_at(self, incident_id: str) -> tuple[datetime, ...]:
-        """Return when providers accepted the pages of an operations incident, some by a report that came before the response."""
+        """Return when providers accepted an operations incident's pages, including reports that came before the response."""
         return tuple(sorted(each["ended_at"] or each["started_at"] for each in self._source.rows(_TOLD(incident_id))))
 
     def _notes(self, attempt_ids: Sequence[str]) -> tuple[Note, ...]:
@@ -284,5 +284,5 @@ class Reads:
 
 
 def _unknown(recipient_id: str) -> Contact:
-    """Return what stands in for a contact that cannot be read."""
+    """Return a stand-in for a contact that cannot be read."""
     return Contact(recipient_id=recipient_id, name=recipient_id, addresses={})

@@ -33,7 +33,7 @@ _WHOLE: ContextVar[Deadline | None] = ContextVar("notifyflow_deadline_of_the_who
 
 
 class Store:
-    """One database. Threads may share a store; a forked child uses it with connections of its own.
+    """One database. Threads may share a store; a forked child uses it with its own connections.
 
     A fork waits for the transactions of other threads. The forking thread's own transaction is rolled back: the parent runs it
     again, the child gets a ``StorageError``.
@@ -60,19 +60,19 @@ class Store:
 
     @property
     def exposed(self) -> tuple[str, int] | None:
-        """The database file and its mode if others than its owner may read or write it; None otherwise."""
+        """The database file and its mode if users other than its owner may read or write it; else None."""
         return self._dialect.exposed()
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = _TIMEOUT_S, tries: int | None = None) -> T:
-        """Run a use case in one transaction; run it again from its start when it collided with another.
+        """Run a use case in one transaction; run it again from its start if it collided with another.
 
         Args:
             use_case: Takes the transaction's ledger; an exception rolls back. It may run more than once.
             timeout_s: How long to try, in seconds.
-            tries: How often it may meet the same trouble; None for as often as there is time.
+            tries: How often it may meet the same trouble; None means until the time is up.
 
         Returns:
-            What the use case returned, once it is committed.
+            The use case's result, after its commit.
 
         Raises:
             StorageUnavailable: When the time is up.
@@ -83,14 +83,14 @@ class Store:
         return self._repeat(lambda db: Ledger(Unit(db)).run(use_case), self._deadline(timeout_s), Access.WRITE, tries)
 
     def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
-        """Run a use case in the open transaction of a connection of the application, which commits it or rolls it back.
+        """Run a use case in the open transaction of the application's connection; the application commits it or rolls it back.
 
         Args:
             connection: A synchronous connection of psycopg 3 to this database, in a transaction at READ COMMITTED.
             use_case: Takes the transaction's ledger; an exception rolls back what it wrote, and nothing else.
 
         Raises:
-            UnsuitableConnection: When the connection is none of these.
+            UnsuitableConnection: When the connection is not such a one.
             StorageUnavailable: When the database does not answer within 5 s on a connection of ours.
             psycopg.Error: When the database refuses a statement, or the connection is lost.
         """
@@ -118,7 +118,7 @@ class Store:
         return self._read(query, Access.READ)
 
     def read_one(self, query: Callable[[Reads], T]) -> T:
-        """Read with one statement, as ``read``; it needs no transaction, and so one round trip and not three."""
+        """Read with one statement, as ``read``, but without a transaction: one round trip instead of three."""
         return self._read(query, Access.BARE)
 
     def now(self) -> datetime:
@@ -130,7 +130,7 @@ class Store:
         return self._repeat(self._dialect.now, self._deadline(_TIMEOUT_S), Access.BARE)
 
     def check_schema(self) -> None:
-        """Refuse a database that this code may not use; touch nothing.
+        """Refuse a database that this code may not use; change nothing.
 
         Raises:
             SchemaMismatch: When the database needs an upgrade first, or this code is too old for it.
@@ -145,7 +145,7 @@ class Store:
         """Bring the tables to this code's schema, in one transaction and under a lock; safe to call from many at once.
 
         Returns:
-            How many versions were applied; 0 when there was nothing to do.
+            How many versions were applied; 0 if none was missing.
 
         Raises:
             SchemaMismatch: When this code is too old for the database; it was not touched.
@@ -170,7 +170,7 @@ class Store:
 
     @contextmanager
     def within(self, timeout_s: float) -> Iterator[Deadline]:
-        """Set one time limit for all database calls of this thread in the block: connecting, statements, repetitions."""
+        """Limit all of this thread's database calls in the block to one total time: connecting, statements, repetitions."""
         before = _WHOLE.get()
         deadline = Deadline(timeout_s, within=before)
         try:
@@ -185,7 +185,7 @@ class Store:
         return self._deadline(_TIMEOUT_S).left_s
 
     def close(self) -> None:
-        """Close the connections; the store is not used afterwards."""
+        """Close the connections; the store must not be used afterwards."""
         self._pool.close()
 
     def _read(self, query: Callable[[Reads], T], access: Access) -> T:
@@ -223,7 +223,7 @@ class Store:
             time.sleep(pause_s)
 
     def _stop_at_refusal(self, error: StaleRow | PeeweeException) -> None:
-        """Raise an error that repeating does not help; if the connection is gone, let the next try open a new one."""
+        """Raise an error that a repetition cannot mend; if the connection is gone, let the next try open a new one."""
         if isinstance(error, StaleRow):
             return
         trouble = self._dialect.classify(error)

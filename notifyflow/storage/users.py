@@ -1,4 +1,4 @@
-"""Reads and writes users, their sessions, and the links that make the first user."""
+"""Reads and writes users, their sessions, and the links for making the first user."""
 
 from datetime import datetime
 from typing import Any
@@ -25,14 +25,14 @@ _VISIT = Statement(
 
 
 class UserReads(Reader):
-    """Questions about users and sessions."""
+    """Reads users and sessions."""
 
     def all(self) -> tuple[User, ...]:
         """Read all users, by name."""
         return tuple(User(**row) for row in self._source.readable(_USERS.order_by(UserRow.name), UserRow.id))
 
     def named(self, name: str) -> User | None:
-        """Return the user of a name, or None."""
+        """Return the user with a name, or None."""
         return _user(first(self._source.rows(_USERS.where(UserRow.name == name))))
 
     def has_any(self) -> bool:
@@ -48,15 +48,15 @@ class UserReads(Reader):
         return session, User(**row)
 
     def is_setup(self, digest: str, now: datetime) -> bool:
-        """Return whether a link that makes the first user is valid."""
+        """Return whether a link for making the first user is valid."""
         return _is_setup(self._source.first(SetupRow.select(SetupRow.expires_at).where(SetupRow.digest == digest)), now)
 
 
 class Users(Part):
-    """Users, their sessions, and the links that make the first user."""
+    """Users, their sessions, and the links for making the first user."""
 
     def add(self, user: User) -> bool:
-        """Store a new user; return False if another one has the name."""
+        """Store a new user; return False if the name is taken."""
         return self._unit.insert_once(UserRow, {name: getattr(user, name) for name in _USER})
 
     def lock(self, name: str) -> User | None:
@@ -68,7 +68,7 @@ class Users(Part):
         return self._unit.first(UserRow.select(UserRow.id)) is not None
 
     def change(self, user: User) -> None:
-        """Write a user that was locked."""
+        """Write a locked user."""
         row = {name: getattr(user, name) for name in _USER}
         self._unit.execute(UserRow.update(row).where(UserRow.id == user.id))
 
@@ -90,7 +90,7 @@ class Users(Part):
         self._unit.execute(SessionRow.update(used_at=at).where(SessionRow.digest == digest))
 
     def end_session(self, digest: str) -> str | None:
-        """Delete a session; return whose it was, or None if there is no such session."""
+        """Delete a session; return its user's id, or None if there is no such session."""
         row = self._unit.first(SessionRow.select(SessionRow.user_id).where(SessionRow.digest == digest))
         self._unit.execute(SessionRow.delete().where(SessionRow.digest == digest))
         return None if row is None else str(row["user_id"])
@@ -100,20 +100,20 @@ class Users(Part):
         self._unit.execute(SessionRow.delete().where(SessionRow.user_id == user_id))
 
     def add_setup(self, digest: str, *, expires_at: datetime) -> None:
-        """Store a link that makes the first user."""
+        """Store a link for making the first user."""
         self._unit.insert(SetupRow, [{"digest": digest, "expires_at": expires_at}])
 
     def take_setup(self, digest: str, now: datetime) -> bool:
-        """Lock all links that make the first user, so that only one does, and return whether one is valid."""
+        """Lock all links for making the first user, so that only one is used; return whether this one is valid."""
         links = self._unit.rows(self._unit.locked(SetupRow.select().order_by(SetupRow.digest)))
         return any(_is_setup(row, now) for row in links if row["digest"] == digest)
 
     def end_setups(self) -> None:
-        """Delete all links that make the first user."""
+        """Delete all links for making the first user."""
         self._unit.execute(SetupRow.delete())
 
     def prune(self, *, now: datetime) -> None:
-        """Delete sessions that are over, and links that made no user in their time."""
+        """Delete expired sessions and expired links."""
         self._unit.execute(SetupRow.delete().where(SetupRow.expires_at <= now))
         self._unit.execute(
             SessionRow.delete().where((SessionRow.used_at <= now - IDLE_FOR) | (SessionRow.created_at <= now - VALID_FOR))
