@@ -133,9 +133,7 @@ class Unit(Rows):
         Raises:
             StaleRow: When it is not, and that process may still be committing it.
         """
-        is_over = (
-            backend is None or execute(self.db, _OPEN, backend).fetchone() is None
-        )  # first: its effects are visible from now
+        is_over = backend is None or execute(self.db, _OPEN, backend).fetchone() is None  # first: its effects are visible now
         is_it = [getattr(TransitionRow, field.name) == getattr(line, field.name) for field in fields(line)]
         is_written = bool(self.rows(TransitionRow.select(TransitionRow.version).where(*is_it)))
         if not is_written and not is_over:
