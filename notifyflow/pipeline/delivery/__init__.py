@@ -1,1 +1,1 @@
-"""The use cases that carry a page: notify, claim, record, receive, acknowledge, sweep, and what they decide."""
+"""The use cases of delivery: notify, claim, record, receive, acknowledge, sweep, and their decisions."""

@@ -23,14 +23,14 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 
 def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
-    """Acknowledge an incident for a recipient, whose id is ``by``, or for anybody else, by any other text.
+    """Acknowledge an incident; ``by`` is a recipient's id, or any other text for a person who is not a recipient.
 
     Returns:
-        The pages that are cancelled, and those that had left already; false if nothing changed.
+        The cancelled pages and the pages that had left already; false if nothing changed.
 
     Raises:
         NotFound: When there is no such incident.
-        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
+        AmbiguousKey: When several namespaces have an unresolved incident with the key; nothing is done.
     """
     return use_case.run_on(deps, ref, partial(acknowledge_locked, by=by, via=via))
 
@@ -61,7 +61,7 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
 
 
 def _acknowledge_series(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
-    """End the series of a resolved incident, and acknowledge the one that is open, unless that is more severe."""
+    """End the series of a resolved incident, and acknowledge its open incident, unless that one is more severe."""
     newest = tx.ledger.incidents.lock_newest_of([(incident.namespace, incident.key)])[incident.namespace, incident.key]
     if rules.covers(incident, newest) and not incident.is_operations:
         return acknowledge_locked(tx, newest, by=by, via=via, **detail)
@@ -90,7 +90,7 @@ def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Commi
 
 
 def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Via) -> Stopped:
-    """Resolve an incident that is locked, as one step of a transaction; see ``resolve``."""
+    """Resolve a locked incident, as one step of a transaction; see ``resolve``."""
     if incident.state is IncidentState.RESOLVED:
         return Stopped(has_changed=False)
     contexts = decisions.lock_contexts(tx, incident, is_going_on=False)
@@ -123,7 +123,7 @@ def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: st
     update = incidents.page_again(incident, now=tx.now)
     if recipient_id not in tx.ledger.contacts.of(incident.id):
         raise RecipientNotFound(incident.key, recipient_id)
-    if incident.is_operations:  # the failures counted in are paged to all in the round that is planned
+    if incident.is_operations:  # all failures are paged in the planned round
         update = replace(update, after=replace(update.after, round_at=incident.round_at))
     before, update = incident, steps.renew(tx, incident, update)
     incident = tx.update_incident(before, update, by=by, via=via, recipient=recipient_id)

@@ -1,4 +1,4 @@
-"""Begins the attempts that a claim makes: their rows and leases, and the message of each call."""
+"""Begins the attempts of a claim: their rows and leases, and the message of each call."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A notification that may be sent now, by some of the providers."""
+    """A notification that may be sent now, with the providers that may send it."""
 
     row: NotificationFacts
     escalation: EscalationFacts
@@ -48,7 +48,7 @@ def blaming(row: NotificationFacts) -> Iterator[None]:
 
 
 def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has_receipts: bool) -> Claimed:
-    """Begin an attempt of each notification that one call carries; return that of the first, whose message is sent."""
+    """Begin an attempt for each notification of one call; return the first one, whose message is sent."""
     others = len(group) - 1
     first_id = tx.deps.ids.new()
     begun: list[Claimed] = []
@@ -117,7 +117,7 @@ def _message(
 ) -> OutboundMessage:
     """Return the message of an attempt, as of the attempt's start.
 
-    For an attempt in doubt this is the message as it was sent; a provider that does not store our id is searched for the text.
+    An attempt in doubt gets the same message again; a provider that does not store our id is searched for its text.
     """
     return OutboundMessage(
         attempt_id=attempt.id,

@@ -17,7 +17,7 @@ _AN_HOUR = timedelta(hours=1)
 
 
 def look_into(tx: Transaction, context: DecisionContext) -> None:
-    """Note for operations which providers owe the escalation's pages a receipt and have a callback path that seems broken."""
+    """Tell operations which providers owe the escalation's pages a receipt and have a callback path that seems broken."""
     if context.incident.is_operations:
         return
     for channel, provider in sorted(page_rules.overdue_receipts(context, tx.now) - tx.callback_paths):
@@ -28,9 +28,9 @@ def look_into(tx: Transaction, context: DecisionContext) -> None:
 
 
 def silent_path(tx: Transaction, context: DecisionContext) -> str:
-    """Return the provider that alone leaves a round unproven, since its callback path seems broken; empty if there is none.
+    """Return the provider whose seemingly broken callback path alone leaves a round unproven; empty if there is none.
 
-    All pages are overdue then, and it carried each of them.
+    All pages are overdue then, and this provider carried each of them.
     """
     paths = page_rules.overdue_receipts(context, tx.now)
     providers = {provider for _, provider in paths}
@@ -40,7 +40,7 @@ def silent_path(tx: Transaction, context: DecisionContext) -> str:
 
 
 def seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
-    """Return whether a path seems broken, by the last hour or since our last outage, which may have lost callbacks."""
+    """Return whether a path seems broken in the last hour, or since our last outage, which may have lost callbacks."""
     path = (channel, provider)
     if path not in tx.broken_paths:
         tx.broken_paths[path] = _seems_broken(tx, channel, provider)

@@ -44,9 +44,9 @@ def claim(
         reporting: The providers that send receipts.
 
     Returns:
-        The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred;
-        damaged rows are postponed, so that they do not block others. What waited in the quiet hours of one recipient is one
-        message, whatever ``requested_ids`` and ``limit`` say.
+        The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred.
+        Damaged rows are postponed, so that they do not block others. All notifications that waited in a recipient's quiet hours
+        are one message, regardless of ``requested_ids`` and ``limit``.
 
     Raises:
         StorageUnavailable: When the database did not answer in time, and nothing was stored.
@@ -65,7 +65,7 @@ def claim(
         return obstacles
 
     try:
-        if claim_and_put_off() == {True} and not claimed:  # CRITICAL rows alone went first, in vain
+        if claim_and_put_off() == {True} and not claimed:  # CRITICAL rows alone went first, without success
             with suppress(StorageUnavailable):
                 claim_and_put_off()
     except BaseException as error:
@@ -77,13 +77,12 @@ def claim(
 
 @dataclass(slots=True)
 class _Claiming:
-    """The findings of a claim: attempts to make, rows that can no longer be sent, and what blocks the others.
+    """The findings of a claim: attempts to make, rows that can no longer be sent, and obstacles to the other rows.
 
-    A row that only some of the providers may carry is deferred by itself, since its obstacle does not apply to the others.
+    A row that only some providers may carry is deferred by itself, since its obstacle does not apply to the others.
 
     Attributes:
-        at: The instant of the claim.
-        found: How many rows were locked for it, without what waited with them.
+        found: How many rows were locked, not counting those gathered with them.
         overtaken: Rows that were set aside when their round ended.
     """
 
@@ -98,7 +97,7 @@ class _Claiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Search:
-    """What is claimed: see ``claim``."""
+    """The arguments of ``claim``."""
 
     channel: str
     requested_ids: Sequence[str]
@@ -106,13 +105,13 @@ class _Search:
     reporting: Collection[str]
 
     def claim(self, tx: Transaction, *, part: Part[str], only: Sequence[str]) -> _Claiming:
-        """Claim what is due, or ``only`` some of it; the part then lists the rows that were locked for it, in their order."""
+        """Claim due notifications, or the ones in ``only``; the part then lists the locked rows, in their order."""
         slots = SlotAllocation(tx, self.channel, self.providers)
         if only:
             rows = tx.ledger.work.claim_these(only, now=tx.now)
         else:
             rows = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
-        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the clock of the process that rang may be ahead
+        tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
         claiming = _Claiming(at=tx.now, found=len(rows))
         others: Sequence[NotificationFacts] = ()
         if tx.deps.traits(self.channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
@@ -133,9 +132,9 @@ def _groups(
     claiming: _Claiming,
     providers: Sequence[str],
 ) -> Iterator[Sequence[Candidate]]:
-    """Return what may be sent now, call by call: what waited for one recipient at one address together, anything else alone.
+    """Return the notifications to send now, call by call: together if they waited for one recipient at one address, else alone.
 
-    The others make no call of their own, since nobody has room for it: what fits into no call stays due.
+    ``others`` get no call of their own, since nobody has room for it; those that fit into no call stay due.
     """
     groups: dict[Hashable, list[Candidate]] = {}
     for row in rows:
@@ -154,7 +153,7 @@ def _groups(
 
 
 def _call(tx: Transaction, candidate: Candidate) -> Hashable:
-    """Return what the notifications have in common that one call carries."""
+    """Return the key that all notifications of one call share."""
     row, contact = candidate.row, candidate.contact
     if tx.deps.traits(row.channel).is_gathered and gathered.waits_together(row):
         return row.namespace, contact.recipient_id, contact.addresses[row.channel]
@@ -167,7 +166,7 @@ def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, pro
         claiming.overtaken.append(row)
         return None
     contact = incident_events.receiver(tx, row, escalation)
-    if row.channel not in contact.addresses:  # it was removed, by an operations recipient's settings, say
+    if row.channel not in contact.addresses:  # it was removed, for example from the operations recipients in the settings
         claiming.unsendable.append((row, Ended.NO_PROVIDER))
         return None
     allowed = eligibility.allowed_providers(tx, row, escalation, providers)
@@ -188,7 +187,7 @@ def _claim_group(
     providers: Sequence[str],
     reporting: Collection[str],
 ) -> None:
-    """Claim what one call carries: it takes one slot, and counts once for the caps."""
+    """Claim the notifications of one call: it takes one slot, and counts once for the caps."""
     first = group[0]
     with blaming(first.row):
         slots.lock()  # the cap on calls and texts is counted under this lock
@@ -206,9 +205,9 @@ def _claim_group(
 
 
 def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list[Consequences]) -> None:
-    """Defer the rows that got no slot, and end those that can no longer be sent; if the database is away, they are still due.
+    """Defer the rows without a slot, and end those that can no longer be sent; if the database is away, they are still due.
 
-    ``led_to`` grows with each transaction, so that no interruption loses what those before it have led to.
+    Each transaction adds to ``led_to``, so that an interruption does not lose the consequences of those before it.
     """
     with suppress(StorageUnavailable):
         if claiming.obstacles:
@@ -222,9 +221,10 @@ def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list
 
 
 def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, most: int) -> Iterator[_Claiming]:
-    """Claim, and yield what was found, part by part.
+    """Claim, and yield the findings, part by part.
 
-    What cannot be claimed as a whole is halved (see ``Parts``); a damaged row is set aside, and others are claimed in its place.
+    A part that cannot be claimed as a whole is halved (see ``Parts``). A damaged row is set aside, and others are claimed in its
+    place.
     """
     parts: Parts[str] = Parts(deps, f"claim {search.channel}")
     is_more_due = True
@@ -261,7 +261,7 @@ def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Co
             led_to.append(endings.end_queued(deps, row.escalation_id, row.id, why))
     except BrokenRow as broken:
         led_to.append(_set_aside(deps, broken))
-    except CommitUnknown as unknown:  # it cannot be sent, whether that is stored or not: better said twice than never
+    except CommitUnknown as unknown:  # it cannot be sent, stored or not: two reports are better than none
         led_to.append(use_case.led_to(unknown))
         raise
 

@@ -1,4 +1,4 @@
-"""Writes the content of messages, from what is stored about the incident, its recipients and who acknowledged it."""
+"""Writes the content of messages, from the stored incident, its recipients and its acknowledgement."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +49,7 @@ def write(
 
 
 def _others(tx: Transaction, incident_id: str, contact: Contact) -> list[str]:
-    """Return the names of the first other recipients who have an address; none if one is damaged, which delays no page."""
+    """Return the names of the first other recipients with an address; none if one is damaged, which must not delay a page."""
     try:
         first = tx.ledger.contacts.first_of(incident_id)
     except StorageUnavailable:
@@ -61,7 +61,7 @@ def _others(tx: Transaction, incident_id: str, contact: Contact) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Standing:
-    """What a message says about the incident's state; each field as in ``compose``."""
+    """The part of a message about the incident's state; each field as in ``compose``."""
 
     status_update: str = ""
     is_resolved: bool = False
@@ -71,7 +71,7 @@ class _Standing:
 
 
 def _standing(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, contact: Contact) -> _Standing:
-    if row.kind is Kind.PAGE and escalation.round == 1:  # most messages, for which nothing has to be read
+    if row.kind is Kind.PAGE and escalation.round == 1:  # most messages: nothing has to be read
         return _Standing()
     incident = tx.ledger.incidents.get(row.incident_id)
     if row.kind is Kind.INCIDENT_EVENT:
@@ -86,7 +86,7 @@ def _standing(tx: Transaction, row: NotificationFacts, escalation: EscalationFac
 
 
 def _status_update(tx: Transaction, incident: IncidentFacts, contact: Contact) -> str:
-    if incident.state is IncidentState.OPEN:  # every recipient acknowledges for themselves, and this one has
+    if incident.state is IncidentState.OPEN:  # with ``each``, and this recipient has acknowledged
         return status_updates.wording(incident, contact)
     return status_updates.wording(incident, tx.ledger.contacts.find(incident.id, incident.acknowledged_by))
 

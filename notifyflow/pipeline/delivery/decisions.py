@@ -1,4 +1,4 @@
-"""Writes what the core decided about an escalation; the caller holds the escalation's lock until the transaction ends."""
+"""Writes the core's decisions about an escalation; the caller holds the escalation's lock until the transaction ends."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ from notifyflow.storage.ledger import AttemptRef
 
 
 def load(tx: Transaction, refs: Sequence[AttemptRef]) -> None:
-    """Lock, for a set of attempts, what ``lock`` locks, and read what decisions about them need, all at once."""
+    """Do the locking of ``lock`` for a set of attempts, and load the rows for their decisions, all at once."""
     tx.ledger.escalations.load_attempts(refs)
     tx.ledger.stops.load({ref.incident_id for ref in refs})
 
@@ -45,12 +45,12 @@ def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, Notificatio
 
 
 def schedule(escalation: EscalationFacts, row: NotificationFacts) -> Schedule:
-    """Return when temporary failures of a notification are retried."""
+    """Return the retry schedule for temporary failures of a notification."""
     return escalation.policy.retries.schedule(row.channel, escalation.severity)
 
 
 def fraction(tx: Transaction, ref: AttemptRef) -> float:
-    """Return the jitter of an attempt's retry, from 0 to 1: the same for all that one call carried."""
+    """Return the jitter of an attempt's retry, from 0 to 1; it is the same for all attempts of one call."""
     return tx.deps.ids.fraction() if ref.carried_by is None else gathered.jitter(ref.carried_by)
 
 
@@ -71,7 +71,7 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
 
 
 def decide_by_id(tx: Transaction, escalation_id: str) -> None:
-    """Lock an escalation and decide it, after a page of it has come to count as failed."""
+    """Lock and decide an escalation after one of its pages has come to count as failed."""
     decide(tx, tx.ledger.escalations.lock(escalation_id), cause="recorded")
 
 
@@ -91,9 +91,9 @@ def change_address(tx: Transaction, escalation: EscalationFacts, before: Contact
 def lock_contexts(
     tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None, *, is_going_on: bool = True
 ) -> tuple[DecisionContext, ...]:
-    """Lock the current escalations, and their notifications, of an incident that is locked: those of some recipients, or all.
+    """Lock the current escalations and their notifications of a locked incident, for some recipients or for all.
 
-    Unless they are ``is_going_on``, a recipient whose contact cannot be read has no address.
+    Unless ``is_going_on``, a recipient whose contact cannot be read has no address.
     """
     locked = [each for each in tx.ledger.escalations.lock_current(incident.id) if only is None or each.recipient_id in only]
     rows = tx.ledger.notifications.lock_of([each.id for each in locked])
@@ -105,7 +105,7 @@ def lock_contexts(
 
 
 def _contact(tx: Transaction, known: Mapping[str, Contact], escalation: EscalationFacts, *, is_needed: bool) -> Contact:
-    """Return the contact of an escalation's recipient; what ends an escalation needs none, and goes on without a damaged one."""
+    """Return the contact of an escalation's recipient. Ending an escalation needs none, and goes on without a damaged one."""
     recipient_id = escalation.recipient_id
     if is_needed or recipient_id in known:
         return known.get(recipient_id) or tx.ledger.contacts.get(escalation.incident_id, recipient_id)
@@ -134,7 +134,7 @@ def _context(
 
 
 def stopped(contexts: Collection[DecisionContext]) -> Stopped:
-    """Return the pages that were stopped with escalations, which are given as they were before, and those that had left."""
+    """Return the stopped pages and the pages that had left, from the escalations as they were before the stop."""
     pages = [
         (row.state, Page(recipient_id=context.escalation.recipient_id, channel=row.channel, notification_id=row.id))
         for context in contexts
@@ -158,11 +158,11 @@ def start(
     readdressed_at: datetime | None = None,
     told_at: datetime | None = None,
 ) -> EscalationFacts:
-    """Start the round of a recipient that follows ``last_round``, 0 before the first; the incident is locked.
+    """Start the recipient's next round after ``last_round`` (0 before the first); the incident is locked.
 
-    ``repetition`` is the number of the policy's round; 1 where the policy did not start it. A changed address last started a
-    round at ``readdressed_at``, if ever; the policy's next round keeps the ``told_at`` of the one before. In a series its clocks
-    go on.
+    ``repetition`` is the number of the policy's round; 1 if the policy did not start it. ``readdressed_at`` is when a changed
+    address last started a round, or None. The policy's next round keeps the ``told_at`` of the round before. In a series its
+    clocks go on.
     """
     new = EscalationFacts(
         id=tx.deps.ids.new(),
@@ -201,7 +201,7 @@ def cancel_status_updates(tx: Transaction, context: DecisionContext, *, event: L
 
 
 def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail: str) -> EscalationFacts:
-    """Write a decision: its steps with their lines in the log, which get the detail, too, then its effects."""
+    """Write a decision: its steps with their log lines, which include the detail, then its effects."""
     stored = context.escalation
     for step in decided.steps:
         target = replace(decided.after, state=EscalationState(step.target))
@@ -224,7 +224,7 @@ def _marks(escalation: EscalationFacts) -> tuple[datetime | None, ...]:
 
 
 def _is_spent(tx: Transaction, context: DecisionContext, decided: Decided) -> bool:
-    """Return whether every way to a recipient has failed, after a decision that queues no page of a tier."""
+    """Return whether every way to a recipient has failed, after a decision that queues no tier's page."""
     return not escalations.queues_pages(decided.effects) and chain.is_spent(context, tx.now)
 
 
@@ -234,7 +234,7 @@ def _apply_effect(tx: Transaction, context: DecisionContext, escalation: Escalat
             _open_tier(tx, context, escalation, effect)
         case StopPages():
             for row in context.notifications:
-                if row.kind is Kind.PAGE and not row.is_set_aside:  # its claim stops a row that is set aside
+                if row.kind is Kind.PAGE and not row.is_set_aside:  # its claim cancels a row that is set aside
                     tx.write(row, lifecycle.stop(row, effect.event, now=tx.now))
         case AlertOperations():
             is_silent = effect.is_paging and effect.reason == "unproven"

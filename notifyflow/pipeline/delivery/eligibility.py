@@ -1,4 +1,4 @@
-"""Decides inside the claim's transaction whether a notification may be sent, and by which providers: caps and opt-outs.
+"""Decides, inside the claim's transaction, whether and by which providers a notification may be sent: caps and opt-outs.
 
 Calls and texts are counted under the locks of the channel's providers.
 """
@@ -18,7 +18,7 @@ USED_UP = "the cap of calls and texts an hour was reached: some fail for it"
 def allowed_providers(
     tx: Transaction, row: NotificationFacts, escalation: EscalationFacts, providers: Sequence[str]
 ) -> Sequence[str]:
-    """Return the providers that may send to the recipient: for a text, those whose number got no STOP from them."""
+    """Return the providers that may send to the recipient; of a text, those without a STOP from the recipient's number."""
     senders = tx.deps.senders.get(row.channel)
     if not senders:
         return providers

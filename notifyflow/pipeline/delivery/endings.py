@@ -21,7 +21,7 @@ _REASONS = {
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Return whether a notification is too old to send."""
-    if tx.now < page_rules.row_expires_at(escalation, row, ()):  # true for most rows, which saves reading the stops
+    if tx.now < page_rules.row_expires_at(escalation, row, ()):  # true of most rows, for which the stops need not be read
         return False
     idle, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
     return tx.now >= page_rules.row_expires_at(escalation, row, (*idle, *stops))
@@ -33,7 +33,7 @@ def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:
 
 
 def write_end(tx: Transaction, row: NotificationFacts, why: Ended) -> None:
-    """End a queued notification that can no longer be sent, and log why: also that its recipient has no address any more."""
+    """End a queued notification that can no longer be sent, and log why, also if its recipient has no address any more."""
     contact = incident_events.receiver(tx, row, tx.ledger.escalations.get(row.escalation_id))
     moved = end(tx, row, why)
     if why is Ended.NO_PROVIDER and row.channel not in contact.addresses:
@@ -44,7 +44,7 @@ def write_end(tx: Transaction, row: NotificationFacts, why: Ended) -> None:
 
 
 def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
-    """End a row if it is still queued, in a transaction of its own, which locks the escalation first."""
+    """End a row if it is still queued, in its own transaction, which locks the escalation first."""
 
     def body(tx: Transaction) -> None:
         escalation, row = tx.ledger.escalations.lock(escalation_id), tx.ledger.notifications.lock(notification_id)

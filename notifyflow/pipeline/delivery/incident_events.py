@@ -27,7 +27,7 @@ def settle(tx: Transaction) -> None:
 
 
 def receiver(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> Contact:
-    """Return whom a notification is for: the escalation's recipient, or the subscriber of an incident event."""
+    """Return the contact to send a notification to: the escalation's recipient, or the subscriber of an incident event."""
     if row.incident_event is None:
         return tx.ledger.contacts.get(row.incident_id, escalation.recipient_id)
     subscriber = row.incident_event.subscriber
@@ -39,7 +39,7 @@ def _subscribers_to(tx: Transaction, incident: IncidentFacts, event: str) -> lis
 
 
 def _start(tx: Transaction, incident: IncidentFacts) -> EscalationFacts:
-    """Add the escalation that holds the incident's events: it starts EXHAUSTED, so that no decision is ever made in it."""
+    """Add the escalation that holds the incident's events. It starts EXHAUSTED, so that it is never decided."""
     escalation = EscalationFacts(
         id=tx.deps.ids.new(),
         incident_id=incident.id,

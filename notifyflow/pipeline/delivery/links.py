@@ -1,4 +1,4 @@
-"""Makes the signed links by which people acknowledge incidents, and checks them."""
+"""Makes and checks the signed links with which people acknowledge incidents."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ def link(deps: Dependencies, incident_id: str, recipient_id: str, *, now: dateti
 
 
 def check(deps: Dependencies, token: str, recipient_ids: Iterable[str], *, now: datetime) -> LinkClaim:
-    """Return the content of a link, which may be for a recipient of its incident, or for somebody of operations.
+    """Return the claims of a link, which may be for a recipient of its incident, or for an operations recipient.
 
     Raises:
         InvalidLink: When it is not ours, is for somebody else, or has expired.

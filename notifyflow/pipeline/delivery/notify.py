@@ -56,20 +56,20 @@ def notify(
     Args:
         deps: The dependencies of the use cases.
         incident: What happened.
-        recipients: Whom to page.
+        recipients: The people to page.
         policy: The policy of a new incident; a repeated key keeps the policy it was opened with.
         namespace: The namespace of the key.
-        strict: Whether a fault of one recipient refuses the whole.
+        strict: Whether a fault of one recipient refuses the whole incident.
         may_reach_nobody: Whether it is stored even if no recipient can be reached; operations is paged then.
-        then: Who is paged next when nobody acknowledges.
+        then: The steps that page further people while nobody acknowledges.
         over_after: The time of the last step; None for the default.
-        once: Makes a request that comes again do nothing and get the same response.
+        once: Identifies a request, so that a repetition does nothing and gets the same response.
 
     Returns:
         The incident's id, the recipients added and repeated, and the faults of single recipients.
 
     Raises:
-        InvalidIncident: When it has a wrong form; or when no recipient can be reached, unless it may reach nobody.
+        InvalidIncident: When it is malformed, or when no recipient can be reached and ``may_reach_nobody`` is false.
         IdempotencyMismatch: When another request came under its idempotency key.
         StorageUnavailable: When the database does not answer in time.
     """
@@ -90,10 +90,8 @@ class Submitted:
     """A validated submission.
 
     Attributes:
-        admitted: The incident and its recipients.
-        policy: The policy of a new incident.
-        namespace: The namespace of the key.
-        once: Makes a request that comes again do nothing and get the same response.
+        policy: The policy of a new incident; a repeated key keeps its own.
+        once: Identifies the request, so that a repetition does nothing and gets the same response.
     """
 
     admitted: Admitted
@@ -111,7 +109,7 @@ def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Not
     """Store validated submissions, in one transaction.
 
     Returns:
-        For each, what ``notify`` returns, or the error that concerns it alone: ``IdempotencyMismatch``, say.
+        For each, the result of ``notify``, or its own error, such as ``IdempotencyMismatch``.
 
     Raises:
         CommitUnknown: When it is unknown whether they are stored.
@@ -122,14 +120,14 @@ def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Not
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a submission returns, and what it did to its incident."""
+    """The result of a submission, and its effect on its incident."""
 
     notified: Notified
     did: Did
 
 
 class Unresolved:
-    """The unresolved incidents, locked, that submissions of one transaction repeat; else the newest, whose series they may go on.
+    """The locked, unresolved incidents that a transaction's submissions repeat; else the newest ones, whose series may go on.
 
     Attributes:
         ids: Their ids, by the submissions' names.
@@ -141,7 +139,7 @@ class Unresolved:
         tx.ledger.escalations.load_repeated([each.id for each in found.values() if each.state is not IncidentState.RESOLVED])
 
     def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
-        """Store an incident that came some times in a row, or count a repeated key, as one step of the transaction."""
+        """Store an incident that came ``times`` times in a row, or count a repeated key, as one step of the transaction."""
         name = (namespace, admitted.incident.key)
         tx.ledger.incidents.insist(name)
         facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
@@ -186,7 +184,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     if update.needs_round:
         update = steps.renew(tx, facts, update, admitted.chain)
     elif facts.pass_number and admitted.is_routed:
-        admitted = replace(admitted, contacts=())  # who is on duty was read when its step started
+        admitted = replace(admitted, contacts=())  # the people on duty were read when its step started
     incident = tx.update_incident(facts, update)
     content = tx.ledger.incidents.content(incident.id)
     amended = repeated_key.amend(content, admitted.incident)
@@ -220,7 +218,7 @@ def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
 
 
 def _update_contacts(tx: Transaction, incident: IncidentFacts, admitted: Admitted) -> Mapping[str, Contact]:
-    """Store the recipients' new names, addresses and quiet hours; return the old contacts of those who are paged anew."""
+    """Store the recipients' new names, addresses and quiet hours; return the old contacts of recipients to page again."""
     known = tx.ledger.contacts.of(incident.id)
     given = {each.recipient_id: each for each in admitted.given}
     amended = [_amended(known.get(each.recipient_id, each), each, admitted, given) for each in admitted.contacts]
@@ -239,7 +237,7 @@ def _amended(stored: Contact, incoming: Contact, admitted: Admitted, given: Mapp
 
 
 def _is_moved(before: Contact | None, after: Contact) -> bool:
-    """Return whether a recipient who was known is paged in another way now."""
+    """Return whether a known recipient is now paged in another way."""
     if before is None:
         return False
     is_quiet = before.quiet is not None or after.quiet is not None
@@ -248,9 +246,9 @@ def _is_moved(before: Contact | None, after: Contact) -> bool:
 
 
 def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: Mapping[str, Contact]) -> None:
-    """Page changed addresses, and apply changed quiet hours; the contacts in ``moved`` are as they were before.
+    """Page changed addresses, and apply changed quiet hours; ``moved`` holds the contacts as they were before.
 
-    What is queued for an address that was removed fails, so that its tier goes on. Once the incident is acknowledged all current
+    Notifications queued for a removed address fail, so that their tier goes on. Once the incident is acknowledged all current
     escalations are ACKNOWLEDGED, and nobody is paged.
     """
     if not moved:
@@ -267,11 +265,11 @@ def _follow_contacts(tx: Transaction, incident: IncidentFacts, moved: Mapping[st
 
 
 _Loaded = tuple[Responses, Unresolved]
-"""What was locked and read for a set: the responses to its requests, and the incidents that it repeats."""
+"""The locked and loaded values of a set: the responses to its requests, and the incidents that it repeats."""
 
 
 def _load(tx: Transaction, submitted: Sequence[Submitted]) -> _Loaded:
-    """Read the stored responses, then lock and read what new requests need: incidents, then their current escalations."""
+    """Read the stored responses, then lock and load the rows for new requests: incidents, then their current escalations."""
     responses = Responses(tx, [each.once for each in submitted if each.once is not None])
     return responses, Unresolved(tx, {each.name for each in submitted if each.once is None or each.once not in responses})
 

@@ -1,4 +1,4 @@
-"""Pages operations: failures and notices are added to one open incident; ``core.delivery.operations`` says when it pages."""
+"""Pages operations: failures and notices are added to one open incident; ``core.delivery.operations`` decides when it pages."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -26,7 +26,7 @@ Link = Callable[[str], str | None]
 
 
 def settle(tx: Transaction) -> None:
-    """Add the transaction's failures and notices to the incident, at its end, since this lock comes last."""
+    """Add the transaction's failures and notices to the operations incident, at the end, since its lock comes last."""
     notices = [notice for notice in tx.notices if tx.ledger.operations.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices and not tx.damaged:
         return
@@ -40,7 +40,7 @@ def settle(tx: Transaction) -> None:
 
 
 def _paths_due_at(tx: Transaction, incident: IncidentFacts) -> datetime | None:
-    """Return when a round is due if only callback paths wait for one; None if anything else does."""
+    """Return when a round is due if only callback paths wait for one; None otherwise."""
     uncounted = tx.ledger.operations.uncounted(incident.id)
     paths = [path for path in tx.ledger.operations.silent_paths(incident.id) if path.uncounted]
     if not paths or uncounted.notices or uncounted.paging > sum(path.uncounted for path in paths):
@@ -50,7 +50,7 @@ def _paths_due_at(tx: Transaction, incident: IncidentFacts) -> datetime | None:
 
 
 def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
-    """Count what the last round tells again, if no page of it was accepted; return whether anything waits for a round."""
+    """Count the last round's contents again if no page of it was accepted; return whether anything waits for a round."""
     current = tx.ledger.escalations.lock_current(incident.id)
     if current:
         tx.ledger.operations.end_round(incident.id, is_told=any(each.told_at is not None for each in current))
@@ -59,7 +59,7 @@ def end_round(tx: Transaction, incident: IncidentFacts) -> bool:
 
 
 def pass_round(tx: Transaction, incident: IncidentFacts) -> None:
-    """Start the round whose time has come, unless all is told."""
+    """Start the round whose time has come, unless everything is told."""
     is_waiting = end_round(tx, incident)
     due_at = _paths_due_at(tx, incident) if is_waiting else None
     if is_waiting and (due_at is None or due_at <= tx.now):
@@ -69,7 +69,7 @@ def pass_round(tx: Transaction, incident: IncidentFacts) -> None:
 
 
 def follow(tx: Transaction, resolved: IncidentFacts) -> None:
-    """Open the next operations incident, with all that waits for a round, and its time; the last one is given as it was."""
+    """Open the next operations incident with everything that waits for a round; ``resolved`` is the last one as it was."""
     is_failure = tx.ledger.operations.uncounted(resolved.id).paging > 0
     incident = _open(tx, is_failure=is_failure, round_at=resolved.round_at)
     tx.ledger.operations.hand_on(resolved.id, incident.id)
@@ -77,10 +77,10 @@ def follow(tx: Transaction, resolved: IncidentFacts) -> None:
 
 
 def start_round(tx: Transaction, incident: IncidentFacts) -> None:
-    """Page operations about all that no accepted page has told, even if it was acknowledged meanwhile.
+    """Page operations about everything that no accepted page has told, even if it was acknowledged meanwhile.
 
-    When it is 15 minutes old, ``pass_round`` looks whether any page of it was accepted. The recipients and addresses are those of
-    this process's settings; without any, those that another process stored.
+    When the round is 15 minutes old, ``pass_round`` checks whether any page of it was accepted. The recipients and addresses are
+    those of this process's settings; without any, those that another process stored.
     """
     end_round(tx, incident)
     _say(tx, incident)
@@ -149,7 +149,7 @@ def _open(tx: Transaction, *, is_failure: bool, round_at: datetime | None = None
 
 
 def _page_or_wait(tx: Transaction, incident: IncidentFacts, *, failures: int) -> None:
-    """Start a round, or set its time, after this transaction has added something, among it so many failures."""
+    """Start a round or set its time, after this transaction has added something, including ``failures`` failures."""
     current = tx.ledger.escalations.lock_current(incident.id)
     is_first = failures > 0 and tx.ledger.operations.uncounted(incident.id).paging == failures
     planned_at = None if is_first or incident.round_at is None else min(incident.round_at, tx.now + INTERVAL)
@@ -187,5 +187,5 @@ def _in_full(tx: Transaction, failure: Failure, make_link: Link) -> Failure:
 
 
 def add_notice(deps: Dependencies, reason: str, provider: str) -> Committed[None]:
-    """Count a problem, in few words and nothing personal, into the operations incident, once a day per reason and provider."""
+    """Count a problem, in a few words without personal data, into the operations incident, once a day per reason and provider."""
     return use_case.run(deps, lambda tx: tx.notices.append((reason, provider)))

@@ -1,6 +1,6 @@
-"""Notes sweeps, and makes up for outages, the periods without: deadlines that ran meanwhile move.
+"""Notes sweeps, and makes up for outages (periods without sweeps): deadlines that ran meanwhile move.
 
-Pauses of sending begin and end here, too: the claim defers what is paused, and it is due at once when the pause ends.
+Pauses of sending begin and end here, too: the claim defers paused notifications, which are due at once when the pause ends.
 """
 
 from datetime import datetime, timedelta
@@ -26,8 +26,8 @@ def keep(tx: Transaction, swept_at: datetime | None, *, began_at: datetime | Non
     """Note a sweep, and end an outage, exactly once if several processes begin to sweep at the same time.
 
     A period in which no timer ran is no outage: a process that runs now and then has many of these. Deadlines are computed from
-    the known outages when they seem to be due. A process notes each sweep of its first ten seconds, and one every five seconds
-    later, so that one that does not live for long leaves no outage while it lives.
+    the known outages when they seem to be due. A process notes each sweep of its first ten seconds, and later one every five
+    seconds, so that a short-lived process leaves no outage while it lives.
 
     Args:
         tx: The transaction.
@@ -59,7 +59,7 @@ def inform(tx: Transaction, context: DecisionContext, contact: Contact) -> Decis
 
 
 def idle_times(tx: Transaction, escalation: EscalationFacts, contact: Contact) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
-    """Return the outages, and the stops of its clocks, since an escalation of a recipient started."""
+    """Return the outages, and the stops of its clocks, since the start of a recipient's escalation."""
     since = escalation.started_at
     covering = _covering(tx, escalation.incident_id, escalation.severity, since)
     idle = (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined))
@@ -67,7 +67,7 @@ def idle_times(tx: Transaction, escalation: EscalationFacts, contact: Contact) -
 
 
 def breaks_of(tx: Transaction, incident: IncidentFacts, *, since: datetime) -> tuple[Interval, ...]:
-    """Return the outages, and the stops of its clocks, that the time of a step does not count, which began at an instant."""
+    """Return the breaks since an instant that a step's time does not count: outages, and the stops of its clocks."""
     return (*tx.ledger.stops.outages(since=since, now=tx.now), *_covering(tx, incident.id, incident.severity, since))
 
 
@@ -77,14 +77,14 @@ def _covering(tx: Transaction, incident_id: str, severity: Severity, since: date
 
 
 def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
-    """Return what a row's retry window does not count: outages, pauses of everything, pauses that deferred it, quiet hours."""
+    """Return the breaks that a row's retry window does not count: outages, pauses of everything or of the row, quiet hours."""
     escalation = tx.ledger.escalations.get(row.escalation_id)
     idle, stops = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
     return (*idle, *stops, *page_rules.paused(row))
 
 
 def pause(deps: Dependencies, wanted: Pause) -> None:
-    """Start a validated pause, which replaces an earlier one of the same."""
+    """Start a validated pause, which replaces an earlier one with the same scope and name."""
 
     def body(tx: Transaction) -> None:
         if tx.ledger.stops.put_pause(wanted):
@@ -106,7 +106,7 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
 
 
 def _go_on(tx: Transaction) -> None:
-    """Make notifications due that a pause deferred, and compute all deadlines again that used its planned end."""
+    """Make paused notifications due, and compute all deadlines again that used the pause's planned end."""
     tx.ledger.escalations.decide_again(now=tx.now)
     tx.ledger.steps.decide_again(now=tx.now)
     tx.ledger.notifications.bring_forward([DeferralReason.PAUSE], now=tx.now)

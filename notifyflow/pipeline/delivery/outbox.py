@@ -1,7 +1,7 @@
-"""Stores a submission in a transaction that the application has begun; the first sweep after its commit pages (ADR 0030).
+"""Stores a submission in the application's transaction; the first sweep after its commit pages (ADR 0030).
 
-The application may leave its transaction open for long. So only new rows are stored in it, and no row is locked that others need:
-a new incident with its recipients, or what repeats the key of an unresolved one. All clocks begin after the commit.
+The application may leave its transaction open for long. So it stores only new rows, and locks no row that others need: a new
+incident with its recipients, or a submission that repeats the key of an unresolved one. All clocks begin after the commit.
 """
 
 from functools import partial
@@ -20,18 +20,18 @@ from notifyflow.storage.ledger import Entry, Ledger
 
 
 def join(deps: Dependencies, submitted: Submitted, connection: object) -> Committed[Notified]:
-    """Store a validated submission in the open transaction of a connection of the application.
+    """Store a validated submission in the open transaction of the application's connection.
 
     Returns:
-        What ``notify`` returns. Of an unresolved incident it is what was known before the application's commit.
+        The result of ``notify``; for an unresolved incident as of before the application's commit.
 
     Raises:
         UnsuitableConnection: When it cannot be stored in the transaction of this connection.
         StorageUnavailable: When the database does not answer in time on a connection of ours.
-        Exception: The driver's, when the database refuses a statement; the transaction is as before then, unless it has failed.
+        Exception: The driver's, when the database refuses a statement. Unless the transaction has failed, it is as before.
     """
     now = deps.clock.now()
-    # in a transaction of ours: others who have the same policy would wait for that of the application
+    # in a transaction of ours: others with the same policy would wait for the application's transaction
     deps.transactions.run(lambda ledger: ledger.incidents.keep_policy(submitted.policy, at=now))
     return Committed(deps.transactions.join(connection, partial(_store, deps, submitted)))
 
@@ -73,14 +73,14 @@ def _carry_out(tx: Transaction, loaded: None, entry: Entry) -> None:
 
 
 def begin_now(tx: Transaction, incident: IncidentFacts) -> IncidentFacts:
-    """Page for an incident that is locked, if the next sweep would start its first round; return it as it is then."""
+    """Page for a locked incident if the next sweep would start its first round; return the incident as it is then."""
     if tx.ledger.outbox.remove_new(incident.id):
         _begin(tx, incident)
     return tx.ledger.incidents.lock(incident.id)
 
 
 def _begin(tx: Transaction, incident: IncidentFacts) -> None:
-    """Start the first round of those who have had none since the application's commit."""
+    """Start the first round of the recipients without a round, after the application's commit."""
     tx.incident_events.append((incident, OPENED, {}))
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     contacts = tx.ledger.contacts.of(incident.id).values()

@@ -28,7 +28,7 @@ def is_urgent(row: NotificationFacts) -> bool:
 
 
 def wanted(row: NotificationFacts) -> Wanted:
-    """Return who wants a slot for a notification."""
+    """Return the claimant of a notification's slot."""
     return Wanted(namespace=row.namespace, is_urgent=is_urgent(row))
 
 
@@ -52,7 +52,7 @@ class SlotAllocation:
         self._health = dict(self._before)
 
     def choose(self, row: NotificationFacts, providers: Sequence[str]) -> str | Obstacle:
-        """Grant a slot of one of the providers that may carry a row, and return its name; ``lock`` comes before.
+        """Grant a slot of one of the providers that may carry a row, and return its name; call ``lock`` before.
 
         If none has room, return the obstacle that ends first.
         """
@@ -86,8 +86,8 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle]
     """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
 
     The claim has left these rows untouched, since an escalation's lock comes before its notifications'. An obstacle applies to
-    the equally urgent notifications of one namespace: another one may have a slot. What was due at the instant of the claim,
-    which may be ahead of our clock, is deferred.
+    the equally urgent notifications of one namespace: another namespace may have a slot. All that were due at the instant of the
+    claim, which may be ahead of our clock, are deferred.
     """
 
     def body(tx: Transaction) -> None:
@@ -113,7 +113,7 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle]
 
 
 def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
-    """Defer part by part what a damaged row, or others that are in the way, keep from being deferred together."""
+    """Defer, part by part, notifications that a damaged row or another transaction kept from being deferred together."""
 
     def find(tx: Transaction) -> list[tuple[NotificationFacts, Obstacle]]:
         due = partial(tx.ledger.notifications.due, channel, now=max(tx.now, at), limit=_DEFERRED_AT_ONCE)
@@ -135,7 +135,7 @@ def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Ob
 
 
 def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
-    """Defer one notification, as the claim of that instant has left it, whose obstacle may not be that of others."""
+    """Defer one notification with an obstacle of its own, if it is as the claim has left it."""
 
     def body(tx: Transaction) -> None:
         tx.now = max(tx.now, at)
@@ -146,9 +146,9 @@ def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *,
 
 
 def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outcome: Outcome) -> None:
-    """Record what an outcome says about its provider; what waits for its circuit is due as soon as it closes.
+    """Record an attempt's outcome in its provider's health; notifications deferred by its circuit are due when it closes.
 
-    No more is brought forward than the provider's limit lets through before the circuit would have let the rest go. The row is
+    No more are brought forward than the provider's limit lets through before the circuit would have released the rest. The row is
     locked, and given as it was while the attempt ran.
     """
     is_new = not any(each.provider == provider and each.result in _FAILED for each in row.attempts)
@@ -165,7 +165,7 @@ def record_outcome(tx: Transaction, row: NotificationFacts, provider: str, outco
 
 
 def suspend(tx: Transaction, channel: str, provider: str) -> None:
-    """Open the circuit of a provider whose receipt says that it refuses whatever we send."""
+    """Open a provider's circuit after a receipt that says that it refuses all our messages."""
 
     def recorded(health: ProviderHealth) -> ProviderHealth:
         return provider_health.record_outcome(health, Condition.REFUSING, is_new=False, throttle_s=None, now=tx.now)
@@ -174,8 +174,8 @@ def suspend(tx: Transaction, channel: str, provider: str) -> None:
 
 
 def _update(tx: Transaction, seen: ProviderHealth | None, recorded: Callable[[ProviderHealth], ProviderHealth]) -> None:
-    """Update a provider's health, as it was seen without a lock; claims wait for this lock, so nothing slow comes after it."""
-    if seen is None or recorded(seen) == seen:  # nearly always: its lock is left to those who claim
+    """Update a provider's health, as read without a lock; claims wait for this lock, so nothing slow comes after it."""
+    if seen is None or recorded(seen) == seen:  # nearly always: its lock is left to claims
         return
     before = tx.ledger.providers.lock(seen.channel, [seen.provider])[seen.provider]
     after = recorded(before)
@@ -185,7 +185,7 @@ def _update(tx: Transaction, seen: ProviderHealth | None, recorded: Callable[[Pr
 
 
 def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bool) -> Obstacle | None:
-    """Check a pause again under its lock, since its end brings forward what it deferred; return None if it is over."""
+    """Check a pause again under its lock, since its end brings deferred notifications forward; return None if it is over."""
     if obstacle.why is not DeferralReason.PAUSE:
         return obstacle
     paused = tx.ledger.stops.lock_pauses(now=tx.now)
@@ -194,7 +194,7 @@ def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bo
 
 
 def _defer(tx: Transaction, due: Sequence[tuple[NotificationFacts, Obstacle]]) -> None:
-    """Defer notifications; one that has a new reason is logged, and its escalation decided when the first wait for it is over."""
+    """Defer notifications. A new reason is logged, and the escalation decided when the first wait for that reason is over."""
     tx.ledger.escalations.lock_many({row.escalation_id for row, obstacle in due if row.deferred_by is not obstacle.why})
     obstacles = {row.id: obstacle for row, obstacle in due}
     for row in tx.ledger.notifications.lock_due(list(obstacles), now=tx.now):
@@ -217,7 +217,7 @@ def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_sin
 
 
 def _in_turn(providers: Sequence[str], row: NotificationFacts) -> Iterator[str]:
-    """Return the providers in order of preference; after a failure the next one first, and the failed one last."""
+    """Return the providers in order of preference; after a failure the next provider first, and the failed one last."""
     attempts = lifecycle.counted(row)
     first = 0
     if attempts and attempts[-1].result in _FAILED and attempts[-1].provider in providers:

@@ -1,6 +1,6 @@
-"""Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges where key 1 was pressed.
+"""Applies receipts, a set at a time: stores them in the inbox, moves notifications, acknowledges when key 1 was pressed.
 
-It finds the attempts too whose status is to be polled now; the polling itself is done outside any transaction.
+It also finds the attempts whose status is to be polled now; the polling itself is done outside any transaction.
 """
 
 from collections import defaultdict
@@ -21,10 +21,10 @@ from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, ke
 from notifyflow.storage.ledger import AttemptRef, AttemptToPoll
 
 Carried = Mapping[str, Sequence[AttemptRef]]
-"""The attempts that a call carried, by the attempt that made it."""
+"""The attempts that a call carried, by the attempt that made the call."""
 
 AHEAD = timedelta(seconds=15)
-"""How long before its receipt is overdue an attempt is polled for the first time, so that the response counts first."""
+"""How long before its receipt is overdue an attempt is first polled, so that the response comes in time."""
 
 WAITS = (timedelta(minutes=5), timedelta(minutes=30))
 """How long after its start an attempt is polled again; the index relies on three polls in all."""
@@ -32,10 +32,10 @@ WAITS = (timedelta(minutes=5), timedelta(minutes=30))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Received:
-    """A receipt as it came; one that comes again is another.
+    """A receipt as it came; a repetition is another.
 
     Attributes:
-        receipt: What the provider reports; the signature of its callback was checked.
+        receipt: The provider's report; the signature of its callback was checked.
         raw: The body it was read from; personal.
     """
 
@@ -52,8 +52,7 @@ def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[Fat
     """Store and apply receipts, in one transaction.
 
     Returns:
-        For each, whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign; or the error that
-        concerns it alone.
+        For each, whether it matched an attempt, was repeated, waits for its send to be recorded, or is foreign; or its own error.
 
     Raises:
         CommitUnknown: When it is unknown whether they are stored.
@@ -81,7 +80,7 @@ def describe_current_state(deps: Dependencies, receipt: Receipt) -> HandledReply
 
 
 def match_waiting(tx: Transaction, told: Sequence[tuple[AttemptRef, str | None]]) -> dict[str, list[Receipt]]:
-    """Match, before any lock is taken, receipts that waited for the provider's id of an attempt; return them by attempt."""
+    """Match receipts that waited for an attempt's provider id, before any lock is taken; return them by attempt."""
     new = {(ref.provider, provider_ref): ref for ref, provider_ref in told if provider_ref and not ref.provider_ref}
     waiting = tx.ledger.inbox.waiting(*zip(*new, strict=True)) if new else ()
     matched: dict[str, list[Receipt]] = defaultdict(list)
@@ -98,12 +97,12 @@ def _match(tx: Transaction, found: Iterable[tuple[Receipt, AttemptRef | None]]) 
 
 
 def has_acknowledgement(receipts: Iterable[Receipt]) -> bool:
-    """Return whether a human acknowledged the incident with one of some receipts."""
+    """Return whether one of some receipts is a person's acknowledgement."""
     return any(each.is_acknowledgement for each in receipts)
 
 
 def find_carried(tx: Transaction, refs: Iterable[AttemptRef]) -> Carried:
-    """Find what the calls of some attempts carried besides, to which their receipts apply, too; most carried nothing."""
+    """Find the other attempts that the calls of some attempts carried; their receipts apply to these, too."""
     found: dict[str, list[AttemptRef]] = defaultdict(list)
     if calls := [ref.attempt_id for ref in refs if ref.carried_by == ref.attempt_id]:
         for each in tx.ledger.attempts.carried_by(calls):
@@ -118,14 +117,14 @@ def lock_all(
     *,
     others: Collection[AttemptRef] = (),
 ) -> None:
-    """Lock and read what receipts and other attempts need; the incidents that the receipts acknowledge come first."""
+    """Lock and load the rows for receipts and other attempts; the incidents that the receipts acknowledge come first."""
     all_found = [(each, receipts) for ref, receipts in found for each in (ref, *carried.get(ref.attempt_id, ()))]
     tx.ledger.incidents.lock_many({ref.incident_id for ref, receipts in all_found if has_acknowledgement(receipts)})
     decisions.load(tx, [*others, *(ref for ref, _ in all_found)])
 
 
 def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt], carried: Carried) -> None:
-    """Apply matched receipts to an attempt and what its call carried; acknowledgements first, so that no other opens a tier."""
+    """Apply matched receipts to an attempt and the others of its call; acknowledgements first, so that no other opens a tier."""
     in_order = sorted(receipts, key=lambda each: not each.is_acknowledgement)
     for each in (ref, *carried.get(ref.attempt_id, ())):
         for receipt in in_order:
@@ -146,7 +145,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         breaks=outages.breaks(tx, row) if has_to_wait else (),
     )
     tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
-    if incident is None:  # what acknowledges opens no tier
+    if incident is None:  # an acknowledgement opens no tier
         decisions.decide_page(tx, escalation, row, cause="received")
     if receipt.is_our_fault and not ref.is_carried:
         _report_our_fault(tx, ref, row.channel, receipt)
@@ -165,9 +164,9 @@ def _report_our_fault(tx: Transaction, ref: AttemptRef, channel: str, receipt: R
 
 
 def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptRef | None]:
-    """Find the attempts of receipts: by our ids where the callbacks named them, otherwise by the providers'.
+    """Find the attempts of receipts: by our ids if the callbacks named them, otherwise by the providers' ids.
 
-    A signature proves which provider calls back, and nothing about the id in the address: an attempt of another provider is none.
+    A signature proves which provider calls back, but not the id in the address: another provider's attempt does not match.
     """
     named = {each.attempt_id for each in receipts if each.attempt_id is not None}
     others = [(each.provider, each.provider_ref or "") for each in receipts if each.attempt_id is None]
@@ -184,12 +183,12 @@ def _attempt_refs(tx: Transaction, receipts: Sequence[Receipt]) -> list[AttemptR
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What was locked and read for a set.
+    """The locked and loaded values of a set.
 
     Attributes:
-        new: The receipts of events that had not come before, with their attempts, if known.
+        new: The receipts of new events, with their attempts, if known.
         waited: The receipts that waited for the provider's id of an attempt; they are applied with its first receipt.
-        carried: What the calls of the attempts carried.
+        carried: The attempts that the calls carried.
     """
 
     new: Mapping[Received, AttemptRef | None]
@@ -198,7 +197,7 @@ class _Loaded:
 
 
 def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
-    """Store all, and lock and read what a decision about their attempts needs; receipts first, then incidents."""
+    """Store all receipts, and lock and load the rows for decisions about their attempts; receipts first, then incidents."""
     refs = dict(zip(received, _attempt_refs(tx, [each.receipt for each in received]), strict=True))
     keep_apart([bool(ref and ref.is_operations) for ref in refs.values()])
     stored = [(each.receipt, each.raw, None if ref is None else ref.attempt_id) for each, ref in refs.items()]
@@ -244,7 +243,7 @@ def _place(received: Received) -> tuple[str, ...] | None:
 
 _RECEIVE = SetUseCase("receive", _load, _receive, place=_place)
 MISSED = SetUseCase("match", _load_missed, _apply_missed, place=lambda receipt: ("receipt", receipt.event_id))
-"""Applies receipts that wait although their attempts are known, unless another process does."""
+"""Applies waiting receipts of known attempts, unless another process does."""
 
 
 def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, limit: int) -> tuple[AttemptToPoll, ...]:
@@ -256,9 +255,9 @@ def find_attempts_to_poll(deps: Dependencies, providers: Collection[str], *, lim
 
 
 def claim_poll(deps: Dependencies, attempt: AttemptToPoll) -> bool:
-    """Count a poll of an attempt before it is made; return True in one process only, if several have found the attempt.
+    """Count a poll of an attempt before it is made; return True in only one of the processes that found the attempt.
 
-    Whatever comes of it, the attempt is polled again only after the next wait; waits that have passed count as polled.
+    Whatever its result, the attempt is polled again only after the next wait; waits that have passed count as polled.
     """
     now = deps.clock.now()
     polls_at = (attempt.receipt_due_at - AHEAD, *(attempt.started_at + wait for wait in WAITS))

@@ -22,9 +22,7 @@ class Lease:
     """The lease of a claimed attempt.
 
     Attributes:
-        attempt_id: The attempt.
-        token: Its token.
-        unsure: What an earlier call led to if its commit, whose response was lost, was done; None where there was none.
+        unsure: The consequences of an earlier call whose commit is unknown; None without one.
     """
 
     attempt_id: str
@@ -37,9 +35,8 @@ class Recording:
     """The outcome of a call.
 
     Attributes:
-        lease: The attempt's.
         outcome: The provider's response, or that it is unknown.
-        has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After holds nothing up.
+        has_alternative: Whether another provider can carry the next attempt, so that this one's Retry-After delays nothing.
     """
 
     lease: Lease
@@ -52,7 +49,6 @@ class Release:
     """An attempt whose call was not made.
 
     Attributes:
-        lease: The attempt's.
         reason: Why, for the transition log; nothing personal.
     """
 
@@ -64,11 +60,11 @@ def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]
     """Record the outcomes of calls of different attempts, in one transaction.
 
     Returns:
-        For each, None or the error that concerns it alone: ``Fenced`` when its lease has expired, and the attempt is in doubt.
-        What followed: tiers that opened, failures. Where the attempts were recorded by an earlier call, what that one led to.
+        For each, None or its own error: ``Fenced`` when its lease has expired, and the attempt is in doubt. The consequences,
+            such as opened tiers and failures. If an earlier call recorded the attempts, its consequences.
 
     Raises:
-        CommitUnknown: When it is unknown whether they are recorded; call again, with what it led to.
+        CommitUnknown: When it is unknown whether they are recorded; call again, with its consequences as ``unsure``.
         StorageUnavailable: When the database does not answer in time; nothing was recorded.
     """
     return _settle(_RECORD.run(deps, recordings))
@@ -77,7 +73,7 @@ def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]
 def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
     """Give attempts back whose calls were not made, in one transaction.
 
-    They count for nothing, and the attempt before each decides: if there is none, the notification is due.
+    They do not count, and the attempt before each decides; without one, the notification is due.
 
     Returns:
         As ``record``.
@@ -90,7 +86,7 @@ def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
 
 
 class _RecordedBefore(NotifyflowError):
-    """Raised when the earlier call, whose commit was not confirmed, has recorded the attempt."""
+    """Raised when the earlier call, whose commit was unknown, has recorded the attempt."""
 
     def __init__(self, consequences: Consequences) -> None:
         super().__init__()
@@ -108,7 +104,7 @@ def _settle(settled: Settled[None]) -> Settled[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """What was locked and read for a set: attempts, receipts that waited for a provider's id of one, what its call carried."""
+    """The locked and loaded values of a set: attempts, receipts that waited for a provider's id, other attempts of the calls."""
 
     refs: Mapping[str, AttemptRef]
     waited: Mapping[str, Sequence[Receipt]]
@@ -116,7 +112,7 @@ class _Loaded:
 
 
 def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loaded:
-    """Lock and read, for all attempts at once, what a decision about them needs; receipts first, then incidents."""
+    """Lock and load the rows for decisions about all attempts at once; receipts first, then incidents."""
     refs = _find(tx, [each.lease for each in recordings])
     told = [(refs[each.lease.attempt_id], each.outcome) for each in recordings if each.lease.attempt_id in refs]
     waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_carried])
@@ -155,7 +151,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
     waited = loaded.waited.get(attempt.id, ())
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
-    if not ref.is_carried:  # one call says once how its provider is
+    if not ref.is_carried:  # one call reports its provider's health once
         provider_health.record_outcome(tx, row, ref.provider, outcome)
         if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
@@ -165,7 +161,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
 def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
     """Return an outcome with the time at which its receipt is overdue, which counts from the response.
 
-    The provider's id of a message is that of the attempt that made the call, which is polled for all that it carried.
+    The provider's id belongs to the attempt that made the call; polling it covers all attempts of the call.
     """
     outcome = recording.outcome
     awaited = lifecycle.awaited_until(attempt, tx.now)

@@ -1,4 +1,4 @@
-"""Gives each text its reply code, by which a reply to it finds its incident."""
+"""Gives each text its reply code, with which a reply finds its incident."""
 
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact
@@ -8,13 +8,13 @@ _ACKNOWLEDGE = "1"
 
 
 def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, attempt: AttemptFacts) -> str:
-    """Return what to reply to a page in order to acknowledge it.
+    """Return the reply that acknowledges a page.
 
-    Every page by text is given a code, since a reply finds its incident by it; and its number is known from then on.
+    Every page by text gets a code, since a reply finds its incident by it; from then on its number is known.
 
     Returns:
-        The page's code where other incidents are open for the number or in the same message, otherwise ``1``; empty where replies
-        are not received.
+        The page's code if other incidents are open for the number or in the same message, otherwise ``1``; empty if replies are
+        not received.
     """
     if not tx.deps.traits(row.channel).has_text_replies:
         return ""
@@ -29,5 +29,5 @@ def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, attemp
 
 
 def texted_number(tx: Transaction, channel: str, contact: Contact) -> str | None:
-    """Return the number that a text goes to, which differs where delivery is redirected; None where no text leaves."""
+    """Return the number that a text goes to, which differs if delivery is redirected; None if no text leaves."""
     return tx.deps.delivery.final(channel, contact.addresses[channel])

@@ -13,7 +13,7 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 
 def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None = None) -> None:
-    """Start a round of an incident that is locked, for some of its recipients or for all."""
+    """Start a round of a locked incident, for some of its recipients or for all."""
     if only is not None and not only:
         return
     contexts = decisions.lock_contexts(tx, incident, only)
@@ -34,7 +34,7 @@ def start(tx: Transaction, incident: IncidentFacts, only: Collection[str] | None
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts, *, only: Collection[str] = ()) -> None:
-    """Start the policy's next round for each recipient whose round is due, or end their last one; or of some escalations only."""
+    """Start the policy's next round for each recipient whose round is due, or end the last one; ``only`` names escalations."""
     current = [each for each in tx.ledger.escalations.lock_current(incident.id) if not only or each.id in only]
     due = {each.recipient_id for each in current if _is_due(each, tx.now)}
     has_passed, told = False, []

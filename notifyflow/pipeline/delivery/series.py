@@ -1,4 +1,4 @@
-"""Lets an incident go on with the series of its key, and tells operations of a key that is flapping.
+"""Continues the series of an incident's key, and tells operations about a flapping key.
 
 ``core.delivery.series`` has the rules.
 """
@@ -18,13 +18,13 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 
 def follow(tx: Transaction, before: IncidentFacts | None, incident: IncidentFacts, *, first: Collection[str]) -> IncidentFacts:
-    """Return a new incident with its series, and note for ``decisions.start`` what its recipients carry on.
+    """Return a new incident with its series, and note what ``decisions.start`` carries over to its recipients.
 
     Args:
         tx: The transaction.
-        before: The incident of the key before it, which is resolved; None if there is none.
+        before: The resolved incident of the key before it; None if there is none.
         incident: The new incident; it pages nobody yet.
-        first: The recipients whom it pages at once; others are those of later steps of its chain.
+        first: The recipients paged at once; others belong to later steps of its chain.
     """
     if before is None or incident.namespace == namespaces.OPERATIONS:
         return incident
@@ -45,7 +45,7 @@ def follow(tx: Transaction, before: IncidentFacts | None, incident: IncidentFact
 
 
 def keep_clocks(tx: Transaction, incident: IncidentFacts) -> None:
-    """Note what a round carries on that starts since the severity was raised, but not above all of the series."""
+    """Note the clocks that the round after a raise of severity carries over, if the raise is not above all of the series."""
     contacts = tx.ledger.contacts.of(incident.id)
     for each in tx.ledger.escalations.lock_current(incident.id):
         left = _left(tx, each, replace(incident, resolved_at=tx.now), contacts[each.recipient_id], is_first=True)
@@ -65,7 +65,7 @@ def _left(tx: Transaction, escalation: EscalationFacts, incident: IncidentFacts,
 
 
 def earlier(tx: Transaction, escalation: EscalationFacts) -> tuple[Earlier, ...]:
-    """Read the pages that an escalation carries on; none outside a series. Pages that were pruned are left out."""
+    """Read the earlier pages that an escalation carries over; none outside a series. Pruned pages are left out."""
     if escalation.carried is None:
         return ()
     pages = {page.notification_id: page for page in escalation.carried.pages}
@@ -73,7 +73,7 @@ def earlier(tx: Transaction, escalation: EscalationFacts) -> tuple[Earlier, ...]
 
 
 def look_into(tx: Transaction, incident_id: str) -> None:
-    """Alert operations, once in 24 hours, if the key of an incident that is locked is flapping; note when to look again."""
+    """Alert operations, once in 24 hours, if a locked incident's key is flapping; note when to check again."""
     incident = tx.ledger.incidents.lock(incident_id)
     if incident.series is None:
         return

@@ -11,10 +11,10 @@ from notifyflow.pipeline.transaction.set_use_case import SetUseCase
 
 
 def release(deps: Dependencies, row_ids: Sequence[str]) -> Committed[tuple[str, ...]]:
-    """Let rows go on at once, each in a transaction of its own; one that is damaged still stays set aside.
+    """Let rows go on at once, each in its own transaction; a row that is still damaged stays set aside.
 
     Returns:
-        The ids of those that were released.
+        The ids of the released rows.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
@@ -38,9 +38,9 @@ def _release(tx: Transaction, loaded: None, row_id: str) -> bool:
 
 
 def let_go(tx: Transaction, row_ids: Collection[str]) -> tuple[str, ...]:
-    """Let rows that are mended go on at once; return those that were set aside.
+    """Let mended rows go on at once; return those that were set aside.
 
-    A round that could not be read may have been replaced meanwhile, which ends it now.
+    A round that could not be read may have been replaced meanwhile; it ends now.
     """
     released = tx.ledger.set_asides.release(row_ids)
     for row in released:

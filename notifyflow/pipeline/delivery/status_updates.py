@@ -12,7 +12,7 @@ _MAY_HAVE_ARRIVED = frozenset({Result.IN_DOUBT, Result.ACCEPTED, Result.DELIVERE
 
 
 def queue(tx: Transaction, contexts: Collection[DecisionContext], *, by: str) -> None:
-    """Queue status updates for recipients whom a page of any round reached or may have reached.
+    """Queue status updates for recipients that a page of any round reached or may have reached.
 
     The person who acknowledged or resolved the incident only gets messages edited in place.
     """
@@ -38,9 +38,9 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
 
 
 def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
-    """Find the attempt whose message a status update on a channel replaces: the newest page that has an id.
+    """Find the attempt whose message a status update replaces: the channel's newest page with a provider's id.
 
-    A gathered message tells of other incidents, too, and is never replaced.
+    A gathered message is about other incidents, too, and is never replaced.
     """
     if not tx.deps.traits(channel).is_edited_in_place:
         return None

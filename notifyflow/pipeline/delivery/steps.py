@@ -1,7 +1,7 @@
-"""Goes through the chain of an incident: starts its steps, stops them, and alerts operations at its end.
+"""Runs the chain of an incident: starts its steps, stops them, and alerts operations at its end.
 
-The caller holds the incident's lock. A transaction that records the last failure of a recipient does not: it only makes the next
-step due (``settle``), and the sweep that follows judges whether everybody in the step before is spent.
+The caller holds the incident's lock. A transaction that records a recipient's last failure does not hold it. It only makes the
+next step due (``settle``), and the next sweep decides whether everybody in the step before is spent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 
 def settle(tx: Transaction) -> None:
-    """Make the next steps due of incidents in which every way to a recipient has failed in this transaction."""
+    """Make the next steps due of incidents with a recipient that became spent in this transaction."""
     tx.ledger.steps.bring_forward(tx.spent, now=tx.now)
 
 
@@ -38,7 +38,7 @@ def plan(tx: Transaction, incident: IncidentFacts, chain: Chain) -> None:
 def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str], before: IncidentFacts | None) -> None:
     """Begin the first pass of a new incident, whose first people are paged.
 
-    In a series it begins with the steps that had started in the incident ``before``, and the time of the next one goes on.
+    In a series it begins with the steps that had started in the incident ``before``, and the next step's time goes on.
     """
     if not incident.pass_number:
         return
@@ -51,7 +51,7 @@ def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str], befor
 
 
 def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelta:
-    """Return how much of the time of a step of a resolved incident had passed; all of it if its chain was over."""
+    """Return how much of a step's time had passed in a resolved incident; all of it if its chain was over."""
     until = series_rules.stopped_at(before) or tx.now
     since = step.waits_since or until
     contacts = tx.ledger.contacts.of(before.id)
@@ -75,9 +75,9 @@ def _begin(
     up_to: int,
     waited: timedelta = timedelta(),
 ) -> None:
-    """Begin a pass: its first people are paged, and so are those of further steps up to a number.
+    """Begin a pass: page its first people and those of further steps up to a number.
 
-    ``waited`` is how much of the time of the step after these has passed.
+    ``waited`` is how much of the next step's time has passed.
     """
     first, *later = steps
     started = _write(tx, first, chains.start(first, people, paged=(), now=tx.now))
@@ -112,7 +112,7 @@ def stop(tx: Transaction, incident: IncidentFacts, event: Literal["acknowledged"
 
 
 def renew(tx: Transaction, before: IncidentFacts, update: IncidentUpdate, chain: Chain | None = None) -> IncidentUpdate:
-    """Return an update with the number of a new pass, if its round begins one; the chain is the one that came with it."""
+    """Return an update with the number of a new pass, if its round begins one; ``chain`` came with the update."""
     if before.pass_number:
         is_new = chains.needs_new_pass(before, tx.ledger.steps.of_pass(before))
     else:
@@ -121,20 +121,20 @@ def renew(tx: Transaction, before: IncidentFacts, update: IncidentUpdate, chain:
 
 
 def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, admitted: Admitted) -> None:
-    """Start a round for those paged so far, while the steps go on; or a new pass, which reads anew who is on duty.
+    """Start a round for the people paged so far, while the steps go on; or a new pass, which reads again who is on duty.
 
     Args:
         tx: The transaction.
         before: The incident before its severity was raised.
         incident: The incident; ``renew`` has numbered its pass.
-        admitted: What raised it; a new pass takes its chain, if it has one.
+        admitted: The submission that raised it; a new pass takes its chain, if it has one.
     """
     if incident.pass_number == before.pass_number:
         paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
         rounds.start(tx, incident, paged | {each.recipient_id for each in admitted.contacts})
         if before.severity is Severity.INFO:
             _rearm(tx, incident, goes_on=True)
-        else:  # pauses and quiet hours that put the next step off may not hold for the new severity
+        else:  # pauses and quiet hours that defer the next step may not apply to the new severity
             tx.ledger.steps.bring_forward([incident.id], now=tx.now)
         return
     known = tx.ledger.contacts.of(incident.id)
@@ -145,13 +145,13 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
         people |= {each.recipient_id: each for each in whom(tx, incident, new[0].to)}
     else:
         plan(tx, incident, admitted.chain)
-    is_going_on = before.state is IncidentState.OPEN or not before.pass_number  # nobody took over from those paged so far
+    is_going_on = before.state is IncidentState.OPEN or not before.pass_number  # nobody took over from the people paged so far
     _page(tx, incident, list(people.values()), everybody=is_going_on)
     begin(tx, incident, list(people))
 
 
 def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, recipient_id: str) -> None:
-    """Let the time of the first step that has not started begin anew, after a recipient was paged again; or begin a new pass.
+    """Restart the time of the next step after a recipient was paged again; or begin a new pass.
 
     ``renew`` has numbered its pass; ``before`` is the incident before it was opened again.
     """
@@ -167,7 +167,7 @@ def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, 
 def join(tx: Transaction, incident: IncidentFacts, *, names: Sequence[str], has_duty: Callable[[StepFacts], bool]) -> bool:
     """Page people, too, if a step of an OPEN incident has the duty that they take over; return whether.
 
-    They are counted into the step, so that the next one waits for them.
+    They count as people of the step, so that the next step waits for them.
     """
     known = tx.ledger.escalations.lock_current(incident.id) if incident.state is IncidentState.OPEN else ()
     step = next((each for each in reversed(tx.ledger.steps.lock_pass(incident)) if has_duty(each)), None)
@@ -183,7 +183,7 @@ def join(tx: Transaction, incident: IncidentFacts, *, names: Sequence[str], has_
 def _go_on(
     tx: Transaction, incident: IncidentFacts, steps: list[StepFacts], *, up_to: int, waited: timedelta = timedelta()
 ) -> None:
-    """Start steps up to a number, and the one after each that pages nobody; then the time of the next one begins."""
+    """Start steps up to a number, and the step after one that pages nobody; then begin the next step's time."""
     while (step := chains.next_step(steps)) is not None and incident.severity is not Severity.INFO:
         if step.number > up_to and steps[step.number - 2].state is not StepState.PASSED:
             break
@@ -220,16 +220,17 @@ def _finish(tx: Transaction, incident: IncidentFacts, steps: Sequence[StepFacts]
 
 
 def _page_nobody(tx: Transaction, incident: IncidentFacts, name: str) -> EscalationFacts:
-    """Store, for a chain in which nobody was on duty, that whom it names cannot be reached."""
+    """Store, for a chain without anybody on duty, that the people of a name cannot be reached."""
     contact = Contact(recipient_id=name, name=name, addresses={})
     tx.ledger.contacts.put(incident.id, [contact])
     return decisions.start(tx, incident, contact)
 
 
 def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list[Contact]:
-    """Return whom the names of a step mean now: who was given with it, whom the roster knows, or operations.
+    """Return the people that a step's names mean now: given with the step, on the roster, or operations.
 
-    Who was given with it keeps what the incident knows of them besides; a contact of the roster or of operations is whole.
+    People given with the step keep the rest of their contact in the incident; a contact from the roster or operations is
+    complete.
     """
     given, known = tx.ledger.steps.people(incident.id), tx.ledger.contacts.of(incident.id)
     directory = tx.deps.wiring.whom(tx, [name for name in names if name != chains.OPERATIONS and name not in given])
@@ -248,7 +249,7 @@ def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list
 
 
 def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *, everybody: bool = False) -> None:
-    """Start a round for people, who become contacts of the incident; or for everybody who is."""
+    """Start a round for people, who become contacts of the incident; or for all of its contacts."""
     known = tx.ledger.contacts.of(incident.id)
     changed = [each for each in people if each != known.get(each.recipient_id)]
     if changed:

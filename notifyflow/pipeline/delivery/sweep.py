@@ -1,6 +1,6 @@
-"""Handles what time alone makes due: leases, timers of escalations, rounds, steps of chains, lost rings, the outbox.
+"""Handles work that becomes due by time: leases, timers of escalations, rounds, steps of chains, lost rings, the outbox.
 
-It takes back the marks of rings too that nobody hears.
+It also removes the marks of rings that nobody received.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -48,8 +48,8 @@ def sweep(
         began_at: When this process began to sweep; None if that was long ago.
 
     Returns:
-        What followed, and every due notification that was not rung for. If the database stops answering midway, ``cut_short`` is
-        that error, beside what was committed before.
+        The consequences, and every due notification that was not rung for. If the database stops answering midway, ``cut_short``
+        is that error, beside the consequences of the commits before it.
 
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
@@ -80,7 +80,7 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
 
 
 def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
-    """Search in one transaction for all that is due; each job judges under its locks whether it still is."""
+    """Search in one transaction for all due work; each job checks under its locks whether it is still due."""
     now = deps.clock.now()
     since = min(now, swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
@@ -112,7 +112,7 @@ def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Se
 
 
 def _report(settled: Settled[None]) -> Consequences:
-    """Return what a set led to, and the errors of those of its items that were not set aside."""
+    """Return the consequences of a set, and the errors of its items that were not set aside."""
     if settled.interruption is not None:
         raise settled.interruption
     errors = [each for each in settled.results if each is not None and not set_aside.is_damage(each)]
@@ -123,7 +123,7 @@ def _report(settled: Settled[None]) -> Consequences:
 
 
 def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
-    """Lock and read what expiring leases needs; return the incidents that were adopted since the leases were listed."""
+    """Lock and load the rows for expiring leases; return the incidents that were adopted since the leases were listed."""
     keep_apart([ref.is_operations for ref in refs])
     decisions.load(tx, refs)
     return tx.ledger.stops.quarantined_among({ref.incident_id for ref in refs})
@@ -140,7 +140,7 @@ def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef)
 
 
 def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
-    """Lock escalations, and those of their notifications that have expired; read what deciding needs."""
+    """Lock escalations, and their expired notifications; load the rows for their decisions."""
     own = tx.ledger.operations.among({incident_id for incident_id, _ in due})
     keep_apart([incident_id in own for incident_id, _ in due])
     _load_escalations(tx, due)
@@ -169,7 +169,7 @@ def _decide(tx: Transaction, loaded: None, due: tuple[str, str]) -> None:
 
 
 def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
-    """Start the next round of an operations incident, or the next step of a chain; look whether an alert is flapping."""
+    """Start the next round of an operations incident, or the next step of a chain; check whether an alert is flapping."""
     del loaded
     incident = tx.ledger.incidents.lock(incident_id)
     if not incident.is_operations:
@@ -204,7 +204,7 @@ def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ())
 
 
 def _pass_some(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
-    """Start some of the due rounds of one incident."""
+    """Start some of an incident's due rounds."""
     _pass_time(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
 
 
@@ -217,9 +217,10 @@ _PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: Non
 def _ring(
     deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None
 ) -> tuple[Consequences, datetime | None]:
-    """Ring for due notifications, for fewer if others are in the way; return also when the last sweep was.
+    """Ring for due notifications, or for fewer under contention; return also when the last sweep was.
 
-    If a row is damaged, each part runs in a transaction of its own, and what is rung for is halved until the damage is alone.
+    If a row is damaged, each part runs in its own transaction, and the rows to ring for are halved until the damaged one is
+    alone.
     """
     parts: Parts[Due] = Parts(deps, _MARK_RUNG.name)
     part = parts.search(limit)
@@ -255,7 +256,7 @@ def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: i
 
 
 def _keep_watch(tx: Transaction, began_at: datetime | None) -> tuple[Consequences, datetime | None]:
-    """Note that sweeps go on, and let damaged rows be tried again; return what that led to, and when the last sweep was."""
+    """Note the sweep, and let damaged rows be tried again; return the consequences, and when the last sweep was."""
     swept_at = tx.ledger.stops.swept_at()
     outage = outages.keep(tx, swept_at, began_at=began_at)
     tx.ledger.set_asides.try_again(now=tx.now)
