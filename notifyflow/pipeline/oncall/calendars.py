@@ -1,4 +1,4 @@
-"""Stores what the calendars of schedules say; a calendar that cannot be read changes nobody's duty."""
+"""Stores the calendars of schedules; an unreadable calendar changes nobody's duty."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -20,13 +20,13 @@ _STRANGERS = "it names people whom the directory does not know"
 
 
 def claim_next(deps: Dependencies, schedules: Sequence[Schedule]) -> tuple[Schedule, StoredCalendar] | None:
-    """Claim for this process the fetch of the calendar that is due and was tried longest ago.
+    """Claim the fetch of the due calendar that was tried longest ago.
 
-    Each is claimed just before its fetch, so that a process that ends leaves no other one unread, and one that was tried goes to
-    the end of the queue, whatever became of it.
+    Each is claimed just before its fetch, so that a process that ends leaves no other calendar unread. A tried calendar goes to
+    the end of the queue, whatever the result.
 
     Returns:
-        Its schedule with what is stored of it; None if none is due.
+        Its schedule with the stored calendar; None if none is due.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
@@ -60,7 +60,7 @@ def _source(schedule: Schedule) -> str:
 def put(
     deps: Dependencies, claimed: StoredCalendar, calendar: Calendar, *, etag: str, last_modified: str, has_strangers: bool
 ) -> Committed[None]:
-    """Store what a calendar says, unless it is to be read again by now; tell operations whether it names strangers."""
+    """Store a calendar, unless it is to be read again by now; tell operations if it names strangers."""
 
     def body(tx: Transaction) -> None:
         tx.ledger.roster.lock()
@@ -72,7 +72,7 @@ def put(
 
 
 def confirm(deps: Dependencies, claimed: StoredCalendar) -> None:
-    """Note that a calendar still says what is stored."""
+    """Note that a calendar has not changed."""
 
     def body(tx: Transaction) -> None:
         tx.ledger.roster.lock()
@@ -82,7 +82,7 @@ def confirm(deps: Dependencies, claimed: StoredCalendar) -> None:
 
 
 def note_fault(deps: Dependencies, claimed: StoredCalendar, code: str) -> Committed[None]:
-    """Note why a calendar could not be read; operations is told if that has been so for a day, or always, once a day."""
+    """Note why a calendar could not be read; tell operations, once a day, after a day of failures or if it was never read."""
 
     def body(tx: Transaction) -> None:
         tx.ledger.roster.note_fault(claimed, code)
@@ -95,7 +95,7 @@ def note_fault(deps: Dependencies, claimed: StoredCalendar, code: str) -> Commit
 
 
 def keep(deps: Dependencies, schedules: Collection[str]) -> None:
-    """Delete what is stored of the calendars of all other schedules."""
+    """Delete the stored calendars of all other schedules."""
 
     def body(tx: Transaction) -> None:
         tx.ledger.roster.lock()

@@ -7,7 +7,7 @@ from notifyflow.storage.ledger import Ledger
 
 
 def add(transactions: Transactions, feed: Feed) -> None:
-    """Store a new feed, and delete those that have expired.
+    """Store a new feed, and delete expired ones.
 
     Raises:
         InvalidRequest: When there are too many.
@@ -23,6 +23,6 @@ def add(transactions: Transactions, feed: Feed) -> None:
 
 
 def revoke(transactions: Transactions, feed_id: str) -> None:
-    """Delete a feed, so that its address shows nothing any more; raise ``FeedNotFound`` if there is none."""
+    """Delete a feed, so that its address no longer works; raise ``FeedNotFound`` if there is none."""
     if not transactions.run(lambda ledger: ledger.feeds.remove(feed_id)):
         raise FeedNotFound(feed_id)

@@ -1,4 +1,4 @@
-"""Tells who begins and who ends that a duty has changed hands, once, by a status update: it is tried once and never escalates.
+"""Tells people that a duty begins or ends, by one status update: it is tried once and never escalates.
 
 The status updates belong to an incident of our own namespace, which is resolved as soon as it is opened and pages nobody.
 """
@@ -33,8 +33,8 @@ class Told:
     """The hand-overs of the last hour.
 
     Attributes:
-        now: Those of which people were told just now.
-        settled: Schedule to the newest of which people were told, or that concerned nobody.
+        now: The hand-overs that people were told about just now.
+        settled: Schedule → its newest hand-over that people were told about, or that concerned nobody.
     """
 
     now: tuple[HandOver, ...]
@@ -42,7 +42,7 @@ class Told:
 
 
 def tell(deps: Dependencies) -> Committed[Told]:
-    """Tell people of the hand-overs of the last hour that are over, and of which nobody told them.
+    """Tell people about past hand-overs of the last hour that they were not told about.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
@@ -62,7 +62,7 @@ def tell(deps: Dependencies) -> Committed[Told]:
 def words(tx: Transaction, incident: IncidentFacts, content: Incident, contact: Contact) -> Incident | None:
     """Render the content for a reader: times in their zone, and the open incidents that the schedule is paging about now.
 
-    None if the incident tells of no hand-over.
+    None if the incident reports no hand-over.
     """
     if incident.namespace != namespaces.OPERATIONS or incident.is_operations:
         return None
@@ -82,7 +82,7 @@ def words(tx: Transaction, incident: IncidentFacts, content: Incident, contact: 
 
 
 def say_again(tx: Transaction, recipient_id: str) -> None:
-    """Render the stored content of hand-overs from or to a recipient again, since the roster does not know them any more."""
+    """Render the stored content of a recipient's hand-overs again, since the roster no longer has the recipient."""
     roster = tx.ledger.roster.current()
     for incident_id, told in tx.ledger.hand_overs.naming(recipient_id):
         content = _as_stored(tx.ledger.incidents.content(incident_id), roster, told)
@@ -90,7 +90,7 @@ def say_again(tx: Transaction, recipient_id: str) -> None:
 
 
 def _tell(tx: Transaction, roster: Roster, told: HandOver) -> bool:
-    """Note a hand-over, and tell those whom it concerns; return whether anybody is told."""
+    """Note a hand-over, and tell the people it concerns; return whether anybody is told."""
     incident_id = tx.deps.ids.new()
     if not tx.ledger.hand_overs.add(told, incident_id):
         return False
@@ -123,7 +123,7 @@ def _open(tx: Transaction, incident_id: str, contacts: Sequence[Contact], roster
 
 
 def _start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> EscalationFacts:
-    """Add the escalation of somebody who is told; its round is 0, since it pages nobody."""
+    """Add the escalation of a person to tell; its round is 0, since it pages nobody."""
     escalation = EscalationFacts(
         id=tx.deps.ids.new(),
         incident_id=incident.id,
@@ -138,13 +138,13 @@ def _start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> Escala
 
 
 def _channels(tx: Transaction, contact: Contact) -> list[str]:
-    """Return the channels of a person on which status updates go out; of those that they prefer for INFO, if they do."""
+    """Return the channels for a person's status updates: of those preferred for INFO, if there are any."""
     preferred = (contact.channels or {}).get(Severity.INFO) or contact.addresses
     return sorted(each for each in contact.addresses if each in preferred and tx.deps.traits(each).gets_status_updates)
 
 
 def _as_stored(content: Incident, roster: Roster, told: HandOver) -> Incident:
-    """Return the content as it is stored: times in the zone of the schedule, and no other incident."""
+    """Return the content in its stored form: times in the zone of the schedule, without other incidents."""
     schedule = roster.schedule(told.schedule)
     zone = ZoneInfo("UTC" if schedule is None else schedule.timezone)
     title, body = (write(told, roster.name_of, zone) for write in (hand_over_words.title, hand_over_words.body))

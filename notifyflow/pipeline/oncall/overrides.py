@@ -1,4 +1,4 @@
-"""Changes who is on duty for some time; incidents that are open stay with whom they page already."""
+"""Changes who is on duty for some time; open incidents stay with the people they already page."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,11 +21,10 @@ from notifyflow.storage.ledger import Ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a wish came to.
+    """The overrides that a request made.
 
     Attributes:
-        overrides: The overrides.
-        is_new: Whether they were not there before.
+        is_new: Whether they are new; False if the request was repeated.
     """
 
     overrides: tuple[Override, ...]
@@ -33,17 +32,17 @@ class Made:
 
 
 def make(deps: Dependencies, wish: Wish | Swap, *, once: str = "") -> Made:
-    """Store the overrides that a wish comes to, and return them.
+    """Store the overrides that a request makes, and return them.
 
     Args:
         deps: The dependencies of the use cases.
-        wish: The wish.
-        once: Its name: a wish that was carried out under the same name is not carried out again, as long as its overrides are
-            stored. Empty for a wish without a name.
+        wish: The request.
+        once: Its name. A request that was carried out under this name is not carried out again while its overrides are stored.
+            Empty for a request without a name.
 
     Raises:
         InvalidOverride: When it cannot be done; nothing is stored.
-        IdempotencyMismatch: When another wish was carried out under the same name; nothing is stored.
+        IdempotencyMismatch: When another request was carried out under the same name; nothing is stored.
         StorageUnavailable: When the database does not answer in time.
     """
     now = deps.clock.now()
@@ -61,7 +60,7 @@ def make(deps: Dependencies, wish: Wish | Swap, *, once: str = "") -> Made:
 
 
 def _made_before(ledger: Ledger, wish: Wish | Swap, once: str, made_at: datetime) -> Made:
-    """Return the overrides that a wish came to when it was carried out; raise ``IdempotencyMismatch`` if it was another."""
+    """Return the overrides that a request made earlier; raise ``IdempotencyMismatch`` if that was another request."""
     roster = ledger.roster.current()
     before = replace(roster, overrides=tuple(each for each in roster.overrides if each.made_at < made_at))
     overrides = plan(wish, before, _ids_of(once), now=made_at)
@@ -72,12 +71,12 @@ def _made_before(ledger: Ledger, wish: Wish | Swap, once: str, made_at: datetime
 
 
 def _ids_of(once: str) -> Iterator[str]:
-    """Yield the ids of the overrides of a wish that is carried out once: they follow from its name."""
+    """Yield the ids of a named request's overrides, which follow from its name."""
     return (hashlib.sha256(f"{number} {once}".encode()).hexdigest()[:32] for number in count())
 
 
 def cancel(deps: Dependencies, override_id: str, *, by: str) -> Committed[Override]:
-    """Cancel an override that is in force or to come, and return it: from now on the duty is as if it had never been made.
+    """Cancel an override that is in force or to come, and return it: the duty is as without it from now on.
 
     Raises:
         OverrideNotFound: When there is none.
@@ -96,12 +95,12 @@ def cancel(deps: Dependencies, override_id: str, *, by: str) -> Committed[Overri
 
 
 def open_incidents(deps: Dependencies, override: Override) -> tuple[str, ...]:
-    """Return the OPEN incidents, by id, a step of which has paged those on duty in the schedule of an override."""
+    """Return the OPEN incidents, by id, with a step that has paged the people on duty in an override's schedule."""
     return deps.transactions.run(lambda ledger: ledger.steps.with_duty_of(override.schedule))
 
 
 def join_open(deps: Dependencies, incident_id: str, override: Override) -> Committed[bool]:
-    """Page the people of an override for an incident that is open, if it changes for whom; return whether.
+    """Page the people of an override for an OPEN incident, if it changes who is on duty for it; return whether.
 
     Raises:
         NotFound: When there is no such incident.

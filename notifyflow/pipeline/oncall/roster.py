@@ -1,4 +1,4 @@
-"""Stores the directory that a process has read from its file, so that every process pages the same people; looks up its names."""
+"""Stores the directory that a process has read from its file, so that every process pages the same people; resolves its names."""
 
 import hashlib
 import tomllib
@@ -15,7 +15,7 @@ from notifyflow.storage.oncall.roster import StoredDirectory
 
 
 class Kept(StrEnum):
-    """What became of a directory that was to be stored."""
+    """The result of storing a directory."""
 
     STORED = "stored"
     KNOWN = "known"
