@@ -1,1 +1,1 @@
-"""How every use case runs: in one transaction, alone or in a set, again where it lost a race."""
+"""Runs use cases: each in one transaction, alone or in a set, and again if it lost a race."""

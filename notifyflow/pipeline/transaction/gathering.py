@@ -1,8 +1,8 @@
-"""Gathers what the threads of a process have to commit, and commits it together: while one transaction runs, the next fills.
+"""Gathers the items of a process's threads, and commits them together: while one transaction runs, the next fills.
 
-There is no thread of its own: of those that wait for their items, one leads. It commits what has been gathered, its own or not,
-and another leads after it. If a leader is cut short, or its commit is unknown, the thread that goes on first asks the log what
-was committed.
+It has no thread of its own: one of the waiting threads leads. The leader commits all gathered items, its own or not, and another
+thread leads after it. If a leader is cut short, or its commit is unknown, the next thread first checks the log for committed
+items.
 """
 
 import threading
@@ -34,7 +34,7 @@ class Monitor(Protocol):
         ...
 
     def notify_all(self) -> None:
-        """Wake all that wait."""
+        """Wake all waiting threads."""
         ...
 
 
@@ -54,17 +54,16 @@ class Deadline(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Ticket(Generic[Item, T]):
-    """An item that was handed over, and the result once it is settled.
+    """An item that was handed over, with its result once it is settled.
 
     Attributes:
-        item: The item.
-        is_urgent: Whether it goes before all that are not.
-        until: How long it may take; None for any time.
-        known_by: How long it may be looked up what became of its commit, if that is unknown.
+        is_urgent: Whether it goes before all items that are not.
+        until: The deadline; None for any time.
+        known_by: The deadline for looking up an unknown commit.
         is_waiting: Whether its transaction has not begun.
         is_withdrawn: Whether nobody waits for it any more.
-        is_settled: Whether its transaction has ended, one way or the other, and what it led to is reported.
-        result: What the commit returned for it; an exception if it was not stored.
+        is_settled: Whether its transaction has ended, in either way, and its consequences are reported.
+        result: The result of its commit; an exception if it was not stored.
     """
 
     item: Item
@@ -82,12 +81,11 @@ class _Set(Generic[Item, T]):
     """The items of one transaction, from its beginning until all are settled.
 
     Attributes:
-        tickets: The items' tickets.
-        journal: What its transactions have returned so far.
-        settled: What the commit returned; None before that.
-        is_reported: Whether what it led to is reported.
+        journal: The notes of its transactions so far.
+        settled: The result of the commit; None before that.
+        is_reported: Whether its consequences are reported.
         is_led: Whether the thread that settles it leads.
-        is_old: Whether that thread was cut short, or its commit is unknown: what was committed is looked up.
+        is_old: Whether that thread was cut short, or its commit is unknown: the commit is looked up.
     """
 
     tickets: Sequence[Ticket[Item, T]] = ()
@@ -100,26 +98,27 @@ class _Set(Generic[Item, T]):
 
 @dataclass(slots=True)
 class _Hold(Generic[Item, T]):
-    """The set that a thread settles at the moment, if any."""
+    """The set that a thread is settling, if any."""
 
     some: _Set[Item, T] | None = None
 
 
 class TimeIsOver(Exception):
-    """Raised when the time of an item was over before its transaction began; it is not committed."""
+    """Raised when an item's time was over before its transaction began; it is not committed."""
 
 
 class Gathering(Generic[Item, T]):
     """Items that wait for the next transaction; used by many threads.
 
     Args:
-        commit: (items) → their results and what they led to; an error of it concerns all of them.
-        report: Reports what a transaction led to, before its items are settled; the next transaction does not wait for it.
+        commit: (items) → their results and consequences; its error applies to all of them.
+        report: Reports the consequences of a transaction, before its items are settled; the next transaction does not wait for
+            it.
         most: How much one transaction takes at most, by the sizes of its items; at least one item.
         size: Returns the size of an item.
-        names: Returns what an item shares with no other of its set: the later one waits for the next transaction.
+        names: Returns the names of an item. Two items with a common name are not in one set: the later one waits for the next.
         within: Limits the time of a transaction, in seconds.
-        monitor: On what the threads wait for each other.
+        monitor: The lock on which the threads wait for each other.
     """
 
     def __init__(
@@ -152,12 +151,12 @@ class Gathering(Generic[Item, T]):
     def commit(
         self, item: Item, *, is_urgent: bool = False, until: Deadline | None = None, known_by: Deadline | None = None
     ) -> T:
-        """Return the result of an item once it is committed, with what others hand over meanwhile.
+        """Return the result of an item once it is committed, together with items from other threads.
 
         If the caller is interrupted while the item waits, it is not committed.
 
-        An urgent one goes before all that are not. A transaction has as much time as the item of its set that has the least left;
-        what became of a commit that is unknown then may be looked up for longer.
+        An urgent item goes before all others. A transaction has as much time as its item with the least time left. An unknown
+        commit may be looked up for longer, until ``known_by``.
 
         Raises:
             TimeIsOver: When its time was over before its transaction began.
@@ -176,7 +175,7 @@ class Gathering(Generic[Item, T]):
         return cast(T, ticket.result)
 
     def hand_over(self, item: Item, *, is_urgent: bool = False, until: Deadline | None = None) -> Ticket[Item, T]:
-        """Add an item, an urgent one behind other urgent ones; it is committed when somebody waits for it, or for a neighbour."""
+        """Add an item, an urgent one behind other urgent ones; it is committed when a thread waits for it or for a neighbour."""
         ticket: Ticket[Item, T] = Ticket(item, is_urgent, until)
         with self._monitor:
             place = sum(each.is_urgent for each in self._waiting) if is_urgent else len(self._waiting)
@@ -184,9 +183,9 @@ class Gathering(Generic[Item, T]):
         return ticket
 
     def settle(self, tickets: Sequence[Ticket[Item, T]], *, until: Deadline | None = None) -> None:
-        """Return once some items are settled; when the time is over, withdraw those that wait and raise ``TimeIsOver``.
+        """Return once some items are settled; when the time is over, withdraw the waiting ones and raise ``TimeIsOver``.
 
-        If the caller is interrupted, what it was committing is looked up: results that are known are handed over and reported.
+        If the caller is interrupted, its commit is looked up: known results are handed over and reported.
         """
         hold: _Hold[Item, T] = _Hold()
         try:
@@ -201,7 +200,7 @@ class Gathering(Generic[Item, T]):
     def _wait_or_hold(
         self, hold: _Hold[Item, T], tickets: Sequence[Ticket[Item, T]], until: Deadline | None
     ) -> _Set[Item, T] | None:
-        """Return the set that this thread has to settle: one that was left, or one that it leads; none if its own are settled."""
+        """Return the set that this thread has to settle: an abandoned one, or one that it leads; None if its own are settled."""
         with self._monitor:
             while not all(ticket.is_settled for ticket in tickets):
                 if self._left:
@@ -240,7 +239,7 @@ class Gathering(Generic[Item, T]):
             ticket.is_waiting = False
 
     def _withdraw(self, tickets: Sequence[Ticket[Item, T]]) -> None:
-        """Take back what still waits; nobody waits for the rest any more."""
+        """Withdraw the waiting items; nobody waits for the others any more."""
         for ticket in tickets:
             if ticket.is_waiting:
                 ticket.is_waiting = False
@@ -248,7 +247,7 @@ class Gathering(Generic[Item, T]):
             ticket.is_withdrawn = True
 
     def _carry_on(self, some: _Set[Item, T], own: Sequence[Ticket[Item, T]], until: Deadline | None) -> None:
-        """Commit a set, or look up what was committed of it; report what that led to, and hand the results over."""
+        """Commit a set, or look up its commit; report the consequences, and hand the results over."""
         if some.settled is None:
             try:
                 some.settled = self._commit_all(some, own, until)
@@ -272,10 +271,10 @@ class Gathering(Generic[Item, T]):
             raise some.settled.interruption
 
     def _commit_all(self, some: _Set[Item, T], own: Sequence[Ticket[Item, T]], until: Deadline | None) -> Settled[T]:
-        """Commit; or, for a set whose thread was cut short, return what was committed.
+        """Commit; or, for a set whose thread was cut short, return the result of its commit.
 
         Raises:
-            CutShort: When nothing of it was.
+            CutShort: When nothing was committed.
             CommitUnknown: When that cannot be found out in time.
         """
         if some.is_old:
@@ -303,7 +302,7 @@ class Gathering(Generic[Item, T]):
         self._hand_on(some)
 
     def _doubt(self, some: _Set[Item, T], unknown: CommitUnknown, own: Sequence[Ticket[Item, T]]) -> None:
-        """Let those whose commit is unknown, and who have time left, look it up again; tell the others."""
+        """Let the waiting threads that have time left look the unknown commit up again; tell the others."""
         if some.is_old and moved_nothing(unknown):
             self._put_back(some)
             return
@@ -317,7 +316,7 @@ class Gathering(Generic[Item, T]):
         self._hand_on(some)
 
     def _leave(self, some: _Set[Item, T], own: Sequence[Ticket[Item, T]], until: Deadline | None) -> None:
-        """Look up what was committed of a set whose thread was cut short; if that is cut short as well, leave it to others."""
+        """Look up the commit of a set whose thread was cut short; if this thread is cut short as well, leave it to others."""
         some.is_old = True
         try:
             self._hand_on(some)
@@ -328,7 +327,7 @@ class Gathering(Generic[Item, T]):
             raise
 
     def _put_back(self, some: _Set[Item, T]) -> None:
-        """Let items of which nothing was stored wait again, before all others."""
+        """Let items that were not stored wait again, before all others."""
         with self._monitor:
             for ticket in reversed(some.tickets):
                 if not (ticket.is_settled or ticket.is_withdrawn or ticket in self._waiting):

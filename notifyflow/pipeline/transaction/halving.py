@@ -1,4 +1,4 @@
-"""Divides a set of items into parts that pass: one that meets trouble is halved, until each half passes or one item is left."""
+"""Divides a set of items into parts that succeed: a failing part is halved, until each half succeeds or one item is left."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ class Part(Generic[Item]):
     Attributes:
         items: The items; a transaction that searches for them fills them in.
         wanted: How many it searches for at most; 0 if it does not.
-        is_insisted_on: Whether others were in the way of the only item; it is tried for as long as there is time.
+        is_insisted_on: Whether contention has stopped this single item; it is tried until the time is up.
     """
 
     items: list[Item]
@@ -44,11 +44,11 @@ class Part(Generic[Item]):
 
 
 class Parts(Generic[Item]):
-    """The parts of a set that are left, within one time.
+    """The remaining parts of a set, with one time limit for all.
 
     Args:
         deps: The dependencies of the use cases.
-        name: The use case, by which the size is remembered that passes under the pressure of others.
+        name: The use case, under which the size that passes under contention is remembered.
         items: The items.
     """
 
@@ -59,7 +59,7 @@ class Parts(Generic[Item]):
         self._ends_at: datetime | None = None
 
     def search(self, wanted: int, *, is_insisted_on: bool = False) -> Part[Item]:
-        """Return a part whose transaction searches for its items: for all that are wanted, or fewer if others are in the way."""
+        """Return a part whose transaction searches for its items: for all wanted ones, or fewer under contention."""
         return Part([], self._most(wanted), is_insisted_on)
 
     def take(self) -> Part[Item] | None:
@@ -94,10 +94,9 @@ class Parts(Generic[Item]):
         return committed
 
     def halve(self, part: Part[Item], error: Exception) -> bool:
-        """Let a part come back that met an error, as two; return False if a single item is damaged or refused.
+        """Put a failed part back as two halves; return False if a single item is damaged or refused.
 
-        A single item that others are in the way of comes back behind all others. A search that found nothing yet searches for
-        fewer.
+        A single item under contention is put back behind all others. A search that found nothing yet searches for fewer.
 
         Raises:
             StorageUnavailable: When the database is away, or the time is over.

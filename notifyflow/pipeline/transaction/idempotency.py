@@ -1,4 +1,4 @@
-"""Returns the stored response to a request that is repeated under its idempotency key, and does nothing else."""
+"""Returns the stored response when a request is repeated under its idempotency key, and does nothing else."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,9 +17,8 @@ class Once:
     """Identifies one request.
 
     Attributes:
-        api_key_id: The API key of the request.
         idempotency_key: The sender's name for the request.
-        fingerprint: A digest of its content, by which a different request is recognised.
+        fingerprint: A digest of its content, which reveals a different request.
     """
 
     api_key_id: str
@@ -28,15 +27,15 @@ class Once:
 
     @property
     def name(self) -> tuple[str, str]:
-        """Its name: no two requests have the same."""
+        """The API key's id and the idempotency key; no two requests have the same."""
         return self.api_key_id, self.idempotency_key
 
 
 class Responses:
-    """The responses to the requests of one transaction: those that are stored, and those that it stores for a day.
+    """The responses to the requests of one transaction: the stored ones, and new ones, which it stores for a day.
 
-    If two transactions handle one request at once, the second one violates a unique constraint, runs again, and finds the
-    response of the first.
+    If two transactions handle one request at once, the second one violates a unique constraint, runs again, and finds the first
+    one's response.
     """
 
     def __init__(self, tx: Transaction, requests: Collection[Once]) -> None:

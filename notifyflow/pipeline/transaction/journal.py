@@ -1,7 +1,7 @@
-"""Keeps what the transactions of a set return, noted before each commit, for the case that their thread is cut short.
+"""Notes the results of a set's transactions, before each commit, in case their thread is cut short.
 
-Then the set is handled once more, from its start, by the thread that goes on with it. Each of its transactions returns, or
-raises, what it did the first time, and the log says whether the last one was done. No other begins.
+Then another thread handles the set again from its start. Each transaction returns or raises its first result, and the log shows
+whether the last one was committed. No other transaction begins.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ T = TypeVar("T")
 
 
 class CutShort(BaseException):
-    """Raised in place of a transaction of which nothing was stored, since its thread was cut short."""
+    """Raised in place of a transaction that stored nothing, since its thread was cut short."""
 
 
 @dataclass(slots=True)
 class Note:
-    """What is known of one transaction.
+    """The note of one transaction.
 
     Attributes:
-        done: What it returns if it is committed; None before its use case has run to its end.
+        done: Its result if it is committed; None before its use case has run to its end.
         is_committed: Whether it is known to be committed.
-        error: What it raised instead; nothing of it is stored.
-        is_old: Whether it was begun before the set is handled once more.
+        error: The error that it raised; nothing is stored then.
+        is_old: Whether it was begun before the set is handled again.
     """
 
     done: object = None
@@ -42,7 +42,7 @@ class Journal:
         self._is_old = False
 
     def keep(self, handle: Callable[[], T]) -> T:
-        """Handle a set, and note its transactions; nothing of the context outlasts the call, even if it is cut short."""
+        """Handle a set, and note its transactions; the context ends with the call, even if it is cut short."""
         return copy_context().run(self._keep, handle)
 
     def _keep(self, handle: Callable[[], T]) -> T:
@@ -50,7 +50,7 @@ class Journal:
         return handle()
 
     def read_again(self) -> None:
-        """Begin with the first note again, and begin no other transaction.
+        """Start again at the first note, and begin no other transaction.
 
         Raises:
             CutShort: When there is none.
@@ -73,13 +73,13 @@ _JOURNAL: ContextVar[Journal | None] = ContextVar("notifyflow_journal", default=
 
 
 def next_note() -> Note:
-    """Return the note of the transaction that this thread begins."""
+    """Return the note for the transaction that this thread begins."""
     journal = _JOURNAL.get()
     return Note() if journal is None else journal.next_note()
 
 
 def noted(draw: Callable[[], T]) -> T:
-    """Return what a set depends on beside its transactions, as it was when it was handled first."""
+    """Return a value that a set depends on beside its transactions; the same as when the set was first handled."""
     note = next_note()
     if not note.is_committed:
         note.done, note.is_committed = draw(), True
@@ -87,17 +87,17 @@ def noted(draw: Callable[[], T]) -> T:
 
 
 def is_kept() -> bool:
-    """Return whether this thread handles a set whose transactions are noted."""
+    """Return whether this thread handles a set with notes."""
     return _JOURNAL.get() is not None
 
 
 def is_looked_up(error: BaseException) -> bool:
-    """Return whether what this thread has committed is looked up after an error that cuts it short."""
+    """Return whether this thread's commit is looked up after an error that cuts it short."""
     return is_kept() and not isinstance(error, Exception | CutShort)
 
 
 def aside(act: Callable[[], T]) -> T:
-    """Do what is no part of the set."""
+    """Run code that does not belong to the set."""
     return copy_context().run(_aside, act)
 
 

@@ -33,7 +33,7 @@ class Transactions(Protocol):
     """The interface to the database."""
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
-        """Run a use case in one transaction, and again from its start when it lost a race.
+        """Run a use case in one transaction, and again from its start if it lost a race.
 
         Raises:
             Contended: When it lost ``tries`` times in a row for the same reason.
@@ -42,7 +42,7 @@ class Transactions(Protocol):
         ...
 
     def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
-        """Run a use case in the open transaction of a connection of the application.
+        """Run a use case in the open transaction of the application's connection.
 
         Raises:
             UnsuitableConnection: When that cannot be done on this connection.
@@ -56,10 +56,10 @@ class Wiring:
 
     Attributes:
         at_end: The work at the end of each transaction, in this order.
-        decide: (transaction, escalation's id) → decides the escalation after a page of it has come to count as failed.
-        word_hand_over: (transaction, incident, content, reader) → the content as the reader is told of a hand-over; None where
-            the incident tells of none.
-        whom: (transaction, names) → the recipients that each name of the directory means now.
+        decide: (transaction, escalation's id) → decides the escalation after one of its pages has come to count as failed.
+        word_hand_over: (transaction, incident, content, reader) → the content of a hand-over for its reader; None if the incident
+            reports none.
+        whom: (transaction, names) → each directory name's recipients now.
     """
 
     at_end: tuple[Callable[["Transaction"], None], ...]
@@ -75,29 +75,29 @@ class Dependencies:
     Attributes:
         transactions: The store.
         wiring: The parts of the pipeline that a transaction calls although they are built on it.
-        clock: The one owner of time.
-        ids: The one owner of randomness.
+        clock: The only source of time.
+        ids: The only source of randomness.
         channels: Every registered channel: its name and its traits.
         check_address: (channel, address) → the normalised address; raises ValueError with the fault as a sentence.
         operations: The recipients of critical failures, validated; empty if none is configured.
         operations_policy: The policy of the operations incident.
-        public_url: The URL of the web service; None means messages carry no link.
-        secret_keys: Keys for links, of which the first signs; empty means messages carry no link.
-        notice: A mark that every message shows.
-        ops_contact: Whom to ask in order to get no more messages, as every message says; empty for the operations team.
+        public_url: The URL of the web service; None means that messages have no link.
+        secret_keys: Keys for links; the first one signs. Empty means that messages have no link.
+        notice: A text that every message shows.
+        ops_contact: The contact in every message for people who want no more messages; empty for the operations team.
         lease: How long a claimed row belongs to its claimer.
-        limits: How many each provider accepts a minute, on each of its channels; those not named accept ``DEFAULT_LIMIT``.
-        doubt_resolution_times: How soon a provider's own events resolve a doubt, where they do.
+        limits: How many messages each provider accepts a minute, on each of its channels; ``DEFAULT_LIMIT`` for others.
+        doubt_resolution_times: How soon a provider's own events resolve a doubt, if they do.
         caps: How many calls and texts an hour may bring.
-        delivery: What may leave, and where to.
+        delivery: Which messages may leave, and where to.
         senders: The number that each provider texts from, by channel and provider.
         replying: The providers, as (channel, provider), at whose numbers replies come in.
-        polled: The providers that are polled for receipts that do not come.
-        sends_status_updates: Whether others are told what became of an incident; messages are edited in place all the same.
+        polled: The providers that are polled for missing receipts.
+        sends_status_updates: Whether other recipients get status updates; messages are edited in place in any case.
         subscribers: The systems that are sent incident events.
-        set_size: How many attempts one transaction claims or records at most. More cost less each, but where only one transaction
+        set_size: How many attempts one transaction claims or records at most. More cost less each, but if only one transaction
             writes at a time, a submission waits for all of them.
-        pressure: How many items one transaction of each use case takes while others are in its way.
+        pressure: How many items one transaction of each use case takes under contention.
     """
 
     transactions: Transactions
@@ -126,7 +126,7 @@ class Dependencies:
     pressure: Pressure = field(default_factory=Pressure)
 
     def traits(self, channel: str) -> Traits:
-        """Return a channel's traits; the defaults where it is not registered (any more)."""
+        """Return a channel's traits; the defaults if it is not registered (any more)."""
         return self.channels.get(channel, NO_TRAITS)
 
     @property
@@ -139,7 +139,7 @@ class Dependencies:
         return self.limits.get(provider, DEFAULT_LIMIT)
 
     def doubt_resolution_time(self, provider: str) -> timedelta:
-        """Return how soon a provider's events resolve a doubt; zero where they do not."""
+        """Return how soon a provider's events resolve a doubt; zero if they do not."""
         return self.doubt_resolution_times.get(provider, timedelta())
 
 
@@ -148,9 +148,6 @@ class Recall:
     """An attempt to be stopped on its way, such as a ringing call.
 
     Attributes:
-        attempt_id: The attempt.
-        channel: Its channel.
-        provider: Its provider.
         provider_ref: The provider's id of its message.
     """
 
@@ -162,7 +159,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequences:
-    """What a transaction led to; the caller reports it.
+    """The consequences of a transaction; the caller reports them.
 
     Attributes:
         due: Notifications that may be sent now; the caller rings for them.
@@ -204,11 +201,10 @@ NOTHING = Consequences()
 
 
 class Committed(NamedTuple, Generic[T]):
-    """A use case that was committed.
+    """The result of a committed use case.
 
     Attributes:
-        value: The value that the use case returns.
-        consequences: What its transaction led to; the caller reports it.
+        consequences: The caller reports them.
     """
 
     value: T
@@ -220,7 +216,7 @@ class Doubt:
     """The previous attempt, whose result is unknown.
 
     Attributes:
-        provider: The provider it was meant for, which may be asked for the message.
+        provider: Its provider, which may be asked for the message.
         message: The message as it may have been sent.
     """
 
@@ -230,7 +226,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """One attempt that its claimer may make now; its row is committed.
+    """An attempt that its claimer may make now; its row is committed.
 
     Attributes:
         token: The lease's; ``record`` and ``release`` require it.
@@ -240,7 +236,7 @@ class Claimed:
         lease_until: The claimer must have recorded or released the attempt by then.
         severity: The round's.
         doubt: The attempt that this one repeats; None for any other attempt.
-        carried: The attempts that the same call carries; the message is gathered then, and theirs are not sent.
+        carried: The other attempts of the same call; the message is gathered then, and theirs are not sent.
     """
 
     token: str
@@ -254,11 +250,11 @@ class Claimed:
 
     @property
     def attempts(self) -> tuple["Claimed", ...]:
-        """The attempt, and those that its call carries: each is recorded or released."""
+        """The attempt and the others of its call; each is recorded or released."""
         return (self, *self.carried)
 
     def ids(self) -> dict[str, str]:
-        """Return what names it in the log."""
+        """Return its ids for the log."""
         return {
             "attempt_id": self.message.attempt_id,
             "notification_id": self.message.notification_id,
@@ -273,9 +269,9 @@ class Claims:
     """The result of a claim.
 
     Attributes:
-        claimed: Attempts to make, the most urgent first, each with those that its call carries.
-        consequences: What followed for rows that were deferred or can no longer be sent; the caller reports it.
-        interruption: What cut the claim short when some of it was stored; the caller raises it after its report.
+        claimed: Attempts to make, the most urgent first, each with the others of its call.
+        consequences: The consequences for rows that were deferred or can no longer be sent; the caller reports them.
+        interruption: The error that cut the claim short after some of it was stored; the caller raises it after its report.
     """
 
     claimed: tuple[Claimed, ...] = ()
@@ -284,7 +280,7 @@ class Claims:
 
 
 class Fate(StrEnum):
-    """What became of a receipt."""
+    """The state of a receipt after it was received."""
 
     MATCHED = "matched"
     REPEATED = "repeated"

@@ -1,4 +1,4 @@
-"""A running transaction: its ledger, its instant, and what it has led to so far."""
+"""A running transaction: its ledger, its instant, and its consequences so far."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -22,23 +22,21 @@ _UNDELIVERED = "an incident event could not be delivered"
 
 
 class Transaction:
-    """Writes what the core decided, and notes what follows from it.
+    """Writes the core's decisions, and notes their consequences.
 
     Attributes:
         ledger: The open transaction's.
-        deps: The dependencies of the use cases.
-        now: The instant of everything in it.
-        critical: Escalations that became critical failures.
+        now: The instant of the whole transaction.
         alerts: Critical failures for operations, handled at the end of the transaction.
         notices: Notices to operations: (reason, provider).
         damaged: Rows set aside for which operations is paged.
         mended: Notifications that were set aside and could be written.
         incident_events: Events for subscribers: (incident, event, detail).
         health_updates: Providers whose circuit opened or closed.
-        callback_paths: Those that were looked into: (channel, provider).
-        broken_paths: Whether each of them seems broken that was asked for.
+        callback_paths: The callback paths that were checked: (channel, provider).
+        broken_paths: Whether a checked path seems broken.
         spent: Incidents with a chain in which every way to a recipient has failed.
-        left: What recipients of an incident that starts rounds carry on, by incident and recipient; see ``series``.
+        left: The state that recipients carry over into a new round, by incident and recipient; see ``series``.
     """
 
     def __init__(self, ledger: Ledger, deps: Dependencies) -> None:
@@ -63,7 +61,7 @@ class Transaction:
 
     @property
     def consequences(self) -> Consequences:
-        """What the transaction has led to so far."""
+        """The transaction's consequences so far."""
         return Consequences(
             due=tuple(self._due),
             failed=tuple(self._failed),
@@ -131,7 +129,7 @@ class Transaction:
             self._note_due(row)
 
     def note_due(self, due: Sequence[Due]) -> None:
-        """Let the caller ring for notifications that were marked as rung for."""
+        """Let the caller ring for notifications that are already marked as rung for."""
         self._due += due
 
     def _namespace(self, incident_id: str) -> str:
@@ -147,13 +145,13 @@ class Transaction:
         self._due.append(Due(notification_id=row.id, channel=row.channel, severity=row.severity))
 
     def _note_recalls(self, before: NotificationFacts, after: NotificationFacts, event: str) -> None:
-        """Note attempts to recall: all on their way at the acknowledgement, and later those that are accepted only then."""
+        """Note attempts to recall: those on their way at the acknowledgement, and later those accepted after it."""
         running = {attempt.id for attempt in before.attempts if attempt.state is AttemptState.RUNNING}
         is_new = event in ("acknowledged", "resolved")
         for attempt in after.attempts:
             is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
             is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
-            is_on_its_way &= attempt.carried_by is None  # others are in the same message
+            is_on_its_way &= attempt.carried_by is None  # the same message carries others
             ref = attempt.provider_ref if is_on_its_way and (is_new or is_just_accepted) else None
             if ref and (is_new or self._is_acknowledged_or_resolved(after)):
                 recall = Recall(attempt_id=attempt.id, channel=after.channel, provider=attempt.provider, provider_ref=ref)

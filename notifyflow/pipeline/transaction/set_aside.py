@@ -25,7 +25,7 @@ _PROVIDER = "database"
 
 
 def is_damage(error: BaseException) -> bool:
-    """Return whether an error shows that a row is damaged, rather than that it was refused by a rule, or the database is away."""
+    """Return whether an error shows that a row is damaged, and not a refusal by a rule or an unavailable database."""
     match error:
         case Contended() | Refused():
             return error.is_of_row
@@ -43,7 +43,7 @@ def as_refusal(error: Exception) -> Exception:
 
 
 def blamed(place: tuple[str, ...], error: Exception) -> list[Place]:
-    """Return what an error sets aside: the row at hand, given with its kind, and the one that it could not read, if any."""
+    """Return the rows that an error sets aside: the row at hand, given with its kind, and the unreadable one, if any."""
     machine, *ids = place
     places = [_place(machine, tuple(ids), error)]
     if isinstance(error, UnreadableRow) and error.table in _NAMED - {machine} and error.row_id:
@@ -65,13 +65,13 @@ def _place(machine: str, ids: tuple[str, ...], error: Exception) -> Place:
 
 
 def places_of(unread: Iterable[Unread]) -> list[Place]:
-    """Return where rows are that could not be read, each once, without those that have no id of their own."""
+    """Return the places of unreadable rows, each once; rows without their own id are left out."""
     found = {(each.table, each.row_id): each for each in unread if each.table in _NAMED and each.row_id}
     return [_place(table, (row_id,), each.error()) for (table, row_id), each in found.items()]
 
 
 def write(tx: Transaction, places: Collection[Place], *, is_told: bool) -> list[SetAside]:
-    """Set rows aside, and tell operations, once for each; return those that were not set aside already."""
+    """Set rows aside, and tell operations once for each; return those that were not set aside already."""
     rows = []
     for place in places:
         if (added := tx.ledger.set_asides.add(place, now=tx.now)) is None:

@@ -1,4 +1,4 @@
-"""Runs use cases for sets of items, each in one transaction; what is damaged runs apart, so that it harms no other."""
+"""Runs use cases for sets of items, each in one transaction; damaged items run apart, so that they harm no other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T_co]):
-    """A set of items that was handled in one transaction.
+    """The result of a set of items in one transaction.
 
     Attributes:
-        results: For each item what the use case returned, or the error that concerns it alone: nothing of it was stored. If the
-            database stopped answering while they ran one by one, ``CommitUnknown`` or ``StorageUnavailable`` for the rest.
-        consequences: What the others led to; the caller reports it.
-        interruption: What interrupted the thread when some of them were stored; the caller raises it after its report.
+        results: For each item the use case's result, or its own error: nothing of it was stored. If the database stopped
+            answering while they ran one by one, ``CommitUnknown`` or ``StorageUnavailable`` for the rest.
+        consequences: The consequences of the stored items; the caller reports them.
+        interruption: The interruption of the thread after some items were stored; the caller raises it after its report.
     """
 
     results: tuple[T_co | Exception, ...]
@@ -47,11 +47,11 @@ class SetUseCase(Generic[Item, Loaded, T]):
     """A use case for a set of items.
 
     Attributes:
-        name: Its name, by which the size of its sets is remembered.
+        name: The name under which the size of its sets is remembered.
         load: Locks and reads, with as many statements for all items as for one.
-        handle: Handles one item, with what ``load`` returned; it sees what the items before it made of a row.
+        handle: Handles one item, with the result of ``load``; it sees the changes of the items before it.
         finish: Writes what the items have in common, after the last one.
-        place: Returns the kind and the id of the row that is set aside if the item is damaged; None if there is none.
+        place: Returns the kind and id of the row to set aside if the item is damaged; None if there is none.
     """
 
     name: str
@@ -63,12 +63,12 @@ class SetUseCase(Generic[Item, Loaded, T]):
     def run(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
         """Run it in one transaction.
 
-        If items raise errors, the transaction is rolled back and runs again without them. If the set as a whole meets the same
-        trouble twice, in a row that cannot be read, in what it writes, or in the locks of others, it is halved, until each half
-        passes or one item is left. What is damaged is set aside, so that it harms no other. Sets that come after one that others
-        were in the way of are as small as the part that passed, and twice as large with each part that passes.
+        If items raise errors, the transaction is rolled back and runs again without them. If the whole set meets the same trouble
+        twice (an unreadable row, a refused write, or locks of others), it is halved, until each half passes or one item is left.
+        Damaged rows are set aside, so that they harm no other. After contention, the next sets are as small as the part that
+        passed, and twice as large after each part that passes.
 
-        Once something is stored, what ends the rest is an error of the rest.
+        Once something is stored, an error that ends the rest applies to the rest only.
 
         Raises:
             CommitUnknown: As ``run``.
@@ -119,7 +119,7 @@ class _Settling(Generic[Item, Loaded, T]):
             try:
                 self._run_part(parts, part)
             except BaseException as error:
-                is_of_part = isinstance(error, CommitUnknown) and len(part.items) < len(self._items)  # it concerns its part alone
+                is_of_part = isinstance(error, CommitUnknown) and len(part.items) < len(self._items)  # only its part fails
                 if is_looked_up(error) or not (self._is_anything_stored or is_of_part):
                     raise
                 self._end = error
@@ -128,7 +128,7 @@ class _Settling(Generic[Item, Loaded, T]):
                 return
 
     def settled(self) -> Settled[T]:
-        """Return the results, after what is damaged was set aside."""
+        """Return the results, after damaged rows were set aside."""
         end = self._end
         waited_s, reason = (end.waited_s, end.reason) if isinstance(end, StorageUnavailable) else (0, "the set was cut short")
         left = StorageUnavailable(waited_s, reason)
@@ -144,7 +144,7 @@ class _Settling(Generic[Item, Loaded, T]):
         return Settled(results, led_to, interruption)
 
     def _run_part(self, parts: Parts[int], part: Part[int]) -> None:
-        """Run a part in one transaction; put back what it leaves, and blame a single item for damage."""
+        """Run a part in one transaction; put the rest back, and blame a single item for damage."""
         body = partial(self._kind.handle_all, {number: self._items[number] for number in part.items})
         try:
             found, consequences = parts.run(part, body)
@@ -172,10 +172,10 @@ class _Settling(Generic[Item, Loaded, T]):
 
 
 def keep_apart(is_operations: Sequence[bool]) -> None:
-    """Make a set of operations incidents and of others two sets; the ``load`` of a set calls it before it locks.
+    """Split a set with both operations incidents and others into two sets; the ``load`` of a set calls it before it locks.
 
-    A transaction that locks the escalations of both would lock the operations incident, which comes before its escalations, after
-    them.
+    A transaction that locks escalations of both would lock the operations incident, whose lock must come first, after its
+    escalations.
     """
     if len(set(is_operations)) > 1:
         raise _Mixed(is_operations)

@@ -24,7 +24,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _LEAST_S = 0.1
 DAMAGE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError, NotifyflowError)
-"""The errors that a damaged row or a bug of ours raises; those of the database concern the whole transaction."""
+"""The errors of a damaged row or a bug of ours; database errors apply to the whole transaction."""
 
 TOGETHER = 2
 """How often a set of several items may meet the same trouble before it is halved."""
@@ -35,7 +35,7 @@ TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done(Generic[T_co]):
-    """The result of a transaction, what it led to, its last line in the log, the server's process, and what it could not read."""
+    """A transaction's result, consequences, last log line, server process, and unreadable rows."""
 
     answer: T_co
     consequences: Consequences
@@ -47,13 +47,13 @@ class _Done(Generic[T_co]):
 def run(
     deps: Dependencies, body: Callable[[Transaction], T], *, tries: int | None = None, timeout_s: float = TIMEOUT_S
 ) -> Committed[T]:
-    """Run a use case; its body runs again from its start when the transaction lost a race, or its commit got lost.
+    """Run a use case. Its body runs again from its start if the transaction lost a race, or its commit was lost.
 
-    Rows that cannot be read are left out, and set aside after it.
+    Unreadable rows are left out, and set aside after it.
 
     Raises:
         CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``led_to`` returns
-            what it led to if it was.
+            its consequences if it was.
         Contended: When it met the same trouble ``tries`` times in a row.
         StorageUnavailable: When the database did not answer in time.
     """
@@ -75,7 +75,7 @@ def _run(deps: Dependencies, body: Callable[[Transaction], T], *, tries: int | N
 
 
 def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *, tries: int | None, timeout_s: float) -> None:
-    """Commit what a body does; again as long as there is time and the log shows that the commit was not done."""
+    """Run and commit a body; again while there is time and the log shows that the commit was not done."""
 
     def once(ledger: Ledger) -> object:
         note.done = None
@@ -108,10 +108,10 @@ def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *,
 
 
 def _look_up(deps: Dependencies, note: Note) -> None:
-    """Find out what became of a transaction whose thread was cut short; raise what it raised.
+    """Look up the commit of a transaction whose thread was cut short; raise the transaction's error.
 
     Raises:
-        CutShort: When nothing of it was stored.
+        CutShort: When nothing was stored.
         CommitUnknown: As ``run``.
     """
     if note.error is not None:
@@ -132,24 +132,24 @@ def _was_done(deps: Dependencies, done: object, waited_s: float) -> bool:
         raise CommitUnknown(waited_s, done)
     try:
         return deps.transactions.run(lambda ledger: ledger.has_written(line, backend))
-    except CommitUnknown as unknown:  # of a transaction that only read
+    except CommitUnknown as unknown:  # the transaction only read
         return bool(unknown.result)
     except StorageUnavailable:
         raise CommitUnknown(waited_s, done) from None
 
 
 def set_aside_unread(deps: Dependencies, unread: Sequence[Unread]) -> Consequences:
-    """Set rows aside that could not be read."""
-    with suppress(CutShort):  # they are met again
+    """Set unreadable rows aside."""
+    with suppress(CutShort):  # they will be met again
         return put_aside(deps, set_aside.places_of(unread)) if unread else NOTHING
     return NOTHING
 
 
 def put_aside(deps: Dependencies, places: Sequence[Place]) -> Consequences:
-    """Set damaged rows aside, each for five minutes; return what that led to.
+    """Set damaged rows aside, each for five minutes; return the consequences.
 
-    Operations is told in the same transaction, unless what it is told with is damaged itself. If the database does not answer,
-    the rows are met again.
+    Operations is told in the same transaction, unless the rows of that report are damaged themselves. If the database does not
+    answer, the rows will be met again.
     """
     if not places:
         return NOTHING
@@ -166,7 +166,7 @@ def put_aside(deps: Dependencies, places: Sequence[Place]) -> Consequences:
 
 
 def _count_as_failed(deps: Dependencies, row: SetAside) -> Consequences:
-    """Decide the escalation of a page that counts as failed; if that is damaged, too, it is set aside."""
+    """Decide the escalation of a page that counts as failed; if the escalation is damaged, too, set it aside."""
     try:
         return run(deps, lambda tx: deps.wiring.decide(tx, row.escalation_id), tries=ALONE).consequences
     except DAMAGE as error:
@@ -176,21 +176,21 @@ def _count_as_failed(deps: Dependencies, row: SetAside) -> Consequences:
 
 
 def led_to(unknown: CommitUnknown) -> Consequences:
-    """Return what a use case led to, if its commit was done whose response was lost."""
+    """Return the consequences of a use case whose commit is unknown, if the commit was done."""
     return cast(_Done[object], unknown.result).consequences
 
 
 def moved_nothing(unknown: CommitUnknown) -> bool:
-    """Return whether a use case whose commit is unknown moved nothing, so that it may be repeated; the log cannot tell of it."""
+    """Return whether a use case with an unknown commit moved nothing, so that it may be repeated; the log cannot show it."""
     return cast(_Done[object], unknown.result).line is None
 
 
 def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, IncidentFacts], T]) -> Committed[T]:
-    """Run a use case, as ``run``, on one incident, which is locked for it.
+    """Run a use case, as ``run``, on one locked incident.
 
     Raises:
         NotFound: When there is no such incident.
-        AmbiguousKey: When several namespaces have an unresolved incident of the key; nothing is done.
+        AmbiguousKey: When several namespaces have an unresolved incident with the key; nothing is done.
         DamagedIncident: When its row cannot be read; nothing is done.
     """
     return run(deps, lambda tx: body(tx, _lock(tx, ref)))
