@@ -1,1 +1,1 @@
-"""The use cases that keep the system in order: the heartbeat, pruning, forgetting, adopting a copy."""
+"""The maintenance use cases: the heartbeat, pruning, forgetting, adopting a copy."""

@@ -22,9 +22,8 @@ class Survey:
     """The unfinished incidents of a database.
 
     Attributes:
-        environment: The environment it belongs to, or None.
+        environment: The database's environment, or None.
         unfinished: How many incidents adopting it would quarantine.
-        quarantined: How many incidents are quarantined.
     """
 
     environment: str | None
@@ -33,7 +32,7 @@ class Survey:
 
 
 def claim_environment(transactions: Transactions, name: str | None, *, now: datetime) -> str | None:
-    """Give a database that belongs to no environment to this one, if it has a name; return whose the database is."""
+    """Set a database's environment to this one if it has none and this one has a name; return the database's environment."""
 
     def body(ledger: Ledger) -> str | None:
         if ledger.adoption.environment() is None and name is not None:

@@ -12,9 +12,9 @@ from notifyflow.storage.upkeep.forgetting import Forgotten
 
 
 def forget(deps: Dependencies, recipient_id: str) -> Forgotten:
-    """Overwrite a recipient's name, addresses and messages, and delete the user they are; return what there was of them.
+    """Overwrite a recipient's name, addresses and messages, and delete their user; return the data that was found.
 
-    They are taken out of the stored directory, too, which stays so until its file has another text.
+    The stored directory loses them, too, and stays so until its file changes.
 
     Raises:
         RecipientInUse: When they are a recipient of an unresolved incident; nothing was changed.

@@ -18,7 +18,7 @@ class Pulse(StrEnum):
 
 
 def beat(deps: Dependencies, *, every: timedelta) -> Pulse:
-    """Claim the next heartbeat of all processes together for this one, if it is due and all is well.
+    """Claim the next heartbeat of all processes for this one, if it is due and all is well.
 
     Returns:
         ``OURS``: the caller sends it now. ``EARLY``: it is not due, or another process sends it. Otherwise: why it is withheld.

@@ -9,12 +9,12 @@ ROUNDS_A_STEP = 50
 
 
 def prune_incidents(deps: Dependencies, place: tuple[datetime, str], *, before: datetime) -> Step:
-    """Delete some incidents that were resolved before an instant; ``place`` is where the last step ended."""
+    """Delete some incidents that were resolved before an instant; ``place`` is the end of the last step."""
     return deps.transactions.run(lambda ledger: ledger.pruning.incidents(place, before=before, limit=ROUNDS_A_STEP))
 
 
 def prune_strays(deps: Dependencies, *, before: datetime) -> Pruned:
-    """Delete some of what belongs to no incident and is from before an instant."""
+    """Delete some rows without an incident from before an instant."""
     return deps.transactions.run(lambda ledger: ledger.pruning.strays(before=before, limit=ROUNDS_A_STEP))
 
 
