@@ -1,4 +1,4 @@
-"""Makes figures of what the log says, and counts each of its lines once, however many processes try."""
+"""Makes figures from the lines of the log, and counts each line once, however many processes try."""
 
 from datetime import timedelta
 
@@ -7,11 +7,11 @@ from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.ledger import Ledger
 
 EVERY = timedelta(seconds=5)
-"""How long after the last time the log is looked at again."""
+"""How often the log is read."""
 _LINES = 300
-"""How many lines a set has at most: while they are counted, the threads of the process that claim hardly get on."""
+"""How many lines a set has at most: while they are counted, the process's claiming threads make little progress."""
 _LINES_A_SLOT = 10
-"""How many it has at most for each attempt that a transaction claims; fewer where only one writes at a time."""
+"""How many lines it has at most for each attempt of a claiming transaction; fewer if only one transaction writes at a time."""
 
 
 def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool = False) -> bool:
@@ -22,14 +22,14 @@ def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool =
     Args:
         deps: The dependencies of the use cases.
         limit: How many lines to count at most; None for a set.
-        is_due_at_once: Whether to count them even if the log was looked at a moment ago.
+        is_due_at_once: Whether to count them even if the log was counted a moment ago.
 
     Returns:
         Whether there are more.
 
     Raises:
         StorageUnavailable: When the database does not answer in time; nothing was counted.
-        CommitUnknown: When it is unknown whether they are counted; the next call counts what is not.
+        CommitUnknown: When it is unknown whether they are counted; the next call counts those that are not.
     """
     now = deps.clock.now()
 

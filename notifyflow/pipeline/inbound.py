@@ -23,8 +23,10 @@ BATCH_LIMIT = 1_000
 """How many requests one transaction handles."""
 
 _TIME_LIMIT = timedelta(seconds=0.3)
-"""How long a transaction handles requests before it writes them, which takes four times as long: other transactions wait for it,
-and it has five seconds in all."""
+"""How long a transaction handles requests before it writes them.
+
+Writing takes four times as long. Other transactions wait for it, and it has five seconds in all.
+"""
 
 
 _PAGING = frozenset({Did.OPENED, Did.RAISED, Did.ADDED})
@@ -40,7 +42,7 @@ class RoutedRequest:
         policy: The policy of a new incident.
         route: The route that matched; empty without a directory.
         chain: The chain of the route, or None.
-        left_out: The recipients of the route who cannot be paged, by id, as a list in words.
+        left_out: The route's recipients who cannot be paged, by id, as a list in words.
     """
 
     request: InboundRequest
@@ -53,7 +55,7 @@ class RoutedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sender:
-    """Who sent requests: the name of the API key, the integration, and the namespace; and the pauses in force meanwhile."""
+    """The sender of requests: the API key's name, the integration, the namespace, and the pauses in force."""
 
     by: str
     via: Via
@@ -65,7 +67,7 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
     """Handle as many requests as fit into one transaction, in their order; return how many, at least one.
 
     They are sorted by key, so that two transactions do not wait for each other. A request to acknowledge or resolve an unknown or
-    resolved incident does nothing. ``by`` is the name of the sender's API key. What each did is counted with its incident.
+    resolved incident does nothing. ``by`` is the name of the sender's API key. Each effect is counted with its incident.
 
     Raises:
         StorageUnavailable: When the database does not answer in time.
@@ -88,7 +90,7 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
 
 
 def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:
-    """Handle one request; yield what it did, unless there is no incident."""
+    """Handle one request; yield its effect, unless there is no incident."""
     request = routed.request
     if request.action is Action.NOTIFY:
         yield from _notify(tx, unresolved, routed, sender)

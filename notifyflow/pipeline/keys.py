@@ -1,4 +1,4 @@
-"""Stores API keys, replaces and revokes them, and notes when they are used."""
+"""Stores, replaces and revokes API keys, and notes their last use."""
 
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ def rotate(
     valid_for: timedelta | None,
     now: datetime,
 ) -> ApiKey:
-    """Replace a key with a new one, and let it expire after the overlap, or at once without one.
+    """Replace a key with a new one. The old key expires after the overlap, or at once without one.
 
     Raises:
         ApiKeyNotFound: When there is no such key.
@@ -53,5 +53,5 @@ def revoke(transactions: Transactions, key_id: str, *, now: datetime) -> None:
 
 
 def note_use(transactions: Transactions, key_id: str, *, now: datetime) -> None:
-    """Note when a key was used last."""
+    """Note a key's last use."""
     transactions.run(lambda ledger: ledger.keys.note_use(key_id, at=now))

@@ -1,4 +1,4 @@
-"""Reads what comes next for an incident; nothing is locked, decided or written."""
+"""Reads an incident's next steps; nothing is locked, decided or written."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 
 def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
-    """Return what comes next for each escalation of an incident, and for its chain."""
+    """Return the next step of each escalation of an incident, and of its chain."""
 
     def body(tx: Transaction) -> Outlook:
         contexts = {each.facts.id: _context(tx, status, each) for each in status.escalations}
@@ -39,9 +39,10 @@ def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
 
 
 def step_times(deps: Dependencies, places: Mapping[str, tuple[IncidentFacts, ChainPlace]]) -> Mapping[str, datetime]:
-    """Return when the chains of incidents go on, by the ids of these, with as many statements for all as for one.
+    """Return when the chains of incidents go on, by incident id, with a fixed number of statements.
 
-    A step that is due before its time, or at the end of a break, is left out: ``read`` says whether everybody before it is spent.
+    A step that is due before its time, or at the end of a break, is left out: ``read`` decides whether everybody before it is
+    spent.
     """
 
     def body(tx: Transaction) -> Mapping[str, datetime]:
@@ -81,7 +82,7 @@ def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStat
 
 
 def _next_step(tx: Transaction, status: IncidentStatus, contexts: Collection[DecisionContext]) -> NextStep | None:
-    """Return the step of its chain that comes next."""
+    """Return the next step of an incident's chain."""
     live = [each for each in contexts if each.escalation.is_current]
     since = min((each.waits_since for each in current(status) if each.waits_since), default=tx.now)
     breaks = outages.breaks_of(tx, status.facts, since=since)
@@ -89,5 +90,5 @@ def _next_step(tx: Transaction, status: IncidentStatus, contexts: Collection[Dec
 
 
 def _people(tx: Transaction, status: IncidentStatus, names: Sequence[str]) -> Mapping[str, str]:
-    """Return whom names of a step mean now: ids to names."""
+    """Return the people that a step's names mean now: ids to names."""
     return {each.recipient_id: each.name for each in steps.whom(tx, status.facts, names)}

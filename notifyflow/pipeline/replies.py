@@ -56,7 +56,7 @@ def handle_reply(
 
 
 def _is_accepted(tx: Transaction, reply: Reply, recipients: Collection[str]) -> bool:
-    """Return whether a reply came from a button of ours, or from a known number that is not our own."""
+    """Return whether a reply came from our button, or from a known number that is not our own."""
     if not reply.number:
         return True
     is_echo = reply.intent is Intent.ECHO or any(reply.number in senders.values() for senders in tx.deps.senders.values())
@@ -102,7 +102,7 @@ def _acknowledge_by_token(tx: Transaction, reply: Reply, channel: str) -> Handle
 
 
 def _acknowledge_by_text(tx: Transaction, reply: Reply, channel: str) -> HandledReply:
-    """Acknowledge the incident of a code; without a code the only open one of the number, or return the state of the last."""
+    """Acknowledge the incident of a code; without a code, the number's only open incident, or return the state of its last."""
     if reply.code:
         codes: Sequence[ReplyCode] = [found] if (found := tx.ledger.replies.code(reply.number, reply.code, now=tx.now)) else []
     else:
@@ -139,7 +139,7 @@ def _choice(tx: Transaction, code: ReplyCode) -> Choice:
 
 
 def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
-    """End the texts queued for a number that has opted out of every sender, so that its tiers fail over at once."""
+    """End the queued texts for a number that has opted out of every sender, so that their tiers fail over at once."""
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
         all_ours = frozenset(tx.deps.senders.get(channel, {}).values())

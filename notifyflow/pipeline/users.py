@@ -1,4 +1,4 @@
-"""Stores users and their sessions; a user who is changed is logged out everywhere."""
+"""Stores users and their sessions; changing a user ends all their sessions."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,10 +10,10 @@ from notifyflow.storage.ledger import Ledger
 
 
 def add(transactions: Transactions, user: User) -> None:
-    """Store a new user; the links that make the first one are void.
+    """Store a new user, and void the links for making the first one.
 
     Raises:
-        UserExists: When another user has the name.
+        UserExists: When the name is taken.
     """
 
     def body(ledger: Ledger) -> None:
@@ -30,7 +30,7 @@ def change(transactions: Transactions, name: str, edit: Callable[[User], User]) 
     Args:
         transactions: The database.
         name: The user's name.
-        edit: (the user as stored) → the user as they shall be.
+        edit: (the stored user) → the changed user.
 
     Raises:
         UserNotFound: When there is no such user.
@@ -61,14 +61,14 @@ def remove(transactions: Transactions, name: str) -> User:
 
 
 def log_in(transactions: Transactions, name: str, password: str, session: Session, *, replaces: str) -> bool:
-    """Begin a session, if the password's hash is still the one that was verified and the user may log in; return whether.
+    """Begin a session, if the password's hash is still the verified one and the user may log in; return whether.
 
     Args:
         transactions: The database.
         name: The user's name.
         password: The hash that was verified.
         session: The new session.
-        replaces: The digest of the session that the browser had, which ends.
+        replaces: The digest of the browser's earlier session, which ends.
     """
 
     def body(ledger: Ledger) -> bool:
@@ -85,22 +85,22 @@ def log_in(transactions: Transactions, name: str, password: str, session: Sessio
 
 
 def log_out(transactions: Transactions, digest: str) -> str | None:
-    """End a session; return whose it was, or None if there is no such session."""
+    """End a session; return its user's id, or None if there is no such session."""
     return transactions.run(lambda ledger: ledger.users.end_session(digest))
 
 
 def prune(transactions: Transactions, *, now: datetime) -> None:
-    """Delete sessions that are over, and links that made no user in their time."""
+    """Delete expired sessions and expired links."""
     transactions.run(lambda ledger: ledger.users.prune(now=now))
 
 
 def note_use(transactions: Transactions, digest: str, *, now: datetime) -> None:
-    """Note when a session was used last."""
+    """Note a session's last use."""
     transactions.run(lambda ledger: ledger.users.note_use(digest, at=now))
 
 
 def offer_setup(transactions: Transactions, digest: str, *, expires_at: datetime, now: datetime) -> bool:
-    """Store a link that makes the first user, unless there is one; return whether it was stored."""
+    """Store a link for making the first user, unless there is a user; return whether it was stored."""
 
     def body(ledger: Ledger) -> bool:
         if ledger.users.has_any():
@@ -116,7 +116,7 @@ def set_up(transactions: Transactions, digest: str, user: User, session: Session
     """Store the first user, and begin their session.
 
     Raises:
-        SetupOver: When the link is not valid, or there is a user.
+        SetupOver: When the link is not valid, or a user exists.
     """
 
     def body(ledger: Ledger) -> None:
