@@ -51,7 +51,7 @@ def read(text: str, modules: Collection[str]) -> Source:
             case ast.Constant(value=str(value)) if "." in value and "\n" not in value:
                 imports.add(value)
                 if value.endswith("."):  # the beginning of a name that is completed when it runs
-                    imports.update(each for each in modules if each.rpartition(".")[0] == value[:-1])
+                    imports.update(each for each in modules if each.startswith(value))
                 files.add(PurePosixPath(value).name)
             case ast.Call(func=ast.Attribute(attr=name)) if name in _WALKING:
                 is_walking = True

@@ -86,9 +86,9 @@ def test_a_file_stands_for_the_modules_that_name_it_or_are_beside_it(tree: Tree,
     assert sorted(tree.nearest([changed])) == sorted([test, "tests/unit/test_all.py"])
 
 
-def test_a_name_that_is_completed_when_it_runs_stands_for_all_of_its_package(tree: Tree) -> None:
+def test_a_name_that_is_completed_when_it_runs_stands_for_all_below_its_package(tree: Tree) -> None:
     assert tree.nearest(["notifyflow/shop/till.py"]) == ["tests/unit/test_all.py", "tests/security/test_shops.py"]
-    assert tree.nearest(["notifyflow/shop/cellar/wine.py"]) == ["tests/unit/test_all.py"]
+    assert tree.nearest(["notifyflow/shop/cellar/wine.py"]) == ["tests/unit/test_all.py", "tests/security/test_shops.py"]
 
 
 def test_of_what_is_named_nowhere_only_tests_of_whole_folders_learn(tree: Tree) -> None:
