@@ -75,8 +75,9 @@ class StoredOverride:
     """An override, and whether it was cancelled.
 
     Attributes:
-        cancelled_at: When it was cancelled, or None.
-        cancelled_by: Who cancelled it, or None.
+    override: The override.
+    cancelled_at: When it was cancelled, or None.
+    cancelled_by: Who cancelled it, or None.
     """
 
     override: Override
