@@ -1,1 +1,1 @@
-"""Who may use the system: users, keys and how much each may ask for; pure."""
+"""Users, API keys, and their rate limits; pure."""

@@ -13,13 +13,14 @@ def consume(earliest_at: datetime | None, *, a_minute: int, now: datetime, count
     """Consume allowance for one request, or for several at once.
 
     Args:
-        earliest_at: What the last call returned; None at first.
-        a_minute: How many are allowed in a minute; at least 1.
+        earliest_at: The instant returned by the last call; None at first.
+        a_minute: The requests allowed in a minute; at least 1.
         now: The time.
-        count: How many requests; more than a minute allows are never admitted.
+        count: How many requests; more than ``a_minute`` are never admitted.
 
     Returns:
-        What to remember, and how long to wait: zero if the request is admitted. One that has to wait consumes nothing.
+        The instant for the next call, and how long to wait: zero if the request is admitted. A request that has to wait consumes
+            nothing.
     """
     start = max(earliest_at or now, now)
     cost = count * (_MINUTE / a_minute)

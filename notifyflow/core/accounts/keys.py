@@ -1,4 +1,4 @@
-"""API keys: their format, what is stored of them, and how they are checked; pure.
+"""API keys: their format, their stored form, and how they are checked; pure.
 
 Only the SHA-256 of a key's secret is stored. A slow hash is not needed: the secret is 256 random bits, not a password.
 """
@@ -18,7 +18,7 @@ _PREFIX = "nf"
 
 
 class Scope(StrEnum):
-    """What a key allows; no scope includes another."""
+    """A permission of a key; no scope includes another."""
 
     INGEST = "ingest"
     READ = "read"
@@ -33,10 +33,8 @@ class ApiKey:
     Attributes:
         id: Opaque; appears in logs and in the key itself.
         name: The name its creator chose; requests are logged under it.
-        scopes: What it allows.
         namespace: The namespace whose incidents it reaches; ``*`` for all, without the scope ``ingest``.
         digest: The SHA-256 of its secret, in hex digits.
-        created_at: When it was created.
         expires_at: When it expires; None for never.
         revoked_at: When it was revoked; None if it was not.
         last_used_at: When it was last used, to the hour; None if it never was.

@@ -16,13 +16,13 @@ from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.errors import Fault
 
 IDLE_FOR = timedelta(days=7)
-"""A session that nobody uses for so long is over."""
+"""A session that is unused for this long is over."""
 VALID_FOR = timedelta(days=30)
-"""Every session is over by then."""
+"""Every session is over after this long."""
 NOTE_USE_EVERY = timedelta(hours=1)
 """How often the use of a session is stored."""
 SETUP_FOR = timedelta(hours=1)
-"""How long the link that makes the first user is valid."""
+"""How long a link for making the first user is valid."""
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1000
 """In bytes of UTF-8, so that a form with it has less than 4 KB."""
@@ -32,25 +32,24 @@ _DEVICE = b"notifyflow device, version 1\n"
 
 
 class Role(StrEnum):
-    """What a user may do; each role may do all that those before it may."""
+    """The permissions of a user; each role includes those before it."""
 
     VIEWER = "viewer"
     RESPONDER = "responder"
     ADMIN = "admin"
 
     def includes(self, role: "Role") -> bool:
-        """Return whether this role may do what another one may."""
+        """Return whether this role includes another one."""
         order = list(Role)
         return order.index(self) >= order.index(role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """A person who looks at the dashboard.
+    """A person who uses the dashboard.
 
     Attributes:
-        name: The user's name; what they do is stored under it, unless they are a recipient.
-        role: What they may do.
+        name: The user's name; their actions are stored under it, unless they are a recipient.
         namespaces: The namespaces whose incidents they see; None for all.
         recipient_id: The recipient they are; None for none.
         user_id: The user's id; logs have it, and never the name.
@@ -63,7 +62,7 @@ class Visitor:
     user_id: str = ""
 
     def may(self, role: Role) -> bool:
-        """Return whether they may do what a role may."""
+        """Return whether their role includes another one."""
         return self.role.includes(role)
 
     def reaches(self, namespace: str) -> bool:
@@ -83,11 +82,9 @@ class User:
     Attributes:
         id: Opaque; appears in logs.
         name: The name to log in with, in lower case.
-        role: What they may do.
         namespaces: The namespaces whose incidents they see; None for all.
         recipient_id: The recipient they are; None for none.
         password: The Argon2id hash of their password; None for a user whom only a proxy can log in.
-        created_at: When the user was made.
         disabled_at: When the user was disabled; None if they may log in.
         logged_in_at: When they last logged in with a password; None if they never did.
     """
@@ -116,8 +113,6 @@ class Session:
 
     Attributes:
         digest: The SHA-256 of its token, in hex digits.
-        user_id: Whose it is.
-        created_at: When it began.
         used_at: When it was last used, to the hour.
     """
 
@@ -144,7 +139,7 @@ def reached(namespaces: Collection[str]) -> frozenset[str] | None:
 def faults(
     *, name: str | None = None, password: str | None = None, namespaces: Collection[str] = (), recipient_id: str | None = None
 ) -> Iterator[Fault]:
-    """Yield the faults of what is given of a user; the name is as ``spell`` returns it."""
+    """Yield the faults of a user's given fields; the name is as ``spell`` returns it."""
     if name is not None:
         yield from id_faults("name", name)
     if password is not None:
@@ -169,17 +164,17 @@ def digest(token: str) -> str:
 
 
 def form_token(token: str) -> str:
-    """Return what the forms of a browser carry, made from its cookie, which no other site can read."""
+    """Return the token for a browser's forms, made from its cookie, which no other site can read."""
     return hmac.digest(token.encode("utf-8", "surrogatepass"), _FORM, "sha256").hex()
 
 
 def is_form_token(presented: str, token: str) -> bool:
-    """Return whether a form carries what ``form_token`` made."""
+    """Return whether ``form_token`` made a form's token."""
     return hmac.compare_digest(presented.encode("utf-8", "surrogatepass"), form_token(token).encode())
 
 
 def device_token(nonce: str, password: str) -> str:
-    """Return what marks a browser in which a user has logged in; a new password makes it void.
+    """Return the token that marks a browser in which a user has logged in; a new password makes it void.
 
     Args:
         nonce: A random text without a dot.
