@@ -1,1 +1,1 @@
-"""How a page is carried: machines, tiers, rounds, retries, chains and the pages of operations; pure."""
+"""How pages are delivered: machines, tiers, rounds, retries, chains and the pages of operations; pure."""

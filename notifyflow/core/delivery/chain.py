@@ -1,7 +1,7 @@
-"""Chains: which step comes next, when it starts and whom it pages, and when a chain is over; pure.
+"""Chains: which step is next, when it starts and whom it pages, and when a chain is over; pure.
 
-A chain belongs to an incident. One run through it is a pass; functions here take the steps of one pass, in their order. Whom a
-name of the directory means is looked up by the caller, at the moment in which a step starts.
+A chain belongs to an incident. One run through it is a pass; functions here take the steps of one pass, in their order. The
+caller looks up the people of a directory name when a step starts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,20 +22,20 @@ from notifyflow.core.frozen import FrozenDict
 _MACHINE = MACHINES["step"]
 
 LAST_STEP = timedelta(minutes=15)
-"""The time of the last step, and of one that names none."""
+"""The time of the last step, and of a step without its own."""
 MOST_STEPS = 20
 LONGEST_STEP = timedelta(hours=24)
 OPERATIONS = "operations"
-"""The name by which a step pages the operations team."""
+"""The name for paging the operations team in a step."""
 OVER = "chain_over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A step that follows the first.
+    """A step after the first.
 
     Attributes:
-        to: Whom it pages: recipient ids, names of the directory, or ``operations``.
+        to: Recipient ids, names of the directory, or ``operations``.
         after: How long after the step before it starts.
     """
 
@@ -48,9 +48,9 @@ class Chain:
     """A validated chain.
 
     Attributes:
-        to: Whom the incident pages at once, by the names that were given.
-        then: The steps that follow; at least one.
-        people: The recipients that were given with these steps; personal.
+        to: The names paged at once, as given.
+        then: The later steps; at least one.
+        people: The recipients given with these steps; personal.
         over_after: The time of the last step.
     """
 
@@ -93,10 +93,9 @@ class StepUpdate:
     """A step after an event.
 
     Attributes:
-        after: The step after the event.
         event: The machine's event, for the transition log.
         has_moved: Whether the event did anything; otherwise it was late.
-        detail: What the log says of it.
+        detail: The details for the log.
     """
 
     after: StepFacts
@@ -106,7 +105,7 @@ class StepUpdate:
 
 
 def plan(chain: Chain, incident: IncidentFacts, ids: Iterable[str]) -> tuple[StepFacts, ...]:
-    """Return the steps of a chain for the current pass of its incident, its end included; each takes one of the ids."""
+    """Return the steps of a chain for the incident's current pass, including its end; each takes one of the ids."""
     times = (timedelta(), *(each.after for each in chain.then), chain.over_after)
     people = (chain.to, *(each.to for each in chain.then), ())
     return _numbered(zip(people, times, strict=True), incident, ids)
@@ -115,7 +114,7 @@ def plan(chain: Chain, incident: IncidentFacts, ids: Iterable[str]) -> tuple[Ste
 def plan_again(
     last: Sequence[StepFacts], incident: IncidentFacts, ids: Iterable[str], *, first: Sequence[str] = ()
 ) -> tuple[StepFacts, ...]:
-    """Return the steps of a new pass: those of the last one; or, of those, ``first`` and what it had not started."""
+    """Return the steps of a new pass: those of the last one; or ``first`` and the last pass's steps that had not started."""
     ahead = [each for each in last if each.started_at is None and each.reason in ("", OVER)] if first else last
     begin = [(tuple(first), timedelta())] if first else []
     return _numbered((*begin, *_plans(ahead)), incident, ids)
@@ -131,12 +130,12 @@ def _numbered(
 
 
 def next_step(steps: Sequence[StepFacts]) -> StepFacts | None:
-    """Return the first step that waits; None if none does."""
+    """Return the first waiting step, or None."""
     return next((each for each in steps if each.state is StepState.WAITING), None)
 
 
 def place(steps: Sequence[StepFacts]) -> ChainPlace:
-    """Return how far a pass has come; whom its next step pages is left open."""
+    """Return how far a pass has come, without the next step's people."""
     following = next_step(steps)
     begun = len(steps) if following is None else following.number - 1
     paged = frozenset(who for step in steps for who in step.duty)
@@ -155,19 +154,19 @@ def needs_new_pass(before: IncidentFacts, steps: Sequence[StepFacts]) -> bool:
 
 
 def arm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepFacts:
-    """Return a waiting step whose time begins now, or goes on where it stood in a series; INFO starts no later step."""
+    """Return a waiting step whose time begins now, or continues in a series; for INFO no later step starts."""
     if severity is Severity.INFO:
         return replace(step, waited=waited)
     return replace(step, waits_since=now, waited=waited, due_at=now + max(step.after - waited, timedelta()))
 
 
 def goes_on_at(step: StepFacts, severity: Severity, breaks: Collection[Interval], *, is_spent: bool, now: datetime) -> datetime:
-    """Return when a step that is armed starts: after its time, or now; not within a break.
+    """Return when an armed step starts: after its time, or now; not within a break.
 
     Args:
         step: The step.
         severity: The incident's.
-        breaks: Outages, pauses that cover the incident, and quiet hours of all people of the step before.
+        breaks: Outages, pauses that cover the incident, and quiet hours common to all people of the step before.
         is_spent: Whether every way to everybody in the step before has failed.
         now: The time of the decision.
     """
@@ -180,7 +179,7 @@ def goes_on_at(step: StepFacts, severity: Severity, breaks: Collection[Interval]
 def is_spent(context: DecisionContext, now: datetime) -> bool:
     """Return whether every way to a recipient has failed, or nothing shows that any page arrived.
 
-    If the page is CRITICAL, this is so also when no tier is left, and each page is FAILED, overdue or suspected.
+    For a CRITICAL page this also holds when no tier is left, and each page is FAILED, overdue or suspected.
     """
     escalation = context.escalation
     if escalation.state is EscalationState.EXHAUSTED or tier_rules.is_unconfirmed(context):
@@ -193,7 +192,7 @@ def is_spent(context: DecisionContext, now: datetime) -> bool:
 
 
 def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collection[DecisionContext], now: datetime) -> bool:
-    """Return whether everybody in the step before is spent; so it is if that one was passed.
+    """Return whether everybody in the step before is spent; also true if that step was passed.
 
     Args:
         steps: The steps of the pass.
@@ -207,17 +206,17 @@ def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collect
 
 
 def paged(escalations: Iterable[EscalationFacts]) -> frozenset[str]:
-    """Return the recipients whom the current pass pages, by the current escalations; older passes left theirs closed."""
+    """Return the recipients of the current pass, by the current escalations; older passes left theirs closed."""
     return frozenset(each.recipient_id for each in escalations if each.state in LIVE)
 
 
 def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now: datetime) -> StepUpdate:
-    """Start a step, or pass it if there is nobody whom it could page.
+    """Start a step, or pass it if it has nobody to page.
 
     Args:
         step: The step.
-        people: The ids of its recipients, as they are on duty now.
-        paged: Those whom the pass pages already.
+        people: The ids of its recipients who are on duty now.
+        paged: The recipients whom the pass pages already.
         now: The time of the start.
     """
     left = tuple(each for each in dict.fromkeys(people) if each not in paged)
@@ -237,7 +236,7 @@ def stop(step: StepFacts, event: Literal["acknowledged", "resolved"]) -> StepUpd
 
 
 def waited(step: StepFacts, *, until: datetime, breaks: Iterable[Interval]) -> timedelta:
-    """Return how much of the time of a step of a resolved incident had passed; all of it if its chain was over."""
+    """Return how much of a step's time had passed in a resolved incident; all of it if its chain was over."""
     if step.state is StepState.PASSED:
         return step.after
     if step.waits_since is None or step.waits_since > until:
@@ -246,7 +245,7 @@ def waited(step: StepFacts, *, until: datetime, breaks: Iterable[Interval]) -> t
 
 
 def rearm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepUpdate:
-    """Let the time of a step begin anew, or where it stood in a series."""
+    """Restart a step's time, or continue it in a series."""
     armed = arm(step, severity, now=now, waited=waited)
     return _fire(step, "rearmed", step.state, waits_since=armed.waits_since, waited=armed.waited, due_at=armed.due_at)
 
@@ -272,10 +271,10 @@ def alert(
 
 
 def steps_to_repeat(last: Sequence[StepFacts], steps: Sequence[StepFacts]) -> tuple[int, StepFacts | None]:
-    """Return with how many steps an incident begins that goes on with a series: with those that the one before it had begun.
+    """Return how many steps start at once in an incident that continues a series: as many as had started in the one before.
 
     Args:
-        last: The steps of the last pass of the incident before. If somebody was paged again, they are those that were left, with
+        last: The steps of the last pass of the incident before. If somebody was paged again, they are the remaining steps, with
             numbers of their own.
         steps: The steps of the new incident.
 
@@ -295,7 +294,7 @@ def _plans(steps: Iterable[StepFacts]) -> list[tuple[tuple[str, ...], timedelta]
 
 @dataclass(slots=True, kw_only=True)
 class _Subject:
-    """The subject of the machine: where it heads for."""
+    """The subject of the machine: the target state."""
 
     state: str
     target: StepState

@@ -1,4 +1,4 @@
-"""How the pages of earlier incidents of a series count in the one that is open: from when as failed, and when again; pure.
+"""How pages of a series' earlier incidents count in the open one: when they count as failed, and when they repeat; pure.
 
 They never count as arrived.
 """
@@ -15,7 +15,7 @@ from notifyflow.core.delivery.series_carried import EarlierPage
 from notifyflow.core.delivery.stopped_clocks import Interval, paged_at
 
 PAGE_AGAIN_AFTER = timedelta(minutes=10)
-"""A tier that had opened pages again once in an incident, at the earliest this long after its last page of the series."""
+"""How long after the last page of the series a tier that had opened pages again, once in each incident."""
 
 _FAILING = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)
 _RETRIED = (Result.IN_DOUBT, Result.TEMPORARY_FAILURE)
@@ -37,12 +37,12 @@ def failures(row: NotificationFacts) -> int:
 
 
 def in_all(earlier: Earlier, own: NotificationFacts | None = None) -> int:
-    """Return the number of failed attempts of a way in the series, those of its page in the open incident included."""
+    """Return the number of failed attempts of a way in the series, including its page in the open incident."""
     return earlier.page.failures + failures(earlier.row) + (failures(own) if own else 0)
 
 
 def receipt_wait(escalation: EscalationFacts, channel: str) -> timedelta:
-    """Return how long a receipt is awaited; if a page of the series waited before, only what is left of that, or a least time."""
+    """Return how long a receipt is awaited; after an earlier wait in the series, only the rest of it, or a minimum."""
     wait = overdue_after(escalation.policy, channel)
     pages = escalation.carried.pages if escalation.carried else ()
     waited = max((page.waited for page in pages if page.channel == channel), default=timedelta())
@@ -57,7 +57,7 @@ def failed_at(
     outages: Iterable[Interval],
     breaks: Iterable[Interval],
 ) -> datetime | None:
-    """Return from when on an earlier page counts as failed or suspected in the open incident; None if never.
+    """Return when an earlier page counts as failed or suspected in the open incident; None if never.
 
     Args:
         earlier: The earlier page.
@@ -88,7 +88,7 @@ def failed_at(
 
 
 def pages_again_at(earlier: Earlier, escalation: EscalationFacts) -> datetime:
-    """Return when a channel of a tier that had opened pages again: at the opening, or later.
+    """Return when a channel of an opened tier pages again: at the opening of the incident, or later.
 
     After a page that was sent or failed for good, it is ``PAGE_AGAIN_AFTER``; a failed attempt is retried by the schedule.
     """

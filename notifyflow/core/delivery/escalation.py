@@ -20,8 +20,11 @@ from notifyflow.core.delivery.page_rules import DecisionContext as DecisionConte
 _MACHINE = MACHINES["escalation"]
 
 Cause = Literal["recorded", "received", "timer_due", "address_added", "round_due"]
-"""Why a decision is made: an attempt was recorded (also lost, released or ended); a receipt came; a timer is due; the recipient
-has another address; the recipient's next round is due by the policy, or since an address has changed."""
+"""The cause of a decision.
+
+An attempt was recorded, lost, released or ended; a receipt came; a timer is due; the recipient has another address; the
+recipient's next round is due, by the policy or since an address has changed.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +39,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTier:
-    """Effect: queue a page, due now, on each channel of a tier, but where it adopts a page that was wished for.
+    """Effect: queue a page, due now, on each channel of a tier, except where the tier adopts a wished page.
 
     Attributes:
-        number: The number of the tier; 0 for the channels that were wished for and that no open tier has.
+        number: The number of the tier; 0 for the wished channels that no open tier has.
         channels: The channels on which a page is queued; empty only if all are adopted.
         adopted: The channels whose wished pages become pages of the tier.
     """
@@ -51,16 +54,15 @@ class OpenTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOperations:
-    """Effect: the escalation became a critical failure, or one that was only linked now pages operations.
+    """Effect: the escalation became a critical failure, or a linked failure now pages operations.
 
     Attributes:
         reason: ``exhausted``, ``unreachable`` (EXHAUSTED from the start), ``critical_channels_failed``, ``unanswered``,
-            ``unproven`` (CRITICAL: nothing is left to try, and nothing shows that a page arrived), ``unconfirmed`` (REACHED by
-            pages of which nothing shows that they arrived), ``chain_over`` (nobody has acknowledged, and nobody is next),
-            ``held_up`` (every way that is left is), or ``flapping`` (the key of its incident comes and goes); the last two are no
-            critical failures.
+            ``unproven`` (CRITICAL: nothing is left to try, and no page is shown to have arrived), ``unconfirmed`` (REACHED, but
+            no page is shown to have arrived), ``chain_over`` (nobody has acknowledged, and nobody is next), ``held_up`` (every
+            remaining way is held up), or ``flapping`` (the incident's key is flapping); the last two are no critical failures.
         is_paging: Whether operations is paged; otherwise the failure is only linked to the operations incident.
-        path: The provider whose callback path alone leaves it unproven, and which operations is paged for as one failure; empty
+        path: The provider whose callback path alone leaves it unproven; operations is paged for the path as one failure. Empty
             for any other.
     """
 
@@ -124,7 +126,7 @@ def start(context: DecisionContext, *, now: datetime) -> Decided:
 
 
 def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
-    """Open tiers, name the state and alert operations; on an escalation that is closed the event is late and changes nothing.
+    """Open tiers, name the state and alert operations; on a closed escalation the event is late and changes nothing.
 
     A ``round_due`` that outages or pauses have put off is handled as ``timer_due``.
     """
@@ -143,13 +145,13 @@ def decide(context: DecisionContext, *, event: Cause, now: datetime) -> Decided:
 
 
 def change_address(context: DecisionContext, *, was_lost: bool, now: datetime) -> Decided:
-    """Page a changed address on the open tiers; if nothing had arrived, and nothing was left to be tried, by a new round.
+    """Page a changed address on the open tiers; or by a new round, if nothing had arrived and nothing was left to try.
 
-    Such a round is due 15 minutes after the last one, with the addresses of then.
+    Such a round starts 15 minutes after the last one at the earliest, with the addresses of that time.
 
     Args:
         context: The escalation, with the new addresses.
-        was_lost: Whether it was EXHAUSTED or unproven with those before, or one of them had failed and no tier was left.
+        was_lost: Whether, with the old addresses, it was EXHAUSTED or unproven, or one had failed and no tier was left.
         now: The time of the decision.
     """
     if was_lost and _is_live(context.escalation):
@@ -178,19 +180,19 @@ def acknowledge(context: DecisionContext, *, now: datetime) -> Decided:
 
 
 def close(context: DecisionContext, *, event: Literal["resolved", "replaced"], now: datetime) -> Decided:
-    """End an escalation whose incident is resolved, or which a newer round replaces; ``after.is_current`` is False."""
+    """End an escalation whose incident is resolved, or that a newer round replaces; ``after.is_current`` is False."""
     subject = _Subject(replace(context, escalation=replace(context.escalation, is_current=False)), now)
     _MACHINE.fire(event, subject)
     return subject.decided()
 
 
 def queues_pages(effects: Iterable[Effect]) -> bool:
-    """Return whether effects queue pages of a tier; those that were only wished for are none."""
+    """Return whether effects queue pages of a tier; wished pages do not count."""
     return any(isinstance(effect, OpenTier) and effect.number and effect.channels for effect in effects)
 
 
 def with_adopted(context: DecisionContext, decided: Decided) -> DecisionContext:
-    """Return a context in which the wished pages that a decision made pages of tiers are these."""
+    """Return a context in which the wished pages adopted by a decision are pages of their tiers."""
     openings = [effect for effect in decided.effects if isinstance(effect, OpenTier)]
     tiers = {channel: effect.number for effect in openings for channel in effect.adopted}
     wished = {row.id: replace(row, tier=tiers[row.channel]) for row in context.wished if row.channel in tiers}
@@ -284,20 +286,20 @@ class _Subject:
         return queues_pages(self.effects)
 
     def _page_as_wished(self) -> None:
-        """Queue pages on the channels that were wished for and that no open tier has."""
+        """Queue pages on the wished channels that no open tier has."""
         channels = tier_rules.wished_ways(self.context) if tier_rules.may_page(self.context, self._now) else ()
         if channels:
             self.effects.append(OpenTier(number=0, channels=channels))
 
     def _adopt(self, number: int, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """Make wished pages on these channels pages of a tier that opens, if they still may arrive; return their channels."""
+        """Make wished pages on these channels pages of the opening tier, if they may still arrive; return their channels."""
         adopted = {row.id: replace(row, tier=number) for row in tier_rules.adoptable(self.context, channels, self._now)}
         rows = tuple(adopted.get(row.id, row) for row in self.context.notifications)
         self.context = replace(self.context, notifications=rows)
         return tuple(row.channel for row in adopted.values())
 
     def _told_at(self, *, is_told: bool) -> datetime | None:
-        """Return when a round of operations first told them what it tells."""
+        """Return when the contents of an operations round were first told."""
         is_new = is_told and self.context.incident.is_operations
         return self.context.escalation.told_at or (self._now if is_new else None)
 
@@ -308,7 +310,7 @@ class _Subject:
         return min([*timers, *([] if next_decision_at is None else [next_decision_at])], default=None)
 
     def _alert(self, *, is_over: bool, has_settled: bool) -> None:
-        """Mark a critical failure, and page operations; a bounce that comes long after the round has settled pages no one."""
+        """Mark a critical failure, and page operations; a bounce long after the round has settled pages nobody."""
         escalation, is_operations = self.context.escalation, self.context.incident.is_operations
         is_linked_only = is_operations or self.context.incident.pass_number > 0  # the end of a chain pages operations
         is_done = escalation.critical_at if is_operations else escalation.alerted_at
@@ -324,7 +326,7 @@ class _Subject:
             self.effects.append(AlertOperations(reason=(paging or reasons)[0], is_paging=bool(paging)))
 
     def _hold_up(self) -> None:
-        """Mark that every way left is held up, and page operations, which a critical failure after it does all the same."""
+        """Mark that every remaining way is held up, and page operations; a later critical failure pages it again."""
         escalation = self.context.escalation
         is_told = escalation.held_up_at is not None or escalation.alerted_at is not None
         if is_told or self._is_opening or not held_up.is_held_up(self.context, self._now):
@@ -333,7 +335,7 @@ class _Subject:
         self.effects.append(AlertOperations(reason=held_up.REASON, is_paging=self.context.incident.pass_number == 0))
 
     def _reasons(self, *, is_over: bool) -> Iterator[str]:
-        """Yield why the escalation is a critical failure, the plainest first."""
+        """Yield why the escalation is a critical failure, the clearest reason first."""
         state = self.context.escalation.state
         if is_over:
             yield "unanswered"

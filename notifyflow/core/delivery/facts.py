@@ -1,7 +1,7 @@
-"""The rows that the machines decide on, as values; nothing personal.
+"""The rows of the machines as values; nothing personal.
 
-The ledger reads these and writes them back; the core makes new ones out of old ones with ``dataclasses.replace``.
-Tiers are numbered from 1. Instants are aware and in UTC.
+The ledger reads and writes these; the core makes new ones from old ones with ``dataclasses.replace``. Tiers are numbered from 1.
+Instants are aware and in UTC.
 """
 
 from collections.abc import Mapping
@@ -41,8 +41,8 @@ class AttemptFacts:
         started_at: When it was claimed.
         lease_until: When the lease expires.
         ended_at: When it was recorded, put in doubt or released.
-        result: How it ended, as far as is known: the strongest result so far, or None before the first.
-        evidence: Who vouches for it.
+        result: The strongest result so far; None before the first.
+        evidence: The source of the result.
         is_doubted: Whether a doubt was ever recorded.
         is_our_fault: Whether the provider refused *us*, in its response or in a receipt.
         code: The provider's code or status.
@@ -50,11 +50,10 @@ class AttemptFacts:
         provider_ref: The provider's id of the message.
         retry_after_s: Seconds that the provider asked to wait.
         receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
-        unproven_at: When it counts as overdue although no receipt can come, as on channels where acceptance shows nothing; None
-            elsewhere.
+        unproven_at: When it counts as overdue if no receipt can come, on channels where acceptance shows nothing; else None.
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
-        carried_by: The attempt whose call carried this one together with others, in a gathered message; its own id if it made the
-            call. None if it was sent alone.
+        carried_by: The attempt whose call carried this one and others in a gathered message; its own id if it made the call. None
+            if it was sent alone.
     """
 
     id: str
@@ -81,7 +80,7 @@ class AttemptFacts:
 
     @property
     def is_carried(self) -> bool:
-        """Whether the call of another attempt carries it."""
+        """Whether another attempt's call carries it."""
         return self.carried_by not in (None, self.id)
 
 
@@ -94,11 +93,11 @@ class Outcome:
         code: The provider's code or HTTP status.
         reason: The meaning of the code, from the provider's table; nothing personal.
         provider_ref: The provider's id of the message.
-        evidence: Who vouches for an acceptance; None if the message was not accepted.
+        evidence: The source of an acceptance; None if the message was not accepted.
         retry_after_s: Seconds that the provider asked to wait.
         is_our_fault: Whether the provider refused *us*.
         receipt_due_at: When a receipt becomes overdue; None keeps the time set by the claim.
-        condition: What it says about the health of the provider.
+        condition: The provider's health, as this outcome shows it.
         throttle_s: Seconds that the provider asked all senders to back off; None if it did not.
         took_s: How long the call took, in seconds; None if it was not made.
     """
@@ -126,7 +125,7 @@ class NotificationFacts:
         escalation_id: Its escalation.
         channel: The channel's registered name.
         kind: Page, status update or incident event.
-        tier: Its tier, from 1; 0 if it was wished for and no tier has adopted it; None unless it is a page.
+        tier: Its tier, from 1; 0 for a wished page that no tier has adopted; None unless it is a page.
         state: Its state.
         version: Number of writes; guards every update.
         severity: The round's; decides order and queue.
@@ -146,8 +145,8 @@ class NotificationFacts:
         reason: Why it is FAILED, in a few words; nothing personal.
         incident_event: The event and its subscriber; None for people.
         attempts: All attempts, by number; NOT_SENT ones do not count.
-        times_aside: How often it was set aside, since it is damaged; 0 for most. No column of it.
-        is_readable: Whether all of it could be read; what stands in for it otherwise is never written.
+        times_aside: How often it was set aside because of damage; 0 for most. It has no column.
+        is_readable: Whether the row could be read; otherwise this is a stand-in, which is never written.
     """
 
     id: str
@@ -179,7 +178,7 @@ class NotificationFacts:
 
     @property
     def is_set_aside(self) -> bool:
-        """Whether it is damaged, or was: nothing but what sends or records it writes it."""
+        """Whether it is or was damaged: then only sending and recording write it."""
         return self.times_aside > 0 or not self.is_readable
 
 
@@ -204,16 +203,15 @@ class EscalationFacts:
             In a series it goes on, beyond the last round once that has passed.
         critical_at: When it became a critical failure; set once.
         alerted_at: When operations was paged for it; set once, and later than ``critical_at`` if it was only linked at first.
-        held_up_at: When operations was told that every way left was held up; set once, and no critical failure.
-        told_at: When operations was told what its round tells: a page of it was accepted, or somebody acknowledged it. The
-            policy's next rounds keep it. None for other incidents.
+        held_up_at: When operations was told that every remaining way was held up; set once. It is no critical failure.
+        told_at: When the contents of an operations round were told: a page was accepted, or somebody acknowledged. The policy's
+            next rounds keep it. None for other incidents.
         is_current: Whether it is the newest round of an unresolved incident; every event of another one is late.
         reason: Why it is EXHAUSTED from the start.
-        needs_arrival: Whether a CRITICAL round is REACHED only by a page that arrived; one that is older than schema 16 is by a
-            page that was sent.
+        needs_arrival: Whether a CRITICAL round is REACHED only by a page that arrived; before schema 16, a sent page was enough.
         readdressed_at: When a changed address last started a round of the recipient; None if none has.
-        readdress_at: When a round starts because of a changed address, unless a page arrives before; None if none does.
-        carried: What it carries on from the incident before it in a series; None outside one.
+        readdress_at: When a changed address starts a round, unless a page arrives before; None if none does.
+        carried: The state carried over from the incident before it in a series; None outside a series.
     """
 
     id: str
@@ -258,11 +256,11 @@ class IncidentFacts:
         opened_at: When it was first notified.
         last_seen_at: When it was last notified.
         times_seen: Number of times it was notified.
-        round_at: When an operations incident pages again for what no accepted page has told, or when one of a series has been
-            open for long enough to be flapping; None if neither is to come.
+        round_at: When an operations incident pages again about failures that no accepted page has told, or when an incident of a
+            series is open for long enough to be flapping; None if neither is to come.
         acknowledged_at: When it was acknowledged; None while OPEN.
         acknowledged_by: Who acknowledged it.
-        acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not.
+        acknowledged_via: How: a ``Via``, or the channel of a reply; empty while it is not acknowledged.
         resolved_at: When it was resolved.
         resolved_by: Who resolved it.
         series: Its series; None for the first incident of one, until a person has ended it.
@@ -299,17 +297,17 @@ class StepFacts:
         id: Opaque.
         incident_id: Its incident.
         pass_number: The pass, from 1.
-        number: Its number in the pass; 1 is whom the incident paged at once.
-        to: Whom it pages, by recipient ids and by names of the directory; empty for the chain's end.
+        number: Its number in the pass; step 1 is paged at once.
+        to: Recipient ids and names of the directory; empty for the chain's end.
         after: How long after the step before it starts.
         state: Its state.
         version: Number of writes.
-        waits_since: Since when its time counts; None unless it is the next one, or was when it was stopped.
+        waits_since: When its time began; None unless it is the next one, or was when it was stopped.
         waited: How much of its time had passed in earlier incidents of the series.
-        due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be early: then the time is
-            computed anew.
+        due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be too early: then it is
+            computed again.
         started_at: When it started.
-        duty: The ids of the recipients whom it pages, as they were on duty when it started.
+        duty: The ids of the recipients who were on duty when it started.
         reason: Why it is PASSED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
     """
 

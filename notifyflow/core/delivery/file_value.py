@@ -1,4 +1,4 @@
-"""What the values have in common that incident files hold."""
+"""The base of the values in incident files."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,13 +13,13 @@ _codec: Callable[[Any], Codec[Any]] = cache(codec_of)
 
 
 class FileValue:
-    """A value that incident files hold."""
+    """A value in an incident file."""
 
     __slots__ = ()
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, object]) -> Self:
-        """Read it from the fields that it has in an incident file, as JSON has them.
+        """Read it from the fields of an incident file, parsed from JSON.
 
         Raises:
             InvalidIncident: When a field is missing, unknown or of the wrong type, with every fault.
@@ -32,6 +32,6 @@ class FileValue:
         raise InvalidIncident(faults)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields that it has in an incident file, as JSON can hold them; those that are not set are left out."""
+        """Return the fields for an incident file, as JSON values; unset ones are left out."""
         written: dict[str, Any] = _codec(type(self)).write(self)
         return written

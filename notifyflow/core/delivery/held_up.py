@@ -1,4 +1,4 @@
-"""When every way that is left to a recipient is held up, so that operations is told before a page fails; pure.
+"""When every remaining way to a recipient is held up, so that operations is told before a page fails; pure.
 
 A pause of everything holds up nothing: the person who started it knows. It stops these clocks, too.
 """
@@ -30,10 +30,10 @@ _AFTER: Mapping[DeferralReason, timedelta] = {
 
 
 def is_held_up(context: DecisionContext, now: datetime) -> bool:
-    """Return whether every way that is left to a CRITICAL page is held up.
+    """Return whether every remaining way of a CRITICAL page is held up.
 
-    If a page has arrived, this counts only for a way that a timer has opened: the policy wants it tried all the same. A tier that
-    a timer will open is a way that is left.
+    After a page has arrived, only ways opened by a timer count: the policy wants them tried in any case. A tier that a timer will
+    open is a remaining way.
     """
     if not _is_meant(context) or tier_rules.is_tier_timer_running(context, now):
         return False
@@ -44,7 +44,7 @@ def is_held_up(context: DecisionContext, now: datetime) -> bool:
 
 
 def timers(context: DecisionContext, now: datetime) -> Iterator[datetime]:
-    """Yield when a way may be held up that is not yet."""
+    """Yield when ways may become held up."""
     if _is_meant(context) and context.escalation.held_up_at is None:
         found = (_held_up_at(context, row) for row in context.pages)
         yield from (at for at in found if at is not None and at > now)

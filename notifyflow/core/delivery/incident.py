@@ -1,4 +1,4 @@
-"""The lifecycle of an incident: repeat, go on with its chain, acknowledge, resolve, page again; pure.
+"""The lifecycle of an incident: repeat, continue its chain, acknowledge, resolve, page again; pure.
 
 ``repeated_key`` has the other rules for a repeated key.
 """
@@ -62,14 +62,14 @@ def repeat(facts: IncidentFacts, incoming: Incident, *, now: datetime) -> Incide
 def acknowledge(facts: IncidentFacts, *, by: str, via: str, is_last: bool, now: datetime) -> IncidentUpdate:
     """Acknowledge an incident; late unless it is OPEN.
 
-    It is acknowledged for all if ``is_last``: always with ``any``; with ``each`` when all have, or ``by`` is no recipient.
-    A person's acknowledgement ends its series, too.
+    ``is_last`` acknowledges it for all: always with ``any``; with ``each`` if all have, or ``by`` is not a recipient. A person's
+    acknowledgement ends its series, too.
     """
     return _fire(facts, "acknowledged", now, by=by, via=via, is_last=is_last)
 
 
 def resolve(facts: IncidentFacts, *, by: str, via: Via | None = None, now: datetime) -> IncidentUpdate:
-    """Resolve an incident, and its series if a person does; late if it is resolved already."""
+    """Resolve an incident, and also its series if a person does it; late if it is resolved already."""
     return _fire(facts, "resolved", now, by=by, via=via or "")
 
 
@@ -99,7 +99,7 @@ def _fire(facts: IncidentFacts, event: str, now: datetime, **given: Any) -> Inci
 
 @dataclass(slots=True, kw_only=True)
 class _Subject:
-    """The subject of the machine: an incident, and what the event says."""
+    """The subject of the machine: an incident, and the arguments of the event."""
 
     state: str
     facts: IncidentFacts
@@ -135,7 +135,7 @@ class _Subject:
 
     def acknowledge(self, move: Move) -> None:
         if move.target == IncidentState.ACKNOWLEDGED:
-            keeps_timer = self.facts.is_operations  # what failed meanwhile is paged by a round, acknowledged or not
+            keeps_timer = self.facts.is_operations  # failures meanwhile are paged by a round, acknowledged or not
             self.facts = replace(
                 self.facts,
                 round_at=self.facts.round_at if keeps_timer else None,

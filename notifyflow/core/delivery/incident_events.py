@@ -1,4 +1,4 @@
-"""Subscribers, and the incident events that they are sent; pure.
+"""Subscribers, and the incident events sent to them; pure.
 
 Subscribers are other systems: they are never paged, nothing escalates for them, and their events are never cancelled.
 """

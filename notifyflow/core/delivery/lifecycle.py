@@ -61,7 +61,7 @@ def counted(row: NotificationFacts) -> tuple[AttemptFacts, ...]:
 
 
 def was_accepted(row: NotificationFacts) -> bool:
-    """Return whether a provider accepted any attempt: it said so, or reported on it later, whatever became of it."""
+    """Return whether a provider accepted any attempt, in its response or a later report, whatever its result."""
     return any(attempt.evidence is not None or attempt.result in _ACCEPTED for attempt in counted(row))
 
 
@@ -72,7 +72,7 @@ def doubt_of(row: NotificationFacts) -> AttemptFacts | None:
 
 
 def state_of(row: NotificationFacts) -> NotificationState:
-    """Return the state that follows from the attempts and from how the row was ended. CANCELLED rows never move."""
+    """Return the state that follows from the attempts and from why the row was ended. CANCELLED rows never move."""
     attempts = counted(row)
     if any(attempt.result is Result.DELIVERED for attempt in attempts):
         return NotificationState.DELIVERED
@@ -87,13 +87,13 @@ def state_of(row: NotificationFacts) -> NotificationState:
 
 
 def claim(row: NotificationFacts, attempt: AttemptFacts, *, now: datetime) -> Moved:
-    """Begin an attempt, which has its lease, its token and, if a receipt is awaited, ``receipt_due_at``."""
+    """Begin an attempt with its lease, its token and, if a receipt is awaited, its ``receipt_due_at``."""
     moved = _fire(row, replace(row, attempts=(*row.attempts, attempt)), "claimed", now=now)
     return moved if moved.has_moved else replace(moved, after=row)
 
 
 def awaited_until(attempt: AttemptFacts, now: datetime) -> datetime | None:
-    """Return when the receipt of an attempt that is recorded now becomes overdue: as long after as the claim allowed."""
+    """Return when the receipt of an attempt recorded now becomes overdue: as long after now as the claim allowed."""
     return attempt.receipt_due_at and now + (attempt.receipt_due_at - attempt.started_at)
 
 
@@ -240,10 +240,9 @@ def _retry_at(
 
 
 class _Subject:
-    """What the machine moves.
+    """The subject of the machine.
 
     Attributes:
-        state: The machine's state.
         row: The row as the event has left it; after a move, in its new state.
     """
 
@@ -264,7 +263,7 @@ class _Subject:
 
     @cached_property
     def _arrived(self) -> NotificationFacts:
-        """The row in the state that it moves to."""
+        """The row in its target state."""
         state = state_of(self.row)
         if state is not NotificationState.QUEUED:
             return _at_rest_or_sending(self.row, state)
@@ -292,7 +291,7 @@ def _requeued(row: NotificationFacts, due_at: datetime, *, now: datetime) -> Not
 
 
 def _at_rest_or_sending(row: NotificationFacts, state: NotificationState) -> NotificationFacts:
-    """Return the row in a state in which it waits for no attempt."""
+    """Return the row in a state in which no attempt is awaited."""
     reason = _failure(row) if state is NotificationState.FAILED else ""
     return replace(row, state=state, reason=reason, due_at=None, rung_at=None, deferred_since=None, deferred_by=None)
 
@@ -314,7 +313,7 @@ def _fire(
     due: Callable[[NotificationFacts], datetime | None] | None = None,
     is_end: bool = False,
 ) -> Moved:
-    """Fire an event; the end of a call is logged also where the state stays, since the figures are made of the log."""
+    """Fire an event; the end of a call is logged even if the state stays, since the figures are made from the log."""
     subject = _Subject(row, before.state, now, due or (lambda _: now))
     is_end &= _MACHINE.fire(event, subject)
     return Moved(after=subject.row, event=event, has_moved=is_end or subject.row.state is not before.state)

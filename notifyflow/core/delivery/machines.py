@@ -1,8 +1,8 @@
-"""The four state machines: their tables as data, and the shared ``transitions`` machines that are built from them.
+"""The four state machines: their tables as data, and the shared ``transitions`` machines built from them.
 
-The tables are the only source: the code fires them, the diagrams draw them, the checker replays logs through them. A cell
-(state × event) *moves*, is *late* (nothing happens) or is *illegal* (a bug, raised as an error). The table names the guards and
-effects of each move; they are methods of the subject, a small mutable object of the firing module.
+The tables are the only source: the code fires them, the diagrams draw them, the checker replays logs through them. A cell (state
+× event) *moves*, is *late* (nothing happens) or is *illegal* (a bug, raised as an error). The table names the guards and effects
+of each move; they are methods of the subject, a small mutable object of the firing module.
 """
 
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ class Cell(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of a table: an event, and what it does in each state.
+    """One row of a table: an event with its effect in each state.
 
     Attributes:
         name: Past tense.
         meaning: What has happened, as a sentence without its full stop.
-        moves: State to the states that the event may lead to from there; the guard chooses between several.
+        moves: From state → possible target states; the guard chooses among several.
         late: The states in which the event changes nothing; in all others it is illegal.
         guard: The method of the subject that allows or refuses a move; empty if every move is made.
         then: The method of the subject that is called after the move and appends its effects.

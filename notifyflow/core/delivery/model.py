@@ -1,6 +1,6 @@
-"""The values that all modules share: what users give, the states, and how strong each result is.
+"""The values that all modules share: input, states, and the strength of results.
 
-What the machines decide on stands in ``facts``; what a policy is made of in ``policy``.
+The machines' rows are in ``facts``, the parts of a policy in ``policy``.
 """
 
 from collections.abc import Mapping
@@ -112,7 +112,7 @@ class Kind(StrEnum):
 
 
 class Result(StrEnum):
-    """How an attempt ended, as far as is known; of several reports on one attempt the strongest counts."""
+    """The result of an attempt, as far as known; of several reports on one attempt the strongest counts."""
 
     IN_DOUBT = "in_doubt"
     ACCEPTED = "accepted"
@@ -127,7 +127,7 @@ class Result(StrEnum):
 
 
 class Evidence(StrEnum):
-    """Who vouches for a result, weakest first."""
+    """The source of a result, weakest first."""
 
     ACCEPTED = "accepted"
     CARRIER = "carrier"
@@ -169,7 +169,7 @@ class DeferralReason(StrEnum):
 
 
 class Condition(StrEnum):
-    """What an attempt says about the health of its provider."""
+    """The health of a provider, as an attempt shows it."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"

@@ -1,4 +1,4 @@
-"""What is known of one page when its escalation is decided: whether it is awaited, overdue, suspected, lost or expired; pure."""
+"""The state of one page in a decision: awaited, overdue, suspected, lost or expired; pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class DecisionContext:
         notifications: All notifications of the escalation *after* the event.
         addresses: The channels on which the recipient can be reached.
         calling: The channels that ring a phone.
-        wishes: The channels that the recipient wants to be paged on at the start of a CRITICAL round.
+        wishes: The channels that the recipient wants at the start of a CRITICAL round.
         outages: Outages of the sweeper since the round started.
-        polled: The providers that are polled for receipts that do not come.
-        stops: Times, since then, in which an operator had stopped its clocks: everything was paused that is as urgent, or its
-            incident was quarantined.
-        earlier: The pages of earlier incidents of the series that the escalation carries on.
+        polled: The providers that are polled for missing receipts.
+        stops: Times since then in which an operator had stopped its clocks: a pause of everything of its urgency, or a quarantine
+            of its incident.
+        earlier: The pages carried over from earlier incidents of the series.
     """
 
     escalation: EscalationFacts
@@ -45,22 +45,22 @@ class DecisionContext:
 
     @property
     def pages(self) -> tuple[NotificationFacts, ...]:
-        """The pages of its tiers; a page that was only wished for is none of them."""
+        """The pages of its tiers, without pages that were only wished for."""
         return tuple(row for row in self.notifications if row.kind is Kind.PAGE and row.tier)
 
     @property
     def wished(self) -> tuple[NotificationFacts, ...]:
-        """The pages that were wished for, and that no tier has adopted."""
+        """The wished pages that no tier has adopted."""
         return tuple(row for row in self.notifications if row.kind is Kind.PAGE and not row.tier)
 
     @property
     def telling(self) -> tuple[NotificationFacts, ...]:
-        """The pages that tell whether the recipient was reached: those of its tiers, and wished ones that arrived."""
+        """The pages that show whether the recipient was reached: those of its tiers, and wished ones that arrived."""
         return (*self.pages, *(row for row in self.wished if is_confirmed(row)))
 
     @property
     def breaks(self) -> tuple[Interval, ...]:
-        """Times that do not count for deadlines of pages and people; for deadlines of receipts only ``outages`` do."""
+        """The times that do not count for deadlines of pages and people; for those of receipts only ``outages`` do not."""
         return (*self.outages, *self.stops)
 
 
@@ -72,8 +72,8 @@ def expires_at(escalation: EscalationFacts, breaks: Iterable[Interval]) -> datet
 def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, breaks: Iterable[Interval]) -> datetime:
     """Return when a notification expires.
 
-    A page expires with its round, but later by the time for which pauses deferred it. The age of anything else counts from when
-    it was queued.
+    A page expires with its round, or later by the time of the pauses that deferred it. Any other notification's age counts from
+    when it was queued.
     """
     if row.kind is not Kind.PAGE:
         return moved(row.created_at + escalation.policy.fresh_for, breaks, since=row.created_at)
@@ -81,7 +81,7 @@ def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, breaks: 
 
 
 def paused(row: NotificationFacts) -> tuple[Stop, ...]:
-    """Return the time for which pauses deferred a row; empty if none did."""
+    """Return the pauses that deferred a row; empty if none did."""
     if row.paused_since is None or row.paused_until is None:
         return ()
     return (Stop(began_at=row.paused_since, ended_at=row.paused_until),)
@@ -121,14 +121,14 @@ def receipt_due_at(context: DecisionContext, row: NotificationFacts) -> datetime
 
 
 def unconfirmed_at(row: NotificationFacts, policy: Policy, outages: Iterable[Interval]) -> datetime:
-    """Return when a SENT row that needs a receipt is no longer waited for: when it is overdue, if no receipt can come."""
+    """Return when a SENT row that needs a receipt is no longer awaited: when it is overdue, if no receipt can come."""
     latest = counted(row)[-1]
     at = latest.unproven_at or latest.started_at + policy.unconfirmed_after
     return moved(at, outages, since=latest.started_at)
 
 
 def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
-    """Return whether a page is in progress, or it is awaited whether it arrived."""
+    """Return whether a page is in progress, or its arrival is still awaited."""
     if silent_at(row) is None:
         return row.state in IN_PROGRESS
     return now < unconfirmed_at(row, context.escalation.policy, context.outages)
@@ -164,14 +164,14 @@ def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime 
 
 
 def is_lost(context: DecisionContext, row: NotificationFacts) -> bool:
-    """Return whether a page is FAILED, or is tried again though its way has failed as often as that in the series."""
+    """Return whether a page is FAILED, or is tried again although its way has used up its attempts in the series."""
     earlier = (each for each in context.earlier if (each.page.tier, each.page.channel) == (row.tier, row.channel))
     is_used_up = any(not has_arrived(each.row) and earlier_pages.in_all(each, row) >= row.max_attempts for each in earlier)
     return row.state is NotificationState.FAILED or (row.state is NotificationState.QUEUED and is_used_up)
 
 
 def timers_of(context: DecisionContext, row: NotificationFacts) -> Iterator[datetime]:
-    """Yield when a page becomes overdue, is no longer awaited, or is suspected; these may be over."""
+    """Yield when a page becomes overdue, is no longer awaited, or is suspected; these times may have passed."""
     overdue_at = receipt_due_at(context, row)
     if overdue_at is not None:
         yield overdue_at

@@ -60,7 +60,7 @@ def timers(tiers: Iterable[Tier]) -> tuple[Unacknowledged, ...]:
 
 
 def opening_rules(ahead: Sequence[Tier]) -> tuple[Rule, ...]:
-    """Return the rules that open the first of some tiers: its own, and the timer of a later one that is over before its own."""
+    """Return the rules that open the first of some tiers: its own, and a later tier's timer if that is over before its own."""
     own = [rule.after for rule in timers(ahead[:1])]
     sooner = [rule for rule in timers(ahead[1:]) if all(rule.after < each for each in own)]
     return (*ahead[0].rules, *sorted(sooner, key=lambda rule: rule.after)[:1])

@@ -1,6 +1,6 @@
-"""What shows that a page arrived: a report, a pressed key, or its acceptance where no receipt can come; pure.
+"""What shows that a page arrived: a report, a pressed key, or its acceptance if no receipt can come; pure.
 
-Each function judges one page by its attempts alone, so that all who read the rows come to the same result.
+Each function judges one page by its attempts alone, so that all readers of the rows come to the same result.
 """
 
 from collections.abc import Collection
@@ -21,9 +21,10 @@ def overdue_after(policy: Policy, channel: str) -> timedelta:
 
 
 def unproven_after(policy: Policy, channel: str, severity: Severity, traits: Traits) -> timedelta | None:
-    """Return how long an accepted page of which no receipt can come may still have arrived; None if it has, being accepted.
+    """Return how long an accepted page without possible receipts may still arrive; None if its acceptance shows its arrival.
 
-    A call rings for that long. Whether a CRITICAL push is seen becomes clear by an acknowledgement; others are not waited for.
+    For a call it is the time of ringing. Whether a CRITICAL push is seen shows only by an acknowledgement; others are not
+    awaited.
     """
     if traits.shows_without_receipt:
         return None
@@ -32,13 +33,13 @@ def unproven_after(policy: Policy, channel: str, severity: Severity, traits: Tra
 
 
 def has_arrived(row: NotificationFacts) -> bool:
-    """Return whether a page arrived: it is DELIVERED, a key was pressed, or it is SENT where it shows without a receipt."""
+    """Return whether a page arrived: it is DELIVERED, a key was pressed, or SENT shows it without a receipt."""
     is_shown = row.state is NotificationState.SENT and silent_at(row) is None
     return is_shown or is_confirmed(row)
 
 
 def is_confirmed(row: NotificationFacts) -> bool:
-    """Return whether a page is DELIVERED, or a key was pressed; such a page counts although no tier has it."""
+    """Return whether a page is DELIVERED or a key was pressed; such a page counts even outside the tiers."""
     has_key_press = any(attempt.evidence is Evidence.HUMAN for attempt in counted(row))
     return row.state is NotificationState.DELIVERED or has_key_press
 
@@ -59,7 +60,7 @@ def awaits_receipt(row: NotificationFacts) -> bool:
 def has_rung(row: NotificationFacts, calling: Collection[str]) -> bool:
     """Return whether a page made a phone ring: its carrier reports a call that rang, was answered, busy or not answered.
 
-    What only the provider's own interface accepted has not rung, nor a call that the carrier reports as failed or cancelled.
+    A call that only the provider's own interface accepted has not rung, nor one that the carrier reports as failed or cancelled.
     """
     return row.channel in calling and any(rang(attempt) for attempt in counted(row))
 

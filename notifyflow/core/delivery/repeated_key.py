@@ -1,7 +1,7 @@
-"""What a repeated key changes, while its incident is unresolved: content, contacts, and who is paged; pure.
+"""How a repeated key changes an unresolved incident: its content, its contacts, and who is paged; pure.
 
-What is given replaces what is stored; what is not given stays. ``incident.repeat`` counts the key, and starts a new round if the
-severity is higher.
+Given fields replace stored ones; others stay. ``incident.repeat`` counts the key, and starts a new round if the severity is
+higher.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,12 +28,12 @@ def amend(stored: Incident, incoming: Incident) -> Incident:
 
 
 def is_amended(stored: Incident, amended: Incident) -> bool:
-    """Return whether subscribers are told: of any change, except in the severity and the time."""
+    """Return whether subscribers are told: of any change except in the severity and the time."""
     return amended != replace(stored, severity=amended.severity, occurred_at=amended.occurred_at)
 
 
 def amend_contact(stored: Contact, incoming: Contact, given: Given) -> Contact:
-    """Merge what a submission gives of a contact into the stored one; the id, as a name, replaces no name."""
+    """Merge a submission's fields of a contact into the stored contact; an id used as a name replaces no name."""
     name = incoming.name if incoming.name != incoming.recipient_id else stored.name
     addresses = {**stored.addresses, **incoming.addresses}
     kept = {channel: address for channel, address in addresses.items() if channel not in given.emptied}
@@ -41,12 +41,12 @@ def amend_contact(stored: Contact, incoming: Contact, given: Given) -> Contact:
 
 
 def follow_contact(stored: Contact, incoming: Contact) -> Contact:
-    """Replace the stored contact by a whole one, as the directory has it; addresses are kept if it has none that can be used."""
+    """Replace the stored contact by a complete one from the directory; addresses are kept if the new one has none usable."""
     return incoming if incoming.addresses else replace(incoming, addresses=stored.addresses)
 
 
 def as_given(contact: Contact) -> Given:
-    """Return what a contact that was given with a step replaces: what differs from a recipient with addresses only."""
+    """Return the fields that a contact given with a step replaces: those that differ from a recipient with addresses only."""
     plain = Contact(recipient_id=contact.recipient_id, name=contact.name, addresses={})
     fields = tuple(field for field in GIVEN_FIELDS if getattr(contact, field) != getattr(plain, field))
     return Given(recipient_id=contact.recipient_id, fields=fields)

@@ -1,4 +1,4 @@
-"""When a temporary failure or a doubt is retried, and how long anything else pauses between its tries."""
+"""When temporary failures and doubts are retried, and how long other retries pause."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The rounds that time starts: those of a policy's ``repeat``, and one after a changed address; pure."""
+"""The rounds that start by time: those of a policy's ``repeat``, and one after a changed address; pure."""
 
 from datetime import datetime, timedelta
 
@@ -22,13 +22,13 @@ def due_at(context: DecisionContext) -> datetime | None:
 
 
 def readdress_at(context: DecisionContext) -> datetime | None:
-    """Return until when a changed address starts no round, since the last such round is young; None if there was none."""
+    """Return until when a changed address starts no round, since the last such round is too recent; None if there was none."""
     last = context.escalation.readdressed_at
     return last and paged_at(last + READDRESS_EVERY, context.breaks, since=last, severity=context.escalation.severity)
 
 
 def next_at(context: DecisionContext, now: datetime, *, has_passed: bool) -> datetime | None:
-    """Return when time starts a round next: the policy's, unless that has passed or is over, or that of a changed address."""
+    """Return when time starts the next round: the policy's, unless it has passed or is over, or a changed address's."""
     escalation, policy_at = context.escalation, due_at(context)
     stored, waiting = escalation.next_round_at, escalation.readdress_at
     is_running = stored is not None and policy_at is not None and (waiting is None or policy_at > now or stored <= now)

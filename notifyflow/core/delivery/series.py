@@ -1,6 +1,6 @@
-"""Series: incidents of one key that each open soon after the resolve of the one before, while nobody has taken it; pure.
+"""Series: incidents of one key, each opened soon after the last was resolved, while no person has handled it; pure.
 
-An alert that comes and goes is told like one that stays: the clocks of the incident before go on, and gaps do not count.
+An alert that comes and goes is treated like one that stays: the clocks of the incident before go on, and gaps do not count.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ GAP = timedelta(minutes=30)
 """An incident that opens within this time after the resolve of the one before belongs to its series."""
 FLAPPING = "flapping"
 ONCE_A_SERIES = frozenset({"unanswered", "chain_over"})
-"""The reasons for which operations is paged once a series, severity and day."""
+"""The reasons that page operations once for each series, severity and day."""
 
 _OPEN_FOR = timedelta(minutes=30)
 _OPENINGS = 6
@@ -41,7 +41,7 @@ _RESOLVED_BY_A_PERSON = frozenset({Via.DASHBOARD, Via.CLI, Via.API})
 
 
 def acknowledges_in_person(via: str) -> bool:
-    """Return whether an acknowledgement comes from a person: all but those of integrations do."""
+    """Return whether an acknowledgement comes from a person; those of integrations do not."""
     return via not in _INTEGRATIONS
 
 
@@ -51,13 +51,13 @@ def resolves_in_person(via: str) -> bool:
 
 
 def is_continued(before: IncidentFacts, now: datetime) -> bool:
-    """Return whether an incident that opens now with the key of another one belongs to its series."""
+    """Return whether an incident that opens now under the key of another one belongs to its series."""
     is_over = before.series is not None and before.series.is_over
     return before.resolved_at is not None and now <= before.resolved_at + GAP and not is_over
 
 
 def of(incident: IncidentFacts) -> Series:
-    """Return the series of an incident; one of its own, if it is the first."""
+    """Return the series of an incident; a new one if it is the first."""
     first = Series(first_id=incident.id, severity=incident.severity, openings=(incident.opened_at,))
     return incident.series or first
 
@@ -74,10 +74,10 @@ def covers(resolved: IncidentFacts, newest: IncidentFacts) -> bool:
 
 
 def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[NotificationFacts], *, now: datetime) -> Series | None:
-    """Return the series of a new incident of the key; None if it has nothing to remember.
+    """Return the series of a new incident of the key; None if there is nothing to remember.
 
     Args:
-        before: The incident of the key before it, which is resolved.
+        before: The resolved incident of the key before it.
         incident: The new one.
         rows: The pages of the one before.
         now: When the new one opens.
@@ -96,7 +96,7 @@ def follow(before: IncidentFacts, incident: IncidentFacts, rows: Iterable[Notifi
 
 
 def anew(incident: IncidentFacts, known: Series) -> Series | None:
-    """Return a series that begins with an incident; None if it has nothing to remember, since its key was not flapping before."""
+    """Return a series that begins with an incident; None if there is nothing to remember, since its key was not flapping."""
     if known.flapping_at is None:
         return None
     first = of(replace(incident, series=None))
@@ -115,15 +115,15 @@ def end_for(incident: IncidentFacts, recipient_id: str) -> IncidentFacts:
 
 
 def reopen(incident: IncidentFacts) -> IncidentFacts:
-    """Return an incident that is opened again, by a new round: after an acknowledgement it begins a new series."""
+    """Return an incident that a new round opens again; after an acknowledgement it begins a new series."""
     known = incident.series
     return replace(incident, series=anew(incident, known)) if known is not None and known.is_over else incident
 
 
 def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime) -> bool | None:
-    """Return whether operations is paged since a key is flapping, or only linked; None if neither.
+    """Return True if operations is paged for a flapping key, False if it is only linked, None if neither.
 
-    It is paged for CRITICAL, and for ERROR if nobody was reached, never for INFO; once in 24 hours, unless a person took it.
+    It is paged for CRITICAL, and for ERROR if nobody was reached, never for INFO; once in 24 hours, unless a person handled it.
     """
     known = incident.series
     flaps_at = _open_long_at(incident)
@@ -139,14 +139,14 @@ def flapping_pages(incident: IncidentFacts, *, has_reached: bool, now: datetime)
 
 
 def look_at(incident: IncidentFacts, now: datetime) -> datetime | None:
-    """Return when to look whether a key is flapping, unless something happens before; None if time alone changes nothing."""
+    """Return when to check whether a key is flapping, if nothing happens before; None if time alone changes nothing."""
     open_long_at = _open_long_at(incident)
     is_waiting = incident.state is IncidentState.OPEN and open_long_at is not None and open_long_at > now
     return open_long_at if is_waiting else None
 
 
 def _open_long_at(incident: IncidentFacts) -> datetime | None:
-    """Return since when a series is open for long enough to be flapping, if nobody resolves; None if it never is flapping."""
+    """Return when a series is open for long enough to be flapping, if nobody resolves; None if it never is."""
     known = incident.series
     if known is None or known.is_over or known.first_id == incident.id or incident.severity is Severity.INFO:
         return None
@@ -154,13 +154,13 @@ def _open_long_at(incident: IncidentFacts) -> datetime | None:
 
 
 def has_told(incident: IncidentFacts, severity: Severity, now: datetime) -> bool:
-    """Return whether operations was paged since nobody acknowledged an earlier incident of the series, within a day."""
+    """Return whether operations was paged, within a day, because nobody acknowledged an earlier incident of the series."""
     told_at = incident.series.told_at.get(severity) if incident.series else None
     return told_at is not None and told_at < incident.opened_at and _is_recent(told_at, now)
 
 
 def tell(incident: IncidentFacts, severities: Iterable[Severity], *, now: datetime) -> IncidentFacts:
-    """Return an incident of which operations was paged since nobody has acknowledged it."""
+    """Return an incident with the note that operations was paged because nobody has acknowledged it."""
     told = {str(severity): now for severity in severities}
     known = of(incident)
     return replace(incident, series=replace(known, told_at={**known.told_at, **told})) if told else incident
@@ -178,14 +178,14 @@ def carry(
     until: datetime,
     breaks: Sequence[Interval],
 ) -> Carried:
-    """Return what the next escalation of a recipient carries on, in the next incident or round of the series.
+    """Return the state that a recipient's next escalation carries over, in the next incident or round of the series.
 
     Args:
         before: The escalation that ended.
         rows: Its notifications, as they are now.
-        earlier: The pages that it had carried on itself.
+        earlier: The pages that it had carried over itself.
         until: When its clock stopped: at the resolve, or at an acknowledgement before it.
-        breaks: Outages, and what stopped its clock, since it started.
+        breaks: Outages and stops of its clock since it started.
     """
     breaks = without_outages(breaks, before.severity)
     clock = counted(before.started_at, until, breaks) if until > before.started_at else timedelta()
@@ -199,7 +199,7 @@ def carry(
 
 
 def _waiting_on(earlier: Earlier, clock: timedelta) -> EarlierPage:
-    """Return a page that was not sent again since: its wait has gone on."""
+    """Return a page that was not sent again since: its wait goes on."""
     return replace(earlier.page, waited=earlier.page.waited + clock)
 
 
@@ -210,7 +210,7 @@ def _after(
     until: datetime,
     breaks: Sequence[Interval],
 ) -> EarlierPage:
-    """Return the page of a row; what earlier ones had failed and waited counts unless one has arrived."""
+    """Return the page of a row; the failures and the wait of earlier ones count unless one has arrived."""
     page = EarlierPage(notification_id=row.id, tier=row.tier or 0, channel=row.channel)
     if earlier is not None:
         page = replace(page, paged_at=_paged_at(earlier))
@@ -227,7 +227,7 @@ def _after(
 
 
 def _paged_at(earlier: Earlier) -> datetime | None:
-    """Return when the latest attempt of an earlier page was sent, or that of a page before it."""
+    """Return when an earlier page, or a page before it, last had an attempt that was sent."""
     sent = [
         attempt.started_at
         for attempt in earlier.row.attempts
@@ -239,11 +239,9 @@ def _paged_at(earlier: Earlier) -> datetime | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What an escalation left to the next one of its recipient.
+    """The state that an escalation leaves to its recipient's next one.
 
     Attributes:
-        carried: What is carried on.
-        escalation: The escalation.
         contact: The recipient's contact then; personal.
         is_first: Whether the next one pages the first tier at once.
     """
@@ -255,10 +253,10 @@ class Left:
 
 
 def go_on(new: EscalationFacts, left: Left, contact: Contact) -> EscalationFacts:
-    """Return a new escalation that carries on what the one before it left.
+    """Return a new escalation that carries over the state of the one before it.
 
-    Tiers and pages are carried on under the same policy, and pages to the same address. Once the last round has passed, an
-    opening pages the first tier only.
+    Tiers and pages are carried over under the same policy, and pages to the same address. After the last round, an opening pages
+    the first tier only.
     """
     repeat, carried = new.policy.repeat, left.carried
     repetition = left.escalation.repetition
@@ -282,7 +280,7 @@ def stopped_at(before: IncidentFacts) -> datetime | None:
 
 
 def goes_on_for(before: EscalationFacts, incident: IncidentFacts) -> bool:
-    """Return whether a recipient's clocks go on in the series of an incident: not after an acknowledgement of their own."""
+    """Return whether a recipient's clocks go on in the series of an incident: not after their own acknowledgement."""
     has_acknowledged = before.state is EscalationState.ACKNOWLEDGED and before.policy.acknowledgement is Acknowledgement.EACH
     is_over = incident.series is not None and before.recipient_id in incident.series.over_for
     return before.round > 0 and not (has_acknowledged or is_over)

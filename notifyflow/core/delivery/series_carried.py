@@ -1,4 +1,4 @@
-"""What an incident carries on from the one before it of the same series, as values; ``series`` has the rules."""
+"""The state that an incident carries over from the one before it in a series, as values; ``series`` has the rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,13 +28,13 @@ class EarlierPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """What an escalation carries on from the one of the same recipient in the incident before.
+    """The state that an escalation carries over from the same recipient's escalation in the incident before.
 
     Attributes:
         clock: How long its round had run.
         tier: The tier that was in force.
         is_first: Whether the opening pages the first tier at once; otherwise a later step of the chain had paged the recipient.
-        pages: The last page on each channel of the tiers that had opened.
+        pages: The last page on each channel of the opened tiers.
     """
 
     clock: timedelta
@@ -52,8 +52,8 @@ class Series:
         severity: The highest of the incidents before this one.
         openings: When incidents of the series opened within the last hour, this one included; the latest six.
         open_for: How long the incidents before this one were open, in all.
-        told_at: Severity to the time at which operations was last paged since nobody had acknowledged.
-        flapping_at: When it was last linked to operations that the key is flapping; None if it was not.
+        told_at: Severity → when operations was last paged because nobody had acknowledged.
+        flapping_at: When the flapping key was last linked to operations; None if never.
         is_flapping_told: Whether operations was paged then.
         has_reached: Whether a page of an incident before this one reached anybody.
         is_over: Whether a person has acknowledged or resolved one of its incidents.

@@ -1,7 +1,8 @@
-"""Rows that are set aside, since they are damaged: how they count while the rest goes on; pure.
+"""Damaged rows that are set aside, and how they count while the rest goes on; pure.
 
-A row that cannot be read, or that the database refuses to write, harms no other. It is left alone for five minutes at a time,
-named, and operations is told; a page of it counts as failed from the second time on, so that its tier goes on without it.
+A row that cannot be read, or that the database refuses to write, must not harm others. It is left alone for five minutes at a
+time, named, and reported to operations. Such a page counts as failed from the second time on, so that its tier goes on without
+it.
 """
 
 from collections.abc import Mapping
@@ -17,14 +18,14 @@ FOR = timedelta(minutes=5)
 """How long a row is left alone before it is tried again."""
 
 FORGOTTEN_AFTER = timedelta(minutes=10)
-"""How long after that it is still remembered, if nothing has tried it."""
+"""How long after that it is remembered if nothing has tried it."""
 
 FAILED_FROM = 2
-"""From this time on a page that is set aside counts as failed."""
+"""How often a page must be set aside to count as failed."""
 
 REASON = "its row is damaged"
 NOTICE = "a damaged row is set aside: see `notifyflow status --broken`"
-"""What operations is told, once a day."""
+"""The notice to operations, once a day."""
 
 _BEFORE_ALL = datetime.fromtimestamp(0, UTC)
 _UNKNOWN: Mapping[str, Any] = {
@@ -42,16 +43,13 @@ class SetAside:
 
     Attributes:
         machine: The kind of row: ``notification``, ``escalation``, ``incident``, ``receipt`` or ``outbox``.
-        row_id: Its id.
         incident_id: Its incident; empty if that is unknown.
-        escalation_id: Its escalation, if it has one.
-        severity: The severity that is stored with it, whatever that says.
-        relation: The table in which the damage showed.
+        severity: The stored severity, which may be damaged.
+        relation: The table with the damage.
         code: The SQLSTATE, the name of SQLite's result code, or the type of the error.
-        what: What was wrong, in a few words; nothing personal.
+        what: The fault in a few words; nothing personal.
         at: When it was first set aside.
         until: When it is tried again.
-        times: How often it was set aside.
         is_paging: Whether operations is paged for it; otherwise it is a notice.
     """
 
@@ -72,8 +70,8 @@ class SetAside:
 def is_paging(machine: str, severity: str, *, is_operations: bool) -> bool:
     """Return whether operations is paged at once for a row that is set aside.
 
-    It is for one without which nobody may be paged: an escalation, an incident, or a CRITICAL page. An unknown severity may be
-    CRITICAL. What is wrong with an incident of operations is only logged.
+    It is paged if nobody may be paged without the row: an escalation, an incident, or a CRITICAL page. An unknown severity may be
+    CRITICAL. Damage to an operations incident is only logged.
     """
     if is_operations or severity == Severity.INFO:
         return False
@@ -81,13 +79,13 @@ def is_paging(machine: str, severity: str, *, is_operations: bool) -> bool:
 
 
 def as_decided(row: NotificationFacts, now: datetime) -> NotificationFacts:
-    """Return a row as it counts in a decision: as failed now, if it was set aside too often to wait for it."""
+    """Return a row as it counts in a decision: as failed now, if it was set aside too often."""
     if row.times_aside < FAILED_FROM or row.state not in IN_PROGRESS:
         return row
     return replace(row, state=NotificationState.FAILED, ended_at=now, due_at=None, reason=REASON)
 
 
 def stand_in(values: Mapping[str, Any]) -> NotificationFacts:
-    """Return what counts in the place of a row that cannot be read, from the values of it that can; it is never written."""
+    """Return a stand-in for an unreadable row, made from its readable values; it is never written."""
     known = {name: value for name, value in values.items() if name in NotificationFacts.__dataclass_fields__}
     return NotificationFacts(**{**_UNKNOWN, **known, "is_readable": False})

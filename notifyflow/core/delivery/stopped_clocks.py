@@ -1,8 +1,8 @@
 """Deadlines, and the outages and pauses by which they move; pure.
 
-During an outage of notifyflow receipts may not get in and people may not be able to acknowledge; during a pause no one is paged.
-A deadline that passes during either proves nothing, and is put off by its length. But a CRITICAL page must not wait for ever
-where no process lives for long: outages put off what pages somebody by a quarter of an hour at most.
+During an outage of notifyflow receipts may be lost and people may be unable to acknowledge; during a pause nobody is paged. So a
+deadline that passes during either shows nothing, and moves by its length. But a CRITICAL page must not wait for ever if no
+process lives for long: outages move a deadline that pages somebody by a quarter of an hour at most.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from notifyflow.core.delivery.model import Severity
 
 LONGEST = timedelta(minutes=15)
-"""By how much outages alone put off a CRITICAL deadline whose passing pages somebody."""
+"""The most by which outages alone move a CRITICAL deadline that pages somebody."""
 
 GRACE = timedelta(seconds=20)
-"""How long after an outage such a deadline is over that passed in it: receipts and acknowledgements may come in first."""
+"""How long after an outage a deadline that passed in it is over: receipts and acknowledgements may come first."""
 
 POLLED_GRACE = timedelta(seconds=60)
 """The same for a receipt whose provider is polled, which takes a while."""
 
 STANDSTILL = timedelta(seconds=60)
-"""No sweep for longer than this counts as an outage."""
+"""A longer time without a sweep is an outage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,7 @@ class Interval:
     """A time by which deadlines move.
 
     Attributes:
-        began_at: When it began.
-        ended_at: When it ended, or will end by itself; now, while nobody knows.
+        ended_at: When it ended, or will end by itself; now, if that is unknown.
     """
 
     began_at: datetime
@@ -66,7 +65,7 @@ def outage_since(swept_at: datetime, now: datetime) -> Outage | None:
 
 
 def moved(deadline: datetime, intervals: Iterable[Interval], *, since: datetime) -> datetime:
-    """Return a deadline of a wait that began at ``since``, moved by outages and pauses; it never lies within one of them.
+    """Return the deadline of a wait since ``since``, moved by outages and pauses; it never lies within one of them.
 
     The intervals are in any order; overlapping ones count once.
     """
@@ -82,10 +81,10 @@ def moved(deadline: datetime, intervals: Iterable[Interval], *, since: datetime)
 def paged_at(
     deadline: datetime, intervals: Iterable[Interval], *, since: datetime, severity: Severity, grace: timedelta = GRACE
 ) -> datetime:
-    """Return a deadline whose passing pages somebody, moved by outages and pauses.
+    """Return a deadline that pages somebody, moved by outages and pauses.
 
-    If it is CRITICAL, the time that outages alone cover moves it by ``LONGEST`` at most. Where it then lies in an outage, it is
-    over ``grace`` after that one; later outages do not move it.
+    If it is CRITICAL, time covered by outages alone moves it by ``LONGEST`` at most. If it then lies in an outage, it is over
+    ``grace`` after that outage; later outages do not move it.
     """
     known = tuple(intervals)
     if severity is not Severity.CRITICAL:
@@ -103,7 +102,7 @@ def paged_at(
 
 
 def _stretches(intervals: Sequence[Interval], since: datetime) -> list[Interval]:
-    """Return intervals from an instant on, in order and without overlaps; of an outage only the time that nothing else covers."""
+    """Return intervals from an instant on, in order and without overlaps; of an outage only the time that no stop covers."""
     stops = _joined((each for each in intervals if not isinstance(each, Outage)), since)
     outages = _joined((each for each in intervals if isinstance(each, Outage)), since)
     alone = (rest for each in outages for rest in _uncovered(each, stops))
@@ -134,15 +133,15 @@ def _uncovered(outage: Interval, stops: Iterable[Interval]) -> Iterator[Outage]:
 
 
 def without_outages(intervals: Iterable[Interval], severity: Severity) -> tuple[Interval, ...]:
-    """Return what an earlier incident of a series does not count: if CRITICAL, no outages, so that all of them move it little.
+    """Return the intervals that count in a series' earlier incident: without outages if CRITICAL, so that these do not add up.
 
-    Those of the open incident move a CRITICAL deadline by ``LONGEST`` at most; others would add up from one to the next.
+    Outages of the open incident move a CRITICAL deadline by ``LONGEST`` at most; those of earlier incidents would add to it.
     """
     return tuple(each for each in intervals if severity is not Severity.CRITICAL or not isinstance(each, Outage))
 
 
 def counted(since: datetime, until: datetime, intervals: Iterable[Interval]) -> timedelta:
-    """Return how much of a time lies outside the intervals."""
+    """Return how much of a period lies outside the intervals."""
     return until - since - (moved(until, _cut(intervals, until), since=since) - until)
 
 

@@ -1,4 +1,4 @@
-"""The rules by which tiers open; pure. ``page_rules`` says how each page stands.
+"""The rules for opening tiers; pure. ``page_rules`` has the state of each page.
 
 They decide nothing by themselves; ``escalation`` does.
 """
@@ -37,7 +37,7 @@ def ways(context: DecisionContext, tier: Tier) -> tuple[str, ...]:
 
 
 def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield each open tier that lacks pages: its number, and the channels that have an address and no page yet."""
+    """Yield each open tier without all of its pages: its number, and the channels with an address and no page yet."""
     for number, tier in enumerate(context.escalation.policy.tiers[: context.escalation.tier], start=1):
         paged = {row.channel for row in context.pages if row.tier == number}
         channels = tuple(channel for channel in ways(context, tier) if channel not in paged)
@@ -46,16 +46,16 @@ def lacking(context: DecisionContext) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def wished_ways(context: DecisionContext) -> tuple[str, ...]:
-    """Return the channels wished for that have an address, and that neither a page nor an open tier has."""
+    """Return the wished channels that have an address, and neither a page nor an open tier."""
     opened = context.escalation.policy.tiers[: context.escalation.tier]
     used = {row.channel for row in (*context.pages, *context.wished)}.union(*(ways(context, tier) for tier in opened))
     return tuple(channel for channel in dict.fromkeys(context.wishes) if channel in context.addresses and channel not in used)
 
 
 def adoptable(context: DecisionContext, channels: Collection[str], now: datetime) -> tuple[NotificationFacts, ...]:
-    """Return the wished pages that become pages of the next tier, which opens: those that have arrived, or still may soon.
+    """Return the wished pages that the opening tier adopts: those that have arrived, or still may soon.
 
-    A tier that opens by a timer adopts none, so that the phone rings then, too.
+    A tier opened by a timer adopts none, so that the phone rings then, too.
     """
     if _is_timer_over(context, now):
         return ()
@@ -93,7 +93,7 @@ def next_tier(context: DecisionContext) -> Tier | None:
 
 
 def leading(tiers: Sequence[Tier], pages: Callable[[Tier], bool]) -> Sequence[Tier]:
-    """Return tiers up to the last one that pages the recipient; those behind it never open."""
+    """Return the tiers up to the last one that pages the recipient; later ones never open."""
     last = max((number for number, tier in enumerate(tiers, start=1) if pages(tier)), default=0)
     return tiers[:last]
 
@@ -120,13 +120,13 @@ def is_met(context: DecisionContext, rule: Failed, now: datetime) -> bool:
     own, earlier = _in_force(context)
     rows = [row for row in own.values() if row.state is NotificationState.FAILED or page_rules.is_suspected(context, row, now)]
     failed = {row.channel for row in rows} | {each.row.channel for each in earlier if _has_failed(context, each, now)}
-    count = len(own.keys() | set(_ways_in_force(context)))  # those that this decision queues are no rows yet
+    count = len(own.keys() | set(_ways_in_force(context)))  # those queued by this decision are no rows yet
     has_recent = any(page_rules.is_young(context, row, now) for row in rows) or len(rows) < len(failed)
     return len(failed) >= min(rule.at_least, count) and has_recent
 
 
 def is_too_late_to_open(context: DecisionContext, now: datetime) -> bool:
-    """Return whether no failure can open the next tier any more: the pages of the tier in force are too old, or the round is."""
+    """Return whether no failure can open the next tier any more: the pages of the tier in force, or the round, are too old."""
     rows = [row for row in context.pages if row.tier == context.escalation.tier]
     if not rows or next_tier(context) is None or context.incident.state is not IncidentState.OPEN:
         return False
@@ -136,14 +136,14 @@ def is_too_late_to_open(context: DecisionContext, now: datetime) -> bool:
 
 
 def has_fresh_failure(context: DecisionContext, now: datetime) -> bool:
-    """Return whether any page has failed that is recent enough to open a tier, or has just expired; a late bounce is neither."""
+    """Return whether a page failed recently enough to open a tier, or has just expired; a late bounce counts as neither."""
     failed = [row for row in context.pages if row.state is NotificationState.FAILED and page_rules.is_young(context, row, now)]
     return bool(failed) and (now < _expires_at(context) or any(row.ended is Ended.EXPIRED for row in failed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Sends of a provider on a channel while it made no callback.
+    """A provider's sends on a channel during a period without callbacks.
 
     Attributes:
         accepted: Number of accepted attempts for which a callback was due.
@@ -157,7 +157,7 @@ class Silence:
 
 
 def seems_broken(silence: Silence) -> bool:
-    """Return whether the callback path seems broken, rather than one recipient's phone being silent."""
+    """Return whether the callback path seems broken, and not just one recipient's phone silent."""
     return silence.accepted >= _FEWEST_ACCEPTED and silence.reached >= min(_FEWEST_PEOPLE, silence.sent_to)
 
 
@@ -179,7 +179,7 @@ def name_state(context: DecisionContext, now: datetime, *, is_opening: bool) -> 
 
 
 def has_reached(context: DecisionContext) -> bool:
-    """Return whether a page counts as having reached the recipient: one that was sent; if CRITICAL, one that arrived."""
+    """Return whether a page counts as reaching the recipient: a sent one; if CRITICAL, one that arrived."""
     escalation = context.escalation
     if escalation.severity is Severity.CRITICAL and escalation.needs_arrival:
         return any(has_arrived(row) for row in context.telling)
@@ -189,7 +189,7 @@ def has_reached(context: DecisionContext) -> bool:
 def is_unproven(context: DecisionContext, now: datetime) -> bool:
     """Return whether nothing of a CRITICAL round arrived, no tier is left, and each page is FAILED or overdue.
 
-    In a series a page has failed, too, once its way has failed as often as a page is tried, in this and in earlier incidents.
+    In a series a page has also failed once its way has used up its attempts in this and earlier incidents.
     """
     pages, is_critical = context.telling, context.escalation.severity is Severity.CRITICAL
     has_tier_left = next_tier(context) is not None and may_page(context, now)
@@ -206,7 +206,7 @@ def has_lost(context: DecisionContext, channels: Collection[str], now: datetime)
 
 
 def is_unconfirmed(context: DecisionContext) -> bool:
-    """Return whether a round is REACHED by pages that were sent, of which none shows that it arrived; never a WARNING."""
+    """Return whether a round is REACHED by sent pages, none of which is shown to have arrived; never a WARNING."""
     escalation, pages = context.escalation, context.telling
     is_meant = escalation.severity.is_above(Severity.WARNING) and escalation.state is EscalationState.REACHED
     return is_meant and bool(pages) and not any(has_arrived(row) for row in pages)
@@ -297,9 +297,9 @@ def _has_failed(context: DecisionContext, earlier: Earlier, now: datetime) -> bo
 
 
 def _pages_again(context: DecisionContext) -> Iterator[tuple[int, str, datetime]]:
-    """Yield tier and channel of what had opened in the series and has no page in this incident yet, and when it pages again.
+    """Yield tier, channel and time of the pages to repeat: opened in the series, and without a page in this incident.
 
-    What was wished for has the number 0.
+    Wished pages have the number 0.
     """
     escalation, carried = context.escalation, context.escalation.carried
     if carried is None:
