@@ -182,7 +182,7 @@ def _ways_out(arrow: Arrow) -> tuple[str, ...]:
 
 
 def _conditions(ahead: Sequence[Tier]) -> Iterator[str]:
-    """Yield what opens the first of these tiers, the severities that pass it at once, and those that never reach it."""
+    """Yield the conditions that open the first of these tiers, the severities that pass it, and those that never reach it."""
     tier, *behind = ahead
     for rule in opening_rules(ahead):
         yield f"{rule.at_least} failed" if isinstance(rule, Failed) else f"unacknowledged after {_span(rule.after)}"

@@ -173,7 +173,7 @@ class _Place:
 
 
 def _lines(outline: Outline, taken: Sequence[tuple[str, str]]) -> Iterator[tuple[Line, bool]]:
-    """Yield what is drawn, and whether it was made: the simple view's lines, and what else was made; what was made comes last."""
+    """Yield the lines to draw, and whether each move was made: the simple view's lines, then other moves that were made."""
     simple = [line for line in outline.lines if line.is_simple]
     made = [outline.line(*pair) for pair in dict.fromkeys(taken)]
     yield from ((line, False) for line in sorted(simple, key=lambda line: line.track is Track.USUAL) if line not in made)
@@ -189,7 +189,7 @@ def _move(place: _Place, line: Line, *, is_taken: bool) -> Iterator[str]:
 
 
 def _words(place: _Place, line: Line, *, is_taken: bool) -> str:
-    """Write the words of a line beside it, if it only goes down, or else above its longest part that does not."""
+    """Write the words of a line beside it, if it only goes down, or else above its longest horizontal part."""
     points = place.route(line)
     (x, y), (to_x, _) = max(pairwise(points), key=lambda part: abs(part[1][0] - part[0][0]))
     if x == to_x:

@@ -21,15 +21,15 @@ _INK, _QUIET, _RED, _BLUE, _GREEN = "#1f2328", "#57606a", "#b42318", "#1f5fbf", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """What is drawn.
+    """The content of a ladder's picture.
 
     Attributes:
-        name: What it is, for an identifier: ``policy default``.
+        name: Its name, for an identifier: ``policy default``.
         title: The title that readers see.
-        kind: What a rung is: ``tier`` or ``step``.
-        rungs: Whom or what each rung uses, in order.
+        kind: The kind of a rung: ``tier`` or ``step``.
+        rungs: The channels or people of each rung, in order.
         conditions: When each rung but the first is taken, and when operations is told.
-        ending: What happens behind the last one.
+        ending: The event after the last rung.
     """
 
     name: str
@@ -53,12 +53,7 @@ def of_policy(policy: Policy) -> Ladder:
 
 
 def of_chain(name: str, chain: ExpectedChain) -> Ladder:
-    """Return a chain as a ladder.
-
-    Args:
-        name: Whom it is for, in words.
-        chain: The chain.
-    """
+    """Return a chain as a ladder; ``name`` is its subject in words."""
     names = {each.recipient_id: each.name for each in chain.contacts}
     times = [*(each.after for each in chain.steps), chain.over_after]
     waits = [after - before for before, after in pairwise(times)]
@@ -120,7 +115,7 @@ def overview(ladder: Ladder) -> str:
 
 
 def _people(step: ExpectedStep, names: Mapping[str, str]) -> str:
-    """Return whom a step pages, by name and schedule."""
+    """Return the people of a step, by name and schedule."""
     people = listed([names[each] for each in step.people]) or "nobody"
     schedules = f" ({listed(list(step.duty))})" if step.duty else ""
     return people + schedules

@@ -1,7 +1,7 @@
-"""What each move of a machine is to somebody who reads its diagram, and which moves the simple view shows.
+"""The meaning of each move of a machine for a reader of its diagram, and the moves of the simple view.
 
-Data: the tables of ``machines`` decide what a row does; these only say how it is drawn. A move that has no line here corrects
-late what was recorded before.
+Data: the tables of ``machines`` decide what a row does; these only say how it is drawn. A move without a line here is a late
+correction of an earlier record.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from notifyflow.core.delivery.model import EscalationState, IncidentState, Notif
 
 
 class View(StrEnum):
-    """How much a diagram shows: what a newcomer reads in ten seconds, or every move with its events."""
+    """The detail of a diagram: an overview to read in ten seconds, or every move with its events."""
 
     SIMPLE = "simple"
     FULL = "full"
 
 
 class Track(StrEnum):
-    """What a move is to a reader; LATE: something recorded before turns out to be otherwise."""
+    """The meaning of a move for a reader; LATE: an earlier record turns out to be wrong."""
 
     USUAL = "usual"
     RETRY = "retry"
@@ -39,12 +39,9 @@ class Hue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A move that is drawn as more than a correction.
+    """A drawn move that is more than a correction.
 
     Attributes:
-        source: The state before.
-        target: The state after.
-        track: What it is.
         words: When it is made, in a word or two.
         is_simple: Whether the simple view shows it.
     """
