@@ -1,1 +1,1 @@
-"""What people are shown: views, lists, the timeline, what comes next, and the words for them; pure."""
+"""Views for people: lists, the timeline, the next events, and their words; pure."""

@@ -1,4 +1,4 @@
-"""Says what came in about an incident, and why it paged whom it paged, in a sentence for each kind of request."""
+"""Words for the requests that came in about an incident, and the reasons for its pages: a sentence for each kind of request."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ _WHY: Mapping[str, str] = {
 
 
 def sentence(arrival: Arrival, *, brief: Callable[[datetime], str]) -> str:
-    """Return what requests of one kind did: ``through Alertmanager with prometheus, by default: opened it``."""
+    """Return the effect of requests of one kind: ``through Alertmanager with prometheus, by default: opened it``."""
     ways = f"{HOW[arrival.integration]} with the key {arrival.api_key}"
     route = f", by {arrival.route}" if arrival.route else ""
     why = f", {_WHY[arrival.why]}" if arrival.why else ""

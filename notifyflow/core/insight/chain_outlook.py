@@ -1,4 +1,4 @@
-"""What comes next for a chain: which step, when, and whom it would page; and how each step of a pass stands. Pure."""
+"""The next step of a chain, its time and its people, and the state of each step of a pass. Pure."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.limits import quiet
 
 LATE_AFTER = timedelta(seconds=5)
-"""From when on a step that is due counts as late; a sweep comes every second."""
+"""How long after it is due a step is late; a sweep comes every second."""
 
 Resolve = Callable[[StepFacts], Mapping[str, str]]
-"""Returns whom a step would page now: the ids and names of those on duty."""
+"""Returns the people that a step would page now: ids and names of those on duty."""
 
 
 class Because(StrEnum):
-    """Why a step began: it was the FIRST, its TIME was over, everybody in the one before was SPENT, or that one was PASSED."""
+    """Why a step began: it was the FIRST, its TIME was over, everybody in the step before was SPENT, or that step was PASSED."""
 
     FIRST = "first"
     TIME = "time"
@@ -32,17 +32,17 @@ class Because(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextStep:
-    """The step of a chain that comes next, if nobody acknowledges.
+    """The next step of a chain, if nobody acknowledges.
 
     Attributes:
         step: The step; it may be the end of the chain.
         at: When it starts; now, if it is due.
         late_since: When it was due, if it is late; None if it is not.
-        people: The ids of those whom it would page now, with their names; personal. Empty if nobody is left or on duty.
+        people: The ids and names of the people that it would page now; personal. Empty if nobody is left or on duty.
         is_paged_already: Whether the chain pages all of its people already, so that it will be passed.
-        waits_for: The ids of those whose last failure would start it at once.
-        spent_at: When it starts at the latest if no receipt comes, since every way to them then counts as failed; None if that
-            is not before ``at``, or if attempts that are still to come decide it.
+        waits_for: The ids of the people whose last failure would start it at once.
+        spent_at: When it starts at the latest if no receipt comes: every way to these people counts as failed then. None if that
+            is not before ``at``, or if later attempts decide it.
     """
 
     step: StepFacts
@@ -62,13 +62,13 @@ def next_step(
     *,
     now: datetime,
 ) -> NextStep | None:
-    """Return the step that comes next; None if none does, since the chain is over or stopped, or INFO starts no later step.
+    """Return the next step; None if the chain is over or stopped, or for INFO, which starts no later step.
 
     Args:
         status: The incident.
         contexts: Its current escalations.
-        breaks: What stops the time of the step, besides quiet hours.
-        resolve: Returns whom the step would page now.
+        breaks: The breaks in the step's time, besides quiet hours.
+        resolve: Returns the people that the step would page now.
         now: The time.
     """
     steps = current(status)
@@ -102,16 +102,16 @@ def next_step(
 def _spent_at(
     step: StepFacts, severity: Severity, own: Collection[DecisionContext], breaks: Collection[Interval], now: datetime
 ) -> datetime | None:
-    """Return when a step starts since everybody in the one before is spent, if no receipt comes; None if that is not known."""
+    """Return when a step starts because everybody in the step before is spent, if no receipt comes; None if unknown."""
     known = [now if chain.is_spent(each, now) else _silent_at(each, now) for each in own]
     times = [at for at in known if at is not None]
     return chain.goes_on_at(step, severity, breaks, is_spent=True, now=max(times)) if len(times) == len(known) else None
 
 
 def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
-    """Return when the last receipt of somebody becomes overdue, so that every way to them counts as failed.
+    """Return when a recipient's last receipt becomes overdue, so that every way to them counts as failed.
 
-    None if that does not spend them, or if an attempt or a new round comes before: its result is not known.
+    None if that does not make them spent, or if an attempt or a new round comes before: its result is not known.
     """
     overdue_at = max(filter(None, (page_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
     round_at = context.escalation.next_round_at
@@ -128,7 +128,7 @@ def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
 
 
 def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[NotificationFacts, ...]:
-    """Return the pages of a step: those of the rounds of its people that have started since then, and before a newer pass."""
+    """Return the pages of a step: those of its people's rounds since ``since`` and before a newer pass."""
     newer = [each.started_at for each in status.steps if each.pass_number > step.pass_number and each.started_at]
     until = min(newer, default=None)
     rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
@@ -137,9 +137,9 @@ def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[
 
 
 def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[str, Because]:
-    """Return why each step began that has a line in the log, by its id.
+    """Return why each logged step began, by its id.
 
-    Its time counts from the start of the one before, or from when it was armed anew. A step that begins sooner follows one that
+    A step's time counts from the start of the step before, or from its last restart. A step that begins sooner follows one that
     was passed, or in which everybody was spent.
 
     Args:

@@ -1,4 +1,4 @@
-"""Says how the steps of a chain stand, and which comes next, in the words of the people whom they page."""
+"""Words for the state of a chain's steps and for the next one, with the names of their people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Name = Callable[[str], str]
 
 
 def names(status: IncidentStatus, outlook: Outlook) -> Name:
-    """Return the function that names recipients, also those whom no step has paged yet."""
+    """Return the function that names recipients, including those that no step has paged yet."""
     known = {each.contact.recipient_id: each.contact.name for each in status.escalations}
     ahead = {**outlook.names, **(outlook.step.people if outlook.step else {}), **known}
     return lambda who: ahead.get(who, who)
@@ -41,12 +41,10 @@ class StepLine:
     """One step of a chain as pages show it.
 
     Attributes:
-        step: The step.
         look: The look of its state.
-        who: Whom it pages.
-        standing: How it stands, or when it comes.
-        sooner: What would make it come at once, after a comma; empty unless it comes next.
-        is_next: Whether it comes next.
+        who: The people that it pages.
+        standing: Its state, or when it starts.
+        sooner: What would start it at once, after a comma; empty unless it is the next one.
     """
 
     step: StepFacts
@@ -58,7 +56,7 @@ class StepLine:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether it may still come."""
+        """Whether it may still start."""
         return self.step.state is StepState.WAITING
 
 
@@ -71,7 +69,7 @@ def lines(
     now: datetime,
     brief: Callable[[datetime], str],
 ) -> tuple[StepLine, ...]:
-    """Return the steps of a pass of an incident in order; that which comes next with when it does."""
+    """Return the steps of a pass in order, with the time of the next one."""
     shown = {} if found is None else {found.step.id: found}
     return tuple(
         StepLine(
@@ -87,7 +85,7 @@ def lines(
 
 
 def who(step: StepFacts, *, name: Name) -> str:
-    """Return whom a step pages: ``Ben (@secondary)`` once it has started, and ``@secondary and Cy`` before."""
+    """Return the people of a step: ``Ben (@secondary)`` once it has started, and ``@secondary and Cy`` before."""
     if step.is_end:
         return "operations is told" if step.state is StepState.WAITING else "operations"
     return called(step, step.duty, name=name) if step.duty else listed([name(each) for each in step.to])
@@ -100,7 +98,7 @@ def called(step: StepFacts, people: tuple[str, ...], *, name: Name) -> str:
 
 
 def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
-    """Return how a step stands that comes not next: ``started at 03:14:03: mail went out``, ``passed: nobody is on duty``."""
+    """Return the state of a step other than the next: ``started at 03:14:03: mail went out``, ``passed: nobody is on duty``."""
     match step.state:
         case StepState.WAITING:
             return f"{span(step.after)} later"
@@ -114,7 +112,7 @@ def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[dateti
 
 
 def _went_out(status: IncidentStatus, step: StepFacts, since: datetime) -> str:
-    """Return by which ways a step has paged anybody: ``mail and text went out``."""
+    """Return the ways by which a step has paged anybody: ``mail and text went out``."""
     rows = pages(status, step, since=since)
     channels = tuple(dict.fromkeys(row.channel for row in rows if was_accepted(row)))
     if channels:
@@ -123,13 +121,13 @@ def _went_out(status: IncidentStatus, step: StepFacts, since: datetime) -> str:
 
 
 def coming(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
-    """Return what comes next for a chain: ``in 8 m, at 03:22:03: Ben (@secondary), or at once when all ways to Ada fail``."""
+    """Return the next step in words: ``in 8 m, at 03:22:03: Ben (@secondary), or at once when all ways to Ada fail``."""
     what = "operations is told that nobody has acknowledged" if found.step.is_end else _who_next(found, name=name)
     return f"{when(found, now=now, brief=brief)}: {what}{_sooner(found, name=name, now=now, brief=brief)}"
 
 
 def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Callable[[datetime], str]) -> str:
-    """Return what comes next for the chain of an incident, or why nothing does; empty if it has none."""
+    """Return the next event of an incident's chain, or why there is none; empty without a chain."""
     steps = current(status)
     if outlook.step is not None:
         return coming(outlook.step, name=name, now=outlook.now, brief=brief)
@@ -167,7 +165,7 @@ def when(found: NextStep, *, now: datetime, brief: Callable[[datetime], str]) ->
 
 
 def _sooner(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datetime], str]) -> str:
-    """Return what would make a step start at once, after a comma, and by when it does if no receipt comes."""
+    """Return what would start a step at once, after a comma, and the latest time if no receipt comes."""
     waited = listed([name(each) for each in found.waits_for])
     if not waited or found.at <= now:
         return ""
@@ -189,9 +187,9 @@ def begun(why: Because, *, after: timedelta, before: str) -> str:
     """Return why a step began: ``nobody has acknowledged in 10 m``.
 
     Args:
-        why: Why.
+        why: The reason.
         after: The time of the step before.
-        before: Whom the step before paged.
+        before: The people of the step before.
     """
     match why:
         case Because.FIRST:
@@ -207,6 +205,6 @@ def begun(why: Because, *, after: timedelta, before: str) -> str:
 
 
 def _ceiled(left: timedelta) -> str:
-    """Return a time that is left, rounded up: to seconds below a minute, else to minutes."""
+    """Return the remaining time, rounded up: to seconds below a minute, else to minutes."""
     unit = timedelta(seconds=1) if left < _MINUTE else _MINUTE
     return span(-(-left // unit) * unit)

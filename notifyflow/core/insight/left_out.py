@@ -1,4 +1,4 @@
-"""Damaged rows that something shown leaves out: how they are named; pure."""
+"""Damaged rows that a display leaves out, and their names; pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class LeftOut:
 
 
 def sentence(rows: Collection[LeftOut], *, are_named: bool = True) -> str:
-    """Return how many damaged rows are left out, which, and where all are named; empty if none is.
+    """Return how many damaged rows are left out, which ones, and where all are listed; empty if none is.
 
     Args:
         rows: The rows.

@@ -7,7 +7,7 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Evidence, NotificationState
 
 SEARCHED = 10_000
-"""How many notifications a page searches at most, or else the notifications of how many rounds or incidents."""
+"""How many notifications, rounds or incidents a page searches at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

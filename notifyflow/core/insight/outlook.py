@@ -1,4 +1,4 @@
-"""What comes next for an escalation, and when, if nothing comes in; pure.
+"""The next events of an escalation and their times, if nothing comes in; pure.
 
 Its timers are passed by ``escalation.decide`` itself, so the outlook contains what the sweeps will do. It decides nothing.
 """
@@ -22,11 +22,11 @@ from notifyflow.core.insight.chain_outlook import NextStep
 from notifyflow.core.limits.pauses import Pause
 
 LATE_AFTER = timedelta(seconds=5)
-"""From when on what is due counts as late; a sweep comes every second."""
+"""How long after it is due an event is late; a sweep comes every second."""
 
 
 class What(StrEnum):
-    """What comes.
+    """The kind of a next event.
 
     An ATTEMPT of a notification; a running attempt that is put in DOUBT, since its lease expires; a receipt that becomes OVERDUE,
     or is no longer waited for (UNCONFIRMED); the EXPIRY of a page; a TIER that opens; a ROUND that starts; an alert to
@@ -62,7 +62,7 @@ class Wait(StrEnum):
 
 
 class Premise(StrEnum):
-    """On what condition it comes."""
+    """The condition of a next event."""
 
     NOBODY_ACKNOWLEDGES = "nobody_acknowledges"
     NOTHING_ARRIVES = "nothing_arrives"
@@ -73,10 +73,10 @@ class Premise(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coming:
-    """One event that comes next.
+    """One of the next events.
 
     Attributes:
-        what: What it is.
+        what: Its kind.
         at: When it comes; now, if it is due; None if a person decides when.
         late_since: When it was due, if it is late; None if it is not.
         channels: The channels that it concerns.
@@ -86,7 +86,7 @@ class Coming:
         repetition: The number of the policy's round that starts.
         state: The state in which the escalation settles.
         wait: What an attempt waits for.
-        premise: The condition on which it comes.
+        premise: Its condition.
         notification_id: The notification of an attempt, a receipt or an expiry.
     """
 
@@ -106,15 +106,15 @@ class Coming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What comes next for an incident.
+    """The next events of an incident.
 
     Attributes:
-        escalations: By the id of each escalation what comes, the soonest first; empty if nothing does.
+        escalations: Each escalation's next events, by its id, the soonest first; empty without any.
         now: When it was read.
-        step: The step of its chain that comes next; None if none does.
-        names: The names of recipients whom later steps of its chain name, by id; personal.
-        too_late: The ids of the escalations of which no failure can open the next tier any more, since their pages are too old.
-        pauses: The pauses in force that stop all of it.
+        step: The next step of its chain, or None.
+        names: The names of recipients in later steps of its chain, by id; personal.
+        too_late: The ids of the escalations whose pages are too old to open the next tier by a failure.
+        pauses: The pauses in force that stop the whole incident.
     """
 
     escalations: Mapping[str, tuple[Coming, ...]]
@@ -126,10 +126,10 @@ class Outlook:
 
 
 def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:
-    """Return what comes next, the soonest first, if no result, receipt or reply comes in.
+    """Return the next events, the soonest first, if no result, receipt or reply comes in.
 
-    It is never empty while a notification is in progress or a timer of the escalation is set. An event after an attempt is
-    what follows unless the attempt changes it.
+    It is never empty while a notification is in progress or a timer of the escalation is set. Events after an attempt assume that
+    the attempt changes nothing.
     """
     coming = sorted((*_of_rows(context, now), *_of_timers(context, now)), key=lambda each: each.at or now)
     if any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops):
@@ -141,7 +141,7 @@ def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:
 
 
 def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[Coming]:
-    """Yield what comes next for one notification; nothing once it is at rest."""
+    """Yield the next events of one notification; none once it is at rest."""
     match row.state:
         case NotificationState.QUEUED:
             yield _of_queued(context, row, now)
@@ -157,7 +157,7 @@ def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> I
 
 
 def step(context: DecisionContext, *, event: Cause, now: datetime) -> tuple[DecisionContext, tuple[Coming, ...]]:
-    """Expire what is due to, and decide; return the context after that, with the new pages, and what came."""
+    """End expired pages, and decide; return the context after that, with the new pages, and the events."""
     rows = tuple(_expired(context, row, now) for row in context.notifications)
     context = replace(context, notifications=rows)
     decided = escalations.decide(context, event=event, now=now)
@@ -188,7 +188,7 @@ def written(context: DecisionContext, decided: Decided, *, now: datetime) -> Dec
 
 
 def come(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterator[Coming]:
-    """Yield what comes with a decision that is made on a context."""
+    """Yield the events of a decision on a context."""
     reasons = [step.detail["why"] for step in decided.steps if step.event == "tier_opened"]
     is_timed = "unacknowledged" in reasons
     for effect in decided.effects:
@@ -214,9 +214,9 @@ def _of_rows(context: DecisionContext, now: datetime) -> Iterator[Coming]:
 
 
 def _of_timers(context: DecisionContext, now: datetime) -> Iterator[Coming]:
-    """Pass one timer of the escalation after the other, and yield what comes with each.
+    """Pass the timers of the escalation one after the other, and yield the events of each.
 
-    They end with a new round, or where a page expires that is attempted before, since no timer follows that is known.
+    They end with a new round, or when a page expires that is attempted before: the later timers are not known.
     """
     passed: list[tuple[datetime, Cause]] = []
     while (waiting := timers(context)) and waiting != passed:
@@ -229,7 +229,7 @@ def _of_timers(context: DecisionContext, now: datetime) -> Iterator[Coming]:
 
 
 def timers(context: DecisionContext) -> list[tuple[datetime, Cause]]:
-    """Return the timers of an escalation that is live, with the events that they cause."""
+    """Return the timers of a live escalation, with the causes of their decisions."""
     facts = context.escalation
     known: tuple[tuple[datetime | None, Cause], ...] = (
         (facts.next_decision_at, "timer_due"),
@@ -258,7 +258,7 @@ def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) 
 
 
 def _due(coming: Coming, now: datetime) -> Coming:
-    """Return what comes at an instant that may be over: then it comes now, and is late."""
+    """Return an event for an instant that may have passed: then it comes now, and is late."""
     due_at = coming.at or now
     return replace(coming, at=max(now, due_at), late_since=_late_since(due_at, now))
 
@@ -268,7 +268,7 @@ def _late_since(due_at: datetime, now: datetime) -> datetime | None:
 
 
 def _wait(row: NotificationFacts, now: datetime) -> Wait:
-    """Return what an attempt waits for: its turn, once it is due."""
+    """Return the obstacle that an attempt waits for; once it is due, its turn."""
     if row.due_at is None or row.due_at <= now:
         return Wait.TURN
     if row.deferred_by is not None:

@@ -1,4 +1,4 @@
-"""Says what comes next, in a line for each event."""
+"""Words for the next events, a line for each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from notifyflow.core.insight.outlook import Coming, Premise, Wait, What
 from notifyflow.core.messages.ways import messages
 
 TOO_LATE = "what was sent has failed too late to wake anybody by itself: page again, or tell them in another way"
-"""What is said where a page fails long after it left, as a bounce of the next day does."""
+"""The words for a page that fails long after it left, such as by a bounce of the next day."""
 _SOON = timedelta(minutes=1)
 _WAITS: Mapping[Wait, str] = {
     Wait.TURN: "due, waiting for a worker",
@@ -33,14 +33,14 @@ _PREMISES: Mapping[Premise, str] = {
 
 
 def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str]) -> str:
-    """Return one event that comes, with its time and condition: ``text in 22 s unless an earlier page arrives``."""
+    """Return a next event with its time and condition: ``text in 22 s unless an earlier page arrives``."""
     premise = "" if coming.premise is None else _PREMISES[coming.premise]
     wait = "" if coming.wait is None else f"(attempt {coming.attempt}: {_WAITS[coming.wait]})"
     return " ".join(part for part in (_subject(coming), _when(coming, now, brief), premise, wait) if part)
 
 
 def last_word(escalation: EscalationFacts, *, told: str, is_too_late: bool) -> str:
-    """Return why nothing more comes for the current escalation, if it has settled by itself; otherwise an empty text."""
+    """Return why the current escalation has no more events, if it has settled by itself; else an empty text."""
     if not escalation.is_current:
         return ""
     match escalation.state:
@@ -62,12 +62,12 @@ def sentences(
     now: datetime,
     brief: Callable[[datetime], str],
 ) -> tuple[str, ...]:
-    """Return what comes next for an escalation, or why nothing more does; empty if a person has ended it.
+    """Return the next events of an escalation, or why there are none; empty if a person has ended it.
 
     Args:
-        coming: What comes.
+        coming: The events.
         escalation: The escalation.
-        told: Whether operations was told of it, in words; may be empty.
+        told: Whether operations was told about it, in words; may be empty.
         is_too_late: Whether its pages failed too late to open the next tier.
         now: When it was read.
         brief: Writes a time.

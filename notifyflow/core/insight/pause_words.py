@@ -1,4 +1,4 @@
-"""Says what is paused, until when, and by whom."""
+"""Words for a pause: its scope, its end, its author."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Whether people can be reached: what is proven, what failed, and who could not be paged at all; pure."""
+"""Whether people can be reached: proven ways, failed ways, and people who were never paged; pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import Contact, EscalationState, Notificatio
 ROUNDS = 20
 """How many of a person's newest rounds count."""
 MOST_UNREACHED = 10
-"""How many people whom nothing reached a page shows at most: the newest."""
+"""How many unreached people a page shows at most: the newest."""
 
 
 class Standing(StrEnum):
@@ -24,11 +24,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayRecord:
-    """What the recent rounds of a person say about one channel.
+    """The record of one channel in a person's recent rounds.
 
     Attributes:
-        last: The last page that was sent or failed; None if there was none.
-        proven: The last page that somebody other than our provider's interface vouches for; None if there was none.
+        last: The last page that was sent or failed, or None.
+        proven: The last page with evidence other than our provider's interface, or None.
         refused: How many attempts were refused for good: bounces, unknown numbers.
     """
 
@@ -39,10 +39,10 @@ class WayRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
-    """What the recent rounds of a person say.
+    """The record of a person's recent rounds.
 
     Attributes:
-        contact: The person, as the newest incident with them has them; personal.
+        contact: The person's contact in their newest incident; personal.
         last_round: The state of the newest round.
         last_round_at: When it started.
         ways: By channel.
@@ -56,11 +56,11 @@ class PersonRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person whom incidents or the directory name.
+    """A person in incidents or in the directory.
 
     Attributes:
-        contact: The person with the addresses that count now: those of the directory, or else of the newest incident; personal.
-        record: What recent rounds say; None if the person was never paged.
+        contact: The person with their current addresses: from the directory, or else from the newest incident; personal.
+        record: The record of recent rounds; None if the person was never paged.
         opted_out_of: Our numbers to which they have sent STOP.
         is_in_directory: Whether the directory has them.
     """
@@ -71,7 +71,7 @@ class Person:
     is_in_directory: bool = False
 
     def way(self, channel: str) -> WayRecord:
-        """Return what recent rounds say about a channel."""
+        """Return the record of a channel."""
         return self.record.ways.get(channel, _UNTRIED) if self.record else _UNTRIED
 
 
@@ -80,10 +80,10 @@ class PeoplePage:
     """A page of the people, by id.
 
     Attributes:
-        people: Those who were paged.
-        unreached: Those whose newest round reached nobody, the newest first; on the first page only.
-        never_paged: Those of the directory who were never paged, by id; on the first page only.
-        never_paged_count: How many there are, of whom the first are named.
+        people: The people who were paged.
+        unreached: The people whose newest round reached nobody, the newest first; on the first page only.
+        never_paged: The people in the directory who were never paged, by id; on the first page only.
+        never_paged_count: How many there are; only the first are in ``never_paged``.
         after: Where the next page begins: a round, since the last person may be hidden; None at the end.
     """
 

@@ -1,4 +1,4 @@
-"""An incident as a Markdown document for the post-mortem: its facts, who was paged, what came in, what happened; no addresses."""
+"""An incident as a Markdown document for the post-mortem: its facts, people, requests and events; no addresses."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ def markdown(status: IncidentStatus, moments: Sequence[Moment], *, here: Here) -
 
     Args:
         status: The incident.
-        moments: What happened to it, by time.
+        moments: Its moments, by time.
         here: Writes a time in the reader's zone, with its name; the document has each time in UTC, too.
     """
     parts = [

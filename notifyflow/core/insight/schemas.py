@@ -1,7 +1,7 @@
 """The JSON documents that the REST API, ``--json`` and outgoing webhooks share: one name and one form for each fact.
 
-Fields are named like those of the values they are built from. A value that is not known or not set is ``null``, and no field is
-left out; only a namespace may be an empty string, which names the empty namespace. Instants are ISO 8601 in UTC, with ``Z``.
+Fields are named like those of the values they are built from. An unknown or unset value is ``null``, and no field is left out;
+only a namespace may be an empty string, which names the empty namespace. Instants are ISO 8601 in UTC, with ``Z``.
 """
 
 from dataclasses import fields

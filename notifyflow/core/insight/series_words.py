@@ -1,11 +1,11 @@
-"""What is said of the series of an incident, whose alert comes and goes; pure."""
+"""Words for the series of an incident whose alert comes and goes; pure."""
 
 from notifyflow.core import text
 from notifyflow.core.delivery.facts import IncidentFacts
 
 
 def firings(incident: IncidentFacts) -> str:
-    """Return that an incident goes on with earlier ones of its key, and for how long they were open; empty for the first."""
+    """Return that an incident continues earlier ones of its key, and how long they were open; empty for the first."""
     series = incident.series
     if series is None or series.first_id == incident.id:
         return ""

@@ -1,4 +1,4 @@
-"""What happened to an incident, moment by moment: from its transition log, and from what its rows add to it; pure.
+"""The history of an incident, moment by moment, from its transition log and its rows; pure.
 
 ``wording.timeline`` says each moment in a sentence. Nothing is decided here.
 """
@@ -30,19 +30,19 @@ Explain = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One thing that happened; what it has no value for is empty.
+    """One event in the history; fields without a value are empty.
 
     Attributes:
         at: When.
-        machine: What it happened to: ``incident``, ``escalation``, ``notification`` or ``step``.
+        machine: The kind of its row: ``incident``, ``escalation``, ``notification`` or ``step``.
         event: The machine's event; or ``noted``, ``became_critical``, ``held_up``; ``operations_alerted`` when operations was
             told, ``operations_to_be_told`` while it was not, ``operations_missing`` where it has no recipients. No state changes.
         state: The state after it; empty for these.
-        row_id: The row that it happened to.
+        row_id: Its row.
         tone: Whether it is good news.
-        is_minor: Whether it only says how another moment came about, or what follows from one.
-        recipient_id: The recipient whom it concerns; None if it concerns all, or a subscriber.
-        severity: The severity from now on, where an incident is opened or its severity raised.
+        is_minor: Whether it is only the cause or the consequence of another moment.
+        recipient_id: The recipient; None if it concerns all, or a subscriber.
+        severity: The severity from now on, if an incident is opened or its severity raised.
         round: The number of the round.
         tier: The name of the tier.
         channels: The channels on which pages are queued with it: those of a tier, or those that replace a failed one.
@@ -54,7 +54,7 @@ class Moment:
         pages: How many pages the tier before had.
         channel: The notification's channel.
         kind: The notification's kind.
-        subscriber: Whom an incident event is for.
+        subscriber: The subscriber of an incident event.
         incident_event: Which incident event it is.
         provider: The attempt's provider, or the one that defers it.
         attempt: The attempt's number.
@@ -67,7 +67,7 @@ class Moment:
         until: Until when it is deferred.
         step: The step of a chain.
         because: Why the step began.
-        before: The ids of those whom the step before paged.
+        before: The ids of the people that the step before paged.
         by: Who did it: a recipient's id, or any other name.
         via: How: a ``Via``, or the channel of a reply.
     """
@@ -137,7 +137,7 @@ _SEVERE = frozenset({"opened", "severity_raised"})
 
 
 def timeline(status: IncidentStatus, *, explain: Explain) -> tuple[Moment, ...]:
-    """Return all that happened to an incident, by time.
+    """Return the history of an incident, by time.
 
     Each line of the transition log is a moment, and so is each note of a provider, each critical failure and each alert.
 
@@ -149,7 +149,7 @@ def timeline(status: IncidentStatus, *, explain: Explain) -> tuple[Moment, ...]:
 
 
 class _Story:
-    """An incident's log as it is read from the beginning: the states of its rows are those at each moment."""
+    """Reads an incident's log from the beginning; the states of its rows are those at each moment."""
 
     def __init__(self, status: IncidentStatus, explain: Explain) -> None:
         self._status = status
@@ -189,7 +189,7 @@ class _Story:
 
     def _of_incident(self, line: Transition) -> Moment:
         severity = self._severity_at(line.at) if line.event in _SEVERE else None
-        is_minor = line.event == "step_due"  # the step says it
+        is_minor = line.event == "step_due"  # the step's moment says it
         return replace(_moment(line), recipient_id=line.detail.get("recipient"), severity=severity, is_minor=is_minor)
 
     def _severity_at(self, at: datetime) -> Severity:
@@ -251,14 +251,14 @@ class _Story:
         return replace(moment, is_minor=is_minor)
 
     def _about(self, row: NotificationFacts, moment: Moment) -> Moment:
-        """Add what a notification is and whom it concerns."""
+        """Add the notification and its recipient."""
         moment = replace(moment, channel=row.channel, kind=row.kind)
         if row.incident_event is not None:
             return replace(moment, subscriber=row.incident_event.subscriber, incident_event=row.incident_event.event)
         return replace(moment, recipient_id=self._recipients[row.id])
 
     def _of_attempt(self, attempt_id: str, moment: Moment) -> Moment:
-        """Add what is known of the attempt that a moment is about, and the meaning of its code."""
+        """Add the attempt that a moment is about, and the meaning of its code."""
         row, attempt = self._attempts[attempt_id]
         return replace(
             moment,
@@ -288,7 +288,7 @@ def _channels(rows: Iterable[NotificationFacts]) -> tuple[str, ...]:
 
 
 def _moment(line: Transition) -> Moment:
-    """Return what every line of the log says: what happened to which row, how good that is, and who did it."""
+    """Return the values that every log line has: the row, the event, its tone, and who did it."""
     detail = line.detail
     return Moment(
         at=line.at,
@@ -305,7 +305,7 @@ def _moment(line: Transition) -> Moment:
 
 
 def _tone(line: Transition) -> Tone:
-    """Return how good the news is: a failure is always bad, and most events say more than the state they end in."""
+    """Return the tone of a line: a failure is always bad, and most events say more than the state they end in."""
     by_state = _TONES_OF_STATES.get(line.target, Tone.PLAIN)
     if by_state is Tone.BAD:
         return by_state
@@ -313,7 +313,7 @@ def _tone(line: Transition) -> Tone:
 
 
 def _alerts(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[Moment]:
-    """Yield when an escalation was held up, became a critical failure (unless operations is paged for it), was told of."""
+    """Yield when an escalation was held up, became a critical failure (unless operations is paged for it), and was told."""
     facts, told_at = escalation.facts, status.told_at(escalation.facts)
     alerted = ALERTED if told_at else UNTOLD if status.has_operations_recipients else UNHEARD
     critical_at = None if facts.critical_at == facts.alerted_at else facts.critical_at

@@ -1,4 +1,4 @@
-"""Says what happened to an incident, in a sentence for each moment, in the words of the people who were paged."""
+"""Words for the history of an incident: a sentence for each moment, with the names of the people."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -117,10 +117,12 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
 
 
 def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[datetime], str]) -> str:
-    """Return what happened: ``text to Ada refused (twilio): the number is a landline (30006); the call went out instead``.
+    """Return a moment as a sentence.
+
+    Such as ``text to Ada refused (twilio): the number is a landline (30006); the call went out instead``.
 
     Args:
-        moment: What happened.
+        moment: The moment.
         name: Returns the name of a recipient's id; any other text as it is.
         brief: Writes a time.
     """
@@ -150,7 +152,7 @@ def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[dat
 
 
 def _of_step(moment: Moment, name: Callable[[str], str]) -> Mapping[str, object]:
-    """Return what is said of the step of a chain: its number, whom it pages, and why it began or paged nobody."""
+    """Return the words for a step of a chain: its number, its people, and why it began or paged nobody."""
     step = moment.step
     if step is None:
         return dict.fromkeys(("step", "people", "begun", "passed"), "")
@@ -176,7 +178,7 @@ def _provider(moment: Moment) -> str:
 
 
 def _instead(moment: Moment) -> str:
-    """Return what replaces a failed page: ``the text went out, and the call was queued``."""
+    """Return the replacement of a failed page: ``the text went out, and the call was queued``."""
     queued = [channel for channel in moment.channels if channel not in moment.accepted]
     parts = [(moment.accepted, "went out"), (queued, "was queued" if len(queued) == 1 else "were queued")]
     return ", and ".join(f"the {messages(channels)} {what}" for channels, what in parts if channels)
@@ -223,7 +225,7 @@ def _because(moment: Moment) -> str:
 
 
 def _follows(moment: Moment) -> str:
-    """Return what follows from the end of an attempt."""
+    """Return the consequence of the end of an attempt."""
     match moment.state:
         case NotificationState.QUEUED:
             return "; it is tried again"

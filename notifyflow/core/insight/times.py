@@ -8,11 +8,11 @@ from notifyflow.core import text
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Writes times in one zone, and dates only where they are another than that of an incident's beginning.
+    """Writes times in one zone, with a date only if it differs from the incident's beginning.
 
     Attributes:
         zone: The zone; None for that of this machine.
-        now: The time at which they are read; its year is left out. None leaves none out.
+        now: The time of reading; dates of its year have no year. None keeps all years.
         began_at: A time whose date is left out; None writes every date.
     """
 

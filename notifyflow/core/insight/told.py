@@ -1,4 +1,4 @@
-"""Says whether operations was told of critical failures: only where a provider accepted a page that tells of them."""
+"""Words for whether operations was told of critical failures: only if a provider accepted a page about them."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What ``status()`` and lists return: incidents with their escalations, notifications and logs, as frozen values."""
+"""The results of ``status()`` and lists: incidents with their escalations, notifications and logs, as frozen values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class EscalationStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A report of a provider that decides nothing: a complaint, an automatic reply, an unknown status.
+    """A report of a provider that changes nothing: a complaint, an automatic reply, an unknown status.
 
     Attributes:
         attempt_id: The attempt.
@@ -73,11 +73,11 @@ class IncidentStatus:
         operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
         has_operations_recipients: Whether that operations incident has recipients, who can be told.
         operations_told_at: When providers accepted its pages, the earliest first.
-        notes: Reports of providers that decide nothing, in the order they were received.
+        notes: Reports of providers that change nothing, in the order they were received.
         incident_events: The events for subscribers, in the order they happened.
-        arrivals: What came in about it through integrations, the earliest first.
+        arrivals: The requests about it through integrations, the earliest first.
         damaged: Rows of it that cannot be read, and are left out.
-        is_quarantined: Whether it is in quarantine, since its database was adopted; nothing of it is sent.
+        is_quarantined: Whether it is in quarantine, since its database was adopted; none of its notifications is sent.
     """
 
     facts: IncidentFacts
@@ -116,13 +116,13 @@ class IncidentStatus:
         return facts.alerted_at or (None if self.facts.pass_number else facts.held_up_at)
 
     def told_at(self, facts: EscalationFacts) -> datetime | None:
-        """Return when a provider first accepted a page that tells operations of a critical failure; None if none has."""
+        """Return when a provider first accepted a page about a critical failure; None if none has."""
         since = self.alerted_at(facts)
         return next((at for at in self.operations_told_at if since is not None and at >= since), None)
 
     @property
     def name_of(self) -> Callable[[str], str]:
-        """The function that returns the name of a recipient's id, and any other text as it is; keep it to name many."""
+        """The function that returns the name for a recipient's id, and any other text unchanged; keep it to name many."""
         names = {each.contact.recipient_id: each.contact.name for each in self.escalations}
         return lambda who: names.get(who, who)
 
@@ -151,7 +151,7 @@ class Tally:
 
     Attributes:
         recipients: How many recipients it has.
-        reached: To how many a page was sent or delivered.
+        reached: How many were sent or delivered a page.
         failed: How many could not be reached on any channel.
         critical: How many are a critical failure.
         critical_reason: Why one of them is; None if none is.
@@ -179,7 +179,7 @@ class IncidentFilter:
         recipient_id: It has this recipient.
         since: It was opened at this time or later.
         until: It was opened before this time.
-        text: Its title, key or source contains this text, in capitals or not, or it has this id.
+        text: Its title, key or source contains this text (case-insensitive), or it has this id.
     """
 
     states: frozenset[IncidentState] = frozenset()
@@ -204,8 +204,8 @@ class IncidentLine:
         source: The system that reported it.
         url: Its link.
         occurred_at: When it happened.
-        tally: Whom it has reached.
-        chain: How far its chain has come; None without one, and once the incident is not OPEN any more.
+        tally: How many recipients it has reached.
+        chain: How far its chain has come; None without one, or if the incident is not OPEN.
     """
 
     facts: IncidentFacts
@@ -253,13 +253,13 @@ class IncidentPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What shows that an incident has changed.
+    """Differs whenever an incident has changed.
 
     Attributes:
         namespace: The incident's namespace.
         escalations: How many escalations it has.
         figures: Figures of its rows; each change to a row changes at least one.
-        soonest_at: The soonest time at which something of it is due; None if nothing is.
+        soonest_at: Its soonest due time, or None.
     """
 
     namespace: str
@@ -270,7 +270,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecipient:
-    """A recipient as the newest incident with them has them.
+    """A recipient with the contact of their newest incident.
 
     Attributes:
         contact: The recipient; personal.
