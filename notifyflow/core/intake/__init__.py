@@ -1,1 +1,1 @@
-"""Reads what comes in: documents, requests, policies and the formats of integrations."""
+"""Reads input: documents, requests, policies and the formats of integrations."""

@@ -1,4 +1,4 @@
-"""What came in about an incident through an integration, and what each request did; pure."""
+"""The requests about an incident through integrations, and their effects; pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from notifyflow.core.delivery.model import Via
 
 
 class Did(StrEnum):
-    """What a request did.
+    """The effect of a request.
 
     It OPENED the incident; RAISED its severity, which pages everybody anew; ADDED recipients, who are paged; AMENDED its words or
     was MERGED, which page nobody; ACKNOWLEDGED or RESOLVED it; or was IGNORED.
@@ -44,7 +44,7 @@ class Arrival:
         integration: The integration that they came through.
         api_key: The name of the API key that they came with.
         route: The directory's route that matched: ``routes[0]``, ``default``; empty if there is no directory.
-        did: What they did.
+        did: Their effect.
         why: Why they paged nobody, a ``Why``; empty if ``did`` says it, or they paged somebody.
         left_out: The recipients of the route who cannot be paged, by id, as a list in words; empty if there are none.
         first_at: When the first one came.
@@ -65,7 +65,7 @@ class Arrival:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What requests have in common that are counted together."""
+        """The values that requests counted together have in common."""
         return self.incident_id, self.integration, self.api_key, self.route, self.did, self.why
 
 

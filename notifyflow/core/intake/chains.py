@@ -1,4 +1,4 @@
-"""Validates the chain of a submission: who is paged next when nobody acknowledges.
+"""Validates the chain of a submission: the steps that page further people while nobody acknowledges.
 
 ``directory`` validates the chains of routes.
 """
@@ -61,7 +61,7 @@ def check_chain(
 def _people(
     then: Sequence[Step], check: CheckAddress, channels: Collection[str]
 ) -> tuple[Mapping[str, Contact], tuple[Fault, ...]]:
-    """Return the recipients in steps, and their faults; of one in several steps, the first counts."""
+    """Return the recipients in steps, and their faults; of a recipient in several steps, the first counts."""
     found: dict[str, Contact] = {}
     faults: list[Fault] = []
     for index, step in enumerate(then):
@@ -92,7 +92,7 @@ def _whole_faults(then: Sequence[Step], policy: Policy | None) -> Iterator[Fault
 def _end_faults(over_after: Any, *, has_steps: bool) -> Iterator[Fault]:
     if over_after is None:
         return
-    if not isinstance(over_after, timedelta):  # the value is not narrowed: callers give any
+    if not isinstance(over_after, timedelta):  # the value is not narrowed: callers pass any
         yield Fault("over_after", f"it is {type(over_after).__name__}, not timedelta", "Give it as the reference says")
     elif not has_steps:
         yield Fault("over_after", "it is the time of the last step, and there is no `then`", "Add steps, or leave it out")
@@ -110,7 +110,7 @@ def time_faults(where: str, after: timedelta) -> Iterator[Fault]:
 def _type_faults(index: int, step: Any) -> Iterator[Fault]:
     """Yield values of the wrong type; nothing else can be validated until they are corrected."""
     remedy = "Give it as the reference says"
-    if not issubclass(type(step), Step):  # the values are not narrowed: callers give any
+    if not issubclass(type(step), Step):  # the values are not narrowed: callers pass any
         yield Fault(f"then[{index}]", f"it is {type(step).__name__}, not Step", remedy)
         return
     if step.after is not None and not isinstance(step.after, timedelta):

@@ -35,7 +35,7 @@ def validate_policy(policy: Policy, channels: Collection[str] | None = None) -> 
 def warnings(policy: Policy) -> tuple[Fault, ...]:
     """Return warnings about a policy without faults: severities for which every tier after the first is shut.
 
-    INFO is not one of them, nor is WARNING in the policy ``operations``: these are shut on purpose in the shipped policies.
+    INFO, and WARNING in the policy ``operations``, give no warning: they are shut on purpose in the shipped policies.
     """
     where, later = text.one_line(policy.name), policy.tiers[1:]
     on_purpose = (Severity.INFO, Severity.WARNING) if policy.name == OPERATIONS.name else (Severity.INFO,)
@@ -51,7 +51,7 @@ def warnings(policy: Policy) -> tuple[Fault, ...]:
 
 
 def hazards(policy: Policy) -> tuple[Fault, ...]:
-    """Return why a policy without faults may leave a phone silent; it pages all the same, also what started before."""
+    """Return why a policy without faults may leave a phone silent; it still pages, also for earlier incidents."""
     where = text.one_line(policy.name)
     return (*_unheard_silence(where, policy), *_late_timers(where, policy))
 
@@ -71,7 +71,7 @@ def _unheard_silence(where: str, policy: Policy) -> Iterator[Fault]:
 
 
 def _late_timers(where: str, policy: Policy) -> Iterator[Fault]:
-    """Yield the timers that no round lives to see, since the next one starts before."""
+    """Yield the timers that no round reaches, since the next round starts before."""
     if policy.repeat is None or policy.repeat.rounds == 1:
         return
     for index, tier in enumerate(policy.tiers):

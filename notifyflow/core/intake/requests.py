@@ -1,6 +1,6 @@
 """Reads incident files and API requests (JSON).
 
-A submission is read as far as possible; its faults go along, and are reported with those that ``validation`` finds in the rest.
+A submission is read as far as possible; its faults are reported with those that ``validation`` finds in the rest.
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,11 @@ class Submission:
     """A request to notify.
 
     Attributes:
-        incident: The incident.
-        recipients: The recipients.
-        then: Who is paged next when nobody acknowledges.
+        then: The steps that page further people while nobody acknowledges.
         over_after: The time of the last step; None for the default.
         policy: The policy, by name or as a value.
         strict: Whether a fault of one recipient refuses the whole request.
-        unread: Faults found while reading it; if there are any, the request is refused.
+        unread: Faults found while reading it; any of them refuses the request.
     """
 
     incident: Incident
@@ -48,7 +46,7 @@ class Act:
     """A request to acknowledge or resolve an incident.
 
     Attributes:
-        by: Who does it; empty for the holder of the API key.
+        by: The person; empty for the holder of the API key.
     """
 
     by: str = ""
@@ -56,24 +54,19 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Act):
-    """A request to page a recipient again.
-
-    Attributes:
-        recipient: The recipient's id.
-    """
+    """A request to page a recipient again, by the recipient's id."""
 
     recipient: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DutyChange(Act):
-    """A request to change the duty of a schedule for some time.
+    """A temporary change of a schedule's duty.
 
     Attributes:
-        people: Who is to be on duty, by recipient id.
+        people: The people to be on duty, by recipient id.
         instead_of: The one person whose duty they take; empty for the whole duty.
-        begins_at: From when on; None from now on.
-        ends_at: Until when.
+        begins_at: None means now.
         with_open: Whether they are paged for open incidents, too.
     """
 
@@ -101,7 +94,7 @@ _DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)
 
 
 def read_incident(document: str) -> Submission:
-    """Read an incident file: the incident's fields, and optionally its ``recipients``, and ``then`` who is paged next.
+    """Read an incident file: the incident's fields, and optionally ``recipients`` and the later steps in ``then``.
 
     Raises:
         UnreadableIncident: When it is not valid JSON.

@@ -1,6 +1,6 @@
-"""Finds the lines of a TOML document on which its values stand, so that a fault can name its line; pure.
+"""Finds the lines of the values in a TOML document, so that a fault can name its line; pure.
 
-A value within a list or an inline table stands on the line on which its key does.
+A value within a list or an inline table has the line of its key.
 """
 
 import re
@@ -17,7 +17,7 @@ _TOKEN = re.compile(rf"(?P<text>{_TEXTS})|(?P<opens>[\[{{])|(?P<closes>[\]}}])|(
 
 
 def with_lines(faults: Iterable[Fault], document: str) -> tuple[Fault, ...]:
-    """Return the faults of a document with their lines; what is missing has the line of its table."""
+    """Return the faults of a document with their lines; a missing value has the line of its table."""
     found = tuple(faults)
     try:
         lines = _lines(document) if found else {}

@@ -36,7 +36,7 @@ _EMPTIABLE = ("email", "phone", "slack", "teams", "push", "timezone", "quiet")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 
 CheckAddress = Callable[[str, str], str]
-"""Returns an address of a channel, normalised; raises ValueError with what is wrong with it."""
+"""Returns a channel's address, normalised; raises ValueError with its fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +44,12 @@ class Admitted:
     """A validated incident with its recipients.
 
     Attributes:
-        incident: The incident, without anything that a database or a channel cannot carry.
+        incident: The incident, without characters that a database or a channel cannot carry.
         contacts: The recipients in their order; one that cannot be reached has no addresses.
         faults: Faults of single recipients.
-        chain: Who is paged next when nobody acknowledges; None if nobody is.
-        is_routed: Whether the recipients are those of a route, whose contacts are whole.
-        given: What a submission gives of each recipient's contact; empty if they are whole.
+        chain: The chain of later steps, or None.
+        is_routed: Whether the recipients come from a route, with complete contacts.
+        given: The fields of each recipient's contact in the submission; empty if the contacts are complete.
     """
 
     incident: Incident
@@ -65,7 +65,7 @@ class CheckedChain:
     """The result of validating a chain.
 
     Attributes:
-        chain: The chain; None if there is none, or if it is of bad form.
+        chain: The chain; None if there is none, or if it is malformed.
         refusals: Faults that refuse the whole submission.
         faults: Faults of single recipients.
     """
@@ -115,10 +115,10 @@ def admit(
 
 
 def listed(where: str, given: Any, kind: type[T]) -> tuple[T, ...]:
-    """Return a list that a caller gave; what stands in it is validated later.
+    """Return a caller's list; its items are validated later.
 
     Raises:
-        InvalidIncident: When it is no list, but a lone value, say, or a dict.
+        InvalidIncident: When it is not a list, but a single value or a dict.
     """
     name = kind.__name__
     if isinstance(given, kind):
@@ -141,7 +141,7 @@ def admit_recipients(
     most_faults: int | None = None,
     may_be_empty: bool = False,
 ) -> tuple[tuple[Contact, ...], tuple[Fault, ...]]:
-    """Return recipients as contacts, without the addresses that cannot be used, and their faults.
+    """Return recipients as contacts, without unusable addresses, and their faults.
 
     Of a repeated id the first recipient counts. The first ``most_faults`` faults are named, the others counted; None names all.
     An empty text is a fault unless it ``may_be_empty``: in a submission it removes what is stored.
@@ -165,7 +165,7 @@ def admit_recipients(
 
 
 def _filled(recipient: Recipient) -> Recipient:
-    """Return a recipient without what it removes."""
+    """Return a recipient without the fields that it removes."""
     emptied: dict[str, Any] = {field: None for field in _EMPTIABLE if getattr(recipient, field) == ""}
     addresses = {channel: address for channel, address in recipient.addresses.items() if address}
     has_more = emptied or len(addresses) < len(recipient.addresses)
@@ -173,7 +173,7 @@ def _filled(recipient: Recipient) -> Recipient:
 
 
 def _given(recipients: Sequence[Recipient], contacts: Sequence[Contact]) -> tuple[Given, ...]:
-    """Return what some recipients give of their contacts; what is faulty is not given."""
+    """Return the contact fields that some recipients give; faulty ones are left out."""
     first = {each.id: each for each in reversed(recipients) if isinstance(each, Recipient)}
     return tuple(_given_of(first[each.recipient_id], each) for each in contacts)
 

@@ -123,7 +123,7 @@ class _Reading:
 
 
 def _mark(index: int, item: object) -> object:
-    """Return a value that is equal for equal items; an item that is nested too deeply equals no other."""
+    """Return a value that is equal for equal items; a too deeply nested item equals no other."""
     try:
         return marshal.dumps(item, 2)  # type: ignore[arg-type]  # JSON; later formats write what is equal in more than one way
     except ValueError:
