@@ -1,1 +1,1 @@
-"""What holds a page back: limits and shares of a provider, caps, pauses, quiet hours and the delivery mode; pure."""
+"""Limits that defer a page: rates and shares of a provider, caps, pauses, quiet hours and the delivery mode; pure."""

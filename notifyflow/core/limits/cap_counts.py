@@ -1,7 +1,7 @@
 """Caps on calls and texts per hour: to one address, and to all numbers with a common prefix.
 
-They limit the damage of an alert that repeats itself, and of numbers that earn money from calls. Addresses are counted, not
-recipient ids, which the caller chooses; each namespace is counted separately.
+They limit the damage of a repeating alert, and of premium-rate numbers. Addresses are counted, not recipient ids, which the
+caller chooses; each namespace is counted separately.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def is_used_up(caps: Mapping[str, int], spent: Mapping[str, int]) -> bool:
 
 
 def hour_of(now: datetime) -> datetime:
-    """Return the beginning of the hour."""
+    """Return the beginning of an instant's hour."""
     return now.replace(minute=0, second=0, microsecond=0)
 
 

@@ -41,7 +41,7 @@ class Delivery:
         return _NOTICES[self.mode]
 
     def final(self, channel: str, address: str) -> str | None:
-        """Return the address to which a message is sent instead of ``address``; None if it may not be sent."""
+        """Return the address to which a message is sent; None if it may not be sent."""
         match self.mode:
             case Mode.LIVE:
                 return address

@@ -1,4 +1,4 @@
-"""What a recipient prefers: which channels page them, and in which order, by severity; pure."""
+"""The preferences of a recipient: channels and their order, by severity; pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -8,10 +8,10 @@ from notifyflow.core.delivery.policy import Policy, Tier
 
 
 def preferred(policy: Policy, contact: Contact, severity: Severity) -> Policy:
-    """Return the policy by which a recipient is paged for a severity: the given one, with the channels that they prefer.
+    """Return a recipient's policy for a severity: the given one, with the recipient's preferred channels.
 
-    The preferred channels page one after another: the first in the first tier, the next in the second, what is left in the last.
-    The tiers keep their rules. For CRITICAL the policy stays as it is; ``wished`` adds to it.
+    The preferred channels page one after another: the first in the first tier, the next in the second, the rest in the last. The
+    tiers keep their rules. For CRITICAL the policy stays as it is; ``wished`` adds to it.
     """
     names = (contact.channels or {}).get(severity, ())
     if severity is Severity.CRITICAL or not names:
@@ -20,17 +20,17 @@ def preferred(policy: Policy, contact: Contact, severity: Severity) -> Policy:
 
 
 def wished(contact: Contact, severity: Severity) -> tuple[str, ...]:
-    """Return the channels on which a recipient is paged at the start as well; none unless the severity is CRITICAL."""
+    """Return the channels on which a recipient is also paged at the start; none unless the severity is CRITICAL."""
     return tuple((contact.channels or {}).get(severity, ())) if severity is Severity.CRITICAL else ()
 
 
 def reached_for(policy: Policy, contact: Contact) -> frozenset[Severity]:
-    """Return the severities for which a policy pages a recipient over a channel on which they have an address."""
+    """Return the severities for which a policy pages a recipient on a channel with an address."""
     return frozenset(severity for severity in Severity if _reaches(policy, contact, severity))
 
 
 def unreached_for(contact: Contact, policies: Collection[Policy]) -> tuple[Severity, ...]:
-    """Return the severities for which none of some policies reaches a recipient, because of the channels that they prefer."""
+    """Return the severities for which the recipient's preferred channels keep all of some policies from reaching them."""
     if not (policies and contact.addresses and contact.channels):
         return ()
     wished = [each for each in Severity if each in contact.channels and each is not Severity.CRITICAL]

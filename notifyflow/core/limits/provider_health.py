@@ -43,13 +43,13 @@ class ProviderHealth:
         provider: The provider's name.
         version: Number of writes; guards every update.
         spent: Slots granted in the last minute, the oldest first.
-        throttled_until: Until when the provider asked us to wait; None if it did not.
-        failures: How many notifications in a row found it unhealthy.
+        throttled_until: Until when the provider asked us to wait, or None.
+        failures: How many notifications in a row found the provider unhealthy.
         circuit_opened_by: CIRCUIT or SUSPENSION; None while the circuit is closed.
         circuit_open_until: Until when nothing is sent; from then on one attempt at a time probes the provider.
         times_opened: How often in a row the circuit has opened; each time it stays open twice as long.
         probe_until: When the lease of the probing attempt ends.
-        taken: What namespaces were granted in the last minute, and when each was last granted something in the last hour.
+        taken: The slots that namespaces were granted in the last minute, and each one's last slot within the last hour.
     """
 
     channel: str
@@ -124,10 +124,10 @@ def grant(health: ProviderHealth, wanted: Wanted, *, limit: int, now: datetime, 
 def record_outcome(
     health: ProviderHealth, condition: Condition, *, is_new: bool, throttle_s: float | None, now: datetime
 ) -> ProviderHealth:
-    """Return a provider's health after an attempt, by what the response says about the provider itself.
+    """Return a provider's health after an attempt.
 
-    Only a notification that did not find the provider unhealthy before (``is_new``) counts for the circuit, so that one address
-    opens none. The provider may have asked us to wait for ``throttle_s`` seconds.
+    Only a notification that has not found the provider unhealthy before (``is_new``) counts for the circuit, so that one address
+    alone does not open it. The provider may have asked us to wait for ``throttle_s`` seconds.
     """
     if throttle_s is not None:
         until = now + min(timedelta(seconds=throttle_s), _THROTTLED_AT_MOST)

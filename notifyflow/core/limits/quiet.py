@@ -1,6 +1,6 @@
-"""Quiet hours: the times of the day at which a person is not paged, except for CRITICAL; pure.
+"""Quiet hours: the times of the day at which a person is only paged for CRITICAL; pure.
 
-They stop the clocks of the person, as a pause of everything does, and recur every day by the clocks of the person's time zone.
+They stop the clocks of the person, as a pause of everything does, and recur every day in the person's time zone.
 """
 
 import re
@@ -18,7 +18,7 @@ from notifyflow.core.hours import Hours, stretch
 from notifyflow.core.limits.pauses import LONGEST as LONGEST_PAUSE
 
 LONGEST = timedelta(hours=16)
-"""The longest quiet hours: pages need a time of the day at which they may come."""
+"""The longest quiet hours: a day must have hours for pages."""
 
 _EVERY_DAY = frozenset(range(7))
 _DAY = timedelta(days=1)
@@ -65,9 +65,9 @@ def read_quiet(written: str) -> Quiet:
 
 
 def quiet_times(quiet: Quiet, zone: ZoneInfo, since: datetime, until: datetime) -> tuple[Stop, ...]:
-    """Return the quiet times, in order, that last at some instant from ``since`` until before ``until``.
+    """Return the quiet times, in order, that overlap the period from ``since`` until before ``until``.
 
-    They begin and end when the clocks of the zone show it for the first time; where the clocks skip that, at the next instant.
+    They begin and end when the clocks of the zone first show their times; if the clocks skip a time, at the next instant.
     """
     hours = (Hours(days=_EVERY_DAY, begins=quiet.begins, ends=quiet.ends),)
     found: list[Stop] = []
@@ -102,7 +102,7 @@ def step_stops(
     """Return the quiet times that stop the time of a step: those in which everybody in the step before is quiet.
 
     Args:
-        contacts: Those whom the step before pages.
+        contacts: The people of the step before.
         severity: The incident's.
         after: The time of the step.
         since: When its time began.
@@ -128,9 +128,9 @@ def quiet_until(contact: Contact, severity: Severity, now: datetime) -> datetime
 
 
 def clock_stops(contact: Contact, escalation: EscalationFacts, now: datetime) -> tuple[Stop, ...]:
-    """Return the quiet times that stop the clocks of an escalation: those by which a deadline of it may move.
+    """Return the quiet times that may move a deadline of an escalation.
 
-    No wait begins later than now, so that none ends after its time has passed outside quiet hours and the longest pause.
+    No wait begins later than now, so none ends after its time has passed outside quiet hours and the longest pause.
     """
     if contact.quiet is None or escalation.severity is Severity.CRITICAL:
         return ()

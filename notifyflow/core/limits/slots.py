@@ -1,8 +1,8 @@
 """Shares the slots of a provider's minute between CRITICAL and other notifications, and between namespaces; pure.
 
-A fifth of the minute is reserved for CRITICAL. Where several namespaces have sent in the last hour, a fifth of the reserve and a
-fifth of the rest are kept for those that have had less than an even part of the minute. The namespace of operations is not
-counted, and may always take a slot that is kept.
+A fifth of the minute is reserved for CRITICAL. If several namespaces have sent in the last hour, a fifth of the reserve and a
+fifth of the rest are kept for namespaces with less than an even part of the minute. The namespace of operations is not counted,
+and may always take a kept slot.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,14 +37,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Slots that one namespace was granted within five seconds.
+    """The slots that one namespace was granted within five seconds.
 
     Attributes:
         number: Number of the five seconds since 1970.
-        namespace: The namespace.
         calm: Number of slots for notifications that are not CRITICAL.
         urgent: Number of slots for CRITICAL notifications.
-        kept_calm: How many of ``calm`` were slots that are kept for namespaces that have had little.
+        kept_calm: How many of ``calm`` were slots kept for namespaces with few.
         kept_urgent: How many of ``urgent`` were such slots.
     """
 
@@ -58,10 +57,9 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Who wants a slot.
+    """The claimant of a slot.
 
     Attributes:
-        namespace: The namespace of the notification.
         is_urgent: Whether the notification is CRITICAL.
     """
 
@@ -70,7 +68,7 @@ class Wanted:
 
 
 class Room(Enum):
-    """Whether there is a slot: none, one that anybody may take, or one that is kept for namespaces that have had little."""
+    """Whether there is a slot: none, one for anybody, or one kept for namespaces with few."""
 
     NONE = "none"
     OPEN = "open"
@@ -97,8 +95,8 @@ def room(spent: Sequence[Slice], taken: Sequence[Taken], wanted: Wanted, *, limi
 
     Args:
         spent: The slices that count.
-        taken: What namespaces were granted within the last hour; what is not in ``spent`` says only that they sent something.
-        wanted: Who wants a slot.
+        taken: The namespaces' slots of the last hour. Those older than ``spent`` only show that the namespace has sent.
+        wanted: The claimant.
         limit: Slots a minute.
         now: The current instant.
     """
@@ -123,9 +121,9 @@ def room(spent: Sequence[Slice], taken: Sequence[Taken], wanted: Wanted, *, limi
 
 
 def add(taken: Sequence[Taken], slice_number: int, wanted: Wanted, *, is_kept: bool) -> tuple[Taken, ...]:
-    """Return what namespaces were granted, with one more slot.
+    """Return the namespaces' slots with one more.
 
-    What is over an hour old is dropped, and what is over a minute old unless it is the newest of its namespace.
+    Slots over an hour old are dropped, and those over a minute old unless they are the newest of their namespace.
     """
     newest = {each.namespace: each.number for each in taken} | {wanted.namespace: slice_number}
     had = Taken(number=slice_number, namespace=wanted.namespace)
@@ -143,7 +141,7 @@ def add(taken: Sequence[Taken], slice_number: int, wanted: Wanted, *, is_kept: b
 
 
 def _has_had_little(recent: Iterable[Taken], wanted: Wanted, senders: int, limit: int, reserve: int) -> bool:
-    """Return whether a namespace has had less than an even part of the minute, or of the reserve if it wants a slot of that.
+    """Return whether a namespace has had less than an even part of the minute, or of the reserve for a slot of the reserve.
 
     So a namespace's own flood of mails does not keep its CRITICAL ones from the reserve.
     """
