@@ -1,1 +1,1 @@
-"""What a message says, channel by channel; pure."""
+"""The contents of messages, channel by channel; pure."""

@@ -1,4 +1,4 @@
-"""Web addresses in messages: which texts are one, and where those that we link stand in a text; pure."""
+"""Web addresses in messages: how to recognise them, and the places of those that become links; pure."""
 
 import re
 from collections.abc import Collection, Iterator

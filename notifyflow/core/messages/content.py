@@ -22,28 +22,28 @@ _NOTICE_LIMIT = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content(Incident):
-    """The content of one message to one recipient: the incident with the severity of the round, and what the message adds.
+    """The content of one message to one recipient: the incident with the severity of the round, and the message's own fields.
 
     Attributes:
         body: More lines; may be empty.
         labels: Names and values; may be empty.
         kind: Page, status update or incident event.
         namespace: The incident's namespace; for other systems only.
-        recipient_name: Who is spoken to.
+        recipient_name: The recipient's name.
         occurred: When it happened, in the recipient's zone ("Wed 25 Nov 03:14 CET").
         occurred_utc: The same in UTC ("02:14 UTC"); empty where the zone is UTC.
         delayed: How late the page leaves ("delayed 2 h 03 m"); empty when it is not.
         link: The signed link to acknowledge; None without a public URL or secret key.
-        reply: What to reply in order to acknowledge, where that can be done on the channel itself; empty otherwise.
+        reply: The reply that acknowledges, if the channel itself can receive it; else empty.
         notice: A mark to show in every message ("sandbox", a redirected delivery), up to 80 characters; empty in production.
-        status_update: What became of the incident ("Ada acknowledged it", "resolved"); for status updates only.
-        is_resolved: Whether that is that it is resolved.
-        also_paged: Who else is paged ("Ben and Cleo"); empty if nobody else is.
-        acknowledged: Who has acknowledged the incident, and when ("Ada, Wed 25 Nov 03:20 CET"); empty until somebody has.
-        ops_contact: Whom to ask in order to get no more messages like this.
-        incident_event: What another system is told; None for people.
-        gathered: What a message about each incident would say, in a message about several; empty in any other. The other fields
-            speak of all of them then.
+        status_update: The new state of the incident ("Ada acknowledged it", "resolved"); for status updates only.
+        is_resolved: Whether the status update says that it is resolved.
+        also_paged: The other people paged ("Ben and Cleo"); empty if there are none.
+        acknowledged: The acknowledgement ("Ada, Wed 25 Nov 03:20 CET"); empty before.
+        ops_contact: The contact for people who want no more such messages.
+        incident_event: The event for another system; None for people.
+        gathered: In a message about several incidents, the content for each; its other fields are about all of them. Empty in any
+            other message.
     """
 
     body: str = ""
@@ -87,14 +87,14 @@ class Content(Incident):
 
     @property
     def look(self) -> Look:
-        """The sign and the colour of the severity, or of what became of the incident."""
+        """The sign and the colour of the severity, or of a status update."""
         if not self.status_update:
             return looks.SEVERITIES[self.severity]
         return looks.RESOLVED if self.is_resolved else looks.ACKNOWLEDGED
 
     @property
     def web_addresses(self) -> frozenset[str]:
-        """The addresses that are links in every message; a URL within other text is none."""
+        """The addresses that are links in every message; a URL within other text is not."""
         single = (self.url, self.link, self.ops_contact, *(each.link for each in self.gathered))
         return frozenset((*(each for each in single if each and is_web_address(each)), *self.links.values()))
 
@@ -135,12 +135,11 @@ def compose(
     incident_event: IncidentEvent | None = None,
     namespace: str = "",
 ) -> Content:
-    """Return the content of a message to one recipient, in clean words that are ready to be set.
+    """Return the content of a message to one recipient, in clean text.
 
-    An incident that does not say when it happened gets the start of the round. A page that leaves more than ``delayed_after``
-    after it was due for the first time says so; quiet hours do not count. Link and reply are for pages only, ``status_update``
-    for status updates only, ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other
-    recipients.
+    An incident without ``occurred_at`` gets the start of the round. A page that leaves more than ``delayed_after`` after it was
+    due for the first time says so; quiet hours do not count. Link and reply are for pages only, ``status_update`` for status
+    updates only, ``incident_event`` and ``namespace`` for other systems only. ``others`` are the names of the other recipients.
     """
     occurred_at = incident.occurred_at or round_started_at
     zone = ZoneInfo(contact.timezone)

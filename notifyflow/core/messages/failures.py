@@ -1,4 +1,4 @@
-"""The text of operations incidents: who was not reached about which incident, and why; pure.
+"""The text of operations incidents: the people who were not reached, the incident, and the reason; pure.
 
 Titles and names are personal: they appear in messages, never in a log.
 """
@@ -81,17 +81,13 @@ class Failure:
     """A critical failure: a recipient who was not reached.
 
     Attributes:
-        escalation_id: The escalation that failed.
-        incident_id: Its incident.
-        at: Since when it has been a critical failure.
+        at: When it became a critical failure.
         reason: Why it is one, as in ``AlertOperations``.
         who: The recipient's name; personal.
         title: The incident's title; personal.
         severity: The severity of the round.
-        key: The incident's key.
         url: The incident's URL, if it has one.
-        series: The series of the incident.
-        ways: The outcome on each channel, for a failure that is described in full.
+        ways: The outcome on each channel, if the failure is described in full.
         link: The link that acknowledges the incident; None without a public URL.
     """
 
@@ -126,12 +122,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilentPath:
-    """A callback path that seems broken, as one failure for all rounds that it alone leaves unproven.
+    """A seemingly broken callback path, as one failure for all rounds that it alone leaves unproven.
 
     Attributes:
-        provider: The provider whose path it is.
+        provider: The provider of the path.
         rounds: Number of these rounds.
-        uncounted: Number of those of which operations has not been paged.
+        uncounted: Number of these rounds that operations has not been paged about.
         at: When the newest of them became unproven.
     """
 
@@ -146,9 +142,7 @@ class Uncounted:
     """The number of failures and notices since operations was last paged.
 
     Attributes:
-        failures: Number of critical failures.
-        paging: Number of those that are not only linked.
-        notices: Number of notices.
+        paging: Number of failures that are not only linked.
     """
 
     failures: int = 0
@@ -162,7 +156,7 @@ def critical_failure(reason: str) -> str:
 
 
 def ways(notifications: Sequence[NotificationFacts], *, now: datetime) -> tuple[Way, ...]:
-    """Return the outcome of each page of a round, by now, without cancelled ones."""
+    """Return the outcome of each page of a round so far; cancelled pages are left out."""
     pages = [row for row in notifications if row.kind is Kind.PAGE and row.state is not NotificationState.CANCELLED]
     return tuple(Way(channel=row.channel, what=_what(row, now)) for row in pages)
 
@@ -170,7 +164,7 @@ def ways(notifications: Sequence[NotificationFacts], *, now: datetime) -> tuple[
 def headline(
     failures: Sequence[Failure], notices: Sequence[Notice], uncounted: Uncounted, paths: Sequence[SilentPath] = ()
 ) -> str:
-    """Return the title: what is new, in one line; all are the newest first, and there is at least one.
+    """Return the title: the news in one line; all arguments are the newest first, with at least one item in all.
 
     If none is new, the title names the newest failure. A callback path is one failure, and named if no other is new.
     """
@@ -203,7 +197,7 @@ def body(failures: Sequence[Failure], notices: Sequence[Notice], zone: tzinfo = 
 def damage(
     *, escalation_id: str, incident_id: str, at: datetime, severity: str, who: str, title: str, key: str, url: str | None
 ) -> Failure:
-    """Return the failure that a row is set aside; what it says of its severity may be damaged, and is the worst then."""
+    """Return the failure for a row that is set aside; if its severity is damaged, too, it is the worst."""
     known = next((each for each in Severity if each == severity), Severity.CRITICAL)
     return Failure(
         escalation_id=escalation_id,
@@ -274,7 +268,7 @@ def _what(row: NotificationFacts, now: datetime) -> str:
 
 
 def _waits(row: NotificationFacts, now: datetime) -> str:
-    """Return why a page has not left: it may leave while the reader is told, so nothing says that it will not have."""
+    """Return why a page has not left; it may leave while this is read, so the words do not exclude that."""
     last = counted(row)[-1:]
     if last and row.deferred_by is None:
         return f"failed for now: {last[0].reason or last[0].code or 'the reason is unknown'}; it is tried again"

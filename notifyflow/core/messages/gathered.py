@@ -1,4 +1,4 @@
-"""Which notifications leave in one gathered message: those that waited in the quiet hours of one recipient; pure."""
+"""The notifications of a gathered message: those that waited in one recipient's quiet hours; pure."""
 
 import zlib
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ def order(row: NotificationFacts) -> tuple[object, ...]:
 
 
 def jitter(carried_by: str) -> float:
-    """Return the jitter of the retries of one call, between 0 and 1: all that it carried are due again at the same time."""
+    """Return the jitter of one call's retries, between 0 and 1: all its attempts are due again at the same time."""
     return zlib.crc32(carried_by.encode()) / 2**32
 
 
 def split(count: int) -> Sequence[slice]:
-    """Return the parts of so many notifications that fit into one message each."""
+    """Return the parts of ``count`` notifications that fit into one message each."""
     return [slice(start, start + MOST) for start in range(0, count, MOST)]

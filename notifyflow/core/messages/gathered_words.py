@@ -1,4 +1,4 @@
-"""What a gathered message says: how many incidents waited, and a line for each, with its own way to acknowledge it."""
+"""The words of a gathered message: how many incidents waited, and a line for each, with its own way to acknowledge it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,8 +19,8 @@ def gather(contents: Sequence[Content], *, oldest: Content) -> Content:
     messages show the lines as its body.
 
     Args:
-        contents: What a message about each would say, the most severe first.
-        oldest: The one of them that has waited longest.
+        contents: The content for each incident, the most severe first.
+        oldest: The content that has waited longest.
     """
     nothing: dict[str, Any] = dict.fromkeys((*DETAILS, "url", "link", "occurred_at"))
     nothing |= dict.fromkeys(("occurred_utc", "delayed", "reply", "also_paged", "acknowledged"), "")

@@ -4,7 +4,7 @@ A token has 40 characters for any recipient: a text message in UCS-2 has 201 in 
 It holds sixteen bytes of the incident's id, three of its expiry in hours, and eleven of an HMAC-SHA256 over both and the id
 of its recipient. That id is not in it: of the recipients of the incident, the signature fits one. ADR 41 says why this is enough.
 
-Links of the version before, which held the recipient's id, are valid until they expire.
+Links of the previous version, which held the recipient's id, are valid until they expire.
 """
 
 import hmac
@@ -45,7 +45,7 @@ class LinkClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Signed:
-    """A token, taken apart and not verified; ``recipient_id`` is None where only the signature knows it."""
+    """A token, taken apart and not verified; ``recipient_id`` is None if only the signature depends on it."""
 
     incident_id: str
     recipient_id: str | None
@@ -65,10 +65,10 @@ def sign(keys: Sequence[str], incident_id: str, recipient_id: str, expires_at: d
 
 
 def read_incident_id(token: str) -> str:
-    """Return the id of the incident that a token is about; whether we signed it is not known yet.
+    """Return the incident's id in a token, whose signature is not checked yet.
 
     Raises:
-        InvalidLink: When it is no token.
+        InvalidLink: When it is not a token.
     """
     return _read(token).incident_id
 
@@ -79,7 +79,7 @@ def check(keys: Sequence[str], token: str, recipient_ids: Iterable[str], now: da
     Args:
         keys: The secret keys.
         token: The link's token.
-        recipient_ids: Whom the link may be for: everybody who may have one for this incident.
+        recipient_ids: The recipients who may have a link for this incident.
         now: The time.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The look of a message and of a state: one sign and one colour for each severity, and for what became of an incident.
+"""The look of a message and of a state: one sign and one colour for each severity, and for each status update.
 
-The severity, the update or the state is always said in words, too: no reader depends on seeing a colour.
+Words always say the severity, the update or the state, too: no reader depends on seeing a colour.
 """
 
 from collections.abc import Mapping
@@ -88,4 +88,4 @@ STEPS: Mapping[StepState, StateLook] = {
     StepState.STOPPED: StateLook(sign="–", word="stopped", tone=Tone.PLAIN),
 }
 CHAIN_OVER = StateLook(sign="✕", word="over", tone=Tone.BAD)
-"""The end of a chain that nobody has acknowledged."""
+"""The end of a chain without an acknowledgement."""

@@ -15,7 +15,7 @@ class OutboundMessage:
         notification_id: The notification; the same for each of its attempts.
         incident_id: The incident; empty where it is not known.
         address: The recipient's, as ``check_address`` normalised it; personal.
-        content: What the message says; personal.
+        content: The content; personal.
         at: When the attempt began.
         valid_for_s: How long the provider may hold the message, in seconds (validity period); None for the provider's default.
         replaces: The provider's id of an earlier message that this one may replace; empty for a new message.

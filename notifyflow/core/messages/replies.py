@@ -16,8 +16,8 @@ _THUMB = "\U0001f44d[\U0001f3fb-\U0001f3ff\ufe0f]?"
 _ACKNOWLEDGING = f"ack|acked|acknowledge|acknowledged|ok|okay|got it|on it|on my way|yes|1|{_THUMB}"
 # Patterns are compiled with the first reply: half of the processes read none.
 _ACKNOWLEDGE = rf"(?a)(?:(?:{_ACKNOWLEDGING})(?:[ ,:#-]+(?:1|(?P<code>[0-9]{{2,9}})))?|#?(?P<alone>[0-9]{{2,9}}))[.,!…]*"
-# What a phone or a mail program adds below: ``--``, a name beside it or on up to four lines (RFC 3676, section 4.3), or its own
-# line. Whatever in it may be meant makes the reply unclear.
+# A signature added by a phone or a mail program: ``--``, a name beside it or on up to four lines (RFC 3676, section 4.3), or the
+# program's own line. If any of it may be meant, the reply is unclear.
 _SIGNATURE = r"(?i)\n(?:--(?: [^\n]{1,60})?(?:\n[^\n]{1,60}){0,4}|sent from [^\n]{1,60})\Z"
 _MEANT = r"(?i)[>?]|\b(?:no|not|nope|never|cannot|cant|dont|wont|\w+n['’]t)\b|\bwrote:|\bauto(?:matic|-?reply)|out of office"
 _TITLE_LIMIT = 60
@@ -42,7 +42,7 @@ _OURS = (
 
 
 class Intent(StrEnum):
-    """What a reply asks for."""
+    """The intent of a reply."""
 
     ACKNOWLEDGE = "acknowledge"
     YES = "yes"
@@ -136,7 +136,7 @@ class HandledReply:
 
 
 def read_text(text: str) -> tuple[Intent, str]:
-    """Return what a text message asks for, and the reply code in it."""
+    """Return the intent of a text message, and its reply code."""
     if re.match(_OURS, text.strip()):
         return Intent.ECHO, ""
     word = _in_one_line(text).rstrip(".!")

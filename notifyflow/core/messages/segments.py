@@ -20,7 +20,7 @@ _GSM_7_ROOM = (160, 153)
 _UCS_2_ROOM = (70, 67)
 
 TITLE_KEPT = 30
-"""How many characters of a title a message says at least, or all of it."""
+"""How many characters of a title a message has at least, or all of a shorter one."""
 
 # Typographic characters would double the price of a message; these replace them in the basic alphabet.
 _PLAIN = str.maketrans(

@@ -44,7 +44,7 @@ _BLANK_BEFORE_MARK = re.compile(r"\s+(?=[.,:;!?)])")
 
 
 def sentences(content: Content) -> tuple[str, ...]:
-    """Return a page as sentences: whom it is for, its severity, what happened, where and when, and who else is paged.
+    """Return a page as sentences: its recipient, its severity, the incident, its source and time, and who else is paged.
 
     The title is cut to 300 characters, and the body is left out. If the content has a notice, it is the first sentence. Only
     letters, digits and plain punctuation are left.
@@ -63,7 +63,7 @@ def sentences(content: Content) -> tuple[str, ...]:
 
 
 def stop_hint(content: Content) -> str:
-    """Return whom to ask in order to get no more calls, as a sentence."""
+    """Return the contact for people who want no more calls, as a sentence."""
     return f"{aloud(f'To get no more calls like this, ask {cut(content.ops_contact, MAX_CONTACT)}')}."
 
 
