@@ -1,1 +1,1 @@
-"""What is counted and measured, for metrics and charts; pure."""
+"""Counts and measurements for metrics and charts; pure."""

@@ -1,6 +1,6 @@
-"""What the charts of the page Health show: durations as percentiles, and how the calls to each provider ended; pure.
+"""The charts of the page Health: durations as percentiles, and the outcomes of calls to each provider; pure.
 
-What happened is counted by the minute, and again by longer periods, so that a chart reads few rows however long it is.
+Events are counted by the minute, and again by longer periods, so that a chart reads few rows however long it is.
 """
 
 from bisect import bisect_left
@@ -15,13 +15,13 @@ from notifyflow.core.metrics import figures
 from notifyflow.core.metrics.figures import Family, Outcome, Tallies, Tally
 
 SPANS = (1, 15, 360)
-"""The periods in minutes by which is counted."""
+"""The lengths of the periods in minutes."""
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = Tallies()
 
 
 class Window(Enum):
-    """What a chart shows: how much time, and by which periods in minutes."""
+    """The span of a chart, and the length of its periods in minutes."""
 
     HOUR = (timedelta(hours=1), 1)
     DAY = (timedelta(days=1), 15)
@@ -63,7 +63,7 @@ class Course:
 
     Attributes:
         whole: Those of the whole window.
-        p95_s: For each period, the oldest first, 95 of 100 of those that ended in it took this long or less; None without any.
+        p95_s: For each period, the oldest first, the time within which 95 of 100 ended; None without any.
     """
 
     whole: Percentiles
@@ -75,10 +75,8 @@ class ProviderFigures:
     """The calls to one provider on one channel in a window.
 
     Attributes:
-        channel: The channel.
-        provider: The provider.
-        outcomes: How often they ended how.
-        took: How long they took.
+        outcomes: How many calls had each outcome.
+        took: The durations of the calls.
     """
 
     channel: str
@@ -99,7 +97,7 @@ class ProviderFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charts:
-    """What the charts of one window show.
+    """The charts of one window.
 
     Attributes:
         window: The window.
@@ -119,7 +117,7 @@ class Charts:
 
 
 def beginning(at: datetime, minutes: int) -> datetime:
-    """Return when the period of some minutes began that an instant lies in."""
+    """Return the begin of an instant's period of ``minutes`` minutes."""
     return at - (at - _START) % timedelta(minutes=minutes)
 
 
@@ -131,13 +129,13 @@ def charts(
     folded_at: datetime | None,
     now: datetime,
 ) -> Charts:
-    """Return what the charts of a window show.
+    """Return the charts of a window.
 
     Args:
         window: The window.
-        durations: What was counted in its periods, by when they began.
-        calls: How many calls there were in all, by channel, provider and outcome.
-        folded_at: Up to when all that is complete.
+        durations: The durations in its periods, by their begin.
+        calls: The number of calls, by channel, provider and outcome.
+        folded_at: Up to when all of it is complete.
         now: The end of the window.
     """
     steps = [durations.get(at, _NOTHING) for at in window.periods(now)]
@@ -154,7 +152,7 @@ def charts(
 
 
 def percentiles(family: Family, tally: Tally) -> Percentiles:
-    """Return the percentiles of what fell into buckets."""
+    """Return the percentiles of durations counted in buckets."""
     p50_s, p95_s, p99_s = (_quantile(family, tally, share) for share in (0.5, 0.95, 0.99))
     return Percentiles(count=tally.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
 

@@ -1,7 +1,7 @@
-"""The figures that are made of rows: counts and durations, the labels they have, and how they add up; pure.
+"""The figures made from rows: counts and durations, their labels, and how they add up; pure.
 
-The labels are closed lists or names of channels and providers, and nothing personal. What is stored is cumulative, as Prometheus
-wants it; ``charts`` reads the same figures minute by minute.
+The labels are closed lists or names of channels and providers, and nothing personal. Stored figures are cumulative, as Prometheus
+wants them; ``charts`` reads the same figures minute by minute.
 """
 
 from bisect import bisect_left
@@ -12,13 +12,13 @@ from enum import StrEnum
 from notifyflow.core.delivery.model import EscalationState, Kind, NotificationState, Result, Severity
 
 OTHER = "other"
-"""The channel and provider of what has no place of its own any more."""
+"""The channel and provider of counts without a row of their own."""
 NO_PROVIDER = "none"
 """The provider of a failure without a call."""
 MOST_SERIES = 2000
 """How many rows the cumulative figures have at most."""
 _RESERVED = 200
-"""How many of them are kept for what is counted under other names: all labels of closed lists fit in."""
+"""How many of them are kept for ``OTHER``: all labels of closed lists fit in."""
 
 
 class Outcome(StrEnum):
@@ -68,8 +68,8 @@ class Family:
     """A figure, which has a row for each combination of its labels.
 
     Attributes:
-        name: Its name, without the suffix that Prometheus wants.
-        meaning: What it says, as a sentence.
+        name: Its name, without Prometheus's suffix.
+        meaning: Its meaning, as a sentence.
         labels: The names of its labels, in their order.
         bounds_s: The upper bounds of its buckets in seconds; empty for a count.
     """
@@ -171,7 +171,7 @@ CHARTED: Mapping[str, tuple[str, ...]] = {
     REQUEST_S.name: ("channel", "provider"),
     ATTEMPTS.name: ("channel", "provider", "outcome"),
 }
-"""What the charts show, and by which labels."""
+"""The families of the charts, with their labels."""
 
 Key = tuple[str, tuple[str, ...]]
 """The name of a family, and the values of its labels in their order."""
@@ -179,10 +179,10 @@ Key = tuple[str, tuple[str, ...]]
 
 @dataclass(slots=True)
 class Tally:
-    """What one row of a figure has counted.
+    """The counts of one row of a figure.
 
     Attributes:
-        count: How often.
+        count: The number of events.
         sum_s: The sum of all durations in seconds; 0 for a count.
         buckets: How many durations fell into each bucket, the last one without a bound; empty for a count.
     """
@@ -215,7 +215,7 @@ class Tallies:
             tally.count += 1
 
     def observe(self, family: Family, seconds: float, *labels: str) -> None:
-        """Add a duration; one that clocks of different machines made negative is none."""
+        """Add a duration; one that is negative, by clocks of different machines, counts as 0."""
         seconds = max(seconds, 0.0)
         key = (family.name, labels)
         tally = self._tallies.get(key)
@@ -226,12 +226,12 @@ class Tallies:
         tally.buckets[bisect_left(family.bounds_s, seconds)] += 1
 
     def add(self, key: Key, tally: Tally) -> None:
-        """Add what was counted elsewhere."""
+        """Add a tally from elsewhere."""
         before = self._tallies.get(key)
         self._tallies[key] = tally if before is None else before + tally
 
     def merge(self, other: "Tallies") -> None:
-        """Add all that another one has counted."""
+        """Add all tallies of another one."""
         for key, tally in other.items():
             self.add(key, tally)
 
@@ -248,9 +248,9 @@ class Tallies:
 
 
 def grown(stored: Tallies, new: Tallies) -> Tallies:
-    """Return the rows of the cumulative figures that change when something is added, as they become.
+    """Return the changed rows of the cumulative figures, with new counts added.
 
-    When they are almost ``MOST_SERIES``, a channel or provider that has none yet is counted as ``OTHER``.
+    When there are almost ``MOST_SERIES`` rows, a new channel or provider is counted as ``OTHER``.
     """
     changed = Tallies()
     number = len(stored)

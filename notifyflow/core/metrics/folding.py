@@ -1,6 +1,7 @@
-"""Makes figures of lines of the transition log and of the rows they belong to; pure.
+"""Makes figures from lines of the transition log and from the rows they belong to; pure.
 
-A line is folded once, whatever its rows became meanwhile: so only what never changes is read from them, or what a call left.
+A line is folded once, whatever has changed its rows since. So only values that never change are read from them, or the traces of
+a call.
 """
 
 from collections import defaultdict
@@ -21,7 +22,7 @@ ENDED_CALLS: Mapping[str, Outcome] = {
     "lease_expired": Outcome.IN_DOUBT,
     "released": Outcome.NOT_SENT,
 }
-"""The event of the line that the end of each call has."""
+"""The event of the log line at the end of each call."""
 REPORTS: Mapping[str, Result] = {
     "acceptance_reported": Result.ACCEPTED,
     "temporary_failure_reported": Result.TEMPORARY_FAILURE,
@@ -33,18 +34,15 @@ _ENDED = frozenset(str(each) for each in Ended)
 _CHARTED = {
     name: tuple(figures.FAMILIES[name].labels.index(label) for label in labels) for name, labels in figures.CHARTED.items()
 }
-"""Which labels of a family the charts show, by their places."""
+"""The places of the charts' labels among the labels of a family."""
 _STARTS = (IncidentChange.OPENED, IncidentChange.SEVERITY_RAISED, IncidentChange.PAGED_AGAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What is counted of a notification.
+    """The counted values of a notification.
 
     Attributes:
-        channel: Its channel.
-        kind: What it is.
-        severity: The round's.
         created_at: When it was queued.
         reached: The version at which it was first SENT or DELIVERED; None if it never was.
         delivered: The version at which it was first DELIVERED; None if it never was.
@@ -60,10 +58,9 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What is counted of an attempt.
+    """The counted values of an attempt.
 
     Attributes:
-        provider: The provider that was called.
         took_s: How long the call took; None if it did not end.
         is_our_fault: Whether the provider refused us.
         retry_after_s: How long the provider asked us to wait.
@@ -81,16 +78,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Some lines of the transition log, with what belongs to them; a row that is missing was deleted.
+    """Some lines of the transition log, with the rows they belong to; a missing row was deleted.
 
     Attributes:
-        lines: The lines.
         notifications: Their notifications, by id.
         calls: The attempts that they name, by id.
         escalations: The severity of their escalations, by id.
         incidents: The severity of their incidents, by id.
         histories: Each acknowledged incident's own lines, by id, the oldest first.
-        critical: The critical failures that were linked since the last batch: the severity, and when.
+        critical: The severity and time of the critical failures linked since the last batch.
     """
 
     lines: Sequence[Transition]
@@ -104,24 +100,24 @@ class Batch:
 
 @dataclass(slots=True)
 class Folded:
-    """What a batch has counted.
+    """The counts of a batch.
 
     Attributes:
-        total: All of it.
-        minutes: What the charts show of it, by the minute in which it happened.
+        total: All counts.
+        minutes: The counts for the charts, by the minute of the event.
     """
 
     total: Tallies = field(default_factory=Tallies)
     minutes: Mapping[datetime, Tallies] = field(default_factory=lambda: defaultdict(Tallies))
 
     def count(self, family: Family, at: datetime, *labels: str) -> None:
-        """Count something that happened."""
+        """Count an event."""
         self.total.count(family, *labels)
         if family.name in _CHARTED:
             self._minute(at).count(family, *_charted(family, labels))
 
     def observe(self, family: Family, at: datetime, seconds: float, *labels: str) -> None:
-        """Count something that took a while until then."""
+        """Count a duration that ended then."""
         self.total.observe(family, seconds, *labels)
         self._minute(at).observe(family, seconds, *_charted(family, labels))
 
@@ -130,7 +126,7 @@ class Folded:
 
 
 def fold(batch: Batch) -> Folded:
-    """Count what the lines of a batch say."""
+    """Count the lines of a batch."""
     folded = Folded()
     for line in batch.lines:
         if line.machine == "notification":
@@ -225,7 +221,7 @@ def _fold_incident(folded: Folded, batch: Batch, line: Transition) -> None:
 
 
 def _paged_at(history: Sequence[Transition], version: int) -> datetime | None:
-    """Return since when an incident waited for its acknowledgement; None if it was acknowledged before, for somebody else."""
+    """Return when an incident began to wait for its acknowledgement; None if it was already acknowledged for somebody else."""
     for line in reversed(history):
         if line.version < version and line.event in (*_STARTS, IncidentChange.ACKNOWLEDGED):
             return line.at if line.event in _STARTS else None

@@ -1,4 +1,4 @@
-"""What a scrape reads: the cumulative figures, and what is read at that moment; frozen values."""
+"""The values of a scrape: the cumulative figures, and reads of the moment; frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,16 @@ from notifyflow.core.metrics.figures import Tallies
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What a scrape shows.
+    """The values of a scrape.
 
     Attributes:
         now: When it was read.
-        totals: What was counted since the first start.
+        totals: The counts since the first start.
         folded_at: Up to when it is complete; None if nothing was counted yet.
         swept_at: When the last noted sweep was; None before the first.
         oldest_due_at: When the oldest notification became due that is not sent yet; None if nothing is due.
         oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
-        oldest_untold_at: When the oldest failure happened that is to page operations, and that no accepted page tells of; None if
-            there is none.
+        oldest_untold_at: When the oldest failure happened for which operations is to be paged and no page was accepted, or None.
         operations: How many recipients operations has in the settings of this process.
         calendars_read_at: Schedule to when its calendar could be read last; None if never.
         circuits: The circuit of each provider that was ever used, by channel and name.

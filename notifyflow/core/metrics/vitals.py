@@ -1,4 +1,4 @@
-"""What the page Health shows: the sweeper, the queues, the pauses and the providers, as frozen values."""
+"""The values of the page Health: the sweeper, the queues, the pauses and the providers, as frozen values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,11 +47,11 @@ class Vitals:
     Attributes:
         now: When it was read.
         swept_at: When the last noted sweep was; None before the first.
-        queues: What is due, by channel, the urgent first.
+        queues: The due notifications, by channel, the urgent first.
         is_queue_cut: Whether more is due than was counted.
         pauses: The pauses in force, the oldest first.
         providers: The providers that were ever used, by channel.
-        unreached: How many people the newest round of each did not reach.
+        unreached: How many people were not reached by their newest round.
     """
 
     now: datetime
