@@ -1,6 +1,6 @@
-"""A value that is written as one JSON object: the base of all documents of the core.
+"""The base of all documents of the core: a value written as one JSON object.
 
-Pydantic does no I/O and reads no clock; it is used here as the declaration of a shape, so the core stays pure.
+Pydantic does no I/O and reads no clock; it only declares a shape here, so the core stays pure.
 """
 
 from typing import Annotated, Any, Self
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 Text = Annotated[str | None, BeforeValidator(lambda value: value or None)]
-"""A text, or null where it is not known."""
+"""A text, or null if unknown."""
 
 
 class Document(BaseModel):

@@ -6,7 +6,7 @@ from notifyflow.errors import NAMED, Fault, count_more
 
 
 class Faults:
-    """Faults in the order in which they were found; ``most`` of them are kept, or all if None."""
+    """Faults in the order in which they were found; the first ``most`` are kept, or all if None."""
 
     __slots__ = ("_kept", "_more", "_most")
 
@@ -40,7 +40,7 @@ class Faults:
             self._more += 1
 
     def count(self, more: int) -> None:
-        """Count faults without describing them."""
+        """Count faults without descriptions."""
         self._more += more
 
     def __bool__(self) -> bool:

@@ -29,7 +29,7 @@ MAX_KEY = 255
 _LONGEST_NAME = 100
 _MOST_NAMES = 1_000
 _UNKNOWN_NAMED = 5
-"""Number of unknown fields of one table that are named; the others are counted, so that other faults are named, too."""
+"""How many unknown fields of one table are named. The others are counted, so that other faults are named, too."""
 
 
 class Refused(Exception):
@@ -81,11 +81,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Codec(Generic[T]):
-    """How one kind of value is read and written.
+    """Reads and writes one kind of value.
 
     Attributes:
         read: Returns the value of a node; raises :class:`Refused`.
-        write: Returns the value as JSON can hold it.
+        write: Returns the value as JSON.
     """
 
     read: Callable[[Node], T]
@@ -99,14 +99,14 @@ def beneath(where: str, name: str) -> str:
 
 
 def add_new(faults: Faults, found: Iterable[Fault]) -> None:
-    """Add faults, without those that follow from a value there, around it or within it that could not be read."""
+    """Add faults, except those that follow from an unreadable value at, around or within their place."""
     refused = {fault.where for fault in faults}
     around = {whole for place in refused for whole in wholes(place)}
     faults.add_all([fault for fault in found if fault.where not in around and refused.isdisjoint(wholes(fault.where))])
 
 
 def wholes(place: str) -> Iterator[str]:
-    """Yield every place that contains a place, from the outermost on, and the place itself."""
+    """Yield every place that contains a place, from the outermost to the place itself."""
     yield from (place[: end.start()] for end in _ENDS.finditer(place))
     yield place
 
@@ -144,7 +144,7 @@ def length_faults(where: str, value: str, limit: int, remedy: str) -> Iterator[F
 
 
 def _plain(make: Callable[[Any], T], kinds: tuple[type, ...], what: str, remedy: str) -> Codec[T]:
-    """Return a codec of values that documents hold as they are; true and false are not numbers."""
+    """Return a codec of values that documents hold unchanged; true and false are not numbers."""
 
     def read(node: Node) -> T:
         if type(node.value) not in kinds:
@@ -223,7 +223,7 @@ def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
 
 
 def mapped(each: Codec[T]) -> Codec[dict[str, T]]:
-    """Return a codec of tables with any names; a refused value is left out, and a table of too many is not even read."""
+    """Return a codec of tables with any names; a refused value is left out, and a table with too many is not read at all."""
 
     def read(node: Node) -> dict[str, T]:
         values: dict[str, T] = {}
@@ -266,7 +266,7 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
 def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) -> Codec[Any]:
     """Return the codec of a type: a simple one, an enumeration, a tuple, a mapping, a dataclass, or one of these or None or text.
 
-    The codecs of further types are ``known``.
+    ``known`` has the codecs of further types.
     """
     codecs = {**_SIMPLE, **known}
     if kind in codecs:

@@ -1,4 +1,4 @@
-"""A dictionary that nobody changes: values that hold one can be hashed, copied, pickled and written as JSON."""
+"""A dictionary that cannot be changed: values with one can be hashed, copied, pickled and written as JSON."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class FrozenDict(dict[K, V]):
-    """A dict without the methods that change one; it equals a dict with the same items, and is hashable if its values are."""
+    """A dict without the methods that change it; it equals a dict with the same items, and is hashable if its values are."""
 
     __slots__ = ()
 
@@ -21,12 +21,12 @@ class FrozenDict(dict[K, V]):
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy it by its items; a dict's own way sets them one by one."""
+        """Pickle and copy it by its items; a dict's default would set them one by one."""
         return type(self), (dict(self),)
 
 
 def freeze(subject: object, field: str) -> None:
-    """Replace the mapping in a field of a frozen dataclass by a copy that nobody changes; leave anything else as it is."""
+    """Replace a mapping in a field of a frozen dataclass by an unchangeable copy; leave any other value as it is."""
     value = getattr(subject, field)
     if isinstance(value, Mapping) and not isinstance(value, FrozenDict):
         object.__setattr__(subject, field, FrozenDict(value))

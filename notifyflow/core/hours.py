@@ -11,7 +11,7 @@ from notifyflow.core import local_time
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-"""Begin and end of what has none; every zone can show them."""
+"""The begin and end of a stretch without one; every zone can show them."""
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(weeks=1)
@@ -39,12 +39,10 @@ class Hours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """The whole time around an instant in which hours last, or do not.
+    """The period around an instant in which hours last, or do not.
 
     Attributes:
         is_covered: Whether they last.
-        begins_at: Since when.
-        ends_at: Until when.
     """
 
     is_covered: bool
@@ -53,7 +51,7 @@ class Stretch:
 
 
 def stretch(hours: tuple[Hours, ...], zone: ZoneInfo, at: datetime) -> Stretch:
-    """Return whether hours last at an instant, since when and until when; no hours, or a whole week of them, last always."""
+    """Return the stretch of an instant; no hours, or a whole week of them, last always."""
     spans = _spans(hours)
     if not spans:
         return Stretch(is_covered=True, begins_at=EARLIEST, ends_at=LATEST)
@@ -75,7 +73,7 @@ def stretch(hours: tuple[Hours, ...], zone: ZoneInfo, at: datetime) -> Stretch:
 
 
 def last(begin: Callable[[int], datetime], at: datetime, number: int) -> int:
-    """Return the number of the last instant of a rising series that is not after ``at``, found from a number close to it."""
+    """Return the number of the last instant of a rising series that is not after ``at``, starting from a close number."""
     while at < begin(number):
         number -= 1
     while begin(number + 1) <= at:
@@ -84,7 +82,7 @@ def last(begin: Callable[[int], datetime], at: datetime, number: int) -> int:
 
 
 def _lasting(number: int, begin: Callable[[int], datetime], end: Callable[[int], datetime]) -> Stretch:
-    """Return the stretch of hours with this number, with those that a skipped time makes touch it."""
+    """Return the stretch of the hours with this number, joined with hours that touch it because of a skipped time."""
     first = number
     while begin(first) == end(first - 1):
         first -= 1
@@ -94,7 +92,7 @@ def _lasting(number: int, begin: Callable[[int], datetime], end: Callable[[int],
 
 
 def _pausing(number: int, begin: Callable[[int], datetime], end: Callable[[int], datetime]) -> Stretch:
-    """Return the stretch after the hours with this number, and beside those that are skipped whole."""
+    """Return the stretch after the hours with this number, leaving out hours that are skipped whole."""
     following = number + 1
     while begin(following) == end(following):
         following += 1
@@ -105,7 +103,7 @@ def _pausing(number: int, begin: Callable[[int], datetime], end: Callable[[int],
 
 @lru_cache(maxsize=1_000)
 def _spans(hours: tuple[Hours, ...]) -> tuple[Span, ...]:
-    """Return the spans of a week, in order, without any that touch; none if the whole week is one."""
+    """Return the spans of a week, in order, with touching ones joined; empty if they cover the whole week."""
     laid = sorted(_laid(each, day, week) for each in hours for day in each.days for week in (-1, 0, 1))
     joined: list[Span] = []
     for begins, ends in laid:

@@ -1,4 +1,4 @@
-"""Ids sort by time, so that a time is a place among them; pure."""
+"""Ids sort by time, so that a time has a place among them; pure."""
 
 from datetime import datetime
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 _SECOND = timedelta(seconds=1)
 
 
-@lru_cache(maxsize=4_000)  # a look at a schedule asks for the same instants again and again
+@lru_cache(maxsize=4_000)  # a display of a schedule asks for the same instants again and again
 def instant(local: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant at which the clocks of a zone show a local time, or a later one.
 
@@ -25,7 +25,7 @@ def instant(local: datetime, zone: ZoneInfo) -> datetime:
     found = local.replace(tzinfo=zone).astimezone(UTC)
     if shown(found, zone) == local:
         return found
-    # the clocks skip it: the change is between the two instants that it would be by the offsets before and after
+    # the clocks skip it: the change is between the two instants computed with the offsets before and after it
     earliest = local.replace(tzinfo=zone, fold=1).astimezone(UTC).replace(microsecond=0)
     seconds = range(ceil((found - earliest) / _SECOND))
     return earliest + _SECOND * bisect_left(seconds, True, key=lambda each: shown(earliest + _SECOND * each, zone) >= local)

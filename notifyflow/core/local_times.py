@@ -19,8 +19,8 @@ def read_time(written: str, zone: ZoneInfo, *, where: str, after: datetime, is_e
 
     Args:
         written: The text.
-        zone: The zone of a time that has none of its own.
-        where: What the text is, for the fault.
+        zone: The zone of a time without its own.
+        where: The name of the text, for the fault.
         after: A time without a date is the first one after this instant.
         is_end: Whether a date without a time means its end; otherwise it means its begin.
 
@@ -28,7 +28,7 @@ def read_time(written: str, zone: ZoneInfo, *, where: str, after: datetime, is_e
         The instant, in UTC: of a time that the clocks skip, the first valid one after it; of one that they show twice, the first.
 
     Raises:
-        InvalidRequest: When it is something else.
+        InvalidRequest: When it is not a time.
     """
     try:
         found = _read(written.strip(), zone, after, is_end=is_end)
