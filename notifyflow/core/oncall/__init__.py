@@ -1,1 +1,1 @@
-"""Who is on duty: the directory, schedules, calendars, overrides, hand-overs and feeds; pure."""
+"""The directory, schedules, calendars, overrides, hand-overs and feeds; pure."""

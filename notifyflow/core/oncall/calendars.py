@@ -1,7 +1,7 @@
-"""Reads iCalendar files (RFC 5545): who is on duty, as the events say; pure.
+"""Reads iCalendar files (RFC 5545) for who is on duty; pure.
 
-Somebody else writes these files, so that what they can cost is limited before anything is computed. Only the lines that say when
-an event is and whose reach the parser; a fault in another line is no fault of the duty.
+Others write these files, so the cost of reading one is limited before anything is computed. Only the lines with the times and
+people of events reach the parser; a fault in another line is not a fault of the duty.
 """
 
 import re
@@ -45,7 +45,7 @@ _WANTED: Mapping[tuple[str, ...], frozenset[str]] = {
     ("VCALENDAR", "VTIMEZONE", "STANDARD"): frozenset(_CHANGE.split()),
     ("VCALENDAR", "VTIMEZONE", "DAYLIGHT"): frozenset(_CHANGE.split()),
 }
-"""The lines that matter, by the component that they are in."""
+"""The lines that matter, by their component."""
 _DEEPEST = 3
 _RULE_OF_ZONE = re.compile(r"(?=.*\bFREQ=YEARLY\b)(?!.*\bCOUNT=).*", re.IGNORECASE)
 _UNTIL = re.compile(r";?\bUNTIL=(\d{8})[^;]*", re.IGNORECASE | re.ASCII)
@@ -62,7 +62,7 @@ class CalendarRead:
 
     Attributes:
         calendar: Its shifts, from a day before it was read to sixty days after.
-        faults: Names in its events that are those of no recipient.
+        faults: Names in its events that match no recipient.
     """
 
     calendar: Calendar
@@ -75,12 +75,12 @@ def read_calendar(document: str, schedule: Schedule, recipients: Mapping[str, Re
     Args:
         document: The iCalendar file.
         schedule: The schedule; times without a zone, and whole days, are local in its own.
-        recipients: Those whom events can name, by id.
+        recipients: The recipients that events can name, by id.
         now: When it was fetched.
 
     Raises:
-        InvalidCalendar: When it cannot be read, would cost too much, or says nothing about the duty: it has no events, or none
-            that names a recipient and is not over since a day.
+        InvalidCalendar: When it cannot be read, would cost too much, or says nothing about the duty: it has no event that names a
+            recipient and ended less than a day ago or not yet.
     """
     where = f"schedules.{schedule.name}.ical"
     try:
@@ -88,7 +88,7 @@ def read_calendar(document: str, schedule: Schedule, recipients: Mapping[str, Re
     except InvalidCalendar:
         raise
     except Exception as wrong:  # noqa: BLE001 - the libraries raise what they come across: OSError at a zone that is a folder
-        # their words may quote the calendar
+        # the library's messages may quote the calendar
         raise _refused(where, f"it is not a valid iCalendar file ({type(wrong).__name__})") from None
 
 
@@ -158,7 +158,7 @@ def _limit(where: str, counted: Counter[str], line: str) -> None:
 def _of_zone(line: str, where: str, last_year: int) -> str:
     """Return the rule of a time zone with an end that the library reads: it follows the rule, and refuses one in UTC.
 
-    The clocks change once a year by a rule, so that two days more change nothing.
+    The clocks change once a year by a rule, so two more days change nothing.
     """
     if _RULE_OF_ZONE.fullmatch(line) is None:
         raise _too_large(where, "one of its time zones changes its clocks by an unusual rule")
@@ -170,8 +170,8 @@ def _of_zone(line: str, where: str, last_year: int) -> str:
 def _with_known_zone(line: str, where: str, own_zones: frozenset[str]) -> str:
     """Return the line of a time with a zone that the library knows.
 
-    Outlook and Exchange name zones as Windows does. Such a name has the rules that the file itself has for it, or else those of
-    the CLDR's table.
+    Outlook and Exchange name zones as Windows does. The rules for such a name come from the file itself, or else from the CLDR's
+    table.
     """
     found = _ZONE.match(line)
     name = "" if found is None else (found["zone"] or found["quoted"])
@@ -190,7 +190,7 @@ def _too_large(where: str, what: str) -> InvalidCalendar:
 
 
 class _Names:
-    """Finds the recipients whom events name."""
+    """Finds the recipients of events."""
 
     def __init__(self, recipients: Mapping[str, Recipient]) -> None:
         self._mails: dict[str, str] = {}
@@ -200,13 +200,13 @@ class _Names:
         for each in recipients.values():
             if (mail := each.ways.get("email")) is not None:
                 self._mails.setdefault(mail.strip().casefold(), each.id)
-            if known[each.name.strip().casefold()] == 1:  # two people of one name are nobody in particular
+            if known[each.name.strip().casefold()] == 1:  # a name of two people means neither
                 self._names[each.name.strip().casefold()] = each.id
         self._names |= {each.casefold(): each for each in recipients} | self._mails
         self._names.pop("", None)
 
     def people(self, event: "Event") -> tuple[str, ...]:
-        """Return whom an event puts on duty, by id: its attendees, or else whom its title names."""
+        """Return the people that an event puts on duty, by id: its attendees, or else the people in its title."""
         invited = [
             each.uri.strip().casefold().removeprefix("mailto:")
             for each in event.attendees
@@ -225,27 +225,27 @@ class _Names:
         return found
 
     def faults(self, where: str) -> Iterator[Fault]:
-        """Yield the names that are those of no recipient."""
+        """Yield the names that match no recipient."""
         remedy = "Give a recipient this id, name or mail address, or correct the event; it puts nobody else on duty"
         yield from (Fault(where, f"no recipient is called {name}", remedy) for name in self._unknown)
 
 
 class _Duty:
-    """The events of a calendar, and when they are.
+    """The events of a calendar, and their times.
 
     Attributes:
         is_anybodys: Whether an event that is not over puts somebody on duty.
     """
 
     def __init__(self, events: Sequence["Event"], where: str, zone: ZoneInfo, window: tuple[datetime, datetime]) -> None:
-        """Take the events, the place of the schedule for faults, the zone of times without one, and the time to look at."""
+        """Take the events, the schedule's place for faults, the zone of times without one, and the period."""
         self._events, self._where, self._zone, self._window = events, where, zone, window
         self._replaced = recurrences.replaced(events, zone)
         self._steps = 0
         self.is_anybodys = False
 
     def spans(self, names: _Names) -> list[_Span]:
-        """Return when each event is, repetitions included, as far as it overlaps the window; events that are over are left out.
+        """Return the times of each event and its repetitions that overlap the window; events that are over are left out.
 
         Raises:
             InvalidCalendar: When the events cost too much, or one of them changes a repetition and all later ones.
@@ -281,7 +281,7 @@ class _Duty:
 
 
 def _shifts(spans: list[_Span]) -> Iterator[Shift]:
-    """Yield the shifts in order; where events overlap, all of their people are on duty."""
+    """Yield the shifts in order; when events overlap, all of their people are on duty."""
     changes: dict[datetime, Counter[str]] = {}
     for begin, end, people in spans:
         changes.setdefault(begin, Counter()).update(people)

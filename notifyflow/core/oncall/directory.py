@@ -49,7 +49,7 @@ class Route:
         match: Label to patterns, one of which its value must match; ``*`` stands for any characters. All labels must match.
         keys: Patterns, one of which the name of the sender's API key must match; empty for any key.
         policy: The name of the policy; by default recipients are paged until someone acknowledges.
-        then: Who is paged next when nobody acknowledges: the later steps of a chain.
+        then: The later steps of a chain, which page while nobody acknowledges.
         over_after: The time of the chain's last step.
     """
 
@@ -62,7 +62,7 @@ class Route:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Whom it names in any step."""
+        """The names in all of its steps."""
         return (*self.to, *(name for step in self.then for name in step.to))
 
     def fits(self, labels: Mapping[str, str], key: str) -> bool:
@@ -91,7 +91,7 @@ class Directory:
 
     @property
     def names(self) -> Collection[str]:
-        """The names that a route or a step may give: of recipients, groups and, with ``@``, schedules."""
+        """The names that a route or a step may use: of recipients, groups and, with ``@``, schedules."""
         return dict.fromkeys([*self.recipients, *self.groups, *(f"{MARK}{name}" for name in self.schedules)])
 
     def route(self, labels: Mapping[str, str], key: str) -> Route:
@@ -99,11 +99,11 @@ class Directory:
         return next((route for route in self.routes if route.fits(labels, key)), self.default)
 
     def place(self, route: Route) -> str:
-        """Return where one of its routes stands: ``routes[0]``, or ``default``."""
+        """Return the place of one of its routes: ``routes[0]``, or ``default``."""
         return next(where for where, each in routes(self) if each is route)
 
     def policies_for(self, recipient_id: str) -> tuple[str, ...]:
-        """Return the policies of the routes that page a recipient in any step, at any time; ``insistent`` without one."""
+        """Return the policies of the routes that may page a recipient, in any step; ``insistent`` without one."""
         found = (route.policy for _, route in routes(self) if any(recipient_id in self._ids(name) for name in route.names))
         return tuple(dict.fromkeys(found)) or (INSISTENT.name,)
 
@@ -113,7 +113,7 @@ class Directory:
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
     def everybody(self, names: Iterable[str]) -> tuple[Recipient, ...]:
-        """Return the recipients who can be paged under some names at any time, each once; the people of operations are not."""
+        """Return the recipients that some names may page at any time, each once; the people of operations are left out."""
         ids = dict.fromkeys(each for name in names if name != OPERATIONS for each in self._ids(name))
         return tuple(self.recipients.get(each) or Recipient(id=each) for each in ids)
 
@@ -124,11 +124,11 @@ class Directory:
         if schedule is None:
             return (name,)
         if schedule.ical is not None:
-            return self.recipients  # its calendar may have anybody
+            return self.recipients  # its calendar may name anybody
         return (each for layer in schedule.layers for turn in layer.who for each in turn)
 
     def numbers(self, check: CheckAddress, channels: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return for each number the ids of the recipients, reached by any route, who are texted there on one of the channels."""
+        """Return, for each number, the ids of the recipients reached by any route who are texted there on one of the channels."""
         found: dict[str, dict[str, None]] = {}
         for person in self._reached():
             for channel, address in _checked(person, check):
@@ -137,19 +137,19 @@ class Directory:
         return {number: tuple(ids) for number, ids in found.items()}
 
     def people(self, check: CheckAddress) -> Mapping[str, frozenset[str]]:
-        """Return for each recipient, reached by any route, the channels on which they have a valid address."""
+        """Return, for each recipient reached by any route, the channels with a valid address."""
         return {person.id: frozenset(channel for channel, _ in _checked(person, check)) for person in self._reached()}
 
     def _reached(self) -> tuple[Recipient, ...]:
         return self.everybody(name for _, route in routes(self) for name in route.names)
 
     def addresses(self, check: CheckAddress) -> frozenset[str]:
-        """Return every valid address in it, normalised."""
+        """Return all of its valid addresses, normalised."""
         return frozenset(address for person in self.recipients.values() for _, address in _checked(person, check))
 
 
 def _checked(person: Recipient, check: CheckAddress) -> Iterator[tuple[str, str]]:
-    """Yield each channel and address that can be used; an unknown channel, or an address of bad form, is left out."""
+    """Yield each usable channel and address; an unknown channel, or a malformed address, is left out."""
     for channel, address in person.ways.items():
         with suppress(ValueError, LookupError):
             yield channel, check(channel, address)
@@ -233,7 +233,7 @@ _DIRECTORY = record(
 
 
 def routes(directory: Directory) -> Iterator[tuple[str, Route]]:
-    """Yield its routes with where they stand: ``routes[0]``, ``default``."""
+    """Yield its routes with their places: ``routes[0]``, ``default``."""
     yield from ((f"routes[{index}]", route) for index, route in enumerate(directory.routes))
     yield "default", directory.default
 

@@ -12,7 +12,7 @@ from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedules import Override, Schedule, Shift
 
 _AHEAD = timedelta(days=366)
-"""How far the next shift is looked for."""
+"""How far ahead the next shift is searched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def duty(roster: Roster, schedule: Schedule, at: datetime, *, weeks: int) -> Dut
 
 
 def with_people(place: ChainPlace, roster: Roster, at: datetime) -> ChainPlace:
-    """Return how far a chain has come, with all whom its next step would page at an instant; it has the names that were given."""
+    """Return a chain's place with all people that its next step would page at an instant; ``place`` has the given names only."""
     to = place.following.to if place.following else ()
     meant = [each.id for each in roster.people(to, at).recipients if each.id not in place.paged]
     return replace(place, people=FrozenDict({each: place.people.get(each) or roster.name_of(each) for each in meant}))

@@ -1,4 +1,4 @@
-"""Feeds: the duty of a schedule or of a person as a calendar that other programs subscribe to under a secret address; pure."""
+"""Feeds: the duty of a schedule or a person as a calendar, to which other programs subscribe at a secret address; pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,12 +16,12 @@ from notifyflow.errors import Fault
 
 BACK = timedelta(days=60)
 AHEAD = timedelta(days=180)
-"""Which shifts a feed has: those that are not over for longer, and begin before."""
+"""How far before and ahead of now the shifts of a feed reach."""
 
 MOST = 2_000
 """How many feeds there are at most."""
 MOST_OF_ONE = 500
-"""How many one person makes."""
+"""How many feeds one person may make."""
 
 _REFRESH = timedelta(hours=1)
 
@@ -54,7 +54,7 @@ class Feed:
 
 
 def too_many(feeds: Iterable[Feed], by: str) -> Iterator[Fault]:
-    """Yield the fault of one feed more, by somebody, beside those that have not expired."""
+    """Yield the fault of one more feed by a person, beside their feeds that have not expired."""
     counts = Counter(each.made_by == by for each in feeds)
     if counts[True] >= MOST_OF_ONE:
         yield Fault("feed", f"you have made {MOST_OF_ONE:,} already", "Revoke those that nobody reads")
@@ -63,7 +63,7 @@ def too_many(feeds: Iterable[Feed], by: str) -> Iterator[Fault]:
 
 
 def faults(roster: Roster, schedule: str, recipient_id: str) -> Iterator[Fault]:
-    """Yield the faults of what a feed is to show; of two texts, one is empty."""
+    """Yield the faults of a new feed's subject; one of the two texts is empty."""
     if bool(schedule) == bool(recipient_id):
         yield Fault("feed", "it is of neither or of both", "Name one schedule or one recipient")
     elif schedule and roster.schedule(schedule) is None:
@@ -73,7 +73,7 @@ def faults(roster: Roster, schedule: str, recipient_id: str) -> Iterator[Fault]:
 
 
 def write(feed: Feed, roster: Roster, today: date) -> str:
-    """Write what a feed shows on a day (UTC); what the directory does not have any more is a calendar without events."""
+    """Write a feed as of a day (UTC); if the directory no longer has its subject, it is a calendar without events."""
     begin = datetime.combine(today, time.min, UTC)
     events = (
         _of_person(feed.recipient_id, roster, begin) if feed.recipient_id else _of_schedule(feed.schedule or "", roster, begin)
@@ -120,5 +120,5 @@ def _names(people: Iterable[str], roster: Roster) -> str:
 
 
 def address(public_url: str | None, token: str) -> str:
-    """Return the address of a feed; below the dashboard's, if no public URL is set."""
+    """Return the address of a feed; without a public URL, the path below the dashboard's."""
     return f"{(public_url or '').rstrip('/')}/oncall/feeds/{token}.ics"

@@ -1,4 +1,4 @@
-"""Says that a duty has changed hands: who has it, since and until when, who had it, and what is open."""
+"""Words for a hand-over: who has the duty, since and until when, who had it, and the open incidents."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import tzinfo

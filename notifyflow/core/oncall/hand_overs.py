@@ -1,4 +1,4 @@
-"""Hand-overs: when a duty changes hands, between whom, and whom that concerns; pure."""
+"""Hand-overs: when a duty changes hands, between whom, and who is told; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedules import Schedule
 
 TOLD_WITHIN = timedelta(hours=1)
-"""People are told of a hand-over up to this long after it, and later not at all."""
+"""People are told of a hand-over up to this long after it, and not later."""
 QUIET_FOR = timedelta(minutes=2)
 """People are told once nothing has changed for this long."""
 AT_THE_LATEST = timedelta(minutes=10)
 """People are told at the latest this long after the first change."""
 
 _AHEAD = timedelta(days=60)
-"""How far the next hand-over is looked for."""
+"""How far ahead the next hand-over is searched."""
 _RESOLUTION = timedelta(microseconds=1)
 
 
@@ -27,10 +27,8 @@ class HandOver:
     """A change of the people on duty in a schedule.
 
     Attributes:
-        schedule: The name of the schedule.
-        at: When it happens.
-        before: The ids of those on duty until then; empty for nobody.
-        after: The ids of those on duty from then on; empty for nobody.
+        before: The ids of the people on duty until then; empty for nobody.
+        after: The ids of the people on duty from then on; empty for nobody.
         until: When the duty changes hands again; None if that is not within sixty days.
     """
 
@@ -42,20 +40,20 @@ class HandOver:
 
     @property
     def people(self) -> tuple[str, ...]:
-        """The ids of those who begin, then of those who end; those who stay are not among them."""
+        """The ids of the people whose duty begins, then of those whose duty ends; people who stay are left out."""
         stay = set(self.before) & set(self.after)
         return tuple(dict.fromkeys(each for each in (*self.after, *self.before) if each not in stay))
 
 
 def to_tell(roster: Roster, settled: Mapping[str, datetime], now: datetime) -> tuple[HandOver, ...]:
-    """Return the hand-overs of which people are to be told now: of schedules that want it, and not too long ago.
+    """Return the hand-overs that people are to be told about now: recent ones, of schedules that want it.
 
-    Changes that follow each other closely are one hand-over, from those before the first to those after the last; where these
-    are the same people, it concerns nobody.
+    Changes in close succession are one hand-over, from the people before the first to the people after the last. If these are the
+    same, it concerns nobody.
 
     Args:
         roster: The roster.
-        settled: Schedule to the newest hand-over of which people were told, or that concerned nobody.
+        settled: Schedule → its newest hand-over that people were told about, or that concerned nobody.
         now: The instant.
     """
     found: list[HandOver] = []
@@ -68,7 +66,7 @@ def to_tell(roster: Roster, settled: Mapping[str, datetime], now: datetime) -> t
 
 
 def _runs(changes: Iterable[HandOver]) -> Iterator[Sequence[HandOver]]:
-    """Yield the changes that follow each other closely, together."""
+    """Yield the changes in groups that follow each other closely."""
     run: list[HandOver] = []
     for each in changes:
         if run and _is_over_at(run) < each.at:
@@ -100,7 +98,7 @@ def hand_overs(roster: Roster, schedule: Schedule, *, since: datetime, until: da
 
 
 def _until(roster: Roster, schedule: Schedule, people: tuple[str, ...], at: datetime) -> datetime | None:
-    """Return until when people have the duty that they have at an instant."""
+    """Return until when people keep the duty that they have at an instant."""
     ends_at = at
     for shift in roster.shifts(schedule, begin=at, end=at + _AHEAD):
         if set(shift.people) != set(people):

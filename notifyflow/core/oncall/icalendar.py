@@ -1,4 +1,4 @@
-"""Writes calendars as iCalendar (RFC 5545): escaped, folded, in UTC; it knows nothing of what the events mean."""
+"""Writes calendars as iCalendar (RFC 5545): escaped, folded, in UTC; the meaning of the events is unknown here."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MEDIA_TYPE = "text/calendar; charset=utf-8"
 _LONGEST_LINE = 75
 """In bytes, without the line's end (section 3.1)."""
 _ESCAPED = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
-# A calendar must have a component (section 3.6); this one says nothing.
+# A calendar must have a component (section 3.6); this one has no effect.
 _NOTHING = (
     *("BEGIN:VTIMEZONE", "TZID:Etc/UTC", "BEGIN:STANDARD", "DTSTART:19700101T000000", "TZOFFSETFROM:+0000", "TZOFFSETTO:+0000"),
     *("END:STANDARD", "END:VTIMEZONE"),
@@ -23,11 +23,10 @@ class Event:
     """An event.
 
     Attributes:
-        uid: Its id, by which a program that reads the calendar again knows it.
+        uid: Its id, by which a program recognises it when it reads the calendar again.
         begins_at: When it begins, to the second.
-        ends_at: When it ends.
         summary: Its title, of any text.
-        description: More about it; empty for nothing.
+        description: More text; may be empty.
     """
 
     uid: str
@@ -50,7 +49,7 @@ def write(name: str, events: Iterable[Event], *, stamp: datetime, refresh: timed
     every = f"PT{refresh // timedelta(minutes=1)}M"
     head = (
         *("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//notifyflow//on call//EN", "CALSCALE:GREGORIAN"),
-        *(f"NAME:{_text(name)}", f"X-WR-CALNAME:{_text(name)}"),  # RFC 7986, and what programs read that do not know it
+        *(f"NAME:{_text(name)}", f"X-WR-CALNAME:{_text(name)}"),  # RFC 7986, and the property for programs that do not know it
         *(f"REFRESH-INTERVAL;VALUE=DURATION:{every}", f"X-PUBLISHED-TTL:{every}"),
     )
     return "".join(f"{_folded(line)}\r\n" for line in (*head, *(lines or _NOTHING), "END:VCALENDAR"))
@@ -66,7 +65,7 @@ def _lines(events: Iterable[Event], stamp: datetime) -> Iterator[str]:
         yield f"SUMMARY:{_text(each.summary)}"
         if each.description:
             yield f"DESCRIPTION:{_text(each.description)}"
-        yield "TRANSP:TRANSPARENT"  # somebody on duty has time for a meeting
+        yield "TRANSP:TRANSPARENT"  # people on duty have time for a meeting
         yield "END:VEVENT"
 
 
@@ -79,7 +78,7 @@ def _text(text: str) -> str:
 
 
 def _folded(line: str) -> str:
-    """Fold a line, where a character ends; what follows begins with a blank, which counts."""
+    """Fold a line at the end of a character; each further line begins with a blank, which counts."""
     if len(line) <= _LONGEST_LINE and line.isascii():
         return line
     parts, size = [""], 0

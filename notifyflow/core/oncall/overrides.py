@@ -1,4 +1,4 @@
-"""What changes a duty for some time: to take it, to cover for somebody, to swap two shifts; pure."""
+"""Temporary changes of a duty: taking it, covering for somebody, swapping two shifts; pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ MOST_PEOPLE = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A change of the duty that somebody wants.
+    """A request for a temporary change of the duty.
 
     Attributes:
         schedules: The names of the schedules, with or without ``@``; empty for all.
-        people: Who is to be on duty, by recipient id.
+        people: The people to be on duty, by recipient id.
         instead_of: The one person whose duty they take, whenever that person is on duty; empty for the whole duty.
         begins_at: From when on; None from now on. An instant that has passed means now.
         ends_at: Until when.
-        by: Who wants it.
+        by: Who requests it.
     """
 
     schedules: tuple[str, ...] = ()
@@ -41,13 +41,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
-    """Two shifts of a schedule whose people are to change places.
+    """A request to swap the people of two shifts of a schedule.
 
     Attributes:
         schedule: The name of the schedule, with or without ``@``.
         first: An instant in one of the shifts.
         second: An instant in the other one.
-        by: Who wants it.
+        by: Who requests it.
     """
 
     schedule: str
@@ -57,10 +57,10 @@ class Swap:
 
 
 def plan(wish: Wish | Swap, roster: Roster, ids: Iterator[str], *, now: datetime) -> tuple[Override, ...]:
-    """Return the overrides that a wish comes to.
+    """Return the overrides that carry out a request.
 
     Args:
-        wish: The wish.
+        wish: The request.
         roster: The roster in force.
         ids: Ids for new overrides.
         now: The instant.
@@ -72,7 +72,7 @@ def plan(wish: Wish | Swap, roster: Roster, ids: Iterator[str], *, now: datetime
 
 
 def find_schedule(roster: Roster, name: str) -> Schedule:
-    """Return the schedule of a name, with or without ``@``; raise ``InvalidOverride`` if there is none."""
+    """Return the schedule with a name, with or without ``@``; raise ``InvalidOverride`` if there is none."""
     schedule = roster.schedule(name)
     if schedule is None:
         raise InvalidOverride(_unknown_schedules(roster, [name]))
@@ -173,6 +173,6 @@ def _by_faults(by: str) -> Sequence[Fault]:
 
 
 def has_duty(step: StepFacts, override: Override) -> bool:
-    """Return whether a step pages those on duty in a schedule, and an override changes for whom."""
+    """Return whether a step pages the people on duty in a schedule, and an override changes who they are."""
     is_meant = step.state is StepState.STARTED and f"{MARK}{override.schedule}" in step.to
     return is_meant and (not override.instead_of or override.instead_of in step.duty)

@@ -1,4 +1,4 @@
-"""Whom the directory reaches: faulty addresses, people whom no channel of theirs reaches, and what ends the paging of a route.
+"""The reach of a directory: invalid addresses, people without a usable channel, and the end of each route's paging.
 
 The caller passes the text of the file, the channels, and a function that validates addresses.
 """
@@ -27,13 +27,13 @@ class Reach:
     """The result of checking a directory.
 
     Attributes:
-        people: The recipients, with the addresses at which they can be reached, if any; personal.
+        people: The recipients with their usable addresses, if any; personal.
         faults: All faults: of the file's form, invalid addresses, channels without a provider, empty groups, routes that reach
             nobody.
         is_usable: Whether the file's form has no fault.
-        paging: Route to its policy, and what ends its paging, in words.
-        warnings: Warnings about addresses that are used nevertheless.
-        directory: What the file says, as far as it could be read.
+        paging: Route → its policy, and what ends its paging, in words.
+        warnings: Warnings about addresses that are used in spite of them.
+        directory: The readable part of the file.
     """
 
     people: Mapping[str, Contact]
@@ -45,7 +45,7 @@ class Reach:
 
     @property
     def ways(self) -> Mapping[str, tuple[str, ...]]:
-        """Recipient to the channels on which they can be reached; may be empty."""
+        """Recipient → usable channels, which may be empty."""
         return {name: tuple(each.addresses) for name, each in self.people.items()}
 
 
@@ -59,10 +59,10 @@ def reach(
     warn: Callable[[str, str], str] = lambda _channel, _address: "",
     showing: Collection[str] | None = None,
 ) -> Reach:
-    """Return all faults of a directory file, and on which channels each recipient can be reached.
+    """Return all faults of a directory file, and each recipient's usable channels.
 
-    The channels that have a configured provider are ``carried``. ``warn`` returns a warning about an accepted address, or an
-    empty text. ``showing`` are the channels on which pages are shown to have arrived; None if that is not known.
+    ``carried`` are the channels with a configured provider. ``warn`` returns a warning about an accepted address, or an empty
+    text. ``showing`` are the channels that show that a page arrived; None if unknown.
 
     Raises:
         InvalidDirectory: When it is not valid TOML.
@@ -106,13 +106,13 @@ def reach(
 
 
 def carried_to(contact: Contact, carried: Collection[str]) -> Contact:
-    """Return a recipient with the addresses to which a provider carries messages."""
+    """Return a recipient with only the addresses that a provider can reach."""
     addresses = {channel: address for channel, address in contact.addresses.items() if channel in carried}
     return replace(contact, addresses=addresses)
 
 
 def unshown(where: str, person: Contact, showing: Collection[str]) -> Iterator[Fault]:
-    """Yield a warning about somebody who can be reached, but on no channel on which a page is shown to have arrived."""
+    """Yield a warning about a person without a channel that shows that a page arrived."""
     if person.addresses and not person.addresses.keys() & set(showing):
         channels = text.listed(list(person.addresses))
         what = f"nothing shows that a page to {person.recipient_id} arrived, unless they respond: they have {channels} only"
@@ -130,13 +130,13 @@ def _odd(where: str, recipient: Recipient, contacts: Sequence[Contact], warn: Ca
 
 
 def paging(directory: Directory, policies: Mapping[str, Policy]) -> Mapping[str, str]:
-    """Return for each route with a known policy the policy's name and what ends its paging, in words."""
+    """Return, for each route with a known policy, the policy's name and what ends its paging, in words."""
     known = ((where, policies[route.policy]) for where, route in routes(directory) if route.policy in policies)
     return {where: f"{policy.name}, which {_INSISTENT if policy.is_insistent else _BY_OUTCOME}" for where, policy in known}
 
 
 def _unreached(directory: Directory, policies: Mapping[str, Policy], people: Mapping[str, Contact]) -> Iterator[Fault]:
-    """Yield whom the steps of the routes do not reach; whom a calendar has is not known here."""
+    """Yield the people that the steps of the routes do not reach; people in calendars are not known here."""
     calendars = {f"{MARK}{name}" for name, schedule in directory.schedules.items() if schedule.ical is not None}
     for where, route in routes(directory):
         policy = policies.get(route.policy)

@@ -1,6 +1,6 @@
-"""When the events of a calendar are, repetitions included, and what it costs to find out; pure.
+"""The times of a calendar's events and their repetitions, and the cost of finding them; pure.
 
-The library for rules has no limits: it walks from the first date on, and looks for a date that a rule fits up to the year 9999.
+The library for rules has no limits: it walks on from the first date, and searches for a matching date up to the year 9999.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ical.types.recur import Recur
 
 MOST_STEPS = 500_000
-"""How many dates and times the rules of a calendar may look at: a few seconds."""
+"""How many dates and times the rules of a calendar may search: a few seconds."""
 
 _DAY = timedelta(days=1)
 _SPACING = {
@@ -37,7 +37,7 @@ _LAST_COMMON_WEEK = 4
 
 
 def steps(event: "Event", end: datetime, zone: ZoneInfo) -> int:
-    """Return how many dates and times have to be looked at, at most, to find the repetitions of an event up to an end."""
+    """Return how many dates and times are searched, at most, for the repetitions of an event up to an end."""
     rule, start = event.rrule, event.start
     if rule is None or (span := end - instant(start, zone)) <= timedelta(0):
         return 1
@@ -51,7 +51,7 @@ def steps(event: "Event", end: datetime, zone: ZoneInfo) -> int:
 
 
 def _may_fit_nothing(rule: "Recur") -> bool:
-    """Return whether a rule may fit no date or time at all, such as 30 February."""
+    """Return whether a rule may match no date or time at all, such as 30 February."""
     is_by_date = bool(rule.by_month or rule.by_month_day or rule.by_year_day or rule.by_week_no)
     is_by_time = bool(rule.by_hour or rule.by_minute or rule.by_second)
     if rule.freq.value in ("HOURLY", "MINUTELY", "SECONDLY"):
@@ -65,7 +65,7 @@ def _may_fit_nothing(rule: "Recur") -> bool:
 
 
 def spans(event: "Event", window: tuple[datetime, datetime], zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
-    """Yield begin and end of an event and its repetitions, as far as they overlap a window."""
+    """Yield begin and end of an event and its repetitions that overlap a window."""
     begin, end = window
     length = event.computed_duration
     gone = {instant(each, zone) for each in event.exdate}
@@ -76,7 +76,7 @@ def spans(event: "Event", window: tuple[datetime, datetime], zone: ZoneInfo) -> 
 
 
 def replaced(events: Iterable["Event"], zone: ZoneInfo) -> dict[str, set[datetime]]:
-    """Return the repetitions that events of their own replace, by the id of the event."""
+    """Return the repetitions that separate events replace, by the id of the event."""
     from ical.types.recur import RecurrenceId  # it takes a quarter of a second
 
     found: dict[str, set[datetime]] = {}
@@ -90,14 +90,14 @@ def replaced(events: Iterable["Event"], zone: ZoneInfo) -> dict[str, set[datetim
 
 
 def is_over(event: "Event", at: datetime, zone: ZoneInfo) -> bool:
-    """Return whether an event has ended, by what can be told without following its rule."""
+    """Return whether an event has ended, as far as known without following its rule."""
     if event.rrule is None:
         return next(spans(event, (at, LATEST), zone), None) is None
     return not event.rdate and event.rrule.until is not None and instant(event.rrule.until, zone) + event.computed_duration < at
 
 
 def is_for_all_later(event: "Event") -> bool:
-    """Return whether an event replaces a repetition of another one, and all that follow (RFC 5545, section 3.2.13)."""
+    """Return whether an event replaces a repetition of another one and all later ones (RFC 5545, section 3.2.13)."""
     return event.recurrence_id is not None and event.recurrence_id.range.value == "THISANDFUTURE"
 
 
@@ -116,7 +116,7 @@ def _starts(event: "Event", window: tuple[datetime, datetime], zone: ZoneInfo) -
 def _repetitions(
     start: date | datetime, rule: "Recur", window: tuple[datetime, datetime], zone: ZoneInfo
 ) -> Iterator[date | datetime]:
-    """Yield the starts by a rule, from about the begin of a window to about its end."""
+    """Yield a rule's starts, from about the begin of a window to about its end."""
     begin, end = window[0] - _DAY, window[1] + _DAY
     is_aware = isinstance(start, datetime) and start.tzinfo is not None
     first, last = (begin, end) if is_aware else (local_time.shown(begin, zone), local_time.shown(end, zone))

@@ -1,4 +1,4 @@
-"""The roster: who there is, and who is on duty by the directory, its calendars and the overrides; pure."""
+"""The roster: people, and who is on duty by the directory, its calendars and the overrides; pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Resolved:
     """The people behind some names at an instant.
 
     Attributes:
-        recipients: The people, each once; a name that nobody knows is a recipient without an address.
-        duty: Each of the names that is a schedule, ``@primary``, to the ids of those on duty; empty for nobody.
+        recipients: The people, each once; an unknown name is a recipient without an address.
+        duty: Each name of a schedule, such as ``@primary``, → the ids of the people on duty; empty for nobody.
     """
 
     recipients: tuple[Recipient, ...]
@@ -28,12 +28,11 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
-    """The directory with everything that says who is on duty.
+    """The directory with its calendars and the overrides.
 
     Attributes:
-        directory: The directory.
-        overrides: The overrides, the oldest first; one that was cancelled ends when it was.
-        calendars: Schedule to what its calendar said when it could be read last.
+        overrides: The overrides, the oldest first; a cancelled one ends when it was cancelled.
+        calendars: Schedule → its calendar as last read.
     """
 
     directory: Directory
@@ -41,7 +40,7 @@ class Roster:
     calendars: Mapping[str, Calendar] = FrozenDict()
 
     def of_file(self, directory: Directory) -> "Roster":
-        """Return the roster with another directory; a calendar counts only for a schedule that has the same address in it."""
+        """Return the roster with another directory; a calendar counts only for a schedule with the same URL in it."""
         known, new = self.directory.schedules, directory.schedules
         calendars = {
             name: each
@@ -51,7 +50,7 @@ class Roster:
         return replace(self, directory=directory, calendars=FrozenDict(calendars))
 
     def people(self, names: Iterable[str], at: datetime) -> Resolved:
-        """Return the people behind names of recipients, groups and, with ``@``, schedules, as they are on duty at an instant."""
+        """Return the people behind names of recipients, groups and, with ``@``, schedules, at an instant."""
         ids: dict[str, None] = {}
         duty: dict[str, tuple[str, ...]] = {}
         for name in names:
@@ -65,11 +64,11 @@ class Roster:
         return Resolved(recipients=recipients, duty=FrozenDict(duty))
 
     def schedule(self, name: str) -> Schedule | None:
-        """Return the schedule of a name, with or without ``@``, or None."""
+        """Return the schedule with a name, with or without ``@``, or None."""
         return self.directory.schedules.get(name.removeprefix(MARK))
 
     def name_of(self, recipient_id: str) -> str:
-        """Return the name of a recipient, or else the id; whom a calendar has and the directory does not know has none."""
+        """Return the name of a recipient, or else the id; a calendar's person who is not in the directory has no name."""
         known = self.directory.recipients.get(recipient_id)
         if known is not None:
             return known.name or known.id
@@ -89,10 +88,10 @@ class Roster:
 
 
 EMPTY = Roster(directory=NOBODY)
-"""The roster of a database into which no directory was read yet."""
+"""The roster of a database without a directory."""
 
 
 def calendars_read_at(roster: Roster) -> Mapping[str, datetime | None]:
-    """Return, for each schedule of a calendar, when that could be read last; None if never."""
+    """Return when each schedule's calendar was last read; None if never."""
     names = (name for name, schedule in roster.directory.schedules.items() if schedule.ical is not None)
     return {name: roster.calendars[name].fetched_at if name in roster.calendars else None for name in names}

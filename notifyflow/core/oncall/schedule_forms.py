@@ -16,7 +16,7 @@ from notifyflow.core.oncall.schedules import Every, Layer, Schedule, Unit
 from notifyflow.errors import Fault
 
 MARK = "@"
-"""Begins the name of a schedule where a recipient or a group could stand."""
+"""Begins the name of a schedule among names of recipients and groups."""
 
 _DAYS = tuple(day[:3].casefold() for day in text.DAYS)
 _EVERY = re.compile(r"(\d{1,4}) ?(h|d|w|mo)", re.ASCII)
@@ -63,7 +63,7 @@ def _only(node: Node) -> tuple[Hours, ...]:
 
 
 def _hours(written: str) -> Hours | None:
-    """Read ``mon-fri 09:00-18:00``; without days, every day is meant, and without hours, the whole day."""
+    """Read ``mon-fri 09:00-18:00``; without days it means every day, and without hours the whole day."""
     match = _HOURS.fullmatch(written)
     if match is None or not written:
         return None
@@ -130,7 +130,7 @@ def schedule_codec(name: str) -> Codec[Schedule]:
 
 
 def no_schedule(name: str, **fields: Any) -> Schedule:
-    """Return a schedule with these fields, or without them one in which nobody is on duty."""
+    """Return a schedule with these fields, in which otherwise nobody is on duty."""
     return Schedule(name=name, **{"timezone": "UTC", **fields})
 
 

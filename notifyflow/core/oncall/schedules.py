@@ -17,9 +17,9 @@ from notifyflow.core.copies import replace
 from notifyflow.core.hours import EARLIEST, LATEST, Hours, last, stretch
 
 CALENDAR_AHEAD = timedelta(days=60)
-"""How far ahead of the instant of reading the shifts of a calendar are known."""
+"""How far ahead of reading the shifts of a calendar are known."""
 _CONFIRMED_FOR = timedelta(days=1)
-"""For how long a calendar is only asked whether it has changed; then it is read anew."""
+"""How long a calendar is only asked for changes; after that it is read again."""
 _RESOLUTION = timedelta(microseconds=1)
 
 
@@ -171,7 +171,7 @@ class Calendar:
 
     @property
     def known_until(self) -> datetime:
-        """Until when a gap is known to be one; then the people of the last shift stay on duty."""
+        """Until when a gap in the calendar is known; after that, the people of the last shift stay on duty."""
         return self.fetched_at + CALENDAR_AHEAD - _CONFIRMED_FOR
 
 
@@ -197,7 +197,7 @@ def on_duty(schedule: Schedule, at: datetime, *, overrides: Iterable[Override] =
         schedule: The schedule.
         at: The instant, from ``EARLIEST`` to ``LATEST``; before and after, the first and the last shift are returned.
         overrides: Overrides; those of other schedules are left out.
-        calendar: What the schedule's calendar says; without one, a schedule with ``ical`` has nobody on duty.
+        calendar: The schedule's calendar; without one, a schedule with ``ical`` has nobody on duty.
     """
     return _shift(schedule, at, _in_order(schedule, overrides), calendar)
 
@@ -227,7 +227,7 @@ def _by_layers(schedule: Schedule, at: datetime) -> Shift:
 
 
 def turn(layer: Layer, zone: ZoneInfo, at: datetime) -> tuple[tuple[str, ...], datetime, datetime]:
-    """Return whose turn it is in a layer, since when and until when without a break; nobody's where it does not apply."""
+    """Return the people of a layer's turn, and its begin and end without a break; nobody where the layer does not apply."""
 
     def begin(number: int) -> datetime:
         return local_time.instant(layer.every.begin(layer.first, number), zone)
@@ -265,7 +265,7 @@ def _by_calendar(calendar: Calendar | None, at: datetime) -> Shift:
 
 
 def _overridden(shift: Shift, override: Override, at: datetime) -> Shift:
-    """Return the shift with an override, cut where the override begins or ends to change it."""
+    """Return the shift with an override, cut at the override's begin or end."""
     has_effect = not override.instead_of or override.instead_of in shift.people
     if not has_effect or override.ends_at <= shift.begins_at or shift.ends_at <= override.begins_at:
         return shift
