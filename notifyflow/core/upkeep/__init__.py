@@ -1,1 +1,1 @@
-"""What is checked, rehearsed and forecast; pure."""
+"""Checks, rehearsals and forecasts; pure."""

@@ -123,7 +123,7 @@ def check_incident(incident: IncidentFacts, transitions: Sequence[Transition], *
 
 
 def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
-    """Check an escalation and its notifications against their log and against each other."""
+    """Check an escalation and its notifications against their log and each other."""
     yield from _check_escalation(stood, now)
     yield from _check_tiers(stood)
     yield from _check_link(stood)
@@ -138,7 +138,7 @@ def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
 def check_chain(
     incident: IncidentFacts, steps: Sequence[StepFacts], transitions: Sequence[Transition], *, now: datetime
 ) -> Iterator[Finding]:
-    """Check the steps of an incident, by pass and number, against their log and against each other."""
+    """Check the steps of an incident, by pass and number, against their log and each other."""
     for step in steps:
         yield from _replay(step, [line for line in transitions if line.row_id == step.id])
         if _is_long_ago(step.due_at, now):
@@ -157,7 +157,7 @@ def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
 
 
 def unreadable(machine: str, row_id: str, incident_id: str, why: str) -> Finding:
-    """Return the finding that a row cannot be read; it names the type of the error, whose text may be personal."""
+    """Return the finding of an unreadable row; it names the type of the error, whose text may be personal."""
     what = f"cannot be read whole ({why})"
     return Finding(rule=Rule.READABLE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
 
@@ -169,7 +169,7 @@ def aside(row: SetAside) -> Finding:
 
 
 def missing(machine: str, row_id: str, incident_id: str) -> Finding:
-    """Return the finding that a row in the log is missing."""
+    """Return the finding that a logged row is missing."""
     what = "is in the log, but its row is missing"
     return Finding(rule=Rule.STATE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
 
@@ -234,12 +234,12 @@ def _check_link(stood: Round) -> Iterator[Finding]:
 
 
 def _is_flapping(stood: Round) -> bool:
-    """Return whether its link may tell that the key of its incident is flapping."""
+    """Return whether its link may be for a flapping key."""
     return stood.incident.series is not None and stood.incident.series.flapping_at is not None
 
 
 def _check_silence(stood: Round) -> Iterator[Finding]:
-    """Check that no one is paged after the end; the order of the log counts, since times are read before rows are locked."""
+    """Check that nobody is paged after the end; the order of the log counts, since times are read before rows are locked."""
     row, incident = stood.escalation, stood.incident
     if row.is_current and incident.state is not IncidentState.OPEN and row.state in LIVE:
         yield _finding(Rule.ACKNOWLEDGED, row, f"is {row.state}, and its incident is {incident.state}")
@@ -291,7 +291,7 @@ def _check_doubts(row: NotificationFacts, log: Sequence[Transition]) -> Iterator
 
 
 def _is_doubtful(attempt: AttemptFacts, events: set[str]) -> bool:
-    """Return whether an attempt's outcome was unknown at any time, or was a refusal that its provider contradicted."""
+    """Return whether an attempt's outcome was ever unknown, or was a refusal that its provider contradicted."""
     is_contradicted = attempt.evidence is not None and not events.isdisjoint(_REFUSING)
     return attempt.result is Result.IN_DOUBT or not events.isdisjoint(_DOUBTING) or is_contradicted
 

@@ -1,7 +1,7 @@
-"""What a chain would do if nobody acknowledges: whom each step would page, and when, however providers answer; pure.
+"""The course of a chain if nobody acknowledges: whom each step would page, and when, however providers answer; pure.
 
-A step starts after its time, or sooner when every way to everybody in the step before has failed; how soon that can be is found
-by playing their escalations (``forecast.Play``). Nothing here restates a rule.
+A step starts after its time, or sooner when every way to everybody in the step before has failed. Playing their escalations shows
+how soon that can be (``forecast.Play``). Nothing here restates a rule.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ _AT_ONCE = timedelta()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedStep:
-    """A step of a chain, with the times of its start, from that of the incident.
+    """A step of a chain; its times count from the incident's begin.
 
     Attributes:
         number: Its number, from 1.
-        names: Whom it names.
+        names: The names in it.
         after: When it starts if each step before takes its time.
         soonest: When it starts if every message of the steps before is refused for good.
-        people: The ids of those whom it would page after its time; empty if nobody is left or on duty.
-        duty: Each schedule that it names, as ``@primary``, to the ids of those on duty then.
-        known: The ids of those whom an earlier step pages already.
+        people: The ids of the people that it would page after its time; empty if nobody is left or on duty.
+        duty: Each schedule in it, as ``@primary``, → the ids of the people on duty then.
+        known: The ids of the people that an earlier step pages already.
     """
 
     number: int
@@ -47,12 +47,11 @@ class ExpectedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedChain:
-    """What a chain would do.
+    """The expected course of a chain.
 
     Attributes:
-        steps: Its steps.
         over_after: When operations is told that nobody has acknowledged, if each step takes its time.
-        contacts: Whom its steps page, in the order of the steps; personal.
+        contacts: The people of its steps, in the order of the steps; personal.
     """
 
     steps: tuple[ExpectedStep, ...]
@@ -71,15 +70,15 @@ def expected_chain(
     begins_at: datetime,
     quiet_for: Severity | None = None,
 ) -> ExpectedChain:
-    """Return what the chain of a route would do.
+    """Return the expected course of a route's chain.
 
     Args:
         route: The route; a route without later steps has one step.
-        roster: Who is on duty.
+        roster: The roster.
         operations: The operations recipients.
-        admit: Returns the people as they can be paged, their addresses checked.
-        fresh: Returns a fresh escalation to somebody.
-        carriers: Who carries each channel.
+        admit: Returns the people with their usable addresses.
+        fresh: Returns a fresh escalation to a recipient.
+        carriers: The carrier of each channel.
         begins_at: When the incident begins.
         quiet_for: The severity for which quiet hours put off steps; None leaves quiet hours out.
     """
@@ -119,7 +118,7 @@ def expected_chain(
 
 
 def chain_warnings(found: ExpectedChain, policy: Policy, severity: Severity) -> Iterator[str]:
-    """Yield in words what cannot happen in a chain."""
+    """Yield, in words, what cannot happen in a chain."""
     if policy.acknowledgement is Acknowledgement.EACH:
         yield f"the policy {policy.name} asks everybody to acknowledge, so that it refuses a chain"
     if severity is Severity.INFO:
@@ -136,7 +135,7 @@ def chain_warnings(found: ExpectedChain, policy: Policy, severity: Severity) -> 
 
 
 def _spent_after(fresh: DecisionContext, carriers: Mapping[str, Carrier], wait: timedelta) -> timedelta:
-    """Return how soon every way to somebody can have failed; ``wait`` if that is not before their next round."""
+    """Return how soon every way to a recipient can have failed; ``wait`` if that is not before their next round."""
     play = Play(fresh, carriers, Answers.REFUSED, takes=timedelta(), fraction=0.0)
     start = fresh.escalation.started_at
     for coming in play.events():

@@ -1,4 +1,4 @@
-"""Whether a rehearsed incident reached its people, or operations instead, read from its rows; pure."""
+"""Whether a rehearsed incident reached its people, or operations instead, by its rows; pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -18,12 +18,9 @@ _ARRIVED = frozenset({NotificationState.SENT, NotificationState.DELIVERED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A page that arrived, was sent where no receipt can come, or made a phone ring.
+    """A page that arrived, was sent on a channel without possible receipts, or made a phone ring.
 
     Attributes:
-        at: When.
-        channel: Its channel.
-        provider: Who carried it.
         is_after_quiet: Whether it waited until the recipient's quiet hours were over.
     """
 
@@ -35,10 +32,9 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsed:
-    """What became of one recipient.
+    """The result for one recipient.
 
     Attributes:
-        recipient_id: The recipient.
         name: The name that messages use.
         arrival: The first page that arrived; None if none did.
         alerted_at: When operations knew, by a page that arrived, that the recipient could not be reached; None if it did not.
@@ -53,12 +49,12 @@ class Rehearsed:
 
     @property
     def is_passed(self) -> bool:
-        """Whether somebody knows of the incident: the recipient, or operations; or else the next step of its chain has begun."""
+        """Whether somebody knows of the incident: the recipient, or operations; or the next step of its chain has begun."""
         return self.arrival is not None or self.alerted_at is not None or self.is_followed
 
 
 def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling: Collection[str]) -> tuple[Rehearsed, ...]:
-    """Return what became of each recipient, in whichever round.
+    """Return the result for each recipient, over all rounds.
 
     Args:
         status: The incident.
@@ -69,7 +65,7 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
     for each in status.escalations:
         rounds[each.facts.recipient_id].append(each)
     last = _last_people(status)
-    over = [each for each in status.escalations if each.facts.recipient_id in last]  # the end of a chain is marked at one of them
+    over = [each for each in status.escalations if each.facts.recipient_id in last]  # the end of a chain is marked on one of them
     alerts = sorted(each.at for each in _arrivals(operations, operations.escalations, calling)) if operations else []
     return tuple(
         Rehearsed(
@@ -92,7 +88,7 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
 
 
 def _last_people(status: IncidentStatus) -> frozenset[str]:
-    """Return whom the last step of a chain that has begun pages; nobody without a chain."""
+    """Return the people of the last chain step that has begun; nobody without a chain."""
     begun = [step for step in status.steps if step.state is StepState.STARTED]
     return frozenset(max(begun, key=lambda step: (step.pass_number, step.number)).duty) if begun else frozenset()
 
@@ -109,7 +105,7 @@ def _arrivals(status: IncidentStatus, escalations: Collection[EscalationStatus],
 
 
 def _arrived_at(status: IncidentStatus, row: NotificationFacts) -> datetime:
-    """Return when a page came into the state that shows its arrival; of a call that only rang, when it was placed."""
+    """Return when a page came into the state that shows its arrival; for a call that only rang, when it was placed."""
     moved = [
         line.at for line in status.transitions if line.row_id == row.id and line.target in _ARRIVED and line.target == row.state
     ]

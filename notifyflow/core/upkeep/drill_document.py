@@ -175,7 +175,7 @@ def _step(moment: Moment, status: IncidentStatus, start: datetime) -> StepDocume
 
 
 def _instead(people: Sequence[RehearsedDocument]) -> str:
-    """Return what became of those who were not reached."""
+    """Return the consequence for the people who were not reached."""
     missed = [each for each in people if each.reached is None]
     alerted = sum(each.operations_alerted_after_s is not None for each in missed)
     instead = f"; for {alerted} of them operations was told instead" if alerted else ""
@@ -190,7 +190,7 @@ def _verdict_tone(each: RehearsedDocument) -> Tone:
 
 
 def _verdict(each: RehearsedDocument) -> str:
-    """Return what became of a recipient, in words."""
+    """Return a recipient's result in words."""
     if (found := each.reached) is not None:
         waited = ", when their quiet hours are over" if found.is_after_quiet else ""
         return f"{each.name} is reached after {span(found.after_s)}{waited}: {way(found.channel)} over {found.provider}"

@@ -1,6 +1,6 @@
-"""What an escalation would do: its tiers and alerts, each with the time range for every way in which providers may answer; pure.
+"""The forecast of an escalation: its tiers and alerts, with their time ranges for each behaviour of providers; pure.
 
-Each way is played to its end by the machines themselves (``lifecycle`` and ``outlook.step``); nothing here restates a rule.
+Each course is played to its end by the machines themselves (``lifecycle`` and ``outlook.step``); nothing here restates a rule.
 The ranges hold while nothing defers a page: no limit, Retry-After, open circuit, pause or outage.
 """
 
@@ -49,12 +49,11 @@ _RESULTS: Mapping[Answers, Result] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carrier:
-    """Who carries a channel.
+    """The providers of a channel.
 
     Attributes:
         providers: The configured providers, the preferred one first; empty if there is none.
-        has_receipts: Whether the preferred one reports what became of a message, or can be asked.
-        traits: The channel's.
+        has_receipts: Whether the preferred one sends receipts, or can be polled for them.
     """
 
     providers: tuple[str, ...] = ()
@@ -64,11 +63,10 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hindrances:
-    """What stands in the way of messages just now.
+    """Current obstacles to messages.
 
     Attributes:
-        pauses: The pauses in force.
-        opted_out: The channels on which the recipient has sent STOP to every number of ours.
+        opted_out: The channels on which the recipient has sent STOP to all of our numbers.
     """
 
     pauses: tuple[Pause, ...] = ()
@@ -77,7 +75,7 @@ class Hindrances:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """An event with the range of times in which it comes if providers answer in one way.
+    """An event with its time range, if providers answer in one way.
 
     Attributes:
         event: The event, at its earliest.
@@ -94,15 +92,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What an escalation would do.
+    """The forecast of an escalation.
 
     Attributes:
-        first: The channels on which it pages at once: those of the first tier, then those that were wished for.
+        first: The channels on which it pages at once: those of the first tier, then wished ones.
         first_tier: The number of their tier; None if no tier opens at once.
         expected: The later tiers and alerts, by the answers, then by time.
         rounds_at: When further rounds start unless somebody acknowledges, from the start of the first.
         ends_after: When operations is told that nobody has acknowledged the last round; None if the policy does not repeat.
-        called_after: The time at the latest until a phone rings, for each way in which providers answer; None if it does not.
+        called_after: For each behaviour of providers, the longest time until a phone rings; None if it does not.
         expires_after: When no page is sent any more.
     """
 
@@ -116,13 +114,13 @@ class Forecast:
 
     @property
     def later(self) -> tuple[Expected, ...]:
-        """What is expected after the first pages."""
+        """The events after the first pages."""
         is_first = {0, self.first_tier}
         return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier not in is_first)
 
 
 def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
-    """Return a fresh escalation to somebody, which begins the forecast."""
+    """Return a fresh escalation to a recipient, for a forecast."""
     policy = preferred(policy, contact, severity)
     return DecisionContext(
         escalation=EscalationFacts(
@@ -137,7 +135,7 @@ def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calli
 
 
 def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
-    """Return what a fresh escalation (ACTIVE, tier 0, without notifications) does if nobody acknowledges."""
+    """Return the forecast of a fresh escalation (ACTIVE, tier 0, without notifications) if nobody acknowledges."""
     start = fresh.escalation.started_at
     ringing = {name for name in fresh.calling if carriers.get(name, Carrier()).providers}
     expected: list[Expected] = []
@@ -170,7 +168,7 @@ def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecas
 def warnings(
     fresh: DecisionContext, carriers: Mapping[str, Carrier], found: Forecast, *, has_links: bool, hindrances: Hindrances
 ) -> Iterator[str]:
-    """Yield in words what cannot happen: tiers that page nobody or never open, channels that carry nothing, a missing link."""
+    """Yield, in words, what cannot happen: tiers that page nobody or never open, channels that carry nothing, a missing link."""
     facts = fresh.escalation
     opened = {each.event.tier for each in found.expected}
     for number, tier in enumerate(facts.policy.tiers, start=1):
@@ -188,7 +186,7 @@ def warnings(
 
 
 def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hindrances) -> Iterator[str]:
-    """Yield why a channel carries nothing, or not over all its providers."""
+    """Yield why a channel carries nothing, or only by some of its providers."""
     if not carrier.providers:
         yield f"{way(channel)} has no provider: its page fails at once"
     elif channel in hindrances.opted_out:
@@ -202,9 +200,9 @@ def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hi
 
 
 def _ranges(plays: Iterable[Iterable[Coming]], answers: Answers, start: datetime) -> Iterator[Expected]:
-    """Join the events of the fastest and the slowest course; what one lacks comes before its next round, if at all.
+    """Join the events of the fastest and the slowest course; an event that one lacks comes before its next round, if at all.
 
-    Where there is a wish, the course without it is the slowest: which wished page a tier adopts depends on which call ends first.
+    With a wish, the course without it is the slowest: the first call to end decides which wished page a tier adopts.
     """
     courses = [{(each.what, each.tier): each for each in course} for course in plays]
     for key in dict.fromkeys(key for course in courses for key in course if key[0] in (What.TIER, What.OPERATIONS)):
@@ -220,8 +218,8 @@ class Play:
 
     Args:
         fresh: The escalation: ACTIVE, in tier 0, without notifications.
-        carriers: Who carries each channel.
-        answers: How all providers answer, or a function of the channel that says how its provider does.
+        carriers: The carrier of each channel.
+        answers: How all providers answer, or a function: channel → how its provider answers.
         takes: How long each call takes.
         fraction: The random share of each wait's jitter, 0 to 1.
 
@@ -245,7 +243,7 @@ class Play:
         self._fraction = fraction
 
     def events(self) -> Iterator[Coming]:
-        """Yield what comes, in order of time."""
+        """Yield the events, in order of time."""
         now = self.context.escalation.started_at
         decided = escalations.start(self.context, now=now)
         yield from come(self.context, decided, now=now)
@@ -267,7 +265,7 @@ class Play:
                 return
 
     def _moves_at(self, row: NotificationFacts) -> datetime | None:
-        """Return when a page moves by itself or by its provider; None if it does not."""
+        """Return when a page changes by itself or by its provider; None if it does not."""
         if row.state is NotificationState.QUEUED:
             return row.due_at
         latest = counted(row)[-1] if counted(row) else None

@@ -1,4 +1,4 @@
-"""What can be foreseen to go wrong with the duty: nobody on duty, people whom nothing reaches, chains that reach nobody; pure."""
+"""Foreseeable faults of the duty: nobody on duty, unreachable people, chains that reach nobody; pure."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from notifyflow.core.upkeep.forecast import Answers, Carrier, Play, fresh_escala
 from notifyflow.errors import Fault
 
 AHEAD = timedelta(days=30)
-"""How far ahead is looked."""
+"""How far ahead faults are searched."""
 
 _Period = tuple[datetime, datetime]
 _GO_ON = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING)
@@ -38,17 +38,17 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that will go wrong, or may.
+    """A foreseeable fault, or a possible one.
 
     Attributes:
-        kind: What it is about.
+        kind: Its kind.
         where: The schedule, route or step: ``schedules.primary``, ``routes[0].then[1]``.
         what: What is wrong, as a sentence without its full stop; times are in the schedule's zone.
         remedy: What to do about it, as a sentence without its full stop.
         person: The id of the person, if it is about one.
         begins_at: When it happens first; None if it does not depend on time.
         ends_at: When that ends.
-        count: How often it happens within the time that is looked at.
+        count: How often it happens within ``AHEAD``.
     """
 
     kind: FindingKind
@@ -73,15 +73,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ahead:
-    """What is known of the time that is looked at.
+    """The known facts about the time ahead.
 
     Attributes:
         roster: The directory, its calendars and the overrides.
-        people: The recipients, by id, with the addresses at which they can be reached.
+        people: The recipients, by id, with their usable addresses.
         policies: The policies of the routes, by name.
-        shifts: Schedule, with ``@``, to its shifts; without those whose calendar was never read.
-        now: From when on it is looked.
-        needs: Policy, channels, preferred ones and severity to what ``_needed`` found.
+        shifts: Schedule, with ``@``, → its shifts; schedules whose calendar was never read are left out.
+        now: The begin of the time ahead.
+        needs: Policy, channels, preferred ones and severity → the result of ``_needed``.
     """
 
     roster: Roster
@@ -95,7 +95,7 @@ class _Ahead:
         return self.roster.directory.schedules[name.removeprefix(MARK)]
 
     def contacts(self, names: Iterable[str], policy: Policy) -> Iterator[Contact]:
-        """Yield whom some names may mean; the people of operations, who are not known, have all channels of the policy."""
+        """Yield the people that some names may mean; for operations, an unknown person with all channels of the policy."""
         for name in names:
             if name == OPERATIONS:
                 channels = (channel for tier in policy.tiers for channel in tier.channels)
@@ -110,15 +110,15 @@ class _Ahead:
 def foresee(
     roster: Roster, people: Mapping[str, Contact], policies: Mapping[str, Policy], *, now: datetime
 ) -> tuple[Finding, ...]:
-    """Return what can be foreseen to go wrong within 30 days.
+    """Return the foreseeable faults within 30 days.
 
-    A schedule whose calendar was never read is left out: who is in it is not known.
+    A schedule whose calendar was never read is left out: its people are not known.
 
     Args:
         roster: The directory, its calendars and the overrides.
         people: The recipients, by id, with the addresses at which they can be reached.
         policies: The policies, by name.
-        now: From when on to look.
+        now: The begin of the 30 days.
     """
     shifts = {
         f"{MARK}{name}": list(roster.shifts(schedule, begin=now, end=now + AHEAD))
@@ -186,12 +186,12 @@ def _has(person: str, shift: Shift) -> bool:
 
 
 def _lost(ahead: _Ahead, policy: Policy) -> Collection[str]:
-    """Return the recipients whom a policy reaches for no severity."""
+    """Return the recipients that a policy reaches for no severity."""
     return {each for each, contact in ahead.people.items() if not reached_for(policy, contact)}
 
 
 def _unreached(ahead: _Ahead, where: str, route: Route, lost: Collection[str]) -> Iterator[Finding]:
-    """Yield when nobody in any step of a route can be reached; routes without a schedule are always the same."""
+    """Yield the times when nobody in any step of a route can be reached; routes without a schedule never change."""
 
     def is_lost(person: str) -> bool:
         return person in lost or person not in ahead.people
@@ -217,7 +217,7 @@ def _unreached(ahead: _Ahead, where: str, route: Route, lost: Collection[str]) -
 
 
 def _when(ahead: _Ahead, name: str, is_meant: Callable[[Shift], bool]) -> list[_Period]:
-    """Return the periods of the shifts of a schedule that are meant, those that follow each other as one."""
+    """Return the periods of a schedule's matching shifts; consecutive ones are joined."""
     found: list[_Period] = []
     for shift in filter(is_meant, ahead.shifts[name]):
         begins_at = found.pop()[0] if found and found[-1][1] == shift.begins_at else max(shift.begins_at, ahead.now)
@@ -231,7 +231,7 @@ def _overlaps(ones: Iterable[_Period], others: Collection[_Period]) -> list[_Per
 
 
 def _short_steps(ahead: _Ahead, where: str, route: Route, policy: Policy) -> Iterator[Finding]:
-    """Yield the steps that are over before the policy has opened, by time, the last tier that pages somebody in them."""
+    """Yield the steps that end before the policy's timers have opened the last tier that pages somebody in them."""
     if not route.then:
         return
     steps = (route.to, *(each.to for each in route.then))
@@ -250,7 +250,7 @@ def _short_steps(ahead: _Ahead, where: str, route: Route, policy: Policy) -> Ite
 
 
 def _longest_need(ahead: _Ahead, names: Iterable[str], policy: Policy) -> tuple[str, tuple[Severity, ...], timedelta]:
-    """Return who in a step needs the longest time, for which severities, none for all, and the time."""
+    """Return the person in a step with the longest time, for which severities (empty means all), and the time."""
     longest: tuple[str, tuple[Severity, ...], timedelta] = ("", (), timedelta())
     for contact in ahead.contacts(names, policy):
         needs = {severity: _needed(ahead, contact, policy, severity) for severity in _GO_ON}
@@ -261,7 +261,7 @@ def _longest_need(ahead: _Ahead, names: Iterable[str], policy: Policy) -> tuple[
 
 
 def _needed(ahead: _Ahead, contact: Contact, policy: Policy, severity: Severity) -> timedelta:
-    """Return after which time a policy opens the last tier that pages a recipient, if every message is accepted."""
+    """Return how long a policy takes to open the last tier that pages a recipient, if every message is accepted."""
     key = (policy.name, *sorted(contact.addresses), (contact.channels or {}).get(severity), severity)
     if key not in ahead.needs:
         fresh = fresh_escalation(contact, policy, severity, frozenset())

@@ -1,6 +1,6 @@
-"""Searches for behaviour of providers that lets a page wake nobody: the phone stays silent, or nobody is told; pure.
+"""Searches for provider behaviour in which a page wakes nobody: the phone stays silent, or nobody is told; pure.
 
-Each way is played to its end by the machines themselves, as ``forecast`` does; nothing here restates a rule.
+Each course is played to its end by the machines themselves, as in ``forecast``; nothing here restates a rule.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from notifyflow.core.upkeep.forecast import Answers, Carrier, Play, fresh_escala
 from notifyflow.errors import Fault
 
 MOST_PLAYS = 300
-"""How many courses are played at most for one person, policy and severity; the shortest come first."""
+"""How many courses are played at most for one person, policy and severity; the shortest first."""
 _ALERTING = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING)
 _IF: Mapping[Answers, str] = {
     Answers.REFUSED: "is refused for good",
@@ -36,7 +36,7 @@ _IF: Mapping[Answers, str] = {
 
 
 class Danger(StrEnum):
-    """What may happen: no phone rings although one could, nothing shows that a page arrives, or nobody is told at all."""
+    """A danger: no phone rings although one could, nothing shows that a page arrives, or nobody is told at all."""
 
     SILENT_PHONE = "silent_phone"
     NO_PROOF = "no_proof"
@@ -49,14 +49,11 @@ Course = tuple[tuple[str, Answers], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weakness:
-    """A way in which providers may behave that lets a page wake nobody; the shortest that was found.
+    """The shortest course of providers found in which a page wakes nobody.
 
     Attributes:
-        danger: What may happen.
-        policy: The name of the policy.
-        severities: The severities.
-        people: The ids of those whom it concerns.
-        course: How the providers behave.
+        people: The ids of the people.
+        course: The behaviour of the providers.
     """
 
     danger: Danger
@@ -75,12 +72,10 @@ class Weakness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """A rehearsal that broke, so that it is not known what may happen.
+    """A rehearsal that failed, so that its dangers are unknown.
 
     Attributes:
-        policy: The name of the policy.
-        severities: The severities.
-        people: The ids of those whom it concerns.
+        people: The ids of the people.
         name: The name of the error.
         error: The error; of several with this name, the first.
     """
@@ -93,7 +88,7 @@ class Broken:
 
     @property
     def fault(self) -> Fault:
-        """What broke in words: ``CRITICAL to ada: the rehearsal broke: KeyError``."""
+        """The failure in words: ``CRITICAL to ada: the rehearsal broke: KeyError``."""
         return _fault(self, f"the rehearsal broke: {self.name}", "Find app.rehearsal_broke in the log")
 
 
@@ -101,7 +96,7 @@ Finding: TypeAlias = Weakness | Broken
 
 
 def tells_nobody(found: Finding) -> bool:
-    """Return whether it is that nobody is told."""
+    """Return whether the danger is that nobody is told."""
     return isinstance(found, Weakness) and found.danger is Danger.NOBODY_TOLD
 
 
@@ -129,10 +124,10 @@ def rehearse(
     carriers: Mapping[str, Carrier],
     calling: frozenset[str],
 ) -> tuple[Finding, ...]:
-    """Return what may let a page wake nobody, for each policy, severity and person; the operations team is paged by its policy.
+    """Return the dangers for each policy, severity and person; the operations team is paged by its policy.
 
-    People with the same channels and wishes behave alike, and are rehearsed once. Where a rehearsal breaks, it is named, and
-    what the others find stands.
+    People with the same channels and wishes behave alike, and are rehearsed once. A rehearsal that fails is named, and the
+    findings of the others stand.
     """
     has_operations = any(_carried(each, carriers) for each in operations)
     found: dict[Finding, dict[str, dict[Severity, None]]] = defaultdict(lambda: defaultdict(dict))
@@ -150,7 +145,7 @@ def rehearse(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
-    """A policy, and who carries its pages."""
+    """A policy, and the carriers of its pages."""
 
     policy: Policy
     carriers: Mapping[str, Carrier]
@@ -158,7 +153,7 @@ class _Stage:
     has_operations: bool
 
     def findings(self, contact: Contact, severity: Severity, known: dict[object, Mapping[Danger, Course]]) -> Collection[Finding]:
-        """Rehearse with somebody, unless that goes as one that is known; return what is found, without severities and people."""
+        """Rehearse with a person, unless a known rehearsal is alike; return the findings, without severities and people."""
         name = self.policy.name
         try:
             fresh = fresh_escalation(contact, self.policy, severity, self.calling)
@@ -171,11 +166,11 @@ class _Stage:
 
 
 def search(fresh: DecisionContext, carriers: Mapping[str, Carrier], *, has_operations: bool) -> Mapping[Danger, Course]:
-    """Return for each danger the shortest course that leads to it, by the number of channels that are tried.
+    """Return for each danger the shortest course to it, by the number of channels tried.
 
     Args:
         fresh: The escalation: ACTIVE, in tier 0, without notifications.
-        carriers: Who carries each channel.
+        carriers: The carrier of each channel.
         has_operations: Whether anybody is in operations.
     """
     found: dict[Danger, Course] = {}
@@ -196,7 +191,7 @@ def search(fresh: DecisionContext, carriers: Mapping[str, Carrier], *, has_opera
 
 
 class _Untried(Exception):
-    """Raised when a play comes to a channel whose provider's behaviour is open; ``search`` plays on with each."""
+    """Raised when a play reaches a channel without a chosen behaviour; ``search`` goes on with each behaviour."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
@@ -210,7 +205,7 @@ def _behaviour(course: Mapping[str, Answers], channel: str) -> Answers:
 
 
 def _behaviours(fresh: DecisionContext, carrier: Carrier) -> Iterator[Answers]:
-    """Yield how a provider may behave: so that nothing arrives; or also so that it does, if the policy rings all the same."""
+    """Yield the possible behaviours of a provider: nothing arrives; or it arrives, too, if the policy rings in any case."""
     is_critical = fresh.escalation.severity is Severity.CRITICAL
     if is_critical and _rings_by_time(fresh):
         yield Answers.ACCEPTED
@@ -247,7 +242,7 @@ def _rings_by_time(context: DecisionContext) -> bool:
 
 
 def _manner(fresh: DecisionContext) -> object:
-    """Return what decides how a round goes; ERROR and WARNING go alike under most policies."""
+    """Return the values that decide how a round goes; ERROR and WARNING go alike under most policies."""
     severity, tiers = fresh.escalation.severity, fresh.escalation.policy.tiers
     return severity is Severity.CRITICAL, tuple((ways(fresh, tier), tier.rules) for tier in tiers)
 
@@ -257,7 +252,7 @@ def _carried(contact: Contact, carriers: Mapping[str, Carrier]) -> frozenset[str
 
 
 def _alike(team: Collection[Contact], carriers: Mapping[str, Carrier]) -> Collection[list[Contact]]:
-    """Return the people of a team in groups with the same channels and wishes, without those whom no channel reaches."""
+    """Return the people of a team in groups with the same channels and wishes; people without any channel are left out."""
     groups: dict[object, list[Contact]] = defaultdict(list)
     for each in team:
         if carried := _carried(each, carriers):
