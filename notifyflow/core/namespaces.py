@@ -1,4 +1,4 @@
-"""Namespaces: a key names one unresolved incident of its namespace; the same key in another namespace is another incident."""
+"""Namespaces: a key names one unresolved incident of its namespace; in another namespace it names another incident."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How callers name an incident: by its key in a namespace, or by its id."""
+"""The references to an incident: by its key in a namespace, or by its id."""
 
 from dataclasses import dataclass
 

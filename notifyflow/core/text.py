@@ -19,14 +19,14 @@ MONTHS = (
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _BLANKS = re.compile(r"\s+")
-# Unicode's property Bidi_Control: what shows a line in another order than it is written (UAX #9, section 2).
+# Unicode's property Bidi_Control: characters that show a line in another order than written (UAX #9, section 2).
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _FLAG_LETTERS = re.compile("[\U0001f1e6-\U0001f1ff]")
-# No character that people write is longer; the tables of flags and families in emoji-test.txt end below it.
+# No character in real text is longer; the tables of flags and families in emoji-test.txt end below it.
 _LONGEST_CHARACTER = 64
 
 HEADLINE_LIMIT = 150
-"""The length of a title above a button, which is to be on the first screen of a phone in any script; the whole title is below."""
+"""The length of a title above a button, which must be on a phone's first screen in any script; the whole title is below."""
 
 _MOST_NAMES = 4
 _NAME_LIMIT = 60
@@ -59,7 +59,7 @@ _BRIEF.maxstring = _BRIEF.maxother = _QUOTED
 
 
 def clean(text: str) -> str:
-    """Keep what every channel and database can carry: any line end becomes a line feed, other control characters U+FFFD."""
+    """Keep the characters that all channels and databases can carry: line ends become line feeds, other controls U+FFFD."""
     if _is_plain(text):
         return text
     return _FORBIDDEN.sub("\ufffd", _LINE_ENDS.sub("\n", text))
@@ -80,7 +80,7 @@ def short_line(text: str, limit: int) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether the text is printable ASCII, as most is, so that nothing has to be replaced."""
+    """Return whether the text is printable ASCII, as most is, so that nothing must be replaced."""
     return text.isascii() and text.isprintable()
 
 
@@ -106,7 +106,7 @@ def find_cut(text: str, room: int, *, at_least: int = 0) -> int:
 
 
 def find_character_end(text: str, at: int) -> int:
-    """Return the last place, at ``at`` or before, at which a character ends as people see it: a grapheme cluster (UAX #29).
+    """Return the last place, at ``at`` or before, at which a visible character ends: a grapheme cluster (UAX #29).
 
     It looks no further back than the longest character reaches, since a run of marks may be as long as the text; if none ends
     there, it returns ``at``.
@@ -129,7 +129,7 @@ def _characters() -> Any:
 
 
 def masked(text: str) -> str:
-    """Return the beginning and the length of something personal: enough to find it again."""
+    """Return the beginning and the length of a personal text: enough to find it again."""
     return f"{text[: min(3, len(text) // 3)] + '…'!r} ({len(text)} characters)"
 
 

@@ -10,12 +10,12 @@ _ESCAPED = {127: "\\u007f"}  # TOML forbids this one, and JSON does not escape i
 
 
 def write_toml(tables: Mapping[str, Any]) -> str:
-    """Write what ``tomllib.loads`` returns, which reads it back as it is; each key of the outermost table is a line."""
+    """Write tables so that ``tomllib.loads`` reads the same; each key of the outermost table is a line."""
     return "".join(f"{_text(name)} = {_value(value)}\n" for name, value in tables.items())
 
 
 def without(document: str, table: str, names: Iterable[str]) -> str:
-    """Return a document that ``write_toml`` has written without some keys of one of its tables."""
+    """Return a document written by ``write_toml`` without some keys of one of its tables."""
     tables = tomllib.loads(document)
     for name in names:
         tables.get(table, {}).pop(name, None)
