@@ -28,6 +28,17 @@ EVERY_KIND = {
 }
 
 
+def test_each_kind_of_value_is_written_as_toml_has_it():
+    values = {"text": 'a "b"', "whole": 3, "is": [True, False], "at": [date(2026, 12, 7), time(9)], "in": {"a.b": 0.5}}
+    assert write_toml(values).splitlines() == [
+        '"text" = "a \\"b\\""',
+        '"whole" = 3',
+        '"is" = [true, false]',
+        '"at" = [2026-12-07, 09:00:00]',
+        '"in" = {"a.b" = 0.5}',
+    ]
+
+
 @given(st.dictionaries(TEXTS, VALUES))
 @example(EVERY_KIND)
 def test_what_is_written_is_read_back_as_it_was(tables: dict[str, object]):

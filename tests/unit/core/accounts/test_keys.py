@@ -31,6 +31,17 @@ def test_whatever_is_presented_is_a_key_or_refused(presented: str):
         authorise(KEY, secret, Scope.INGEST, now=NOW)
 
 
+@pytest.mark.parametrize("presented", ["", "nf", "nf_", "nf_id", "nf_id_", "nf__secret", "pat_id_secret", "secret"])
+def test_what_has_not_the_three_parts_of_a_key_is_refused(presented: str):
+    with pytest.raises(InvalidApiKey, match="is not valid"):
+        read(presented)
+
+
+def test_a_key_is_presented_with_its_id_and_its_secret():
+    assert spell("0123", SECRET) == f"nf_0123_{SECRET}"
+    assert read(f"nf_0123_{SECRET}") == ("0123", SECRET)
+
+
 def test_of_a_secret_only_its_hash_is_kept():
     assert SECRET not in repr(KEY)
 

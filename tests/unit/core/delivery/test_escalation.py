@@ -22,6 +22,7 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
+from notifyflow.core.delivery.series_carried import Series
 from notifyflow.core.delivery.stopped_clocks import GRACE, Outage, Stop
 from tests.facts import NOW, attempt, context, escalation, incident, minutes, page, seconds
 
@@ -797,3 +798,14 @@ def test_a_policy_of_ones_own_is_followed() -> None:
     )
     assert decide(of).after.next_decision_at == NOW + minutes(2)
     assert opened(decide(of, event="timer_due", now=NOW + minutes(2))) == [(2, ("sms",))]
+
+
+def test_the_last_round_alerts_operations_once_a_day_in_a_series() -> None:
+    series = Series(first_id="first", severity=Severity.ERROR, openings=(NOW,), told_at={Severity.ERROR: NOW - HOUR})
+    timer = {"next_round_at": NOW + minutes(15), "repetition": 3, "policy": INSISTENT, "addresses": "email"}
+    told = context(page("email", DELIVERED), about=incident(series=series), **timer)
+    decided = round_due(15, of=told)
+    assert alerts(decided) == [AlertOperations(reason="unanswered", is_paging=False)]
+    assert decided.after.critical_at == NOW + minutes(15), "it is linked all the same"
+    worse = replace(told, escalation=replace(told.escalation, severity=CRITICAL))
+    assert [each.is_paging for each in alerts(round_due(15, of=worse))] == [True]

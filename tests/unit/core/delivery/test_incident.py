@@ -10,7 +10,7 @@ from notifyflow.core.delivery import incident as incidents
 from notifyflow.core.delivery import series
 from notifyflow.core.delivery.incident import IncidentUpdate
 from notifyflow.core.delivery.machines import INCIDENT
-from notifyflow.core.delivery.model import Incident, IncidentState, Severity
+from notifyflow.core.delivery.model import Incident, IncidentState, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from notifyflow.errors import IncidentResolved
 from tests.facts import NOW, incident, minutes
@@ -166,3 +166,12 @@ def test_its_chain_goes_on_while_it_is_open() -> None:
     for state in (ACKNOWLEDGED, RESOLVED):
         late = incident(state=state)
         assert incidents.go_on(late, now=LATER) == IncidentUpdate(after=late, event="step_due", has_moved=False)
+
+
+@pytest.mark.parametrize(
+    ("via", "is_operations", "is_over"),
+    [(Via.DASHBOARD, False, True), (Via.ALERTMANAGER, False, False), (None, False, False), (Via.DASHBOARD, True, False)],
+)
+def test_a_person_who_resolves_ends_the_series(via: Via | None, is_operations: bool, is_over: bool) -> None:
+    update = incidents.resolve(incident(is_operations=is_operations), by="ben", via=via, now=LATER)
+    assert series.of(update.after).is_over is is_over

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
-from notifyflow.core.delivery.model import Contact, EscalationState, Incident, Recipient, Result, Severity
+from notifyflow.core.delivery.model import Contact, EscalationState, Incident, Recipient, Result, Severity, Stopped
 from notifyflow.core.delivery.policy import CRITICAL_SCHEDULE, DEFAULT, NORMAL_SCHEDULE, VOICE_SCHEDULE, Schedule
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, IncidentSummary
@@ -137,6 +137,13 @@ def test_no_method_changes_a_frozen_dictionary(change: Callable[[dict[str, str]]
     assert mapping == {"a": "1"}
 
 
+def test_a_frozen_dictionary_is_hashed_copied_and_pickled_by_its_items() -> None:
+    mapping = FrozenDict(a="1", b="2")
+    assert hash(mapping) == hash(FrozenDict(b="2", a="1"))
+    for same in (copy.deepcopy(mapping), pickle.loads(pickle.dumps(mapping))):
+        assert (same, type(same)) == (mapping, FrozenDict)
+
+
 def test_a_dictionary_is_read_like_an_incident_file_with_every_fault_at_once() -> None:
     with pytest.raises(InvalidIncident) as refused:
         Incident.from_dict({"key": "db-1", "titel": "down", "severity": "URGENT", "recipients": []})
@@ -144,3 +151,8 @@ def test_a_dictionary_is_read_like_an_incident_file_with_every_fault_at_once() -
     with pytest.raises(InvalidIncident) as refused:
         Recipient.from_dict({"id": "ada", "email": 5})
     assert [str(fault) for fault in refused.value.faults] == ["email: 5 is not text. Put it in quotes."]
+
+
+def test_what_an_acknowledgement_or_a_resolve_did_is_true_if_it_changed_anything() -> None:
+    assert Stopped(has_changed=True)
+    assert not Stopped(has_changed=False)

@@ -5,7 +5,18 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.stopped_clocks import STANDSTILL, Outage, Stop, counted, moved, outage_since
+from notifyflow.core.delivery.model import Severity
+from notifyflow.core.delivery.stopped_clocks import (
+    GRACE,
+    STANDSTILL,
+    Interval,
+    Outage,
+    Stop,
+    counted,
+    moved,
+    outage_since,
+    paged_at,
+)
 from tests.facts import NOW, minutes, seconds
 
 INSTANT = timedelta(microseconds=1)
@@ -103,3 +114,15 @@ def test_while_an_outage_lasts_nothing_becomes_due(span: timedelta, known: list[
     was_due = began_at >= moved(NOW + span, known, since=NOW)
     is_due = now >= moved(NOW + span, [*known, Outage(began_at=began_at, ended_at=now)], since=NOW)
     assert is_due == was_due or now == began_at
+
+
+def test_of_a_critical_page_what_outages_and_a_pause_cover_together_counts_once() -> None:
+    def paged(*intervals: Interval, severity: Severity = Severity.CRITICAL) -> timedelta:
+        return paged_at(NOW + minutes(5), intervals, since=NOW, severity=severity) - NOW
+
+    pause = Stop(began_at=NOW + minutes(1), ended_at=NOW + minutes(4))
+    assert paged(pause, outage(2, 3)) == paged(pause, outage(2, 3), outage(2, 2.5)) == minutes(8)
+    assert paged(pause, outage(3, 7)) == minutes(11)
+    assert paged(outage(-3, -2), pause) == minutes(8)
+    assert paged(outage(2, 62), severity=Severity.ERROR) == minutes(65)
+    assert paged(outage(2, 62)) == minutes(62) + GRACE, "it passed in the outage, and answers may come in first"

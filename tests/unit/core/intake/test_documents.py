@@ -268,3 +268,7 @@ def test_a_value_is_read_back_as_it_was_written(value: Notified) -> None:
 def test_a_damaged_value_is_refused(document: str) -> None:
     with pytest.raises(ValueError, match="the document is not of the type Notified"):
         load(Notified, document)
+
+
+def test_a_shipped_policy_is_read_back_as_it_was_stored() -> None:
+    assert [load_policy(dump_policy(each)) for each in SHIPPED.values()] == list(SHIPPED.values())

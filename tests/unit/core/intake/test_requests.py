@@ -11,6 +11,7 @@ from notifyflow.core.intake.requests import (
     Submission,
     add_recipients,
     read_act,
+    read_duty_change,
     read_incident,
     read_page,
     read_submission,
@@ -286,3 +287,13 @@ def test_further_recipients_are_counted_on() -> None:
 def test_what_is_no_incident_file_is_refused_in_one_sentence(document: str, fault: str) -> None:
     (found,) = faults_of_file(document)
     assert found.startswith(fault)
+
+
+def test_the_times_of_a_change_of_duty_need_an_offset() -> None:
+    change = {"people": ["ada"], "begins_at": "2026-11-25T03:14:00+01:00", "ends_at": "2026-11-25T09:00:00Z"}
+    assert read_duty_change(json.dumps(change)).ends_at == datetime(2026, 11, 25, 9, tzinfo=UTC)
+    with pytest.raises(InvalidRequest) as caught:
+        read_duty_change(json.dumps(change | {"begins_at": "2026-11-25T03:14:00", "ends_at": "2026-11-25T09:00:00"}))
+    assert [str(fault) for fault in caught.value.faults] == [
+        f"{name}: it has no offset from UTC. Add one, as in 2026-11-25T03:14:00+01:00." for name in ("begins_at", "ends_at")
+    ]

@@ -11,6 +11,12 @@ def test_live_lets_everything_go_where_it_is_meant_to_and_says_nothing():
     assert LIVE.notice == ""
 
 
+def test_each_mode_says_where_a_message_goes():
+    assert read_delivery("dry-run").final("email", "ada@example.com") is None
+    redirect = read_delivery("redirect: email=dev@example.com , sms=+15005550006")
+    assert [redirect.final(channel, "ada") for channel in ("email", "sms", "voice")] == ["dev@example.com", "+15005550006", None]
+
+
 @given(st.text(), st.text())
 def test_a_dry_run_lets_nothing_go(channel: str, address: str):
     assert read_delivery(" dry-run ").final(channel, address) is None

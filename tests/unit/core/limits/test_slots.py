@@ -81,3 +81,27 @@ def test_who_has_sent_nothing_for_an_hour_is_forgotten() -> None:
         assert isinstance(granted, ProviderHealth)
         health = granted
     assert [each.namespace for each in health.taken] == ["loud"]
+
+
+def taken_by(*asked: tuple[str, bool], limit: int = 10) -> list[bool]:
+    """Say which of some notifications got a slot of a minute, when two namespaces have sent within the hour."""
+    health, found = has_sent("loud", "quiet"), []
+    for name, is_urgent in asked:
+        granted = ask(health, name, limit, timedelta(), is_urgent=is_urgent)
+        found.append(isinstance(granted, ProviderHealth))
+        health = granted if isinstance(granted, ProviderHealth) else health
+    return found
+
+
+LOUD, QUIET = ("loud", False), ("quiet", False)
+LOUD_ALARM, QUIET_ALARM, OWN_ALARM = ("loud", True), ("quiet", True), (OPERATIONS, True)
+
+
+def test_of_ten_slots_a_minute_one_is_kept_for_another_and_two_for_what_is_critical() -> None:
+    assert taken_by(*[LOUD] * 8, QUIET, QUIET) == [True] * 7 + [False, True, False]
+    assert taken_by(*[LOUD] * 7, QUIET, LOUD_ALARM, QUIET_ALARM, LOUD_ALARM) == [True] * 10 + [False]
+
+
+def test_a_flood_of_what_is_critical_leaves_a_slot_of_the_reserve_and_of_the_rest() -> None:
+    assert taken_by(*[LOUD_ALARM] * 9, QUIET_ALARM, QUIET) == [True] * 8 + [False, True, True]
+    assert taken_by(*[LOUD_ALARM] * 9, OWN_ALARM) == [True] * 8 + [False, True]

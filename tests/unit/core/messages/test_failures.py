@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.model import Kind, NotificationState, Result, Severity
+from notifyflow.core.delivery.model import DeferralReason, Kind, NotificationState, Result, Severity
 from notifyflow.core.messages.failures import (
     AT_MOST,
     Failure,
@@ -94,6 +94,22 @@ def test_each_reason_is_explained(reason: str, expected: str) -> None:
     assert body([failure(reason=reason)], []).splitlines()[1] == expected
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("flapping", '"orders db is down" comes and goes, and Ada has not acknowledged (CRITICAL)'),
+        ("damaged", 'A damaged row is set aside, and may keep Ada from being paged about "orders db is down" (CRITICAL)'),
+    ],
+)
+def test_what_is_no_failure_of_a_channel_has_a_sentence_of_its_own(reason: str, expected: str) -> None:
+    assert headline([failure(reason=reason)], [], Uncounted(failures=1)) == expected
+
+
+def test_only_a_failure_with_addresses_is_linked_and_each_once() -> None:
+    one = failure(url="https://grafana.example/d")
+    assert links([failure(key="db-2"), one, one]) == {"Look at db-1": "https://grafana.example/d"}
+
+
 def test_three_are_described_in_full_and_the_others_in_a_line() -> None:
     ben = failure(reason="unanswered", who="Ben", title="mail is slow", severity=Severity.WARNING)
     shown = body([failure(key=f"db-{number}") for number in range(3)] + [ben], [SLOW, CAP])
@@ -139,6 +155,7 @@ def test_the_result_of_each_channel_is_described_in_plain_words() -> None:
         page("voice", NotificationState.QUEUED, due_at=NOW),
         page("letter", NotificationState.QUEUED, due_at=NOW + minutes(1)),
         page("telex", NotificationState.QUEUED, attempt(1, Result.TEMPORARY_FAILURE, reason="the line is busy")),
+        page("carrier", NotificationState.QUEUED, attempt(1, Result.TEMPORARY_FAILURE), deferred_by=DeferralReason.CIRCUIT),
         page("fax", NotificationState.SENDING, attempt(1)),
         page("pager", NotificationState.CANCELLED),
         page("chat", NotificationState.SENT, kind=Kind.STATUS_UPDATE),
@@ -152,6 +169,7 @@ def test_the_result_of_each_channel_is_described_in_plain_words() -> None:
         "voice": "about to be sent",
         "letter": "waits for its turn",
         "telex": "failed for now: the line is busy; it is tried again",
+        "carrier": "waits: the provider seems to be down",
         "fax": "being sent",
     }
 

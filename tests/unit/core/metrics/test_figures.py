@@ -44,6 +44,17 @@ def test_a_negative_duration_is_none() -> None:
     assert (tally.count, tally.sum_s, tally.buckets[0]) == (1, 0.0, 1)
 
 
+def test_durations_and_counts_of_two_processes_add_up() -> None:
+    key: Key = (figures.HUMAN_S.name, ("ERROR",))
+    merged = observed(figures.HUMAN_S, [0.0], "ERROR")
+    merged.merge(observed(figures.HUMAN_S, [1e9], "ERROR"))
+    tally = merged.get(key)
+    assert tally is not None
+    assert (tally.count, tally.sum_s, tally.buckets[0], tally.buckets[-1]) == (2, 1e9, 1, 1)
+    merged.add(key, Tally(count=3))
+    assert merged.get(key) == Tally(count=5, sum_s=1e9, buckets=tally.buckets)
+
+
 @given(DURATIONS, DURATIONS)
 def test_what_was_counted_apart_adds_up(some: list[float], others: list[float]) -> None:
     key: Key = (figures.HUMAN_S.name, ("ERROR",))

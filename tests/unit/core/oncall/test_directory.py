@@ -409,3 +409,9 @@ def test_who_could_not_be_reached_is_named_beside_what_makes_the_file_unusable()
 def test_a_file_that_is_no_toml_names_nobody():
     with pytest.raises(InvalidDirectory):
         reach("[default", check, CHANNELS, CHANNELS, SHIPPED)
+
+
+def test_a_route_is_named_by_where_it_stands():
+    directory = read(GOOD)
+    places = [directory.place(each) for each in (*directory.routes, directory.default)]
+    assert places == ["routes[0]", "routes[1]", "routes[2]", "default"]

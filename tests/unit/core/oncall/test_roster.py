@@ -7,7 +7,7 @@ from notifyflow.core.delivery.chain import ChainPlace
 from notifyflow.core.delivery.policy import SHIPPED
 from notifyflow.core.oncall.directory import read_directory
 from notifyflow.core.oncall.duty_report import with_people
-from notifyflow.core.oncall.roster import EMPTY, Roster
+from notifyflow.core.oncall.roster import EMPTY, Roster, calendars_read_at
 from notifyflow.core.oncall.schedules import Calendar, Override, Shift, Why, on_duty
 from tests.chains import step
 
@@ -130,3 +130,8 @@ def test_the_next_step_of_a_chain_pages_those_on_duty_by_the_names_that_were_giv
     assert people("leads", ben="Benjamin") == {"ben": "Benjamin", "cy": "Ben"}
     assert people("@legacy", "dan") == {}
     assert dict(with_people(ChainPlace(step=1, steps=1, following=None), ROSTER, MONDAY).people) == {}
+
+
+def test_each_schedule_of_a_calendar_says_when_that_could_be_read():
+    assert calendars_read_at(ROSTER) == {"legacy": None}
+    assert calendars_read_at(replace(ROSTER, calendars={"legacy": calendar("ada")})) == {"legacy": calendar("ada").fetched_at}

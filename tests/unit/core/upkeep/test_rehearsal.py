@@ -10,7 +10,7 @@ from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, OPERATIONS, SHIPPED, Policy, Repeat
 from notifyflow.core.upkeep import rehearsal
 from notifyflow.core.upkeep.forecast import Answers, Carrier
-from notifyflow.core.upkeep.rehearsal import Broken, Danger, Weakness, rehearse
+from notifyflow.core.upkeep.rehearsal import Broken, Danger, Weakness, rehearse, tells_nobody
 from tests.traits import CALLING, TRAITS
 
 CARRIERS = {
@@ -80,6 +80,13 @@ def test_it_finds_that_nobody_is_in_operations_once_for_all_who_are_paged_alike(
             course=(("email", Answers.REFUSED),),
         ),
     )
+
+
+def test_that_nobody_is_told_differs_from_every_other_finding() -> None:
+    (alone,) = rehearsed(person("email"), policies=(DEFAULT,), operations=())
+    (unproven,) = rehearsed(person("push"), policies=(DEFAULT,))
+    broken = Broken(policy="default", name="KeyError", error=KeyError())
+    assert [tells_nobody(each) for each in (alone, unproven, broken)] == [True, False, False]
 
 
 def test_it_rehearses_operations_by_its_own_policy() -> None:

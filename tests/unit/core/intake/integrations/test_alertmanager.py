@@ -172,3 +172,13 @@ def test_the_key_of_an_alert_without_a_fingerprint_is_made_of_its_labels_as_sort
     (request,) = read({"alerts": [{"labels": labels}]})
     canonical = json.dumps(labels, sort_keys=True).encode()
     assert request.incident.key == f"alertmanager/sha256:{hashlib.sha256(canonical).hexdigest()}"
+
+
+def test_labels_in_another_order_are_the_same_alert_whatever_their_values_are() -> None:
+    def key(labels: dict[str, Any]) -> str:
+        (request,) = read({"alerts": [{"labels": labels}]})
+        return request.incident.key
+
+    assert key({"a": "x", "b": 7}) == key({"b": 7, "a": "x"})
+    assert key({"a": "x", "b": [7]}) == key({"b": [7], "a": "x"})
+    assert len({key({"a": each}) for each in (1, "1", True, [1], None)}) == 5
