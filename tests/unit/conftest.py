@@ -1,4 +1,4 @@
-"""What the tests of the channels share: coverage rests while examples are drawn."""
+"""What the unit tests share: coverage rests while examples are drawn."""
 
 import pytest
 
