@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from notifyflow.engine.broker.redis import RedisDoorbell
 
     Doorbell: TypeAlias = RedisDoorbell | RabbitmqDoorbell
-    """A broker that processes share."""
+    """A broker shared by processes."""
 
 _TIME_LIMIT_MS = 600_000  # far above any lease, since it interrupts at any bytecode
 
 
 def make_broker(url: str) -> "Doorbell":
-    """Return the broker of a URL; it connects when it is first used. The client of another kind of broker is not loaded.
+    """Return the broker of a URL; it connects on first use. Clients of other kinds of brokers are not loaded.
 
     Raises:
-        InvalidSettings: When it is not a broker that processes can share.
+        InvalidSettings: When processes cannot share it.
     """
     match urlsplit(url).scheme:
         case "redis" | "rediss":

@@ -1,6 +1,6 @@
 """Listens to the rings of Redis: one thread and one connection for all queues of a process.
 
-It only wakes the consumer of a queue, which fetches the ring itself. An announcement that is lost delays a ring and loses none.
+It only wakes the consumer of a queue, which fetches the ring itself. A lost announcement delays a ring, but loses none.
 """
 
 import threading

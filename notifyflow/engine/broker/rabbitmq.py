@@ -32,14 +32,14 @@ _PAUSE_S = 0.1
 
 
 class RabbitmqDoorbell(RabbitmqBroker):
-    """The broker; it connects when it is first used."""
+    """The broker; it connects on first use."""
 
     def __init__(self, url: str, *middleware: Middleware) -> None:
         super().__init__(url=url, middleware=list(middleware))
         self.address = pika.URLParameters(url)
         self.address.connection_attempts = 1
         self.address.socket_timeout = self.address.stack_timeout = _PATIENCE_S
-        self.address.heartbeat = 0  # a thread that rings only now and then sends none, and would be disconnected
+        self.address.heartbeat = 0  # a thread that rings only rarely sends none, and would be disconnected
         self.is_read = True
         self._turn = threading.Lock()
         self._line: _Line | None = None

@@ -23,10 +23,10 @@ from notifyflow.log import get_logger
 _log = get_logger("notifyflow.engine")
 
 _STORED_AS = "redis_message_id"
-"""dramatiq's option that says under which id Redis keeps a message."""
+"""dramatiq's option with the id under which Redis keeps a message."""
 _PAUSE_S = 0.1
 _LONGEST_WAIT_S = 5.0
-"""How long a consumer waits for a ring before it fetches anyway; dramatiq takes a process that is silent for 60 s for dead."""
+"""How long a consumer waits for a ring before it fetches anyway. dramatiq counts a process as dead that is silent for 60 s."""
 _BEFORE = f"""
 if ARGV[1] == "enqueue" or ARGV[1] == "requeue" then
     redis.pcall("publish", "{TOPIC}", ARGV[3])
@@ -52,7 +52,7 @@ if command == "enqueue" then
     end
 end
 """
-"""Follows dramatiq's script, which puts one message into its queue, and does the same with all others that are given."""
+"""Follows dramatiq's script, which puts one message into its queue, and adds all other given messages."""
 _REFILL_AT = 3 / 4
 """The share of its messages at which a full consumer fetches again: several at once, and before its threads are idle."""
 
@@ -73,7 +73,7 @@ class RedisDoorbell(RedisBroker):
         return _PatientConsumer
 
     def declare_queue(self, queue_name: str) -> None:
-        """Declare a queue without its queue of delayed messages, which would be polled in vain."""
+        """Declare a queue without its queue of delayed messages, which would be polled without need."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
@@ -93,7 +93,7 @@ class RedisDoorbell(RedisBroker):
             raise ConnectionClosed(error) from error
 
     def stop_reading(self, give_back: GiveBack) -> None:
-        """Read no further ring; give back those that were fetched and that no thread has begun to handle."""
+        """Read no further ring; give back fetched rings that no thread has begun to handle."""
         self.give_back = give_back
         self.listener.stop()
 
@@ -115,8 +115,8 @@ class _PatientConsumer(_RedisConsumer):
     ``redis.ConnectionError``, leaves a message stuck. Once the broker has stopped reading, no error keeps the process from
     ending: its rings have been given back.
 
-    Handled messages are removed together, by the next fetch: no thread that sends waits for Redis. One that stays there
-    when the process is killed is handled again, and its notifications are not due any more.
+    Handled messages are removed together, by the next fetch, so that no sending thread waits for Redis. If the process is killed
+    before, such a message is handled again, but its notifications are no longer due.
     """
 
     broker: RedisDoorbell
@@ -153,7 +153,7 @@ class _PatientConsumer(_RedisConsumer):
         self._put_back(messages)
 
     def close(self) -> None:
-        """Remove what was handled from Redis, if that is possible."""
+        """Remove handled messages from Redis, if possible."""
         with suppress(redis.RedisError), self._handled() as ids:
             if ids:
                 self.broker.do_ack(self.queue_name, *ids)
@@ -177,17 +177,17 @@ class _PatientConsumer(_RedisConsumer):
             raise ConnectionClosed(error) from None
         if message is not None and not is_ring(message._message, self.queue_name, options={_STORED_AS}):
             _log.warning("engine.message_foreign", queue=self.queue_name)
-            with suppress(AttributeError):  # its options are no mapping; it stays there, and is not read again
+            with suppress(AttributeError):  # its options are not a mapping; it stays there, and is not read again
                 self.ack(message)
             return None
         return message
 
     def _fetch(self) -> bool:
-        """Fetch as many messages as there is room for, and remove what was handled; return whether there are any."""
+        """Fetch as many messages as there is room for, and remove handled ones; return whether there are any."""
         room = max(self.prefetch - self.outstanding_message_count, 0)
-        self._is_full = True  # already now, so that what is handled during the fetch makes room
+        self._is_full = True  # already now, so that messages handled during the fetch make room
         with self._handled() as ids:
-            self.message_cache = self.broker.do_fetch(self.queue_name, room, *ids)  # a sign of life also where there is no room
+            self.message_cache = self.broker.do_fetch(self.queue_name, room, *ids)  # a sign of life, even without room
         self._is_full = len(self.message_cache) >= room
         self.misses = 0 if self.message_cache else self.misses + 1
         return bool(self.message_cache)
@@ -206,7 +206,7 @@ class _PatientConsumer(_RedisConsumer):
             raise
 
     def _note_room(self) -> None:
-        """Fetch again if that was in vain before, and there is room for several messages."""
+        """Fetch again if the last fetch found no room, and there is room for several messages."""
         if self._is_full and self.outstanding_message_count <= _REFILL_AT * self.prefetch:
             self._may_have_more.set()
 
@@ -218,7 +218,7 @@ class _PatientConsumer(_RedisConsumer):
                 yield MessageProxy(Message.decode(body))
 
     def _put_back(self, messages: Iterable[MessageProxy]) -> None:
-        """Put messages into their queue again for others, and give their rings back in case Redis is unavailable."""
+        """Put messages back into their queue for others, and give their rings back in case Redis is unavailable."""
         rings = list(messages)
         if not rings:
             return
