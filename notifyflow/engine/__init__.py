@@ -1,4 +1,4 @@
-"""What moves: the doorbell, the actors that handle its rings, the sweeper's loop; the only package that knows dramatiq.
+"""Delivery in a process: the doorbell, the actors that handle its rings, the sweeper; the only package that knows dramatiq.
 
-Nothing here is needed for what was accepted to survive: the rows are the truth, and a ring only means "look".
+Accepted incidents survive without any of it: the rows are the truth, and a ring only tells a worker to look at them.
 """

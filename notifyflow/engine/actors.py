@@ -13,7 +13,7 @@ from notifyflow.log import get_logger, place
 _log = get_logger("notifyflow.engine")
 
 URGENT = 1
-"""The priority of rings for CRITICAL notifications among those that wait for a thread."""
+"""The priority of rings for CRITICAL notifications among the rings that wait for a thread."""
 _PRIORITIES = {Severity.CRITICAL: URGENT, Severity.ERROR: 10}
 
 

@@ -1,4 +1,4 @@
-"""Shares a process's threads among the providers, so that a provider that hangs does not hold them all."""
+"""Shares a process's threads among the providers, so that a hanging provider does not hold them all."""
 
 import threading
 from collections import Counter, defaultdict
@@ -17,8 +17,8 @@ class _Waiting:
 class Bulkheads:
     """Limits the threads that work for one provider at a time to two thirds of all; others are turned away at once.
 
-    With an urgent ring a thread may enter until five sixths are inside. A thread that leaves takes over the work of one that was
-    turned away, since only the bulkhead knows of it, unless more than two thirds are inside.
+    With an urgent ring a thread may enter until five sixths are inside. A leaving thread takes over the work of a thread that was
+    turned away, which only the bulkhead knows, unless more than two thirds are inside.
 
     Args:
         threads: How many threads the process has.
@@ -52,7 +52,7 @@ class Bulkheads:
 
         Returns:
             A channel for which threads were turned away, and their notifications, unless another thread has taken those: deliver
-            what is due there, and call again. None if the caller has left.
+                the channel's due notifications, and call again. None if the caller has left.
         """
         with self._lock:
             is_extra = self._inside[bulkhead] > self._width  # let in for an urgent ring: its place stays free for the next
@@ -67,7 +67,7 @@ class Bulkheads:
             return None
 
     def drop_out(self, bulkhead: str) -> Collection[str]:
-        """Leave without taking over any work; return what threads that were turned away had to do if nobody is left inside."""
+        """Leave without taking over work; return the notifications of threads that were turned away, if nobody is left inside."""
         with self._lock:
             self._inside[bulkhead] -= 1
             left = {} if self._inside[bulkhead] else self._turned_away.pop(bulkhead, {})

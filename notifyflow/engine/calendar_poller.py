@@ -1,7 +1,7 @@
 """Keeps the roster up to date: reads the directory's file of this process, and fetches the calendars of schedules.
 
-It has a thread of its own, so that a server that hangs holds up no sweep. All processes together fetch a calendar every five
-minutes. A calendar that is away, broken or empty changes nobody's duty: what it said last stays in force.
+It has its own thread, so that a hanging server delays no sweep. All processes together fetch a calendar every five minutes. A
+calendar that is away, broken or empty changes nobody's duty: its last shifts stay in force.
 """
 
 import threading
@@ -26,13 +26,13 @@ _BROKEN = "broken"
 
 
 class CalendarPoller:
-    """Looks every few seconds whether the directory's file has changed and a calendar is due, until it is stopped.
+    """Checks every few seconds whether the directory's file has changed or a calendar is due, until it is stopped.
 
     Args:
         client: Fetches calendars; the poller closes it.
         use_cases: Runs use cases.
         rosters: The roster in force.
-        every: The time between two looks.
+        every: The time between two checks.
     """
 
     def __init__(self, client: CalendarClient, use_cases: UseCases, rosters: Rosters, *, every: timedelta = POLL_EVERY) -> None:
@@ -45,11 +45,11 @@ class CalendarPoller:
         self._thread = threading.Thread(target=self._run, name="notifyflow-calendar-poller", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to check."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the request that is running."""
+        """Stop after the running request."""
         self._is_stopping.set()
         threads.end(self._thread)
         self._client.close()
@@ -83,7 +83,7 @@ class CalendarPoller:
             self._is_stopping.wait(self._every_s)
 
     def _read(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
-        """Fetch and store one calendar; whatever it raises is a fault of this calendar, and the others are read all the same."""
+        """Fetch and store one calendar; any error is a fault of this calendar only."""
         try:
             self._fetch(schedule, claimed, roster)
         except StorageUnavailable:
@@ -99,7 +99,7 @@ class CalendarPoller:
     def _fetch(self, schedule: Schedule, claimed: StoredCalendar, roster: Roster) -> None:
         """Fetch a calendar.
 
-        Once a day it is read whether or not it has changed: what is stored of one that repeats ends after sixty days.
+        Once a day it is read even if it has not changed: the stored shifts of a repetition end after sixty days.
         """
         is_of_today = claimed.fetched_at is not None and claimed.fetched_at.date() == self._deps.clock.now().date()
         etag, last_modified = (claimed.etag, claimed.last_modified) if is_of_today else ("", "")

@@ -47,12 +47,12 @@ class Deliverer:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel.
-        reporter: Reports what each transaction led to.
+        reporter: Reports the consequences of each transaction.
         send_budget: How long one send may take at most; an attempt whose lease ends sooner is released.
         places: How many sends run at a time.
         urgent_rings: Returns how many urgent rings wait for a thread.
-        pause: Waits for so many seconds.
-        monitor: On what threads wait for each other.
+        pause: Waits for some seconds.
+        monitor: The lock on which threads wait for each other.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Deliverer:
             while (missed := self._bulkheads.leave(bulkhead)) is not None:
                 goes_on = self._deliver_due(*missed, goes_on=goes_on)
         except BaseException:
-            self._precedence.note_free()  # it may have had to give way; rather one thread too many does than none
+            self._precedence.note_free()  # it may have had to give way; one thread too many is better than none
             self._pending_rings.owe(self._bulkheads.drop_out(bulkhead))
             raise
         if not goes_on:
@@ -216,11 +216,11 @@ class Deliverer:
         finally:
             self._hands.discard(hand)
             hand.is_given_up = True
-            self._recorder.release(list(hand.drain()))  # something only if the thread was cut short
+            self._recorder.release(list(hand.drain()))  # non-empty only if the thread was cut short
 
     def _attempt_all(self, hand: Hand, recordings: Recordings) -> bool:
         """Make claimed attempts one after the other; return False if the thread has to give way, or the process stops."""
-        for claimed in hand.drain():  # which stop() empties, too
+        for claimed in hand.drain():  # ``stop()`` empties it, too
             if self._stops() or (claimed.severity is not Severity.CRITICAL and self._precedence.takes_thread()):
                 self._recorder.release([claimed, *hand.drain()])
                 return False
@@ -304,7 +304,7 @@ class Deliverer:
             return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
 
     def _report(self, consequences: Consequences) -> None:
-        """Report; a process that stops leaves what is due to other sweepers as well, since its rings may end with it."""
+        """Report. A stopping process also leaves due notifications to other sweepers, since its own rings may end with it."""
         self._reporter.report(consequences)
         if self._stops():
             self.give_back([due.notification_id for due in consequences.due])

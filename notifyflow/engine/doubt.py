@@ -1,6 +1,6 @@
 """Searches for the message of an attempt in doubt before it is sent again, if its provider can; outside any transaction.
 
-A message that is found is not sent again. If none is found, or the provider does not answer, it is sent: better twice than never.
+A found message is not sent again. If none is found, or the provider does not answer, it is sent: two are better than none.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ _log = get_logger("notifyflow.engine")
 
 
 def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, providers: Sequence[Provider]) -> Result | None:
-    """Search for the message of the previous attempt, and record what is found as a receipt.
+    """Search for the message of the previous attempt, and record it as a receipt if found.
 
     Args:
         deps: The dependencies of the use cases.
-        reporter: Reports what the receipt led to.
+        reporter: Reports the consequences of the receipt.
         claimed: The attempt that would be a resend.
         providers: The channel's.
 

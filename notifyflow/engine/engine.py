@@ -50,7 +50,7 @@ class Engine:
         is_alone: Whether rings end with the process: earlier ones are then rung again at once.
         heartbeat: Pings an outside monitor, or None.
         queue: The queue to which providers send receipts, or None.
-        roster_loops: What keeps the roster up to date and follows it.
+        roster_loops: The loops that update the roster and follow its changes.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Engine:
 
 
 def with_reserve(places: int) -> int:
-    """Return how many threads serve a number of places at each provider, so that some are left when one provider hangs."""
+    """Return how many threads serve a number of places at each provider, so that some are left if one provider hangs."""
     return places + ceil(places / 2)
 
 

@@ -27,8 +27,8 @@ class Poller:
     Args:
         queue: The queue; the poller closes it.
         deps: The dependencies of the use cases.
-        reporter: Reports what the receipts led to.
-        pause: Waits for so many seconds after a failure; by default no longer than until the poller is stopped.
+        reporter: Reports the consequences of the receipts.
+        pause: Waits for some seconds after a failure; by default until the poller is stopped at the latest.
     """
 
     def __init__(

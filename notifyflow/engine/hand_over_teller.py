@@ -1,6 +1,6 @@
-"""Tells people that a duty has changed hands: looks at the roster in memory, and at the database only if somebody may be told.
+"""Tells people of hand-overs: checks the roster in memory, and reads the database only if somebody may be told.
 
-Every process that delivers does so; the first one to note a hand-over in the database tells of it.
+Every delivering process does so; the first one to note a hand-over in the database tells people.
 """
 
 import threading
@@ -21,12 +21,12 @@ LOOK_EVERY = timedelta(seconds=15)
 
 
 class HandOverTeller:
-    """Looks every few seconds whether a duty has changed hands, until it is stopped.
+    """Checks every few seconds for hand-overs, until it is stopped.
 
     Args:
         use_cases: Runs use cases.
         roster: Returns the roster in force.
-        every: The time between two looks.
+        every: The time between two checks.
     """
 
     def __init__(self, use_cases: UseCases, roster: Callable[[], Roster], *, every: timedelta = LOOK_EVERY) -> None:
@@ -38,16 +38,16 @@ class HandOverTeller:
         self._thread = threading.Thread(target=self._run, name="notifyflow-hand-over-teller", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to check."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the look that is running."""
+        """Stop after the running check."""
         self._is_stopping.set()
         threads.end(self._thread)
 
     def look(self) -> None:
-        """Tell of the hand-overs of the last hour that are over, and of which nobody has told.
+        """Tell people about past hand-overs of the last hour that they were not told about.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.

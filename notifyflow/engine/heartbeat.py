@@ -1,6 +1,6 @@
 """Pings an outside monitor while all is well; when the pings stop, the monitor raises the alarm.
 
-It has a thread of its own, so that a monitor that hangs holds up no sweep, and a sweep that hangs stops the heartbeat.
+It has its own thread, so that a hanging monitor delays no sweep, and a hanging sweep stops the heartbeat.
 """
 
 import threading

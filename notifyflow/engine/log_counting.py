@@ -1,4 +1,4 @@
-"""Lets the sweeper count what the log says, now and then; what goes wrong there holds up no sweep."""
+"""Lets the sweeper count the lines of the log now and then; errors there delay no sweep."""
 
 from datetime import datetime
 
@@ -21,14 +21,14 @@ class Folder:
         self._due_at: datetime | None = None
 
     def turn(self) -> None:
-        """Count what is not counted, if it is time; never raises."""
+        """Count the uncounted lines, if it is time; never raises."""
         now = self._deps.clock.now()
         if self._due_at is not None and now < self._due_at <= now + EVERY:
             return
         try:
             has_more = self._fold()
         except CommitUnknown:
-            has_more = True  # the next turn counts what is not counted
+            has_more = True  # the next turn counts the rest
         except StorageUnavailable as error:
             _log.warning("engine.storage_unavailable", waited_s=error.waited_s, reason=error.reason)
             has_more = False

@@ -15,7 +15,7 @@ from notifyflow.errors import (
 )
 
 _THROTTLE_S = 10.0
-"""How long no requests go to a provider that asks for fewer without saying until when."""
+"""How long no requests go to a provider that asks for fewer without naming a time."""
 
 
 def outcome_of(response: Accepted | NotifyflowError) -> Outcome:
@@ -40,7 +40,7 @@ def outcome_of(response: Accepted | NotifyflowError) -> Outcome:
 
 
 def with_condition(outcome: Outcome, error: NotifyflowError, provider: Provider) -> Outcome:
-    """Add what a failure says about the provider to its outcome."""
+    """Add the provider's condition, as a failure shows it, to its outcome."""
     if provider.has_server_per_address:
         return outcome
     match error:

@@ -1,4 +1,4 @@
-"""Keeps the rings that a process has received and not handled yet, to give them back when it ends."""
+"""Keeps a process's received and unhandled rings, to give them back when it ends."""
 
 import threading
 from collections.abc import Collection

@@ -17,7 +17,7 @@ class Precedence:
         self._leaving = 0
 
     def takes_thread(self) -> bool:
-        """Return whether the calling thread, which is between two sends, has to give way; it then calls ``note_free``."""
+        """Return whether the calling thread, which is between two sends, must give way; if so, it calls ``note_free`` later."""
         waiting = self._waiting()
         with self._lock:
             self._leaving = min(self._leaving, waiting)

@@ -1,6 +1,6 @@
 """Stops attempts on their way, such as calls that ring for an acknowledged incident; best effort, and logged.
 
-Each batch has a thread of its own, so that no acknowledgement waits for a provider; the process waits for them at its end.
+Each batch has its own thread, so that no acknowledgement waits for a provider; the process waits for them at its end.
 """
 
 import threading
@@ -22,7 +22,7 @@ class Recaller:
 
     Args:
         channels: Name to channel; providers that cannot recall are ignored.
-        delivery: What may leave; unless it is live, nothing is recalled, since the attempts may be another environment's.
+        delivery: The delivery mode; unless it is live, nothing is recalled, since the attempts may be another environment's.
     """
 
     def __init__(self, channels: Mapping[str, Channel], delivery: Delivery = LIVE) -> None:

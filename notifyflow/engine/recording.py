@@ -1,7 +1,7 @@
-"""Records the outcomes of attempts, those of all threads of a process together, and reports what followed.
+"""Records the outcomes of attempts, for all threads of a process together, and reports the consequences.
 
 A thread hands an outcome over and goes on with its claim. At any time at most ``_MOST_OPEN`` of its outcomes, none older than
-``_LONGEST_OPEN``, are not committed: a crash leaves the attempts of those in doubt, as it does the one being made.
+``_LONGEST_OPEN``, are not committed: a crash leaves these attempts in doubt, like the running one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,6 @@ class _Open:
     """An outcome that is not known to be committed.
 
     Attributes:
-        claimed: The attempt.
         took: How long the call took.
         since: Since when it waits.
         ticket: Its place in the gathering.
@@ -50,10 +49,10 @@ class Recorder:
 
     Args:
         deps: The dependencies of the use cases.
-        report: Reports what a transaction led to.
+        report: Reports the consequences of a transaction.
         is_stopping: Returns whether the process stops.
-        pause: Waits for so many seconds.
-        monitor: On what the threads wait for each other.
+        pause: Waits for some seconds.
+        monitor: The lock on which the threads wait for each other.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Recorder:
                 self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
     def release(self, unsent: Sequence[Claimed], *, reason: str = "") -> None:
-        """Give attempts back that were not made, all at once; the lease of one that cannot be given back expires."""
+        """Give unmade attempts back, all at once; if one cannot be given back, its lease expires."""
         if not unsent:
             return
         unsent = [each for call in unsent for each in call.attempts]
@@ -111,7 +110,7 @@ class Recorder:
             raise settled.interruption
 
     def _release(self, unsent: Sequence[Claimed], reason: str) -> Settled[None]:
-        """Release; what may be released already is tried again until it is known, or its lease is over."""
+        """Release attempts; one whose release is unknown is tried again until it is known, or its lease is over."""
         waiting = dict(enumerate(map(_lease, unsent)))
         results: dict[int, Exception | None] = {}
         consequences = NOTHING
@@ -136,7 +135,7 @@ class Recorder:
         return _with_doubts(leases, settled)
 
     def is_late(self, each: _Open, *, after: timedelta) -> bool:
-        """Return whether an outcome will have waited for longer than it may after some time."""
+        """Return whether an outcome will have waited for too long after some time."""
         return self._deps.clock.now() + after - each.since >= _LONGEST_OPEN
 
     def _commit(self, recordings: Sequence[Recording]) -> Settled[None]:
@@ -147,7 +146,7 @@ class Recorder:
         return _with_doubts([each.lease for each in recordings], settled)
 
     def _conclude(self, each: _Open) -> _Open | None:
-        """Log what became of an outcome; hand it over again if it may still be recorded."""
+        """Log the result of an outcome; hand it over again if it may still be recorded."""
         recording, result = each.ticket.item, each.ticket.result
         ids = each.claimed.ids() | {"result": recording.outcome.result.value}
         match result:
@@ -177,10 +176,10 @@ class Recorder:
 
 
 class _Unsure(Exception):
-    """Says that the commit of a recording was not confirmed.
+    """Reports that the commit of a recording is unknown.
 
     Attributes:
-        lease: The recording's, with what the commit led to if it was done.
+        lease: The recording's lease, with the consequences of the commit if it was done.
     """
 
     def __init__(self, lease: Lease) -> None:
@@ -193,9 +192,9 @@ def _lease(claimed: Claimed) -> Lease:
 
 
 def _with_doubts(leases: Sequence[Lease], settled: Settled[None]) -> Settled[None]:
-    """Return what became of a set, with ``_Unsure`` where a commit was not confirmed.
+    """Return the results of a set, with ``_Unsure`` for commits that are unknown.
 
-    What that one led to is to be reported once, by the first of its items.
+    The first item of an unknown commit reports its consequences once.
     """
     results: list[Exception | None] = list(settled.results)
     told: set[int] = set()
@@ -207,21 +206,21 @@ def _with_doubts(leases: Sequence[Lease], settled: Settled[None]) -> Settled[Non
 
 
 def _to_try_again(lease: Lease, result: Exception | None, *, is_over: bool) -> Lease | None:
-    """Return the lease to release once more: of what may be released already, and nobody could tell."""
+    """Return the lease to release again, if its release is unknown; else None."""
     if isinstance(result, _Unsure):
         return result.lease
     return lease if isinstance(result, StorageUnavailable) and lease.unsure is not None and not is_over else None
 
 
 class Recordings:
-    """The outcomes of one thread that are not settled."""
+    """One thread's outcomes that are not settled."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._open: list[_Open] = []
 
     def add(self, claimed: Claimed, outcome: Outcome, took: timedelta, *, has_alternative: bool, next_takes: timedelta) -> None:
-        """Hand an outcome over; wait for it and those before it if there are too many, or the next call takes too long."""
+        """Hand an outcome over; wait for it and earlier ones if there are too many, or the next call takes too long."""
         for each in claimed.attempts:
             recording = Recording(lease=_lease(each), outcome=outcome, has_alternative=has_alternative)
             self._open.append(self._recorder.hand_over(each, recording, took))

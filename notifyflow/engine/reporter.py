@@ -1,4 +1,4 @@
-"""Reports what a transaction led to: logs failures, then rings for due notifications."""
+"""Reports the consequences of a transaction: logs failures, then rings for due notifications."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +20,7 @@ _log = get_logger("notifyflow.engine")
 RING_SIZE = 8
 """The most notifications in one ring: few enough that workers share a crowd, and a ring does not hold a thread for long."""
 _SHARES = 32
-"""The number of rings that share a few notifications, since the handler of a ring sends them one after the other."""
+"""How many rings share a few notifications, since the handler of a ring sends them one after the other."""
 
 
 class Recalling(Protocol):
@@ -41,8 +41,8 @@ class Reporter:
     Args:
         bell: Rings for due notifications.
         deps: The dependencies of the use case that removes the marks of rings that failed.
-        recalling: Recalls what is on its way and not wanted any more; nobody does where None.
-        stand_in: The bell for rings that fail; where None, they are left to the sweepers at once.
+        recalling: Recalls unwanted attempts on their way; None recalls nothing.
+        stand_in: The bell for rings that fail; None leaves them to the sweepers.
     """
 
     def __init__(self, bell: Bell, deps: Dependencies, recalling: Recalling | None = None, stand_in: Bell | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Claims for all threads of a process: those that want work on a channel at the same time share one transaction."""
+"""Claims for all threads of a process: threads that want work on a channel at the same time share one transaction."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ from notifyflow.pipeline.transaction.set_use_case import Settled
 
 @dataclass(slots=True, eq=False)
 class Hand:
-    """What a thread wants, and the attempts that it was dealt and has not begun.
+    """A thread's wanted work, and the attempts that it was dealt and has not begun.
 
     Attributes:
-        requested_ids: The notifications that its ring named.
+        requested_ids: The notifications of its ring.
         limit: How many attempts it takes at most.
         is_given_up: Whether the thread is done with it: attempts that are dealt to it later are released.
     """
@@ -49,9 +49,9 @@ class Claimer:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel.
-        report: Reports what a transaction led to.
+        report: Reports the consequences of a transaction.
         release: Gives attempts back.
-        monitor: On what the threads wait for each other.
+        monitor: The lock on which the threads wait for each other.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Claimer:
         )
         ended = {each.id for each in claims.consequences.failed}
         dealt: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
-        if claims.interruption is not None:  # the rings of those that got nothing are not handled
+        if claims.interruption is not None:  # the rings of hands that got nothing are not handled
             dealt = [each or StorageUnavailable(0, "the claim was cut short") for each in dealt]
         for hand in hands:
             if hand.is_given_up:
@@ -114,7 +114,7 @@ class Claimer:
 
 
 def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
-    """Deal attempts in their order: each to the hand whose ring named it, if it has room, or else to the one with the fewest."""
+    """Deal attempts in their order: each to the hand whose ring named it, if it has room, else to the hand with the fewest."""
     named = {each: hand for hand in reversed(hands) for each in hand.requested_ids}
     dealt: dict[Hand, list[Claimed]] = {hand: [] for hand in hands}
     for each in attempts:

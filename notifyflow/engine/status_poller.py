@@ -1,7 +1,6 @@
 """Polls providers for the status of accepted messages: 15 s before a receipt is overdue, and 5 and 30 minutes after the send.
 
-It makes up for lost callbacks. It runs outside any transaction and in a thread of its own, so that a provider that hangs holds up
-no sweep.
+It makes up for lost callbacks. It runs outside any transaction and in its own thread, so that a hanging provider delays no sweep.
 """
 
 import threading
@@ -32,7 +31,7 @@ class StatusPoller:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel; the providers that can fetch a status are polled; none in a dry run.
-        reporter: Passes on what the receipts led to.
+        reporter: Reports the consequences of the receipts.
         every: The time between two polls.
     """
 

@@ -1,4 +1,4 @@
-"""The sweeper: one thread in each process that handles what time makes due. There is no leader; all may sweep."""
+"""The sweeper: one thread in each process that handles work due by time. There is no leader; all may sweep."""
 
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Sweeper:
     """Sweeps when work is due, at least once a second, until it is stopped.
 
     Args:
-        clock: The one owner of time.
+        clock: The only source of time.
         sweep: Sweeps once; returns whether every row could be handled.
         next_wake_at: Returns when the next sweep has work; None while no timer runs.
         fraction: Draws a number from [0, 1).
@@ -74,5 +74,5 @@ class Sweeper:
         return min(max((wake_at - self._clock.now()).total_seconds(), _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
 
     def _pause_after_fault(self) -> float:
-        """Return a pause whose length differs, so that processes that failed together do not try again together."""
+        """Return a pause of random length, so that processes that failed together do not retry together."""
         return pause_s(1, self._fraction(), first_s=_LONGEST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)

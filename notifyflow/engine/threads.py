@@ -1,4 +1,4 @@
-"""Ends the threads of a process: waits for what they are doing, and for no longer than the slowest of it may take."""
+"""Ends the threads of a process: waits for their running work, but no longer than the slowest may take."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from notifyflow.log import get_logger
 _log = get_logger("notifyflow.engine")
 
 ENDS_WITHIN_S = 30.0
-"""A request to a provider and the transaction that stores its outcome take less, each within time-outs of their own."""
+"""A request to a provider and the transaction that stores its outcome take less, each within its own time-outs."""
 
 
 def end(*threads: threading.Thread, within_s: float = ENDS_WITHIN_S) -> None:
-    """Wait until threads have ended; log the name of one that has not, and leave it. All are daemons, which hold up no exit."""
+    """Wait until threads have ended; log the name of one that has not, and leave it. All are daemons, so they delay no exit."""
     until = time.monotonic() + within_s
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
