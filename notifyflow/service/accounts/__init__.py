@@ -1,1 +1,1 @@
-"""Who is let in, and how much they may ask for."""
+"""Access, and rate limits."""

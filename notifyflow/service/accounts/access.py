@@ -37,9 +37,10 @@ class Access:
 
         Args:
             name: Its name.
-            scopes: What its holder may do.
+            scopes: The permissions of its holder.
             valid_for: How long it is valid; None for ever.
-            namespace: The namespace whose incidents it reaches; its name where None. ``*`` reaches all, for keys that open none.
+            namespace: The namespace whose incidents it reaches; None uses the key's name. ``*`` reaches all, for keys that open
+                none.
 
         Returns:
             The key, and the text that its holder presents, which is not stored.
@@ -123,11 +124,11 @@ class Access:
 
 
 class Strangers:
-    """Limits the addresses a minute that the directory does not know, so that a stolen API key can call few numbers.
+    """Limits the addresses unknown to the directory, so that a stolen API key can call few numbers.
 
     Args:
         known: Returns every address that the directory knows.
-        a_minute: How many others a namespace may submit in a minute; it may submit them all at once.
+        a_minute: How many unknown addresses a namespace may submit in a minute, also all at once.
     """
 
     def __init__(self, known: Callable[[], frozenset[str]], clock: Clock, *, a_minute: int) -> None:

@@ -14,7 +14,7 @@ _MEMORY_KIB = 19 * 1024
 _PASSES = 2
 _SALT_BYTES = 16
 _NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$0cPjLQ0rO9HwZ8xX1nEYPQ$PvgGWAYEe0jEqUfbFfGPNbMixYrgWcDOCWiWmvCoaEQ"
-"""The hash of a random password, verified in place of one that does not exist, so that both take the same time."""
+"""The hash of a random password, verified for users without one, so that both take the same time."""
 
 
 class Passwords:

@@ -1,4 +1,4 @@
-"""The users of the dashboard: make and change them, log them in and out, and recognise them."""
+"""The users of the dashboard: make and change them, log them in and out, and find the user of a session."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ _A_MINUTE_BY_CLIENT = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedIn:
-    """What the browser of a user keeps after a login; both are secrets.
+    """The secrets that a user's browser keeps after a login.
 
     Attributes:
         session: The token of the session.
@@ -51,7 +51,7 @@ class Users:
         self._by_device = Allowances(clock, _A_MINUTE_BY_NAME)
         self._by_client = Allowances(clock, _A_MINUTE_BY_CLIENT)
 
-    # Who there is
+    # Managing users
 
     def add(
         self,
@@ -66,7 +66,7 @@ class Users:
 
         Args:
             name: The name to log in with; stored in lower case.
-            role: What the user may do.
+            role: The user's permissions.
             password: The user's password; None for a user whom only a proxy can log in.
             namespaces: The namespaces whose incidents the user sees; None for all.
             recipient_id: The recipient whom the user is.
@@ -88,11 +88,11 @@ class Users:
         namespaces: Collection[str] | None = None,
         recipient_id: str | None = None,
     ) -> User:
-        """Change what a user may do; their sessions end. What is None stays as it is.
+        """Change a user's permissions; their sessions end. Arguments that are None change nothing.
 
         Args:
             name: The user's name.
-            role: What the user may do.
+            role: The user's permissions.
             namespaces: The namespaces whose incidents the user sees; ``*`` for all.
             recipient_id: The recipient whom the user is; empty for none.
 
@@ -147,18 +147,18 @@ class Users:
         """Return the time by which sessions end."""
         return self._clock.now()
 
-    # Who comes in
+    # Logging in
 
     def log_in(self, name: str, password: str, *, client: str, device: str = "", session: str = "") -> LoggedIn:
-        """Begin a session for a user with their password; whatever is wrong, the error is the same, after the same time.
+        """Begin a session for a user with their password; any fault gives the same error after the same time.
 
         Args:
-            name: What was typed as the name.
-            password: What was typed as the password.
+            name: The name as typed.
+            password: The password as typed.
             client: The address that the request came from.
-            device: What the browser keeps of an earlier login: its attempts are counted by themselves, so that nobody
-                can use up those of a user, at the same address either.
-            session: The token of the session that the browser has; it ends.
+            device: The browser's token of an earlier login. Its attempts are counted separately, so that nobody can use up those
+                of a user, even from the same address.
+            session: The token of the browser's earlier session, which ends.
 
         Raises:
             LoginRefused: When they do not belong together, or the user is disabled or has no password.
@@ -214,13 +214,13 @@ class Users:
     # The first user
 
     def offer_setup(self) -> str | None:
-        """Return the token of a link that makes the first user, good for an hour; None if there is a user."""
+        """Return the token of a link for making the first user, valid for an hour; None if there is a user."""
         token, now = self._new_secret(), self._clock.now()
         is_stored = stored.offer_setup(self._store, rules.digest(token), expires_at=now + SETUP_FOR, now=now)
         return token if is_stored else None
 
     def check_setup(self, token: str) -> None:
-        """Check a link that makes the first user.
+        """Check a link for making the first user.
 
         Raises:
             SetupOver: When it is not valid, or there is a user.
@@ -276,7 +276,7 @@ class Users:
     def _limit(self, name: str, client: str, device: str | None) -> None:
         if device is not None:
             wait_s = self._by_device.consume(device)
-        else:  # of a name its digest is kept: it may be long, and may be a password that was typed into the wrong field
+        else:  # a name is kept as its digest: it may be long, or a password typed into the wrong field
             wait_s = self._by_client.consume(client) or self._by_name.consume(rules.digest(name))
         if wait_s:
             _log.warning("app.login_limited", wait_s=wait_s)
