@@ -1,4 +1,4 @@
-"""Finds what keeps notifyflow from delivering: an unusable database or schema, no sweeper, quarantined incidents."""
+"""Finds obstacles to delivery: an unusable database or schema, no sweeper, quarantined incidents."""
 
 from notifyflow.core.delivery.ports import Clock
 from notifyflow.core.delivery.stopped_clocks import STANDSTILL
@@ -7,7 +7,7 @@ from notifyflow.storage.store import Store
 
 
 def find_faults(store: Store, clock: Clock) -> tuple[Fault, ...]:
-    """Find what keeps notifyflow from delivering; empty if nothing does.
+    """Find the obstacles to delivery; empty if there are none.
 
     Returns:
         Faults of ``database``, ``schema`` and ``sweeping``; and of ``quarantine``, where incidents are not sent since the

@@ -23,9 +23,9 @@ from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import LONGEST_PAUSE_S
 
 _MOST_ROWS = 500
-"""How many rows one transaction of several submissions writes at most; a submission of more runs beside the others."""
+"""How many rows one transaction of several submissions writes at most; a larger submission runs separately."""
 _ALONE_S = 2.0
-"""How much of its time a submission has for itself at the end: one of its set may wait for a transaction of the application."""
+"""The time that a submission keeps for itself at the end: another one of its set may wait for the application's transaction."""
 
 
 def admit(
@@ -38,8 +38,8 @@ def admit(
 ) -> tuple[Admitted, Policy]:
     """Validate a submission, without the database, and return it with its policy.
 
-    A step of its chain may name whom the directory knows by one of the ``names``. Of the faults of single recipients, the first
-    ``most_faults`` are listed and the others counted; None lists all.
+    A step of its chain may use the directory's ``names``. Of the faults of single recipients, the first ``most_faults`` are
+    listed and the others counted; None lists all.
 
     Raises:
         InvalidIncident: When a fault refuses it, with every fault.
@@ -107,7 +107,7 @@ class Submissions:
     Args:
         use_cases: Runs use cases.
         within: Limits the time of a transaction, in seconds.
-        monitor: On what the threads wait for each other.
+        monitor: The lock on which the threads wait for each other.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class Submissions:
 
         Args:
             submitted: The submission.
-            deadline: When its time is over. If that of its set is over sooner, it is stored with another set, or by itself.
+            deadline: The end of its time. If its set's time ends sooner, it is stored with another set, or alone.
         """
-        with self._within(deadline.left_s):  # and not in that of a set, for which it takes too long the first time
+        with self._within(deadline.left_s):  # and not in a set, for which it takes too long the first time
             self._use_cases.prepare()
         together = _Sooner(deadline, _ALONE_S)
         may_share = _rows(submitted) <= _MOST_ROWS
@@ -186,6 +186,6 @@ def _rows(submitted: Submitted) -> int:
 
 
 def _names(submitted: Submitted) -> Collection[Hashable]:
-    """Return what it shares with no other of its set: the key of its incident, and its idempotency key."""
+    """Return the names that no other submission of its set may have: its incident's key, and its idempotency key."""
     key = ("key", *submitted.name)
     return (key,) if submitted.once is None else (key, ("once", *submitted.once.name))

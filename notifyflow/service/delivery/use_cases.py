@@ -1,4 +1,4 @@
-"""Runs use cases, and reports what each led to."""
+"""Runs use cases, and reports their consequences."""
 
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class UseCases:
-    """Runs use cases, and reports what each led to.
+    """Runs use cases, and reports their consequences.
 
     Args:
         deps: The dependencies of the use cases.
@@ -28,7 +28,7 @@ class UseCases:
         self.prepare = prepare
 
     def run(self, use_case: Callable[Concatenate[Dependencies, P], Committed[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a use case, report what it led to, and return its value."""
+        """Run a use case, report its consequences, and return its value."""
         self.prepare()
         committed = use_case(self.deps, *args, **kwargs)
         if committed.consequences != NOTHING:
@@ -36,6 +36,6 @@ class UseCases:
         return committed.value
 
     def commit(self, use_case: Callable[[Dependencies, Sequence[Item]], Settled[T]], items: Sequence[Item]) -> Settled[T]:
-        """Run a use case for a set of items; the caller reports what it led to."""
+        """Run a use case for a set of items; the caller reports the consequences."""
         self.prepare()
         return use_case(self.deps, items)
