@@ -1,4 +1,4 @@
-"""The directory's file: read when it changed, and not used when it is broken."""
+"""The directory's file: read when it has changed, and not used while it is broken."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -49,10 +49,9 @@ def text_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A version of the file without a fault.
+    """A faultless version of the file.
 
     Attributes:
-        document: Its text.
         changed_at: When the file was changed.
     """
 
@@ -67,7 +66,7 @@ class DirectoryFile:
     to operations once (``tell``), and the last good version stays in force.
 
     Attributes:
-        is_refused: Whether the file, as it was read last, cannot be used.
+        is_refused: Whether the file as last read cannot be used.
     """
 
     def __init__(self, path: Path | None, policies: Mapping[str, Policy], clock: Clock, tell: Callable[[str], None]) -> None:

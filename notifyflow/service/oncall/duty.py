@@ -1,4 +1,4 @@
-"""Who is on duty, and the changes that people make of it for some time."""
+"""Who is on duty, and temporary changes of it."""
 
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ class OnCall:
         self._rosters = rosters
 
     def now(self) -> datetime:
-        """Return the time that everything here goes by."""
+        """Return the current time of the service."""
         return self._deps.clock.now()
 
     def roster(self) -> Roster:
@@ -37,7 +37,7 @@ class OnCall:
 
     @property
     def why_file_is_unused(self) -> str:
-        """Why the roster that was read last is not that of the directory's file, in words; empty if it is."""
+        """Why the roster as last read is not that of the directory's file, in words; empty if it is."""
         return self._rosters.why_file_is_unused
 
     def duties(self, at: datetime, *, weeks: int = 0) -> tuple[Duty, ...]:
@@ -62,9 +62,9 @@ class OnCall:
 
         Args:
             wish: The change.
-            with_open: Whether open incidents with a chain that has paged those on duty so far page the new people, too; what
-                begins later leaves them alone.
-            once: Your name for this change: if it was made before under the same name, it is not made again, and what was made is
+            with_open: Whether open incidents whose chain has paged the people on duty so far page the new people, too; a change
+                that begins later does not affect them.
+            once: Your name for this change: a change made before under the same name is not made again, and its overrides are
                 returned. Empty for a change without a name.
 
         Raises:
@@ -92,7 +92,7 @@ class OnCall:
         return made
 
     def cancel(self, override_id: str, *, by: str) -> Override:
-        """Cancel an override: from now on the duty is as if it had never been made.
+        """Cancel an override: from now on the duty is as without it.
 
         Raises:
             OverrideNotFound: When it is not in force or to come.

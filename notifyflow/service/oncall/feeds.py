@@ -1,4 +1,4 @@
-"""The feeds of calendars: make and revoke them, and show what one says."""
+"""The feeds of calendars: make, revoke and show them."""
 
 import hashlib
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _MOST_KEPT = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a feed says now.
+    """The current content of a feed.
 
     Attributes:
         content: The calendar.
@@ -72,7 +72,7 @@ class Feeds:
             valid_for: How long it is valid; None for ever.
 
         Returns:
-            The feed and its token, which stands in its address and is stored nowhere.
+            The feed and its token, which is part of its address and is not stored.
 
         Raises:
             InvalidRequest: When the directory has no such schedule or recipient, or there are too many feeds.
@@ -94,7 +94,7 @@ class Feeds:
         return feed, token
 
     def revoke(self, feed_id: str, *, user_id: str | None = None) -> None:
-        """Revoke a feed, so that its address shows nothing any more; raise ``FeedNotFound`` if there is none.
+        """Revoke a feed, so that its address no longer works; raise ``FeedNotFound`` if there is none.
 
         Args:
             feed_id: The feed.
@@ -104,7 +104,7 @@ class Feeds:
         _log.info("app.feed_revoked", feed_id=feed_id, user_id=user_id)
 
     def show(self, token: str) -> Shown:
-        """Return what the feed of a token says now.
+        """Return the current content of a token's feed.
 
         Raises:
             FeedNotFound: When there is none: the token is wrong, or the feed was revoked or has expired.

@@ -1,4 +1,4 @@
-"""The people whom incidents and the directory name: whether they can be reached, and tests that find out."""
+"""People in incidents and in the directory: whether they can be reached, and tests of it."""
 
 import hashlib
 import math
@@ -38,7 +38,7 @@ _MOST_NEVER_PAGED = 200
 _POLICY = "test"
 _PREFIX = "test-"
 _SEARCHED = 20
-"""How many incidents of a person are searched for their last test, where somebody else uses its key."""
+"""How many incidents of a person are searched for their last test, if another incident uses its key."""
 _BODY = "This is a test, and nothing is wrong. Acknowledge it to show that it reached you."
 _BODY_OF_ALL_TIERS = "This is a test, and nothing is wrong. It goes on, as an incident would, until you acknowledge it."
 
@@ -47,7 +47,7 @@ class People:
     """The people, as visitors with some namespaces may see them.
 
     Args:
-        rosters: The roster in force; only visitors who see all namespaces see whom its directory names.
+        rosters: The roster in force; only visitors who see all namespaces see the people of its directory.
         submissions: Stores the tests.
         policies: The policies by name.
     """
@@ -71,8 +71,8 @@ class People:
         """Return a page of the people who were paged, by id; on the first page also those who need attention.
 
         Args:
-            namespaces: Only as incidents of these namespaces know them; None for all.
-            after: Where the page before ended, as it says; empty begins with the first.
+            namespaces: Only the data of these namespaces' incidents counts; None for all.
+            after: ``after`` of the page before; empty begins with the first.
             limit: How many at most.
         """
         listed = self._listed(namespaces)
@@ -94,12 +94,12 @@ class People:
         return self._read(query)
 
     def find(self, recipient_id: str, namespaces: frozenset[str] | None) -> Person | None:
-        """Return a person as some namespaces know them, or any where None; None if none of them does."""
+        """Return a person with the data of some namespaces' incidents (None for all), or None if they have none."""
         listed = self._listed(namespaces)
         return self._read(lambda reads: self._people(reads, {recipient_id}, namespaces, listed)).get(recipient_id)
 
     def recipient(self, recipient_id: str) -> Recipient:
-        """Return a person as an incident names them: as the directory has them, or else as the last incident did.
+        """Return a person as a recipient, from the directory, or else from their last incident.
 
         Raises:
             RecipientUnknown: When nobody has this id, or they have no address.
@@ -126,13 +126,13 @@ class People:
         by: str,
         policy: str | None = None,
     ) -> Notified:
-        """Send a person a test, which is an incident as any other, and end the one before it.
+        """Send a person a test, which is an incident like any other, and end the test before it.
 
         Args:
             recipient_id: The person.
             channels: The channels to test, all at once; empty for all on which the person has an address.
             namespaces: What the sender sees; the incident is opened in one of them. None for all.
-            sender: The sender's name, which the title has.
+            sender: The sender's name, for the title.
             by: The id or name under which the sender acts.
             policy: The name of a policy whose tiers and rounds the test goes through until it is acknowledged; None for one page
                 on each channel at once.
@@ -171,7 +171,7 @@ class People:
         return notified
 
     def policies_for(self, recipient_id: str) -> tuple[str, ...]:
-        """Return the names of the policies of the routes that lead to a person, in their order; ``insistent`` without one."""
+        """Return the policies of the routes to a person, in their order; ``insistent`` without one."""
         return self._rosters.current().directory.policies_for(recipient_id)
 
     def _chosen(self, addresses: Mapping[str, str], channels: Collection[str]) -> dict[str, str]:
@@ -190,12 +190,12 @@ class People:
 
     def _last_test(self, recipient_id: str, namespaces: frozenset[str] | None) -> IncidentSummary | None:
         found = self._newest(IncidentFilter(key=_key(recipient_id), namespaces=namespaces), limit=1)
-        if found and not _is_test(found[0]):  # the key is somebody else's
+        if found and not _is_test(found[0]):  # the key belongs to another incident
             found = self._newest(IncidentFilter(recipient_id=recipient_id, text=_PREFIX, namespaces=namespaces), limit=_SEARCHED)
         return next(filter(_is_test, found), None)
 
     def _free_key(self, recipient_id: str, namespace: str) -> str:
-        """Return the key of a person's test; one that nobody can guess where an incident of somebody else has the usual one."""
+        """Return the key of a person's test; an unguessable one if another incident has the usual key."""
         key = _key(recipient_id)
         found = self._newest(IncidentFilter(key=key, namespaces=frozenset({namespace})), limit=1)
         is_taken = any(each.facts.state is not IncidentState.RESOLVED and not _is_test(each) for each in found)
@@ -228,7 +228,7 @@ class People:
         }
 
     def _contacts(self, ids: Collection[str], listed: Mapping[str, Recipient]) -> dict[str, Contact]:
-        """Return the contacts of those whom the directory has, with the addresses that can be used."""
+        """Return the contacts of people in the directory, with their usable addresses."""
         recipients = [listed[each] for each in sorted(ids) if each in listed]
         contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
         return {contact.recipient_id: contact for contact in contacts}
@@ -252,7 +252,7 @@ def _is_test(incident: IncidentSummary) -> bool:
 
 
 def _harmless(policy: Policy) -> Policy:
-    """Return a policy for a test, which is INFO, so that it alerts nobody: no tier is shut for that, and its rounds go on."""
+    """Return a policy for a test, which is INFO so that it alerts nobody: its tiers are open for INFO, and its rounds go on."""
     tiers = tuple(replace(tier, shut_for=()) for tier in policy.tiers)
     return replace(policy, name=_POLICY, tiers=tiers, repeat=policy.repeat and replace(policy.repeat, never_for=()))
 

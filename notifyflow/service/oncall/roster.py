@@ -1,4 +1,4 @@
-"""The roster in force: the one in the database, into which each process stores its directory's file when that is newer."""
+"""The roster in force, from the database; each process stores its directory's file there if it is newer."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -27,7 +27,7 @@ class Rosters:
     Args:
         store: The database.
         use_cases: Runs use cases.
-        file: The directory's file of this process, or none.
+        file: This process's directory file, or None.
     """
 
     def __init__(self, store: Store, use_cases: UseCases, file: DirectoryFile) -> None:
@@ -58,7 +58,9 @@ class Rosters:
         version = self._file.current()
         if version is self._stored and not self._is_old():
             return self._roster
-        if self._lock.acquire(blocking=self._read_at is None or version is not self._stored):  # others go on with what is known
+        if self._lock.acquire(
+            blocking=self._read_at is None or version is not self._stored
+        ):  # others go on with the known roster
             try:
                 self._renew(version)
             finally:
@@ -72,7 +74,7 @@ class Rosters:
 
     @property
     def why_file_is_unused(self) -> str:
-        """Why the directory's file was not taken when the roster was read last, in words; empty if it was, or without a file."""
+        """Why the directory's file was not used at the last read, in words; empty if it was, or without a file."""
         if self._file.is_refused:
             return "cannot be used; what is shown is what the database has. `notifyflow directory check` lists its faults"
         return "is older than the one in force, and is not used" if self._is_older else ""
@@ -117,7 +119,7 @@ class Rosters:
 
 
 class _Derived(Generic[T]):
-    """What follows from the directory, computed once for each; two threads may do so at once, with the same result."""
+    """Values derived from the directory, computed once for each; two threads may do so at once, with the same result."""
 
     def __init__(self, empty: T) -> None:
         self._known: tuple[Directory, T] = (NOBODY, empty)

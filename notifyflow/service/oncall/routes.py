@@ -1,4 +1,4 @@
-"""Finds the recipients of inbound requests: by the routes of the directory, those on duty now."""
+"""Finds the recipients of inbound requests: the people on duty now, by the routes of the directory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -64,12 +64,12 @@ class Routes:
         )
 
     def _policy(self, route: Route) -> Policy:
-        """Return the policy of a route; where the process that read the directory knows a policy that this one does not, ours."""
+        """Return the policy of a route; if another process read the directory and its policy is unknown here, ours."""
         return self._policies.get(route.policy) or self._policies[Route(to=()).policy]
 
 
 def _chain(route: Route, policy: Policy) -> Chain | None:
-    """Return the chain of a route; None if it has none, or by its policy each recipient has to acknowledge."""
+    """Return the chain of a route; None if it has none, or if its policy wants each recipient's acknowledgement."""
     if not route.then or policy.acknowledgement is Acknowledgement.EACH:
         return None
     then = tuple(Planned(to=step.to, after=step.after) for step in route.then)
