@@ -1,4 +1,4 @@
-"""The application service: what the library, the command line, the API, links, replies and integrations all call.
+"""The application service: the library, the command line, the API, links, replies and integrations all call it.
 
-``service`` has one method a use case; ``use_cases`` runs a use case and reports what it led to.
+``service`` has one method for each use case; ``use_cases`` runs a use case and reports its consequences.
 """

@@ -1,4 +1,4 @@
-"""What can be foreseen to go wrong with the duty, by the roster in force; computed once an hour, or when the roster changes."""
+"""Foreseeable faults of the duty, by the roster in force; computed once an hour, or when the roster changes."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ class Foresight:
         self._known: tuple[Roster, datetime, frozenset[str], tuple[Finding, ...]] | None = None
 
     def findings(self, carried: Collection[str]) -> "tuple[Finding, ...]":
-        """Return what can be foreseen to go wrong within 30 days; some channels are ``carried`` by a provider.
+        """Return the foreseeable faults within 30 days; ``carried`` are the channels with a provider.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.

@@ -12,7 +12,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 
 MOST_UNREACHED = 1_000
-"""How many people whom nothing reached are counted at most."""
+"""How many unreached people are counted at most."""
 
 
 class Health:
@@ -29,17 +29,17 @@ class Health:
         return self._store.read(lambda reads: reads.set_aside.listed())
 
     def damaged(self) -> tuple[LeftOut, ...]:
-        """Return the damaged rows that lists leave out, and that need not be set aside: nothing may work on them."""
+        """Return the damaged rows that lists leave out, and that are not set aside because nothing works on them."""
         self._use_cases.prepare()
         with gathering():  # they are named here
             return self._store.read(lambda reads: reads.damage.found())
 
     def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:
-        """Let rows that are mended go on at once; return the ids of those that do."""
+        """Let mended rows go on at once; return their ids."""
         return self._use_cases.run(release, row_ids)
 
     def vitals(self) -> Vitals:
-        """Return what stands now."""
+        """Return the current vitals."""
         now = self._deps.clock.now()
 
         def query(reads: Reads) -> Vitals:

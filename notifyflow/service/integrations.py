@@ -1,4 +1,4 @@
-"""Handles inbound requests of integrations: a port finds the recipients, and each request is done."""
+"""Handles inbound requests of integrations: a port finds the recipients, then each request is handled."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ from notifyflow.pipeline.inbound import RoutedRequest
 from notifyflow.service.delivery.use_cases import UseCases
 
 FindRecipients = Callable[[Sequence[InboundRequest], str], Sequence[RoutedRequest]]
-"""Finds the recipients of requests that came with an API key, by its name; returns them by the keys of their incidents."""
+"""Finds the recipients of an API key's requests; returns them by the keys of their incidents."""
 
 
 class Integrations:

@@ -1,4 +1,4 @@
-"""Rehearses the policies with the people of the directory in force, in a thread of its own, since that takes seconds."""
+"""Rehearses the policies with the people of the directory in force, in its own thread, since that takes seconds."""
 
 from collections.abc import Collection, Mapping
 from threading import Lock, Thread
@@ -28,7 +28,7 @@ def rehearsed(
     carriers: "Mapping[str, Carrier]",
     calling: frozenset[str],
 ) -> "tuple[Finding, ...]":
-    """Return what may let a page wake nobody, for each policy, severity and person, and log what broke."""
+    """Return the dangers for each policy, severity and person, and log failed rehearsals."""
     from notifyflow.core.upkeep.rehearsal import Broken, rehearse  # few processes are asked for it
 
     found = rehearse(policies, people, operations, carriers, calling)
@@ -39,10 +39,10 @@ def rehearsed(
 
 
 class Rehearsals:
-    """What the rehearsal finds; once for each directory.
+    """The findings of the rehearsal; once for each directory.
 
     Attributes:
-        hazards: What may leave a phone silent by the policies alone.
+        hazards: Why the policies alone may leave a phone silent.
     """
 
     def __init__(self, rosters: Rosters, deps: Dependencies, policies: Mapping[str, Policy]) -> None:
@@ -55,7 +55,7 @@ class Rehearsals:
         self._known: tuple[Fault, ...] | None = None
 
     def faults(self, carriers: "Mapping[str, Carrier]") -> tuple[Fault, ...] | None:
-        """Return what may let a page wake nobody, or why that is not known; None while the directory in force is being rehearsed.
+        """Return the dangers of a page that wakes nobody, or why they are unknown; None while the rehearsal runs.
 
         Raises:
             StorageUnavailable: When the database does not answer in time.

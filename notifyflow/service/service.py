@@ -1,4 +1,4 @@
-"""The application service: one method a use case, for the library, the command line, the API, links, replies and integrations."""
+"""The application service: one method for each use case of the library, command line, API, links, replies and integrations."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -78,17 +78,17 @@ MOST_RECEIPTS = 100
 
 
 class Service:
-    """The use cases of notifyflow: each method runs one, reports what it led to, and returns its value.
+    """The use cases of notifyflow: each method runs one, reports its consequences, and returns its value.
 
     Args:
         directory: The directory's file of this process; None without one.
         explain: Returns the meaning of a channel's code.
-        unknown_addresses_a_minute: How many addresses that the directory does not know a namespace may submit in a minute.
+        unknown_addresses_a_minute: How many addresses unknown to the directory a namespace may submit in a minute.
 
     Attributes:
         people: The people, and tests of whether they can be reached.
-        foresight: What can be foreseen to go wrong with the duty.
-        rehearsals: What the rehearsal of the policies finds.
+        foresight: Foreseeable faults of the duty.
+        rehearsals: The findings of the policies' rehearsal.
         health: The health of the whole system.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
@@ -124,7 +124,7 @@ class Service:
             lambda: self.rosters.addresses(self._deps.check_address), self._deps.clock, a_minute=unknown_addresses_a_minute
         )
 
-    # What acts on incidents
+    # Acting on incidents
 
     def begin_anew(self) -> None:
         """Begin anew in a forked child."""
@@ -146,13 +146,13 @@ class Service:
             submission: The incident, its recipients and its policy.
             caller: The API key that it came with; None for the library and the command line, which open incidents in the shared
                 namespace and may bring any number of unknown addresses.
-            once: Makes a request that comes again do nothing and get the same response.
-            connection: The application's, in whose open transaction it is stored; None for a transaction of ours.
+            once: Identifies a request, so that a repetition does nothing and gets the same response.
+            connection: The application's connection, in whose open transaction it is stored; None for our own transaction.
 
         Raises:
-            InvalidIncident: When it has a wrong form, or no recipient can be reached; nothing is stored.
+            InvalidIncident: When it is malformed, or no recipient can be reached; nothing is stored.
             InvalidPolicy: When only the policy is wrong.
-            TooManyAddresses: When it brings too many addresses that the directory does not know.
+            TooManyAddresses: When it brings too many addresses unknown to the directory.
             IdempotencyMismatch: When another request came under its idempotency key.
             StorageUnavailable: When the database does not answer within 5 s, all statements included.
             UnsuitableConnection: When it cannot be stored in the transaction of this connection.
@@ -189,7 +189,7 @@ class Service:
         """Start a round; raise ``NotFound``, ``AmbiguousKey``, ``RecipientNotFound`` or ``IncidentResolved``."""
         self._use_cases.run(page_again, ref, recipient_id, by=by, via=via)
 
-    # What comes in from providers, people and other systems
+    # Input from providers, people and other systems
 
     def receive(self, receipt: Receipt, raw: str) -> HandledReply | None:
         """Apply one receipt, and keep the raw body that it was read from; what comes at once is committed together.
@@ -227,7 +227,7 @@ class Service:
         recipient_ids = self._read(lambda reads: reads.recipient_ids(incident_id))
         return links.check(self._deps, token, recipient_ids, now=self._deps.clock.now())
 
-    # What is shown
+    # Display
 
     def status(self, ref: IncidentRef) -> IncidentStatus:
         """Return an incident with its escalations, notifications, attempts and log; raise ``NotFound`` or ``AmbiguousKey``."""
@@ -255,8 +255,8 @@ class Service:
         """Return a page of the message log, the newest first.
 
         Args:
-            wanted: Which messages.
-            before: Where it begins: ``older`` of the page before it; None begins with the newest.
+            wanted: The filter.
+            before: The page's begin: ``older`` of the page before it; None begins with the newest.
             limit: How many messages at most.
 
         Raises:
@@ -269,7 +269,7 @@ class Service:
         return self._read(lambda reads: reads.messages.find(notification_id))
 
     def incident_list(self, wanted: IncidentFilter, *, after: ListPlace | None, limit: int) -> IncidentPage:
-        """Return a page of the list of incidents, what is open first."""
+        """Return a page of the list of incidents, open ones first."""
         page = self._read(lambda reads: reads.incident_list.page(wanted, after=after, limit=limit))
         if not any(line.chain for line in page.lines):
             return page
@@ -287,29 +287,29 @@ class Service:
         return replace(page, lines=tuple(lines))
 
     def _step_time(self, incident_id: str) -> datetime | None:
-        """Return when a chain goes on, as the incident's page tells it."""
+        """Return when a chain goes on, as shown on the incident's page."""
         status = self._read(lambda reads: reads.status_by_id(incident_id))
         step = None if status is None else self.outlook(status).step
         return None if step is None else step.at
 
     def stamp(self, incident_id: str) -> Stamp:
-        """Return what shows that an incident has changed; raise ``NotFound``."""
+        """Return a stamp that differs whenever an incident has changed; raise ``NotFound``."""
         stamp = self._read(lambda reads: reads.stamps.of(incident_id))
         if stamp is None:
             raise NotFound(incident_id)
         return stamp
 
     def stamp_of_all(self) -> str | None:
-        """Return what differs after any change to the database or to the directory's file; None if the database cannot tell.
+        """Return a text that changes with the database and the directory's file; None if the database has no such text.
 
-        What is read afterwards, the roster included, is at least as new.
+        Later reads, including the roster's, are at least as new.
         """
         stamp = self._read(lambda reads: reads.stamps.of_all())
         self.rosters.read()
         return stamp
 
     def now(self) -> datetime:
-        """Return the time that everything here goes by."""
+        """Return the current time of the service."""
         return self._deps.clock.now()
 
     def pauses(self) -> tuple[Pause, ...]:
@@ -317,28 +317,28 @@ class Service:
         return self._read(lambda reads: reads.signs.pauses(self._deps.clock.now()))
 
     def outlook(self, status: IncidentStatus) -> Outlook:
-        """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
+        """Return the next events of each escalation of an incident if no result, receipt or reply comes in."""
         self._use_cases.prepare()
         return outlook.read(self._deps, status)
 
     def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
-        """Return what happened to an incident, by time, with the meaning of every code."""
+        """Return the history of an incident, by time, with the meaning of every code."""
         return timeline(status, explain=self._explain)
 
     def recipients(self, namespaces: frozenset[str] | None, *, after_id: str, limit: int) -> tuple[KnownRecipient, ...]:
-        """Return a page of the recipients that some namespaces know, or any where None, by id."""
+        """Return a page of the recipients of some namespaces' incidents (None for all), by id."""
         since = self._deps.clock.now() - _RECENT
         return self._read(
             lambda reads: reads.listings.recipients(after_id=after_id, limit=limit, since=since, namespaces=namespaces)
         )
 
     def recipient(self, recipient_id: str, namespaces: frozenset[str] | None) -> KnownRecipient | None:
-        """Return a recipient as some namespaces know them, or any where None; None if none of them does."""
+        """Return a recipient with the data of some namespaces' incidents (None for all), or None."""
         since = self._deps.clock.now() - _RECENT
         return self._read(lambda reads: reads.listings.recipient(recipient_id, since=since, namespaces=namespaces))
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:
-        """Return an incident's content as one recipient is shown it: that of operations has links to the failed incidents."""
+        """Return an incident's content as shown to one recipient; that of operations has links to the failed incidents."""
         if not status.facts.is_operations:
             return status.content
         now = self._deps.clock.now()
@@ -346,7 +346,7 @@ class Service:
         return use_case.run(self._deps, body).value
 
     def figures(self, window: "Window") -> "Charts":
-        """Return what the charts of a window show: percentiles of durations, and the calls to each provider."""
+        """Return the charts of a window: percentiles of durations, and the calls to each provider."""
         from notifyflow.core.metrics.charts import charts  # with Health
 
         now = self._deps.clock.now()
@@ -361,7 +361,7 @@ class Service:
         return charts(window, durations, calls, folded_at=folded_at, now=now)
 
     def measures(self, carried: frozenset[str]) -> Measures:
-        """Return what a scrape shows; some channels are ``carried`` by a provider."""
+        """Return the values of a scrape; ``carried`` are the channels with a provider."""
         from notifyflow.core.upkeep.foresight import FindingKind, gaps  # few processes are scraped
 
         now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
@@ -388,7 +388,7 @@ class Service:
         return self._read(read)
 
     def find_faults(self) -> tuple[Fault, ...]:
-        """Find what keeps notifyflow from delivering; see ``readiness``."""
+        """Find the obstacles to delivery; see ``readiness``."""
         return find_faults(self._store, self._deps.clock)
 
     def _read(self, body: Callable[[Reads], T]) -> T:
