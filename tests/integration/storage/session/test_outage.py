@@ -15,8 +15,8 @@ from psycopg import sql
 from notifyflow.core.delivery.escalation import AlertOperations
 from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import StorageUnavailable
-from notifyflow.storage import dialects
 from notifyflow.storage.dialects import execute
+from notifyflow.storage.dialects.postgres import Postgres as Dialect
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.facts import incident
@@ -99,13 +99,13 @@ def test_one_connection_that_is_dead_tells_of_all_that_are_idle(
     _open_connections(store, 6)
     _end_connections(server)
     tries: list[object] = []
-    begin_once = dialects.Postgres.begin
+    begin_once = Dialect.begin
 
-    def counted(dialect: dialects.Postgres, db: Database, **named: Any) -> None:
+    def counted(dialect: Dialect, db: Database, **named: Any) -> None:
         tries.append(db)
         begin_once(dialect, db, **named)
 
-    monkeypatch.setattr(dialects.Postgres, "begin", counted)
+    monkeypatch.setattr(Dialect, "begin", counted)
     store.run(count)
     assert len(tries) == 2  # on one that was idle, and on a new one
 
