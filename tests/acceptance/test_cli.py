@@ -464,7 +464,7 @@ def test_a_database_with_a_newer_schema_is_refused_and_not_changed(line: Command
     assert line.run("db", "upgrade").code == 0
     database = sqlite3.connect(line.folder / "notifyflow.db")
     with database:
-        database.execute("UPDATE notifyflow_schema_version SET version = 999, oldest = 999")
+        database.execute("UPDATE notifyflow_migration SET version = 999, oldest = 999")
     database.close()
     for command in (("db", "upgrade"), ("send", line.write("incident.json", INCIDENT))):
         ended = line.run(*command)

@@ -52,7 +52,7 @@ _CLEAR = sql.SQL("""
         END LOOP;
         SET LOCAL session_replication_role = replica;
         FOR name IN SELECT tablename FROM pg_tables
-            WHERE starts_with(tablename, 'notifyflow') AND tablename <> 'notifyflow_schema_version'
+            WHERE starts_with(tablename, 'notifyflow') AND tablename <> 'notifyflow_migration'
         LOOP
             EXECUTE format('DELETE FROM %I', name);
         END LOOP;

@@ -113,6 +113,7 @@ class Postgres(Dialect):
     types: Mapping[str, str] = {
         "instant": "TIMESTAMPTZ",
         "serial": "BIGINT GENERATED ALWAYS AS IDENTITY",
+        "transaction": "XID8 DEFAULT pg_current_xact_id()",
         "transition_guard": """
             CREATE FUNCTION notifyflow_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION 'the transition log is append-only'; END $$;
@@ -132,12 +133,7 @@ class Postgres(Dialect):
             CREATE TRIGGER notifyflow_transition_whole BEFORE TRUNCATE ON notifyflow_transition
             FOR EACH STATEMENT EXECUTE FUNCTION notifyflow_refuse_change()
         """,
-        # two statements, so that existing lines get no number
-        "transition_xid": """
-            ALTER TABLE notifyflow_transition ADD COLUMN xid XID8;
-            ALTER TABLE notifyflow_transition ALTER COLUMN xid SET DEFAULT pg_current_xact_id();
-            CREATE INDEX notifyflow_transition_fold ON notifyflow_transition (xid, id) WHERE xid IS NOT NULL
-        """,
+        "transition_fold": "CREATE INDEX notifyflow_transition_fold ON notifyflow_transition (xid, id) WHERE xid IS NOT NULL",
     }
 
     # serialization, deadlock, lock timeout, statement timeout, unique

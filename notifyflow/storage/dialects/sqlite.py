@@ -25,6 +25,7 @@ class Sqlite(Dialect):
     types: Mapping[str, str] = {
         "instant": "TEXT",
         "serial": "INTEGER",
+        "transaction": "INTEGER",
         "transition_guard": """
             CREATE TRIGGER notifyflow_transition_guard BEFORE UPDATE ON notifyflow_transition
             BEGIN SELECT RAISE(ABORT, 'the transition log is append-only'); END
@@ -34,7 +35,7 @@ class Sqlite(Dialect):
             WHEN EXISTS (SELECT 1 FROM notifyflow_incident WHERE id = OLD.incident_id AND state <> 'RESOLVED')
             BEGIN SELECT RAISE(ABORT, 'the transition log of an incident that is not resolved is kept'); END
         """,
-        "transition_xid": "ALTER TABLE notifyflow_transition ADD COLUMN xid INTEGER",
+        "transition_fold": "",  # it writes one transaction after the other, so lines are committed in the order of their ids
     }
 
     _OF_ROW = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CORRUPT)

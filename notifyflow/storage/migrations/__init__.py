@@ -1,8 +1,7 @@
 """Applies the schema's versions, oldest first, under a lock.
 
-``notifyflow_schema_version`` has one row: the version of the tables, and the oldest schema whose code may still use them.
-Unreleased versions counted in another table, ``notifyflow_schema``; a database with that table cannot be upgraded and is
-refused.
+``notifyflow_migration`` has one row: the version of the tables, and the oldest schema whose code may still use them. Unreleased
+versions counted in other tables; a database with one of those cannot be upgraded and is refused.
 """
 
 from collections.abc import Sequence
@@ -12,49 +11,13 @@ from peewee import Database
 
 from notifyflow.errors import SchemaMismatch, UnreleasedSchema
 from notifyflow.storage.dialects import Dialect, execute
-from notifyflow.storage.migrations import (
-    v0001_initial,
-    v0002_quarantined,
-    v0003_policies,
-    v0004_alerted,
-    v0005_outbox,
-    v0006_arrivals,
-    v0007_figures,
-    v0008_users,
-    v0009_roster,
-    v0010_steps,
-    v0011_feeds,
-    v0012_quiet,
-    v0013_channels,
-    v0014_hand_overs,
-    v0015_carried,
-    v0016_arrived_told_held,
-    v0017_shares,
-)
+from notifyflow.storage.migrations import v0001_initial
 
-MIGRATIONS: tuple[ModuleType, ...] = (
-    v0001_initial,
-    v0002_quarantined,
-    v0003_policies,
-    v0004_alerted,
-    v0005_outbox,
-    v0006_arrivals,
-    v0007_figures,
-    v0008_users,
-    v0009_roster,
-    v0010_steps,
-    v0011_feeds,
-    v0012_quiet,
-    v0013_channels,
-    v0014_hand_overs,
-    v0015_carried,
-    v0016_arrived_told_held,
-    v0017_shares,
-)
+MIGRATIONS: tuple[ModuleType, ...] = (v0001_initial,)
 WANTED = len(MIGRATIONS)
 
-_TABLE = "notifyflow_schema_version"
-_TABLE_OF_UNRELEASED = "notifyflow_schema"
+_TABLE = "notifyflow_migration"
+_TABLES_OF_UNRELEASED = ("notifyflow_schema_version", "notifyflow_schema")
 
 _UPGRADE = "Run `notifyflow db upgrade`; older workers may go on meanwhile."
 _UPGRADE_ALONE = "Stop the older processes, then run `notifyflow db upgrade`."
@@ -96,7 +59,7 @@ def read_version(db: Database, dialect: Dialect) -> int:
         UnreleasedSchema: When an unreleased version made the database.
     """
     if not dialect.has_table(db, _TABLE):
-        if dialect.has_table(db, _TABLE_OF_UNRELEASED):
+        if any(dialect.has_table(db, table) for table in _TABLES_OF_UNRELEASED):
             raise UnreleasedSchema
         return 0
     found, oldest = execute(db, f"SELECT version, oldest FROM {_TABLE}").fetchone()  # noqa: S608 (a name of ours)

@@ -1,8 +1,9 @@
-"""Schema 1: the tables of the first release.
+"""Schema 1: the tables of the first release. Until it is tagged, columns are added here; afterwards, in migrations.
 
-A migration is frozen once it is released, so it is plain SQL and uses no model. The dialect supplies its types for instants and
-growing numbers (``{instant}``, ``{serial}``), and its triggers on the transition log (``{transition_guard}``,
-``{transition_keeper}``). Rows are deleted, so each reference has an index on the referring side.
+A migration is frozen once it is released, so it is plain SQL and uses no model. The dialect supplies its types for instants,
+growing numbers and numbers of transactions (``{instant}``, ``{serial}``, ``{transaction}``), its triggers on the transition log
+(``{transition_guard}``, ``{transition_keeper}``), and its index for counting the log (``{transition_fold}``). Rows are deleted,
+so each reference has an index on the referring side.
 """
 
 VERSION = 1
@@ -34,7 +35,9 @@ STATEMENTS = (
         content_source TEXT NOT NULL,
         content_url TEXT,
         content_labels TEXT NOT NULL,
-        content_occurred_at {instant}
+        content_occurred_at {instant},
+        pass_number INTEGER NOT NULL DEFAULT 0,
+        series TEXT
     )
     """,
     # one open operations incident
@@ -54,6 +57,17 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_incident_namespace ON notifyflow_incident (namespace, id)",
     # a key is also looked up in all namespaces
     "CREATE INDEX notifyflow_incident_open_key ON notifyflow_incident (key) WHERE state <> 'RESOLVED'",
+    # whether a policy is used: ``policy`` holds its digest
+    "CREATE INDEX notifyflow_incident_policy ON notifyflow_incident (policy) WHERE length(policy) = 64",
+    # each policy once, with its JSON
+    """
+    CREATE TABLE notifyflow_policy (
+        digest TEXT NOT NULL PRIMARY KEY,
+        document TEXT NOT NULL,
+        created_at {instant} NOT NULL,
+        unused_since {instant}
+    )
+    """,
     """
     CREATE TABLE notifyflow_contact (
         incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
@@ -62,11 +76,47 @@ STATEMENTS = (
         name TEXT NOT NULL,
         addresses TEXT NOT NULL,
         timezone TEXT NOT NULL,
+        quiet TEXT,
+        channels TEXT,
         PRIMARY KEY (incident_id, recipient_id)
     )
     """,
     # a recipient's newest contact
     "CREATE INDEX notifyflow_contact_recipient ON notifyflow_contact (recipient_id, incident_id)",
+    # the steps of chains, and the recipients given with them
+    """
+    CREATE TABLE notifyflow_step (
+        id TEXT NOT NULL PRIMARY KEY,
+        incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
+        pass_number INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        "to" TEXT NOT NULL,
+        after TEXT NOT NULL,
+        state TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        waits_since {instant},
+        due_at {instant},
+        started_at {instant},
+        duty TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        waited TEXT NOT NULL DEFAULT '0s'
+    )
+    """,
+    "CREATE UNIQUE INDEX notifyflow_step_number ON notifyflow_step (incident_id, pass_number, number)",
+    "CREATE INDEX notifyflow_step_due ON notifyflow_step (due_at) WHERE due_at IS NOT NULL",
+    """
+    CREATE TABLE notifyflow_step_contact (
+        incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
+        recipient_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        addresses TEXT NOT NULL,
+        timezone TEXT NOT NULL,
+        quiet TEXT,
+        channels TEXT,
+        PRIMARY KEY (incident_id, recipient_id)
+    )
+    """,
+    "CREATE INDEX notifyflow_step_contact_recipient ON notifyflow_step_contact (recipient_id, incident_id)",
     """
     CREATE TABLE notifyflow_escalation (
         id TEXT NOT NULL PRIMARY KEY,
@@ -85,20 +135,29 @@ STATEMENTS = (
         critical_at {instant},
         is_current BOOLEAN NOT NULL,
         reason TEXT NOT NULL,
+        is_quarantined BOOLEAN NOT NULL DEFAULT FALSE,
+        alerted_at {instant},
+        held_up_at {instant},
+        needs_arrival BOOLEAN NOT NULL DEFAULT FALSE,
+        readdressed_at {instant},
+        readdress_at {instant},
+        told_at {instant},
+        carried TEXT,
         UNIQUE (incident_id, recipient_id, round)
     )
-    """,
-    """
-    CREATE INDEX notifyflow_escalation_next_decision ON notifyflow_escalation (next_decision_at)
-    WHERE next_decision_at IS NOT NULL AND is_current
     """,
     "CREATE INDEX notifyflow_escalation_active ON notifyflow_escalation (incident_id) WHERE state = 'ACTIVE'",
     # a recipient's latest pages
     "CREATE INDEX notifyflow_escalation_recipient ON notifyflow_escalation (recipient_id, started_at)",
     """
-    CREATE INDEX notifyflow_escalation_round ON notifyflow_escalation (next_round_at)
+    CREATE INDEX notifyflow_escalation_next_decision ON notifyflow_escalation (is_quarantined, next_decision_at)
+        WHERE next_decision_at IS NOT NULL AND is_current
+    """,
+    """
+    CREATE INDEX notifyflow_escalation_round ON notifyflow_escalation (is_quarantined, next_round_at)
         WHERE next_round_at IS NOT NULL AND is_current
     """,
+    "CREATE INDEX notifyflow_escalation_policy ON notifyflow_escalation (policy) WHERE length(policy) = 64",
     """
     CREATE TABLE notifyflow_notification (
         id TEXT NOT NULL PRIMARY KEY,
@@ -124,37 +183,40 @@ STATEMENTS = (
         ended_at {instant},
         is_stopped BOOLEAN NOT NULL,
         reason TEXT NOT NULL,
+        is_quarantined BOOLEAN NOT NULL DEFAULT FALSE,
         UNIQUE (escalation_id, tier, channel),
         CHECK ((state = 'QUEUED') = (due_at IS NOT NULL))
     )
     """,
     "CREATE INDEX notifyflow_notification_incident ON notifyflow_notification (incident_id)",
-    # sweeping: never rung for, or rung for long ago
-    """
-    CREATE INDEX notifyflow_notification_unrung
-        ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at)
-        WHERE state = 'QUEUED' AND rung_at IS NULL
-    """,
-    """
-    CREATE INDEX notifyflow_notification_rung
-        ON notifyflow_notification ((CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), rung_at)
-        WHERE state = 'QUEUED' AND rung_at IS NOT NULL
-    """,
-    # claiming: a channel's urgent ones first, then by the time they became due, then by age
-    """
-    CREATE INDEX notifyflow_notification_claim
-        ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at, id)
-        WHERE state = 'QUEUED'
-    """,
     # deferred ones go before later ones
     """
     CREATE INDEX notifyflow_notification_deferred ON notifyflow_notification (channel, due_at, id)
         WHERE state = 'QUEUED' AND deferred_by IS NOT NULL
     """,
+    # sweeping: never rung for, or rung for long ago
+    """
+    CREATE INDEX notifyflow_notification_unrung
+        ON notifyflow_notification (is_quarantined, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at)
+        WHERE state = 'QUEUED' AND rung_at IS NULL
+    """,
+    """
+    CREATE INDEX notifyflow_notification_rung
+        ON notifyflow_notification (is_quarantined, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), rung_at)
+        WHERE state = 'QUEUED' AND rung_at IS NOT NULL
+    """,
+    # claiming: a channel's urgent ones first, then by the time they became due, then by age
+    """
+    CREATE INDEX notifyflow_notification_claim
+        ON notifyflow_notification
+        (channel, is_quarantined, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), due_at, id)
+        WHERE state = 'QUEUED'
+    """,
     # the namespaces with queued notifications on a channel, and claiming by namespace
     """
     CREATE INDEX notifyflow_notification_turn
-        ON notifyflow_notification (channel, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), namespace, due_at, id)
+        ON notifyflow_notification
+        (channel, is_quarantined, (CASE WHEN severity = 'CRITICAL' THEN 0 ELSE 1 END), namespace, due_at, id)
         WHERE state = 'QUEUED'
     """,
     """
@@ -178,6 +240,9 @@ STATEMENTS = (
         retry_after_s DOUBLE PRECISION,
         receipt_due_at {instant},
         times_polled INTEGER NOT NULL,
+        took_s DOUBLE PRECISION,
+        carried_by TEXT,
+        unproven_at {instant},
         UNIQUE (notification_id, number)
     )
     """,
@@ -190,6 +255,8 @@ STATEMENTS = (
     # accepted messages whose status is to be polled
     "CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at) "
     "WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''",
+    # the attempts that a call carried besides the one that made it
+    "CREATE INDEX notifyflow_attempt_carried ON notifyflow_attempt (carried_by) WHERE carried_by IS NOT NULL",
     """
     CREATE TABLE notifyflow_transition (
         id {serial} PRIMARY KEY,
@@ -202,10 +269,13 @@ STATEMENTS = (
         target TEXT NOT NULL,
         at {instant} NOT NULL,
         detail TEXT NOT NULL,
+        xid {transaction},
         UNIQUE (row_id, version)
     )
     """,
     "CREATE INDEX notifyflow_transition_incident ON notifyflow_transition (incident_id, id)",
+    # in which order lines were committed
+    "{transition_fold}",
     # the log is append-only
     "{transition_guard}",
     "{transition_keeper}",
@@ -244,11 +314,17 @@ STATEMENTS = (
         operations_incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
         reason TEXT NOT NULL,
         at {instant} NOT NULL,
-        is_counted BOOLEAN NOT NULL
+        is_counted BOOLEAN NOT NULL,
+        is_folded BOOLEAN NOT NULL DEFAULT FALSE,
+        is_paging BOOLEAN NOT NULL DEFAULT TRUE,
+        is_told BOOLEAN NOT NULL DEFAULT FALSE,
+        path TEXT NOT NULL DEFAULT ''
     )
     """,
     "CREATE INDEX notifyflow_critical_uncounted ON notifyflow_critical (operations_incident_id) WHERE is_counted = FALSE",
     "CREATE INDEX notifyflow_critical_operations ON notifyflow_critical (operations_incident_id)",
+    "CREATE INDEX notifyflow_critical_unfolded ON notifyflow_critical (escalation_id) WHERE NOT is_folded",
+    "CREATE INDEX notifyflow_critical_path ON notifyflow_critical (path, at) WHERE path <> ''",
     """
     CREATE TABLE notifyflow_notice (
         reason TEXT NOT NULL,
@@ -256,10 +332,60 @@ STATEMENTS = (
         day TEXT NOT NULL,
         at {instant} NOT NULL,
         is_counted BOOLEAN NOT NULL,
+        is_told BOOLEAN NOT NULL DEFAULT FALSE,
         PRIMARY KEY (reason, provider, day)
     )
     """,
     "CREATE INDEX notifyflow_notice_uncounted ON notifyflow_notice (at) WHERE is_counted = FALSE",
+    # damaged rows that are left alone
+    """
+    CREATE TABLE notifyflow_set_aside (
+        row_id TEXT NOT NULL PRIMARY KEY,
+        machine TEXT NOT NULL,
+        incident_id TEXT NOT NULL,
+        escalation_id TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        relation TEXT NOT NULL,
+        code TEXT NOT NULL,
+        what TEXT NOT NULL,
+        at {instant} NOT NULL,
+        until {instant} NOT NULL,
+        times INTEGER NOT NULL,
+        is_aside BOOLEAN NOT NULL,
+        is_paging BOOLEAN NOT NULL,
+        is_counted BOOLEAN NOT NULL,
+        is_reported BOOLEAN NOT NULL
+    )
+    """,
+    "CREATE INDEX notifyflow_set_aside_until ON notifyflow_set_aside (until)",
+    "CREATE INDEX notifyflow_set_aside_at ON notifyflow_set_aside (at, row_id)",
+    "CREATE INDEX notifyflow_set_aside_uncounted ON notifyflow_set_aside (at) WHERE is_paging AND is_counted = FALSE",
+    # submissions made in the application's transactions, until the first sweep after their commit
+    """
+    CREATE TABLE notifyflow_outbox (
+        id TEXT NOT NULL PRIMARY KEY,
+        incident_id TEXT NOT NULL,
+        policy TEXT NOT NULL,
+        submission TEXT
+    )
+    """,
+    "CREATE INDEX notifyflow_outbox_incident ON notifyflow_outbox (incident_id)",
+    # requests that came in through integrations, counted by kind and incident
+    """
+    CREATE TABLE notifyflow_arrival (
+        incident_id TEXT NOT NULL,
+        integration TEXT NOT NULL,
+        api_key TEXT NOT NULL,
+        route TEXT NOT NULL,
+        did TEXT NOT NULL,
+        why TEXT NOT NULL,
+        left_out TEXT NOT NULL,
+        first_at {instant} NOT NULL,
+        last_at {instant} NOT NULL,
+        times INTEGER NOT NULL,
+        PRIMARY KEY (incident_id, integration, api_key, route, did, why)
+    )
+    """,
     """
     CREATE TABLE notifyflow_provider_health (
         channel TEXT NOT NULL,
@@ -272,6 +398,7 @@ STATEMENTS = (
         circuit_open_until {instant},
         times_opened INTEGER NOT NULL,
         probe_until {instant},
+        taken TEXT NOT NULL DEFAULT '[]',
         PRIMARY KEY (channel, provider)
     )
     """,
@@ -397,4 +524,131 @@ STATEMENTS = (
         PRIMARY KEY (channel, is_urgent, namespace)
     )
     """,
+    # the roster (one row, locked while any part of it is changed), the calendars of schedules, and overrides
+    """
+    CREATE TABLE notifyflow_roster (
+        one INTEGER NOT NULL PRIMARY KEY,
+        digest TEXT NOT NULL,
+        document TEXT,
+        source TEXT NOT NULL,
+        changed_at {instant},
+        stored_at {instant}
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_calendar (
+        schedule TEXT NOT NULL PRIMARY KEY,
+        source TEXT NOT NULL,
+        shifts TEXT,
+        etag TEXT NOT NULL,
+        last_modified TEXT NOT NULL,
+        fetched_at {instant},
+        tried_at {instant},
+        fault TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_override (
+        id TEXT NOT NULL PRIMARY KEY,
+        schedule TEXT NOT NULL,
+        people TEXT NOT NULL,
+        instead_of TEXT NOT NULL,
+        begins_at {instant} NOT NULL,
+        ends_at {instant} NOT NULL,
+        made_by TEXT NOT NULL,
+        made_at {instant} NOT NULL,
+        cancelled_at {instant},
+        cancelled_by TEXT
+    )
+    """,
+    # the hand-overs of duties that people were told about
+    """
+    CREATE TABLE notifyflow_hand_over (
+        schedule TEXT NOT NULL,
+        at {instant} NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        until {instant},
+        incident_id TEXT NOT NULL,
+        PRIMARY KEY (schedule, at)
+    )
+    """,
+    "CREATE INDEX notifyflow_hand_over_incident ON notifyflow_hand_over (incident_id)",
+    # the feeds of calendars, without the tokens in their addresses
+    """
+    CREATE TABLE notifyflow_feed (
+        id TEXT NOT NULL PRIMARY KEY,
+        digest TEXT NOT NULL,
+        schedule TEXT,
+        recipient_id TEXT,
+        made_by TEXT NOT NULL,
+        made_at {instant} NOT NULL,
+        expires_at {instant}
+    )
+    """,
+    "CREATE UNIQUE INDEX notifyflow_feed_digest ON notifyflow_feed (digest)",
+    # the users of the dashboard, the browsers in which they are logged in, and the links that make the first one
+    """
+    CREATE TABLE notifyflow_user (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        role TEXT NOT NULL,
+        namespaces TEXT,
+        recipient_id TEXT,
+        password TEXT,
+        created_at {instant} NOT NULL,
+        disabled_at {instant},
+        logged_in_at {instant}
+    )
+    """,
+    "CREATE UNIQUE INDEX notifyflow_user_name ON notifyflow_user (name)",
+    """
+    CREATE TABLE notifyflow_session (
+        digest TEXT NOT NULL PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES notifyflow_user (id) ON DELETE CASCADE,
+        created_at {instant} NOT NULL,
+        used_at {instant} NOT NULL
+    )
+    """,
+    "CREATE INDEX notifyflow_session_user ON notifyflow_session (user_id)",
+    """
+    CREATE TABLE notifyflow_setup (
+        digest TEXT NOT NULL PRIMARY KEY,
+        expires_at {instant} NOT NULL
+    )
+    """,
+    # the figures, in total and by periods for charts
+    """
+    CREATE TABLE notifyflow_series (
+        name TEXT NOT NULL,
+        labels TEXT NOT NULL,
+        count BIGINT NOT NULL,
+        sum_s DOUBLE PRECISION NOT NULL,
+        buckets TEXT NOT NULL,
+        PRIMARY KEY (name, labels)
+    )
+    """,
+    """
+    CREATE TABLE notifyflow_minute (
+        minutes INTEGER NOT NULL,
+        at {instant} NOT NULL,
+        name TEXT NOT NULL,
+        labels TEXT NOT NULL,
+        count BIGINT NOT NULL,
+        sum_s DOUBLE PRECISION NOT NULL,
+        buckets TEXT NOT NULL,
+        PRIMARY KEY (minutes, at, name, labels)
+    )
+    """,
+    # up to where the log is counted: one row, locked while lines are counted
+    """
+    CREATE TABLE notifyflow_fold (
+        one INTEGER NOT NULL PRIMARY KEY,
+        xid BIGINT NOT NULL,
+        line_id BIGINT NOT NULL,
+        after_id BIGINT NOT NULL,
+        folded_at {instant}
+    )
+    """,
+    "INSERT INTO notifyflow_fold (one, xid, line_id, after_id) VALUES (1, 0, 1, 0)",
 )

@@ -91,11 +91,11 @@ def test_what_is_known_of_the_schema_is_kept_though_the_first_call_takes_too_lon
     relay.late_s = 0.45  # too late for all that the first call needs, and soon enough for the check of the schema
     with pytest.raises(StorageUnavailable):
         flow.notify(INCIDENT, [ADA])
-    assert any(b"notifyflow_schema_version" in each for each in relay.requests)
+    assert any(b"notifyflow_migration" in each for each in relay.requests)
     relay.late_s = 0.0
     relay.requests.clear()
     assert flow.notify(INCIDENT, [ADA]).is_new
-    assert not any(b"notifyflow_schema_version" in each for each in relay.requests)
+    assert not any(b"notifyflow_migration" in each for each in relay.requests)
 
 
 @pytest.mark.parametrize("is_known", [False, True])

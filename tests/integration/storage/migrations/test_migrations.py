@@ -1,22 +1,31 @@
-"""Migrations only add, run while old code runs, and leave it working."""
+"""Migrations only add, run while old code runs, and leave it working.
+
+The old code is that of the first version, and the new has a second one (``second_version.py``).
+"""
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from hashlib import sha256
+from threading import Barrier
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from notifyflow.core.delivery.model import NotificationState
+from notifyflow.errors import SchemaMismatch, StorageError
+from notifyflow.storage import migrations
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.migrations import MIGRATIONS, WANTED
+from notifyflow.storage.migrations import MIGRATIONS
 from notifyflow.storage.store import Store
 from tests.builders import CountingIds, a_recipient, an_incident
 from tests.driver import Driver
-from tests.integration.storage.old_code import VERSION, OldCode
+from tests.integration.storage.migrations import second_version
+from tests.integration.storage.old_code import OldCode
 from tests.integration.storage.record_rows import record
 from tests.integration.storage.samples import found_in
 from tests.patience import PatientStore
@@ -46,12 +55,33 @@ def old(empty_database_url: str) -> Iterator[OldCode]:
     code.close()
 
 
+Become = Callable[..., None]
+
+
 @pytest.fixture
-def upgraded(empty_database_url: str, old: OldCode) -> Iterator[Store]:
+def become(monkeypatch: pytest.MonkeyPatch) -> Become:
+    """Make this process run code with more versions than the released ones."""
+
+    def become(*more: object) -> None:
+        monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, *more))
+        monkeypatch.setattr(migrations, "WANTED", len(MIGRATIONS) + len(more))
+
+    return become
+
+
+@pytest.fixture
+def new(empty_database_url: str, old: OldCode, become: Become) -> Iterator[Store]:
+    """New code on the database of the old code, before the upgrade."""
+    become(second_version)
     store = PatientStore(empty_database_url)
-    assert store.upgrade() == WANTED - VERSION
     yield store
     store.close()
+
+
+@pytest.fixture
+def upgraded(new: Store) -> Store:
+    assert new.upgrade() == 1
+    return new
 
 
 def test_each_migration_only_adds_what_old_code_may_leave_out(empty_database_url: str) -> None:
@@ -60,7 +90,7 @@ def test_each_migration_only_adds_what_old_code_may_leave_out(empty_database_url
     before: Schema = {}
     unique: set[tuple[str, tuple[str, ...]]] = set()
     try:
-        for migration in MIGRATIONS:
+        for migration in (*MIGRATIONS, second_version):
             for statement in migration.STATEMENTS:
                 execute(db, statement.format(**dialect.types))
             tables = [table for table in db.get_tables() if table.startswith("notifyflow_")]
@@ -101,7 +131,7 @@ def _deliver(driver: Driver) -> None:
 
 def test_each_version_names_the_oldest_code_that_may_use_it() -> None:
     found = [(migration.VERSION, migration.OLDEST) for migration in MIGRATIONS]
-    assert found == [(1, 1), (2, 2), *((version, 3) for version in range(3, 18))]
+    assert found == [(1, 1)]
 
 
 def test_what_this_version_writes_can_be_recorded_and_replayed(empty_database_url: str) -> None:
@@ -124,28 +154,14 @@ def test_what_old_code_stored_is_whole_and_is_delivered_by_the_new(upgraded: Sto
     assert found_in(upgraded) == []
 
 
-def test_policies_are_stored_once_and_rows_of_old_code_refer_to_them(empty_database_url: str, old: OldCode) -> None:
-    texts = _query(empty_database_url, "SELECT DISTINCT policy FROM notifyflow_escalation")
-    store = PatientStore(empty_database_url)
-    store.upgrade()
-    store.close()
-    digests = {digest for (digest,) in _query(empty_database_url, "SELECT policy FROM notifyflow_incident")}
-    digests |= {digest for (digest,) in _query(empty_database_url, "SELECT policy FROM notifyflow_escalation")}
-    stored = dict(_query(empty_database_url, "SELECT digest, document FROM notifyflow_policy"))
-    assert digests == set(stored)
-    assert {(document,) for document in stored.values()} >= set(texts)
-    assert all(digest == sha256(document.encode()).hexdigest() for digest, document in stored.items())
-    del old
+def test_what_old_code_stored_is_moved(upgraded: Store, empty_database_url: str) -> None:
+    titles = _query(empty_database_url, "SELECT id, content_title FROM notifyflow_incident")
+    moved = _query(empty_database_url, "SELECT incident_id, digest FROM notifyflow_title")
+    assert len(titles) > 1
+    assert sorted(moved) == sorted((incident_id, second_version.digest_of(title)) for incident_id, title in titles)
 
 
-def test_a_policy_that_old_code_still_writes_whole_is_read(upgraded: Store, old: OldCode) -> None:
-    old.play(1)
-    driver = _new_driver(upgraded)
-    driver.deliver()
-    assert {row.state for row in driver.pages("zoe", "left-1").values()} == {NotificationState.SENT}
-
-
-def _query(url: str, statement: str) -> list[tuple[str, ...]]:
+def _query(url: str, statement: str) -> list[tuple[Any, ...]]:
     db = dialect_for(url).connect(Deadline(600))
     try:
         return [tuple(row) for row in execute(db, statement).fetchall()]
@@ -161,17 +177,75 @@ def test_old_code_works_on_the_new_schema(upgraded: Store, old: OldCode) -> None
     assert found_in(upgraded) == []
 
 
-def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_url: str, old: OldCode) -> None:
-    store = PatientStore(empty_database_url)
+def test_many_that_upgrade_at_once_move_once(new: Store, empty_database_url: str) -> None:
+    start = Barrier(4)
+
+    def upgrade(_: int) -> int:
+        store = PatientStore(empty_database_url)
+        start.wait()
+        applied = store.upgrade()
+        store.check_schema()
+        store.close()
+        return applied
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(upgrade, range(4))) == [0, 0, 0, 1]
+    assert found_in(new) == []
+
+
+def test_an_upgrade_that_fails_at_its_end_leaves_the_old_version(
+    new: Store, old: OldCode, empty_database_url: str, become: Become
+) -> None:
+    broken = SimpleNamespace(VERSION=3, OLDEST=1, STATEMENTS=("CREATE TABLE notifyflow_title (id TEXT)",))
+    become(second_version, broken)
+    with pytest.raises(StorageError, match="refused a statement"):
+        new.upgrade()
+    assert _query(empty_database_url, "SELECT version, oldest FROM notifyflow_migration") == [(1, 1)]
+    become()
+    new.check_schema()
+    old.play(1)
+    assert found_in(new) == []
+    become(second_version)
+    assert new.upgrade() == 1
+
+
+def test_new_code_asks_for_the_upgrade_and_says_that_older_workers_may_go_on(new: Store) -> None:
+    with pytest.raises(SchemaMismatch, match="Run `notifyflow db upgrade`; older workers may go on meanwhile") as caught:
+        new.check_schema()
+    assert (caught.value.found, caught.value.wanted) == (1, 2)
+    new.upgrade()
+    new.check_schema()
+
+
+def test_old_code_goes_on_after_an_upgrade_that_allows_it(upgraded: Store, become: Become) -> None:
+    become()
+    upgraded.check_schema()
+    assert upgraded.upgrade() == 0
+
+
+def test_a_version_that_old_code_may_not_use_asks_to_stop_it_and_is_refused_by_it(new: Store, become: Become) -> None:
+    become(SimpleNamespace(VERSION=2, OLDEST=2, STATEMENTS=second_version.STATEMENTS))
+    with pytest.raises(SchemaMismatch, match="Stop the older processes, then run `notifyflow db upgrade`"):
+        new.check_schema()
+    assert new.upgrade() == 1
+    new.check_schema()
+    become()
+    for refused in (new.check_schema, new.upgrade):
+        with pytest.raises(SchemaMismatch, match="Install the notifyflow that upgraded it") as caught:
+            refused()
+        assert (caught.value.found, caught.value.wanted, caught.value.oldest) == (2, 1, 2)
+
+
+def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_url: str, new: Store) -> None:
     command = [sys.executable, "-m", "tests.integration.storage.old_code", empty_database_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "1\n"
-            assert store.upgrade() == WANTED - VERSION
+            assert new.upgrade() == 1
             stood = sum(1 for _ in range(2) if process.stdout.readline())
-            driver = _new_driver(store)
+            driver = _new_driver(new)
             driver.notify(an_incident("new"), a_recipient("ada", "email"))
             process.stdin.close()
             stood += sum(1 for _ in process.stdout)
@@ -179,6 +253,5 @@ def test_it_is_upgraded_while_old_code_runs_in_another_process(empty_database_ur
         finally:
             process.kill()
     assert stood >= 2
-    assert found_in(store) == []
+    assert found_in(new) == []
     _deliver(driver)
-    store.close()

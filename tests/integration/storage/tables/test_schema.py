@@ -110,7 +110,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty: Store, empty_databas
 
 def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(empty: Store, empty_database_url: str) -> None:
     empty.upgrade()
-    _run_sql(empty_database_url, f"UPDATE notifyflow_schema_version SET version = {WANTED + 2}, oldest = {WANTED + 1}")
+    _run_sql(empty_database_url, f"UPDATE notifyflow_migration SET version = {WANTED + 2}, oldest = {WANTED + 1}")
     before = _dump(empty_database_url)
     for refused in (empty.check_schema, empty.upgrade):
         with pytest.raises(SchemaMismatch, match="Install the notifyflow that upgraded it") as caught:
@@ -119,11 +119,23 @@ def test_code_that_is_too_old_refuses_the_database_and_does_not_touch_it(empty: 
     assert _dump(empty_database_url) == before
 
 
-def test_a_database_of_an_unreleased_version_is_refused_and_not_touched(empty: Store, empty_database_url: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "version", "oldest"),
+    [
+        ("notifyflow_schema", 10, 1),
+        ("notifyflow_schema_version", 1, 1),
+        ("notifyflow_schema_version", 2, 2),
+        ("notifyflow_schema_version", 17, 3),
+    ],
+)
+def test_a_database_of_an_unreleased_version_is_refused_and_not_touched(
+    empty: Store, empty_database_url: str, table: str, version: int, oldest: int
+) -> None:
     _run_sql(
         empty_database_url,
-        "CREATE TABLE notifyflow_schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)",
-        "INSERT INTO notifyflow_schema (version, oldest) VALUES (10, 1)",
+        f"CREATE TABLE {table} (version INTEGER NOT NULL, oldest INTEGER NOT NULL)",
+        f"INSERT INTO {table} (version, oldest) VALUES ({version}, {oldest})",
+        "CREATE TABLE notifyflow_incident (id TEXT NOT NULL PRIMARY KEY)",
     )
     before = _dump(empty_database_url)
     for refused in (empty.check_schema, empty.upgrade):
@@ -134,7 +146,7 @@ def test_a_database_of_an_unreleased_version_is_refused_and_not_touched(empty: S
 
 def test_code_that_is_old_enough_uses_a_newer_database(empty: Store, empty_database_url: str) -> None:
     empty.upgrade()
-    _run_sql(empty_database_url, f"UPDATE notifyflow_schema_version SET version = {WANTED + 1}, oldest = {WANTED}")
+    _run_sql(empty_database_url, f"UPDATE notifyflow_migration SET version = {WANTED + 1}, oldest = {WANTED}")
     empty.check_schema()
     assert empty.upgrade() == 0
     begin(empty)

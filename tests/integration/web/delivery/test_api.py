@@ -504,9 +504,9 @@ def test_it_is_not_ready_without_its_tables(sqlite_url: str):
         client = Published(flow.asgi())
         sweep(flow._deps)
         for statement, where in {
-            "UPDATE notifyflow_schema_version SET version = version + 1, oldest = version + 1": "schema",
-            "UPDATE notifyflow_schema_version SET version = version - 2, oldest = 1": "schema",
-            "UPDATE notifyflow_schema_version SET version = version + 1": None,
+            "UPDATE notifyflow_migration SET version = version + 1, oldest = version + 1": "schema",
+            "UPDATE notifyflow_migration SET version = version - 2, oldest = 1": "schema",
+            "UPDATE notifyflow_migration SET version = version + 1": None,
             "DROP TABLE notifyflow_outage": "database",
         }.items():
             database = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
