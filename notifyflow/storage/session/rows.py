@@ -138,9 +138,8 @@ class Rows:
         if missing := sorted(digest for digest, policy in found.items() if policy is None):
             stored = {row["digest"]: row["document"] for row in _POLICIES(missing).rows(self.db)}
             for digest in missing:
-                document = digest if digest.startswith("{") else stored.get(digest)  # older code wrote the policy itself
                 with suppress(Exception):
-                    found[digest] = policies.parse(digest, must_exist(document, "policy", digest))
+                    found[digest] = policies.parse(digest, must_exist(stored.get(digest), "policy", digest))
         for row in rows:
             if found[row["policy"]] is None:
                 readable = {name: value for name, value in row.items() if name != "policy"}
