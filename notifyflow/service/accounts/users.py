@@ -88,7 +88,7 @@ class Users:
         namespaces: Collection[str] | None = None,
         recipient_id: str | None = None,
     ) -> User:
-        """Change a user's permissions; their sessions end. Arguments that are None change nothing.
+        """Change a user's permissions; their sessions end. None changes nothing.
 
         Args:
             name: The user's name.
