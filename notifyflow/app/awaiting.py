@@ -1,4 +1,4 @@
-"""Makes the twins of methods that are awaited; it loads nothing, since ``NotifyFlow`` is imported long before one is made."""
+"""Makes the awaitable twins of methods; it loads nothing, since ``NotifyFlow`` is imported long before one is made."""
 
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
@@ -19,7 +19,7 @@ H = TypeVar("H", bound=_HasThreads)
 
 
 def awaitable(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T]]:
-    """Return the twin of a method that is awaited, with the same parameters, result and errors."""
+    """Return the awaitable twin of a method, with the same parameters, result and errors."""
     name = method.__name__
 
     @wraps(method)

@@ -17,12 +17,12 @@ _log = get_logger("notifyflow.app")
 _MEASURE_EVERY_S = 60.0
 _MEASURE_AGAIN_AFTER_S = 1.0
 _SAMPLES = 2
-"""How often the offset is measured at a time: the first may include a connection that is opened, and is inexact then."""
+"""How often the offset is measured at a time: the first measurement may include opening a connection, and is inexact then."""
 _LARGE_OFFSET = timedelta(seconds=2)
 
 
 def system_now() -> datetime:
-    """Return the system's time, for what has no database."""
+    """Return the system's time, for uses without a database."""
     return datetime.now(UTC)  # noqa: TID251 - the one place
 
 
@@ -34,8 +34,8 @@ def new_secret() -> str:
 class DatabaseClock:
     """The database's time, which all leases use: the system's, with an offset that is measured once a minute.
 
-    It is zero where the measurement does not show that the clocks differ. Otherwise the clocks of two processes on one machine
-    would differ by the error, and a page that one of them has queued might not be due yet for the other one that hears of it.
+    It is zero unless the measurement shows that the clocks differ. Otherwise the clocks of two processes on one machine would
+    differ by the error, and a page queued by one of them might not be due yet for the other.
     """
 
     def __init__(self, store: Store, *, system_now: Callable[[], datetime] = system_now) -> None:
@@ -75,7 +75,7 @@ class DatabaseClock:
             _log.warning("app.clock_offset_large", offset_s=round(self._offset.total_seconds(), 3))
 
     def _sample(self) -> tuple[datetime, datetime, datetime]:
-        """Return the database's time, between the system's before and after it was asked for."""
+        """Return the database's time, between the system's times before and after the query."""
         before = self._system_now()
         return before, self._store.now(), self._system_now()
 

@@ -35,7 +35,7 @@ WIRING = Wiring(
     word_hand_over=hand_overs.words,
     whom=roster.whom,
 )
-"""The operations incident is locked last: what pages operations ends a transaction."""
+"""The operations incident is locked last: paging operations ends a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def compose(
     bell: Bell | None,
     channels: Mapping[str, Channel] | None,
 ) -> Parts:
-    """Make the parts; those that are given are used instead of new ones.
+    """Make the parts; given ones are used instead of new ones.
 
     Raises:
         InvalidSettings: When the settings, the policies or the operations recipients do not allow a start.

@@ -1,4 +1,4 @@
-"""Reads what the settings name: policies, operations recipients, the directory; finds faults that are worth a warning."""
+"""Reads the files that the settings name: policies, operations recipients, the directory; finds faults worth a warning."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,16 +22,16 @@ from notifyflow.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What the settings name, as far as it can be used, and everything that was found about it.
+    """The usable contents of the files that the settings name, and all findings about them.
 
     Attributes:
         policies: The policies by name.
         operations: The reachable operations recipients.
         delivery: The delivery mode.
         preventing: The faults that prevent a start.
-        faults: The other faults, and what is not set.
-        warnings: What is allowed, and risky or incomplete.
-        hazards: What is allowed, and may leave a phone silent.
+        faults: The other faults, and missing settings.
+        warnings: Allowed settings that are risky or incomplete.
+        hazards: Allowed settings that may leave a phone silent.
         unreached: Why nobody can be reached, at least when all ways to a recipient have failed.
     """
 
@@ -58,7 +58,7 @@ def read(settings: Settings, channels: Mapping[str, Channel]) -> Configuration:
 
 
 def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuration:
-    """Read the files that the settings name, and find everything that is wrong; what is wrong in one hides nothing in another."""
+    """Read the files that the settings name, and find all faults; a fault in one file hides none in another."""
     preventing: list[Fault] = []
     if all(channel.is_loaded for channel in channels.values()):  # a plug-in that did not load may bring the name
         preventing += _unknown_providers(settings, channels) + _uncapped_channels(settings, channels)
@@ -73,7 +73,7 @@ def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuratio
     faults = [fault for channel in channels.values() for fault in channel.faults]
     faults += _outgoing_faults(settings) + _within("NOTIFYFLOW_OPS_RECIPIENTS", unusable)
     in_directory = _directory_faults(settings, policies)
-    if wrong_policies:  # they may be what a route names
+    if wrong_policies:  # a route may name them
         in_directory = [fault for fault in in_directory if not fault.where.endswith(".policy")]
     warnings = _warnings(settings)
     warnings += _within("NOTIFYFLOW_POLICIES", [fault for policy in own.values() for fault in policy_validation.warnings(policy)])
@@ -137,7 +137,7 @@ def _misdirected(what: str, remedy: str) -> Fault:
 
 
 def _directory_faults(settings: Settings, policies: Mapping[str, Policy]) -> list[Fault]:
-    """Find what makes the directory unusable; alerts are stored without it, so it does not stop a start."""
+    """Find the faults that make the directory unusable; alerts are stored without it, so they do not stop a start."""
     try:
         if settings.directory:
             read_file(settings.directory, policies)
@@ -170,7 +170,7 @@ def _uncapped_channels(settings: Settings, channels: Mapping[str, Channel]) -> l
 
 
 def _unreached(settings: Settings, channels: Mapping[str, Channel], operations: Sequence[Contact]) -> Iterator[Fault]:
-    """Find that no operations recipient can be reached: then a failure is told to nobody."""
+    """Find that no operations recipient can be reached: then nobody is told about a failure."""
     carried = {name for name, channel in channels.items() if channel.providers}
     if any(carried.intersection(contact.addresses) for contact in operations):
         return
@@ -202,7 +202,7 @@ def _unnoticed(operations: Sequence[Contact], policy: Policy) -> list[Fault]:
 def _unshown(
     settings: Settings, policies: Mapping[str, Policy], channels: Mapping[str, Channel], operations: Sequence[Contact]
 ) -> list[Fault]:
-    """Return a warning about each person of operations and of the directory whose pages are never shown to have arrived."""
+    """Return a warning about each person of operations and the directory whose channels never show that a page arrived."""
     showing = [name for name, channel in channels.items() if shows_arrival(channel)]
     found = [fault for each in operations for fault in unshown(f"NOTIFYFLOW_OPS_RECIPIENTS {each.recipient_id}", each, showing)]
     try:
@@ -230,7 +230,7 @@ def _text_of(path: Path) -> str:
 
 
 def _outgoing_faults(settings: Settings) -> list[Fault]:
-    """Return what is wrong with the monitor and the queue."""
+    """Return the faults of the monitor and the queue."""
     monitor = Monitor.from_settings(settings)
     return [*(() if monitor is None else monitor.faults), *queue_faults(settings)]
 

@@ -11,7 +11,7 @@ from notifyflow.storage.store import Store
 
 
 def is_there(url: str) -> bool:
-    """Return whether a database exists, as far as is known without connecting: a file may still have to be created."""
+    """Return whether a database exists, as far as known without connecting: a file may still have to be created."""
     return not dialect_for(url).is_missing()
 
 
@@ -45,7 +45,7 @@ class Database:
                 if not self._is_open:
                     self.open()
                     self._is_open = True  # also if the rest takes too long this time
-                self._clock.now()  # measured over the connection that is open, and not over a second one in a transaction
+                self._clock.now()  # measured over the open connection, and not over a second one in a transaction
                 self._claim()
                 self._is_prepared = True
         finally:
@@ -68,7 +68,7 @@ class Database:
         self._lock = threading.Lock()
 
     def _claim(self) -> None:
-        """Verify that the database is this environment's; one without a name gets that of the first process that has one."""
+        """Verify that the database is this environment's; one without a name gets the name of the first process that has one."""
         name = self._environment
         if self.store.read_one(lambda reads: reads.adoption.environment()) == name:
             return

@@ -1,6 +1,7 @@
-"""NotifyFlow: what library users call. It passes calls on to the parts, and decides nothing itself.
+"""NotifyFlow: the interface for library users. It passes calls on to the parts, and decides nothing itself.
 
-Importing it loads values only, since many programs import it long before they use it, if they do; ``composition`` loads the rest.
+Importing it loads values only, since many programs import it long before they use it, or never use it; ``composition`` loads the
+rest.
 """
 
 from collections.abc import Mapping, Sequence

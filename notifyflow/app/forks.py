@@ -1,4 +1,4 @@
-"""Renews in a forked child what the parent's threads may hold at the instant of the fork: locks, threads, connections."""
+"""Renews in a forked child the locks, threads and connections that the parent's threads may hold at the fork."""
 
 import os
 import weakref
@@ -9,7 +9,7 @@ class Forked(Protocol):
     """An object that a forked child cannot use as it is."""
 
     def begin_anew(self) -> None:
-        """Replace what stayed with the parent."""
+        """Replace the parts that stayed with the parent."""
 
 
 FORKED: "weakref.WeakSet[Forked]" = weakref.WeakSet()

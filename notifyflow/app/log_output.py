@@ -1,4 +1,4 @@
-"""The log of a process of ours: where lines go, from which level on, and their shape; our lines and those of libraries alike."""
+"""The log of our own processes: where lines go, from which level on, and their format, for our lines and those of libraries."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SAME_LINE_EVERY_S = 1.0
 _MOST_LINES = 1_000
-# What libraries may log at most. Below INFO some log statements with their parameters, secret URLs and whole requests;
+# The most that libraries may log. Below INFO some log statements with their parameters, secret URLs and whole requests;
 # transitions logs five lines for every transition, pika a screenful for every lost connection, aiosmtpd the addresses of a mail,
 # ical whole calendars.
 _AT_MOST = {
@@ -30,7 +30,7 @@ _AT_MOST = {
 
 
 def to_stderr(*, default: LogLevel) -> None:
-    """Log to standard error from the level on that is set, or the default, so that standard output holds only results."""
+    """Log to standard error from the set level on, or the default, so that standard output holds only results."""
     settings, _ = Settings.tolerant()
     handler = _StandardError()
     handler.addFilter(SameLineOnce())
@@ -44,7 +44,7 @@ def to_stderr(*, default: LogLevel) -> None:
 
 @contextmanager
 def only_to(handler: logging.Handler) -> Iterator[None]:
-    """Pass all of our lines, of every level, to a handler and to nobody else, until the block ends."""
+    """Pass all of our lines, of every level, only to a handler until the block ends."""
     ours = logging.getLogger("notifyflow")
     level, propagate = ours.level, ours.propagate
     ours.addHandler(handler)
@@ -128,7 +128,7 @@ class SameLineOnce(logging.Filter):
         return left_out is not None
 
     def _left_out(self, line: object) -> int | None:
-        """Return how many equal lines were left out since the last one; None if this one is left out, too."""
+        """Return how many equal lines were left out since the last one; None to leave this one out, too."""
         now = self._monotonic()
         with self._lock:
             last, left_out = self._seen.get(line, (-_SAME_LINE_EVERY_S, 0))

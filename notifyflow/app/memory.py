@@ -1,4 +1,4 @@
-"""Memory: what a process keeps for good is exempt from garbage collection."""
+"""Memory: exempts permanent objects from garbage collection."""
 
 import gc
 
@@ -8,6 +8,6 @@ def freeze() -> None:
 
     Call it when everything is imported and made.
     """
-    gc.unfreeze()  # what was frozen while modules loaded had not been looked at
+    gc.unfreeze()  # objects frozen while modules loaded had not been examined
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What other processes do with the database, as far as its rows tell."""
+"""The activity of other processes on the database, as far as its rows show it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ class Others:
 
 
 def observe(store: Store, now: datetime) -> Others:
-    """Return what other processes did; to be called before this one delivers."""
+    """Return the activity of other processes; call it before this process delivers."""
     swept_at, (sends, lease_until) = store.read(lambda reads: (reads.swept_at(), reads.running()))
     return Others(
         is_recent=swept_at is not None and now - swept_at < _RECENT,

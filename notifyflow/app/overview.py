@@ -1,4 +1,4 @@
-"""What operators ask first: what is unresolved, what comes next, and which name a mistyped one is like."""
+"""Operators' first questions: what is unresolved, what is next, and which name a mistyped one resembles."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What runs in this process: the engine where it delivers by itself, or the bell that rings for workers elsewhere."""
+"""Delivery in this process: the engine if it delivers by itself, or the bell that rings for workers elsewhere."""
 
 import atexit
 import threading
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _log = get_logger("notifyflow.app")
 
 POLL_EVERY_S = 0.05
-"""How often a caller that waits for the database's rows to change reads them."""
+"""How often a caller that waits for a change of the database's rows reads them."""
 _LIBRARIES = (  # what the first text that is cut imports, the first request, message, line of the log, and count of the figures
     *(
         "regex",
@@ -49,7 +49,7 @@ _LIBRARIES = (  # what the first text that is cut imports, the first request, me
 
 
 class Runtime:
-    """Starts and stops what delivers in this process, and reports consequences to it; threads may share it, also across a fork.
+    """Starts and stops delivery in this process, and reports consequences to it; threads may share it, also across a fork.
 
     Args:
         owns_channels: Whether it closes the channels, and loads them anew in a forked child.
@@ -171,14 +171,14 @@ class Runtime:
             return self._reporter
 
     def prepare_for_requests(self) -> None:
-        """Import what a request would otherwise wait for: the libraries of providers, and of the broker."""
+        """Import the libraries that a request would otherwise wait for: those of providers, and of the broker."""
         self._import_libraries()
         if not self.is_embedded:
             self.find_reporter()
 
     @staticmethod
     def wait_until(is_over: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Ask again and again whether it is over, or for ``timeout_s`` seconds; return whether it is."""
+        """Check repeatedly whether it is over, for ``timeout_s`` seconds at most; return whether it is."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while not is_over():
             left_s = POLL_EVERY_S if until is None else until - time.monotonic()

@@ -16,14 +16,14 @@ from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
 
 MOST = 8
-"""How many threads there are at most; what they submit at the same time is committed together."""
+"""How many threads there are at most; submissions at the same time are committed together."""
 _WITHIN_S = 5.0
 
 T = TypeVar("T")
 
 
 class Threads:
-    """A few threads, started when they are needed, on which the calls of a flow run that are awaited.
+    """A few threads for the awaited calls of a flow, started when needed.
 
     Args:
         store: The database, which a call may use for 5 s in all.
@@ -54,7 +54,7 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(self._started(), copy_context().run, within)
 
     async def wait_until(self, is_so: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Ask on a thread now and then until it is so, or for some seconds; return whether it is."""
+        """Check on a thread now and then whether it is so, for ``timeout_s`` seconds at most; return whether it is."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while not await self.run(is_so):
             left_s = POLL_EVERY_S if until is None else until - time.monotonic()
