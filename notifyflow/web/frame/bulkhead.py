@@ -32,12 +32,12 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 
 class Line:
-    """A few worker threads for one kind of request, and a line of those that wait for one.
+    """A few worker threads for one kind of request, and a queue of requests that wait for one.
 
     Args:
         at_a_time: How many threads run at a time.
         most_waiting: How many requests wait for one.
-        refusal: Makes the error for those that are too many, or that have waited for too long.
+        refusal: Makes the error for requests that are too many, or that have waited for too long.
     """
 
     def __init__(self, at_a_time: int, most_waiting: int, refusal: Callable[[], Exception]) -> None:
@@ -100,21 +100,21 @@ class Line:
 
 
 class Crowds:
-    """One thread for what takes seconds to read; all who asked before it was read share it."""
+    """One thread for reads that take seconds; all who asked before the read share it."""
 
     def __init__(self) -> None:
         self._line = Line(1, _MOST_WAITING, _too_many_pages)
         self._turns = count()
         self._waiting: Counter[str] = Counter()
-        self._read: dict[str, tuple[int, Any]] = {}  # by name: when reading began, and what was read
+        self._read: dict[str, tuple[int, Any]] = {}  # by name: when reading began, and its result
 
     async def run(self, name: str, read: Callable[[], R], work: Callable[[R], T]) -> T:
-        """Read something, unless that has begun since, and do some work with it; raises what ``Line.run`` does.
+        """Read something, unless a read has begun since, and do some work with it; raises as ``Line.run``.
 
         Args:
             name: Names what is read.
             read: Reads it.
-            work: What is done with it, for this request alone.
+            work: Uses it, for this request alone.
         """
         asked = next(self._turns)
         self._waiting[name] += 1
@@ -145,7 +145,7 @@ class Bulkhead:
         reports: Makes the documents of incidents.
         crowds: Makes the pages and the documents of incidents with very many recipients.
         links: Makes the pages of the links in messages.
-        logins: Makes the pages for those who are not logged in.
+        logins: Makes the pages for people who are not logged in.
         hashes: Hashes passwords; each takes 19 MiB.
     """
 

@@ -31,7 +31,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
-    """What tells browsers and proxies apart.
+    """Distinguishes browsers and proxies.
 
     Attributes:
         public_url: The URL of the web service; None if it is not set.
@@ -55,11 +55,11 @@ class Entrance:
         return request.cookies.get(self._name(_SESSION, request), "")
 
     def form_key_of(self, request: Request) -> str:
-        """Return the cookie that forms are bound to where there is no session, or nothing."""
+        """Return the cookie that forms are bound to without a session; may be empty."""
         return request.cookies.get(self._name(_FORM, request), "")
 
     def device_of(self, request: Request) -> str:
-        """Return what the browser keeps of an earlier login, or nothing."""
+        """Return the browser's token of an earlier login; may be empty."""
         return request.cookies.get(self._name(_DEVICE, request), "")
 
     def keep_login(self, request: Request, response: Response, *, session: str, device: str) -> None:
@@ -68,7 +68,7 @@ class Entrance:
         self._set(request, response, _DEVICE, device, max_age_s=_DEVICE_FOR_S)
 
     def keep_form_key(self, request: Request, response: Response, key: str) -> None:
-        """Let the browser keep what its forms are bound to, until it is closed."""
+        """Let the browser keep the key of its forms, until it is closed."""
         self._set(request, response, _FORM, key, max_age_s=None)
 
     def drop_login(self, request: Request, response: Response) -> None:

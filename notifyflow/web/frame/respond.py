@@ -56,7 +56,7 @@ def live(*, is_moving: bool) -> Live:
 
 
 def stamp(context: Context, *, with_time: bool = False) -> str | None:
-    """Return what differs after any change, so that no page needs to be made if it is the same; None where nothing tells.
+    """Return a text that differs after any change, so that an unchanged page need not be made; None if there is no such text.
 
     Args:
         context: The services.
@@ -113,12 +113,12 @@ def unchanged(request: Request, visitor: Visitor | None, stamp: str | None) -> R
 
 
 def has_tag(request: Request, etag: str) -> bool:
-    """Return whether the client has what a tag stands for."""
+    """Return whether the client has the content of a tag."""
     return etag in _tags(request)
 
 
 def _tags(request: Request) -> Sequence[str]:
-    """Return the tags of what the client has; a proxy that compresses may have made them weak ones."""
+    """Return the client's tags; a proxy that compresses may have made them weak ones."""
     if request.method not in ("GET", "HEAD"):
         return ()
     return [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]

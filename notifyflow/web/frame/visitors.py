@@ -33,10 +33,10 @@ Form = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What is known of a request to the dashboard.
+    """The sender of a request to the dashboard.
 
     Attributes:
-        visitor: Who sent it; None for somebody who is not logged in.
+        visitor: The visitor; None for somebody who is not logged in.
         form_key: The secret in the browser's cookie that its forms are bound to.
         is_new_key: Whether the browser does not have that cookie yet.
         may_log_out: Whether there is a session to end; a name from a proxy has none.
@@ -49,7 +49,7 @@ class Visit:
 
     @property
     def csrf(self) -> str:
-        """What the forms of the page carry."""
+        """The token for the forms of the page."""
         return form_token(self.form_key)
 
 
@@ -106,11 +106,7 @@ class Admit:
 
 
 def recognise(context: Context, request: Request) -> Visit:
-    """Return what is known of a request: the session's user, or the one whom a trusted proxy names.
-
-    Raises:
-        UnknownUser: When a trusted proxy names somebody who is no user.
-    """
+    """Return the sender of a request: the session's user, or the user that a trusted proxy names."""
     entrance, name = context.entrance, context.entrance.name_of(request)
     session = entrance.session_of(request) if name is None else ""
     try:
