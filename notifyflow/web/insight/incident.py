@@ -64,12 +64,12 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """An incident as it was read for a page, for all who look at it.
+    """An incident as read for a page, shared by all its readers.
 
     Attributes:
         status: The incident.
-        outlook: What comes next.
-        moments: What happened.
+        outlook: Its next events.
+        moments: Its history.
     """
 
     status: IncidentStatus
@@ -159,9 +159,9 @@ def _read(context: Context, incident_id: str) -> Seen:
 
 
 def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
-    """Return what changes with the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
+    """Return a stamp of the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
 
-    These are the versions of its rows, and the time, the faster the sooner something is due.
+    The stamp is the versions of its rows, and the time, which counts in finer steps the sooner something is due.
     """
     stamp = context.service.stamp(incident_id)
     if not visitor.reaches(stamp.namespace):
@@ -237,7 +237,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
 
 
 def _head(status: IncidentStatus, times: Times) -> Sequence[tuple[str, str]]:
-    """Return what stands above the recipients: terms and texts."""
+    """Return the terms and texts above the recipients."""
     facts = status.facts
     rows = [("Opened", times.full(facts.opened_at))]
     if facts.times_seen > 1:
@@ -259,7 +259,7 @@ def _head(status: IncidentStatus, times: Times) -> Sequence[tuple[str, str]]:
 
 
 def _drawn(status: IncidentStatus, chosen_id: str) -> Mapping[str, Any] | None:
-    """Return the lifecycle of the chosen notification with the way that it went; None without one."""
+    """Return the lifecycle of the chosen notification with its way through it; None without one."""
     for each in status.escalations:
         for row in each.notifications:
             if row.id == chosen_id:
@@ -274,7 +274,7 @@ def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
 
 
 def _live(status: IncidentStatus, outlook: Outlook) -> respond.Live:
-    """Return how soon the page asks again; that of a crowd, which is dear to read, does so rarely."""
+    """Return how soon the page asks again; a crowd's page, which is costly to read, rarely does."""
     if len(status.escalations) > CROWD:
         return respond.Live.IDLE
     return respond.live(is_moving=status.facts.state is IncidentState.OPEN or any(outlook.escalations.values()))

@@ -1,4 +1,4 @@
-"""Reads what the list of incidents is filtered by, from the query of its URL."""
+"""Reads the filter of the list of incidents from the query of its URL."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _YEARS = range(1971, 9999)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentSearch:
-    """What a visitor looks for.
+    """A visitor's search for incidents.
 
     Attributes:
         states: These states; empty for all.
@@ -33,8 +33,8 @@ class IncidentSearch:
         labels: Labels as ``name:value``.
         since: The beginning of the time, as the field of the form has it.
         until: The end of it.
-        text: What the title, the key or the source contains.
-        faults: What cannot be understood, in sentences; it is left out of the search.
+        text: A part of the title, the key or the source.
+        faults: Invalid parts of the query, in sentences; they are left out of the search.
     """
 
     states: tuple[IncidentState, ...] = ()
@@ -48,7 +48,7 @@ class IncidentSearch:
 
     @property
     def query(self) -> str:
-        """The query of a URL that searches for the same; empty where nothing is filtered."""
+        """The query of a URL with the same search; empty without a filter."""
         pairs = [
             *(("state", each) for each in self.states),
             *(("severity", each) for each in self.severities),
@@ -66,7 +66,7 @@ class IncidentSearch:
         return bool(self.severities or self.recipient or self.labels or self.since or self.until)
 
     def filter(self, namespaces: frozenset[str] | None, zone: tzinfo) -> IncidentFilter:
-        """Return it as a filter of some namespaces' incidents, or of all where None; times without one are in the zone."""
+        """Return it as a filter of some namespaces' incidents (None for all); times without a zone are in ``zone``."""
         return IncidentFilter(
             states=frozenset(self.states),
             severities=frozenset(self.severities),
@@ -79,7 +79,7 @@ class IncidentSearch:
         )
 
     def read_place(self, cursor: str | None) -> ListPlace | None:
-        """Return where the page before ended; None for the first page, and where the cursor belongs to another search."""
+        """Return where the page before ended; None for the first page, or if the cursor belongs to another search."""
         try:
             state, _, incident_id = cursors.read(self.query, cursor).partition(" ")
             return ListPlace(state=IncidentState(state), incident_id=incident_id)
@@ -93,7 +93,7 @@ class IncidentSearch:
 
 
 def read(params: QueryParams) -> IncidentSearch:
-    """Read the query of a URL; what cannot be understood is named, and left out."""
+    """Read the query of a URL; invalid parts are named, and left out."""
     faults: list[str] = []
     labels = _texts(params.getlist("label"))[:_MOST_LABELS]
     faults += [f"A label has the form name:value, unlike “{each}”." for each in labels if not _is_label(each)]

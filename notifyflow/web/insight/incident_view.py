@@ -1,4 +1,4 @@
-"""What the page of one incident shows, as values: its recipients, round by round and tier by tier, in plain words.
+"""The values of one incident's page: its recipients, round by round and tier by tier, in plain words.
 
 It reads no rows and renders nothing.
 """
@@ -64,7 +64,7 @@ class AttemptView:
         facts: The attempt.
         result: Its result in a word or two.
         tone: The tone of the result.
-        details: What else is known of it.
+        details: Further facts about it.
     """
 
     facts: AttemptFacts
@@ -80,10 +80,10 @@ class NotificationView:
     Attributes:
         facts: The notification.
         look: The look of its state.
-        address: Where it goes, masked.
+        address: Its address, masked.
         because: Why it is in its state; may be empty.
         attempts: Its attempts, by number.
-        coming: What comes next for it, while it is in progress.
+        coming: Its next events, while it is in progress.
     """
 
     facts: NotificationFacts
@@ -99,7 +99,7 @@ class TierView:
     """One tier of a round.
 
     Attributes:
-        number: Its number, from 1; 0 for the pages that were wished for and belong to no tier.
+        number: Its number, from 1; 0 for wished pages that belong to no tier.
         name: Its name.
         channels: Its channels.
         is_open: Whether it was opened.
@@ -122,10 +122,10 @@ class RoundView:
     Attributes:
         facts: The escalation.
         look: The look of its state.
-        summary: How it stands, in a sentence.
+        summary: Its state, in a sentence.
         tiers: The tiers of its policy.
         updates: The status updates.
-        coming: What comes next, or why nothing does.
+        coming: Its next events, or why there are none.
         damaged: The rows of it that are damaged and not shown.
     """
 
@@ -158,7 +158,7 @@ class Describer:
 
     Args:
         status: The incident.
-        outlook: What comes next.
+        outlook: Its next events.
         brief: Writes a time.
         explain: Returns the meaning of a code from the tables of a channel.
     """
@@ -181,7 +181,7 @@ class Describer:
         return len(self._by_recipient)
 
     def recipients(self, *, most: int, after: int = 0) -> tuple[RecipientView, ...]:
-        """Describe some recipients, in the order in which they were added: ``most``, after so many."""
+        """Describe some recipients, in the order in which they were added: ``most`` of them, after the first ``after``."""
         return tuple(
             RecipientView(id=recipient_id, name=rounds[0].contact.name, rounds=tuple(map(self._round, reversed(rounds))))
             for recipient_id, rounds in islice(self._by_recipient.items(), after, after + most)
@@ -231,7 +231,7 @@ class Describer:
         return "; ".join(parts) or "it has no pages"
 
     def _ended(self, facts: EscalationFacts) -> tuple[str, ...]:
-        """Return why nothing comes where a person, or a newer round, has ended it."""
+        """Return why an escalation has no next events, if a person or a newer round has ended it."""
         line = next((each for each in reversed(self._lines[facts.id]) if each.event in _ENDINGS), None)
         if line is None:
             return ()
@@ -246,7 +246,7 @@ class Describer:
                 return (f"nothing more: a newer round replaced this one at {at}",)
 
     def _wished(self, escalation: EscalationStatus) -> Iterator[TierView]:
-        """Yield the pages that were wished for, while they belong to no tier."""
+        """Yield the wished pages that belong to no tier."""
         rows = [row for row in escalation.notifications if row.tier == 0 and row.kind is Kind.PAGE]
         if rows:
             yield TierView(
@@ -372,7 +372,7 @@ def way(via: str) -> str:
 
 
 def _vouched(evidence: Evidence) -> str:
-    """Return who vouches for a result: ``confirmed by the carrier``."""
+    """Return the source of a result: ``confirmed by the carrier``."""
     how = "accepted" if evidence is Evidence.ACCEPTED else "confirmed"
     return f"{how} by {VOUCHERS[evidence]}"
 

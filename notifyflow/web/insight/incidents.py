@@ -1,4 +1,4 @@
-"""The page of all incidents: what is open first, filtered as the URL says."""
+"""The page of all incidents: open ones first, with the filter of its URL."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -88,7 +88,7 @@ def _then(line: IncidentLine, times: Times) -> str:
 
 
 def _failures(line: IncidentLine) -> Sequence[str]:
-    """Return what marks an incident: whom nothing reached, who else is a critical failure, and which pages failed."""
+    """Return the marks of an incident: unreached people, other critical failures, and failed pages."""
     tally = line.tally
     why = failures.critical_failure(tally.critical_reason or "").removeprefix("critical failure")
     marks = [

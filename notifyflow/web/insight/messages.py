@@ -1,4 +1,4 @@
-"""The message log: every notification and attempt, found by what is known of it; addresses are masked."""
+"""The message log: every notification and attempt, with search; addresses are masked."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, tzinfo
@@ -40,7 +40,7 @@ Read = Callable[[str | None], MessagePage]
 
 
 class MessageQuery(BaseModel):
-    """What the URL asks for; an empty field is no condition."""
+    """The query of the URL; an empty field is no condition."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +58,7 @@ class MessageQuery(BaseModel):
 
     @property
     def fields(self) -> dict[str, str]:
-        """The fields that are set, as the URL has them; the mark of a cursor is made of them."""
+        """The set fields, as in the URL; the mark of a cursor is made of them."""
         found = self.model_dump(mode="json", exclude={"cursor"}, exclude_defaults=True)
         return {name: str(value) for name, value in found.items() if value}
 
