@@ -103,5 +103,5 @@ def shows_arrival(channel: Channel) -> bool:
 
 
 def reports(provider: Provider) -> bool:
-    """Return whether receipts can come of what a provider accepts: it calls back, or can be asked."""
+    """Return whether receipts for a provider's messages can come: it calls back, or can be polled."""
     return provider.capabilities.has_receipts or isinstance(provider, FetchesStatus)

@@ -170,7 +170,7 @@ class _Session(smtplib.SMTP):
             return -1, b""
 
     def leave(self) -> None:
-        """Say goodbye; what the server says to that does not matter."""
+        """Say goodbye; the server's response does not matter."""
         with contextlib.suppress(OSError):
             self.until = time.monotonic() + _FAREWELL_S
             self.quit()

@@ -158,7 +158,7 @@ def _root(
 
 @contextmanager
 def _until_nobody_reads() -> Iterator[None]:
-    """End with 0 when the reader of standard output has gone, as behind ``| head``; what is printed from then on is dropped."""
+    """End with 0 when the reader of standard output has gone, as behind ``| head``; later output is dropped."""
     try:
         try:
             yield

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how each is read from text, and what is refused."""
+"""The kinds of values in settings: how each is read from text, and when it is refused."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def _parse_json(text: str) -> object:
 
 
 def be_url(*schemes: str) -> BeforeValidator:
-    """Return a validator for a URL of one of the schemes, with a host where the scheme needs one."""
+    """Return a validator for a URL of one of the schemes, with a host if the scheme needs one."""
     prefixes = ", ".join(f"{scheme}://" for scheme in schemes)
 
     def check(value: object) -> object:

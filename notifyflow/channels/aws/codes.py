@@ -1,4 +1,4 @@
-"""What SES v2, SNS and SQS say when they refuse: the operations' errors in botocore's service models, and those of all AWS."""
+"""The refusals of SES v2, SNS and SQS: the operations' errors in botocore's service models, and the common errors of AWS."""
 
 from notifyflow.channels.tables import Row, Table, Verdict, table
 

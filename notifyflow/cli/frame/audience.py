@@ -1,4 +1,4 @@
-"""Whom a command is about before the incident: a recipient of the directory, the route of an alert, a file, or every route."""
+"""The people of a command before an incident: a recipient of the directory, an alert's route, a file, or every route."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,7 +53,7 @@ SeverityName = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Some people whom one incident pages.
+    """The people of one incident.
 
     Attributes:
         name: Who they are, in words.
@@ -121,7 +121,7 @@ def audiences(
 
 
 def admitted(people: Sequence[Recipient], channels: "Mapping[str, Channel]") -> tuple[Contact, ...]:
-    """Return those of some people who can be paged, their addresses checked; show what is wrong with the others."""
+    """Return the people who can be paged, with their usable addresses; show the faults of the others."""
     contacts, faults = admit_recipients(people, lambda channel, address: channels[channel].check_address(address), channels)
     screen.show_faults(faults, style="yellow")
     return contacts
@@ -131,7 +131,7 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
     """Return a policy by its name.
 
     Raises:
-        InvalidInput: When there is none, with the name that is most like it.
+        InvalidInput: When there is none, with the most similar name.
     """
     if name not in policies:
         raise InvalidInput((unknown("--policy", "policy", name, policies),))
@@ -139,7 +139,7 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
 
 
 def stored_roster(settings: Settings, directory: Directory) -> Roster | None:
-    """Return a directory with the overrides and calendars of the database; None if there is none, or none that answers."""
+    """Return a directory with the overrides and calendars of the database; None without a database that answers."""
     if not is_there(settings.database_url.get_secret_value()):
         return None
     try:
@@ -167,7 +167,7 @@ def _of_route(roster: Roster, route: Route, name: str, begins_at: datetime) -> A
 
 
 def _words(route: Route) -> str:
-    """Return what a route matches, in words."""
+    """Return the conditions of a route, in words."""
     labels = ", ".join(f"{name}={' or '.join(patterns)}" for name, patterns in route.match.items())
     keys = f"key {' or '.join(route.keys)}" if route.keys else ""
     return ", ".join(filter(None, [labels, keys])) or "any alert"

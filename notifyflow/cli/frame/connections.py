@@ -99,7 +99,7 @@ def _held_back() -> tuple[None, str]:
 
 
 def url_faults(settings: Settings) -> Iterator[Fault]:
-    """Yield what is wrong with the text of the database's and the broker's URL."""
+    """Yield the faults in the text of the database's and the broker's URL."""
     from notifyflow.engine.broker.brokers import make_broker
     from notifyflow.storage.store import Store
 

@@ -1,4 +1,4 @@
-"""Rows that fit any terminal: a table where there is room for it, else a block of lines for each row."""
+"""Rows that fit any terminal: a table if there is room for it, else a block of lines for each row."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -110,7 +110,7 @@ def picture(
 
 @dataclass(frozen=True, slots=True)
 class _Framed:
-    """An incident within a frame, or below a heading where a frame would take too much room, or has no width to fill."""
+    """An incident within a frame, or below a heading if a frame would take too much room, or has no width to fill."""
 
     facts: IncidentFacts
     inner: RenderableType
@@ -193,7 +193,7 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
 
 
 def _next(status: IncidentStatus, facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:
-    """Return what comes next for an escalation, in a line for each event."""
+    """Return the next events of an escalation, a line for each."""
     coming = outlook.escalations.get(facts.id, ())
     told_so, is_too_late = told.of_one(status, facts, brief=times.brief), facts.id in outlook.too_late
     found = sentences(coming, facts, told=told_so, is_too_late=is_too_late, now=outlook.now, brief=times.brief)
@@ -201,7 +201,7 @@ def _next(status: IncidentStatus, facts: EscalationFacts, outlook: Outlook, time
 
 
 def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[Text]:
-    """Yield the steps of the current pass of a chain, in a line each, and what comes next for it."""
+    """Yield the steps of the current pass of a chain, a line for each, and its next event."""
     name = chain_words.names(status, outlook)
     steps = chain_words.lines(status, current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
     if steps:
@@ -245,7 +245,7 @@ def _lines(
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What became of each notification: its way, its state, when, and why; below each other where there is no room."""
+    """The outcome of each notification: its way, its state, when, and why; one below the other if there is no room."""
 
     rows: Sequence[Cells]
 
@@ -303,7 +303,7 @@ def explain(notification: NotificationFacts, times: Times, *, is_reached: bool =
 
 
 def _waits(notification: NotificationFacts, times: Times) -> str:
-    """Return what a queued notification waits for, and until when; empty for any other."""
+    """Return the obstacle that a queued notification waits for, and until when; empty for any other."""
     if notification.state is not NotificationState.QUEUED or notification.due_at is None:
         return ""
     until = times.brief(notification.due_at)

@@ -23,7 +23,7 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class _Owner:
-    """The connections of one owner: all of them, and those that wait, the longest first."""
+    """The connections of one owner: all of them, and the waiting ones, the longest first."""
 
     held: set[Connection] = field(default_factory=set)
     waiting: dict[Connection, None] = field(default_factory=dict)
@@ -90,11 +90,11 @@ def _end_longest(owner: _Owner) -> bool:
 
 
 class Hall:
-    """All connections: those of strangers count by address, those with a valid key or login by that, in a pool of their own.
+    """All connections: strangers' count by address, and those with a valid key or login by that, in a separate pool.
 
     Args:
-        most: How many connections are held; a quarter of them is for those that are known.
-        entrance: Says whose a request is that a trusted proxy passes on.
+        most: How many connections are held; a quarter of them is for known owners.
+        entrance: Finds the owner of a request that a trusted proxy passes on.
     """
 
     def __init__(self, most: int, entrance: Entrance) -> None:

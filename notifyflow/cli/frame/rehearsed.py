@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def findings(
     configuration: "Configuration", people: Collection[Contact], channels: "Mapping[str, Channel]"
 ) -> "tuple[Finding, ...]":
-    """Return what may let a page wake nobody, for each policy, severity and person."""
+    """Return the dangers of a page that wakes nobody, for each policy, severity and person."""
     carriers, calling = carriers_of(channels), calling_of(channels)
     return rehearsed(configuration.policies, people, configuration.operations, carriers, calling)
 

@@ -38,7 +38,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 def expect_signal() -> threading.Event:
-    """Return what is set by SIGINT or SIGTERM; unlike uvicorn, which raises them again, this lets everything close in order."""
+    """Return the event that SIGINT or SIGTERM sets; uvicorn would raise them again, but this lets everything close in order."""
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
@@ -87,6 +87,6 @@ def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None
 
 
 def _entrance_of(application: FastAPI) -> Entrance:
-    """Return what an application trusts of its proxies; one that is not ours trusts none."""
+    """Return an application's trust in its proxies; one that is not ours trusts none."""
     context: Context | None = getattr(application.state, "context", None)
     return context.entrance if context else Entrance()

@@ -24,7 +24,7 @@ Brief = Callable[[datetime], str]
 
 
 def story(moments: Sequence[Moment], *, name: Callable[[str], str], brief: Brief, has_minor: bool) -> Sequence[RenderableType]:
-    """Draw what happened; nothing where nothing did.
+    """Draw the history; nothing if it is empty.
 
     Args:
         moments: What happened, by time.
@@ -42,7 +42,7 @@ def story(moments: Sequence[Moment], *, name: Callable[[str], str], brief: Brief
 
 
 def came_in(found: Sequence[Arrival], *, brief: Brief) -> Sequence[RenderableType]:
-    """Draw what came in through integrations; nothing where nothing did."""
+    """Draw the requests that came in through integrations; nothing if there are none."""
     table = _table()
     for each in found:
         table.add_row(Text(brief(each.first_at), "dim"), Text("→", "dim"), Text(plain(arrival_words.sentence(each, brief=brief))))

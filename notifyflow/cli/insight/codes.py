@@ -26,7 +26,7 @@ _OF_SEVERAL = re.compile(r"[0-9x.]*x[0-9x.]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """What one table says about a code.
+    """The entry of one table for a code.
 
     Attributes:
         table: The title of the table: whose code it is.
@@ -85,7 +85,7 @@ def code(
 
 
 def tables_by_title() -> Mapping[str, Table | Statuses]:
-    """Return the tables of all installed channels by title, each once, then those that several channels share."""
+    """Return the tables of all installed channels by title, each once, then those shared by several channels."""
     settings, _ = Settings.tolerant()
     channels = load(settings)
     for channel in channels.values():
@@ -95,7 +95,7 @@ def tables_by_title() -> Mapping[str, Table | Statuses]:
 
 
 def explain(code: str, tables: Mapping[str, Table | Statuses]) -> list[Explained]:
-    """Return what each table says about a code, or, where none has it, about codes of its kind."""
+    """Return each table's entry for a code, or, if no table has it, the entries for codes of its kind."""
     return [*_exactly(code, tables)] or [*_among_several(code, tables)]
 
 

@@ -93,7 +93,7 @@ def _cells(message: LoggedMessage) -> Cells:
 
 
 def _block(cells: Cells) -> Cells:
-    """Arrange a message in lines: its state and whom it is for, its incident, and how it went."""
+    """Arrange a message in lines: its state and its recipient, its incident, and its outcome."""
     queued, recipient, channel, state, key, explanation = cells
     return Text.assemble(state, "  ", channel, " to ", recipient), key, Text.assemble(queued), explanation
 

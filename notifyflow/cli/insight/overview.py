@@ -97,7 +97,7 @@ def surroundings(paused: Sequence[Pause], notice: str) -> dict[str, Any]:
 
 
 def watch(console: Console, draw: Callable[[], RenderableType], *, wait: Callable[[float], None] = time.sleep) -> None:
-    """Draw something anew every two seconds, until Ctrl-C."""
+    """Draw something again every two seconds, until Ctrl-C."""
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False) as live:

@@ -86,7 +86,7 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
 
 
 def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:
-    """Add what can be foreseen to go wrong."""
+    """Add the foreseeable faults."""
     from notifyflow.app.clock_and_ids import system_now
     from notifyflow.core.upkeep.foresight import foresee  # with this command only
 

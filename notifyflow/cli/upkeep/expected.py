@@ -1,4 +1,4 @@
-"""What is expected of an audience before the incident: the chain of its route, with the people who are on duty."""
+"""The forecast of an audience before an incident: the chain of its route, with the people who are on duty."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ def chain_of(
     *,
     has_quiet_hours: bool = False,
 ) -> ExpectedChain | None:
-    """Return what the chain of the audience's route would do, by the quiet hours of its people if asked; None if it has none."""
+    """Return the expected course of the route's chain, with its people's quiet hours if asked; None if it has none."""
     if audience.route is None or not audience.has_chain:
         return None
     return expected_chain(

@@ -68,7 +68,7 @@ def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None
 
 
 def _offer_setup(flow: "notifyflow.NotifyFlow", url: str) -> None:
-    """Print the link that makes the first user of the dashboard, while there is none."""
+    """Print the link for making the first user of the dashboard, while there is none."""
     if token := flow.users().offer_setup():
         text = f"Nobody can use the dashboard yet. Make its first user within an hour: {url.rstrip('/')}/setup/{token}"
         screen.out.print(text, soft_wrap=True, markup=False)
