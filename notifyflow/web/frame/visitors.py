@@ -106,7 +106,11 @@ class Admit:
 
 
 def recognise(context: Context, request: Request) -> Visit:
-    """Return the sender of a request: the session's user, or the user that a trusted proxy names."""
+    """Return the sender of a request: the session's user, or the user that a trusted proxy names.
+
+    Raises:
+        UnknownUser: When a trusted proxy names somebody who is no user.
+    """
     entrance, name = context.entrance, context.entrance.name_of(request)
     session = entrance.session_of(request) if name is None else ""
     try:
