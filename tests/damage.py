@@ -14,11 +14,11 @@ from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.tables import SetAsideRow
 
-_TABLES = {"notification": "notifyflow_notification", "escalation": "notifyflow_escalation", "incident": "notifyflow_incident"}
+_TABLES = {each: f"notifyflow_{each}" for each in ("notification", "escalation", "incident", "step")}
 
 
 class Damage(StrEnum):
-    """A kind of damage to a notification, its escalation or its incident."""
+    """A kind of damage to a notification, an escalation, an incident, or a step."""
 
     LINE = "a line of its log is written already"
     REFUSED = "the database refuses to write it"
@@ -28,6 +28,10 @@ class Damage(StrEnum):
     WORD = "a word is unknown"
     DOCUMENT = "a document has a field that nobody knows"
     JSON = "a document is broken"
+
+
+UNWRITABLE = (Damage.LINE, Damage.REFUSED, Damage.IGNORED, Damage.VERSION)
+"""The kinds of a row that can be read."""
 
 
 @contextmanager

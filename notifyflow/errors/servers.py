@@ -150,14 +150,21 @@ class UnreadableRow(StorageError):
 
 
 class DamagedIncident(UnreadableRow):
-    """Raised when an incident is to be shown or changed whose own row cannot be read; nothing was done."""
+    """Raised when an incident is to be shown or changed whose own row cannot be read or written; nothing was done.
+
+    Its ``column`` is empty if the row cannot be written; ``why`` is then the SQLSTATE, or the name of SQLite's result code.
+    """
 
     def __init__(self, row_id: str, column: str, why: str) -> None:
         super().__init__("incident", row_id, column, why)
+        what = f"the column {column} of its row in the table notifyflow_incident cannot be read ({why})"
+        remedy = "Mend that value in the database"
+        if not column:
+            what = f"the database refuses to write its row in the table notifyflow_incident, or what is new with it ({why})"
+            remedy = "Look for a trigger, a constraint, a damaged page or a version that was set back, and mend it"
         self.args = (
-            f"the incident {row_id} is damaged: the column {column} of its row in the table notifyflow_incident cannot be read "
-            f"({why}). Nothing was done. Mend that value in the database, then run `notifyflow status --release {row_id}`; "
-            "`notifyflow check` finds what else is damaged.",
+            f"the incident {row_id} is damaged: {what}. Nothing was done. {remedy}, then run "
+            f"`notifyflow status --release {row_id}`; `notifyflow check` finds what else is damaged.",
         )
 
 

@@ -15,7 +15,7 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.delivery import acknowledge
 from notifyflow.pipeline.delivery.notify import Unresolved
-from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction import sparing
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 
@@ -86,7 +86,7 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
         tx.ledger.arrivals.count(arrivals)
         return done
 
-    return use_case.run(deps, body)
+    return sparing.run(deps, body)
 
 
 def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:

@@ -11,7 +11,7 @@ from notifyflow.core.messages.replies import CHANGING, Choice, Effect, HandledRe
 from notifyflow.errors import InvalidLink
 from notifyflow.pipeline.delivery import acknowledge, links, status_updates
 from notifyflow.pipeline.delivery.endings import end_queued
-from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction import sparing, use_case
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import ReplyCode
@@ -49,7 +49,7 @@ def handle_reply(
         handled = _do(tx, reply, channel, recipients)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 
-    handled, consequences = use_case.run(deps, body)
+    handled, consequences = sparing.run(deps, body)
     if handled.effect is Effect.BLOCKED:
         consequences += _end_texts(deps, channel, reply.number)
     return Committed(handled, consequences)

@@ -6,7 +6,7 @@ notifications, each by id, the providers' rows by name, the next steps of chains
 ledger only reads and writes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,7 @@ from notifyflow.storage.delivery.operations import Operations
 from notifyflow.storage.delivery.outbox import Entry, Outbox
 from notifyflow.storage.delivery.providers import Providers
 from notifyflow.storage.delivery.replies import Replies, ReplyCode
-from notifyflow.storage.delivery.set_aside import Place, SetAsides
+from notifyflow.storage.delivery.set_aside import Place, SetAsides, Tried
 from notifyflow.storage.delivery.steps import Steps
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.delivery.work import Due, Work
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "Place", "ReplyCode", "Unread"]
+__all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "Place", "ReplyCode", "Tried", "Unread"]
 
 
 class Ledger:
@@ -51,6 +51,7 @@ class Ledger:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self.move, self.save, self.flush, self.has_written = unit.move, unit.save, unit.flush, unit.has_written
+        self.unwritten = unit.unwritten
         self.adoption = Adoption(unit)
         self.arrivals = Arrivals(unit)
         self.attempts = Attempts(unit)
@@ -99,6 +100,15 @@ class Ledger:
     def backend(self) -> int | None:
         """The server's process that runs this transaction; None where the database is no server."""
         return self._unit.backend
+
+    @property
+    def spared(self) -> Collection[str]:
+        """The rows, by id, that this transaction does not write, since the database refuses them."""
+        return self._unit.spared
+
+    def spare(self, row_ids: Collection[str]) -> None:
+        """Do not write some rows, whatever changes of them; the rest goes on as if they were written."""
+        self._unit.spared = row_ids
 
     @property
     def unread(self) -> Sequence[Unread]:

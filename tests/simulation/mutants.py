@@ -60,7 +60,7 @@ from notifyflow.storage.delivery.inbox import Inbox
 from notifyflow.storage.delivery.incidents import Incidents
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.delivery.outbox import Outbox
-from notifyflow.storage.delivery.set_aside import SetAsides
+from notifyflow.storage.delivery.set_aside import SetAsides, Tried
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.delivery.work import Work
@@ -548,8 +548,9 @@ def _without_halving() -> Iterator[None]:
 class NoSecondTry(Overriding, SetAsides):
     """Sets rows aside for ever."""
 
-    def try_again(self, *, now: datetime) -> None:
+    def try_again(self, *, now: datetime) -> tuple[Tried, ...]:
         del now
+        return ()
 
     def release(self, row_ids: Collection[str]) -> Sequence[SetAside]:
         del row_ids

@@ -267,3 +267,6 @@ def _show_stopped(stopped: Stopped, *, as_json: bool) -> None:
     for heading, pages in (("Cancelled", stopped.cancelled), ("On their way", stopped.on_their_way)):
         names = ", ".join(f"{message(page.channel)} to {page.recipient_id}" for page in pages)
         console.print(f"{heading}: {names or 'nothing'}.", markup=False, highlight=False)
+    if stopped.left:
+        left = f"Set aside, since the database refuses to write it: {', '.join(stopped.left)}. See `notifyflow status --broken`."
+        console.print(left, markup=False, highlight=False)

@@ -363,11 +363,13 @@ class Stopped:
         has_changed: Whether anything changed; False if the incident had been acknowledged or resolved before.
         cancelled: Queued pages that were cancelled.
         on_their_way: Pages that had been sent already and are not known to have arrived.
+        left: Rows, by id, that the database refuses to write: they are set aside, and end when they are mended.
     """
 
     has_changed: bool
     cancelled: tuple[Page, ...] = ()
     on_their_way: tuple[Page, ...] = ()
+    left: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.has_changed

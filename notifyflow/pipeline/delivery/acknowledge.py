@@ -17,7 +17,7 @@ from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.references import IncidentRef
 from notifyflow.errors import RecipientNotFound
 from notifyflow.pipeline.delivery import decisions, operations, outbox, rounds, series, status_updates, steps
-from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction import sparing
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 
@@ -32,7 +32,7 @@ def acknowledge(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> C
         NotFound: When there is no such incident.
         AmbiguousKey: When several namespaces have an unresolved incident with the key; nothing is done.
     """
-    return use_case.run_on(deps, ref, partial(acknowledge_locked, by=by, via=via))
+    return sparing.run_on(deps, ref, partial(acknowledge_locked, by=by, via=via))
 
 
 def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
@@ -57,7 +57,7 @@ def acknowledge_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via
         decisions.write(tx, context, escalations.acknowledge(context, now=tx.now), by=by, via=via, **detail)
     steps.stop(tx, incident, "acknowledged")
     status_updates.queue(tx, ended, by=by)
-    return decisions.stopped(ended)
+    return decisions.stopped(tx, ended)
 
 
 def _acknowledge_series(tx: Transaction, incident: IncidentFacts, *, by: str, via: str, **detail: str) -> Stopped:
@@ -86,7 +86,7 @@ def _covered(incident: IncidentFacts, contexts: tuple[DecisionContext, ...], by:
 
 def resolve(deps: Dependencies, ref: IncidentRef, *, by: str, via: Via) -> Committed[Stopped]:
     """Resolve an incident; its arguments, result and errors are those of ``acknowledge``."""
-    return use_case.run_on(deps, ref, partial(resolve_locked, by=by, via=via))
+    return sparing.run_on(deps, ref, partial(resolve_locked, by=by, via=via))
 
 
 def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Via) -> Stopped:
@@ -104,7 +104,7 @@ def resolve_locked(tx: Transaction, incident: IncidentFacts, *, by: str, via: Vi
     tx.ledger.outbox.remove_of(incident.id)
     if is_waiting:
         operations.follow(tx, incident)
-    return decisions.stopped(contexts)
+    return decisions.stopped(tx, contexts)
 
 
 def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: str, via: Via) -> Committed[None]:
@@ -116,7 +116,7 @@ def page_again(deps: Dependencies, ref: IncidentRef, recipient_id: str, *, by: s
         IncidentResolved: When it is resolved.
         RecipientNotFound: When it has no such recipient.
     """
-    return use_case.run_on(deps, ref, partial(_page, recipient_id=recipient_id, by=by, via=via))
+    return sparing.run_on(deps, ref, partial(_page, recipient_id=recipient_id, by=by, via=via))
 
 
 def _page(tx: Transaction, incident: IncidentFacts, recipient_id: str, *, by: str, via: Via) -> None:

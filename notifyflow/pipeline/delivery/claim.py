@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
-from notifyflow.core.delivery.model import CLOSED, DeferralReason, Ended, EscalationState, Kind
+from notifyflow.core.delivery.model import DeferralReason, Ended
 from notifyflow.core.limits import quiet
 from notifyflow.core.limits.provider_health import Obstacle
 from notifyflow.core.limits.slots import Wanted
@@ -162,7 +161,7 @@ def _call(tx: Transaction, candidate: Candidate) -> Hashable:
 
 def _candidate(tx: Transaction, row: NotificationFacts, claiming: _Claiming, providers: Sequence[str]) -> Candidate | None:
     escalation = tx.ledger.escalations.get(row.escalation_id)
-    if row.times_aside and row.kind is Kind.PAGE and escalation.state in CLOSED:
+    if row.times_aside and endings.is_overtaken(row, escalation):
         claiming.overtaken.append(row)
         return None
     contact = incident_events.receiver(tx, row, escalation)
@@ -279,8 +278,7 @@ def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:
 
     def body(tx: Transaction) -> None:
         escalation, page = tx.ledger.escalations.lock(row.escalation_id), tx.ledger.notifications.lock(row.id)
-        is_acknowledged = escalation.state is EscalationState.ACKNOWLEDGED
-        tx.write(page, lifecycle.stop(page, "acknowledged" if is_acknowledged else "replaced", now=tx.now))
+        endings.stop_overtaken(tx, page, escalation)
 
     try:
         with blaming(row):

@@ -21,7 +21,17 @@ from notifyflow.core.delivery.escalation import (
     StopPages,
 )
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
-from notifyflow.core.delivery.model import ON_THEIR_WAY, Contact, EscalationState, Kind, NotificationState, Page, Stopped
+from notifyflow.core.delivery.model import (
+    LIVE,
+    ON_THEIR_WAY,
+    Contact,
+    EscalationState,
+    IncidentState,
+    Kind,
+    NotificationState,
+    Page,
+    Stopped,
+)
 from notifyflow.core.delivery.policy import Schedule
 from notifyflow.core.limits import preferences, quiet
 from notifyflow.core.messages import gathered
@@ -65,6 +75,8 @@ def decide(tx: Transaction, escalation: EscalationFacts, *, cause: Cause) -> Non
     incident = tx.ledger.incidents.get(escalation.incident_id)
     contact = tx.ledger.contacts.get(escalation.incident_id, escalation.recipient_id)
     context = _context(tx, escalation, incident, contact, tx.ledger.notifications.of(escalation.id))
+    if end_late(tx, context):
+        return
     context = outages.inform(tx, context, contact)
     callback_paths.look_into(tx, context)
     write(tx, context, escalations.decide(context, event=cause, now=tx.now))
@@ -133,16 +145,18 @@ def _context(
     )
 
 
-def stopped(contexts: Collection[DecisionContext]) -> Stopped:
+def stopped(tx: Transaction, contexts: Collection[DecisionContext]) -> Stopped:
     """Return the stopped pages and the pages that had left, from the escalations as they were before the stop."""
+    left = tx.ledger.spared
     pages = [
         (row.state, Page(recipient_id=context.escalation.recipient_id, channel=row.channel, notification_id=row.id))
         for context in contexts
         for row in context.notifications
-        if row.kind is Kind.PAGE
+        if row.kind is Kind.PAGE and row.id not in left
     ]
     return Stopped(
         has_changed=True,
+        left=tuple(sorted(left)),
         cancelled=tuple(page for state, page in pages if state is NotificationState.QUEUED),
         on_their_way=tuple(page for state, page in pages if state in ON_THEIR_WAY),
     )
@@ -191,6 +205,19 @@ def close(tx: Transaction, context: DecisionContext, *, event: Literal["resolved
     """End an escalation for good, and cancel its status updates."""
     write(tx, context, escalations.close(context, event=event, now=tx.now))
     cancel_status_updates(tx, context, event=event)
+
+
+def end_late(tx: Transaction, context: DecisionContext) -> bool:
+    """End an escalation that could not be written when its incident was acknowledged or resolved; return False for any other."""
+    incident = context.incident
+    if incident.state is IncidentState.OPEN or not context.escalation.is_current or context.escalation.state not in LIVE:
+        return False
+    if incident.state is IncidentState.RESOLVED:
+        close(tx, context, event="resolved")
+    else:
+        by = incident.acknowledged_by or ""
+        write(tx, context, escalations.acknowledge(context, now=tx.now), by=by)
+    return True
 
 
 def cancel_status_updates(tx: Transaction, context: DecisionContext, *, event: Literal["resolved", "replaced"]) -> None:

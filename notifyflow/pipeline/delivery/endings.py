@@ -4,7 +4,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import lifecycle, page_rules
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.lifecycle import Moved
-from notifyflow.core.delivery.model import NO_ADDRESS, Ended, NotificationState
+from notifyflow.core.delivery.model import CLOSED, NO_ADDRESS, Ended, EscalationState, Kind, NotificationState
 from notifyflow.pipeline.delivery import decisions, eligibility, incident_events, outages
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
@@ -25,6 +25,17 @@ def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFa
         return False
     idle, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
     return tx.now >= page_rules.row_expires_at(escalation, row, (*idle, *stops))
+
+
+def is_overtaken(row: NotificationFacts, escalation: EscalationFacts) -> bool:
+    """Return whether a page was not stopped with its round, since it was set aside then."""
+    return row.kind is Kind.PAGE and (escalation.state in CLOSED or not escalation.is_current)
+
+
+def stop_overtaken(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> None:
+    """Stop a page that was not stopped with its round; both are locked."""
+    is_acknowledged = escalation.state is EscalationState.ACKNOWLEDGED
+    tx.write(row, lifecycle.stop(row, "acknowledged" if is_acknowledged else "replaced", now=tx.now))
 
 
 def end(tx: Transaction, row: NotificationFacts, why: Ended) -> Moved:

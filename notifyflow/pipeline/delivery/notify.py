@@ -285,5 +285,10 @@ def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
 
 
 _STORE = SetUseCase(
-    "submit", _load, _store, lambda tx, loaded: loaded[0].store(tx), place=lambda submitted: ("key", *submitted.name)
+    "submit",
+    _load,
+    _store,
+    lambda tx, loaded: loaded[0].store(tx),
+    place=lambda submitted: ("key", *submitted.name),
+    counts_most=lambda submitted: True,
 )

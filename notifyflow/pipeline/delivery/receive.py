@@ -241,8 +241,14 @@ def _place(received: Received) -> tuple[str, ...] | None:
     return None if attempt_id is None else ("attempt", attempt_id)
 
 
-_RECEIVE = SetUseCase("receive", _load, _receive, place=_place)
-MISSED = SetUseCase("match", _load_missed, _apply_missed, place=lambda receipt: ("receipt", receipt.event_id))
+_RECEIVE = SetUseCase("receive", _load, _receive, place=_place, counts_most=lambda received: received.receipt.is_acknowledgement)
+MISSED = SetUseCase(
+    "match",
+    _load_missed,
+    _apply_missed,
+    place=lambda receipt: ("receipt", receipt.event_id),
+    counts_most=lambda receipt: receipt.is_acknowledgement,
+)
 """Applies waiting receipts of known attempts, unless another process does."""
 
 

@@ -4,6 +4,7 @@ It also removes the marks of rings that nobody received.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -13,13 +14,14 @@ from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import AttemptState, Ended, IncidentState, NotificationState
 from notifyflow.errors import Contended, StorageUnavailable
 from notifyflow.pipeline.delivery import decisions, endings, operations, outages, outbox, receive, rounds, series, steps
+from notifyflow.pipeline.delivery.set_aside_release import CATCH_UP, CAUGHT_UP
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.halving import Parts
 from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_aside import is_damage
 from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
-from notifyflow.storage.ledger import AttemptRef, Due
+from notifyflow.storage.ledger import AttemptRef, Due, Tried
 
 Item = TypeVar("Item")
 
@@ -28,6 +30,21 @@ _DISOWN_AFTER = timedelta(hours=1)
 _MATCH_WITHIN = timedelta(minutes=2)
 _FORGET_AFTER = timedelta(days=7)
 _SET = 100  # how many are handled in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """What the watch over all has found.
+
+    Attributes:
+        led_to: What it led to.
+        swept_at: When the last sweep was.
+        tried: The damaged rows that are tried again.
+    """
+
+    led_to: Consequences
+    swept_at: datetime | None
+    tried: Sequence[Tried]
 
 
 def sweep(
@@ -54,9 +71,9 @@ def sweep(
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
     """
-    total, swept_at = _ring(deps, limit, ring_again_after, began_at)
+    total, watched = _ring(deps, limit, ring_again_after, began_at)
     try:
-        for job in _jobs(deps, limit, swept_at):
+        for job in _jobs(deps, limit, watched):
             total += _attempt(job)
             if total.cut_short is not None:
                 break
@@ -79,10 +96,10 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
     return deps.transactions.run(lambda ledger: ledger.work.next_wake_at())
 
 
-def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator[Callable[[], Consequences]]:
+def _jobs(deps: Dependencies, limit: int, watched: _Watched) -> Iterator[Callable[[], Consequences]]:
     """Search in one transaction for all due work; each job checks under its locks whether it is still due."""
     now = deps.clock.now()
-    since = min(now, swept_at or now) - _MATCH_WITHIN
+    since = min(now, watched.swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
     missed, leases, decisions_due, incident_ids, round_ids, entries = deps.transactions.run(
         lambda ledger: (
@@ -94,6 +111,8 @@ def _jobs(deps: Dependencies, limit: int, swept_at: datetime | None) -> Iterator
             ledger.outbox.waiting(limit=limit),
         )
     )
+    caught_up = [each for each in watched.tried if each.machine in CAUGHT_UP]
+    yield from (partial(_settle, deps, CATCH_UP, [each]) for each in caught_up)
     yield from (partial(_settle, deps, receive.MISSED, some) for some in _sets(missed))
     yield from (partial(_settle, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
     yield from (partial(_settle, deps, _DECIDE, some) for some in _sets(decisions_due))
@@ -214,10 +233,8 @@ _GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incide
 _PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
 
 
-def _ring(
-    deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None
-) -> tuple[Consequences, datetime | None]:
-    """Ring for due notifications, or for fewer under contention; return also when the last sweep was.
+def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[Consequences, _Watched]:
+    """Ring for due notifications, or for fewer under contention; return also what the watch has found.
 
     If a row is damaged, each part runs in its own transaction, and the rows to ring for are halved until the damaged one is
     alone.
@@ -225,42 +242,43 @@ def _ring(
     parts: Parts[Due] = Parts(deps, _MARK_RUNG.name)
     part = parts.search(limit)
 
-    def body(tx: Transaction) -> tuple[Consequences, datetime | None]:
-        kept, swept_at = _keep_watch(tx, began_at)
+    def body(tx: Transaction) -> _Watched:
+        watched = _keep_watch(tx, began_at)
         for tidy in _TIDYING:
             tidy(tx, limit)
         part.items[:] = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=part.wanted)
-        return kept + Consequences(due=tuple(part.items)), swept_at
+        return watched
 
     while True:
         try:
-            (rung, swept_at), led_to = parts.run(part, body)
-            return rung + led_to, swept_at
+            watched, led_to = parts.run(part, body)
+            return watched.led_to + Consequences(due=tuple(part.items)) + led_to, watched
         except use_case.DAMAGE as error:
             if set_aside.is_damage(error):
                 break
             if not isinstance(error, Contended):
                 raise
         part = parts.search(limit, is_insisted_on=part.count == 1)
-    (total, swept_at), led_to = use_case.run(deps, partial(_keep_watch, began_at=began_at))
+    watched, led_to = use_case.run(deps, partial(_keep_watch, began_at=began_at))
+    total = watched.led_to
     for tidy in _TIDYING:
         total += _attempt(partial(_tidy, deps, tidy, limit))
     due = deps.transactions.run(
         lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
     )
-    return total + led_to + _settle(deps, _MARK_RUNG, due), swept_at
+    return total + led_to + _settle(deps, _MARK_RUNG, due), watched
 
 
 def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> Consequences:
     return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).consequences
 
 
-def _keep_watch(tx: Transaction, began_at: datetime | None) -> tuple[Consequences, datetime | None]:
-    """Note the sweep, and let damaged rows be tried again; return the consequences, and when the last sweep was."""
+def _keep_watch(tx: Transaction, began_at: datetime | None) -> _Watched:
+    """Note the sweep, and let damaged rows be tried again."""
     swept_at = tx.ledger.stops.swept_at()
     outage = outages.keep(tx, swept_at, began_at=began_at)
-    tx.ledger.set_asides.try_again(now=tx.now)
-    return Consequences(outages=(outage,) if outage else ()), swept_at
+    tried = tx.ledger.set_asides.try_again(now=tx.now)
+    return _Watched(Consequences(outages=(outage,) if outage else ()), swept_at, tried)
 
 
 def _disown(tx: Transaction, limit: int) -> None:

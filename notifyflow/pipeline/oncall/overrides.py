@@ -13,7 +13,7 @@ from notifyflow.core.oncall.schedules import Override
 from notifyflow.core.references import ById
 from notifyflow.errors import IdempotencyMismatch, OverrideNotFound
 from notifyflow.pipeline.delivery import steps
-from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction import sparing, use_case
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import Ledger
@@ -106,7 +106,7 @@ def join_open(deps: Dependencies, incident_id: str, override: Override) -> Commi
         NotFound: When there is no such incident.
     """
     page = partial(steps.join, names=override.people, has_duty=partial(has_duty, override=override))
-    return use_case.run_on(deps, ById(incident_id), page)
+    return sparing.run_on(deps, ById(incident_id), page)
 
 
 def prune(deps: Dependencies, *, before: datetime) -> None:

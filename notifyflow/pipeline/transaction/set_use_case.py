@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from notifyflow.errors import CommitUnknown, StaleRow, StorageUnavailable
-from notifyflow.pipeline.transaction import set_aside, use_case
+from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageUnavailable
+from notifyflow.pipeline.transaction import set_aside, sparing, use_case
 from notifyflow.pipeline.transaction.halving import Part, Parts
 from notifyflow.pipeline.transaction.journal import CutShort, is_looked_up
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
@@ -52,6 +52,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
         handle: Handles one item, with the result of ``load``; it sees the changes of the items before it.
         finish: Writes what the items have in common, after the last one.
         place: Returns the kind and id of the row to set aside if the item is damaged; None if there is none.
+        counts_most: Whether an item is to be handled although a row of it cannot be written; see ``sparing``.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
     handle: Callable[[Transaction, Loaded, Item], T]
     finish: Callable[[Transaction, Loaded], None] = lambda tx, loaded: None
     place: Callable[[Item], tuple[str, ...] | None] = lambda item: None
+    counts_most: Callable[[Item], bool] = lambda item: False
 
     def run(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
         """Run it in one transaction.
@@ -159,11 +161,26 @@ class _Settling(Generic[Item, Loaded, T]):
             parts.put_back(Part(own), Part([number for number in part.items if number not in own]))
         except use_case.DAMAGE as error:
             if not parts.halve(part, error):
-                self._results[part.items[0]] = set_aside.as_refusal(error)  # nobody is to try again at once
+                self._run_alone(part.items[0], body, error)
         else:
-            self._is_anything_stored = True
-            self._results.update(found)
-            self._consequences += consequences
+            self._note(found, consequences)
+
+    def _run_alone(self, number: int, body: Callable[[Transaction], Mapping[int, T]], error: Exception) -> None:
+        """Run a damaged item without the rows that cannot be written, if it counts for more; otherwise it is an error."""
+        if self._kind.counts_most(self._items[number]) and sparing.is_unwritable(error):
+            try:
+                self._note(*sparing.run(self._deps, body))
+                return
+            except _Refused as refused:
+                error = refused.errors[number]
+            except (Contended, Refused) as again:
+                error = again
+        self._results[number] = set_aside.as_refusal(error)  # nobody is to try again at once
+
+    def _note(self, found: Mapping[int, T], consequences: Consequences) -> None:
+        self._is_anything_stored = True
+        self._results.update(found)
+        self._consequences += consequences
 
     def _damaged(self, results: Sequence[T | Exception]) -> Iterator[Place]:
         for item, result in zip(self._items, results, strict=True):

@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar, assert_never, cast
+from typing import Generic, TypeVar, cast
 
-from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.set_aside import SetAside
-from notifyflow.core.references import ById, ByKey, IncidentRef
-from notifyflow.errors import CommitUnknown, NotFound, NotifyflowError, StorageUnavailable
+from notifyflow.errors import CommitUnknown, NotifyflowError, StorageUnavailable
 from notifyflow.pipeline.transaction import set_aside
 from notifyflow.pipeline.transaction.journal import CutShort, Note, next_note
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
@@ -183,29 +181,3 @@ def led_to(unknown: CommitUnknown) -> Consequences:
 def moved_nothing(unknown: CommitUnknown) -> bool:
     """Return whether a use case with an unknown commit moved nothing, so that it may be repeated; the log cannot show it."""
     return cast(_Done[object], unknown.result).line is None
-
-
-def run_on(deps: Dependencies, ref: IncidentRef, body: Callable[[Transaction, IncidentFacts], T]) -> Committed[T]:
-    """Run a use case, as ``run``, on one locked incident.
-
-    Raises:
-        NotFound: When there is no such incident.
-        AmbiguousKey: When several namespaces have an unresolved incident with the key; nothing is done.
-        DamagedIncident: When its row cannot be read; nothing is done.
-    """
-    return run(deps, lambda tx: body(tx, _lock(tx, ref)))
-
-
-def _lock(tx: Transaction, ref: IncidentRef) -> IncidentFacts:
-    match ref:
-        case ByKey(key, namespace):
-            incident = tx.ledger.incidents.lock_named(key, namespace=namespace)
-            name = key
-        case ById(incident_id):
-            incident = tx.ledger.incidents.lock_by_id(incident_id)
-            name, namespace = incident_id, None
-        case _:
-            assert_never(ref)
-    if incident is None:
-        raise NotFound(name, namespace)
-    return incident

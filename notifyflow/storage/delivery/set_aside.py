@@ -6,7 +6,7 @@ Of a damaged row it reads only ids and words, as text, and no value that may be 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import SQL, Select
 
@@ -72,9 +72,9 @@ _FOUND: Mapping[str, str] = {
 _BECOMES: Mapping[str, str] = {"attempt": "notification", "key": "incident", "step": "incident"}
 """The kind of row that is set aside in the place of another."""
 _OVER = Statement(
-    lambda param: SetAsideRow.select(SetAsideRow.row_id, SetAsideRow.until, SetAsideRow.is_aside).where(
-        SetAsideRow.until <= param(SetAsideRow.until)
-    )
+    lambda param: SetAsideRow.select(
+        SetAsideRow.row_id, SetAsideRow.until, SetAsideRow.is_aside, SetAsideRow.machine, SetAsideRow.incident_id
+    ).where(SetAsideRow.until <= param(SetAsideRow.until))
 )
 
 
@@ -95,6 +95,14 @@ class Place:
     relation: str
     code: str
     what: str
+
+
+class Tried(NamedTuple):
+    """A row that was set aside and is tried again: its kind, its id, and its incident."""
+
+    machine: str
+    row_id: str
+    incident_id: str
 
 
 class SetAsideReads(Reader):
@@ -171,8 +179,12 @@ class SetAsides(Part):
             self._unit.execute(SetAsideRow.update(**values).where(SetAsideRow.row_id == row_id))
         return row, bool(is_operations)
 
-    def try_again(self, *, now: datetime) -> None:
-        """Let rows whose time is over be tried again; delete entries that nothing has tried since."""
+    def try_again(self, *, now: datetime) -> tuple[Tried, ...]:
+        """Let rows whose time is over be tried again; delete entries that nothing has tried since.
+
+        Returns:
+            Those that are tried again.
+        """
         rows = _OVER(now).rows(self._unit.db)
         due = [row["row_id"] for row in rows if row["is_aside"]]
         if due:
@@ -182,6 +194,7 @@ class SetAsides(Part):
             self._unit.execute(
                 SetAsideRow.delete().where(SetAsideRow.row_id.in_(old), SetAsideRow.is_reported | ~SetAsideRow.is_paging)
             )
+        return tuple(Tried(row["machine"], row["row_id"], row["incident_id"]) for row in rows if row["is_aside"])
 
     def release(self, row_ids: Collection[str]) -> Sequence[SetAside]:
         """Delete the entries of mended rows; return those that were set aside."""

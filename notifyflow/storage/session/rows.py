@@ -20,7 +20,7 @@ from notifyflow.core.delivery.facts import (
     NotificationFacts,
     StepFacts,
 )
-from notifyflow.core.delivery.model import DETAILS, Contact, Incident, IncidentState
+from notifyflow.core.delivery.model import DETAILS, Contact, Incident, IncidentState, NotificationState
 from notifyflow.errors import AmbiguousKey, DamagedIncident, StorageError
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.statements import Places, Run, Statement, Unread
@@ -149,7 +149,8 @@ class Rows:
     def with_attempts(self, rows: Sequence[Mapping[str, Any]]) -> list[NotificationFacts]:
         """Add the attempts of notifications to their rows; leave out notifications with an unreadable attempt."""
         attempts: dict[str, list[AttemptFacts]] = defaultdict(list)
-        attempted = [row["id"] for row in rows if row["version"] > 1]  # version 2 at the earliest is a claim
+        queued = NotificationState.QUEUED
+        attempted = [row["id"] for row in rows if row["version"] > 1 or row["state"] != queued]  # a claim is at least version 2
         known = len(self.unread)
         for attempt in self.rows(_ATTEMPTS(attempted)) if attempted else ():
             attempts[attempt["notification_id"]].append(AttemptFacts(**attempt))

@@ -75,6 +75,7 @@ class Unit(Rows):
         escalations_of: The current escalations by incident, if all of the incident's are locked and kept.
         notifications_of: The notifications by escalation, if all of the escalation's are kept.
         unlocked: Other values that were read without a lock.
+        spared: The rows, by id, that are not written, since the database refuses them; the rest goes on as if they were.
     """
 
     def __init__(self, db: Database) -> None:
@@ -90,6 +91,7 @@ class Unit(Rows):
         self._kept_policies: set[str] = set()
         self.is_shared = bool(db.for_update)
         self.unlocked: dict[Any, Any] = {}
+        self.spared: Collection[str] = ()
 
     def move(self, before: M, after: M, *, event: str, at: datetime, detail: Mapping[str, str] = _NOTHING) -> M:
         """Change a row, attempts included, and log the move.
@@ -182,7 +184,8 @@ class Unit(Rows):
         if (kept.now.version, kept.now.state) != (before.version, before.state):
             raise StaleRow(MACHINE_NAMES[type(before)], before.id)
         kept.now = after
-        self._changed[key] = None
+        if before.id not in self.spared:
+            self._changed[key] = None
         return after
 
     def add(self, facts: Sequence[M]) -> None:
@@ -215,6 +218,7 @@ class Unit(Rows):
                 "detail": detail,
             }
             for facts in after
+            if facts.id not in self.spared
         ]
         self._lines += lines
         if lines:
@@ -230,6 +234,11 @@ class Unit(Rows):
                 kept = self._kept[key] = _Kept(each, each, is_locked)
             rows.append(kept.now)
         return rows
+
+    def unwritten(self) -> dict[str, str]:
+        """Return the machines of the rows, by id, that have changed and are not written yet, without those that are new."""
+        found = ((key, kept) for key, kept in self._kept.items() if kept.stored is not None and kept.now is not kept.stored)
+        return {row_id: MACHINE_NAMES[facts] for (facts, row_id), _ in found}
 
     def known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
         """Return a kept row, with ``is_locked`` only a locked one; None if it must be read."""

@@ -230,6 +230,9 @@ class StoppedResponse(ActResponse):
 
     cancelled: list[StoppedPageResponse] = Field(description="Pages that were queued and are not sent.")
     on_their_way: list[StoppedPageResponse] = Field(description="Pages that had been sent already and may still arrive.")
+    left: list[str] = Field(
+        description="The ids of rows that the database refuses to write, and that are set aside; nearly always empty."
+    )
 
 
 class Verdict(StrEnum):

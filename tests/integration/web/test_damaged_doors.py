@@ -27,6 +27,8 @@ from notifyflow.storage.dialects import execute
 from notifyflow.storage.tables import SetAsideRow
 from notifyflow.testing import Driver
 from notifyflow.web.frame.openapi import LEFT_OUT
+from tests.damage import Damage
+from tests.damage import damaged as refused
 from tests.dashboard import ORIGIN, Visit, visit
 
 NEVER, BROKEN, LOUD = "-infinity", "{", "LOUD"
@@ -394,6 +396,26 @@ def test_a_damaged_incident_is_neither_acknowledged_nor_resolved_and_every_door_
         assert isinstance(scene.run("ack", HURT).exception, DamagedIncident)
         assert scene.admin.request("POST", scene.link(row_id)).status_code == 409
     assert scene.driver.flow.status(HURT).facts.state is IncidentState.OPEN
+
+
+@pytest.mark.parametrize("act", ["acknowledge", "resolve"])
+@pytest.mark.parametrize("machine", ["notification", "escalation", "incident"])
+def test_what_the_database_refuses_to_write_is_left_and_named(scene: Scene, machine: str, act: str) -> None:
+    headers = {"authorization": f"Bearer {scene.key}"}
+    where, _ = _CHOSEN[machine]
+    ((row_id,),) = scene.sql(f"SELECT id FROM notifyflow_{machine} WHERE {where}")
+    deps = scene.driver.flow.deps
+    with refused(deps, machine, row_id, Damage.REFUSED):
+        response = scene.admin.request("POST", f"/v1/incidents/{scene.hurt}/{act}", headers=headers)
+        if machine == "incident":
+            assert (response.status_code, response.json()["type"]) == (409, "urn:notifyflow:problem:damaged-incident")
+            assert "the database refuses to write its row" in response.json()["detail"]
+        else:
+            assert response.status_code == 200, response.text
+            assert (response.json()["has_changed"], response.json()["left"]) == (True, [row_id])
+    assert scene.run("status", "--release", row_id).exit_code == 0
+    escalations = scene.driver.flow.status(HURT).escalations
+    assert any(each.facts.state in LIVE and each.facts.is_current for each in escalations) == (machine == "incident")
 
 
 @pytest.mark.parametrize(

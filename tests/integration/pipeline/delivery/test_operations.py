@@ -15,7 +15,7 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery import operations, rounds
 from notifyflow.pipeline.delivery.operations import add_notice
 from notifyflow.pipeline.delivery.sweep import sweep
-from notifyflow.pipeline.transaction import use_case
+from notifyflow.pipeline.transaction import sparing
 from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
@@ -363,7 +363,7 @@ def test_a_recipients_timer_leaves_the_round_to_the_timer_of_operations_that_is_
     driver.pass_time(minutes=5)
     _fail(driver, "db-2")
     driver.clock.pass_time(timedelta(minutes=10))
-    use_case.run_on(driver.deps, ById(driver.status(OPS).facts.id), rounds.pass_time)
+    sparing.run_on(driver.deps, ById(driver.status(OPS).facts.id), rounds.pass_time)
     assert _rounds(driver) == 1
     driver.sweep()
     assert (_rounds(driver), driver.escalation("ops", OPS).repetition) == (2, 1)
