@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, Recipient, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
 from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.namespaces import OPERATIONS, SHARED
+from notifyflow.core.references import ByKey
+from notifyflow.pipeline.delivery.acknowledge import acknowledge
 from notifyflow.pipeline.delivery.set_aside_release import release
 from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from tests.simulation.database import Session
@@ -26,12 +28,18 @@ _ACCEPTED_AT = """
     JOIN notifyflow_incident i ON i.id = n.incident_id
     WHERE i.key = ? AND i.namespace = ? AND n.channel LIKE ? AND n.severity LIKE ? AND a.evidence IS NOT NULL AND a.ended_at >= ?
 """
+_STARTED_SINCE = """
+    SELECT COUNT(*) FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
+    JOIN notifyflow_incident i ON i.id = n.incident_id WHERE i.key = ? AND n.kind = 'page' AND a.started_at >= ?
+"""
+_GROUP = "group"
+_GROUP_AT_S = 150.0  # so that its row is not tried again when the others are
 _STOPS = {"refused": "RAISE(ABORT, 'damaged')", "ignored": "RAISE(IGNORE)"}
 _DAMAGED = ("refused", "ignored", "version", "word", "instant")
 
 
 class DamagedRows(Scenario):
-    """A world without faults, but for a page and an escalation that are damaged as soon as they are stored."""
+    """A world without faults, but for a page, an escalation and a row of a group that are damaged as soon as they are stored."""
 
     def __init__(self, seed: int, variant: Variant, *, is_damaged: bool) -> None:
         super().__init__(seed, variant)
@@ -45,7 +53,8 @@ class DamagedRows(Scenario):
         self._is_damaged = is_damaged
         self._mends: list[str] = []
         self._damaged_s: dict[str, float] = {}
-        self._awaited: dict[str, str] = {}
+        self._awaited: dict[str, tuple[str, str]] = {}
+        self._taken_s = float("inf")
         self._notified_s: dict[str, float] = {}
         self._is_mended = False
         self.waits_s: dict[str, float] = {}
@@ -68,6 +77,9 @@ class DamagedRows(Scenario):
         for machine in ("notification", "escalation"):
             kinds = _DAMAGED if machine == "notification" else _DAMAGED[:3]
             self._people(11.0, partial(self._notify_damaged, machine, chance.choice(kinds)))
+        machine, kind = chance.choice(("notification", "escalation")), chance.choice(_DAMAGED[:3])
+        self._people(_GROUP_AT_S, partial(self._notify_group, machine, kind))
+        self._people(_GROUP_AT_S + chance.uniform(0.2, 200), self._take)
         self._people(_LASTS_S, self._mend)
 
     def _is_settled(self) -> bool:
@@ -84,15 +96,33 @@ class DamagedRows(Scenario):
 
     def _notify_damaged(self, machine: str, kind: str, deps: Dependencies) -> Consequences:
         """Notify somebody whose page by mail, or round, is damaged before anything else happens."""
-        self._awaited[machine] = kind
+        self._awaited[machine] = (machine, kind)
         return self._notify_one(machine, Severity.CRITICAL, deps)
 
+    def _notify_group(self, machine: str, kind: str, deps: Dependencies) -> Consequences:
+        """Notify several people, the row of one of whom is damaged before anything else happens."""
+        del deps
+        self._awaited[_GROUP] = (machine, kind)
+        people = [
+            Recipient(id=f"{_GROUP}{number}", addresses={"email": f"g{number}@email", "sms": f"g{number}@sms"})
+            for number in range(5)
+        ]
+        self._submit(Incident(key=_GROUP, title="down", severity=Severity.ERROR), people, _POLICY, SHARED)
+        return NOTHING
+
+    def _take(self, deps: Dependencies) -> Consequences:
+        """Acknowledge the incident of several people, as one of them."""
+        self.world.note("*** somebody takes the incident of the group")
+        consequences = acknowledge(deps, ByKey(_GROUP, SHARED), by=f"{_GROUP}1", via=Via.LIBRARY).consequences
+        self._taken_s = min(self._taken_s, self.world.now_s)
+        return consequences
+
     def _after_commit(self, session: Session) -> None:
-        for machine, kind in list(self._awaited.items()) if self._is_damaged else ():
+        for key, (machine, kind) in list(self._awaited.items()) if self._is_damaged else ():
             is_it = "incident_id = (SELECT id FROM notifyflow_incident WHERE key = ?)"
-            for (row_id,) in self._database.look(f"SELECT id FROM notifyflow_{machine} WHERE {is_it}", machine):
-                del self._awaited[machine]
-                self._damaged_s[machine] = self.world.now_s
+            for (row_id,) in self._database.look(f"SELECT id FROM notifyflow_{machine} WHERE {is_it} LIMIT 1", key):
+                del self._awaited[key]
+                self._damaged_s[key] = self.world.now_s
                 self._damage(machine, row_id, kind)
         super()._after_commit(session)
 
@@ -103,9 +133,9 @@ class DamagedRows(Scenario):
         if kind in _STOPS:
             stop = _STOPS[kind]
             self._run(
-                f"CREATE TRIGGER damage_{machine} BEFORE UPDATE ON {table} WHEN OLD.id = '{row_id}' BEGIN SELECT {stop}; END"
+                f"CREATE TRIGGER damage_{row_id[-4:]} BEFORE UPDATE ON {table} WHEN OLD.id = '{row_id}' BEGIN SELECT {stop}; END"
             )
-            self._mends.append(f"DROP TRIGGER damage_{machine}")
+            self._mends.append(f"DROP TRIGGER damage_{row_id[-4:]}")
             return
         ((created_at,),) = self._database.look("SELECT created_at FROM notifyflow_notification LIMIT 1")
         changes = {
@@ -138,6 +168,10 @@ class DamagedRows(Scenario):
         for who, at_s in self._notified_s.items():
             self.waits_s[who] = self._accepted_s(who, SHARED, since_s=at_s) - at_s
             self.waits_s[f"{who} text"] = self._accepted_s(who, SHARED, "sms", since_s=at_s) - at_s
+        group_s = self._damaged_s.pop(_GROUP, None)
+        require(group_s is None or self._taken_s < _LASTS_S, "14: one damaged row keeps an incident from being acknowledged")
+        ((late,),) = self._database.look(_STARTED_SINCE, _GROUP, _instant(self._taken_s + _LATER_S))
+        require(late == 0, f"7, 14: {late} pages of an incident start after it was acknowledged, beside a damaged row")
         for machine, damaged_s in self._damaged_s.items():
             told_s = self._accepted_s(OPERATIONS_KEY, OPERATIONS, severity="CRITICAL", since_s=damaged_s)
             told_s = told_s if self._operations else damaged_s
@@ -149,9 +183,12 @@ class DamagedRows(Scenario):
 
     def _accepted_s(self, key: str, namespace: str, channel: str = "%", *, severity: str = "%", since_s: float) -> float:
         """Return when a page was first accepted since an instant; never, if none was."""
-        since = (START + timedelta(seconds=since_s)).isoformat(" ", "microseconds")
-        ((at,),) = self._database.look(_ACCEPTED_AT, key, namespace, channel, severity, since)
+        ((at,),) = self._database.look(_ACCEPTED_AT, key, namespace, channel, severity, _instant(since_s))
         return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
+
+
+def _instant(at_s: float) -> str:
+    return (START + timedelta(seconds=at_s)).isoformat(" ", "microseconds")
 
 
 def simulate_damage(seed: int, variant: Variant = AS_IT_IS) -> RunResult:

@@ -47,7 +47,7 @@ from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline.delivery import callback_paths, eligibility, operations, outages, record
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
-from notifyflow.pipeline.transaction import set_use_case, use_case
+from notifyflow.pipeline.transaction import set_use_case, sparing, use_case
 from notifyflow.pipeline.transaction.gathering import Deadline, Gathering
 from notifyflow.pipeline.transaction.halving import Part, Parts
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies
@@ -859,6 +859,12 @@ MUTANTS = (
         world=simulate_damage,
     ),
     Mutant("rows set aside for ever", Variant(parts=(NoSecondTry,)), world=simulate_damage),
+    Mutant(
+        "an acknowledgement that one damaged row keeps out",
+        swap=lambda: swapped(sparing, "is_unwritable", lambda error: False),
+        known=4,
+        world=simulate_damage,
+    ),
     Mutant(
         "sets that are not halved for the locks of others",
         swap=_without_halving,
