@@ -1,7 +1,8 @@
 """A pytest plug-in for a run that has to end soon.
 
 It keeps the order of the files, begins no test once the time is over, and counts the tests that it leaves out.
-``scripts/test --changed`` loads it with ``-p tests.hurry --hurry-s 90``.
+``scripts/test --changed`` loads it with ``-p tests.hurry --hurry-until 1796015000``: an instant, since the processes that share
+the tests do not start at the same time.
 """
 
 import time
@@ -15,12 +16,11 @@ from tests.nearest import SUITES, suite_of
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 _OUTPUT = "left_out"
-_BEGAN_S = time.monotonic()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the time after which no test begins."""
-    parser.addoption("--hurry-s", type=float, default=None, help="begin no test after so many seconds")
+    """Take the instant after which no test begins."""
+    parser.addoption("--hurry-until", type=float, default=None, help="begin no test after an instant, in seconds since 1970")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, A
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Leave out a test if the time is over."""
-    limit_s = item.config.getoption("hurry_s")
-    if limit_s is None or time.monotonic() - _BEGAN_S < limit_s:
+    until = item.config.getoption("hurry_until")
+    if until is None or time.time() < until:
         return None
     item.session._setupstate.teardown_exact(nextitem)
     item.config.stash[_LEFT_OUT][suite_of(item.nodeid)] += 1
