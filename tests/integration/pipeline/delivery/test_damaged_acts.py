@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.delivery.model import CLOSED, LIVE, IncidentState, NotificationState, Severity, Step, StepState, Stopped
+from notifyflow.core.delivery.model import CLOSED, LIVE, IncidentState, NotificationState, Severity, Step, StepState, Stopped, Via
+from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
+from notifyflow.core.messages.links import sign
+from notifyflow.core.messages.replies import Effect, Intent, Reply
 from notifyflow.errors import DamagedIncident
+from notifyflow.pipeline.inbound import RoutedRequest, handle
+from notifyflow.pipeline.replies import handle_reply
 from notifyflow.storage.store import Store
 from tests.builders import KEY, a_contact, a_recipient, an_incident
 from tests.damage import UNWRITABLE, Damage, damaged, release_all
@@ -171,3 +178,23 @@ def test_the_key_of_somebody_whose_own_page_is_damaged_counts(driver: Driver) ->
     with hurt(driver, "notification", Damage.REFUSED):
         driver.report(mine.message.attempt_id, None, key="1")
         assert driver.status(KEY).facts.state is IncidentState.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_reply_stops_all_that_can_be_written(driver: Driver, machine: str) -> None:
+    driver.deps = replace(driver.deps, secret_keys=("k" * 32,))
+    token = sign(driver.deps.secret_keys, driver.status().facts.id, "p3", driver.clock.at + timedelta(days=1))
+    reply = Reply(provider="slack", event_id="e1", intent=Intent.ACKNOWLEDGE, number="", our_number="", token=token)
+    with hurt(driver, machine, Damage.REFUSED):
+        assert handle_reply(driver.deps, reply, channel="slack", raw="").value.effect is Effect.ACKNOWLEDGED
+        assert {driver.escalation(each).state for each in others(driver)} <= CLOSED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_an_integration_resolves_beside_a_damaged_row(driver: Driver, machine: str) -> None:
+    request = InboundRequest(action=Action.RESOLVE, incident=an_incident(), labels={})
+    routed = RoutedRequest(request=request, contacts=(), policy=DEFAULT)
+    with hurt(driver, machine, Damage.REFUSED):
+        assert handle(driver.deps, [routed], by="sender", via=Via.API, namespace="").value == 1
+        assert driver.status().facts.state is IncidentState.RESOLVED
+        assert {driver.escalation(each).state for each in others(driver)} <= CLOSED
