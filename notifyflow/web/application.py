@@ -34,6 +34,7 @@ from notifyflow.web.frame import assets, openapi, pages, problems, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.openapi import LEFT_OUT
+from notifyflow.web.frame.paths import path_below
 from notifyflow.web.frame.visitors import MissingRole
 from notifyflow.web.insight import incident, incidents, messages
 from notifyflow.web.metrics import scrape
@@ -189,7 +190,9 @@ def _respond_unavailable(request: Request, error: Exception) -> Response:
 
 
 def _respond_damaged(request: Request, error: Exception) -> Response:
-    """Return what is damaged to those who look; a program that brings something may repeat it."""
+    """Return what is damaged to people who look. A provider repeats its receipt or reply later, when the row may be mended."""
+    if path_below(request.scope).startswith("/callbacks/"):
+        return _respond_unavailable(request, error)
     if problems.is_for_program(request.scope):
         return problems.respond(request, error)
     headline, detail = problems.words_of(error)
