@@ -7,7 +7,7 @@ from functools import partial
 from typing import Generic, TypeVar, cast
 
 from notifyflow.core.delivery.set_aside import SetAside
-from notifyflow.errors import CommitUnknown, NotifyflowError, StorageUnavailable
+from notifyflow.errors import CommitUnknown, Contended, NotifyflowError, StorageUnavailable
 from notifyflow.pipeline.transaction import set_aside
 from notifyflow.pipeline.transaction.journal import CutShort, Note, next_note
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
@@ -95,14 +95,28 @@ def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *,
     left_s = timeout_s
     while not note.is_committed:
         try:
-            deps.transactions.run(once, timeout_s=left_s, tries=tries)
-            note.is_committed = True
-        except CommitUnknown as unknown:
-            left_s -= max(unknown.waited_s, _LEAST_S)
-            note.is_committed = _was_done(deps, note.done, unknown.waited_s)
-            if not note.is_committed and left_s < _LEAST_S:
-                reason = "the connection broke during each commit, and nothing was stored"
-                raise StorageUnavailable(unknown.waited_s, reason) from None
+            left_s -= _try(deps, once, note, tries=tries, timeout_s=left_s)
+        except StorageUnavailable as error:
+            if left_s < timeout_s and not isinstance(error, CommitUnknown | Contended):
+                raise _all_lost(timeout_s) from None
+            raise
+        if not note.is_committed and left_s < _LEAST_S:
+            raise _all_lost(timeout_s)
+
+
+def _try(deps: Dependencies, once: Callable[[Ledger], object], note: Note, *, tries: int | None, timeout_s: float) -> float:
+    """Run a transaction and note whether it was committed; return how long a lost commit took, in seconds."""
+    try:
+        deps.transactions.run(once, timeout_s=timeout_s, tries=tries)
+    except CommitUnknown as unknown:
+        note.is_committed = _was_done(deps, note.done, unknown.waited_s)
+        return max(unknown.waited_s, _LEAST_S)
+    note.is_committed = True
+    return 0.0
+
+
+def _all_lost(waited_s: float) -> StorageUnavailable:
+    return StorageUnavailable(waited_s, "the connection broke during each commit, and nothing was stored")
 
 
 def _look_up(deps: Dependencies, note: Note) -> None:
