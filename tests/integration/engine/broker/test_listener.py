@@ -200,6 +200,7 @@ def kept(redis: Redis) -> object:
     return redis.execute("HLEN", f"{NAMESPACE}:email.msgs")
 
 
+@pytest.mark.usefixtures("rung")  # a listener that begins later wakes the consumer once more
 def test_handled_messages_are_removed_by_the_next_fetch(redis: Redis, broker: RedisDoorbell) -> None:
     for _ in range(4):
         ring(redis)
