@@ -221,11 +221,14 @@ class Chains:
         require(not left, f"{what} begins without {left}, which had started when its key was resolved")
 
     def _steps_before(self, facts: IncidentFacts) -> tuple[StepFacts, ...]:
-        """Return the steps of the last incident of the key; none unless it was resolved soon before, unacknowledged."""
+        """Return the steps of the last incident of the key; none unless it was resolved soon before, and nobody acknowledged it.
+
+        An acknowledgement that comes after the resolve shows in the series that it ends.
+        """
         until = "9999" if facts.resolved_at is None else instant_text(facts.opened_at)
         found = self._database.look(_BEFORE, facts.namespace, facts.key, until, facts.id)  # ids count upwards
         before = self._database.status(found[0][0]) if found else None
-        if before is None or before.facts.acknowledged_at is not None:
+        if before is None or before.facts.acknowledged_at is not None or (before.facts.series and before.facts.series.is_over):
             return ()
         assert before.facts.resolved_at is not None
         return before.steps if facts.opened_at - before.facts.resolved_at <= _FLAPS_WITHIN else ()
