@@ -76,11 +76,11 @@ class StrikingStore(Store):
 
 
 def _use_case_name() -> str:
-    """Return the module of the running use case."""
+    """Return the module of the running use case: the innermost of the pipeline that is not about transactions in general."""
     frame = sys._getframe(2)
     while frame is not None and frame.f_back is not None:
         package, _, module = str(frame.f_globals["__name__"]).rpartition(".")
-        if package == "notifyflow.pipeline" and module not in ("use_case", "set_use_case"):
+        if package.startswith("notifyflow.pipeline") and package != "notifyflow.pipeline.transaction":
             return module
         frame = frame.f_back
     return "engine"
