@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from notifyflow.core.delivery.model import Incident, Recipient, Severity
+from notifyflow.core.delivery.model import Incident, NotificationState, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.namespaces import SHARED
@@ -53,6 +53,9 @@ class ClosedPhones:
         ended = (at for at in (status.facts.resolved_at, status.facts.acknowledged_at) if at is not None)
         if min(ended, default=due_at) < due_at:  # by an adoption, or somebody has opened the phone: there is nothing left to tell
             return
+        arrived = [row for row in status.escalations[0].notifications if row.state is NotificationState.DELIVERED]
+        if any(each.started_at < due_at for row in arrived for each in row.attempts):
+            return  # an operator's later pause of the channel has taken this one's place, and left CRITICAL out
         if late_s < self._notified_s + _PAUSE_S - 60:  # otherwise the phone may have opened first
             is_told = at is not None and at <= due_at
             require(is_told, f"held up: {first.id[-4:]} has no way that is open, and operations is told at {at}")
