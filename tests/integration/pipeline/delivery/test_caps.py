@@ -94,7 +94,7 @@ def test_a_critical_page_is_capped_by_what_its_own_namespace_has_sent_alone(driv
     assert len(driver.sent("sms")) == 12
 
 
-def test_numbers_that_begin_alike_share_a_cap_whoever_has_them(driver: Driver) -> None:
+def test_numbers_that_begin_alike_share_a_cap_for_all_who_have_them(driver: Driver) -> None:
     cap(driver, prefixes={"+4470": 1, "+": 50})
     page_by_text(driver, "db-1", "ada", sms="+447000000001")
     page_by_text(driver, "db-2", "bob", sms="+447000000002")
