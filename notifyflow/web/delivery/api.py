@@ -7,20 +7,19 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from notifyflow.core.accounts.keys import ApiKey, Scope
-from notifyflow.core.delivery.model import Evidence, IncidentState, NotificationState, Notified, Severity, Stopped, Via
+from notifyflow.core.delivery.model import Notified, Stopped, Via
 from notifyflow.core.forms import MAX_KEY, length_faults
 from notifyflow.core.insight.list_documents import MessageDocument
-from notifyflow.core.insight.message_log import MessageFilter
 from notifyflow.core.insight.report_document import IncidentReportDocument
 from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument
-from notifyflow.core.insight.views import IncidentFilter, IncidentStatus, Stamp
+from notifyflow.core.insight.views import IncidentStatus, Stamp
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.references import ById
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.transaction.idempotency import Once
+from notifyflow.web.delivery.listings import IncidentListing, KnownIn, MessageListing, RecipientListing, reached
 from notifyflow.web.frame import cursors
 from notifyflow.web.frame.auth import Require
 from notifyflow.web.frame.body import Body
@@ -30,7 +29,6 @@ from notifyflow.web.frame.openapi import PLACE, SHOWN, refusals, request_body
 from notifyflow.web.frame.schemas import (
     ActRequest,
     ActResponse,
-    Bound,
     IncidentListResponse,
     MessageListResponse,
     NewIncident,
@@ -63,10 +61,6 @@ class JsonBody(Body):
             yield text
 
 
-KnownIn = Annotated[
-    str | None,
-    Query(max_length=255, description="Only as known in this namespace; an empty value means the empty namespace."),
-]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -76,112 +70,6 @@ IdempotencyKey = Annotated[
 ]
 act_body = Depends(JsonBody(_ACT_LIMIT_BYTES))
 ACT_REFUSALS = refusals(400, 401, 403, 404, 408, 409, 413, 415, 422, 429)
-
-
-class Listing(BaseModel):
-    """The part of a list to return."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(50, ge=1, le=200, description="The largest number of entries to return.")
-    cursor: str | None = Field(None, max_length=2000, description="The `next_cursor` of the previous page.")
-
-
-class RecipientListing(Listing):
-    """The recipients to list."""
-
-    namespace: KnownIn = None
-
-    @property
-    def mark(self) -> object:
-        """The filters, which a cursor belongs to."""
-        return "recipients", self.namespace
-
-
-class IncidentListing(Listing):
-    """The incidents to list: those that match all filters."""
-
-    state: list[IncidentState] = Field([], description="Incidents in any of these states.")
-    severity: list[Severity] = Field([], description="Incidents of any of these severities.")
-    namespace: str | None = Field(
-        None, max_length=255, description="Incidents in this namespace; an empty value means the empty namespace."
-    )
-    key: str | None = Field(None, max_length=255, description="Incidents with this key.")
-    label: list[Annotated[str, Field(pattern="^[^:]+:")]] = Field(
-        [], max_length=50, description="Incidents with all of these labels, as `name:value`."
-    )
-    recipient: str | None = Field(None, max_length=255, description="Incidents with this recipient, by id.")
-    text: str = Field("", max_length=255, description="Incidents whose title, key or source contains this text.")
-    since: Bound | None = Field(None, description="Incidents that were opened at this time or later.")
-    until: Bound | None = Field(None, description="Incidents that were opened before this time.")
-
-    def filter(self, caller: ApiKey) -> IncidentFilter:
-        """Return the filter, narrowed to the namespaces that the caller's key reaches."""
-        return IncidentFilter(
-            states=frozenset(self.state),
-            severities=frozenset(self.severity),
-            key=self.key,
-            namespaces=_reached(caller, self.namespace),
-            labels=frozenset((name, value) for name, _, value in (each.partition(":") for each in self.label)),
-            recipient_id=self.recipient,
-            text=self.text,
-            since=self.since,
-            until=self.until,
-        )
-
-    @property
-    def mark(self) -> object:
-        """The filters, which a cursor belongs to."""
-        sets = sorted(set(self.state)), sorted(set(self.severity)), sorted(set(self.label))
-        return *sets, self.namespace, self.key, self.recipient, self.text, self.since, self.until
-
-
-class MessageListing(Listing):
-    """The messages to list: those that match all filters."""
-
-    state: list[NotificationState] = Field([], description="Notifications in any of these states.")
-    channel: list[str] = Field([], max_length=50, description="Notifications on any of these channels.")
-    provider: list[str] = Field([], max_length=50, description="Notifications with an attempt at any of these providers.")
-    evidence: list[Evidence] = Field([], description="Notifications for an attempt of which any of these vouches.")
-    provider_ref: str = Field("", max_length=255, description="The notification with this id at its provider.")
-    recipient: str = Field("", max_length=255, description="Notifications for this recipient, by id.")
-    key: str = Field("", max_length=255, description="Notifications of incidents with this key.")
-    text: str = Field("", max_length=255, description="Notifications with this code, or whose reason contains this text.")
-    since: Bound | None = Field(None, description="Notifications that were queued at this time or later.")
-    until: Bound | None = Field(None, description="Notifications that were queued before this time.")
-    namespace: str | None = Field(
-        None, max_length=255, description="Notifications in this namespace; an empty value means the empty namespace."
-    )
-
-    def filter(self, caller: ApiKey) -> MessageFilter:
-        """Return the filter, narrowed to the namespaces that the caller's key reaches."""
-        return MessageFilter(
-            states=frozenset(self.state),
-            channels=frozenset(self.channel),
-            providers=frozenset(self.provider),
-            evidence=frozenset(self.evidence),
-            provider_ref=self.provider_ref,
-            recipient_id=self.recipient,
-            key=self.key,
-            text=self.text,
-            since=self.since,
-            until=self.until,
-            namespaces=_reached(caller, self.namespace),
-        )
-
-    @property
-    def mark(self) -> object:
-        """The filters, which a cursor belongs to."""
-        sets = (sorted(set(some)) for some in (self.state, self.channel, self.provider, self.evidence))
-        texts = self.provider_ref, self.recipient, self.key, self.text, self.since, self.until, self.namespace
-        return "messages", *sets, *texts
-
-
-def _reached(caller: ApiKey, namespace: str | None) -> frozenset[str] | None:
-    """Return the namespaces that are both requested and reached by the key; None for all."""
-    if namespace is None:
-        return None if caller.only is None else frozenset({caller.only})
-    return frozenset({namespace}) if caller.reaches(namespace) else frozenset()
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
@@ -385,7 +273,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
     ) -> RecipientListResponse:
         """Return all recipients of past and present incidents in the key's namespace, by id. Scope: `read`."""
         after_id = cursors.read(listing.mark, listing.cursor)
-        recipients = context.service.recipients(_reached(caller, listing.namespace), after_id=after_id, limit=listing.limit + 1)
+        recipients = context.service.recipients(reached(caller, listing.namespace), after_id=after_id, limit=listing.limit + 1)
         shown = recipients[: listing.limit]
         is_last = len(recipients) == len(shown)
         return RecipientListResponse(
@@ -401,7 +289,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
     )
     def show_recipient(caller: Annotated[ApiKey, let_read], recipient_id: str, namespace: KnownIn = None) -> ReachabilityResponse:
         """Return each channel's providers and the result of its last page. Scope: `read`."""
-        recipient = context.service.recipient(recipient_id, _reached(caller, namespace))
+        recipient = context.service.recipient(recipient_id, reached(caller, namespace))
         if recipient is None:
             raise HTTPException(404, "No incident has a recipient with this id.")
         return ReachabilityResponse.of(recipient, context.channels)
