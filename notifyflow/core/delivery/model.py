@@ -307,21 +307,6 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a submission gives of a recipient's contact; a known recipient keeps the rest.
-
-    Attributes:
-        recipient_id: The recipient's id.
-        fields: The fields that replace what is stored, of ``timezone``, ``quiet`` and ``channels``.
-        emptied: The channels whose address is removed.
-    """
-
-    recipient_id: str
-    fields: tuple[str, ...] = ()
-    emptied: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Notified:
     """The result of ``notify()``.
 

@@ -5,14 +5,29 @@ higher.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import IncidentFacts
-from notifyflow.core.delivery.model import Contact, Given, Incident, IncidentState
+from notifyflow.core.delivery.model import Contact, Incident, IncidentState
 
 GIVEN_FIELDS = ("timezone", "quiet", "channels")
 """The fields of a contact, beside its addresses, that a submission may leave out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a submission gives of a recipient's contact; a known recipient keeps the rest.
+
+    Attributes:
+        recipient_id: The recipient's id.
+        fields: The fields that replace what is stored, of ``timezone``, ``quiet`` and ``channels``.
+        emptied: The channels whose address is removed.
+    """
+
+    recipient_id: str
+    fields: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
 
 
 def amend(stored: Incident, incoming: Incident) -> Incident:

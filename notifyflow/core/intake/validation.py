@@ -11,7 +11,8 @@ from zoneinfo import available_timezones
 from notifyflow.core import text
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.chain import Chain
-from notifyflow.core.delivery.model import DETAILS, Contact, Given, Incident, Recipient, Severity
+from notifyflow.core.delivery.model import DETAILS, Contact, Incident, Recipient, Severity
+from notifyflow.core.delivery.repeated_key import Given
 from notifyflow.core.faults import Faults
 from notifyflow.core.forms import add_new, either, id_faults, length_faults, unknown
 from notifyflow.core.frozen import FrozenDict

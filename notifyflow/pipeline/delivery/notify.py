@@ -14,7 +14,6 @@ from notifyflow.core.delivery.model import (
     Contact,
     DeferralReason,
     Ended,
-    Given,
     Incident,
     IncidentState,
     Kind,
@@ -24,6 +23,7 @@ from notifyflow.core.delivery.model import (
     Step,
 )
 from notifyflow.core.delivery.policy import Policy
+from notifyflow.core.delivery.repeated_key import Given
 from notifyflow.core.intake import validation
 from notifyflow.core.intake.arrivals import Did
 from notifyflow.core.intake.chains import check_chain

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from notifyflow.core.delivery.model import DETAILS, Contact, Given, Incident, IncidentState, Severity
-from notifyflow.core.delivery.repeated_key import amend, amend_contact, as_given, follow_contact, is_amended, newly_paged
+from notifyflow.core.delivery.model import DETAILS, Contact, Incident, IncidentState, Severity
+from notifyflow.core.delivery.repeated_key import Given, amend, amend_contact, as_given, follow_contact, is_amended, newly_paged
 from tests.facts import NOW, incident
 
 LATER = NOW + timedelta(hours=1)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.model import Contact, Given, Incident, Recipient, Severity, Step
+from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity, Step
+from notifyflow.core.delivery.repeated_key import Given
 from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, listed, validate_incident
 from notifyflow.core.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
