@@ -29,8 +29,9 @@ from notifyflow.storage.keys import Keys
 from notifyflow.storage.oncall.feeds import Feeds
 from notifyflow.storage.oncall.hand_overs import HandOvers
 from notifyflow.storage.oncall.roster import StoredRoster
+from notifyflow.storage.session.kept import Line
 from notifyflow.storage.session.statements import Unread
-from notifyflow.storage.session.unit import Line, Unit
+from notifyflow.storage.session.unit import Unit
 from notifyflow.storage.upkeep.adoption import Adoption
 from notifyflow.storage.upkeep.forgetting import Recipients
 from notifyflow.storage.upkeep.health import Heartbeat

@@ -9,7 +9,7 @@ that are not facts themselves: how often an attempt was polled, and the mark of 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -30,6 +30,7 @@ from notifyflow.errors import StaleRow, UnreadableRow
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import QUEUED
+from notifyflow.storage.session.kept import Kept, Line
 from notifyflow.storage.session.rows import KEEP_POLICY, MODELS, M, Rows, changes, row_of
 from notifyflow.storage.session.statements import Run, Statement, inserting
 from notifyflow.storage.tables import AttemptRow, ContactRow, IncidentRow, NotificationRow, TransitionRow
@@ -43,27 +44,6 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _AHEAD = timedelta(days=3)
 _GUARDS = ("id", "state", "version")
 _ATTEMPT_GUARDS = ("id", "state", "token", "result")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line of the transition log as one transaction wrote it: no other transaction writes an equal line."""
-
-    incident_id: str
-    machine: str
-    row_id: str
-    version: int
-    event: str
-    at: datetime
-
-
-@dataclass(slots=True)
-class _Kept:
-    """A row as the database has it (None if it is new), and with the transaction's changes."""
-
-    stored: Any
-    now: Any
-    is_locked: bool
 
 
 class Unit(Rows):
@@ -81,7 +61,7 @@ class Unit(Rows):
     def __init__(self, db: Database) -> None:
         super().__init__(db)
         self.line: Line | None = None
-        self._kept: dict[tuple[type, str], _Kept] = {}
+        self._kept: dict[tuple[type, str], Kept] = {}
         self._changed: dict[tuple[type, str], None] = {}
         self.escalations_of: dict[str, set[str]] = {}
         self.notifications_of: dict[str, set[str]] = {}
@@ -180,7 +160,7 @@ class Unit(Rows):
             raise UnreadableRow(MACHINE_NAMES[NotificationFacts], before.id, "", "a part of it")
         kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept[key] = _Kept(before, before, False)
+            kept = self._kept[key] = Kept(before, before, False)
         if (kept.now.version, kept.now.state) != (before.version, before.state):
             raise StaleRow(MACHINE_NAMES[type(before)], before.id)
         kept.now = after
@@ -192,7 +172,7 @@ class Unit(Rows):
         """Add new rows of a machine."""
         for each in facts:
             key = (type(each), each.id)
-            self._kept[key] = _Kept(None, each, True)
+            self._kept[key] = Kept(None, each, True)
             self._changed[key] = None
 
     def log(
@@ -231,7 +211,7 @@ class Unit(Rows):
             key = (type(each), each.id)
             kept = self._kept.get(key)
             if kept is None or not kept.is_locked:
-                kept = self._kept[key] = _Kept(each, each, is_locked)
+                kept = self._kept[key] = Kept(each, each, is_locked)
             rows.append(kept.now)
         return rows
 
@@ -290,7 +270,7 @@ class Unit(Rows):
         """
         return query if not self.db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
-    def _forget(self, is_old: Callable[[_Kept], bool]) -> None:
+    def _forget(self, is_old: Callable[[Kept], bool]) -> None:
         """Write the changes, and forget some of the kept rows."""
         gone = [key for key, kept in self._kept.items() if is_old(kept)]
         if gone:
