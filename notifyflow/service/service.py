@@ -89,7 +89,6 @@ class Service:
         people: The people, and tests of whether they can be reached.
         foresight: Foreseeable faults of the duty.
         rehearsals: The findings of the policies' rehearsal.
-        health: The health of the whole system.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
     """
