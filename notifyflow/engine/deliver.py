@@ -194,7 +194,7 @@ class Deliverer:
     def _unring(self, notification_ids: Collection[str]) -> None:
         owed = {*notification_ids, *self._pending_rings.pop_owed()}
         try:
-            unring(self._deps, owed)
+            self._pending_rings.owe(unring(self._deps, owed))
         except StorageError:
             self._pending_rings.owe(owed)
             raise

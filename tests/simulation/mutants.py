@@ -123,8 +123,17 @@ class NoReceiptSweep(Overriding, Inbox):
 
 
 class NoUnring(Overriding, Work):
-    def unring(self, ids: Sequence[str]) -> None:
+    def unring(self, ids: Sequence[str]) -> frozenset[str]:
         del ids
+        return frozenset()
+
+
+class WaitingUnring(Overriding, Work):
+    """Waits for rows that others have locked when rings are given back."""
+
+    def unring(self, ids: Sequence[str]) -> frozenset[str]:
+        self._unit.mark_rung(ids, None)
+        return frozenset()
 
 
 class NoNamespaceOfRepetitions(Overriding, Incidents):
@@ -656,6 +665,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
         known=2,
     ),
+    Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=200),
     Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=9),
     Mutant(
         "a commit that nobody looks up and that is made anew",

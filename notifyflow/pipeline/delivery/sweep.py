@@ -303,18 +303,23 @@ _TIDYING: Sequence[Callable[[Transaction, int], None]] = (_disown, _forget_bodie
 _MARK_RUNG = SetUseCase("ring", _mark_rung, lambda tx, loaded, due: None, place=lambda due: ("notification", due.notification_id))
 
 
-def unring(deps: Dependencies, notification_ids: Collection[str]) -> None:
-    """Mark notifications as not rung for, so that the next sweep rings; a damaged one keeps its mark, and harms no other."""
-    settled = _UNRING.run(deps, sorted(notification_ids))
+def unring(deps: Dependencies, notification_ids: Collection[str]) -> Collection[str]:
+    """Mark notifications as not rung for, so that the next sweep rings; return those that others have locked.
+
+    These keep their mark, and so does a damaged one; they hold up no other.
+    """
+    ids = sorted(notification_ids)
+    settled = _UNRING.run(deps, ids)
     if settled.interruption is not None:
         raise settled.interruption
     for error in settled.results:
-        if error is not None and not is_damage(error):
+        if isinstance(error, Exception) and not is_damage(error):
             raise error
+    return [each for each, is_locked in zip(ids, settled.results, strict=True) if is_locked is True]
 
 
-def _unring(tx: Transaction, notification_ids: Sequence[str]) -> None:
-    tx.ledger.work.unring(notification_ids)
+def _unring(tx: Transaction, notification_ids: Sequence[str]) -> frozenset[str]:
+    return tx.ledger.work.unring(notification_ids)
 
 
-_UNRING = SetUseCase("unring", _unring, lambda tx, loaded, notification_id: None)
+_UNRING = SetUseCase("unring", _unring, lambda tx, locked, notification_id: notification_id in locked)

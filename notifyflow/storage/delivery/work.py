@@ -129,9 +129,13 @@ class Work(Part):
         """Mark notifications as rung for."""
         self._unit.mark_rung([each.notification_id for each in due], now)
 
-    def unring(self, ids: Sequence[str]) -> None:
-        """Mark notifications as not rung for, so that the next sweep rings."""
-        self._unit.mark_rung(ids, None)
+    def unring(self, ids: Sequence[str]) -> frozenset[str]:
+        """Mark notifications as not rung for, so that the next sweep rings; return those that another transaction has locked."""
+        free = {row["id"] for row in self._unit.rows(self._unit.locked(_QUEUED_OF(ids), skips_locked=True))}
+        if free:
+            self._unit.mark_rung(sorted(free), None)
+        others = [each for each in ids if each not in free]
+        return frozenset(row["id"] for row in self._unit.rows(_QUEUED_OF(others))) if others else frozenset()
 
     def escalations_due(self, *, now: datetime, limit: int) -> tuple[tuple[str, str], ...]:
         """Find current escalations that are due for a decision, as (incident id, escalation id), the oldest first; not locked."""
@@ -314,6 +318,11 @@ _THESE = Statement(
         QUEUED,
         NotificationRow.due_at <= param(NotificationRow.due_at),
         _IS_FREE,
+    )
+)
+_QUEUED_OF = Statement(
+    lambda param: (
+        NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id), QUEUED).order_by(NotificationRow.id)
     )
 )
 _WAITED = Statement(_waited)

@@ -53,6 +53,20 @@ def test_rings_of_threads_that_were_turned_away_are_given_back_with_those_whose_
     assert {due.notification_id for due in sweep(scene.deps).due} == {*inside, *outside}
 
 
+def test_a_ring_whose_row_is_locked_is_owed_and_holds_up_no_other(postgres_url: str, unmeasured: None) -> None:
+    scene = Scene(store := Store(postgres_url))
+    locked, free = sorted([*scene.notify("ada", key="a"), *scene.notify("ben", key="b")])
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT 1 FROM notifyflow_notification WHERE id = %s FOR UPDATE", (locked,))
+        scene.deliverer.give_back([locked, free])
+        assert [due.notification_id for due in sweep(scene.deps).due] == [free]
+    scene.deliverer.pay_back()
+    assert [due.notification_id for due in sweep(scene.deps).due] == [locked]
+    scene.deliverer.pay_back()
+    assert not sweep(scene.deps).due
+    store.close()
+
+
 @pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
 def test_pages_leave_soon_after_a_lock_is_gone_that_made_claims_time_out(
     postgres_url: str, severity: Severity, unmeasured: None
