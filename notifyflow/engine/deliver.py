@@ -73,12 +73,13 @@ class Deliverer:
         self._send_budget = send_budget
         self._most = places
         self._recorder = Recorder(deps, self._report, is_stopping=self._stops, pause=pause, monitor=monitor)
-        self._claimer = Claimer(deps, channels, report=self._report, release=self._recorder.release, monitor=monitor)
+        self._pending_rings = PendingRings()
+        release, owe = self._recorder.release, self._pending_rings.owe
+        self._claimer = Claimer(deps, channels, report=self._report, release=release, owe=owe, monitor=monitor)
         self._places = threading.BoundedSemaphore(places)
         self._bulkheads = Bulkheads(places)
         self._precedence = Precedence(urgent_rings)
         self._is_stopping = threading.Event()
-        self._pending_rings = PendingRings()
         self._latencies: dict[str, timedelta] = {}
         self._hands: set[Hand] = set()
 

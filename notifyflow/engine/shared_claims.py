@@ -1,7 +1,7 @@
 """Claims for all threads of a process: threads that want work on a channel at the same time share one transaction."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -51,6 +51,7 @@ class Claimer:
         channels: Name to channel.
         report: Reports the consequences of a transaction.
         release: Gives attempts back.
+        owe: Notes notifications that need another ring.
         monitor: The lock on which the threads wait for each other.
     """
 
@@ -61,12 +62,14 @@ class Claimer:
         *,
         report: Callable[[Consequences], None],
         release: Callable[[Sequence[Claimed]], None],
+        owe: Callable[[Collection[str]], None],
         monitor: Callable[[], AbstractContextManager[bool]],
     ) -> None:
         self._deps = deps
         self._channels = channels
         self._report = report
         self._release = release
+        self._owe = owe
         self._monitor = monitor
         self._gatherings: dict[str, Gathering[Hand, frozenset[str]]] = {}
 
@@ -103,6 +106,7 @@ class Claimer:
             providers=[provider.name for provider in providers],
             reporting=[provider.name for provider in providers if reports(provider)],
         )
+        self._owe(claims.locked)
         ended = {each.id for each in claims.consequences.failed}
         dealt: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
         if claims.interruption is not None:  # the rings of hands that got nothing are not handled

@@ -40,5 +40,9 @@ class KeptRings:
             owed = sorted(each[-4:] for each in rings._owed if each not in self._database.locks)  # a frozen process may hold some
             require(not owed, f"the rings for {owed} are not given back")
 
+    def are_owed(self, deliverer: Deliverer) -> bool:
+        """Return whether the next sweep has rings to give back: an engine sweeps every second."""
+        return bool(deliverer._pending_rings._owed)
+
     def _state(self, deliverer: Deliverer) -> Any:
         return self._inside[deliverer], self._begun[deliverer], self._disturbances(), self._world.now_s >= self._database.up_at_s

@@ -45,12 +45,13 @@ from notifyflow.engine.recording import Recordings
 from notifyflow.engine.shared_claims import Hand
 from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline.delivery import callback_paths, eligibility, operations, outages, record
+from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
 from notifyflow.pipeline.transaction import set_use_case, sparing, use_case
 from notifyflow.pipeline.transaction.gathering import Deadline, Gathering
 from notifyflow.pipeline.transaction.halving import Part, Parts
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies
 from notifyflow.pipeline.transaction.pressure import Pressure
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, _Settling
@@ -293,6 +294,10 @@ def _record_without_check(deps: Dependencies, recordings: Sequence[Recording]) -
 def _add_unless_stopping(recordings: Recordings, *arguments: Any, **named: Any) -> None:
     if not recordings._recorder._is_stopping():
         _add(recordings, *arguments, **named)
+
+
+def _forget_locked(*given: Any, **named: Any) -> Claims:
+    return replace(claim(*given, **named), locked=frozenset())
 
 
 def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any], *, until: Deadline | None = None) -> None:
@@ -664,6 +669,12 @@ MUTANTS = (
         "owed rings that nobody gives back",
         swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
         known=2,
+    ),
+    Mutant(
+        "a ring that is lost while its row is locked",
+        swap=lambda: swapped(shared_claims, "claim", _forget_locked),
+        known=17,
+        world=simulate_calm,
     ),
     Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=200),
     Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=9),

@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -425,6 +425,9 @@ class Scenario:
         self._operators.note_ring(deliverer, ring.notification_ids)
         with self._kept_rings.handled(deliverer):
             self._safely(partial(deliverer.deliver, ring.channel, ring.notification_ids, is_urgent=ring.is_urgent))
+        if self._kept_rings.are_owed(deliverer):
+            own = self.world.task.process
+            self._wake([task for task in self._sleepers if task.process is own], at_s=self.world.now_s + self._chance.random())
 
     def _sweep(self, deps: Dependencies, reporter: Reporter, deliverer: Deliverer) -> None:
         while not self._operators.is_stopping(deliverer):
@@ -454,6 +457,8 @@ class Scenario:
         now = deps.clock.now()
         again_at = None if rung is None else datetime.fromisoformat(rung) + RING_AGAIN_AFTER
         again = [] if again_at is None else [max(again_at, now + timedelta(seconds=1))]  # a stalled process may hold it locked
+        if self._kept_rings.are_owed(deliverer):
+            again.append(now + timedelta(seconds=1))
         wake_at = next_wake_at(deps)
         sleep_limit = now + timedelta(seconds=_LONGEST_SLEEP_S)
         return min([sleep_limit, *again, *([wake_at] if wake_at else [])])
@@ -486,12 +491,16 @@ class Scenario:
         missed_s = self._first_s(_FIRST_MISSED, instant_text(received_since))
         timer_s = self._first_s(_FIRST_TIMER)
         self._sleepers = {task: planned_s for task, planned_s in self._sleepers.items() if not task.greenlet.dead}
-        for task, planned_s in self._sleepers.items():
+        for task in list(self._sleepers):
             due_s = min(missed_s, timer_s - task.process.skew.total_seconds())
-            wake_s = max(due_s, self.world.now_s + self._chance.random())
-            if wake_s < planned_s:
-                self._sleepers[task] = wake_s
-                task.wake_after(wake_s - self.world.now_s)
+            self._wake([task], at_s=max(due_s, self.world.now_s + self._chance.random()))
+
+    def _wake(self, sleepers: Sequence[Task], *, at_s: float) -> None:
+        """Let sweepers sleep until an instant at most."""
+        for task in sleepers:
+            if at_s < self._sleepers[task]:
+                self._sleepers[task] = at_s
+                task.wake_after(at_s - self.world.now_s)
 
     def _first_s(self, earliest: str, *values: str) -> float:
         """Look up an instant, in seconds since the start; never, where there is none."""

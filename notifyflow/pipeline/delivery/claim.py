@@ -52,6 +52,7 @@ def claim(
     """
     search = _Search(channel=channel, requested_ids=requested_ids, providers=providers, reporting=reporting)
     claimed: list[Claimed] = []
+    locked: set[str] = set()
     led_to: list[Consequences] = []
     interruption: BaseException | None = None
 
@@ -59,6 +60,7 @@ def claim(
         obstacles: set[bool] = set()
         for claiming in _run(deps, search, led_to, most=limit):
             claimed.extend(claiming.claimed)
+            locked.update(claiming.locked)
             obstacles |= {each.is_urgent for each in claiming.obstacles}
             _put_off(deps, channel, claiming, led_to)
         return obstacles
@@ -71,7 +73,7 @@ def claim(
         if not led_to or is_looked_up(error):
             raise
         interruption = error
-    return Claims(claimed=tuple(claimed), consequences=sum(led_to, NOTHING), interruption=interruption)
+    return Claims(claimed=tuple(claimed), consequences=sum(led_to, NOTHING), locked=frozenset(locked), interruption=interruption)
 
 
 @dataclass(slots=True)
@@ -81,12 +83,14 @@ class _Claiming:
     A row that only some providers may carry is deferred by itself, since its obstacle does not apply to the others.
 
     Attributes:
-        found: How many rows were locked, not counting those gathered with them.
+        found: How many rows this transaction locked, not counting those gathered with them.
+        locked: Requested rows that another transaction has locked.
         overtaken: Rows that were set aside when their round ended.
     """
 
     at: datetime
     found: int
+    locked: frozenset[str] = frozenset()
     overtaken: list[NotificationFacts] = field(default_factory=list)
     claimed: list[Claimed] = field(default_factory=list)
     unsendable: list[tuple[NotificationFacts, Ended]] = field(default_factory=list)
@@ -106,12 +110,13 @@ class _Search:
     def claim(self, tx: Transaction, *, part: Part[str], only: Sequence[str]) -> _Claiming:
         """Claim due notifications, or the ones in ``only``; the part then lists the locked rows, in their order."""
         slots = SlotAllocation(tx, self.channel, self.providers)
+        locked: frozenset[str] = frozenset()
         if only:
             rows = tx.ledger.work.claim_these(only, now=tx.now)
         else:
-            rows = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
+            rows, locked = tx.ledger.work.claim(self.channel, self.requested_ids, now=tx.now, limit=part.wanted)
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
-        claiming = _Claiming(at=tx.now, found=len(rows))
+        claiming = _Claiming(at=tx.now, found=len(rows), locked=locked)
         others: Sequence[NotificationFacts] = ()
         if tx.deps.traits(self.channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
             others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * gathered.MOST)

@@ -271,11 +271,13 @@ class Claims:
     Attributes:
         claimed: Attempts to make, the most urgent first, each with the others of its call.
         consequences: The consequences for rows that were deferred or can no longer be sent; the caller reports them.
+        locked: The requested notifications that are due and that another transaction has locked: they need another ring.
         interruption: The error that cut the claim short after some of it was stored; the caller raises it after its report.
     """
 
     claimed: tuple[Claimed, ...] = ()
     consequences: Consequences = NOTHING
+    locked: frozenset[str] = frozenset()
     interruption: BaseException | None = None
 
 

@@ -61,7 +61,9 @@ class Work(Part):
         super().__init__(unit)
         self._turns = Turns(unit)
 
-    def claim(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> tuple[NotificationFacts, ...]:
+    def claim(
+        self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int
+    ) -> tuple[tuple[NotificationFacts, ...], frozenset[str]]:
         """Lock and read notifications of a channel that may be sent now, skipping those that another transaction has locked.
 
         Args:
@@ -74,16 +76,19 @@ class Work(Part):
         Returns:
             The notifications with their attempts: CRITICAL first, then the deferred, the requested and the others, each by
             ``due_at``. Stale ones come last among equally urgent ones, the newest first. Several namespaces take turns, each in
-            this order.
+            this order. If they are fewer than ``limit``, also the requested ones that are due and that others have locked.
         """
+        locked: frozenset[str] = frozenset()
         rows = self._claim_all(channel, requested_ids, now=now, limit=limit)
         for is_urgent in (True, False) if not rows else ():
             if len(rows) < limit:
                 rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
         if len(rows) < limit and (missing := sorted(set(requested_ids).difference(row["id"] for row in rows))):
-            due_elsewhere = _DUE_ELSEWHERE(missing, channel, now + _APART, limit - len(rows))
-            rows += self._unit.rows(self._unit.locked(due_elsewhere, skips_locked=True))
-        return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
+            due = [row["id"] for row in self._unit.rows(_DUE_OF(missing, channel, now, now + _APART, limit - len(rows)))]
+            free = self._unit.rows(self._unit.locked(_THESE(due, now + _APART), skips_locked=True)) if due else []
+            rows += free
+            locked = frozenset(due).difference(row["id"] for row in free)
+        return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True)), locked
 
     def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read the given notifications that may be sent now, in their order, skipping those that others have locked."""
@@ -303,11 +308,13 @@ def _waited(param: Places) -> Select:
     )
 
 
-def _due_elsewhere(param: Places) -> Select:
-    """Search for notifications of a channel that were due by the ringing process's clock."""
-    is_rung = param.among(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
+def _due_of(param: Places) -> Select:
+    """Search for those of some notifications of a channel that are due, or were by the ringing process's clock."""
+    is_named = param.among(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
+    is_due = NotificationRow.due_at <= param(NotificationRow.due_at)
     was_due = (NotificationRow.due_at <= NotificationRow.rung_at) & (NotificationRow.due_at <= param(NotificationRow.due_at))
-    return select(NotificationFacts, QUEUED, is_rung, was_due, _IS_FREE).limit(param(IntegerField()))
+    found = NotificationRow.select(NotificationRow.id).where(QUEUED, is_named, is_due | was_due, _IS_FREE)
+    return found.order_by(NotificationRow.due_at, NotificationRow.id).limit(param(IntegerField()))
 
 
 _ALL_DUE = Statement(_all_due)
@@ -326,7 +333,7 @@ _QUEUED_OF = Statement(
     )
 )
 _WAITED = Statement(_waited)
-_DUE_ELSEWHERE = Statement(_due_elsewhere)
+_DUE_OF = Statement(_due_of)
 _IS_RUNG = NotificationRow.rung_at.is_null(is_null=False)
 _RING_FRESH = _to_ring(
     lambda param: (

@@ -140,6 +140,7 @@ def test_claimed_attempts_are_dealt_to_the_threads_that_wait(scene: Scene) -> No
         channels(ScriptedProvider()),
         report=scene.reported.append,
         release=release,
+        owe=lambda ids: None,
         monitor=threading.Condition,
     )
 

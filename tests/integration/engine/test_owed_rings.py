@@ -67,6 +67,20 @@ def test_a_ring_whose_row_is_locked_is_owed_and_holds_up_no_other(postgres_url: 
     store.close()
 
 
+def test_a_ring_whose_row_another_decision_has_locked_is_rung_again_at_once(postgres_url: str, unmeasured: None) -> None:
+    scene = Scene(store := Store(postgres_url))
+    (page,) = scene.notify("ada", key="a")
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT 1 FROM notifyflow_notification WHERE id = %s FOR UPDATE", (page,))
+        scene.deliverer.deliver("email", [page])
+        assert scene.states("a") == [NotificationState.QUEUED]
+    scene.deliverer.pay_back()
+    assert [due.notification_id for due in sweep(scene.deps).due] == [page]
+    scene.deliverer.deliver("email", [page])
+    assert scene.states("a") == [NotificationState.SENT]
+    store.close()
+
+
 @pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
 def test_pages_leave_soon_after_a_lock_is_gone_that_made_claims_time_out(
     postgres_url: str, severity: Severity, unmeasured: None

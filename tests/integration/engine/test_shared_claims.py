@@ -53,6 +53,7 @@ class Scene:
         self.driver = Driver(store)
         self.released: list[Claimed] = []
         self.reported: list[Consequences] = []
+        self.owed: set[str] = set()
         self.claimer = self.claimer_with(set_size=set_size)
 
     def claimer_with(self, **deps: Any) -> Claimer:
@@ -61,6 +62,7 @@ class Scene:
             channels(ScriptedProvider()),
             report=self.reported.append,
             release=self._release,
+            owe=self.owed.update,
             monitor=threading.Condition,
         )
 
