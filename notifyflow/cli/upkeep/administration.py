@@ -15,14 +15,14 @@ from notifyflow.cli.frame.audience import Labels, audiences, policy_of
 from notifyflow.cli.frame.options import AsJson, flag
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.diagrams.tracks import View
+from notifyflow.core.diagrams.layout import View
 from notifyflow.core.forms import unknown
 from notifyflow.core.text import quantity
 from notifyflow.errors import Fault, InvalidInput, InvalidPolicy, ProgramMissing
 from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
-    from notifyflow.core.diagrams.ladder_picture import Ladder
+    from notifyflow.core.diagrams.tier_picture import TierPicture
 
 app = typer.Typer()
 db = typer.Typer(name="db", help="Manage the database.", no_args_is_help=True)
@@ -50,11 +50,11 @@ def diagram(
 ) -> None:
     """Print the state machines as diagrams."""
     from notifyflow.core.diagrams import diagram as diagrams
-    from notifyflow.core.diagrams import diagram_svg, ladder_picture
+    from notifyflow.core.diagrams import diagram_svg, tier_picture
 
     unrolled = None if policy is None else _policy(policy)
-    ladder = _chain(labels) if labels else ladder_picture.of_policy(unrolled) if unrolled and view is View.SIMPLE else None
-    drawn = [ladder_picture.outline(ladder)] if ladder else [diagrams.unroll(unrolled)] if unrolled else diagrams.drawings(view)
+    picture = _chain(labels) if labels else tier_picture.of_policy(unrolled) if unrolled and view is View.SIMPLE else None
+    drawn = [tier_picture.drawing(picture)] if picture else [diagrams.unroll(unrolled)] if unrolled else diagrams.drawings(view)
     match format_:
         case Format.MERMAID:
             text = diagrams.mermaid(drawn)
@@ -65,15 +65,15 @@ def diagram(
         case Format.SVG if view is View.FULL:
             text = _svg(diagrams.dot(drawn))
         case Format.SVG:
-            text = ladder_picture.overview(ladder) if ladder else diagram_svg.picture(diagrams.TABLES)
+            text = tier_picture.svg(picture) if picture else diagram_svg.picture(diagrams.TABLES)
     typer.echo(text, nl=not text.endswith("\n"))
 
 
-def _chain(labels: Sequence[str]) -> "Ladder":
+def _chain(labels: Sequence[str]) -> "TierPicture":
     """Return the chain of the route that an alert with these labels takes."""
     from notifyflow.app import configuration
     from notifyflow.cli.upkeep.expected import chain_of
-    from notifyflow.core.diagrams import ladder_picture
+    from notifyflow.core.diagrams import tier_picture
 
     settings = Settings()
     channels = load(settings)
@@ -82,7 +82,7 @@ def _chain(labels: Sequence[str]) -> "Ladder":
     found = chain_of(audience, policy_of(read.policies, audience.policy), Severity.CRITICAL, channels, read.operations)
     if found is None:
         raise InvalidInput((Fault("--label", "the route of this alert has no chain", "Give it later steps with `then`"),))
-    return ladder_picture.of_chain(audience.name, found)
+    return tier_picture.of_chain(audience.name, found)
 
 
 def _policy(name: str) -> Policy:

@@ -9,7 +9,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.delivery.model import EscalationState
 from notifyflow.core.delivery.policy import DEFAULT, Failed, Policy, Tier, opening_rules
-from notifyflow.core.diagrams.tracks import COLOURS, OUTLINES, PALETTE, Hue, Track, View
+from notifyflow.core.diagrams.layout import COLOURS, LAYOUTS, PALETTE, EdgeKind, StateColour, View
 
 TABLES = (NOTIFICATION, ESCALATION, INCIDENT, STEP)
 
@@ -21,7 +21,7 @@ class Arrow:
     source: str
     target: str
     labels: tuple[str, ...]
-    track: Track
+    kind: EdgeKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Drawing:
         initial_states: The states to which arrows lead from the start.
         ends: The final states.
         arrows: The arrows, at most one for each pair of states.
-        hues: The colours of states.
+        colours: The colours of states.
         is_wide: Whether it is read from left to right, not from top to bottom.
     """
 
@@ -45,7 +45,7 @@ class Drawing:
     initial_states: tuple[str, ...]
     ends: tuple[str, ...]
     arrows: tuple[Arrow, ...]
-    hues: Mapping[str, Hue] = field(default_factory=dict)
+    colours: Mapping[str, StateColour] = field(default_factory=dict)
     is_wide: bool = False
 
 
@@ -58,19 +58,19 @@ def draw(table: Table) -> Drawing:
         for target in targets
         if source != target or event.is_loop_drawn
     )
-    tracks = OUTLINES[table.name]
+    layout = LAYOUTS[table.name]
     return replace(
-        outline(table),
+        draw_simple(table),
         initial_states=table.initial_states,
         ends=table.ends,
-        arrows=_merge(moves, lambda source, target: tracks.line(source, target).track),
+        arrows=_merge(moves, lambda source, target: layout.edge(source, target).kind),
         is_wide=False,
     )
 
 
-def outline(table: Table) -> Drawing:
+def draw_simple(table: Table) -> Drawing:
     """Return the simple diagram of a machine: the usual way, retries, failures and stops."""
-    found = OUTLINES[table.name]
+    found = LAYOUTS[table.name]
     return Drawing(
         name=table.name,
         title=table.name.capitalize(),
@@ -78,11 +78,11 @@ def outline(table: Table) -> Drawing:
         initial_states=(table.initial_states[0],),
         ends=(),
         arrows=tuple(
-            Arrow(source=str(line.source), target=str(line.target), labels=(line.words,), track=line.track)
-            for line in found.lines
-            if line.is_simple
+            Arrow(source=str(edge.source), target=str(edge.target), labels=(edge.words,), kind=edge.kind)
+            for edge in found.edges
+            if edge.is_simple
         ),
-        hues={str(state): hue for state, hue in found.hues.items()},
+        colours={str(state): colour for state, colour in found.colours.items()},
         is_wide=True,
     )
 
@@ -107,10 +107,10 @@ def unroll(policy: Policy) -> Drawing:
     ]
     others = {state: text for state, text in machine.states.items() if state != active}
 
-    def track(source: str, target: str) -> Track:
+    def kind(source: str, target: str) -> EdgeKind:
         usual = steps[-1] if target == EscalationState.REACHED else source
-        way_out = OUTLINES[ESCALATION.name].line(active, target).track if source == usual else Track.STOP
-        return Track.USUAL if target in steps else way_out
+        way_out = LAYOUTS[ESCALATION.name].edge(active, target).kind if source == usual else EdgeKind.STOP
+        return EdgeKind.USUAL if target in steps else way_out
 
     return Drawing(
         name=identifier(f"policy {policy.name}"),
@@ -119,14 +119,14 @@ def unroll(policy: Policy) -> Drawing:
         | others,
         initial_states=(steps[0],),
         ends=machine.ends,
-        arrows=_merge(opened + ways_out, track),
-        hues={**machine.hues, **dict.fromkeys(steps, machine.hues[active])},
+        arrows=_merge(opened + ways_out, kind),
+        colours={**machine.colours, **dict.fromkeys(steps, machine.colours[active])},
     )
 
 
 def drawings(view: View = View.FULL) -> tuple[Drawing, ...]:
     """Return all diagrams of a view: the four machines; of the full one also the escalation under the policy ``default``."""
-    return tuple(map(outline, TABLES)) if view is View.SIMPLE else (*map(draw, TABLES), unroll(DEFAULT))
+    return tuple(map(draw_simple, TABLES)) if view is View.SIMPLE else (*map(draw, TABLES), unroll(DEFAULT))
 
 
 def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
@@ -139,7 +139,7 @@ def mermaid(drawn: Sequence[Drawing] | None = None) -> str:
         else:
             inner = (f"    {line}" for line in _mermaid(drawing, f"{drawing.name}_"))
             lines += [f"    subgraph {drawing.name} [{_quoted(drawing.title)}]", *inner, "    end"]
-    lines += [f"    classDef {hue} fill:{PALETTE['sheet']},stroke:{colour},color:{colour}" for hue, colour in COLOURS.items()]
+    lines += [f"    classDef {name} fill:{PALETTE['sheet']},stroke:{colour},color:{colour}" for name, colour in COLOURS.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -167,12 +167,12 @@ def _direction(drawn: Sequence[Drawing]) -> str:
     return "LR" if all(drawing.is_wide for drawing in drawn) else "TB"
 
 
-def _merge(moves: Iterable[tuple[str, str, str]], track: Callable[[str, str], Track]) -> tuple[Arrow, ...]:
+def _merge(moves: Iterable[tuple[str, str, str]], kind: Callable[[str, str], EdgeKind]) -> tuple[Arrow, ...]:
     """Merge the moves from one state to another into one arrow."""
     labels: dict[tuple[str, str], list[str]] = {}
     for source, target, label in moves:
         labels.setdefault((source, target), []).append(label)
-    return tuple(Arrow(source=a, target=b, labels=tuple(each), track=track(a, b)) for (a, b), each in labels.items())
+    return tuple(Arrow(source=a, target=b, labels=tuple(each), kind=kind(a, b)) for (a, b), each in labels.items())
 
 
 def _ways_out(arrow: Arrow) -> tuple[str, ...]:
@@ -208,49 +208,49 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', "'") + '"'
 
 
-_MERMAID: Mapping[Track, str] = {
-    Track.USUAL: "==>",
-    Track.RETRY: "-->",
-    Track.FAILURE: "-->",
-    Track.STOP: "-->",
-    Track.LATE: "-.->",
+_MERMAID: Mapping[EdgeKind, str] = {
+    EdgeKind.USUAL: "==>",
+    EdgeKind.RETRY: "-->",
+    EdgeKind.FAILURE: "-->",
+    EdgeKind.STOP: "-->",
+    EdgeKind.LATE: "-.->",
 }
-_DOT: Mapping[Track, str] = {
-    Track.USUAL: "penwidth=2.5, weight=9",
-    Track.RETRY: "constraint=false",
-    Track.FAILURE: f'color="{PALETTE["soft"]}"',
-    Track.STOP: f'color="{PALETTE["soft"]}"',
-    Track.LATE: f'style=dashed, penwidth=0.7, color="{PALETTE["soft"]}", fontcolor="{PALETTE["soft"]}"',
+_DOT: Mapping[EdgeKind, str] = {
+    EdgeKind.USUAL: "penwidth=2.5, weight=9",
+    EdgeKind.RETRY: "constraint=false",
+    EdgeKind.FAILURE: f'color="{PALETTE["soft"]}"',
+    EdgeKind.STOP: f'color="{PALETTE["soft"]}"',
+    EdgeKind.LATE: f'style=dashed, penwidth=0.7, color="{PALETTE["soft"]}", fontcolor="{PALETTE["soft"]}"',
 }
 
 
 def _mermaid(drawing: Drawing, prefix: str) -> Iterator[str]:
     for state, text in drawing.states.items():
         box = f"([{_quoted(text)}])" if state in drawing.ends else f"[{_quoted(text)}]"
-        hue = f":::{drawing.hues[state]}" if state in drawing.hues else ""
-        yield f"    {prefix}{state}{box}{hue}"
+        colour = f":::{drawing.colours[state]}" if state in drawing.colours else ""
+        yield f"    {prefix}{state}{box}{colour}"
     for number, state in enumerate(drawing.initial_states):
         yield f'    {prefix}start_{number}((" ")) --> {prefix}{state}'
     for arrow in drawing.arrows:
         label = f"|{_quoted('<br/>'.join(arrow.labels))}|" if arrow.labels else ""
-        yield f"    {prefix}{arrow.source} {_MERMAID[arrow.track]}{label} {prefix}{arrow.target}"
+        yield f"    {prefix}{arrow.source} {_MERMAID[arrow.kind]}{label} {prefix}{arrow.target}"
 
 
 def _dot(drawing: Drawing) -> Iterator[str]:
     prefix = drawing.name
     if drawing.initial_states:
         yield f'        {prefix} [shape=point, width=0.15, label="", group={prefix}];'
-    spine = {state for arrow in drawing.arrows if arrow.track is Track.USUAL for state in (arrow.source, arrow.target)}
+    usual = {state for arrow in drawing.arrows if arrow.kind is EdgeKind.USUAL for state in (arrow.source, arrow.target)}
     for state, text in drawing.states.items():
-        colour = f', color="{COLOURS[drawing.hues[state]]}"' if state in drawing.hues else ""
+        colour = f', color="{COLOURS[drawing.colours[state]]}"' if state in drawing.colours else ""
         border = ", peripheries=2" if state in drawing.ends else ""
-        place = f", group={prefix}" if state in spine else ""
+        place = f", group={prefix}" if state in usual else ""
         yield f"        {prefix}_{state} [label={_quoted(text)}{colour}{border}{place}];"
     for state in drawing.initial_states:
         yield f"        {prefix} -> {prefix}_{state};"
     for arrow in drawing.arrows:
         label = _quoted("\\n".join(arrow.labels))
-        yield f"        {prefix}_{arrow.source} -> {prefix}_{arrow.target} [label={label}, {_DOT[arrow.track]}];"
+        yield f"        {prefix}_{arrow.source} -> {prefix}_{arrow.target} [label={label}, {_DOT[arrow.kind]}];"
 
 
 def _rst_states(table: Table) -> Iterator[str]:
@@ -266,9 +266,9 @@ def _rst_moves(table: Table) -> Iterator[str]:
         f"The usual moves of the {table.name} machine",
         ("From", "To", "When", "What it is"),
         (
-            (f"``{line.source}``", f"``{line.target}``", line.words, str(line.track))
-            for line in OUTLINES[table.name].lines
-            if line.is_simple
+            (f"``{edge.source}``", f"``{edge.target}``", edge.words, str(edge.kind))
+            for edge in LAYOUTS[table.name].edges
+            if edge.is_simple
         ),
     )
 

@@ -10,17 +10,17 @@ from itertools import chain, pairwise
 from xml.sax.saxutils import escape
 
 from notifyflow.core.delivery.machines import Table
-from notifyflow.core.diagrams.tracks import OUTLINES, PALETTE, Line, Outline, Track
+from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE, Edge, EdgeKind, Layout
 
 STYLE = """\
 .lifecycle { font: 600 13px system-ui, sans-serif; text-anchor: middle; }
-.lifecycle .state { --tone: var(--ink); }
-.lifecycle .waiting { --tone: var(--warning); }
-.lifecycle .good { --tone: var(--good); }
-.lifecycle .bad { --tone: var(--critical); }
-.lifecycle .quiet { --tone: var(--soft); }
-.lifecycle rect { fill: var(--sheet); stroke: var(--tone); stroke-width: 2; }
-.lifecycle .state text { fill: var(--tone); }
+.lifecycle .state { --colour: var(--ink); }
+.lifecycle .waiting { --colour: var(--warning); }
+.lifecycle .good { --colour: var(--good); }
+.lifecycle .bad { --colour: var(--critical); }
+.lifecycle .quiet { --colour: var(--soft); }
+.lifecycle rect { fill: var(--sheet); stroke: var(--colour); stroke-width: 2; }
+.lifecycle .state text { fill: var(--colour); }
 .lifecycle .line { fill: none; stroke: var(--soft); stroke-width: 1.5; }
 .lifecycle .usual .line { stroke: var(--ink); stroke-width: 2.5; }
 .lifecycle .late .line { stroke-dasharray: 4 3; }
@@ -29,7 +29,7 @@ STYLE = """\
 .lifecycle .words { fill: var(--soft); font-weight: 400; font-size: 12px; text-anchor: start; }
 .lifecycle .words { stroke: var(--sheet); stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
 .lifecycle .words.middle { text-anchor: middle; }
-.lifecycle.lit .state:not(.passed) { --tone: var(--line); }
+.lifecycle.lit .state:not(.passed) { --colour: var(--line); }
 .lifecycle.lit .state:not(.passed) text { fill: var(--soft); font-weight: 400; }
 .lifecycle.lit .move:not(.taken) .line { stroke: var(--line); stroke-width: 1.5; }
 .lifecycle.lit .move:not(.taken) .tip { fill: var(--line); }
@@ -37,11 +37,11 @@ STYLE = """\
 .lifecycle.lit .late.taken .line { stroke-width: 2; }
 .lifecycle.lit .taken .tip { fill: var(--ink); }
 .lifecycle.lit .words.taken { fill: var(--ink); }
-.lifecycle .now rect { fill: var(--tone); }
+.lifecycle .now rect { fill: var(--colour); }
 .lifecycle .now text { fill: var(--sheet); }
 """
 """The rules of a style sheet; the variables are those of ``web/templates/colours.css``."""
-_WIDTH, _HEIGHT, _GAP, _EDGE = 140, 40, 100, 16
+_WIDTH, _HEIGHT, _GAP, _MARGIN = 140, 40, 100, 16
 _TOP, _DROP = 64, 72
 _STEP = 22
 _PORT = 20
@@ -62,19 +62,19 @@ def svg(table: Table, taken: Sequence[tuple[str, str]] = (), *, at: str | None =
             simple view leaves out is drawn if it was made.
         at: The state in which the row is.
     """
-    place = _Place(OUTLINES[table.name])
+    place = _Positions(LAYOUTS[table.name])
     moves = [(str(source), str(target)) for source, target in taken if source != target]
     states = [str(at)] if at and not moves else [moves[0][0], *(target for _, target in moves)] if moves else []
     text = f"{table.name.capitalize()}: {', '.join(states or table.states)}"
     classes = "lifecycle lit" if states else "lifecycle"
-    lines = list(_lines(place.outline, moves))
+    edges = list(_edges(place.layout, moves))
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="{classes}" role="img" viewBox="0 0 {place.width:g} {place.height:g}"'
             f' width="{place.width:g}" height="{place.height:g}">',
             f"<title>{escape(text)}</title>",
-            *chain.from_iterable(_move(place, line, is_taken=is_taken) for line, is_taken in lines),
-            *(_words(place, line, is_taken=is_taken) for line, is_taken in lines if line.words),
+            *chain.from_iterable(_move(place, edge, is_taken=is_taken) for edge, is_taken in edges),
+            *(_words(place, edge, is_taken=is_taken) for edge, is_taken in edges if edge.words),
             *chain.from_iterable(_state(place, state, set(states), at) for state in table.states),
             "</svg>",
         )
@@ -84,7 +84,7 @@ def svg(table: Table, taken: Sequence[tuple[str, str]] = (), *, at: str | None =
 def picture(tables: Iterable[Table]) -> str:
     """Return the simple views of machines as one picture that stands alone, one below the other."""
     drawn = list(tables)
-    places = [_Place(OUTLINES[table.name]) for table in drawn]
+    places = [_Positions(LAYOUTS[table.name]) for table in drawn]
     head = _HEAD if len(drawn) > 1 else 0
     width = max(place.width for place in places)
     height = sum(place.height + head for place in places)
@@ -98,54 +98,56 @@ def picture(tables: Iterable[Table]) -> str:
     ]
     y = 0.0
     for table, place in zip(drawn, places, strict=True):
-        lines += [f'<text class="head" x="{_EDGE}" y="{y + head - 4:g}">{escape(table.name.capitalize())}</text>'] if head else []
+        lines += (
+            [f'<text class="head" x="{_MARGIN}" y="{y + head - 4:g}">{escape(table.name.capitalize())}</text>'] if head else []
+        )
         lines += [f'<g transform="translate(0 {y + head:g})">', svg(table), "</g>"]
         y += head + place.height
     return "\n".join([*filter(None, lines), "</svg>"]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """The places of the states and of what leads from one to another."""
+class _Positions:
+    """The positions of states and edges."""
 
-    outline: Outline
+    layout: Layout
 
     @property
     def width(self) -> float:
-        return 2 * _EDGE + len(self.outline.spine) * (_WIDTH + _GAP) - _GAP
+        return 2 * _MARGIN + len(self.layout.main_path) * (_WIDTH + _GAP) - _GAP
 
     @property
     def height(self) -> float:
-        return _TOP + _HEIGHT + (_DROP + _HEIGHT if self.outline.sides else 0) + _EDGE
+        return _TOP + _HEIGHT + (_DROP + _HEIGHT if self.layout.sides else 0) + _MARGIN
 
     def columns(self, state: str) -> tuple[int, int]:
         """Return the first and the last column of a state."""
-        spine = self.outline.spine
-        return self.outline.sides.get(state) or (spine.index(state), spine.index(state))
+        main_path = self.layout.main_path
+        return self.layout.sides.get(state) or (main_path.index(state), main_path.index(state))
 
     def box(self, state: str) -> tuple[float, float, float]:
         """Return the left edge, the top and the width of a state's box."""
         first, last = self.columns(state)
-        left = _EDGE + first * (_WIDTH + _GAP)
-        top = _TOP if state in self.outline.spine else _TOP + _HEIGHT + _DROP
+        left = _MARGIN + first * (_WIDTH + _GAP)
+        top = _TOP if state in self.layout.main_path else _TOP + _HEIGHT + _DROP
         return left, top, (last - first) * (_WIDTH + _GAP) + _WIDTH
 
     def middle(self, column: int) -> float:
         """Return the middle of a column."""
-        return _EDGE + column * (_WIDTH + _GAP) + _WIDTH / 2
+        return _MARGIN + column * (_WIDTH + _GAP) + _WIDTH / 2
 
-    def route(self, line: Line) -> list[Point]:
+    def route(self, edge: Edge) -> list[Point]:
         """Return the corners of a move's line."""
-        source, target = self.columns(line.source)[0], self.columns(line.target)[0]
-        is_below = [state in self.outline.sides for state in (line.source, line.target)]
+        source, target = self.columns(edge.source)[0], self.columns(edge.target)[0]
+        is_below = [state in self.layout.sides for state in (edge.source, edge.target)]
         if not any(is_below):
             return self._along(source, target)
         if is_below == [False, True]:
-            return self._down(source, line.target)
-        return [*reversed(self._down(target, line.source, shift=-_PORT / 2))]
+            return self._down(source, edge.target)
+        return [*reversed(self._down(target, edge.source, shift=-_PORT / 2))]
 
     def _along(self, source: int, target: int) -> list[Point]:
-        """Return the corners of a line between two places of the spine: straight to the next one, or above it."""
+        """Return the corners of a line between two places of the main path: straight to the next one, or above it."""
         level = _TOP + _HEIGHT / 2
         if target == source + 1:
             return [(self.middle(source) + _WIDTH / 2, level), (self.middle(target) - _WIDTH / 2, level)]
@@ -157,13 +159,13 @@ class _Place:
         return [(left, _TOP), (left, rail), (right, rail), (right, _TOP)]
 
     def _down(self, column: int, side: str, *, shift: float = 0.0) -> list[Point]:
-        """Return the corners of a line from a place of the spine to a state below it."""
+        """Return the corners of a line from a place of the main path to a state below it."""
         left, top, width = self.box(side)
         first, last = self.columns(side)
         start, bottom = self.middle(column) + shift, _TOP + _HEIGHT
         if first <= column <= last:
             return [(start, bottom), (start, top)]
-        if column > max(end for _, end in self.outline.sides.values()):
+        if column > max(end for _, end in self.layout.sides.values()):
             level = top + _HEIGHT / 2 + shift
             return [(start, bottom), (start, level), (left + width, level)]
         is_right = column < first
@@ -172,35 +174,35 @@ class _Place:
         return [(start, bottom), (start, rail), (end, rail), (end, top)]
 
 
-def _lines(outline: Outline, taken: Sequence[tuple[str, str]]) -> Iterator[tuple[Line, bool]]:
-    """Yield the lines to draw, and whether each move was made: the simple view's lines, then other moves that were made."""
-    simple = [line for line in outline.lines if line.is_simple]
-    made = [outline.line(*pair) for pair in dict.fromkeys(taken)]
-    yield from ((line, False) for line in sorted(simple, key=lambda line: line.track is Track.USUAL) if line not in made)
-    yield from ((line, True) for line in made)
+def _edges(layout: Layout, taken: Sequence[tuple[str, str]]) -> Iterator[tuple[Edge, bool]]:
+    """Yield the edges to draw, and whether each move was made: the simple view's edges, then other moves that were made."""
+    simple = [edge for edge in layout.edges if edge.is_simple]
+    made = [layout.edge(*pair) for pair in dict.fromkeys(taken)]
+    yield from ((edge, False) for edge in sorted(simple, key=lambda edge: edge.kind is EdgeKind.USUAL) if edge not in made)
+    yield from ((edge, True) for edge in made)
 
 
-def _move(place: _Place, line: Line, *, is_taken: bool) -> Iterator[str]:
-    points = place.route(line)
-    yield f'<g class="move {line.track}{_TAKEN * is_taken}">'
+def _move(place: _Positions, edge: Edge, *, is_taken: bool) -> Iterator[str]:
+    points = place.route(edge)
+    yield f'<g class="move {edge.kind}{_TAKEN * is_taken}">'
     yield f'<path class="line" d="{_rounded(points)}"/>'
     yield f'<path class="tip" d="{_tip(*points[-2:])}"/>'
     yield "</g>"
 
 
-def _words(place: _Place, line: Line, *, is_taken: bool) -> str:
+def _words(place: _Positions, edge: Edge, *, is_taken: bool) -> str:
     """Write the words of a line beside it, if it only goes down, or else above its longest horizontal part."""
-    points = place.route(line)
+    points = place.route(edge)
     (x, y), (to_x, _) = max(pairwise(points), key=lambda part: abs(part[1][0] - part[0][0]))
     if x == to_x:
-        return f'<text class="words{_TAKEN * is_taken}" x="{x + 8:g}" y="{y + 22:g}">{escape(line.words)}</text>'
-    return f'<text class="words middle{_TAKEN * is_taken}" x="{(x + to_x) / 2:g}" y="{y - 6:g}">{escape(line.words)}</text>'
+        return f'<text class="words{_TAKEN * is_taken}" x="{x + 8:g}" y="{y + 22:g}">{escape(edge.words)}</text>'
+    return f'<text class="words middle{_TAKEN * is_taken}" x="{(x + to_x) / 2:g}" y="{y - 6:g}">{escape(edge.words)}</text>'
 
 
-def _state(place: _Place, state: str, passed: set[str], at: str | None) -> Iterator[str]:
+def _state(place: _Positions, state: str, passed: set[str], at: str | None) -> Iterator[str]:
     left, top, width = place.box(state)
     classes = f"{' passed' if state in passed else ''}{' now' if state == at else ''}"
-    yield f'<g class="state {place.outline.hues[state]}{classes}">'
+    yield f'<g class="state {place.layout.colours[state]}{classes}">'
     yield f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{_HEIGHT}" rx="8"/>'
     yield f'<text x="{left + width / 2:g}" y="{top + _HEIGHT / 2 + 5:g}">{escape(state)}</text>'
     yield "</g>"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from notifyflow.core.delivery.model import Kind, Recipient
 from notifyflow.core.delivery.policy import DEFAULT, Tier
-from notifyflow.core.diagrams import ladder_picture
+from notifyflow.core.diagrams import tier_picture
 from notifyflow.core.insight.timeline import Moment
 from notifyflow.core.insight.timeline_words import sentence
 from tests.facts import NOW
@@ -19,9 +19,9 @@ def test_a_recipient_has_an_address_on_it() -> None:
 
 
 def test_a_policy_that_uses_it_is_drawn_with_it() -> None:
-    ladder = ladder_picture.of_policy(replace(DEFAULT, tiers=(Tier(name="primary", channels=("email", CHANNEL)),)))
-    assert list(ladder.rungs) == ["mail, pager"]
-    assert "mail, pager" in ladder_picture.overview(ladder)
+    picture = tier_picture.of_policy(replace(DEFAULT, tiers=(Tier(name="primary", channels=("email", CHANNEL)),)))
+    assert list(picture.boxes) == ["mail, pager"]
+    assert "mail, pager" in tier_picture.svg(picture)
 
 
 def test_what_happens_on_it_is_told() -> None:

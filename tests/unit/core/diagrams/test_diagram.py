@@ -13,9 +13,9 @@ from hypothesis import given
 from notifyflow.core.delivery.machines import ESCALATION, INCIDENT, NOTIFICATION, STEP, Table
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
-from notifyflow.core.diagrams import diagram, ladder_picture
+from notifyflow.core.diagrams import diagram, tier_picture
 from notifyflow.core.diagrams.diagram_svg import picture
-from notifyflow.core.diagrams.tracks import OUTLINES, Hue, Track, View
+from notifyflow.core.diagrams.layout import LAYOUTS, EdgeKind, StateColour, View
 from tests.strategies import policies
 
 FOLDER = Path(__file__).parents[4] / "docs" / "diagrams"
@@ -28,8 +28,8 @@ def files() -> dict[str, str]:
     texts = {f"{drawing.name}.mmd": diagram.mermaid([drawing]) for drawing in DRAWINGS}
     texts |= {f"{drawing.name}.dot": diagram.dot([drawing]) for drawing in DRAWINGS}
     texts |= {f"{table.name}_simple.svg": picture([table]) for table in TABLES}
-    texts |= {f"{table.name}_simple.mmd": diagram.mermaid([diagram.outline(table)]) for table in TABLES}
-    texts["overview.svg"] = ladder_picture.overview(ladder_picture.of_policy(DEFAULT))
+    texts |= {f"{table.name}_simple.mmd": diagram.mermaid([diagram.draw_simple(table)]) for table in TABLES}
+    texts["overview.svg"] = tier_picture.svg(tier_picture.of_policy(DEFAULT))
     return texts | {f"{table.name}.rst": diagram.rst([table]) for table in TABLES}
 
 
@@ -88,9 +88,9 @@ def test_the_full_view_is_the_default() -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_simple_view_shows_every_state_and_only_moves_of_the_table(table: Table) -> None:
-    drawing, full = diagram.outline(table), diagram.draw(table)
+    drawing, full = diagram.draw_simple(table), diagram.draw(table)
     assert drawing.states == full.states
-    assert set(drawing.hues) == set(drawing.states)
+    assert set(drawing.colours) == set(drawing.states)
     moves = {(source, target) for event in table.events for source, to in event.moves.items() for target in to}
     arrows = [(arrow.source, arrow.target) for arrow in drawing.arrows]
     assert set(arrows) <= moves
@@ -101,19 +101,19 @@ def test_the_simple_view_shows_every_state_and_only_moves_of_the_table(table: Ta
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_usual_way_is_a_straight_line_and_no_line_is_drawn_that_no_event_makes(table: Table) -> None:
-    outline = OUTLINES[table.name]
-    usual = [(line.source, line.target) for line in outline.lines if line.track is Track.USUAL]
-    assert usual == [*pairwise(outline.spine)]
-    assert {*outline.spine, *outline.sides} == set(table.states)
+    layout = LAYOUTS[table.name]
+    usual = [(edge.source, edge.target) for edge in layout.edges if edge.kind is EdgeKind.USUAL]
+    assert usual == [*pairwise(layout.main_path)]
+    assert {*layout.main_path, *layout.sides} == set(table.states)
     moves = {(source, target) for event in table.events for source, to in event.moves.items() for target in to}
-    assert {(line.source, line.target) for line in outline.lines} <= moves
+    assert {(edge.source, edge.target) for edge in layout.edges} <= moves
 
 
 def test_corrections_are_dashed_and_the_usual_way_is_thick() -> None:
     drawing = diagram.draw(NOTIFICATION)
-    late = {(arrow.source, arrow.target) for arrow in drawing.arrows if arrow.track is Track.LATE}
+    late = {(arrow.source, arrow.target) for arrow in drawing.arrows if arrow.kind is EdgeKind.LATE}
     assert {("FAILED", "DELIVERED"), ("DELIVERED", "FAILED"), ("QUEUED", "DELIVERED")} <= late
-    assert not late & {(line.source, line.target) for line in OUTLINES["notification"].lines}
+    assert not late & {(edge.source, edge.target) for edge in LAYOUTS["notification"].edges}
     assert '    FAILED -.->|"delivery_reported"| DELIVERED\n' in diagram.mermaid([drawing])
     assert '    QUEUED ==>|"claimed"| SENDING\n' in diagram.mermaid([drawing])
     lines = {line for line in diagram.dot([drawing]).splitlines() if "style=dashed" in line}
@@ -130,12 +130,12 @@ def test_a_policy_is_unrolled_tier_by_tier() -> None:
 
 
 def test_the_simple_view_of_a_policy_says_the_same_in_every_format() -> None:
-    ladder = ladder_picture.of_policy(INSISTENT)
-    drawing, svg = ladder_picture.outline(ladder), ladder_picture.overview(ladder)
+    picture = tier_picture.of_policy(INSISTENT)
+    drawing, svg = tier_picture.drawing(picture), tier_picture.svg(picture)
     texts = [drawing.states["incident"], drawing.states["tier_1"], "if it fails or nobody acknowledges in 10 min"]
     for text in (*texts, "if nobody is reached", "operations is paged"):
         assert all(text in each for each in (diagram.mermaid([drawing]), diagram.dot([drawing]), svg))
-    assert drawing.hues["person"] is Hue.GOOD
+    assert drawing.colours["person"] is StateColour.GOOD
     assert "shape=point" not in diagram.dot([drawing])
 
 
@@ -173,7 +173,7 @@ def test_any_policy_can_be_drawn(policy: Policy) -> None:
     assert len([state for state in states if state.startswith("ACTIVE_")]) == len(policy.tiers)
     assert all({arrow.source, arrow.target} <= states for arrow in drawing.arrows)
     assert re.fullmatch(r"\w+", drawing.name, re.ASCII)
-    simple = ladder_picture.outline(ladder_picture.of_policy(policy))
+    simple = tier_picture.drawing(tier_picture.of_policy(policy))
     assert all({arrow.source, arrow.target} <= set(simple.states) for arrow in simple.arrows)
     assert all(diagram.dot([each]).count('"') % 2 == 0 for each in (drawing, simple))
 

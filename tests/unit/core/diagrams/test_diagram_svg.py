@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notifyflow.core.delivery.machines import NOTIFICATION, Table
 from notifyflow.core.diagrams.diagram import TABLES
 from notifyflow.core.diagrams.diagram_svg import STYLE, picture, svg
-from notifyflow.core.diagrams.tracks import OUTLINES, PALETTE
+from notifyflow.core.diagrams.layout import LAYOUTS, PALETTE
 
 PAGE = Path(__file__).parents[4] / "notifyflow" / "web" / "templates" / "colours.css"
 LATE = [("QUEUED", "SENDING"), ("SENDING", "FAILED"), ("FAILED", "DELIVERED"), ("DELIVERED", "FAILED")]
@@ -30,11 +30,11 @@ def words(element: ElementTree.Element) -> str:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_it_shows_every_state_in_its_colour_and_every_word(table: Table) -> None:
-    drawn, outline = svg(table), OUTLINES[table.name]
+    drawn, layout = svg(table), LAYOUTS[table.name]
     assert {words(each): each.get("class") for each in classed(drawn, "state")} == {
-        str(state): f"state {hue}" for state, hue in outline.hues.items()
+        str(state): f"state {colour}" for state, colour in layout.colours.items()
     }
-    simple = [line for line in outline.lines if line.is_simple]
+    simple = [line for line in layout.edges if line.is_simple]
     assert sorted(words(each) for each in classed(drawn, "words")) == sorted(line.words for line in simple)
     assert len(classed(drawn, "move")) == len(simple)
     assert not classed(drawn, "lit")
@@ -91,7 +91,7 @@ def test_a_picture_that_stands_alone_has_the_colours_of_the_pages() -> None:
     page = dict(re.findall(r"--(\w+): (#\w+);", PAGE.read_text(encoding="utf-8").partition("@media")[0]))
     assert {name: page[name] for name in PALETTE} == PALETTE
     assert all(f"--{name}: {colour};" in picture(TABLES) for name, colour in PALETTE.items())
-    assert set(re.findall(r"var\(--(\w+)\)", STYLE)) <= {*PALETTE, "tone"}
+    assert set(re.findall(r"var\(--(\w+)\)", STYLE)) <= {*PALETTE, "colour"}
 
 
 def test_several_machines_stand_one_below_the_other() -> None:

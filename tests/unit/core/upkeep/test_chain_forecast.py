@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import INSISTENT, SHIPPED, Acknowledgement, Policy, Tier, Unacknowledged
-from notifyflow.core.diagrams import ladder_picture
+from notifyflow.core.diagrams import tier_picture
 from notifyflow.core.diagrams.diagram import dot, mermaid
 from notifyflow.core.oncall.directory import read_directory
 from notifyflow.core.oncall.roster import Resolved, Roster
@@ -137,10 +137,10 @@ def test_a_document_has_the_same_as_data() -> None:
 
 
 def test_a_chain_is_drawn_with_its_people_and_times() -> None:
-    ladder = ladder_picture.of_chain("team=orders", expected())
-    drawing, svg = ladder_picture.outline(ladder), ladder_picture.overview(ladder)
+    picture = tier_picture.of_chain("team=orders", expected())
+    drawing, svg = tier_picture.drawing(picture), tier_picture.svg(picture)
     for text in ("Ben (@primary)", "10 m, or all fail", "20 m, or", "at once", "operations is told"):
         assert all(text in each for each in (mermaid([drawing]), dot([drawing]), svg))
     assert drawing.states["step_3"] == "nobody"
-    long = replace(ladder, rungs=[*ladder.rungs[:-1], "x" * 90])
-    assert "x" * 31 not in ladder_picture.overview(long)
+    long = replace(picture, boxes=[*picture.boxes[:-1], "x" * 90])
+    assert "x" * 31 not in tier_picture.svg(long)

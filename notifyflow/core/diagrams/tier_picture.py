@@ -1,4 +1,4 @@
-"""Draws how an incident goes on, rung by rung, until a person acknowledges: the tiers of a policy, the steps of a chain; pure."""
+"""Draws how an incident goes on, box by box, until a person acknowledges: the tiers of a policy, the steps of a chain; pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,109 +7,114 @@ from xml.sax.saxutils import escape
 
 from notifyflow.core.delivery.policy import Failed, Policy, Rule, Tier, opening_rules
 from notifyflow.core.diagrams.diagram import Arrow, Drawing, identifier
-from notifyflow.core.diagrams.tracks import Hue, Track
+from notifyflow.core.diagrams.layout import EdgeKind, StateColour
 from notifyflow.core.messages.ways import way
 from notifyflow.core.text import cut, listed, span
 from notifyflow.core.upkeep.chain_forecast import ExpectedChain, ExpectedStep
 
 WIDTH = 640
 _LEFT, _MIDDLE, _RIGHT = 70, 312, 570
-_BOX, _RUNG, _STEP = 46, 272, 88
+_BOX, _WIDE, _STEP = 46, 272, 88
 _LONGEST_NAME = 30
 _INK, _QUIET, _RED, _BLUE, _GREEN = "#1f2328", "#57606a", "#b42318", "#1f5fbf", "#1a7f37"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ladder:
-    """The content of a ladder's picture.
+class TierPicture:
+    """The content of a picture.
 
     Attributes:
         name: Its name, for an identifier: ``policy default``.
         title: The title that readers see.
-        kind: The kind of a rung: ``tier`` or ``step``.
-        rungs: The channels or people of each rung, in order.
-        conditions: When each rung but the first is taken, and when operations is told.
-        ending: The event after the last rung.
+        kind: The kind of a box: ``tier`` or ``step``.
+        boxes: The channels or people in each box, in order.
+        conditions: When each box but the first is reached, and when operations is told.
+        ending: The event after the last box.
     """
 
     name: str
     title: str
     kind: str
-    rungs: Sequence[str]
+    boxes: Sequence[str]
     conditions: Sequence[str]
     ending: str
 
 
-def of_policy(policy: Policy) -> Ladder:
-    """Return the tiers of a policy as a ladder."""
-    return Ladder(
+def of_policy(policy: Policy) -> TierPicture:
+    """Return the tiers of a policy as a picture."""
+    return TierPicture(
         name=f"policy {policy.name}",
         title=f"An incident under the policy {policy.name}",
         kind="tier",
-        rungs=[", ".join(map(way, tier.channels)) for tier in policy.tiers],
+        boxes=[", ".join(map(way, tier.channels)) for tier in policy.tiers],
         conditions=[*(_opening(policy.tiers[number:]) for number in range(1, len(policy.tiers))), "if nobody is reached"],
         ending="operations is paged",
     )
 
 
-def of_chain(name: str, chain: ExpectedChain) -> Ladder:
-    """Return a chain as a ladder; ``name`` is its subject in words."""
+def of_chain(name: str, chain: ExpectedChain) -> TierPicture:
+    """Return a chain as a picture; ``name`` is its subject in words."""
     names = {each.recipient_id: each.name for each in chain.contacts}
     times = [*(each.after for each in chain.steps), chain.over_after]
     waits = [after - before for before, after in pairwise(times)]
-    return Ladder(
+    return TierPicture(
         name=f"chain {name}",
         title=f"The chain of {name}",
         kind="step",
-        rungs=[_people(each, names) for each in chain.steps],
+        boxes=[_people(each, names) for each in chain.steps],
         conditions=[f"{span(wait)}, or all fail" if wait else "at once" for wait in waits],
         ending="operations is told",
     )
 
 
-def outline(ladder: Ladder) -> Drawing:
+def drawing(picture: TierPicture) -> Drawing:
     """Return the picture as a diagram."""
-    rungs = {f"{ladder.kind}_{number}": text for number, text in enumerate(ladder.rungs, start=1)}
-    ways = pairwise(["incident", *rungs, "operations"])
+    boxes = {f"{picture.kind}_{number}": text for number, text in enumerate(picture.boxes, start=1)}
+    ways = pairwise(["incident", *boxes, "operations"])
     return Drawing(
-        name=identifier(ladder.name),
-        title=ladder.title,
-        states={"incident": "incident", **rungs, "operations": ladder.ending, "person": "a person acknowledges"},
+        name=identifier(picture.name),
+        title=picture.title,
+        states={"incident": "incident", **boxes, "operations": picture.ending, "person": "a person acknowledges"},
         initial_states=(),
         ends=(),
         arrows=(
             *(
-                Arrow(source=source, target=target, labels=tuple(filter(None, [condition])), track=Track.USUAL)
-                for (source, target), condition in zip(ways, ["", *ladder.conditions], strict=True)
+                Arrow(source=source, target=target, labels=tuple(filter(None, [condition])), kind=EdgeKind.USUAL)
+                for (source, target), condition in zip(ways, ["", *picture.conditions], strict=True)
             ),
-            *(Arrow(source=each, target="person", labels=(), track=Track.STOP) for each in rungs),
+            *(Arrow(source=each, target="person", labels=(), kind=EdgeKind.STOP) for each in boxes),
         ),
-        hues={"incident": Hue.BAD, "operations": Hue.BAD, "person": Hue.GOOD, **dict.fromkeys(rungs, Hue.WAITING)},
+        colours={
+            "incident": StateColour.BAD,
+            "operations": StateColour.BAD,
+            "person": StateColour.GOOD,
+            **dict.fromkeys(boxes, StateColour.WAITING),
+        },
     )
 
 
-def overview(ladder: Ladder) -> str:
+def svg(picture: TierPicture) -> str:
     """Return the picture as SVG."""
-    tops = [20 + number * _STEP for number in range(len(ladder.rungs) + 1)]
+    tops = [20 + number * _STEP for number in range(len(picture.boxes) + 1)]
     height = tops[-1] + _BOX + 20
     centre = (tops[0] + tops[-2] + _BOX) / 2
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
         ' role="img" font-family="system-ui, sans-serif" font-size="17" text-anchor="middle">',
-        f"<title>{escape(ladder.title)}</title>",
+        f"<title>{escape(picture.title)}</title>",
         '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path d="M0 0 10 5 0 10z" fill="{_QUIET}"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="white"/>',
         *_box(_LEFT, tops[0], 110, "incident", _RED, is_full=True),
-        _arrow(_LEFT + 55, tops[0] + _BOX / 2, _MIDDLE - _RUNG / 2 - 3, tops[0] + _BOX / 2),
+        _arrow(_LEFT + 55, tops[0] + _BOX / 2, _MIDDLE - _WIDE / 2 - 3, tops[0] + _BOX / 2),
     ]
-    for text, top in zip(ladder.rungs, tops, strict=False):
-        parts += _box(_MIDDLE, top, _RUNG, cut(text, _LONGEST_NAME), _BLUE)
-        parts.append(_arrow(_MIDDLE + _RUNG / 2, top + _BOX / 2, _RIGHT - 42, centre + (top + _BOX / 2 - centre) / 4))
-    for (above, below), condition in zip(pairwise(tops), ladder.conditions, strict=True):
+    for text, top in zip(picture.boxes, tops, strict=False):
+        parts += _box(_MIDDLE, top, _WIDE, cut(text, _LONGEST_NAME), _BLUE)
+        parts.append(_arrow(_MIDDLE + _WIDE / 2, top + _BOX / 2, _RIGHT - 42, centre + (top + _BOX / 2 - centre) / 4))
+    for (above, below), condition in zip(pairwise(tops), picture.conditions, strict=True):
         parts.append(_arrow(_MIDDLE, above + _BOX, _MIDDLE, below - 2))
         parts.append(_text(_MIDDLE + 14, (above + _BOX + below) / 2 + 5, condition, _QUIET, 'font-size="15" text-anchor="start"'))
-    parts += _box(_MIDDLE, tops[-1], _RUNG, ladder.ending, _RED)
+    parts += _box(_MIDDLE, tops[-1], _WIDE, picture.ending, _RED)
     parts += _person(_RIGHT, centre)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
