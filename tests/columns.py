@@ -168,7 +168,7 @@ def _place(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def ledger_reads() -> list[Arrow]:
-    """Return each part of the ledger that a module of the pipeline reaches through its transaction, which no import shows.
+    """Return each repository of the ledger that a module of the pipeline reaches through its transaction, which no import shows.
 
     The part counts as of its column in storage; what runs transactions reaches the parts of delivery as well.
     """
@@ -245,7 +245,7 @@ def report(found: list[Arrow], read: list[Arrow], modules: Mapping[str, int]) ->
     lines += ["", "modules a folder", *(f"{folder:28} {number:3}" for folder, number in modules.items()), ""]
     lines += [f"circles between columns: {len(rings)}", *(f"  {floor}: {', '.join(ring)}" for floor, ring in rings)]
     lines += [f"imports against the order: {len(against)}", *(f"  {each}" for each in against)]
-    return "\n".join([*lines, f"parts of the ledger of a later column: {len(later)}", *(f"  {each}" for each in later)])
+    return "\n".join([*lines, f"repositories of a later column: {len(later)}", *(f"  {each}" for each in later)])
 
 
 def main() -> int:

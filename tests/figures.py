@@ -9,7 +9,7 @@ from peewee import Database
 
 from notifyflow.core.metrics.folding import fold
 from notifyflow.storage.metrics.folds import Folds, Place
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.store import Store
 
 Counts = Mapping[tuple[str, ...], int]
@@ -64,7 +64,7 @@ def flat(tallies: Any) -> Counts:
 def folded(db: Database) -> Counts:
     """Return what the whole log of an embedded database counts, from its first line on; nothing is stored."""
     place = Place(xid=0, line_id=0, after_id=0, folded_at=None, until=_ALL)
-    return flat(fold(Folds(Unit(db)).read(place, limit=_ALL).batch).total.items())
+    return flat(fold(Folds(UnitOfWork(db)).read(place, limit=_ALL).batch).total.items())
 
 
 def differences(one: Counts, other: Counts) -> Mapping[tuple[str, ...], tuple[int, int]]:

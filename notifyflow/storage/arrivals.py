@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from notifyflow.core.intake.arrivals import Arrival, Did, counted
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import ArrivalRow
@@ -18,7 +18,7 @@ _ARRIVALS = Statement(
 )
 
 
-class Arrivals(Part):
+class Arrivals(Repository):
     """Counts arrivals."""
 
     def count(self, arrivals: Sequence[Arrival]) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from notifyflow.core.accounts.keys import ApiKey
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.tables import ApiKeyRow
 
@@ -25,7 +25,7 @@ class KeyReads(Reader):
         return None if row is None else ApiKey(**row)
 
 
-class Keys(Part):
+class Keys(Repository):
     """API keys."""
 
     def add(self, key: ApiKey) -> None:

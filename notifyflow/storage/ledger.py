@@ -29,9 +29,9 @@ from notifyflow.storage.keys import Keys
 from notifyflow.storage.oncall.feeds import Feeds
 from notifyflow.storage.oncall.hand_overs import HandOvers
 from notifyflow.storage.oncall.roster import StoredRoster
-from notifyflow.storage.session.kept import Line
+from notifyflow.storage.session.loaded_rows import Line
 from notifyflow.storage.session.statements import Unread
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.upkeep.adoption import Adoption
 from notifyflow.storage.upkeep.forgetting import Recipients
 from notifyflow.storage.upkeep.health import Heartbeat
@@ -47,9 +47,9 @@ __all__ = ["AttemptRef", "AttemptToPoll", "Due", "Entry", "Ledger", "Line", "Pla
 
 
 class Ledger:
-    """The unit of work of a transaction, and its parts by subject."""
+    """The unit of work of a transaction, and its repositories, one for each subject."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: UnitOfWork) -> None:
         self._unit = unit
         self.move, self.save, self.flush, self.has_written = unit.move, unit.save, unit.flush, unit.has_written
         self.unwritten = unit.unwritten

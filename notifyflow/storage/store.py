@@ -20,7 +20,7 @@ from notifyflow.storage.insight import left_out
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.pool import ForkedInside, Pool
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from notifyflow.storage.session.joined import Place
@@ -80,7 +80,7 @@ class Store:
             CommitUnknown: When the connection broke during the commit, which may have been done; it is not repeated.
             Refused: When the database refuses a statement: a bug, or tables that are not ours.
         """
-        return self._repeat(lambda db: Ledger(Unit(db)).run(use_case), self._deadline(timeout_s), Access.WRITE, tries)
+        return self._repeat(lambda db: Ledger(UnitOfWork(db)).run(use_case), self._deadline(timeout_s), Access.WRITE, tries)
 
     def join(self, connection: object, use_case: Callable[[Ledger], T]) -> T:
         """Run a use case in the open transaction of the application's connection; the application commits it or rolls it back.
@@ -106,7 +106,7 @@ class Store:
             if not joined.is_at(place):
                 remedy = "Connect to the server and database that NOTIFYFLOW_DATABASE_URL names"
                 raise UnsuitableConnection("it is one to another database than that of notifyflow", remedy)
-        return joined.run(lambda db: Ledger(Unit(db)).run(use_case), place.schema)
+        return joined.run(lambda db: Ledger(UnitOfWork(db)).run(use_case), place.schema)
 
     def read(self, query: Callable[[Reads], T]) -> T:
         """Read one consistent state; the query may run more than once.

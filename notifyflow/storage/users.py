@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from notifyflow.core.accounts.users import IDLE_FOR, VALID_FOR, Session, User
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import SessionRow, SetupRow, UserRow
@@ -52,7 +52,7 @@ class UserReads(Reader):
         return _is_setup(self._source.first(SetupRow.select(SetupRow.expires_at).where(SetupRow.digest == digest)), now)
 
 
-class Users(Part):
+class Users(Repository):
     """Users, their sessions, and the links for making the first user."""
 
     def add(self, user: User) -> bool:

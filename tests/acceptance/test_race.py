@@ -14,7 +14,7 @@ from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.ledger import AttemptRef, Ledger
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED, CountingIds, a_recipient, an_incident
 from tests.driver import Driver
@@ -41,7 +41,7 @@ class UnlockedEscalations(Escalations):
 class AwaitedNotifications(Notifications):
     """Lets both recorders read their sibling's row before either has committed."""
 
-    def __init__(self, unit: Unit, readers: Barrier) -> None:
+    def __init__(self, unit: UnitOfWork, readers: Barrier) -> None:
         super().__init__(unit)
         self._readers = readers
 

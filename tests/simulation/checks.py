@@ -28,7 +28,7 @@ from notifyflow.core.insight.outlook import LATE_AFTER, Coming, What, outlook
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables.fields import instant_text
 from tests import invariants
 from tests.figures import differences, folded, recounted
@@ -396,10 +396,10 @@ class Checks:
 
     def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
         """Return the pauses, quarantines, quiet hours and outages that stopped the clocks of an escalation."""
-        found = self._database.read(lambda db: Stops(Unit(db)).of(facts.incident_id, since=facts.started_at, now=now))
+        found = self._database.read(lambda db: Stops(UnitOfWork(db)).of(facts.incident_id, since=facts.started_at, now=now))
         stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
         stops += self._quiet.stops(facts)
-        outages = self._database.read(lambda db: Stops(Unit(db)).outages(since=facts.started_at, now=now))
+        outages = self._database.read(lambda db: Stops(UnitOfWork(db)).outages(since=facts.started_at, now=now))
         return stops, (*outages, *(each for each in stops if each.is_quarantined))
 
     def _check_incident(self, status: IncidentStatus, now: datetime) -> None:

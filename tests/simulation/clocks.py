@@ -9,7 +9,7 @@ from notifyflow.core.delivery.model import Kind, Severity
 from notifyflow.core.delivery.policy import Unacknowledged
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.storage.delivery.escalations import Escalations
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.senders import earlier
 from tests.simulation.world import START, World, require
@@ -149,4 +149,4 @@ class Covers:
         return paused_s
 
     def _escalation(self, escalation_id: str) -> Any:
-        return self._database.read(lambda db: Escalations(Unit(db)).get(escalation_id))
+        return self._database.read(lambda db: Escalations(UnitOfWork(db)).get(escalation_id))

@@ -23,9 +23,9 @@ from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Run
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import AttemptRow, TransitionRow
 from tests.simulation.world import Task, World, require
 
@@ -138,7 +138,7 @@ class Overriding:
         assert not unknown, f"{cls.__name__} overrides methods that do not exist: {', '.join(unknown)}"
 
 
-class SimulatedUnit(Overriding, Unit):
+class SimulatedUnitOfWork(Overriding, UnitOfWork):
     """The real unit of work; lets others run between its statements, locks rows, and notes what is written."""
 
     def __init__(self, session: Session) -> None:
@@ -204,10 +204,10 @@ class SimulatedUnit(Overriding, Unit):
             self.session.attempts.update({row["id"]: True for row in rows})
 
 
-def with_parts(ledger: Ledger, parts: Iterable[type[Part]]) -> Ledger:
+def with_repositories(ledger: Ledger, parts: Iterable[type[Repository]]) -> Ledger:
     """Put other parts in the place of those that they are derived from."""
     for other in parts:
-        (name,) = (name for name, part in vars(ledger).items() if isinstance(part, Part) and issubclass(other, type(part)))
+        (name,) = (name for name, part in vars(ledger).items() if isinstance(part, Repository) and issubclass(other, type(part)))
         setattr(ledger, name, other(ledger._unit))
     return ledger
 
@@ -230,8 +230,8 @@ class SimulatedDatabase:
         world: World,
         *,
         is_server: bool,
-        unit: type[SimulatedUnit] = SimulatedUnit,
-        parts: Sequence[type[Part]] = (),
+        unit: type[SimulatedUnitOfWork] = SimulatedUnitOfWork,
+        parts: Sequence[type[Repository]] = (),
         without: Weakening = (),
     ) -> None:
         self.world = world
@@ -308,7 +308,7 @@ class SimulatedDatabase:
             try:
                 if world.now_s >= self.up_at_s:
                     task.session = session
-                    return self._commit(session, with_parts(Ledger(self._unit(session)), self._parts).run(use_case))
+                    return self._commit(session, with_repositories(Ledger(self._unit(session)), self._parts).run(use_case))
             except (StaleRow, Collided, Gone, peewee.IntegrityError) as error:
                 self._stop_at_refusal(error)
                 world.note(f"repeats: {error or type(error).__name__}")
@@ -337,7 +337,7 @@ class SimulatedDatabase:
             if self.world.now_s < self.up_at_s:
                 raise Gone
             self.world.task.session = session
-            result = with_parts(Ledger(self._unit(session)), self._parts).run(use_case)
+            result = with_repositories(Ledger(self._unit(session)), self._parts).run(use_case)
             self.world.sleep(open_for_s)
             return self._commit(session, result)
         except (StaleRow, Collided, Gone, peewee.IntegrityError) as error:

@@ -74,7 +74,7 @@ from notifyflow.storage.tables import AttemptRow, IncidentRow
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
-from tests.simulation.database import Overriding, SimulatedUnit
+from tests.simulation.database import Overriding, SimulatedUnitOfWork
 from tests.simulation.explorer.explore import tell
 from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import RunResult, Variant, simulate
@@ -106,7 +106,7 @@ class BlindToNeighbours(Overriding, Notifications):
     def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         now = super().of(escalation_id)
         own = next(reversed(self._unit._changed), None)
-        kept = {each.id: self._unit._kept[NotificationFacts, each.id] for each in now}
+        kept = {each.id: self._unit._loaded[NotificationFacts, each.id] for each in now}
         return tuple(each if (NotificationFacts, each.id) == own else kept[each.id].stored or each for each in now)
 
 
@@ -195,12 +195,12 @@ class Unguarding:
         raise NotImplementedError
 
 
-class Unguarded(Unguarding, SimulatedUnit):
+class Unguarded(Unguarding, SimulatedUnitOfWork):
     """Writes some rows without compare-and-set."""
 
     def flush(self) -> None:
         for key in self._changed:
-            kept = self._kept[key]
+            kept = self._loaded[key]
             if kept.stored is not None and self._is_unguarded(kept.now):
                 self.session.lock([kept.now.id])
                 _pretend_that_it_was_read(kept, self._lines, self.db)
@@ -251,7 +251,7 @@ class UnlockedEscalations(Overriding, Escalations):
         del escalation_ids, moving
 
 
-class LateAttempt(SimulatedUnit):
+class LateAttempt(SimulatedUnitOfWork):
     """Stores an attempt only when its outcome is recorded."""
 
     def insert_set(self, model: Any, rows: Any) -> None:
@@ -265,7 +265,7 @@ class LateAttempts(Overriding, Attempts):
     def refs(self, attempt_ids: Sequence[str]) -> Any:
         unit = cast(LateAttempt, self._unit)
         put_off = unit.session.database.put_off
-        SimulatedUnit.insert_set(unit, AttemptRow, [put_off.pop(each) for each in attempt_ids if each in put_off])
+        SimulatedUnitOfWork.insert_set(unit, AttemptRow, [put_off.pop(each) for each in attempt_ids if each in put_off])
         return super().refs(attempt_ids)
 
 

@@ -31,13 +31,13 @@ from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, s
 from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.tables.fields import instant_text
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
 from tests.simulation.cuts import Cuts
-from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnit, Weakening
+from tests.simulation.database import Session, SimulatedDatabase, SimulatedUnitOfWork, Weakening
 from tests.simulation.floods import Floods
 from tests.simulation.hand_overs import HandOvers
 from tests.simulation.held_up import ClosedPhones
@@ -121,8 +121,8 @@ _FAULTS = {
 class Variant:
     """What a mutant changes; by default nothing."""
 
-    unit: type[SimulatedUnit] = SimulatedUnit
-    parts: tuple[type[Part], ...] = ()
+    unit: type[SimulatedUnitOfWork] = SimulatedUnitOfWork
+    parts: tuple[type[Repository], ...] = ()
     without: Weakening = ()
     deps: dict[str, Any] = field(default_factory=dict)
     send_budget: timedelta = SEND_BUDGET

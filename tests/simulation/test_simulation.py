@@ -10,7 +10,7 @@ from tests.simulation.__main__ import explain
 from tests.simulation.calm import simulate_calm
 from tests.simulation.crash_loops import simulate_crash_loop
 from tests.simulation.damage import simulate_damage
-from tests.simulation.database import SimulatedUnit
+from tests.simulation.database import SimulatedUnitOfWork
 from tests.simulation.mutants import LAST_DEFENCE, MUTANTS, Mutant, swapped
 from tests.simulation.pressure import simulate_pressure
 from tests.simulation.scenario import Variant, simulate
@@ -75,9 +75,9 @@ def test_the_constraint_alone_keeps_a_tier_from_opening_twice() -> None:
 
 def test_a_mutant_that_would_change_nothing_is_refused() -> None:
     with pytest.raises(AssertionError, match="overrides methods that do not exist: no_such_method"):
-        type("Misnamed", (SimulatedUnit,), {"no_such_method": lambda self: None})
+        type("Misnamed", (SimulatedUnitOfWork,), {"no_such_method": lambda self: None})
     with pytest.raises(AssertionError, match="overrides nothing"):
-        type("Empty", (SimulatedUnit,), {})
+        type("Empty", (SimulatedUnitOfWork,), {})
     with pytest.raises(AttributeError), swapped(lifecycle, "no_such_function", None):
         pass
     with pytest.raises(AssertionError, match="0 times what a mutant leaves out"):

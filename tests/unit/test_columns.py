@@ -20,7 +20,7 @@ def arrow(column: str, to_column: str, floor: str = "core") -> Arrow:
         ("core", "delivery.chain", "delivery"),
         ("core", "intake.integrations.inbound", "intake"),
         ("service", "upkeep", "upkeep"),
-        ("storage", "session.unit", OWN),
+        ("storage", "session.unit_of_work", OWN),
         ("storage", "users", "accounts"),
         ("storage", "ledger", WHOLE),
         ("cli", "", WHOLE),

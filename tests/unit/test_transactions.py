@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from notifyflow.storage.session import unit
+from notifyflow.storage.session import unit_of_work
 from notifyflow.storage.session.rows import MODELS
 from tests.columns import PACKAGE, sources
 
@@ -51,7 +51,7 @@ def facts_updated(tree: ast.AST) -> Iterator[str]:
 
 
 def test_only_the_unit_of_work_writes_the_facts_of_a_machine() -> None:
-    of_unit = Path(unit.__file__)
+    of_unit = Path(unit_of_work.__file__)
     parts = [path for path in sources("storage") if path != of_unit]
     assert {str(path): found for path in parts if (found := list(facts_updated(ast.parse(path.read_text()))))} == {}
     assert list(facts_updated(ast.parse(of_unit.read_text()))) == ["rung_at"]

@@ -32,7 +32,7 @@ def join(deps: Dependencies, submitted: Submitted, connection: object) -> Commit
     """
     now = deps.clock.now()
     # in a transaction of ours: others with the same policy would wait for the application's transaction
-    deps.transactions.run(lambda ledger: ledger.incidents.keep_policy(submitted.policy, at=now))
+    deps.transactions.run(lambda ledger: ledger.incidents.store_policy(submitted.policy, at=now))
     return Committed(deps.transactions.join(connection, partial(_store, deps, submitted)))
 
 
@@ -61,7 +61,7 @@ def _add(tx: Transaction, incident: IncidentFacts, submitted: Submitted, *, is_r
 def _carry_out(tx: Transaction, loaded: None, entry: Entry) -> None:
     del loaded
     policy = load_policy(entry.policy)
-    tx.ledger.incidents.keep_policy(policy, at=tx.now)  # it was deleted if the transaction has been open for very long
+    tx.ledger.incidents.store_policy(policy, at=tx.now)  # it was deleted if the transaction has been open for very long
     incident = tx.ledger.incidents.lock(entry.incident_id)
     if not tx.ledger.outbox.remove(entry.id):
         return

@@ -152,6 +152,6 @@ def _as_stored(content: Incident, roster: Roster, told: HandOver) -> Incident:
 
 
 def _incidents(tx: Transaction, ids: Sequence[str]) -> list[Incident]:
-    tx.ledger.incidents.keep(ids)
+    tx.ledger.incidents.read_many(ids)
     tx.ledger.incidents.load_contents(ids)
     return [replace(tx.ledger.incidents.content(each), severity=tx.ledger.incidents.get(each).severity) for each in ids]

@@ -15,7 +15,7 @@ from notifyflow.core.delivery.model import AttemptState
 from notifyflow.core.delivery.tier_rules import Silence
 from notifyflow.core.namespaces import OPERATIONS
 from notifyflow.storage.session.conditions import RUNNING, is_free
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Run, Statement
 from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
 
@@ -77,7 +77,7 @@ class AttemptToPoll:
     times_polled: int
 
 
-class Attempts(Part):
+class Attempts(Repository):
     """Reads attempts, without locks."""
 
     def refs(self, attempt_ids: Sequence[str]) -> Mapping[str, AttemptRef]:

@@ -10,10 +10,10 @@ from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, Notif
 from notifyflow.storage.delivery.attempts import AttemptRef
 from notifyflow.storage.delivery.incidents import Contacts, Incidents
 from notifyflow.storage.delivery.notifications import Notifications
-from notifyflow.storage.session.parts import MachinePart
+from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.session.statements import Statement
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import EscalationRow, NotificationRow
 
 _LOCKED = Statement(
@@ -52,12 +52,12 @@ _LAST_ROUNDS = Statement(
 )
 
 
-class Escalations(MachinePart[EscalationFacts]):
+class Escalations(MachineRepository[EscalationFacts]):
     """Escalations with their notifications, contacts and contents."""
 
     facts = EscalationFacts
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: UnitOfWork) -> None:
         super().__init__(unit)
         self._incidents, self._contacts, self._notifications = Incidents(unit), Contacts(unit), Notifications(unit)
 
@@ -65,8 +65,8 @@ class Escalations(MachinePart[EscalationFacts]):
         """Lock and read the current escalations of an incident, by id."""
         if incident_id not in self._unit.escalations_of:
             self._lock_current([incident_id])
-        kept = self._unit.kept(EscalationFacts, self._unit.escalations_of[incident_id])
-        return tuple(each for each in kept if each.is_current)
+        loaded = self._unit.loaded(EscalationFacts, self._unit.escalations_of[incident_id])
+        return tuple(each for each in loaded if each.is_current)
 
     def load_repeated(self, incident_ids: Collection[str]) -> None:
         """Lock the current escalations of locked incidents, by id, and load the rows that a repeated key needs."""
@@ -89,14 +89,14 @@ class Escalations(MachinePart[EscalationFacts]):
         locked = {row["id"] for row in self._unit.rows(self._unit.locked(_LOCKED(sorted(moving))))} if is_locking else set()
         self._notifications.note(ids, self._unit.read(NotificationFacts, NOTIFICATIONS_OF(ids), locked=locked))
         known = (self._unit.known(EscalationFacts, each, is_locked=True) for each in ids)
-        self._incidents.keep({each.incident_id for each in known if each is not None})
+        self._incidents.read_many({each.incident_id for each in known if each is not None})
         self._contacts.load(ids)
 
     def load_pages(self, rows: Collection[NotificationFacts]) -> None:
         """Load the rows that sending notifications needs: their escalations, contacts and contents; not locked."""
         ids = sorted({row.escalation_id for row in rows})
         if ids:
-            self.keep(ids)
+            self.read_many(ids)
             incident_ids = {row.incident_id for row in rows}
             self._incidents.load_contents(incident_ids)
             known = (self._unit.known(EscalationFacts, each, is_locked=False) for each in ids)
@@ -117,7 +117,7 @@ class Escalations(MachinePart[EscalationFacts]):
 
     def add(self, facts: EscalationFacts, *, event: str, detail: Mapping[str, str]) -> None:
         """Store a new escalation and log its start."""
-        self._unit.keep_policy(facts.policy, at=facts.started_at)
+        self._unit.store_policy(facts.policy, at=facts.started_at)
         self._unit.add([facts])
         self._unit.notifications_of[facts.id] = set()
         if facts.incident_id in self._unit.escalations_of:

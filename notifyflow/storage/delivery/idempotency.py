@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.delivery.model import Notified
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import IdempotentResponseRow
 
@@ -27,7 +27,7 @@ Request = tuple[str, str]
 """A request: its API key's id, and its idempotency key."""
 
 
-class Responses(Part):
+class Responses(Repository):
     """Responses by idempotency key."""
 
     def get(self, requests: Collection[Request], *, now: datetime) -> Mapping[Request, IdempotentResponse]:

@@ -10,7 +10,7 @@ from peewee import JOIN, SQL, Expression, IntegerField, Select, Tuple, Value, fn
 from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import is_aside
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Places, Run, Statement
 from notifyflow.storage.tables import AttemptRow, NotificationRow, ReceiptRow
 
@@ -85,7 +85,7 @@ def _match(receipt: Receipt, attempt_id: str | None) -> tuple[ReceiptState, str 
     return (ReceiptState.WAITING if receipt.attempt_id is None else ReceiptState.FOREIGN), None
 
 
-class Inbox(Part):
+class Inbox(Repository):
     """Receipts."""
 
     def add(self, receipt: Receipt, *, raw: str, at: datetime) -> bool:

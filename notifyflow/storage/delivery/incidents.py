@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import Contact, Incident, IncidentState
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
-from notifyflow.storage.session.parts import MachinePart, Part
+from notifyflow.storage.session.repositories import MachineRepository, Repository
 from notifyflow.storage.session.rows import (
     CONTACT,
     content_columns,
@@ -94,7 +94,7 @@ _CONTACTS_OF = Statement(
 )
 
 
-class Incidents(MachinePart[IncidentFacts]):
+class Incidents(MachineRepository[IncidentFacts]):
     """Incidents and their content."""
 
     facts = IncidentFacts
@@ -146,14 +146,14 @@ class Incidents(MachinePart[IncidentFacts]):
 
         If another transaction has just stored the same key, the whole use case is repeated and finds that incident.
         """
-        self._unit.keep_policy(facts.policy, at=facts.opened_at)
+        self._unit.store_policy(facts.policy, at=facts.opened_at)
         self._unit.add([facts])
         self._unit.new_content[facts.id] = content_columns(content)
         self._unit.log([facts], event="opened", at=facts.opened_at)
 
-    def keep_policy(self, policy: Policy, *, at: datetime) -> None:
+    def store_policy(self, policy: Policy, *, at: datetime) -> None:
         """Store the policy of a new incident, unless it is stored already."""
-        self._unit.keep_policy(policy, at=at)
+        self._unit.store_policy(policy, at=at)
 
     def content(self, incident_id: str) -> Incident:
         """Read the latest content.
@@ -193,7 +193,7 @@ class Incidents(MachinePart[IncidentFacts]):
         return first(self._unit.read(IncidentFacts, self._unit.locked(newest)))
 
 
-class Contacts(Part):
+class Contacts(Repository):
     """The contacts of incidents."""
 
     def of(self, incident_id: str) -> Mapping[str, Contact]:

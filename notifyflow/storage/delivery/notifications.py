@@ -12,7 +12,7 @@ from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import DeferralReason
 from notifyflow.core.delivery.set_aside import stand_in
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
-from notifyflow.storage.session.parts import MachinePart
+from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
 from notifyflow.storage.session.statements import Places, Statement
 from notifyflow.storage.tables import EscalationRow, NotificationRow
@@ -59,7 +59,7 @@ _DUE_OF = Statement(
 )
 
 
-class Notifications(MachinePart[NotificationFacts]):
+class Notifications(MachineRepository[NotificationFacts]):
     """Notifications with their attempts."""
 
     facts = NotificationFacts
@@ -67,7 +67,7 @@ class Notifications(MachinePart[NotificationFacts]):
     def of(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Read all notifications of an escalation with their attempts, by id; not locked."""
         self.load([escalation_id])
-        return self._kept([escalation_id])
+        return self._loaded([escalation_id])
 
     def stand_ins(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Return stand-ins for an escalation's notifications that could not be read in this transaction."""
@@ -83,7 +83,7 @@ class Notifications(MachinePart[NotificationFacts]):
         """Read notifications by id; those that no longer exist are left out; not locked."""
         unread = [each for each in ids if self._unit.known(NotificationFacts, each, is_locked=False) is None]
         if unread:
-            self.keep(unread)
+            self.read_many(unread)
         found = (self._unit.known(NotificationFacts, each, is_locked=False) for each in sorted(ids))
         return tuple(each for each in found if each is not None)
 
@@ -100,7 +100,7 @@ class Notifications(MachinePart[NotificationFacts]):
         """Lock and read all notifications of some escalations with their attempts, by id."""
         if not all(map(self._are_locked, escalation_ids)):
             self.note(escalation_ids, self._unit.read(NotificationFacts, self._unit.locked(NOTIFICATIONS_OF(escalation_ids))))
-        return self._kept(escalation_ids)
+        return self._loaded(escalation_ids)
 
     def add(self, facts: Sequence[NotificationFacts], *, event: str) -> tuple[NotificationFacts, ...]:
         """Store new notifications and log their initial states.
@@ -120,12 +120,12 @@ class Notifications(MachinePart[NotificationFacts]):
         return tuple(stored)
 
     def _are_locked(self, escalation_id: str) -> bool:
-        kept = self._unit.notifications_of.get(escalation_id)
-        return kept is not None and all(self._unit.known(NotificationFacts, each, is_locked=True) for each in kept)
+        ids = self._unit.notifications_of.get(escalation_id)
+        return ids is not None and all(self._unit.known(NotificationFacts, each, is_locked=True) for each in ids)
 
-    def _kept(self, escalation_ids: Collection[str]) -> tuple[NotificationFacts, ...]:
+    def _loaded(self, escalation_ids: Collection[str]) -> tuple[NotificationFacts, ...]:
         ids = chain.from_iterable(self._unit.notifications_of[each] for each in escalation_ids)
-        return self._unit.kept(NotificationFacts, ids)
+        return self._unit.loaded(NotificationFacts, ids)
 
     def _has_page(self, page: NotificationFacts) -> bool:
         return any((row.tier, row.channel) == (page.tier, page.channel) for row in self.of(page.escalation_id))

@@ -10,7 +10,7 @@ from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.messages.failures import AT_MOST, Failure, Notice, SilentPath, Uncounted, damage
 from notifyflow.storage.delivery.incidents import Incidents
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, IncidentRow, NoticeRow, SetAsideRow
 from notifyflow.storage.tables.fields import instant_text
@@ -24,7 +24,7 @@ _OPERATIONS_AMONG = Statement(
 )
 
 
-class Operations(Part):
+class Operations(Repository):
     """The operations incident."""
 
     def lock(self) -> IncidentFacts | None:

@@ -7,7 +7,7 @@ from peewee import IntegerField
 
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.storage.session.conditions import is_aside, is_listed
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import OutboxRow
 
@@ -43,7 +43,7 @@ _REMOVE_NEW = Statement(
 )
 
 
-class Outbox(Part):
+class Outbox(Repository):
     """Submissions that are to be carried out."""
 
     def add(self, entry: Entry) -> None:

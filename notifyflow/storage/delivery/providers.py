@@ -9,7 +9,7 @@ from typing import Any
 from notifyflow.core.copies import replace
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import Places, Statement
 from notifyflow.storage.tables import ProviderHealthRow, SpentRow
@@ -18,7 +18,7 @@ _KEPT_FOR = timedelta(days=1)
 _COLUMNS = tuple(ProviderHealth.__dataclass_fields__)
 
 
-class Providers(Part):
+class Providers(Repository):
     """The health of providers, and the counts of calls and texts."""
 
     def lock(self, channel: str, providers: Collection[str]) -> Mapping[str, ProviderHealth]:

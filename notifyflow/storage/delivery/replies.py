@@ -9,7 +9,7 @@ from peewee import Expression
 
 from notifyflow.core.delivery.model import EscalationState, IncidentState
 from notifyflow.storage.session.conditions import QUEUED
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import EscalationRow, IncidentRow, NotificationRow, NumberRow, OptOutRow, ReplyCodeRow
 
@@ -38,7 +38,7 @@ _COLUMNS = tuple(getattr(ReplyCodeRow, name) for name in ReplyCode.__dataclass_f
 _FORGET_CODES = Statement(lambda param: ReplyCodeRow.delete().where(ReplyCodeRow.issued_at <= param(ReplyCodeRow.issued_at)))
 
 
-class Replies(Part):
+class Replies(Repository):
     """Reply codes, opt-outs, and known numbers."""
 
     def give_code(self, number: str, incident_id: str, recipient_id: str, *, now: datetime) -> ReplyCode:

@@ -16,7 +16,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.storage.dialects.dialect import execute
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import CONTACT, CONTENT_FIELDS, MODELS, Reader, select
 from notifyflow.storage.session.statements import Run, Statement, left_out
 from notifyflow.storage.tables import (
@@ -140,7 +140,7 @@ def _once(query: Select) -> Run:
     return Statement(lambda _: query)()
 
 
-class SetAsides(Part):
+class SetAsides(Repository):
     """Sets rows aside."""
 
     def add(self, place: Place, *, now: datetime) -> tuple[SetAside, bool] | None:

@@ -10,7 +10,7 @@ from notifyflow.core.delivery.chain import ChainPlace, place
 from notifyflow.core.delivery.facts import IncidentFacts, StepFacts
 from notifyflow.core.delivery.model import Contact, StepState
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.storage.session.parts import MachinePart
+from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import Reader, select
 from notifyflow.storage.session.statements import Run, Statement
 from notifyflow.storage.tables import IncidentRow, StepContactRow, StepRow
@@ -48,7 +48,7 @@ _STARTED = Statement(
 )
 
 
-class Steps(MachinePart[StepFacts]):
+class Steps(MachineRepository[StepFacts]):
     """The steps of locked incidents; only ``bring_forward`` changes a step without its incident's lock."""
 
     facts = StepFacts

@@ -13,7 +13,7 @@ from peewee import SQL, Expression
 
 from notifyflow.core.delivery.stopped_clocks import Outage, Stop, outage_since
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import Places, Statement
 from notifyflow.storage.tables import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
@@ -64,7 +64,7 @@ SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_I
 _NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_WATCH))
 
 
-class Stops(Part):
+class Stops(Repository):
     """Pauses, stops and outages."""
 
     def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[Stop, ...]:

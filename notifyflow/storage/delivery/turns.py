@@ -6,12 +6,12 @@ from datetime import datetime
 from peewee import SQL, Case, Select
 
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Places, Statement
 from notifyflow.storage.tables import NotificationRow, TurnRow
 
 
-class Turns(Part):
+class Turns(Repository):
     """Reads and counts turns. Only the count takes a lock; a claim counts last, just before it writes its rows."""
 
     def due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:

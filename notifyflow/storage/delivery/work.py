@@ -24,10 +24,10 @@ from notifyflow.storage.session.conditions import (
     URGENCY,
     is_free,
 )
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import select
 from notifyflow.storage.session.statements import Places, Statement, finds
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
 
 
@@ -54,10 +54,10 @@ lost.
 """
 
 
-class Work(Part):
+class Work(Repository):
     """The searches of the claim and of the sweeper."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: UnitOfWork) -> None:
         super().__init__(unit)
         self._turns = Turns(unit)
 
@@ -88,13 +88,13 @@ class Work(Part):
             free = self._unit.rows(self._unit.locked(_THESE(due, now + _APART), skips_locked=True)) if due else []
             rows += free
             locked = frozenset(due).difference(row["id"] for row in free)
-        return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True)), locked
+        return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True)), locked
 
     def claim_these(self, ids: Sequence[str], *, now: datetime) -> tuple[NotificationFacts, ...]:
         """Lock and read the given notifications that may be sent now, in their order, skipping those that others have locked."""
         found = {row["id"]: row for row in self._unit.rows(self._unit.locked(_THESE(ids, now + _APART), skips_locked=True))}
         rows = [found[each] for each in ids if each in found]
-        return tuple(self._unit.keep(self._unit.with_attempts(rows), is_locked=True))
+        return tuple(self._unit.remember(self._unit.with_attempts(rows), is_locked=True))
 
     def claim_with(
         self, rows: Sequence[NotificationFacts], channel: str, *, now: datetime, limit: int
@@ -108,7 +108,7 @@ class Work(Part):
         )
         claimed = {row.id for row in rows}
         others = [row for row in found if row["id"] not in claimed]
-        return tuple(self._unit.keep(self._unit.with_attempts(others), is_locked=True))
+        return tuple(self._unit.remember(self._unit.with_attempts(others), is_locked=True))
 
     def ring(self, *, now: datetime, again_after: timedelta, limit: int, is_marking: bool = True) -> tuple[Due, ...]:
         """Mark due notifications as rung for, so that no other process rings for them meanwhile.

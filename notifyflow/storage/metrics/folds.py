@@ -19,7 +19,7 @@ from notifyflow.core.delivery.model import EscalationState, Severity
 from notifyflow.core.metrics.charts import SPANS, beginning
 from notifyflow.core.metrics.figures import ATTEMPTS, Key, Tallies, Tally, grown, names_of
 from notifyflow.core.metrics.folding import Batch, Call, Folded, Sent
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Places, Statement
 from notifyflow.storage.tables import (
@@ -192,7 +192,7 @@ _OUTCOMES = Statement(
 )
 
 
-class Folds(Part):
+class Folds(Repository):
     """The figures, and how far the log is counted."""
 
     def lock(self) -> Place | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from notifyflow.core.oncall.feeds import Feed
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.tables import FeedRow
 
@@ -24,7 +24,7 @@ class FeedReads(Reader):
         return None if row is None else Feed(**row)
 
 
-class Feeds(Part):
+class Feeds(Repository):
     """Feeds."""
 
     def add(self, feed: Feed) -> None:

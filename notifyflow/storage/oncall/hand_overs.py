@@ -6,7 +6,7 @@ from datetime import datetime
 from peewee import fn
 
 from notifyflow.core.oncall.hand_overs import HandOver
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import HandOverRow, IncidentRow
@@ -16,7 +16,7 @@ _COLUMNS = tuple(getattr(HandOverRow, name) for name in _FIELDS)
 _OF = Statement(lambda param: HandOverRow.select(*_COLUMNS).where(HandOverRow.incident_id == param(HandOverRow.incident_id)))
 
 
-class HandOvers(Part):
+class HandOvers(Repository):
     """Hand-overs that people were told about."""
 
     def add(self, told: HandOver, incident_id: str) -> bool:

@@ -20,7 +20,7 @@ from notifyflow.core.oncall.directory import NOBODY, Directory, read_leniently
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.core.oncall.schedules import Calendar, Override
 from notifyflow.core.toml import without
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader, first
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import CalendarRow, OverrideRow, RosterRow
@@ -143,7 +143,7 @@ class RosterReads(Reader):
         return roster, digest
 
 
-class StoredRoster(RosterReads, Part):
+class StoredRoster(RosterReads, Repository):
     """The roster; a transaction that changes it locks it before anything else."""
 
     def _listed(self, query: Select, key: Field) -> list[dict[str, Any]]:

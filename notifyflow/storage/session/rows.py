@@ -227,7 +227,7 @@ class Rows:
 
 
 class Reader:
-    """A part of the reads, with one subject."""
+    """The reads of one subject."""
 
     def __init__(self, source: Rows) -> None:
         self._source = source
@@ -237,7 +237,7 @@ _ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.
 _POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow.document).where(param.among(PolicyRow.digest)))
 
 
-def _keep_policy(param: Places) -> Any:
+def _storing_policy(param: Places) -> Any:
     columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
     new = Select(columns=[*map(param, columns)])
     is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
@@ -246,7 +246,7 @@ def _keep_policy(param: Places) -> Any:
     )
 
 
-KEEP_POLICY = Statement(_keep_policy)
+STORE_POLICY = Statement(_storing_policy)
 """Stores a policy (digest, document, time, digest), or keeps it from deletion if it is stored; does not lock a policy in use."""
 NOTIFICATIONS_OF = Statement(
     lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)

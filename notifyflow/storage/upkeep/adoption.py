@@ -8,7 +8,7 @@ from peewee import SQL, fn
 
 from notifyflow.core.delivery.model import IN_PROGRESS
 from notifyflow.storage.session.conditions import IS_UNRESOLVED, QUEUED
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import (
@@ -55,7 +55,7 @@ class Adopted(Reader):
         return frozenset(row["incident_id"] for row in self._source.rows(_QUARANTINED_AMONG(sorted(incident_ids))))
 
 
-class Adoption(Part, Adopted):
+class Adoption(Repository, Adopted):
     """The environment and the quarantined incidents."""
 
     def set_environment(self, name: str | None, *, at: datetime) -> None:

@@ -11,7 +11,7 @@ from peewee import SQL, Model, fn
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.storage import tables
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import select
 from notifyflow.storage.tables import (
     AttemptRow,
@@ -54,7 +54,7 @@ class Forgotten:
     is_known: bool
 
 
-class Recipients(Part):
+class Recipients(Repository):
     """Reads and overwrites the data of one person."""
 
     def unresolved_of(self, recipient_id: str) -> Sequence[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 from peewee import SQL, Expression, Field, Model
 
 from notifyflow.core.delivery.model import REACHING, EscalationState, IncidentState, Severity
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import finds
 from notifyflow.storage.tables import AttemptRow, EscalationRow, HeartbeatRow, IncidentRow, NotificationRow, SetAsideRow
 
@@ -16,7 +16,7 @@ _QUARANTINED_OR_NOT = EscalationRow.is_quarantined.in_((False, True))  # spelt o
 _WITH_OUTCOME = frozenset(EscalationState) - {EscalationState.ACTIVE, EscalationState.CANCELLED}
 
 
-class Heartbeat(Part):
+class Heartbeat(Repository):
     """Checks of the whole database, each from an index; only the heartbeat's own row is locked."""
 
     def is_left_behind(self, *, before: datetime) -> bool:

@@ -9,7 +9,7 @@ from peewee import SQL, Expression, Model, Select, Tuple, fn
 
 from notifyflow.core.delivery.model import IN_PROGRESS
 from notifyflow.storage.metrics.folds import Folds, is_counted
-from notifyflow.storage.session.parts import Part
+from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.tables import (
     ArrivalRow,
@@ -74,7 +74,7 @@ class Step:
     place: tuple[datetime, str] | None
 
 
-class Pruning(Part):
+class Pruning(Repository):
     """Deletes old rows."""
 
     def incidents(self, place: tuple[datetime, str], *, before: datetime, limit: int) -> Step:

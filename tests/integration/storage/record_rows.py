@@ -26,7 +26,7 @@ from notifyflow.storage.dialects import Access, dialect_for
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import OutageRow, PolicyRow, TurnRow
 from tests.builders import BAD, BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
@@ -68,7 +68,7 @@ class Recorder:
 
     def run(self, use_case: Callable[[Ledger], T], *, timeout_s: float = 5.0, tries: int | None = None) -> T:
         del timeout_s
-        result = self._transact(lambda db: Ledger(Unit(db)).run(use_case))
+        result = self._transact(lambda db: Ledger(UnitOfWork(db)).run(use_case))
         if self._written:
             self.transactions.append(self._written)
         return result

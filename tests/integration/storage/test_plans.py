@@ -23,7 +23,7 @@ from notifyflow.storage.metrics.folds import Place
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.statements import Statement
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.store import Store
 from notifyflow.storage.tables import NotificationRow
 from tests.columns import dotted, sources
@@ -194,7 +194,7 @@ def _assert_indexed(explained: _Explained) -> None:
 
 @pytest.mark.parametrize("search", INDEXED)
 def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> None:
-    INDEXED[search](Ledger(Unit(explained._db)))
+    INDEXED[search](Ledger(UnitOfWork(explained._db)))
     _assert_indexed(explained)
 
 
@@ -202,7 +202,7 @@ def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> 
 def test_namespaces_take_turns_by_an_index_and_sort_nothing(store: Store, explained: _Explained, search: str) -> None:
     others = [a_page(number, namespace=f"sender {number % 3}", urgent=number % 2 == 0) for number in range(10, 30)]
     begin(store, *others, number=2)
-    TURNS[search](Ledger(Unit(explained._db)))
+    TURNS[search](Ledger(UnitOfWork(explained._db)))
     _assert_indexed(explained)
     for plan in explained.plans:
         if "notifyflow_attempt" not in plan and '"id" IN' not in plan and '"id" NOT IN' not in plan:
@@ -294,14 +294,14 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
 
 @pytest.mark.parametrize("search", ["next_wake_at", "ring_due", "escalations_due", "expired_leases", "incidents_due"])
 def test_an_idle_sweep_reads_the_first_row_of_an_index(explained: _Explained, search: str) -> None:
-    INDEXED[search](Ledger(Unit(explained._db)))
+    INDEXED[search](Ledger(UnitOfWork(explained._db)))
     for plan in explained.plans:
         assert not {word for word in ("TEMP B-TREE", "Sort", "Aggregate", "Hash") if word in plan}, plan
 
 
 @pytest.mark.parametrize("search", ["claim_due", "ring_due"])
 def test_the_most_urgent_are_found_without_sorting_the_backlog(explained: _Explained, search: str) -> None:
-    INDEXED[search](Ledger(Unit(explained._db)))
+    INDEXED[search](Ledger(UnitOfWork(explained._db)))
     by_index = [plan for plan in explained.plans if "notifyflow_attempt" not in plan]
     assert by_index
     for plan in by_index:

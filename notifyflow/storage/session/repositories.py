@@ -1,23 +1,23 @@
-"""The base of the ledger's parts, each with one subject's reads and writes through the transaction's unit of work."""
+"""The base of the ledger's repositories: each reads and writes the rows of one subject through the unit of work."""
 
 from collections.abc import Collection
 from typing import Generic
 
 from notifyflow.core.delivery.facts import MACHINE_NAMES
 from notifyflow.storage.session.rows import BY_ID, M, Reader, first, must_exist
-from notifyflow.storage.session.unit import Unit
+from notifyflow.storage.session.unit_of_work import UnitOfWork
 
 
-class Part(Reader):
-    """A part of the ledger."""
+class Repository(Reader):
+    """A repository of the ledger."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: UnitOfWork) -> None:
         super().__init__(unit)
         self._unit = unit
 
 
-class MachinePart(Part, Generic[M]):
-    """A part with the rows of a state machine."""
+class MachineRepository(Repository, Generic[M]):
+    """A repository with the rows of a state machine."""
 
     facts: type[M]
 
@@ -52,7 +52,7 @@ class MachinePart(Part, Generic[M]):
         if row_ids:
             self._unit.read(self.facts, self._unit.locked(BY_ID[self.facts](sorted(row_ids))))
 
-    def keep(self, row_ids: Collection[str]) -> None:
+    def read_many(self, row_ids: Collection[str]) -> None:
         """Load rows; not locked."""
         self._unit.read(self.facts, BY_ID[self.facts](sorted(row_ids)))
 

@@ -18,7 +18,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Kept:
+class LoadedRow:
     """A row as the database has it (None if it is new), and with the transaction's changes."""
 
     stored: Any

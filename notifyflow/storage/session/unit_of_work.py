@@ -1,11 +1,11 @@
 """The unit of work of one transaction: each row is read once, changed as a value, and written with the others.
 
-The unit keeps each row of a state machine that was read or added, with the transaction's changes, and the next read returns it.
+It remembers each row of a state machine that was read or added, with the transaction's changes, and the next read returns it.
 ``flush`` writes the changes, with one statement for each table and kind of change. An update compares the row with the values
 that were read: if another transaction has changed a row, nothing is written. Every version of a row has its line in the log.
 
-Two kinds of writes bypass the kept rows. ``mark_rung`` marks all rows at once, which are then read again. The parts write columns
-that are not facts themselves: how often an attempt was polled, and the mark of the quarantine.
+Two kinds of writes bypass the loaded rows. ``mark_rung`` marks all rows at once, which are then read again. The repositories
+write columns that are not facts themselves: how often an attempt was polled, and the mark of the quarantine.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,8 +30,8 @@ from notifyflow.errors import StaleRow, UnreadableRow
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import QUEUED
-from notifyflow.storage.session.kept import Kept, Line
-from notifyflow.storage.session.rows import KEEP_POLICY, MODELS, M, Rows, changes, row_of
+from notifyflow.storage.session.loaded_rows import Line, LoadedRow
+from notifyflow.storage.session.rows import MODELS, STORE_POLICY, M, Rows, changes, row_of
 from notifyflow.storage.session.statements import Run, Statement, inserting
 from notifyflow.storage.tables import AttemptRow, ContactRow, IncidentRow, NotificationRow, TransitionRow
 from notifyflow.storage.tables.policies import snapshot
@@ -46,14 +46,14 @@ _GUARDS = ("id", "state", "version")
 _ATTEMPT_GUARDS = ("id", "state", "token", "result")
 
 
-class Unit(Rows):
-    """The state that all parts of the ledger share: the kept rows, and the pending writes.
+class UnitOfWork(Rows):
+    """The state that all repositories of the ledger share: the loaded rows, and the pending writes.
 
     Attributes:
         line: The last line that this transaction has written to the log, or None.
         is_shared: Whether others may write meanwhile. SQLite has one writer, so rows that were read cannot change.
-        escalations_of: The current escalations by incident, if all of the incident's are locked and kept.
-        notifications_of: The notifications by escalation, if all of the escalation's are kept.
+        escalations_of: The current escalations by incident, if all of the incident's are locked and loaded.
+        notifications_of: The notifications by escalation, if all of the escalation's are loaded.
         unlocked: Other values that were read without a lock.
         spared: The rows, by id, that are not written, since the database refuses them; the rest goes on as if they were.
     """
@@ -61,14 +61,14 @@ class Unit(Rows):
     def __init__(self, db: Database) -> None:
         super().__init__(db)
         self.line: Line | None = None
-        self._kept: dict[tuple[type, str], Kept] = {}
+        self._loaded: dict[tuple[type, str], LoadedRow] = {}
         self._changed: dict[tuple[type, str], None] = {}
         self.escalations_of: dict[str, set[str]] = {}
         self.notifications_of: dict[str, set[str]] = {}
         self.new_content: dict[str, dict[str, Any]] = {}
         self.new_contacts: list[Mapping[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
-        self._kept_policies: set[str] = set()
+        self._stored_policies: set[str] = set()
         self.is_shared = bool(db.for_update)
         self.unlocked: dict[Any, Any] = {}
         self.spared: Collection[str] = ()
@@ -102,7 +102,7 @@ class Unit(Rows):
             StaleRow: As ``move``.
         """
         is_own = not isinstance(before, NotificationFacts) or bool(changes(before, after))
-        return self._change(before, after) if is_own else self._keep_as(before, after)
+        return self._change(before, after) if is_own else self._replace_loaded(before, after)
 
     @property
     def backend(self) -> int | None:
@@ -128,13 +128,13 @@ class Unit(Rows):
         Raises:
             StaleRow: When another transaction has changed a row since it was read.
         """
-        changed = [self._kept[key] for key in self._changed]
+        changed = [self._loaded[key] for key in self._changed]
         self._changed = {}
         content, self.new_content = self.new_content, {}
         contacts, self.new_contacts = self.new_contacts, []
         lines, self._lines = self._lines, []
-        added = [kept.now for kept in changed if kept.stored is None]
-        moved: list[tuple[Any, Any]] = [(kept.stored, kept.now) for kept in changed if kept.stored is not None]
+        added = [row.now for row in changed if row.stored is None]
+        moved: list[tuple[Any, Any]] = [(row.stored, row.now) for row in changed if row.stored is not None]
         for facts in MACHINE_NAMES:  # before the inserts, which may need a key that it frees
             self._update_set(MODELS[facts], [(old, new) for old, new in moved if type(new) is facts and changes(old, new)])
         self.insert_set(IncidentRow, [row_of(each) | content.pop(each.id) for each in added if isinstance(each, IncidentFacts)])
@@ -144,26 +144,26 @@ class Unit(Rows):
             self.insert_set(MODELS[kind], [row_of(each) for each in added if isinstance(each, kind)])
         self._write_attempts([each for each in moved if isinstance(each[1], NotificationFacts)], added)
         self.insert_set(TransitionRow, lines)
-        for kept in changed:
-            kept.stored = kept.now
-            kept.is_locked = True
+        for row in changed:
+            row.stored = row.now
+            row.is_locked = True
 
     def _change(self, before: M, after: M) -> M:
         if isinstance(before, NotificationFacts) and isinstance(after, NotificationFacts):
             is_due_anew = after.due_at != before.due_at and after.rung_at == before.rung_at
             after = replace(after, rung_at=None) if is_due_anew else after
-        return self._keep_as(before, replace(after, version=before.version + 1))
+        return self._replace_loaded(before, replace(after, version=before.version + 1))
 
-    def _keep_as(self, before: M, after: M) -> M:
+    def _replace_loaded(self, before: M, after: M) -> M:
         key = (type(before), before.id)
         if isinstance(before, NotificationFacts) and not before.is_readable:
             raise UnreadableRow(MACHINE_NAMES[NotificationFacts], before.id, "", "a part of it")
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = Kept(before, before, False)
-        if (kept.now.version, kept.now.state) != (before.version, before.state):
+        row = self._loaded.get(key)
+        if row is None:
+            row = self._loaded[key] = LoadedRow(before, before, False)
+        if (row.now.version, row.now.state) != (before.version, before.state):
             raise StaleRow(MACHINE_NAMES[type(before)], before.id)
-        kept.now = after
+        row.now = after
         if before.id not in self.spared:
             self._changed[key] = None
         return after
@@ -172,7 +172,7 @@ class Unit(Rows):
         """Add new rows of a machine."""
         for each in facts:
             key = (type(each), each.id)
-            self._kept[key] = Kept(None, each, True)
+            self._loaded[key] = LoadedRow(None, each, True)
             self._changed[key] = None
 
     def log(
@@ -204,43 +204,43 @@ class Unit(Rows):
         if lines:
             self.line = Line(**{field.name: lines[-1][field.name] for field in fields(Line)})
 
-    def keep(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
-        """Keep rows as they were read; a row that is locked already keeps the transaction's changes."""
+    def remember(self, found: Iterable[M], *, is_locked: bool) -> list[M]:
+        """Remember rows as they were read; a row that is locked already keeps the transaction's changes."""
         rows = []
         for each in found:
             key = (type(each), each.id)
-            kept = self._kept.get(key)
-            if kept is None or not kept.is_locked:
-                kept = self._kept[key] = Kept(each, each, is_locked)
-            rows.append(kept.now)
+            row = self._loaded.get(key)
+            if row is None or not row.is_locked:
+                row = self._loaded[key] = LoadedRow(each, each, is_locked)
+            rows.append(row.now)
         return rows
 
     def unwritten(self) -> dict[str, str]:
         """Return the machines of the rows, by id, that have changed and are not written yet, without those that are new."""
-        found = ((key, kept) for key, kept in self._kept.items() if kept.stored is not None and kept.now is not kept.stored)
+        found = ((key, row) for key, row in self._loaded.items() if row.stored is not None and row.now is not row.stored)
         return {row_id: MACHINE_NAMES[facts] for (facts, row_id), _ in found}
 
     def known(self, facts: type[M], row_id: str, *, is_locked: bool) -> M | None:
-        """Return a kept row, with ``is_locked`` only a locked one; None if it must be read."""
-        kept = self._kept.get((facts, row_id))
-        return cast(M, kept.now) if kept is not None and (kept.is_locked or not is_locked) else None
+        """Return a loaded row, with ``is_locked`` only a locked one; None if it must be read."""
+        row = self._loaded.get((facts, row_id))
+        return cast(M, row.now) if row is not None and (row.is_locked or not is_locked) else None
 
     def is_added(self, facts: type[M], row_id: str) -> bool:
         """Return whether a row was added and is not written yet."""
-        kept = self._kept.get((facts, row_id))
-        return kept is not None and kept.stored is None
+        row = self._loaded.get((facts, row_id))
+        return row is not None and row.stored is None
 
-    def kept(self, facts: type[M], row_ids: Iterable[str]) -> tuple[M, ...]:
-        """Return kept rows, by id."""
-        return tuple(self._kept[facts, each].now for each in sorted(row_ids))
+    def loaded(self, facts: type[M], row_ids: Iterable[str]) -> tuple[M, ...]:
+        """Return loaded rows, by id."""
+        return tuple(self._loaded[facts, each].now for each in sorted(row_ids))
 
     def read(self, facts: type[M], query: Select | Run, *, locked: Collection[str] = ()) -> list[M]:
-        """Read rows of a state machine and keep them; rows in ``locked`` count as locked."""
+        """Read rows of a state machine and remember them; rows in ``locked`` count as locked."""
         is_locked = self._prepare_to_read(query)
-        found = self.keep(super().read(facts, query), is_locked=is_locked)
+        found = self.remember(super().read(facts, query), is_locked=is_locked)
         for each in found if locked else ():
             if each.id in locked:
-                self._kept[facts, each.id].is_locked = True
+                self._loaded[facts, each.id].is_locked = True
         return found
 
     def _prepare_to_read(self, query: Select | Run) -> bool:
@@ -249,19 +249,19 @@ class Unit(Rows):
             return True
         is_locking = self._is_locking(query)
         if is_locking:
-            self._forget(lambda kept: not kept.is_locked)
+            self._forget(lambda row: not row.is_locked)
             self.unlocked.clear()
         return is_locking
 
     def _is_locking(self, query: Select | Run) -> bool:
         return bool(query.locks if isinstance(query, Run) else query._for_update)  # type: ignore[attr-defined]
 
-    def keep_policy(self, policy: Policy, *, at: datetime) -> None:
+    def store_policy(self, policy: Policy, *, at: datetime) -> None:
         """Store a new row's policy, unless it is stored; each transaction runs one statement for it, which then locks nothing."""
         new = snapshot(policy)
-        if new.digest not in self._kept_policies:
-            KEEP_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
-            self._kept_policies.add(new.digest)
+        if new.digest not in self._stored_policies:
+            STORE_POLICY(new.digest, new.document, at, new.digest).execute(self.db)
+            self._stored_policies.add(new.digest)
 
     def locked(self, query: Q, *, skips_locked: bool = False) -> Q:
         """Lock a query's rows; on SQLite the transaction is the only writer already.
@@ -270,13 +270,13 @@ class Unit(Rows):
         """
         return query if not self.db.for_update else query.for_update(_ROW_LOCK, skip_locked=skips_locked)
 
-    def _forget(self, is_old: Callable[[Kept], bool]) -> None:
-        """Write the changes, and forget some of the kept rows."""
-        gone = [key for key, kept in self._kept.items() if is_old(kept)]
+    def _forget(self, is_old: Callable[[LoadedRow], bool]) -> None:
+        """Write the changes, and forget some of the loaded rows."""
+        gone = [key for key, row in self._loaded.items() if is_old(row)]
         if gone:
             self._catch_up()
             for key in gone:
-                del self._kept[key]
+                del self._loaded[key]
             self.escalations_of.clear()
             self.notifications_of.clear()
 
@@ -303,7 +303,7 @@ class Unit(Rows):
         return any(f'"{model._meta.table_name}"' in sql for model in models)
 
     def execute(self, query: Query | Run) -> int:
-        """Run a write that bypasses the kept rows, after all pending changes; return how many rows it wrote."""
+        """Run a write that bypasses the loaded rows, after all pending changes; return how many rows it wrote."""
         self._catch_up(query)
         return int(query.execute(self.db))
 
@@ -347,7 +347,7 @@ class Unit(Rows):
     def mark_rung(self, ids: Sequence[str], at: datetime | None) -> None:
         """Mark the queued ones of some notifications as rung for, or as not rung for if ``at`` is None; the version stays."""
         self._catch_up()
-        self._forget(lambda kept: type(kept.now) is NotificationFacts)
+        self._forget(lambda row: type(row.now) is NotificationFacts)
         _MARK_RUNG(at, ids).execute(self.db)
 
     def insert(self, model: Any, rows: Sequence[Mapping[str, Any]]) -> None:
