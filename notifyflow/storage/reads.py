@@ -69,7 +69,7 @@ _NOTES = Statement(
         ReceiptRow.select(
             ReceiptRow.matched_attempt_id.alias("attempt_id"), ReceiptRow.code, ReceiptRow.reason, ReceiptRow.received_at
         )
-        .where(param.among(ReceiptRow.matched_attempt_id), ReceiptRow.result.is_null())
+        .where(param.any_of(ReceiptRow.matched_attempt_id), ReceiptRow.result.is_null())
         .order_by(ReceiptRow.received_at)
     )
 )

@@ -185,13 +185,13 @@ def select_refs(is_wanted: Expression) -> Select:
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
 
 
-_REFS = Statement(lambda param: select_refs(param.among(AttemptRow.id)))
+_REFS = Statement(lambda param: select_refs(param.any_of(AttemptRow.id)))
 _REFS_BY_PROVIDER_REFS = Statement(
     lambda param: select_refs(
-        param.among(AttemptRow.provider) & param.among(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
+        param.any_of(AttemptRow.provider) & param.any_of(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
     ).order_by(AttemptRow.started_at)
 )
-_CARRIED_BY = Statement(lambda param: select_refs(param.among(AttemptRow.carried_by)).order_by(AttemptRow.id))
+_CARRIED_BY = Statement(lambda param: select_refs(param.any_of(AttemptRow.carried_by)).order_by(AttemptRow.id))
 _EXPIRED_LEASES = Statement(
     lambda param: (
         select_refs(RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)

@@ -17,15 +17,15 @@ from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import EscalationRow, NotificationRow
 
 _LOCKED = Statement(
-    lambda param: NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id)).order_by(NotificationRow.id)
+    lambda param: NotificationRow.select(NotificationRow.id).where(param.any_of(NotificationRow.id)).order_by(NotificationRow.id)
 )
 _CURRENT = Statement(
-    lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id) & EscalationRow.is_current).order_by(
+    lambda param: select(EscalationFacts, param.any_of(EscalationRow.incident_id) & EscalationRow.is_current).order_by(
         EscalationRow.id
     )
 )
 _OF_SUBSCRIBERS = Statement(
-    lambda param: select(EscalationFacts, param.among(EscalationRow.incident_id), EscalationRow.round == SQL("0"))
+    lambda param: select(EscalationFacts, param.any_of(EscalationRow.incident_id), EscalationRow.round == SQL("0"))
 )
 _LATER = EscalationRow.alias("later")
 _LAST = Statement(

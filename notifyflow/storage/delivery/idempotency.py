@@ -67,8 +67,8 @@ _RESPONSES = Statement(
         IdempotentResponseRow.fingerprint,
         IdempotentResponseRow.notified,
     ).where(
-        param.among(IdempotentResponseRow.api_key_id),
-        param.among(IdempotentResponseRow.idempotency_key),
+        param.any_of(IdempotentResponseRow.api_key_id),
+        param.any_of(IdempotentResponseRow.idempotency_key),
         IdempotentResponseRow.expires_at > param(IdempotentResponseRow.expires_at),
     )
 )

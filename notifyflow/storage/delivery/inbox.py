@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.conditions import is_aside
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.statements import Places, Run, Statement
+from notifyflow.storage.session.statements import Parameters, Run, Statement
 from notifyflow.storage.tables import AttemptRow, NotificationRow, ReceiptRow
 
 _MOST_WAITING = 1000
@@ -28,18 +28,18 @@ _HAS_ATTEMPT = fn.EXISTS(
 )
 
 
-def _waiting(where: Callable[[Places], Expression]) -> Statement:
+def _waiting(where: Callable[[Parameters], Expression]) -> Statement:
     """Read waiting receipts in the order they came; the last value is the limit."""
     columns = [getattr(ReceiptRow, name) for name in _COLUMNS]
 
-    def build(param: Places) -> Select:
+    def build(param: Parameters) -> Select:
         found = ReceiptRow.select(*columns).where(_IS_WAITING, where(param))
         return found.order_by(ReceiptRow.received_at).limit(param(IntegerField()))
 
     return Statement(build)
 
 
-_WAITING = _waiting(lambda param: param.among(ReceiptRow.provider) & param.among(ReceiptRow.provider_ref))
+_WAITING = _waiting(lambda param: param.any_of(ReceiptRow.provider) & param.any_of(ReceiptRow.provider_ref))
 _MISSED = _waiting(
     lambda param: (
         ((ReceiptRow.received_at > param(ReceiptRow.received_at)) | (ReceiptRow.received_at < param(ReceiptRow.received_at)))

@@ -19,28 +19,28 @@ from notifyflow.storage.session.rows import (
     must_exist,
     select,
 )
-from notifyflow.storage.session.statements import PAIRED, Places, Statement
+from notifyflow.storage.session.statements import PAIR_VALUES, Parameters, Statement
 from notifyflow.storage.tables import ContactRow, EscalationRow, IncidentRow, TransitionRow
 
 _MOST_CONTACTS = 6
 """How many contacts of an incident one message needs: it names four others, and says whether there are more."""
 
 _UNRESOLVED = Statement(
-    lambda param: select(IncidentFacts, param.among(IncidentRow.namespace), param.among(IncidentRow.key), IS_UNRESOLVED).order_by(
-        IncidentRow.id
-    )
+    lambda param: select(
+        IncidentFacts, param.any_of(IncidentRow.namespace), param.any_of(IncidentRow.key), IS_UNRESOLVED
+    ).order_by(IncidentRow.id)
 )
 _LATER = IncidentRow.alias("later")
-_OF_PAIR = _LATER.select(_LATER.id).where(_LATER.namespace == PAIRED[0], _LATER.key == PAIRED[1])
+_OF_PAIR = _LATER.select(_LATER.id).where(_LATER.namespace == PAIR_VALUES[0], _LATER.key == PAIR_VALUES[1])
 _OPEN_OF_PAIR = _OF_PAIR.where(_LATER.state != SQL("'RESOLVED'"))
 _NEWEST_OF_PAIR = _OF_PAIR.order_by(_LATER.opened_at.desc(), _LATER.id.desc()).limit(1)
 
 
-def _newest(param: Places) -> Select:
+def _newest(param: Parameters) -> Select:
     """Select each (namespace, key)'s unresolved incident, or else its newest one."""
-    pairs = param.paired(IncidentRow.namespace, IncidentRow.key)
+    pairs = param.pairs_table(IncidentRow.namespace, IncidentRow.key)
     found = Select((pairs,), (fn.COALESCE(_OPEN_OF_PAIR, _NEWEST_OF_PAIR),))
-    is_it = IncidentRow.id == found if param.is_alone else param.among_found(IncidentRow.id, found)
+    is_it = IncidentRow.id == found if param.is_alone else param.any_found_by(IncidentRow.id, found)
     return select(IncidentFacts, is_it).order_by(IncidentRow.id)
 
 
@@ -53,8 +53,8 @@ _CONTACT = Statement(
 _PLACED = (ContactRow.incident_id, ContactRow.position, *CONTACT)
 _FIRST_CONTACTS = Statement(  # a union, of which each part has an index
     lambda param: (
-        ContactRow.select(*_PLACED).where(param.among(ContactRow.incident_id), param.among(ContactRow.recipient_id))
-        | ContactRow.select(*_PLACED).where(param.among(ContactRow.incident_id), ContactRow.position <= SQL(str(_MOST_CONTACTS)))
+        ContactRow.select(*_PLACED).where(param.any_of(ContactRow.incident_id), param.any_of(ContactRow.recipient_id))
+        | ContactRow.select(*_PLACED).where(param.any_of(ContactRow.incident_id), ContactRow.position <= SQL(str(_MOST_CONTACTS)))
     ),
     columns=_PLACED,
 )
@@ -89,7 +89,7 @@ _CONTACTS_OF = Statement(
             EscalationRow,
             on=(ContactRow.incident_id == EscalationRow.incident_id) & (ContactRow.recipient_id == EscalationRow.recipient_id),
         )
-        .where(param.among(EscalationRow.id))
+        .where(param.any_of(EscalationRow.id))
     )
 )
 

@@ -14,11 +14,11 @@ from notifyflow.core.delivery.set_aside import stand_in
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import EscalationRow, NotificationRow
 
 
-def _earlier(param: Places) -> Select:
+def _earlier(param: Parameters) -> Select:
     """Select the escalations of earlier rounds of the same recipients, each with its later one."""
     earlier = EscalationRow.alias()
     is_earlier = (
@@ -27,14 +27,14 @@ def _earlier(param: Places) -> Select:
         & (earlier.round < EscalationRow.round)
     )
     columns = (earlier.id.alias("earlier_id"), EscalationRow.id.alias("later_id"))
-    return EscalationRow.select(*columns).join(earlier, on=is_earlier).where(param.among(EscalationRow.id))
+    return EscalationRow.select(*columns).join(earlier, on=is_earlier).where(param.any_of(EscalationRow.id))
 
 
 _EARLIER = Statement(_earlier)
 
 
 def _due(*, is_urgent: bool) -> Statement:
-    def build(param: Places) -> Select:
+    def build(param: Parameters) -> Select:
         query = select(
             NotificationFacts,
             QUEUED,
@@ -54,7 +54,7 @@ _DUE = {each: _due(is_urgent=each) for each in (True, False)}
 
 _DUE_OF = Statement(
     lambda param: select(
-        NotificationFacts, param.among(NotificationRow.id), QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
+        NotificationFacts, param.any_of(NotificationRow.id), QUEUED, NotificationRow.due_at <= param(NotificationRow.due_at)
     ).order_by(NotificationRow.id)
 )
 

@@ -20,7 +20,7 @@ _HAS_PATH = CriticalRow.path != SQL("''")
 _IS_UNCOUNTED_NOTICE = NoticeRow.is_counted == SQL("FALSE")
 _IS_UNCOUNTED_DAMAGE = SetAsideRow.is_paging & (SetAsideRow.is_counted == SQL("FALSE"))
 _OPERATIONS_AMONG = Statement(
-    lambda param: IncidentRow.select(IncidentRow.id).where(param.among(IncidentRow.id), IncidentRow.is_operations)
+    lambda param: IncidentRow.select(IncidentRow.id).where(param.any_of(IncidentRow.id), IncidentRow.is_operations)
 )
 
 

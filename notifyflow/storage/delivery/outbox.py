@@ -6,7 +6,7 @@ from typing import Any
 from peewee import IntegerField
 
 from notifyflow.core.intake.validation import Admitted
-from notifyflow.storage.session.conditions import is_aside, is_listed
+from notifyflow.storage.session.conditions import is_aside, is_in_quarantine
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Statement
 from notifyflow.storage.tables import OutboxRow
@@ -31,7 +31,7 @@ _COLUMNS: tuple[Any, ...] = tuple(getattr(OutboxRow, name) for name in Entry.__s
 _WAITING = Statement(
     lambda param: (
         OutboxRow.select(*_COLUMNS)
-        .where(~is_listed(OutboxRow.incident_id), ~is_aside(OutboxRow.id))
+        .where(~is_in_quarantine(OutboxRow.incident_id), ~is_aside(OutboxRow.id))
         .order_by(OutboxRow.id)
         .limit(param(IntegerField()))
     )

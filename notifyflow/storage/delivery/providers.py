@@ -11,7 +11,7 @@ from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import StaleRow
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import ProviderHealthRow, SpentRow
 
 _KEPT_FOR = timedelta(days=1)
@@ -77,7 +77,7 @@ class Providers(Repository):
 _HEALTH = Statement(
     lambda param: (
         ProviderHealthRow.select()
-        .where(ProviderHealthRow.channel == param(ProviderHealthRow.channel), param.among(ProviderHealthRow.provider))
+        .where(ProviderHealthRow.channel == param(ProviderHealthRow.channel), param.any_of(ProviderHealthRow.provider))
         .order_by(ProviderHealthRow.provider)
     )
 )
@@ -85,7 +85,7 @@ _HEALTH = Statement(
 
 @lru_cache(maxsize=64)
 def _saving(changed: tuple[str, ...]) -> Statement:
-    def build(param: Places) -> Any:
+    def build(param: Parameters) -> Any:
         values = {name: param(getattr(ProviderHealthRow, name)) for name in changed}
         as_read = (
             getattr(ProviderHealthRow, name) == param(getattr(ProviderHealthRow, name))

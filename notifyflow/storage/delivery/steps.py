@@ -22,7 +22,7 @@ _OF_PASS = Statement(
     ).order_by(StepRow.number)
 )
 _OF = Statement(
-    lambda param: select(StepFacts, param.among(StepRow.incident_id)).order_by(
+    lambda param: select(StepFacts, param.any_of(StepRow.incident_id)).order_by(
         StepRow.incident_id, StepRow.pass_number, StepRow.number
     )
 )
@@ -31,11 +31,13 @@ _PEOPLE = Statement(
 )
 _NAMES = Statement(
     lambda param: StepContactRow.select(StepContactRow.incident_id, StepContactRow.recipient_id, StepContactRow.name).where(
-        param.among(StepContactRow.incident_id)
+        param.any_of(StepContactRow.incident_id)
     )
 )
 _IS_RUNNING = StepRow.due_at.is_null(is_null=False)
-_NEXT_OF = Statement(lambda param: select(StepFacts, param.among(StepRow.incident_id), _IS_RUNNING).order_by(StepRow.incident_id))
+_NEXT_OF = Statement(
+    lambda param: select(StepFacts, param.any_of(StepRow.incident_id), _IS_RUNNING).order_by(StepRow.incident_id)
+)
 _NEXT = Statement(lambda param: select(StepFacts, _IS_RUNNING).order_by(StepRow.incident_id))
 
 

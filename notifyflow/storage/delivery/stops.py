@@ -15,7 +15,7 @@ from notifyflow.core.delivery.stopped_clocks import Outage, Stop, outage_since
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
 
 _QUARANTINED = "incident"
@@ -27,21 +27,21 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _STOP = (StopRow.scope, StopRow.name, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
 
 
-def _stops_of_everything(param: Places) -> Any:
+def _stops_of_everything(param: Parameters) -> Any:
     """Select the past stops with the scope of everything, and the pause with that scope."""
     over = StopRow.select(*_STOP).where(StopRow.scope == SQL("'all'"), StopRow.ended_at > param(StopRow.ended_at))
     pauses = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
     return over.union_all(pauses.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)))
 
 
-def _quarantines(param: Places) -> Any:
+def _quarantines(param: Parameters) -> Any:
     """Select the past and the running quarantines of incidents."""
     is_kept = StopRow.ended_at > param(StopRow.ended_at)  # always true; there is an index of this column only
-    over = StopRow.select(*_STOP).where(is_kept, StopRow.scope == SQL("'incident'"), param.among(StopRow.name))
+    over = StopRow.select(*_STOP).where(is_kept, StopRow.scope == SQL("'incident'"), param.any_of(StopRow.name))
     running = QuarantineRow.select(
         SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
     )
-    return over.union_all(running.where(param.among(QuarantineRow.incident_id)))
+    return over.union_all(running.where(param.any_of(QuarantineRow.incident_id)))
 
 
 _STOPS_OF_EVERYTHING = Statement(_stops_of_everything, columns=_STOP)

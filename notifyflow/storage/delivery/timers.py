@@ -6,8 +6,17 @@ from typing import Any
 
 from peewee import SQL, Expression, Field, IntegerField, Select, fn
 
-from notifyflow.storage.session.conditions import IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, RUNNING, is_aside, is_free, is_listed
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.conditions import (
+    IS_CALM,
+    IS_UNRESOLVED,
+    IS_URGENT,
+    QUEUED,
+    RUNNING,
+    is_aside,
+    is_free,
+    is_in_quarantine,
+)
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import AttemptRow, EscalationRow, IncidentRow, NotificationRow, SetAsideRow, StepRow
 
 _IS_FREE = is_free(NotificationRow)
@@ -55,14 +64,14 @@ def _union_of(*searches: Select) -> Any:
     return reduce(lambda union, part: union.union_all(part), parts)
 
 
-def _incidents_due(param: Places) -> Any:
+def _incidents_due(param: Parameters) -> Any:
     rounds = IncidentRow.select(IncidentRow.id).where(IncidentRow.round_at <= param(IncidentRow.round_at), *_HAS_ROUND)
     rounds = rounds.order_by(IncidentRow.round_at).limit(param(IntegerField()))
     steps = StepRow.select(StepRow.incident_id).where(StepRow.due_at <= param(StepRow.due_at), _IS_STEP_FREE)
     return _union_of(rounds, steps.order_by(StepRow.due_at).limit(param(IntegerField())))
 
 
-def _earliest(param: Places) -> Any:
+def _earliest(param: Parameters) -> Any:
     """Search for the earliest timer of each kind."""
     del param
 
@@ -86,7 +95,7 @@ def _earliest(param: Places) -> Any:
     )
 
 
-_HAS_ROUND = (IS_UNRESOLVED, ~is_listed(IncidentRow.id), ~is_aside(IncidentRow.id))
-_IS_STEP_FREE = ~is_listed(StepRow.incident_id) & ~is_aside(StepRow.incident_id)
+_HAS_ROUND = (IS_UNRESOLVED, ~is_in_quarantine(IncidentRow.id), ~is_aside(IncidentRow.id))
+_IS_STEP_FREE = ~is_in_quarantine(StepRow.incident_id) & ~is_aside(StepRow.incident_id)
 INCIDENTS_DUE = Statement(_incidents_due, columns=(IncidentRow.id,))
 EARLIEST = Statement(_earliest, columns=(NotificationRow.due_at,))

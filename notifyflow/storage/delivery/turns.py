@@ -7,7 +7,7 @@ from peewee import SQL, Case, Select
 
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED
 from notifyflow.storage.session.repositories import Repository
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import NotificationRow, TurnRow
 
 
@@ -43,7 +43,7 @@ class Turns(Repository):
 
 
 def _walk(is_urgent: bool, *, follows: bool) -> Statement:
-    def build(param: Places) -> Select:
+    def build(param: Parameters) -> Select:
         wanted = QUEUED & (NotificationRow.channel == param(NotificationRow.channel)) & (IS_URGENT if is_urgent else IS_CALM)
         wanted &= NotificationRow.is_quarantined == SQL("FALSE")
         if follows:

@@ -26,7 +26,7 @@ from notifyflow.storage.session.conditions import (
 )
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import select
-from notifyflow.storage.session.statements import Places, Statement, finds
+from notifyflow.storage.session.statements import Parameters, Statement, finds
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables import AttemptRow, EscalationRow, NotificationRow
 
@@ -245,16 +245,16 @@ def _place(row: Row, *, requested: Collection[str], stale_at: datetime) -> tuple
 def _picking(*, is_urgent: bool, has_namespace: bool, group: str, age: str) -> Statement:
     """Build the search for due rows of a channel; its values are the places in this order, then the limit."""
 
-    def build(param: Places) -> Select:
+    def build(param: Parameters) -> Select:
         is_its = NotificationRow.channel == param(NotificationRow.channel)
         wanted: list[Any] = [QUEUED, is_its, _IS_FREE, IS_URGENT if is_urgent else IS_CALM]
         if has_namespace:
             wanted.append(NotificationRow.namespace == param(NotificationRow.namespace))
         if group is _REQUESTED:
-            wanted.append(param.among(NotificationRow.id))
+            wanted.append(param.any_of(NotificationRow.id))
         elif group is _DEFERRED:
             wanted.append(_IS_DEFERRED)
-        wanted.append(NodeList((SQL("NOT"), EnclosedNodeList((param.among(NotificationRow.id),)))))
+        wanted.append(NodeList((SQL("NOT"), EnclosedNodeList((param.any_of(NotificationRow.id),)))))
         wanted.append(NotificationRow.due_at <= param(NotificationRow.due_at))
         if age is _FRESH:
             wanted.append(NotificationRow.due_at > param(NotificationRow.due_at))
@@ -265,7 +265,7 @@ def _picking(*, is_urgent: bool, has_namespace: bool, group: str, age: str) -> S
     return Statement(build)
 
 
-def _all_due(param: Places) -> Any:
+def _all_due(param: Parameters) -> Any:
     """Search for everything due on a channel, CRITICAL or not, each by its index; empty if it is too much."""
 
     def some(urgency: Expression) -> Select:
@@ -276,26 +276,26 @@ def _all_due(param: Places) -> Any:
     urgent, calm = (Select(from_list=[some(each).alias("due")], columns=[SQL("*")]) for each in (IS_URGENT, IS_CALM))
     due = urgent.union_all(calm).cte("due", columns=("id", "namespace"))
     are_few_of_one = (fn.COUNT(due.c.id) <= param(IntegerField())) & (fn.MIN(due.c.namespace) == fn.MAX(due.c.namespace))
-    is_due = param.among_found(NotificationRow.id, Select(from_list=[due], columns=[due.c.id]))
+    is_due = param.any_found_by(NotificationRow.id, Select(from_list=[due], columns=[due.c.id]))
     still = (QUEUED, _IS_FREE, NotificationRow.due_at <= param(NotificationRow.due_at))
     return select(NotificationFacts, is_due, *still).where(Select(from_list=[due], columns=[are_few_of_one])).with_cte(due)
 
 
-def _to_ring(where: Callable[[Places], Expression], order: Field) -> Statement:
+def _to_ring(where: Callable[[Parameters], Expression], order: Field) -> Statement:
     """Build the search for notifications to ring for; its last value is the limit."""
     columns = (NotificationRow.id.alias("notification_id"), NotificationRow.channel, NotificationRow.severity)
 
-    def build(param: Places) -> Select:
+    def build(param: Parameters) -> Select:
         query = NotificationRow.select(*columns).where(QUEUED & where(param), IS_ANY, _IS_FREE)
         return query.order_by(URGENCY, order).limit(param(IntegerField()))
 
     return Statement(build)
 
 
-def _waited(param: Places) -> Select:
+def _waited(param: Parameters) -> Select:
     """Search for due pages to some escalations' recipients that quiet hours deferred, or that a gathered call carried."""
     first = EscalationRow.alias()
-    recipients = first.select(first.recipient_id).where(param.among(first.id))
+    recipients = first.select(first.recipient_id).where(param.any_of(first.id))
     is_own = (EscalationRow.id == NotificationRow.escalation_id) & EscalationRow.recipient_id.in_(recipients)
     was_carried = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.carried_by.is_null(is_null=False)
     return (
@@ -308,9 +308,9 @@ def _waited(param: Places) -> Select:
     )
 
 
-def _due_of(param: Places) -> Select:
+def _due_of(param: Parameters) -> Select:
     """Search for those of some notifications of a channel that are due, or were by the ringing process's clock."""
-    is_named = param.among(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
+    is_named = param.any_of(NotificationRow.id) & (NotificationRow.channel == param(NotificationRow.channel))
     is_due = NotificationRow.due_at <= param(NotificationRow.due_at)
     was_due = (NotificationRow.due_at <= NotificationRow.rung_at) & (NotificationRow.due_at <= param(NotificationRow.due_at))
     found = NotificationRow.select(NotificationRow.id).where(QUEUED, is_named, is_due | was_due, _IS_FREE)
@@ -321,7 +321,7 @@ _ALL_DUE = Statement(_all_due)
 _THESE = Statement(
     lambda param: select(
         NotificationFacts,
-        param.among(NotificationRow.id),
+        param.any_of(NotificationRow.id),
         QUEUED,
         NotificationRow.due_at <= param(NotificationRow.due_at),
         _IS_FREE,
@@ -329,7 +329,7 @@ _THESE = Statement(
 )
 _QUEUED_OF = Statement(
     lambda param: (
-        NotificationRow.select(NotificationRow.id).where(param.among(NotificationRow.id), QUEUED).order_by(NotificationRow.id)
+        NotificationRow.select(NotificationRow.id).where(param.any_of(NotificationRow.id), QUEUED).order_by(NotificationRow.id)
     )
 )
 _WAITED = Statement(_waited)

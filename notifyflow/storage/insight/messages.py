@@ -41,7 +41,7 @@ _ABOUT = Statement(
         .join(IncidentRow, on=(IncidentRow.id == EscalationRow.incident_id))
         .switch(EscalationRow)
         .join(ContactRow, JOIN.LEFT_OUTER, on=_IS_CONTACT)
-        .where(param.among(EscalationRow.id))
+        .where(param.any_of(EscalationRow.id))
     )
 )
 

@@ -11,7 +11,7 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import AT_REST, Contact, EscalationState, Evidence, Kind, NotificationState, Result
 from notifyflow.core.insight.people import ROUNDS, PersonRecord, WayRecord
 from notifyflow.storage.session.rows import BY_ID, CONTACT, Reader
-from notifyflow.storage.session.statements import LISTED, Places, Statement, finds
+from notifyflow.storage.session.statements import LIST_VALUE, Parameters, Statement, finds
 from notifyflow.storage.tables import AttemptRow, ContactRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 
 NEWEST = 10_000
@@ -114,34 +114,34 @@ class People(Reader):
         return {each.id: each for each in found}
 
 
-_THEIRS = EscalationRow.select(EscalationRow.started_at).where(EscalationRow.recipient_id == LISTED, _IS_PAGED)
+_THEIRS = EscalationRow.select(EscalationRow.started_at).where(EscalationRow.recipient_id == LIST_VALUE, _IS_PAGED)
 
 
-def _recent(param: Places, column: Any, *, is_within: bool) -> Select:
+def _recent(param: Parameters, column: Any, *, is_within: bool) -> Select:
     """Select a column of people's newest rounds: for each list the newest ids, from an index, and their rows by id.
 
-    PostgreSQL expects few rows from ``among_found``. If it expects many rounds, it reads all notifications to join them.
+    PostgreSQL expects few rows from ``any_found_by``. If it expects many rounds, it reads all notifications to join them.
     """
     theirs = EscalationRow.alias()
-    newest = theirs.select(theirs.id).where(theirs.recipient_id == LISTED, theirs.round > 0)
+    newest = theirs.select(theirs.id).where(theirs.recipient_id == LIST_VALUE, theirs.round > 0)
     newest = newest.order_by(theirs.started_at.desc()).limit(ROUNDS)
-    people = param.listed(EscalationRow.recipient_id)
-    query = Select((people, EscalationRow), (column,)).where(param.among_found(EscalationRow.id, newest))
+    people = param.values_table(EscalationRow.recipient_id)
+    query = Select((people, EscalationRow), (column,)).where(param.any_found_by(EscalationRow.id, newest))
     if is_within:
         is_its = IncidentRow.id == EscalationRow.incident_id
-        query = query.where(finds(IncidentRow.select(SQL("1")).where(is_its, param.among(IncidentRow.namespace))))
+        query = query.where(finds(IncidentRow.select(SQL("1")).where(is_its, param.any_of(IncidentRow.namespace))))
     return query
 
 
-def _select_last_rounds(param: Places, *, is_within: bool) -> Any:
+def _select_last_rounds(param: Parameters, *, is_within: bool) -> Any:
     last = _recent(param, fn.MAX(EscalationRow.id), is_within=is_within).group_by(EscalationRow.recipient_id)
     rounds = EscalationRow.alias()
     is_contact = (ContactRow.incident_id == rounds.incident_id) & (ContactRow.recipient_id == rounds.recipient_id)
     query = rounds.select(rounds.state, rounds.started_at, *CONTACT).join(ContactRow, on=is_contact)
-    return query.where(param.among_found(rounds.id, last))
+    return query.where(param.any_found_by(rounds.id, last))
 
 
-def _select_ways(param: Places, *, is_within: bool) -> Any:
+def _select_ways(param: Parameters, *, is_within: bool) -> Any:
     is_proven = (AttemptRow.result == Result.DELIVERED) & AttemptRow.evidence.in_(sorted(_PROVING))
     is_refused = (AttemptRow.result == Result.PERMANENT_FAILURE) & ~AttemptRow.is_our_fault
     has_outcome = NotificationRow.state.in_(sorted(_WITH_OUTCOME))
@@ -157,7 +157,7 @@ def _select_ways(param: Places, *, is_within: bool) -> Any:
         .join(rounds, on=(rounds.id == NotificationRow.escalation_id))
         .join(AttemptRow, JOIN.LEFT_OUTER, on=(AttemptRow.notification_id == NotificationRow.id))
     )
-    recent = param.among_found(NotificationRow.escalation_id, _recent(param, EscalationRow.id, is_within=is_within))
+    recent = param.any_found_by(NotificationRow.escalation_id, _recent(param, EscalationRow.id, is_within=is_within))
     return pages.where(recent, NotificationRow.kind == Kind.PAGE).group_by(rounds.recipient_id, NotificationRow.channel)
 
 
@@ -177,6 +177,6 @@ _LAST_ROUNDS = {
     for count in (1, 2)
 }
 _NEVER_PAGED = Statement(
-    lambda param: Select((param.listed(EscalationRow.recipient_id),), (LISTED,)).where(~fn.EXISTS(_THEIRS)),
+    lambda param: Select((param.values_table(EscalationRow.recipient_id),), (LIST_VALUE,)).where(~fn.EXISTS(_THEIRS)),
     columns=(EscalationRow.recipient_id,),
 )

@@ -21,7 +21,7 @@ from notifyflow.core.metrics.figures import ATTEMPTS, Key, Tallies, Tally, grown
 from notifyflow.core.metrics.folding import Batch, Call, Folded, Sent
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.tables import (
     AttemptRow,
     CriticalRow,
@@ -94,7 +94,7 @@ _IS_WANTED = TransitionRow.event.not_in(_UNCOUNTED) & (
 _LINES = TransitionRow.select(TransitionRow.id, TransitionRow.xid, *_LINE).where(_IS_WANTED)
 
 
-def _lines_of_server(param: Places) -> Any:
+def _lines_of_server(param: Parameters) -> Any:
     t = TransitionRow
     is_ahead = Tuple(t.xid, t.id) >= Tuple(param(t.xid), param(t.id))
     has_ended = t.xid.is_null(is_null=False) & (t.xid < param(t.xid)) & (t.id > param(t.id))
@@ -117,23 +117,23 @@ _FIRSTS = Statement(
             fn.MIN(TransitionRow.version).alias("reached"),
             fn.MIN(Case(None, [(TransitionRow.target == "DELIVERED", TransitionRow.version)])).alias("delivered"),
         )
-        .where(param.among(TransitionRow.row_id), TransitionRow.target.in_(_REACHED))
+        .where(param.any_of(TransitionRow.row_id), TransitionRow.target.in_(_REACHED))
         .group_by(TransitionRow.row_id)
     ),
     columns=_FIRST,
 )
 _CLAIMS = Statement(
     lambda param: TransitionRow.select(TransitionRow.detail).where(
-        param.among(TransitionRow.row_id), TransitionRow.event == "claimed"
+        param.any_of(TransitionRow.row_id), TransitionRow.event == "claimed"
     )
 )
 _HISTORIES = Statement(
-    lambda param: TransitionRow.select(*_LINE).where(param.among(TransitionRow.row_id)).order_by(TransitionRow.version)
+    lambda param: TransitionRow.select(*_LINE).where(param.any_of(TransitionRow.row_id)).order_by(TransitionRow.version)
 )
 _NOTIFICATIONS = Statement(
     lambda param: NotificationRow.select(
         NotificationRow.id, NotificationRow.channel, NotificationRow.kind, NotificationRow.severity, NotificationRow.created_at
-    ).where(param.among(NotificationRow.id))
+    ).where(param.any_of(NotificationRow.id))
 )
 _CALLS = Statement(
     lambda param: AttemptRow.select(
@@ -145,16 +145,16 @@ _CALLS = Statement(
         AttemptRow.is_our_fault,
         AttemptRow.retry_after_s,
         AttemptRow.receipt_due_at,
-    ).where(param.among(AttemptRow.id))
+    ).where(param.any_of(AttemptRow.id))
 )
 _ESCALATIONS = Statement(
     lambda param: EscalationRow.select(EscalationRow.id, EscalationRow.severity).where(
-        param.among(EscalationRow.id), EscalationRow.round > 0
+        param.any_of(EscalationRow.id), EscalationRow.round > 0
     )
 )
 _INCIDENTS = Statement(  # without the lines of hand-overs
     lambda param: IncidentRow.select(IncidentRow.id, IncidentRow.severity).where(
-        param.among(IncidentRow.id), (IncidentRow.namespace != namespaces.OPERATIONS) | IncidentRow.is_operations
+        param.any_of(IncidentRow.id), (IncidentRow.namespace != namespaces.OPERATIONS) | IncidentRow.is_operations
     )
 )
 _CRITICAL = Statement(
@@ -176,7 +176,7 @@ _OF_PERIOD = Statement(
 )
 
 
-def _since(param: Places) -> Expression:
+def _since(param: Parameters) -> Expression:
     """Return the condition that a row's period, some minutes long, began at an instant or later."""
     return (MinuteRow.minutes == param(MinuteRow.minutes)) & (MinuteRow.at >= param(MinuteRow.at))
 

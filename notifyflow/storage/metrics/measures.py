@@ -12,14 +12,14 @@ from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.storage.dialects import execute
 from notifyflow.storage.session.conditions import IS_CALM, IS_UNRESOLVED, IS_URGENT, QUEUED, is_free
 from notifyflow.storage.session.rows import Reader
-from notifyflow.storage.session.statements import Places, Run, Statement
+from notifyflow.storage.session.statements import Parameters, Run, Statement
 from notifyflow.storage.tables import CriticalRow, EscalationRow, IncidentRow, NotificationRow, ProviderHealthRow
 
 _WITH_OUTCOME = (EscalationState.REACHED, EscalationState.EXHAUSTED, EscalationState.ACKNOWLEDGED)
 
 
 def _oldest_due(urgency: Expression) -> Statement:
-    def build(param: Places) -> Any:
+    def build(param: Parameters) -> Any:
         is_due = (NotificationRow.channel == param(NotificationRow.channel)) & (
             NotificationRow.due_at <= param(NotificationRow.due_at)
         )

@@ -19,7 +19,7 @@ IS_CALM: Expression = SQL("1") == URGENCY
 IS_ANY: Expression = URGENCY.in_((SQL("0"), SQL("1")))  # lets the time be searched in an index that has the urgency before it
 
 
-def is_listed(incident_id: Field) -> Any:
+def is_in_quarantine(incident_id: Field) -> Any:
     """Return the condition that an incident is quarantined."""
     return fn.EXISTS(QuarantineRow.select(SQL("1")).where(QuarantineRow.incident_id == incident_id))
 
@@ -35,5 +35,5 @@ def is_free(model: Any) -> Expression:
     The indexes of the searches begin with the mark, so that no search walks rows quarantined at adoption. Rows that such an
     incident got later have no mark.
     """
-    free: Expression = (model.is_quarantined == SQL("FALSE")) & ~is_listed(model.incident_id) & ~is_aside(model.id)
+    free: Expression = (model.is_quarantined == SQL("FALSE")) & ~is_in_quarantine(model.incident_id) & ~is_aside(model.id)
     return free

@@ -23,7 +23,7 @@ from notifyflow.core.delivery.facts import (
 from notifyflow.core.delivery.model import DETAILS, Contact, Incident, IncidentState, NotificationState
 from notifyflow.errors import AmbiguousKey, DamagedIncident, StorageError
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
-from notifyflow.storage.session.statements import Places, Run, Statement, Unread
+from notifyflow.storage.session.statements import Parameters, Run, Statement, Unread
 from notifyflow.storage.tables import (
     AttemptRow,
     ContactRow,
@@ -233,11 +233,11 @@ class Reader:
         self._source = source
 
 
-_ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.among(AttemptRow.notification_id)).order_by(AttemptRow.number))
-_POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow.document).where(param.among(PolicyRow.digest)))
+_ATTEMPTS = Statement(lambda param: select(AttemptFacts, param.any_of(AttemptRow.notification_id)).order_by(AttemptRow.number))
+_POLICIES = Statement(lambda param: PolicyRow.select(PolicyRow.digest, PolicyRow.document).where(param.any_of(PolicyRow.digest)))
 
 
-def _storing_policy(param: Places) -> Any:
+def _storing_policy(param: Parameters) -> Any:
     columns = (PolicyRow.digest, PolicyRow.document, PolicyRow.created_at)
     new = Select(columns=[*map(param, columns)])
     is_used = (PolicyRow.digest == param(PolicyRow.digest)) & PolicyRow.unused_since.is_null()
@@ -249,19 +249,19 @@ def _storing_policy(param: Places) -> Any:
 STORE_POLICY = Statement(_storing_policy)
 """Stores a policy (digest, document, time, digest), or keeps it from deletion if it is stored; does not lock a policy in use."""
 NOTIFICATIONS_OF = Statement(
-    lambda param: select(NotificationFacts, param.among(NotificationRow.escalation_id)).order_by(NotificationRow.id)
+    lambda param: select(NotificationFacts, param.any_of(NotificationRow.escalation_id)).order_by(NotificationRow.id)
 )
 _CONTACTS = Statement(
     lambda param: (
         ContactRow.select(ContactRow.incident_id, *CONTACT)
-        .where(param.among(ContactRow.incident_id))
+        .where(param.any_of(ContactRow.incident_id))
         .order_by(ContactRow.incident_id, ContactRow.position)
     )
 )
 _RECIPIENT_IDS = Statement(
     lambda param: ContactRow.select(ContactRow.recipient_id).where(ContactRow.incident_id == param(ContactRow.incident_id))
 )
-_CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *_CONTENT).where(param.among(IncidentRow.id)))
+_CONTENTS = Statement(lambda param: IncidentRow.select(IncidentRow.id, *_CONTENT).where(param.any_of(IncidentRow.id)))
 
 
 def select(facts: type, *where: Expression) -> Select:
@@ -275,13 +275,13 @@ def select(facts: type, *where: Expression) -> Select:
 
 def _by_id(facts: type) -> Statement:
     row: Any = MODELS[facts]
-    return Statement(lambda param: select(facts, param.among(row.id)).order_by(row.id))
+    return Statement(lambda param: select(facts, param.any_of(row.id)).order_by(row.id))
 
 
 def _named(*, is_everywhere: bool) -> tuple[Statement, Statement, Statement]:
     """Build the queries for a key's unresolved incidents, an id's incident, and a key's newest incident."""
 
-    def where(param: Places, column: Any) -> Select:
+    def where(param: Parameters, column: Any) -> Select:
         query = select(IncidentFacts, column == param(column))
         return query if is_everywhere else query.where(IncidentRow.namespace == param(IncidentRow.namespace))
 

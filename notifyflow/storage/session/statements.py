@@ -14,11 +14,11 @@ from peewee import SQL, Alias, Database, Field, Function, IntegerField, NodeList
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.errors import UnreadableRow
 
-LISTED = SQL("listed.value")
-"""The column of the table that ``Places.listed`` returns."""
+LIST_VALUE = SQL("list.value")
+"""The column of the table that ``Parameters.values_table`` returns."""
 
-PAIRED = (SQL("listed.one"), SQL("listed.other"))
-"""The columns of the table that ``Places.paired`` returns."""
+PAIR_VALUES = (SQL("list.one"), SQL("list.other"))
+"""The columns of the table that ``Parameters.pairs_table`` returns."""
 
 
 def finds(query: Select) -> Any:
@@ -30,22 +30,22 @@ def finds(query: Select) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """The place of a value in a statement, with its column's format."""
+class _Parameter:
+    """A value's position among the parameters of a statement, with its column's format."""
 
     number: int
     write: Callable[[Any], Any]
 
 
-class Places:
-    """Hands out the places of a statement's values, in order, while it is built.
+class Parameters:
+    """Adds the parameters of a statement, in order, while it is built.
 
     Args:
         is_server: Whether the database is PostgreSQL.
         is_alone: Whether every list has one value.
 
     Attributes:
-        lists: The places of the lists that a column is searched in.
+        lists: The positions of the lists that a column is searched in.
     """
 
     def __init__(self, *, is_server: bool, is_alone: bool = False) -> None:
@@ -55,10 +55,10 @@ class Places:
         self.lists: list[int] = []
 
     def __call__(self, field: Field) -> Value:
-        """Return the next place, for a value in this column's format."""
+        """Return the next parameter, for a value in this column's format."""
         return self._next(field.db_value)
 
-    def among(self, field: Field) -> Any:
+    def any_of(self, field: Field) -> Any:
         """Return the condition that a column has one of many values. They are one parameter: a list, or the only value."""
         write: Callable[[Any], Any] = field.db_value
         self.lists.append(self._count)
@@ -70,28 +70,28 @@ class Places:
         values = self._next(lambda some: json.dumps(list(map(write, some))))
         return field.in_(NodeList((SQL("(SELECT value FROM json_each("), values, SQL("))"))))
 
-    def listed(self, field: Field) -> Any:
-        """Return a table of many texts with the column ``LISTED``. They are one parameter: a list."""
+    def values_table(self, field: Field) -> Any:
+        """Return a table of many texts with the column ``LIST_VALUE``. They are one parameter: a list."""
         write: Callable[[Any], Any] = field.db_value
         if self._is_server:
-            return NodeList((SQL("unnest("), self._next(lambda some: list(map(write, some))), SQL("::text[]) AS listed(value)")))
-        return NodeList((SQL("json_each("), self._next(lambda some: json.dumps(list(map(write, some)))), SQL(") AS listed")))
+            return NodeList((SQL("unnest("), self._next(lambda some: list(map(write, some))), SQL("::text[]) AS list(value)")))
+        return NodeList((SQL("json_each("), self._next(lambda some: json.dumps(list(map(write, some)))), SQL(") AS list")))
 
-    def paired(self, one: Field, other: Field) -> Any:
+    def pairs_table(self, one: Field, other: Field) -> Any:
         """Return a table of many pairs of texts. They are two parameters: lists of the same length, or the only values.
 
-        Its columns are ``PAIRED``.
+        Its columns are ``PAIR_VALUES``.
         """
         self.lists += [self._count, self._count + 1]
         if self.is_alone:
             values = (self._next(lambda some, each=each: each.db_value(*some)) for each in (one, other))  # type: ignore[misc]
             first, second = values
             return NodeList(
-                (SQL("(SELECT CAST("), first, SQL("AS TEXT) AS one, CAST("), second, SQL("AS TEXT) AS other) AS listed"))
+                (SQL("(SELECT CAST("), first, SQL("AS TEXT) AS one, CAST("), second, SQL("AS TEXT) AS other) AS list"))
             )
         if self._is_server:
             lists = [self._next(lambda some, each=each: list(map(each.db_value, some))) for each in (one, other)]  # type: ignore[misc]
-            return NodeList((SQL("unnest("), lists[0], SQL("::text[],"), lists[1], SQL("::text[]) AS listed(one, other)")))
+            return NodeList((SQL("unnest("), lists[0], SQL("::text[],"), lists[1], SQL("::text[]) AS list(one, other)")))
         lists = [self._next(lambda some, each=each: json.dumps(list(map(each.db_value, some)))) for each in (one, other)]  # type: ignore[misc]
         parts = (
             SQL("(SELECT a.value AS one, b.value AS other FROM json_each("),
@@ -99,16 +99,16 @@ class Places:
             SQL(") AS a JOIN json_each("),
             lists[1],
         )
-        return NodeList((*parts, SQL(") AS b ON a.key = b.key) AS listed")))
+        return NodeList((*parts, SQL(") AS b ON a.key = b.key) AS list")))
 
-    def among_found(self, field: Field, query: Query) -> Any:
+    def any_found_by(self, field: Field, query: Query) -> Any:
         """Return the condition that a query has found a column's value; PostgreSQL expects few, and uses an index for them."""
         return NodeList((field, SQL("= ANY(ARRAY"), query, SQL(")"))) if self._is_server else field.in_(query)
 
     def _next(self, write: Callable[[Any], Any]) -> Value:
-        place = _Place(self._count, write)
+        parameter = _Parameter(self._count, write)
         self._count += 1
-        return Value(place, converter=False)
+        return Value(parameter, converter=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,11 +211,11 @@ class Statement:
     """A query that is built once; call it with values to run it.
 
     Args:
-        build: (places) → the query; called once for each kind of database.
+        build: (parameters) → the query; called once for each kind of database.
         columns: The selected columns; only for a union or a function, whose query does not know them.
     """
 
-    def __init__(self, build: Callable[[Places], Query], columns: Sequence[Field] = ()) -> None:
+    def __init__(self, build: Callable[[Parameters], Query], columns: Sequence[Field] = ()) -> None:
         self._build = build
         self._columns = tuple(columns)
         self._built: dict[tuple[Any, ...], _Built] = {}
@@ -234,8 +234,8 @@ class Statement:
         """
         kind = (type(db), is_alone, *locks)
         if kind not in self._built:  # two threads may build it at once, with the same result
-            places = Places(is_server=bool(db.for_update), is_alone=is_alone)
-            query: Any = self._build(places)
+            given = Parameters(is_server=bool(db.for_update), is_alone=is_alone)
+            query: Any = self._build(given)
             if locks:
                 query = query.for_update(locks[0], skip_locked=locks[1])
             sql, parameters = db.get_sql_context().parse(query)  # type: ignore[no-untyped-call]
@@ -246,7 +246,7 @@ class Statement:
                 for name, each in fields.items()
                 if hasattr(each, "model")
             }
-            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(places.lists), tables)
+            self._built[kind] = _Built(sql, tuple(parameters), tuple(fields), readers, tuple(given.lists), tables)
         return self._built[kind]
 
 
@@ -301,7 +301,7 @@ class Run:
 
     def _run(self, db: Database, built: _Built) -> Any:
         values = self._values
-        parameters = [each.write(values[each.number]) if type(each) is _Place else each for each in built.parameters]
+        parameters = [each.write(values[each.number]) if type(each) is _Parameter else each for each in built.parameters]
         return db.execute_sql(built.sql, parameters)  # type: ignore[no-untyped-call]
 
 
@@ -325,7 +325,7 @@ def _is_read_as_it_is(field: Any) -> bool:
 def inserting(model: Any, names: tuple[str, ...]) -> Statement:
     """Return the statement that inserts a row with these columns unless one with its key exists."""
 
-    def build(param: Places) -> Any:
+    def build(param: Parameters) -> Any:
         return model.insert({name: param(getattr(model, name)) for name in names}).on_conflict_ignore()
 
     return Statement(build)

@@ -390,5 +390,5 @@ _NAMES: Mapping[Any, str] = {model: MACHINE_NAMES.get(facts, "attempt") for fact
 
 
 _MARK_RUNG = Statement(
-    lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.among(NotificationRow.id), QUEUED)
+    lambda param: NotificationRow.update(rung_at=param(NotificationRow.rung_at)).where(param.any_of(NotificationRow.id), QUEUED)
 )

@@ -21,15 +21,17 @@ from notifyflow.storage.tables import (
 
 
 def _marking(model: Any) -> Statement:
-    return Statement(lambda param: model.update(is_quarantined=param(model.is_quarantined)).where(param.among(model.incident_id)))
+    return Statement(
+        lambda param: model.update(is_quarantined=param(model.is_quarantined)).where(param.any_of(model.incident_id))
+    )
 
 
 _QUARANTINED_AMONG = Statement(
-    lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.among(QuarantineRow.incident_id))
+    lambda param: QuarantineRow.select(QuarantineRow.incident_id).where(param.any_of(QuarantineRow.incident_id))
 )
-_RELEASE = Statement(lambda param: QuarantineRow.delete().where(param.among(QuarantineRow.incident_id)))
+_RELEASE = Statement(lambda param: QuarantineRow.delete().where(param.any_of(QuarantineRow.incident_id)))
 _QUEUED_OF = Statement(
-    lambda param: NotificationRow.select(NotificationRow.id).where(QUEUED, param.among(NotificationRow.incident_id))
+    lambda param: NotificationRow.select(NotificationRow.id).where(QUEUED, param.any_of(NotificationRow.incident_id))
 )
 _MARKING = tuple(map(_marking, (EscalationRow, NotificationRow)))
 

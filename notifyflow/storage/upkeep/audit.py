@@ -45,13 +45,13 @@ _ROUNDS = Statement(
 _LINES = Statement(
     lambda param: (
         TransitionRow.select(*(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__))
-        .where(param.among(TransitionRow.row_id))
+        .where(param.any_of(TransitionRow.row_id))
         .order_by(TransitionRow.id)
     )
 )
 _LINKS = Statement(
     lambda param: CriticalRow.select(CriticalRow.escalation_id, CriticalRow.operations_incident_id).where(
-        param.among(CriticalRow.escalation_id)
+        param.any_of(CriticalRow.escalation_id)
     )
 )
 
@@ -62,7 +62,7 @@ def _missing(machine: str, model: Any) -> Statement:
     return Statement(
         lambda param: (
             TransitionRow.select(TransitionRow.row_id, TransitionRow.incident_id)
-            .where(param.among(TransitionRow.incident_id), TransitionRow.machine == machine, ~is_there)
+            .where(param.any_of(TransitionRow.incident_id), TransitionRow.machine == machine, ~is_there)
             .distinct()
             .order_by(TransitionRow.row_id)
         )

@@ -117,7 +117,7 @@ def _row_by_row(sql: str, rows: list[list[Any]]) -> list[Written]:
 
 
 def _with_list(sql: str, values: list[Any]) -> tuple[str, list[Any]]:
-    """Write a condition on a list of values (``Places.among``) with a placeholder for each value."""
+    """Write a condition on a list of values (``Parameters.among``) with a placeholder for each value."""
     before, found, after = sql.partition("(SELECT value FROM json_each( ? ))")
     place = before.count("?")
     some = json.loads(values[place]) if found else []

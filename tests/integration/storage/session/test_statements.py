@@ -6,7 +6,7 @@ from peewee import fn
 
 from notifyflow.core.delivery.model import Result
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.session.statements import Places, Statement
+from notifyflow.storage.session.statements import Parameters, Statement
 from notifyflow.storage.store import Store
 from notifyflow.storage.tables import ReceiptRow
 from tests.facts import NOW
@@ -17,9 +17,9 @@ COLUMNS = (ReceiptRow.event_id, ReceiptRow.result.alias("said"), ReceiptRow.rece
 
 
 def test_a_statement_is_built_once_and_run_with_other_values(store: Store) -> None:
-    built: list[Places] = []
+    built: list[Parameters] = []
 
-    def build(param: Places) -> Any:
+    def build(param: Parameters) -> Any:
         built.append(param)
         return ReceiptRow.select(*COLUMNS).where(ReceiptRow.event_id == param(ReceiptRow.event_id), ReceiptRow.code != "9")
 
@@ -69,7 +69,7 @@ def test_a_statement_reads_counts_as_they_are_and_extremes_as_their_columns(stor
 def test_a_statement_takes_any_number_of_values_as_one_list(store: Store) -> None:
     query = ReceiptRow.select(ReceiptRow.event_id).order_by(ReceiptRow.event_id)
     statement = Statement(
-        lambda param: query.where(param.among(ReceiptRow.event_id), ReceiptRow.received_at <= param(ReceiptRow.received_at))
+        lambda param: query.where(param.any_of(ReceiptRow.event_id), ReceiptRow.received_at <= param(ReceiptRow.received_at))
     )
 
     def fetch(ledger: Ledger) -> list[list[str]]:
