@@ -83,10 +83,10 @@ def _check_log(status: IncidentStatus) -> None:
 
 
 def check_timeline(status: IncidentStatus) -> None:
-    """Say every moment: each line of the log has a sentence, which claims no more than rows show and names no secret."""
-    moments = timeline(status, explain=lambda channel, code: "")
-    assert len(moments) >= len(status.transitions)
-    sentences = [sentence(each, name=str, brief=str) for each in moments]
+    """Say every entry: each line of the log has a sentence, which claims no more than rows show and names no secret."""
+    entries = timeline(status, explain=lambda channel, code: "")
+    assert len(entries) >= len(status.transitions)
+    sentences = [sentence(each, name=str, brief=str) for each in entries]
     rows = [row for each in status.escalations for row in each.notifications]
     secrets = {attempt.token for row in (*rows, *status.incident_events) for attempt in row.attempts if attempt.token}
     secrets |= {address for each in status.escalations for address in each.contact.addresses.values()}

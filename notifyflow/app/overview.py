@@ -11,7 +11,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.message_log import MessageFilter, MessagePage
 from notifyflow.core.insight.outlook import Outlook
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
 from notifyflow.service.service import Service
 
@@ -72,7 +72,7 @@ class Overview:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
         return self._service.outlook(status)
 
-    def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
+    def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         """Return what happened to an incident, by time, with the meaning of every code."""
         return self._service.timeline(status)
 

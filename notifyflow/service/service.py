@@ -12,7 +12,7 @@ from notifyflow.core.delivery.model import Contact, Incident, Notified, Receipt,
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.insight.outlook import Outlook
-from notifyflow.core.insight.timeline import Explain, Moment, timeline
+from notifyflow.core.insight.timeline import Explain, TimelineEntry, timeline
 from notifyflow.core.insight.views import (
     IncidentFilter,
     IncidentPage,
@@ -320,7 +320,7 @@ class Service:
         self._use_cases.prepare()
         return outlook.read(self._deps, status)
 
-    def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
+    def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         """Return the history of an incident, by time, with the meaning of every code."""
         return timeline(status, explain=self._explain)
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.frame.line_table import Cells
 from notifyflow.cli.frame.screen import UNLIMITED, plain
-from notifyflow.cli.frame.timeline import came_in, story
+from notifyflow.cli.frame.timeline import came_in, draw_timeline
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.model import (
     AttemptState,
@@ -33,7 +33,7 @@ from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.outlook import Outlook
 from notifyflow.core.insight.outlook_words import sentences
 from notifyflow.core.insight.series_words import firings
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.timeline_words import DEFERRED, how
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
@@ -75,17 +75,17 @@ def picture(
     zone: tzinfo | None = None,
     now: datetime | None = None,
     outlook: Outlook | None = None,
-    moments: Sequence[Moment] = (),
+    entries: Sequence[TimelineEntry] = (),
 ) -> RenderableType:
     """Draw an incident with its escalations and notifications.
 
     Args:
         status: The incident.
-        has_attempts: Whether each attempt and each minor moment has a line, too.
+        has_attempts: Whether each attempt and each minor entry has a line, too.
         zone: The zone of its times; None for the local one.
         now: The time at which it is looked at; None for that of this machine.
         outlook: What comes next; None shows nothing of it.
-        moments: What happened; with it is shown what came in.
+        entries: What happened; with it is shown what came in.
     """
     facts, times = status.facts, Times(zone, now or system_now(), status.facts.opened_at)
 
@@ -102,9 +102,9 @@ def picture(
         parts += [] if outlook is None else _next(status, each.facts, outlook, times)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
-    if moments:
+    if entries:
         parts += came_in(status.arrivals, brief=times.brief)
-        parts += story(moments, name=status.name_of, brief=times.brief, has_minor=has_attempts)
+        parts += draw_timeline(entries, name=status.name_of, brief=times.brief, has_minor=has_attempts)
     return _Framed(facts, Group(*parts))
 
 

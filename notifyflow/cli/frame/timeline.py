@@ -1,4 +1,4 @@
-"""How what happened to an incident looks on a terminal: a line for each moment, and for each kind of request that came in."""
+"""How what happened to an incident looks on a terminal: a line for each entry, and for each kind of request that came in."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from notifyflow.cli.frame.screen import plain
 from notifyflow.core.insight import arrival_words, timeline_words
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.intake.arrivals import Arrival
 from notifyflow.core.messages.looks import Tone
 
@@ -23,17 +23,19 @@ _MARKS: Mapping[Tone, tuple[str, str]] = {
 Brief = Callable[[datetime], str]
 
 
-def story(moments: Sequence[Moment], *, name: Callable[[str], str], brief: Brief, has_minor: bool) -> Sequence[RenderableType]:
+def draw_timeline(
+    entries: Sequence[TimelineEntry], *, name: Callable[[str], str], brief: Brief, has_minor: bool
+) -> Sequence[RenderableType]:
     """Draw the history; nothing if it is empty.
 
     Args:
-        moments: What happened, by time.
+        entries: What happened, by time.
         name: Returns the name of a recipient's id.
         brief: Writes a time.
-        has_minor: Whether minor moments have a line, too.
+        has_minor: Whether minor entries have a line, too.
     """
     table = _table()
-    for each in moments:
+    for each in entries:
         mark, style = _MARKS[each.tone]
         if has_minor or not each.is_minor:
             text = timeline_words.sentence(each, name=name, brief=brief)

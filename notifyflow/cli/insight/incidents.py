@@ -184,20 +184,20 @@ def status(
     with notifyflow.NotifyFlow.from_env() as flow:
         paused, notice = flow.pauses.in_force(), flow.notice
         incident = _find(flow, key, namespace)
-        outlook, moments = flow.overview.outlook(incident), flow.overview.timeline(incident)
+        outlook, entries = flow.overview.outlook(incident), flow.overview.timeline(incident)
     if as_json:
         from notifyflow.core.insight.report_document import IncidentReportDocument
 
-        shown = IncidentReportDocument.of_all(incident, outlook, moments).as_json()
+        shown = IncidentReportDocument.of_all(incident, outlook, entries).as_json()
         screen.print_json({**shown, **overview.surroundings(paused, notice)})
         return
     if as_markdown:
         from notifyflow.core.insight.postmortem import markdown
 
-        screen.out.file.write(markdown(incident, moments, here=Times(None, None).local))
+        screen.out.file.write(markdown(incident, entries, here=Times(None, None).local))
         return
     screen.warn(notice)
-    screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, moments=() if brief else moments))
+    screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, entries=() if brief else entries))
     pauses.show(paused)
 
 

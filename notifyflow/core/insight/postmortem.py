@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from notifyflow.core import text
 from notifyflow.core.delivery.model import EscalationState, Kind
 from notifyflow.core.insight import arrival_words, chain_words, timeline_words
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.messages import failures
@@ -27,12 +27,12 @@ Here = Callable[[datetime], str]
 """Writes a time in the reader's zone."""
 
 
-def markdown(status: IncidentStatus, moments: Sequence[Moment], *, here: Here) -> str:
+def markdown(status: IncidentStatus, entries: Sequence[TimelineEntry], *, here: Here) -> str:
     """Return the document; it ends with a line feed.
 
     Args:
         status: The incident.
-        moments: Its moments, by time.
+        entries: Its entries, by time.
         here: Writes a time in the reader's zone, with its name; the document has each time in UTC, too.
     """
     parts = [
@@ -43,7 +43,7 @@ def markdown(status: IncidentStatus, moments: Sequence[Moment], *, here: Here) -
         *_chain(status),
         *_arrived(status, here),
         "## Timeline",
-        _table(("UTC", "Local time", "What happened"), _happened(status, moments, here)),
+        _table(("UTC", "Local time", "What happened"), _happened(status, entries, here)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -107,9 +107,9 @@ def _arrived(status: IncidentStatus, here: Here) -> Iterator[str]:
         yield _table(("UTC", "Local time", "Request"), rows)
 
 
-def _happened(status: IncidentStatus, moments: Sequence[Moment], here: Here) -> Iterator[tuple[str, ...]]:
+def _happened(status: IncidentStatus, entries: Sequence[TimelineEntry], here: Here) -> Iterator[tuple[str, ...]]:
     name = status.name_of
-    for each in moments:
+    for each in entries:
         if not each.is_minor:
             yield *_times(each.at, here), _plain(timeline_words.sentence(each, name=name, brief=_in_utc))
 

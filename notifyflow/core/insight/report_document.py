@@ -13,7 +13,7 @@ from notifyflow.core.insight import timeline_words as timeline
 from notifyflow.core.insight.outlook import Outlook, Premise, Wait, What
 from notifyflow.core.insight.outlook_words import sentence
 from notifyflow.core.insight.schemas import IncidentDocument, in_utc, of_status, values
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.looks import Tone
 
@@ -76,7 +76,7 @@ class ComingDocument(Document):
         ]
 
 
-class MomentDocument(Document):
+class TimelineEntryDocument(Document):
     """One thing that happened."""
 
     at: datetime
@@ -88,14 +88,14 @@ class MomentDocument(Document):
     provider: Text
     code: Text = Field(description="The provider's code or status.")
     tone: Tone = Field(description="Whether it is good news.")
-    is_minor: bool = Field(description="Whether it only says how another moment came about, or what follows from one.")
+    is_minor: bool = Field(description="Whether it only says how another entry came about, or what follows from one.")
     text: str = Field(description="The same in words, with times in UTC.")
 
     @classmethod
-    def all_of(cls, status: IncidentStatus, moments: Sequence[Moment]) -> list[Self]:
-        """Build the moments of an incident."""
+    def all_of(cls, status: IncidentStatus, entries: Sequence[TimelineEntry]) -> list[Self]:
+        """Build the entries of an incident."""
         name = status.name_of
-        return [cls.model_validate(values(each) | {"text": timeline.sentence(each, name=name, brief=in_utc)}) for each in moments]
+        return [cls.model_validate(values(each) | {"text": timeline.sentence(each, name=name, brief=in_utc)}) for each in entries]
 
 
 class IncidentReportDocument(IncidentDocument):
@@ -103,14 +103,14 @@ class IncidentReportDocument(IncidentDocument):
 
     next: list[ComingDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
     next_step: NextStepDocument | None = Field(description="The step of its chain that comes next if nobody acknowledges.")
-    timeline: list[MomentDocument] = Field(description="What happened, by time, in plain words.")
+    timeline: list[TimelineEntryDocument] = Field(description="What happened, by time, in plain words.")
 
     @classmethod
-    def of_all(cls, status: IncidentStatus, outlook: Outlook, moments: Sequence[Moment]) -> Self:
+    def of_all(cls, status: IncidentStatus, outlook: Outlook, entries: Sequence[TimelineEntry]) -> Self:
         """Build it from an incident, what comes next for it, and what happened to it."""
         report = {
             "next": ComingDocument.all_of(status, outlook),
             "next_step": NextStepDocument.coming(status, outlook),
-            "timeline": MomentDocument.all_of(status, moments),
+            "timeline": TimelineEntryDocument.all_of(status, entries),
         }
         return cls.model_validate(of_status(status) | report)

@@ -1,6 +1,6 @@
-"""The history of an incident, moment by moment, from its transition log and its rows; pure.
+"""The history of an incident, line by line, from its transition log and its rows; pure.
 
-``wording.timeline`` says each moment in a sentence. Nothing is decided here.
+``timeline_words`` says each entry in a sentence. Nothing is decided here.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ Explain = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class TimelineEntry:
     """One event in the history; fields without a value are empty.
 
     Attributes:
@@ -40,7 +40,7 @@ class Moment:
         state: The state after it; empty for these.
         row_id: Its row.
         tone: Whether it is good news.
-        is_minor: Whether it is only the cause or the consequence of another moment.
+        is_minor: Whether it is only the cause or the consequence of another entry.
         recipient_id: The recipient; None if it concerns all, or a subscriber.
         severity: The severity from now on, if an incident is opened or its severity raised.
         round: The number of the round.
@@ -136,20 +136,20 @@ _STOPS = frozenset({"acknowledged", "resolved", "replaced"})
 _SEVERE = frozenset({"opened", "severity_raised"})
 
 
-def timeline(status: IncidentStatus, *, explain: Explain) -> tuple[Moment, ...]:
+def timeline(status: IncidentStatus, *, explain: Explain) -> tuple[TimelineEntry, ...]:
     """Return the history of an incident, by time.
 
-    Each line of the transition log is a moment, and so is each note of a provider, each critical failure and each alert.
+    Each line of the transition log is an entry, and so is each note of a provider, each critical failure and each alert.
 
     Args:
         status: The incident.
         explain: Returns the meaning of codes that were stored without one.
     """
-    return tuple(sorted(_Story(status, explain).moments(), key=lambda each: each.at))
+    return tuple(sorted(_LogReader(status, explain).entries(), key=lambda each: each.at))
 
 
-class _Story:
-    """Reads an incident's log from the beginning; the states of its rows are those at each moment."""
+class _LogReader:
+    """Reads an incident's log from the beginning; the states of its rows are those at the line that is read."""
 
     def __init__(self, status: IncidentStatus, explain: Explain) -> None:
         self._status = status
@@ -171,8 +171,8 @@ class _Story:
             if line.detail.get("why") == "failed":
                 self._instead[line.row_id, line.at] += self._queued(line, int(line.detail["tier"]))
 
-    def moments(self) -> Iterator[Moment]:
-        """Yield the moments in the order of the log; then the notes, and the alerts."""
+    def entries(self) -> Iterator[TimelineEntry]:
+        """Yield the entries in the order of the log; then the notes, and the alerts."""
         tell = {
             "incident": self._of_incident,
             "escalation": self._of_escalation,
@@ -187,48 +187,48 @@ class _Story:
         for each in self._status.escalations:
             yield from _alerts(self._status, each)
 
-    def _of_incident(self, line: Transition) -> Moment:
+    def _of_incident(self, line: Transition) -> TimelineEntry:
         severity = self._severity_at(line.at) if line.event in _SEVERE else None
-        is_minor = line.event == "step_due"  # the step's moment says it
-        return replace(_moment(line), recipient_id=line.detail.get("recipient"), severity=severity, is_minor=is_minor)
+        is_minor = line.event == "step_due"  # the step's entry says it
+        return replace(_entry(line), recipient_id=line.detail.get("recipient"), severity=severity, is_minor=is_minor)
 
     def _severity_at(self, at: datetime) -> Severity:
         """Return the severity of the first round from an instant on."""
         rounds = sorted((each.facts for each in self._status.escalations), key=lambda facts: facts.started_at)
         return next((facts.severity for facts in rounds if facts.started_at >= at), self._status.facts.severity)
 
-    def _of_escalation(self, line: Transition) -> Moment:
+    def _of_escalation(self, line: Transition) -> TimelineEntry:
         escalation, number = self._escalations[line.row_id], int(line.detail.get("tier") or 0)
         facts = escalation.facts
-        moment = replace(_moment(line), recipient_id=facts.recipient_id, round=facts.round)
+        entry = replace(_entry(line), recipient_id=facts.recipient_id, round=facts.round)
         if number:
-            moment = replace(moment, tier=facts.policy.tiers[number - 1].name)
+            entry = replace(entry, tier=facts.policy.tiers[number - 1].name)
         if line.event == "started":
-            return replace(moment, channels=_channels(self._queued(line)), reason=facts.reason)
+            return replace(entry, channels=_channels(self._queued(line)), reason=facts.reason)
         if line.event == "tier_opened":
             adopted = tuple(line.detail.get("adopted", "").split())
-            moment = replace(moment, channels=_channels(self._queued(line, number)), adopted=adopted)
-            return self._with_failures(moment, escalation, number)
+            entry = replace(entry, channels=_channels(self._queued(line, number)), adopted=adopted)
+            return self._with_failures(entry, escalation, number)
         is_resumed = line.target == EscalationState.ACTIVE and line.event != "round_due"
-        return replace(moment, is_minor=is_resumed or line.event in _STOPS)
+        return replace(entry, is_minor=is_resumed or line.event in _STOPS)
 
     def _queued(self, line: Transition, tier: int | None = None) -> tuple[NotificationFacts, ...]:
         """Return the pages that are queued at the instant of a line: in a tier, or in all."""
         rows = (row for row in self._escalations[line.row_id].notifications if row.kind is Kind.PAGE)
         return tuple(row for row in rows if tier in (None, row.tier) and row.created_at == line.at)
 
-    def _with_failures(self, moment: Moment, escalation: EscalationStatus, number: int) -> Moment:
+    def _with_failures(self, entry: TimelineEntry, escalation: EscalationStatus, number: int) -> TimelineEntry:
         """Add how many pages of the tier before have failed by now, and how many more must have counted as failed."""
         before = [row for row in escalation.notifications if row.tier == number - 1 and row.id in self._states]
         failed = sum(self._states[row.id] == NotificationState.FAILED for row in before)
         rules = [rule for rule in escalation.facts.policy.tiers[number - 1].rules if isinstance(rule, Failed)]
         needed = min(min((rule.at_least for rule in rules), default=0), len(before))
-        return replace(moment, failed=failed, suspected=max(0, needed - failed), pages=len(before))
+        return replace(entry, failed=failed, suspected=max(0, needed - failed), pages=len(before))
 
-    def _of_step(self, line: Transition) -> Moment:
+    def _of_step(self, line: Transition) -> TimelineEntry:
         step = self._steps[line.row_id]
         return replace(
-            _moment(line),
+            _entry(line),
             step=step,
             because=self._because.get(step.id),
             before=self._duty.get((step.pass_number, step.number - 1), ()),
@@ -236,42 +236,42 @@ class _Story:
             is_minor=line.event in (*_STOPS, "planned") or step.number == 1,
         )
 
-    def _of_notification(self, line: Transition) -> Moment:
+    def _of_notification(self, line: Transition) -> TimelineEntry:
         row, detail = self._rows[line.row_id], line.detail
-        moment = replace(self._about(row, _moment(line)), code=detail.get("code", ""), reason=detail.get("reason", ""))
+        entry = replace(self._about(row, _entry(line)), code=detail.get("code", ""), reason=detail.get("reason", ""))
         if line.event == "deferred":
             why, until = DeferralReason(detail["why"]), datetime.fromisoformat(detail["until"])
-            return replace(moment, why="", deferred_by=why, until=until, provider=detail["provider"])
+            return replace(entry, why="", deferred_by=why, until=until, provider=detail["provider"])
         if "attempt" in detail:
-            moment = self._of_attempt(detail["attempt"], moment)
+            entry = self._of_attempt(detail["attempt"], entry)
         if line.target == NotificationState.FAILED:
             instead = self._instead.get((row.escalation_id, line.at), ())
-            moment = replace(moment, channels=_channels(instead), accepted=_channels(filter(was_accepted, instead)))
-        is_minor = line.event in _STOPS or (line.event in ("queued", "claimed") and not moment.is_repeated)
-        return replace(moment, is_minor=is_minor)
+            entry = replace(entry, channels=_channels(instead), accepted=_channels(filter(was_accepted, instead)))
+        is_minor = line.event in _STOPS or (line.event in ("queued", "claimed") and not entry.is_repeated)
+        return replace(entry, is_minor=is_minor)
 
-    def _about(self, row: NotificationFacts, moment: Moment) -> Moment:
+    def _about(self, row: NotificationFacts, entry: TimelineEntry) -> TimelineEntry:
         """Add the notification and its recipient."""
-        moment = replace(moment, channel=row.channel, kind=row.kind)
+        entry = replace(entry, channel=row.channel, kind=row.kind)
         if row.incident_event is not None:
-            return replace(moment, subscriber=row.incident_event.subscriber, incident_event=row.incident_event.event)
-        return replace(moment, recipient_id=self._recipients[row.id])
+            return replace(entry, subscriber=row.incident_event.subscriber, incident_event=row.incident_event.event)
+        return replace(entry, recipient_id=self._recipients[row.id])
 
-    def _of_attempt(self, attempt_id: str, moment: Moment) -> Moment:
-        """Add the attempt that a moment is about, and the meaning of its code."""
+    def _of_attempt(self, attempt_id: str, entry: TimelineEntry) -> TimelineEntry:
+        """Add the attempt that an entry is about, and the meaning of its code."""
         row, attempt = self._attempts[attempt_id]
         return replace(
-            moment,
+            entry,
             provider=attempt.provider,
             attempt=attempt.number,
             others=self._others.get(attempt_id, 0),
-            reason=moment.reason or (self._explain(row.channel, moment.code) if moment.code else ""),
-            is_our_fault=attempt.is_our_fault and moment.event == "refused",
+            reason=entry.reason or (self._explain(row.channel, entry.code) if entry.code else ""),
+            is_our_fault=attempt.is_our_fault and entry.event == "refused",
         )
 
-    def _of_note(self, note: Note) -> Moment:
+    def _of_note(self, note: Note) -> TimelineEntry:
         row, _ = self._attempts[note.attempt_id]
-        noted = Moment(
+        noted = TimelineEntry(
             at=note.received_at,
             machine="notification",
             event=NOTED,
@@ -287,10 +287,10 @@ def _channels(rows: Iterable[NotificationFacts]) -> tuple[str, ...]:
     return tuple(row.channel for row in rows)
 
 
-def _moment(line: Transition) -> Moment:
+def _entry(line: Transition) -> TimelineEntry:
     """Return the values that every log line has: the row, the event, its tone, and who did it."""
     detail = line.detail
-    return Moment(
+    return TimelineEntry(
         at=line.at,
         machine=line.machine,
         event=line.event,
@@ -312,14 +312,14 @@ def _tone(line: Transition) -> Tone:
     return Tone.UNSURE if "after_doubt" in line.detail else _TONES.get((line.machine, line.event), by_state)
 
 
-def _alerts(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[Moment]:
+def _alerts(status: IncidentStatus, escalation: EscalationStatus) -> Iterator[TimelineEntry]:
     """Yield when an escalation was held up, became a critical failure (unless operations is paged for it), and was told."""
     facts, told_at = escalation.facts, status.told_at(escalation.facts)
     alerted = ALERTED if told_at else UNTOLD if status.has_operations_recipients else UNHEARD
     critical_at = None if facts.critical_at == facts.alerted_at else facts.critical_at
     for at, event in ((facts.held_up_at, HELD_UP), (critical_at, CRITICAL), (told_at or facts.alerted_at, alerted)):
         if at is not None:
-            yield Moment(
+            yield TimelineEntry(
                 at=at,
                 machine="escalation",
                 event=event,

@@ -1,4 +1,4 @@
-"""Words for the history of an incident: a sentence for each moment, with the names of the people."""
+"""Words for the history of an incident: a sentence for each entry, with the names of the people."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import (
     Via,
 )
 from notifyflow.core.insight import chain_words
-from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment
+from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, TimelineEntry
 from notifyflow.core.insight.told import NO_RECIPIENTS, NOT_YET
 from notifyflow.core.messages.ways import message, messages
 from notifyflow.core.text import listed, quantity
@@ -116,53 +116,53 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
 }
 
 
-def sentence(moment: Moment, *, name: Callable[[str], str], brief: Callable[[datetime], str]) -> str:
-    """Return a moment as a sentence.
+def sentence(entry: TimelineEntry, *, name: Callable[[str], str], brief: Callable[[datetime], str]) -> str:
+    """Return an entry as a sentence.
 
     Such as ``text to Ada refused (twilio): the number is a landline (30006); the call went out instead``.
 
     Args:
-        moment: The moment.
+        entry: The entry.
         name: Returns the name of a recipient's id; any other text as it is.
         brief: Writes a time.
     """
-    place = moment.machine, moment.event
-    template = _SENTENCES.get((*place, moment.state)) or _SENTENCES.get((*place, moment.reason)) or _SENTENCES[place]
-    who = "everybody" if moment.recipient_id is None else name(moment.recipient_id)
+    place = entry.machine, entry.event
+    template = _SENTENCES.get((*place, entry.state)) or _SENTENCES.get((*place, entry.reason)) or _SENTENCES[place]
+    who = "everybody" if entry.recipient_id is None else name(entry.recipient_id)
     return template.format(
         who=who,
-        by=name(moment.by) or "notifyflow",
-        via=how(moment.via),
-        severity=moment.severity,
-        round=f"round {moment.round}: " if moment.round and (moment.round > 1 or moment.event == "round_due") else "",
-        tier=moment.tier,
-        messages=listed([*map(message, moment.channels), *(f"the {message(each)} from the start" for each in moment.adopted)])
+        by=name(entry.by) or "notifyflow",
+        via=how(entry.via),
+        severity=entry.severity,
+        round=f"round {entry.round}: " if entry.round and (entry.round > 1 or entry.event == "round_due") else "",
+        tier=entry.tier,
+        messages=listed([*map(message, entry.channels), *(f"the {message(each)} from the start" for each in entry.adopted)])
         or "nothing yet",
-        why=_why(moment),
-        message=_message(moment, who),
-        provider=_provider(moment),
-        attempt=moment.attempt,
-        again=", after a doubt: it may arrive twice" if moment.is_repeated else "",
-        because=_because(moment),
-        follows=_follows(moment),
-        deferral="" if moment.deferred_by is None else DEFERRED[moment.deferred_by],
-        **_of_step(moment, name),
-        until="" if moment.until is None else brief(moment.until),
+        why=_why(entry),
+        message=_message(entry, who),
+        provider=_provider(entry),
+        attempt=entry.attempt,
+        again=", after a doubt: it may arrive twice" if entry.is_repeated else "",
+        because=_because(entry),
+        follows=_follows(entry),
+        deferral="" if entry.deferred_by is None else DEFERRED[entry.deferred_by],
+        **_of_step(entry, name),
+        until="" if entry.until is None else brief(entry.until),
     )
 
 
-def _of_step(moment: Moment, name: Callable[[str], str]) -> Mapping[str, object]:
+def _of_step(entry: TimelineEntry, name: Callable[[str], str]) -> Mapping[str, object]:
     """Return the words for a step of a chain: its number, its people, and why it began or paged nobody."""
-    step = moment.step
+    step = entry.step
     if step is None:
         return dict.fromkeys(("step", "people", "begun", "passed"), "")
-    before = listed([name(each) for each in moment.before])
-    begun = "" if moment.because is None else chain_words.begun(moment.because, after=step.after, before=before)
+    before = listed([name(each) for each in entry.before])
+    begun = "" if entry.because is None else chain_words.begun(entry.because, after=step.after, before=before)
     return {
         "step": step.number,
         "people": chain_words.who(step, name=name),
         "begun": f", since {begun}" if begun else "",
-        "passed": chain_words.PASSED.get(moment.reason, moment.reason),
+        "passed": chain_words.PASSED.get(entry.reason, entry.reason),
     }
 
 
@@ -171,32 +171,32 @@ def how(via: str) -> str:
     return f" {HOW.get(via, f'through {via}')}" if via else ""
 
 
-def _provider(moment: Moment) -> str:
-    number = f", attempt {moment.attempt}" if moment.attempt and moment.attempt > 1 and moment.event != "claimed" else ""
-    together = f", together with {quantity(moment.others, 'other')}" if moment.others else ""
-    return f" ({moment.provider}{number}{together})" if moment.provider else ""
+def _provider(entry: TimelineEntry) -> str:
+    number = f", attempt {entry.attempt}" if entry.attempt and entry.attempt > 1 and entry.event != "claimed" else ""
+    together = f", together with {quantity(entry.others, 'other')}" if entry.others else ""
+    return f" ({entry.provider}{number}{together})" if entry.provider else ""
 
 
-def _instead(moment: Moment) -> str:
+def _instead(entry: TimelineEntry) -> str:
     """Return the replacement of a failed page: ``the text went out, and the call was queued``."""
-    queued = [channel for channel in moment.channels if channel not in moment.accepted]
-    parts = [(moment.accepted, "went out"), (queued, "was queued" if len(queued) == 1 else "were queued")]
+    queued = [channel for channel in entry.channels if channel not in entry.accepted]
+    parts = [(entry.accepted, "went out"), (queued, "was queued" if len(queued) == 1 else "were queued")]
     return ", and ".join(f"the {messages(channels)} {what}" for channels, what in parts if channels)
 
 
-def _message(moment: Moment, who: str) -> str:
-    said = message(moment.channel)
-    match moment.kind:
+def _message(entry: TimelineEntry, who: str) -> str:
+    said = message(entry.channel)
+    match entry.kind:
         case Kind.STATUS_UPDATE:
             return f"status update to {who} ({said})"
         case Kind.INCIDENT_EVENT:
-            return f"{moment.incident_event} for {moment.subscriber}"
+            return f"{entry.incident_event} for {entry.subscriber}"
         case _:
             return f"{said} to {who}"
 
 
-def _why(moment: Moment) -> str:
-    match moment.why:
+def _why(entry: TimelineEntry) -> str:
+    match entry.why:
         case "unacknowledged":
             return "nobody has acknowledged"
         case "no_address":
@@ -204,7 +204,7 @@ def _why(moment: Moment) -> str:
         case "shut":
             return "the tier before is not used for this severity"
         case _:
-            return _failures(moment.failed, moment.suspected, moment.pages)
+            return _failures(entry.failed, entry.suspected, entry.pages)
 
 
 def _failures(failed: int, suspected: int, pages: int) -> str:
@@ -216,22 +216,22 @@ def _failures(failed: int, suspected: int, pages: int) -> str:
     return f"{failed} of {pages} ways failed" + (f", and {suspected} more counted as failed" if suspected else "")
 
 
-def _because(moment: Moment) -> str:
-    reason = moment.reason or moment.code
+def _because(entry: TimelineEntry) -> str:
+    reason = entry.reason or entry.code
     if not reason:
         return ""
-    fault = "a fault of ours, " if moment.is_our_fault else ""
-    return f": {fault}{reason}{f' ({moment.code})' if moment.code and moment.reason else ''}"
+    fault = "a fault of ours, " if entry.is_our_fault else ""
+    return f": {fault}{reason}{f' ({entry.code})' if entry.code and entry.reason else ''}"
 
 
-def _follows(moment: Moment) -> str:
+def _follows(entry: TimelineEntry) -> str:
     """Return the consequence of the end of an attempt."""
-    match moment.state:
+    match entry.state:
         case NotificationState.QUEUED:
             return "; it is tried again"
         case NotificationState.CANCELLED:
             return "; it is not tried again"
-        case NotificationState.FAILED if moment.channels:
-            return f"; {_instead(moment)} instead"
+        case NotificationState.FAILED if entry.channels:
+            return f"; {_instead(entry)} instead"
         case _:
             return ""

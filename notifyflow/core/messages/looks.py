@@ -38,7 +38,7 @@ RESOLVED = Look(name="resolved", sign="✅", colour="#14713d", dark="#5fd38d")
 
 
 class Tone(StrEnum):
-    """Whether a moment or a state is good news."""
+    """Whether an entry or a state is good news."""
 
     GOOD = "good"
     BAD = "bad"

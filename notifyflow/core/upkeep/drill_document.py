@@ -9,7 +9,7 @@ from pydantic import Field
 from notifyflow.core import text
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.document import Document, Text
-from notifyflow.core.insight.timeline import Explain, Moment, timeline
+from notifyflow.core.insight.timeline import Explain, TimelineEntry, timeline
 from notifyflow.core.insight.timeline_words import sentence
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.looks import Tone
@@ -151,26 +151,26 @@ def _arrival(arrival: Arrival, start: datetime) -> ArrivalDocument:
 
 
 def _steps(status: IncidentStatus, explain: Explain, start: datetime) -> Sequence[StepDocument]:
-    moments = [each for each in timeline(status, explain=explain) if not each.is_minor]
-    return [_step(each, status, start) for each in moments]
+    entries = [each for each in timeline(status, explain=explain) if not each.is_minor]
+    return [_step(each, status, start) for each in entries]
 
 
-def _step(moment: Moment, status: IncidentStatus, start: datetime) -> StepDocument:
+def _step(entry: TimelineEntry, status: IncidentStatus, start: datetime) -> StepDocument:
     def after_s(at: datetime) -> float:
         return (at - start).total_seconds()
 
     return StepDocument(
-        after_s=after_s(moment.at),
-        text=sentence(moment, name=status.name_of, brief=lambda at: f"+ {span(after_s(at))}"),
-        tone=moment.tone,
+        after_s=after_s(entry.at),
+        text=sentence(entry, name=status.name_of, brief=lambda at: f"+ {span(after_s(at))}"),
+        tone=entry.tone,
         is_of_operations=status.facts.is_operations,
-        event=moment.event,
-        state=moment.state,
-        recipient=moment.recipient_id,
-        channel=moment.channel,
-        provider=moment.provider,
-        attempt=moment.attempt,
-        code=moment.code,
+        event=entry.event,
+        state=entry.state,
+        recipient=entry.recipient_id,
+        channel=entry.channel,
+        provider=entry.provider,
+        attempt=entry.attempt,
+        code=entry.code,
     )
 
 

@@ -21,7 +21,7 @@ from notifyflow.core.insight import pause_words as words
 from notifyflow.core.insight.chain_outlook import passes
 from notifyflow.core.insight.outlook import Outlook
 from notifyflow.core.insight.series_words import firings
-from notifyflow.core.insight.timeline import Moment, timeline
+from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.timeline_words import sentence
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentStatus
@@ -45,8 +45,8 @@ _MOST_RECIPIENTS = 50
 """How many recipients the page shows at first."""
 _MOST_ON_A_PAGE = 200
 """How many it shows at once."""
-_MOST_MOMENTS = 500
-"""How many moments of the timeline it shows at once, the latest on the first page."""
+_MOST_ENTRIES = 500
+"""How many entries of the timeline it shows at once, the latest on the first page."""
 _CLOCK_S = 2
 """How often a page that shows seconds is rendered anew."""
 _SLOW_CLOCK_S = 30
@@ -69,12 +69,12 @@ class Seen:
     Attributes:
         status: The incident.
         outlook: Its next events.
-        moments: Its history.
+        entries: Its history.
     """
 
     status: IncidentStatus
     outlook: Outlook
-    moments: Sequence[Moment]
+    entries: Sequence[TimelineEntry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +154,8 @@ def _add_addresses(routes: APIRouter, context: Context) -> None:
 
 def _read(context: Context, incident_id: str) -> Seen:
     status = context.service.status(ById(incident_id))
-    moments = timeline(status, explain=meanings(context.channels))
-    return Seen(status=status, outlook=context.service.outlook(status), moments=moments)
+    entries = timeline(status, explain=meanings(context.channels))
+    return Seen(status=status, outlook=context.service.outlook(status), entries=entries)
 
 
 def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
@@ -195,8 +195,8 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
     describer = Describer(status, outlook, brief=times.brief, explain=meanings(context.channels))
     before, most = (part.number or 1) - 1, _MOST_RECIPIENTS if part.number is None else _MOST_ON_A_PAGE
     recipients = describer.recipients(most=most, after=before * most)
-    end = max(0, len(seen.moments) - before * _MOST_MOMENTS)
-    latest = seen.moments[max(0, end - _MOST_MOMENTS) : end]
+    end = max(0, len(seen.entries) - before * _MOST_ENTRIES)
+    latest = seen.entries[max(0, end - _MOST_ENTRIES) : end]
     names = cache(chain_words.names(status, outlook))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     is_moving = facts.state is not IncidentState.RESOLVED
@@ -214,11 +214,11 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "page": part.number,
         "count": describer.count,
         "first": before * most + 1,
-        "is_last": (before + 1) * most >= describer.count and end <= _MOST_MOMENTS,
+        "is_last": (before + 1) * most >= describer.count and end <= _MOST_ENTRIES,
         "hidden": describer.count - len(recipients),
-        "moments": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
-        "moments_count": len(seen.moments),
-        "moments_before": max(0, end - _MOST_MOMENTS),
+        "entries": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
+        "entries_count": len(seen.entries),
+        "entries_before": max(0, end - _MOST_ENTRIES),
         "arrivals": [(times.brief(each.first_at), arrival_words.sentence(each, brief=times.brief)) for each in status.arrivals],
         "links": links,
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},

@@ -106,7 +106,7 @@ def on_the_terminal(driver: Driver, status: IncidentStatus) -> list[str]:
     console = Console(file=io.StringIO(), width=1_000, force_terminal=False)
     seen = driver.flow.overview
     console.print(
-        picture(status, has_attempts=True, outlook=seen.outlook(status), moments=seen.timeline(status)),
+        picture(status, has_attempts=True, outlook=seen.outlook(status), entries=seen.timeline(status)),
         *overview.drawn(seen.incidents(IncidentFilter(), limit=9), IncidentFilter()),
     )
     assert isinstance(console.file, io.StringIO)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from notifyflow.core.delivery.model import Kind, Recipient
 from notifyflow.core.delivery.policy import DEFAULT, Tier
 from notifyflow.core.diagrams import tier_picture
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.timeline_words import sentence
 from tests.facts import NOW
 
@@ -25,9 +25,11 @@ def test_a_policy_that_uses_it_is_drawn_with_it() -> None:
 
 
 def test_what_happens_on_it_is_told() -> None:
-    page = Moment(
+    page = TimelineEntry(
         at=NOW, machine="notification", event="delivery_reported", row_id="n", recipient_id="ada", channel=CHANNEL, kind=Kind.PAGE
     )
-    press = Moment(at=NOW, machine="incident", event="acknowledged", row_id="i", state="ACKNOWLEDGED", by="ada", via=CHANNEL)
+    press = TimelineEntry(
+        at=NOW, machine="incident", event="acknowledged", row_id="i", state="ACKNOWLEDGED", by="ada", via=CHANNEL
+    )
     said = [sentence(each, name=str.title, brief=str) for each in (page, press)]
     assert said == ["pager message to Ada delivered", "Ada acknowledged through pager"]

@@ -11,7 +11,7 @@ from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.accounts.users import Visitor
 from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
 from notifyflow.core.insight.outlook import Outlook
-from notifyflow.core.insight.timeline import Moment, timeline
+from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.messages.links import LinkClaim, check, sign
@@ -116,7 +116,7 @@ class Backend:
     def outlook(self, status: IncidentStatus) -> Outlook:
         return Outlook(escalations={each.facts.id: () for each in status.escalations}, now=AT)
 
-    def timeline(self, status: IncidentStatus) -> tuple[Moment, ...]:
+    def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         return timeline(status, explain=lambda channel, code: "")
 
     def content_for(self, status: IncidentStatus, contact: Contact) -> Incident:

@@ -257,14 +257,14 @@ def test_all_moments_are_reached_page_by_page(driver: Driver) -> None:
     driver.run_until_settled()
     seen = walk(driver)
     seen.click("orders db is down")
-    count = int(re.findall(r"Timeline: ([\d,]+) moments", seen.words)[0].replace(",", ""))
+    count = int(re.findall(r"Timeline: ([\d,]+) entries", seen.words)[0].replace(",", ""))
     assert count > 500
-    moments: list[str] = []
+    entries: list[str] = []
     while before := re.findall(r"Show the ([\d,]+) before these", seen.words):
-        moments += re.findall(r"<li class=\"tone-\w+(?: minor)?\"><time>.*?</li>", seen.page)
+        entries += re.findall(r"<li class=\"tone-\w+(?: minor)?\"><time>.*?</li>", seen.page)
         seen.click(f"Show the {before[0]} before these")
-    moments += re.findall(r"<li class=\"tone-\w+(?: minor)?\"><time>.*?</li>", seen.page)
-    assert len(moments) == count
+    entries += re.findall(r"<li class=\"tone-\w+(?: minor)?\"><time>.*?</li>", seen.page)
+    assert len(entries) == count
 
 
 @pytest.mark.parametrize(("query", "status"), [("page=9999", 200), ("page=0", 422), ("page=x", 422), ("everybody=x", 422)])

@@ -4,16 +4,16 @@ from datetime import UTC
 from rich.console import Console, Group
 
 from notifyflow.cli.frame.picture import picture
-from notifyflow.cli.frame.timeline import came_in, story
-from notifyflow.core.insight.timeline import Moment
+from notifyflow.cli.frame.timeline import came_in, draw_timeline
+from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.intake.arrivals import Did
 from notifyflow.core.messages.looks import Tone
 from tests.facts import arrival, minutes
 from tests.statuses import AT, OPEN
 
-MOMENTS = (
-    Moment(at=AT, machine="notification", event="queued", row_id="n", recipient_id="ada", channel="sms", is_minor=True),
-    Moment(
+ENTRIES = (
+    TimelineEntry(at=AT, machine="notification", event="queued", row_id="n", recipient_id="ada", channel="sms", is_minor=True),
+    TimelineEntry(
         at=AT + minutes(1),
         machine="notification",
         event="refused_for_good",
@@ -38,13 +38,13 @@ def brief(at: object) -> str:
 
 
 def test_each_moment_has_its_time_its_mark_and_its_sentence_without_control_characters() -> None:
-    assert drawn(*story(MOMENTS, name=str.title, brief=brief, has_minor=False)) == [
+    assert drawn(*draw_timeline(ENTRIES, name=str.title, brief=brief, has_minor=False)) == [
         "",
         "What happened",
         "02:15  ✘  text to Ada refused: no\N{REPLACEMENT CHARACTER}[31m number",
     ]
-    assert "02:14  ·  text to Ada queued" in drawn(*story(MOMENTS, name=str.title, brief=brief, has_minor=True))
-    assert story((), name=str, brief=brief, has_minor=True) == []
+    assert "02:14  ·  text to Ada queued" in drawn(*draw_timeline(ENTRIES, name=str.title, brief=brief, has_minor=True))
+    assert draw_timeline((), name=str, brief=brief, has_minor=True) == []
 
 
 def test_what_came_in_has_a_line_for_each_kind_of_request() -> None:
@@ -60,6 +60,6 @@ def test_what_came_in_has_a_line_for_each_kind_of_request() -> None:
 
 
 def test_the_picture_has_both_only_if_it_is_to_show_what_happened() -> None:
-    whole = "\n".join(drawn(picture(OPEN, zone=UTC, moments=MOMENTS)))
+    whole = "\n".join(drawn(picture(OPEN, zone=UTC, entries=ENTRIES)))
     assert "What happened" in whole
     assert "What happened" not in "\n".join(drawn(picture(OPEN)))

@@ -189,14 +189,14 @@ STORY = replace(
 
 
 def test_the_timeline_tells_who_was_called_and_why() -> None:
-    moments = timeline(STORY, explain=lambda channel, code: "")
-    assert [sentence(each, name=name, brief=brief) for each in moments if not each.is_minor] == [
+    entries = timeline(STORY, explain=lambda channel, code: "")
+    assert [sentence(each, name=name, brief=brief) for each in entries if not each.is_minor] == [
         "step 2 starts, since nobody has acknowledged in 10 m: Ben (@secondary)",
         "step 3 (leads and Cy) is passed: its people are paged already",
         "the time until step 4 begins anew",
         "the chain is over, since nobody has acknowledged in 10 m",
     ]
-    assert moments[0].is_minor, "the incident's own moment says it"
+    assert entries[0].is_minor, "the incident's own entry says it"
 
 
 def test_the_json_of_an_incident_has_its_steps_and_the_next_one() -> None:

@@ -1,4 +1,4 @@
-"""The timeline has a moment for every line of the log, and for what the rows add to it."""
+"""The timeline has an entry for every line of the log, and for what the rows add to it."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import DEFAULT, Unacknowledged
-from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, Moment, timeline
+from notifyflow.core.insight.timeline import ALERTED, CRITICAL, HELD_UP, NOTED, UNHEARD, UNTOLD, TimelineEntry, timeline
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.messages.looks import Tone
 from tests.facts import NOW, attempt, escalation, incident, minutes, page, seconds
@@ -44,13 +44,13 @@ def status(*lines: Transition, rows: tuple[NotificationFacts, ...] = (), **more:
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def told(of: IncidentStatus) -> tuple[Moment, ...]:
+def told(of: IncidentStatus) -> tuple[TimelineEntry, ...]:
     return timeline(of, explain=lambda channel, code: f"{channel} says {code}")
 
 
-def only(of: IncidentStatus) -> Moment:
-    (moment,) = told(of)
-    return moment
+def only(of: IncidentStatus) -> TimelineEntry:
+    (entry,) = told(of)
+    return entry
 
 
 def test_each_line_of_the_log_is_a_moment_by_time_and_in_its_order() -> None:
@@ -73,8 +73,8 @@ def test_each_line_of_the_log_is_a_moment_by_time_and_in_its_order() -> None:
 
 
 def test_a_recipient_who_cannot_be_paged_has_the_reason() -> None:
-    moment = only(status(line("escalation", "e", "started", "EXHAUSTED", tier="0"), reason="no address", tier=0))
-    assert (moment.reason, moment.tone, moment.tier, moment.channels) == ("no address", Tone.BAD, "", ())
+    entry = only(status(line("escalation", "e", "started", "EXHAUSTED", tier="0"), reason="no address", tier=0))
+    assert (entry.reason, entry.tone, entry.tier, entry.channels) == ("no address", Tone.BAD, "", ())
 
 
 def test_a_failure_names_what_replaces_it_and_the_tier_how_many_ways_failed() -> None:
@@ -123,17 +123,17 @@ _doubt = ("notification", "n-sms", "lease_expired", "QUEUED")
 
 def test_a_deferral_has_its_reason_and_its_end() -> None:
     until = (NOW + minutes(2)).isoformat(timespec="seconds")
-    moment = only(
+    entry = only(
         status(line("notification", "n-sms", "deferred", "QUEUED", why="limit", provider="", until=until), rows=(row("sms"),))
     )
-    assert (moment.deferred_by, moment.until, moment.why) == (DeferralReason.LIMIT, NOW + minutes(2), "")
-    assert (moment.tone, moment.is_minor) == (Tone.UNSURE, False)
+    assert (entry.deferred_by, entry.until, entry.why) == (DeferralReason.LIMIT, NOW + minutes(2), "")
+    assert (entry.tone, entry.is_minor) == (Tone.UNSURE, False)
 
 
 def test_an_attempt_after_a_doubt_is_no_minor_matter() -> None:
     again = line("notification", "n-sms", "claimed", "SENDING", attempt="a1", provider="p", after_doubt="a0")
-    moment = only(status(again, rows=(row("sms", attempts=(attempt(1),)),)))
-    assert (moment.is_repeated, moment.is_minor, moment.tone) == (True, False, Tone.UNSURE)
+    entry = only(status(again, rows=(row("sms", attempts=(attempt(1),)),)))
+    assert (entry.is_repeated, entry.is_minor, entry.tone) == (True, False, Tone.UNSURE)
 
 
 def test_what_follows_from_an_acknowledgement_is_minor() -> None:
@@ -183,15 +183,15 @@ def test_a_critical_failure_and_its_alert_are_moments() -> None:
 
 def test_a_note_is_about_its_attempt() -> None:
     note = Note(attempt_id="a1", code="complaint", reason="", received_at=NOW)
-    moment = only(status(rows=(row("email", attempts=(attempt(1, Result.ACCEPTED),)),), notes=(note,)))
-    assert (moment.event, moment.channel, moment.provider, moment.recipient_id) == (NOTED, "email", "p", "ada")
-    assert moment.reason == "email says complaint"
+    entry = only(status(rows=(row("email", attempts=(attempt(1, Result.ACCEPTED),)),), notes=(note,)))
+    assert (entry.event, entry.channel, entry.provider, entry.recipient_id) == (NOTED, "email", "p", "ada")
+    assert entry.reason == "email says complaint"
 
 
 def test_an_event_for_a_subscriber_concerns_no_recipient() -> None:
     event = replace(row("webhook", escalation_id="other"), incident_event=EVENT, kind=Kind.INCIDENT_EVENT)
-    moment = only(status(line("notification", "n-webhook", "queued", "QUEUED"), incident_events=(event,)))
-    assert (moment.subscriber, moment.incident_event, moment.recipient_id) == ("status", "opened", None)
+    entry = only(status(line("notification", "n-webhook", "queued", "QUEUED"), incident_events=(event,)))
+    assert (entry.subscriber, entry.incident_event, entry.recipient_id) == ("status", "opened", None)
 
 
 def test_a_recipient_has_a_name_and_anybody_else_the_one_they_gave() -> None:

@@ -1,4 +1,4 @@
-"""Every moment of an incident has a sentence that a person understands at three in the morning."""
+"""Every entry of an incident has a sentence that a person understands at three in the morning."""
 
 from dataclasses import replace
 from itertools import chain
@@ -8,7 +8,7 @@ import pytest
 from notifyflow.core.delivery.facts import Transition
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import DeferralReason, Kind, Severity
-from notifyflow.core.insight.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, UNTOLD, Moment
+from notifyflow.core.insight.timeline import ALERTED, CRITICAL, NOTED, UNHEARD, UNTOLD, TimelineEntry
 from notifyflow.core.insight.timeline_words import sentence
 from tests.facts import NOW
 from tests.invariants import check_timeline
@@ -25,8 +25,8 @@ MOVES = sorted(
 
 
 def said(machine: str, event: str, state: str = "", **fields: object) -> str:
-    moment = Moment(at=NOW, machine=machine, event=event, row_id="x", state=state, **fields)  # type: ignore[arg-type]
-    return sentence(moment, name=lambda who: NAMES.get(who, who), brief=lambda at: f"{at:%H:%M}")
+    entry = TimelineEntry(at=NOW, machine=machine, event=event, row_id="x", state=state, **fields)  # type: ignore[arg-type]
+    return sentence(entry, name=lambda who: NAMES.get(who, who), brief=lambda at: f"{at:%H:%M}")
 
 
 def of_page(event: str, state: str = "", channel: str = "sms", **fields: object) -> str:
