@@ -30,7 +30,7 @@ from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Consequences, Dependencies, Fate
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, Fate, FollowUps
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
 from tests.leases import record_one, release_one
@@ -44,7 +44,7 @@ class Driver:
         clock: The manual clock.
         outcomes: The next outcomes of a channel's providers; the last one repeats, and without any they are ACCEPTED.
         seen: Every attempt that a provider saw, in order.
-        outcome: The consequences of all transactions.
+        outcome: The follow-ups of all transactions.
     """
 
     def __init__(self, store: Store, *, operations: Sequence[Contact] = (), public_url: str | None = None) -> None:
@@ -88,21 +88,21 @@ class Driver:
             then=then,
             over_after=over_after,
         )
-        self._note(accepted.consequences)
+        self._note(accepted.follow_ups)
         return accepted.value
 
     def acknowledge(self, by: str = "ada", key: str = KEY) -> Stopped:
         done = acknowledge(self.deps, ByKey(key), by=by, via=Via.LIBRARY)
-        self._note(done.consequences)
+        self._note(done.follow_ups)
         return done.value
 
     def resolve(self, by: str = "ada", key: str = KEY) -> Stopped:
         done = resolve(self.deps, ByKey(key), by=by, via=Via.LIBRARY)
-        self._note(done.consequences)
+        self._note(done.follow_ups)
         return done.value
 
-    def page_again(self, who: str, key: str = KEY) -> Consequences:
-        return self._note(page_again(self.deps, ByKey(key), who, by="ops", via=Via.LIBRARY).consequences)
+    def page_again(self, who: str, key: str = KEY) -> FollowUps:
+        return self._note(page_again(self.deps, ByKey(key), who, by="ops", via=Via.LIBRARY).follow_ups)
 
     def respond(self, channel: str, *outcomes: Outcome) -> None:
         """Set the next outcomes of a channel's providers; the last one repeats."""
@@ -122,7 +122,7 @@ class Driver:
             **fields,
         )
         received = receive(self.deps, receipt, raw="raw")
-        self._note(received.consequences)
+        self._note(received.follow_ups)
         return received.value
 
     def claim(
@@ -131,15 +131,15 @@ class Driver:
         names = [f"the {channel} provider"] if providers is None else providers
         reporting = names if channel in REPORTING else ()
         claims: Claims = claim(self.deps, channel, requested_ids, limit=limit, providers=names, reporting=reporting)
-        self._note(claims.consequences)
+        self._note(claims.follow_ups)
         if claims.interruption is not None:
             raise claims.interruption
         return claims.claimed
 
-    def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> Consequences:
+    def record(self, claimed: Claimed, outcome: Outcome = ACCEPTED) -> FollowUps:
         return self._note(record_one(self.deps, claimed, outcome))
 
-    def release(self, claimed: Claimed) -> Consequences:
+    def release(self, claimed: Claimed) -> FollowUps:
         return self._note(release_one(self.deps, claimed))
 
     def deliver(self) -> None:
@@ -151,7 +151,7 @@ class Driver:
                 for attempt in each.attempts:
                     self.record(attempt, outcome)
 
-    def sweep(self) -> Consequences:
+    def sweep(self) -> FollowUps:
         return self._note(sweep(self.deps))
 
     def pass_time(self, **span: float) -> None:
@@ -163,7 +163,7 @@ class Driver:
             self.deliver()
         self.keep_watch(until)
 
-    def be_away(self, **span: float) -> Consequences:
+    def be_away(self, **span: float) -> FollowUps:
         """Let time pass without any process (``hours=2``), then sweep."""
         self.clock.at += timedelta(**span)
         return self.sweep()
@@ -203,7 +203,7 @@ class Driver:
             return ACCEPTED
         return outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
 
-    def _note(self, consequences: Consequences) -> Consequences:
+    def _note(self, follow_ups: FollowUps) -> FollowUps:
         with self._note_lock:
-            self.outcome += consequences
-        return consequences
+            self.outcome += follow_ups
+        return follow_ups

@@ -2,16 +2,16 @@
 
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.transaction.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 
 
-def record_one(deps: Dependencies, claimed: Claimed, outcome: Outcome, *, has_alternative: bool = False) -> Consequences:
+def record_one(deps: Dependencies, claimed: Claimed, outcome: Outcome, *, has_alternative: bool = False) -> FollowUps:
     """Record one outcome; raise the error that concerns it."""
     return _only(record(deps, [Recording(lease=_lease(claimed), outcome=outcome, has_alternative=has_alternative)]))
 
 
-def release_one(deps: Dependencies, claimed: Claimed) -> Consequences:
+def release_one(deps: Dependencies, claimed: Claimed) -> FollowUps:
     """Release one attempt; raise the error that concerns it."""
     return _only(release(deps, [Release(lease=_lease(claimed))]))
 
@@ -20,8 +20,8 @@ def _lease(claimed: Claimed) -> Lease:
     return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
 
 
-def _only(settled: Settled[None]) -> Consequences:
+def _only(settled: Settled[None]) -> FollowUps:
     (error,) = settled.results
     if error is not None:
         raise error
-    return settled.consequences
+    return settled.follow_ups

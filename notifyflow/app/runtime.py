@@ -24,7 +24,7 @@ from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.errors import Fault, StorageUnavailable
 from notifyflow.log import get_logger
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.oncall.roster import Rosters
 from notifyflow.settings import Settings
@@ -49,7 +49,7 @@ _LIBRARIES = (  # what the first text that is cut imports, the first request, me
 
 
 class Runtime:
-    """Starts and stops delivery in this process, and reports consequences to it; threads may share it, also across a fork.
+    """Starts and stops delivery in this process, and reports follow-ups to it; threads may share it, also across a fork.
 
     Args:
         owns_channels: Whether it closes the channels, and loads them anew in a forked child.
@@ -154,11 +154,11 @@ class Runtime:
         broker.add_middleware(engine)
         return broker
 
-    def report(self, consequences: Consequences) -> None:
-        """Log consequences, and ring for due notifications; an embedded process starts to deliver if it has not yet."""
+    def report(self, follow_ups: FollowUps) -> None:
+        """Log follow-ups, and ring for due notifications; an embedded process starts to deliver if it has not yet."""
         if self.is_embedded:
             self.start()
-        self.unrung += len(self.find_reporter().report(consequences))
+        self.unrung += len(self.find_reporter().report(follow_ups))
 
     def find_reporter(self) -> Reporter:
         """Return the engine's reporter, or that of a process that delivers nothing."""

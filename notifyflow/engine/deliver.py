@@ -29,7 +29,7 @@ from notifyflow.errors import (
 )
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.delivery.sweep import unring
-from notifyflow.pipeline.transaction.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
 
 _log = get_logger("notifyflow.engine")
 
@@ -47,7 +47,7 @@ class Deliverer:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel.
-        reporter: Reports the consequences of each transaction.
+        reporter: Reports the follow-ups of each transaction.
         send_budget: How long one send may take at most; an attempt whose lease ends sooner is released.
         places: How many sends run at a time.
         urgent_rings: Returns how many urgent rings wait for a thread.
@@ -304,11 +304,11 @@ class Deliverer:
             _log.error("engine.channel_broke", **claimed.ids(), error=type(error).__name__, place=place(error))
             return Outcome(result=Result.IN_DOUBT, reason=f"the channel broke off with {type(error).__name__}")
 
-    def _report(self, consequences: Consequences) -> None:
+    def _report(self, follow_ups: FollowUps) -> None:
         """Report. A stopping process also leaves due notifications to other sweepers, since its own rings may end with it."""
-        self._reporter.report(consequences)
+        self._reporter.report(follow_ups)
         if self._stops():
-            self.give_back([due.notification_id for due in consequences.due])
+            self.give_back([due.notification_id for due in follow_ups.due])
 
 
 def _redirected(claimed: Claimed, address: str) -> Claimed:

@@ -24,7 +24,7 @@ def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, 
 
     Args:
         deps: The dependencies of the use cases.
-        reporter: Reports the consequences of the receipt.
+        reporter: Reports the follow-ups of the receipt.
         claimed: The attempt that would be a resend.
         providers: The channel's.
 
@@ -41,7 +41,7 @@ def find_sent_message(deps: Dependencies, reporter: Reporter, claimed: Claimed, 
     receipt = next((_search(finder, doubt.provider, claimed.channel, doubt.message) for finder in finders), None)
     if receipt is None:
         return None
-    reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").consequences)
+    reporter.report(receive(deps, replace(receipt, is_fetched=True), raw="").follow_ups)
     return receipt.result
 
 

@@ -27,7 +27,7 @@ class Poller:
     Args:
         queue: The queue; the poller closes it.
         deps: The dependencies of the use cases.
-        reporter: Reports the consequences of the receipts.
+        reporter: Reports the follow-ups of the receipts.
         pause: Waits for some seconds after a failure; by default until the poller is stopped at the latest.
     """
 
@@ -108,4 +108,4 @@ class Poller:
         received = receive(self._deps, receipt, raw=raw)
         ids = {"provider": receipt.provider, "attempt_id": receipt.attempt_id}
         _log.info("engine.receipt_received", **ids, code=receipt.code, fate=received.value.value)
-        self._reporter.report(received.consequences)
+        self._reporter.report(received.follow_ups)

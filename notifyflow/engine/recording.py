@@ -1,4 +1,4 @@
-"""Records the outcomes of attempts, for all threads of a process together, and reports the consequences.
+"""Records the outcomes of attempts, for all threads of a process together, and reports the follow-ups.
 
 A thread hands an outcome over and goes on with its claim. At any time at most ``_MOST_OPEN`` of its outcomes, none older than
 ``_LONGEST_OPEN``, are not committed: a crash leaves these attempts in doubt, like the running one.
@@ -16,9 +16,9 @@ from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.transaction.gathering import Gathering, Ticket
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
-from notifyflow.pipeline.transaction.use_case import led_to
+from notifyflow.pipeline.transaction.use_case import follow_ups_of
 
 _log = get_logger("notifyflow.engine")
 
@@ -49,7 +49,7 @@ class Recorder:
 
     Args:
         deps: The dependencies of the use cases.
-        report: Reports the consequences of a transaction.
+        report: Reports the follow-ups of a transaction.
         is_stopping: Returns whether the process stops.
         pause: Waits for some seconds.
         monitor: The lock on which the threads wait for each other.
@@ -58,7 +58,7 @@ class Recorder:
     def __init__(
         self,
         deps: Dependencies,
-        report: Callable[[Consequences], None],
+        report: Callable[[FollowUps], None],
         *,
         is_stopping: Callable[[], bool],
         pause: Callable[[float], None],
@@ -105,7 +105,7 @@ class Recorder:
                 _log.info("engine.attempt_released", **each.ids(), reason=reason)
             else:
                 _log.warning("engine.release_failed", **each.ids(), error=type(error).__name__)
-        self._report(settled.consequences)
+        self._report(settled.follow_ups)
         if settled.interruption is not None:
             raise settled.interruption
 
@@ -113,17 +113,17 @@ class Recorder:
         """Release attempts; one whose release is unknown is tried again until it is known, or its lease is over."""
         waiting = dict(enumerate(map(_lease, unsent)))
         results: dict[int, Exception | None] = {}
-        consequences = NOTHING
+        follow_ups = NOTHING
         tries = 0
         while True:
             settled = self._try_to_release(list(waiting.values()), reason)
-            consequences += settled.consequences
+            follow_ups += settled.follow_ups
             results.update(zip(waiting, settled.results, strict=True))
             is_over = self._is_stopping() or self._deps.clock.now() >= unsent[0].lease_until
             again = ((number, _to_try_again(lease, results[number], is_over=is_over)) for number, lease in waiting.items())
             waiting = {number: lease for number, lease in again if lease is not None}
             if not waiting or settled.interruption is not None:
-                return Settled(tuple(results[number] for number in range(len(unsent))), consequences, settled.interruption)
+                return Settled(tuple(results[number] for number in range(len(unsent))), follow_ups, settled.interruption)
             tries += 1
             self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
@@ -179,7 +179,7 @@ class _Unsure(Exception):
     """Reports that the commit of a recording is unknown.
 
     Attributes:
-        lease: The recording's lease, with the consequences of the commit if it was done.
+        lease: The recording's lease, with the follow-ups of the commit if it was done.
     """
 
     def __init__(self, lease: Lease) -> None:
@@ -194,13 +194,13 @@ def _lease(claimed: Claimed) -> Lease:
 def _with_doubts(leases: Sequence[Lease], settled: Settled[None]) -> Settled[None]:
     """Return the results of a set, with ``_Unsure`` for commits that are unknown.
 
-    The first item of an unknown commit reports its consequences once.
+    The first item of an unknown commit reports its follow-ups once.
     """
     results: list[Exception | None] = list(settled.results)
     told: set[int] = set()
     for number, result in enumerate(settled.results):
         if isinstance(result, CommitUnknown):
-            results[number] = _Unsure(replace(leases[number], unsure=NOTHING if id(result) in told else led_to(result)))
+            results[number] = _Unsure(replace(leases[number], unsure=NOTHING if id(result) in told else follow_ups_of(result)))
             told.add(id(result))
     return replace(settled, results=tuple(results))
 

@@ -1,4 +1,4 @@
-"""Reports the consequences of a transaction: logs failures, then rings for due notifications."""
+"""Reports the follow-ups of a transaction: logs failures, then rings for due notifications."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.errors import BrokerUnavailable, StorageError
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.delivery.sweep import unring
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies, Recall
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Recall
 from notifyflow.storage.delivery.work import Due
 
 _log = get_logger("notifyflow.engine")
@@ -36,7 +36,7 @@ class Recalling(Protocol):
 
 
 class Reporter:
-    """Reports consequences after their commit; never raises, and leaves rings that fail to the sweepers.
+    """Reports follow-ups after their commit; never raises, and leaves rings that fail to the sweepers.
 
     Args:
         bell: Rings for due notifications.
@@ -50,14 +50,14 @@ class Reporter:
         self._deps = deps
         self._recalling = recalling
 
-    def report(self, consequences: Consequences) -> tuple[Due, ...]:
+    def report(self, follow_ups: FollowUps) -> tuple[Due, ...]:
         """Log failures and ring for due notifications.
 
         Returns:
             The notifications that could not be rung for, usually none. Their rows are no longer marked as rung, so that
             the next sweep of any process finds them.
         """
-        for row in consequences.failed:
+        for row in follow_ups.failed:
             _log.warning(
                 "engine.notification_failed",
                 notification_id=row.id,
@@ -68,7 +68,7 @@ class Reporter:
                 reason=row.reason,
                 attempts=len(row.attempts),
             )
-        for escalation in consequences.critical:
+        for escalation in follow_ups.critical:
             _log.error(
                 "engine.critical_failure",
                 escalation_id=escalation.id,
@@ -76,15 +76,15 @@ class Reporter:
                 recipient_id=escalation.recipient_id,
                 severity=escalation.severity.value,
             )
-        for health in consequences.health_updates:
+        for health in follow_ups.health_updates:
             _report_circuit(health)
-        for outage in consequences.outages:
+        for outage in follow_ups.outages:
             _log.warning(
                 "engine.outage_over", began_at=outage.began_at.isoformat(), lasted_s=round(outage.length.total_seconds(), 1)
             )
-        for error in consequences.broken:
+        for error in follow_ups.broken:
             _log.error("engine.row_broken", error=type(error).__name__, place=place(error))
-        for aside in consequences.set_aside:
+        for aside in follow_ups.set_aside:
             _log.error(
                 "engine.row_set_aside",
                 machine=aside.machine,
@@ -97,8 +97,8 @@ class Reporter:
                 until=aside.until.isoformat(),
             )
         if self._recalling is not None:
-            self._recalling.recall(consequences.recalls)
-        return self._ring(consequences.due)
+            self._recalling.recall(follow_ups.recalls)
+        return self._ring(follow_ups.due)
 
     def finish(self) -> None:
         """Wait for running recalls."""

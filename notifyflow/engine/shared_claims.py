@@ -12,7 +12,7 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.transaction import journal
 from notifyflow.pipeline.transaction.gathering import Gathering
-from notifyflow.pipeline.transaction.ports import Claimed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 
 
@@ -49,7 +49,7 @@ class Claimer:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel.
-        report: Reports the consequences of a transaction.
+        report: Reports the follow-ups of a transaction.
         release: Gives attempts back.
         owe: Notes notifications that need another ring.
         monitor: The lock on which the threads wait for each other.
@@ -60,7 +60,7 @@ class Claimer:
         deps: Dependencies,
         channels: Mapping[str, Channel],
         *,
-        report: Callable[[Consequences], None],
+        report: Callable[[FollowUps], None],
         release: Callable[[Sequence[Claimed]], None],
         owe: Callable[[Collection[str]], None],
         monitor: Callable[[], AbstractContextManager[bool]],
@@ -107,14 +107,14 @@ class Claimer:
             reporting=[provider.name for provider in providers if reports(provider)],
         )
         self._owe(claims.locked)
-        ended = {each.id for each in claims.consequences.failed}
+        ended = {each.id for each in claims.follow_ups.failed}
         dealt: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
         if claims.interruption is not None:  # the rings of hands that got nothing are not handled
             dealt = [each or StorageUnavailable(0, "the claim was cut short") for each in dealt]
         for hand in hands:
             if hand.is_given_up:
                 journal.aside(lambda hand=hand: self._release(list(hand.drain())))  # type: ignore[misc]
-        return Settled(tuple(dealt), claims.consequences, claims.interruption)
+        return Settled(tuple(dealt), claims.follow_ups, claims.interruption)
 
 
 def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:

@@ -31,7 +31,7 @@ class StatusPoller:
     Args:
         deps: The dependencies of the use cases.
         channels: Name to channel; the providers that can fetch a status are polled; none in a dry run.
-        reporter: Reports the consequences of the receipts.
+        reporter: Reports the follow-ups of the receipts.
         every: The time between two polls.
     """
 
@@ -95,5 +95,5 @@ class StatusPoller:
             return False
         received = receive(self._deps, replace(receipt, is_fetched=True), raw="")
         _log.info("engine.status_fetched", **ids, code=receipt.code, fate=received.value.value)
-        self._reporter.report(received.consequences)
+        self._reporter.report(received.follow_ups)
         return True

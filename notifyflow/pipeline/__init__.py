@@ -2,8 +2,8 @@
 
 Every transaction that writes begins here. Every function takes ``Dependencies`` (``ports``) first, or ``Transactions`` if that is
 enough, runs one transaction, and returns values: nothing here calls a provider, rings, or writes a log line. A transaction
-returns its ``Consequences``: the caller rings for ``due`` (the rows are marked as rung already), logs each of ``failed`` at
-WARNING, and each of ``critical`` and ``broken`` at ERROR. A use case with a result returns ``Committed(value, consequences)``.
+returns its ``FollowUps``: the caller rings for ``due`` (the rows are marked as rung already), logs each of ``failed`` at
+WARNING, and each of ``critical`` and ``broken`` at ERROR. A use case with a result returns ``Committed(value, follow_ups)``.
 
 An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or ``ById``.
 

@@ -12,7 +12,7 @@ from notifyflow.errors import InvalidLink
 from notifyflow.pipeline.delivery import acknowledge, links, status_updates
 from notifyflow.pipeline.delivery.endings import end_queued
 from notifyflow.pipeline.transaction import sparing, use_case
-from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import ReplyCode
 
@@ -49,10 +49,10 @@ def handle_reply(
         handled = _do(tx, reply, channel, recipients)
         return replace(handled, is_withheld=bool(reply.number) and not _may_respond(tx, reply, handled))
 
-    handled, consequences = sparing.run(deps, body)
+    handled, follow_ups = sparing.run(deps, body)
     if handled.effect is Effect.BLOCKED:
-        consequences += _end_texts(deps, channel, reply.number)
-    return Committed(handled, consequences)
+        follow_ups += _end_texts(deps, channel, reply.number)
+    return Committed(handled, follow_ups)
 
 
 def _is_accepted(tx: Transaction, reply: Reply, recipients: Collection[str]) -> bool:
@@ -138,7 +138,7 @@ def _choice(tx: Transaction, code: ReplyCode) -> Choice:
     return Choice(code=code.code, title=title, incident_id=code.incident_id)
 
 
-def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
+def _end_texts(deps: Dependencies, channel: str, number: str) -> FollowUps:
     """End the queued texts for a number that has opted out of every sender, so that their tiers fail over at once."""
 
     def find(tx: Transaction) -> tuple[tuple[str, str], ...]:
@@ -146,7 +146,7 @@ def _end_texts(deps: Dependencies, channel: str, number: str) -> Consequences:
         is_out = tx.ledger.replies.opt_outs(number, all_ours) == all_ours
         return tx.ledger.replies.queued_for(number, channel, now=tx.now) if is_out else ()
 
-    consequences = NOTHING
+    follow_ups = NOTHING
     for escalation_id, notification_id in use_case.run(deps, find)[0]:
-        consequences += end_queued(deps, escalation_id, notification_id, Ended.OPTED_OUT)
-    return consequences
+        follow_ups += end_queued(deps, escalation_id, notification_id, Ended.OPTED_OUT)
+    return follow_ups

@@ -78,7 +78,7 @@ MOST_RECEIPTS = 100
 
 
 class Service:
-    """The use cases of notifyflow: each method runs one, reports its consequences, and returns its value.
+    """The use cases of notifyflow: each method runs one, reports its follow-ups, and returns its value.
 
     Args:
         directory: The directory's file of this process; None without one.

@@ -63,5 +63,5 @@ class DrivenFlow(NotifyFlow):
 
     @property
     def reporter(self) -> Reporter:
-        """The reporter of consequences."""
+        """The reporter of follow-ups."""
         return self._runtime.find_reporter()

@@ -174,7 +174,7 @@ def measure_storing() -> float:
     """Return the processor time of an incident with a large group, in seconds."""
     with _flow() as flow:
         caller = ApiKey(id="1", name="sender", scopes=frozenset((Scope.INGEST,)), digest="", created_at=flow.access().now())
-        use_cases = UseCases(flow._deps, lambda consequences: None, prepare=flow._database.prepare)
+        use_cases = UseCases(flow._deps, lambda follow_ups: None, prepare=flow._database.prepare)
         handle = integrations_of(flow._store, use_cases, None).handle
         groups = [
             [

@@ -204,8 +204,8 @@ class AnyStory(RuleBasedStateMachine):
             row_id, number = self.attempts[claimed.message.attempt_id]
             if self.rows[row_id].running == number and claimed.lease_until <= now:
                 self.rows[row_id].record("in_doubt")
-        consequences = self.driver.sweep()
-        assert consequences.broken == ()
+        follow_ups = self.driver.sweep()
+        assert follow_ups.broken == ()
         for status in self._all():
             for escalation in filter(is_live, current(status)):
                 context = context_of(status, escalation)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from notifyflow.pipeline.upkeep.adopt import adopt, release_from_quarantine, resolve_quarantined
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
@@ -51,7 +51,7 @@ class Adoption:
                 f"11: {line['row_id'][-4:]} is {line['event']}, which is quarantined",
             )
 
-    def _adopt(self, deps: Dependencies) -> Consequences:
+    def _adopt(self, deps: Dependencies) -> FollowUps:
         count = adopt(deps, "copy", is_forced=True)
         if not self._is_decided:
             quarantined = [incident_id for (incident_id,) in self._database.look("SELECT incident_id FROM notifyflow_quarantine")]
@@ -60,7 +60,7 @@ class Adoption:
         self._world.note(f"adopted: {count} incidents are quarantined")
         return NOTHING
 
-    def _decide(self, decide: Callable[[Dependencies], int], deps: Dependencies) -> Consequences:
+    def _decide(self, decide: Callable[[Dependencies], int], deps: Dependencies) -> FollowUps:
         self._is_decided = True  # uncertain from now on: the web service may have stalled while it adopted
         self._quarantined_s.clear()
         self._covers.release()

@@ -25,7 +25,7 @@ from notifyflow.core.upkeep import forecast
 from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
@@ -93,7 +93,7 @@ class Calm(Scenario):
             self._people(0, partial(self._notify_in_steps, apart))
         self._senders.write_script(self._people, self._submit, self._policy, until_s=self._heals_s)
 
-    def _notify_in_steps(self, chance: Random, deps: Dependencies) -> Consequences:
+    def _notify_in_steps(self, chance: Random, deps: Dependencies) -> FollowUps:
         """Page one or two people, and one or two others after them; some have quiet hours."""
         del deps
         team = []

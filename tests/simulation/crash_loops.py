@@ -7,7 +7,7 @@ from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Incident, Recipient, Result, Severity
 from notifyflow.core.delivery.policy import INSISTENT, Unacknowledged
 from notifyflow.core.namespaces import SHARED
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
 from tests.simulation.world import require
@@ -59,7 +59,7 @@ class CrashLoop(Scenario):
     def _is_settled(self) -> bool:
         return self.world.now_s > _LASTS_S and super()._is_settled()
 
-    def _notify_once(self, deps: Dependencies) -> Consequences:
+    def _notify_once(self, deps: Dependencies) -> FollowUps:
         del deps
         ivy = Recipient(id="ivy", addresses={"email": "ivy@email", "sms": "ivy@sms", "voice": "ivy@voice"})
         self._submit(Incident(key=_KEY, title="down", severity=Severity.CRITICAL), [ivy], INSISTENT, SHARED)

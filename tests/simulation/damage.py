@@ -11,7 +11,7 @@ from notifyflow.core.namespaces import OPERATIONS, SHARED
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.delivery.acknowledge import acknowledge
 from notifyflow.pipeline.delivery.set_aside_release import release
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Session
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
@@ -85,7 +85,7 @@ class DamagedRows(Scenario):
     def _is_settled(self) -> bool:
         return self._is_mended and super()._is_settled()
 
-    def _notify_one(self, who: str, severity: Severity, deps: Dependencies) -> Consequences:
+    def _notify_one(self, who: str, severity: Severity, deps: Dependencies) -> FollowUps:
         del deps
         person = Recipient(id=who, addresses={"email": f"{who}@email", "sms": f"{who}@sms"})
         self._notified_s[who] = self.world.now_s
@@ -94,12 +94,12 @@ class DamagedRows(Scenario):
         )
         return NOTHING
 
-    def _notify_damaged(self, machine: str, kind: str, deps: Dependencies) -> Consequences:
+    def _notify_damaged(self, machine: str, kind: str, deps: Dependencies) -> FollowUps:
         """Notify somebody whose page by mail, or round, is damaged before anything else happens."""
         self._awaited[machine] = (machine, kind)
         return self._notify_one(machine, Severity.CRITICAL, deps)
 
-    def _notify_group(self, machine: str, kind: str, deps: Dependencies) -> Consequences:
+    def _notify_group(self, machine: str, kind: str, deps: Dependencies) -> FollowUps:
         """Notify several people, the row of one of whom is damaged before anything else happens."""
         del deps
         self._awaited[_GROUP] = (machine, kind)
@@ -110,12 +110,12 @@ class DamagedRows(Scenario):
         self._submit(Incident(key=_GROUP, title="down", severity=Severity.ERROR), people, _POLICY, SHARED)
         return NOTHING
 
-    def _take(self, deps: Dependencies) -> Consequences:
+    def _take(self, deps: Dependencies) -> FollowUps:
         """Acknowledge the incident of several people, as one of them."""
         self.world.note("*** somebody takes the incident of the group")
-        consequences = acknowledge(deps, ByKey(_GROUP, SHARED), by=f"{_GROUP}1", via=Via.LIBRARY).consequences
+        follow_ups = acknowledge(deps, ByKey(_GROUP, SHARED), by=f"{_GROUP}1", via=Via.LIBRARY).follow_ups
         self._taken_s = min(self._taken_s, self.world.now_s)
-        return consequences
+        return follow_ups
 
     def _after_commit(self, session: Session) -> None:
         for key, (machine, kind) in list(self._awaited.items()) if self._is_damaged else ():
@@ -147,15 +147,15 @@ class DamagedRows(Scenario):
         self._run(f"UPDATE {table} SET {damage} {is_it}")
         self._mends.append(f"UPDATE {table} SET {mend} {is_it}")
 
-    def _mend(self, deps: Dependencies) -> Consequences:
+    def _mend(self, deps: Dependencies) -> FollowUps:
         for each in self._mends:
             self._run(each)
         self._mends = []
         found = self._database.look("SELECT row_id FROM notifyflow_set_aside")
         self.world.note(f"*** all is mended: {len(found)}")
-        led_to = release(deps, [row_id for (row_id,) in found]).consequences
+        follow_ups = release(deps, [row_id for (row_id,) in found]).follow_ups
         self._is_mended = True
-        return led_to
+        return follow_ups
 
     def _run(self, sql: str) -> None:
         self._database.leave()

@@ -8,7 +8,7 @@ from typing import Any
 from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import OPERATIONS, SHARED
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from notifyflow.storage.tables.fields import instant_text
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.namespaces import OTHER
@@ -55,7 +55,7 @@ class Floods:
         chance, channel = self._chance, self._chance.choice(("email", "sms"))
         severities = (Severity.ERROR, chance.choice((Severity.ERROR, Severity.CRITICAL)))
 
-        def page(namespace: str, key: str, names: list[str], severity: Severity, deps: Dependencies) -> Consequences:
+        def page(namespace: str, key: str, names: list[str], severity: Severity, deps: Dependencies) -> FollowUps:
             del deps
             crowd = [Recipient(id=name, addresses={channel: f"{name}@{channel}"}) for name in names]
             submit(Incident(key=key, title="down", severity=severity), crowd, policy, namespace)

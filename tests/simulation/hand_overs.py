@@ -11,7 +11,7 @@ from notifyflow.core.delivery.policy import Acknowledgement, Policy
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.quiet import QuietHours
@@ -60,7 +60,7 @@ class HandOvers:
         for number in range(chance.choice((1, 1, 2))):
             self._tell(f"chain-{number}", partial(self._notify, submit, policy, self._team(), self._steps()), until_s)
 
-    def _tell(self, key: str, notify: Callable[..., Consequences], until_s: float) -> None:
+    def _tell(self, key: str, notify: Callable[..., FollowUps], until_s: float) -> None:
         chance, people = self._chance, self._people
         severity = chance.choice(_SEVERITIES)
         at_s = chance.uniform(0, until_s / 2)
@@ -124,7 +124,7 @@ class HandOvers:
         key: str,
         severity: Severity,
         deps: Dependencies,
-    ) -> Consequences:
+    ) -> FollowUps:
         del deps
         (first, _), *later = steps
         contacts = tuple(Contact(recipient_id=each.id, name=each.id, addresses=each.addresses, quiet=each.quiet) for each in team)
@@ -137,12 +137,12 @@ class HandOvers:
         self._world.note(f"notified in steps: {incident_id[-4:]} {severity} {[list(to) for to, _ in steps]}")
         return NOTHING
 
-    def _acknowledge(self, key: str, deps: Dependencies) -> Consequences:
-        return acknowledge(deps, ByKey(key, SHARED), by=self._chance.choice((*_TEAM, "eve")), via=Via.LIBRARY).consequences
+    def _acknowledge(self, key: str, deps: Dependencies) -> FollowUps:
+        return acknowledge(deps, ByKey(key, SHARED), by=self._chance.choice((*_TEAM, "eve")), via=Via.LIBRARY).follow_ups
 
-    def _resolve(self, key: str, deps: Dependencies) -> Consequences:
-        return resolve(deps, ByKey(key, SHARED), by="ann", via=Via.LIBRARY).consequences
+    def _resolve(self, key: str, deps: Dependencies) -> FollowUps:
+        return resolve(deps, ByKey(key, SHARED), by="ann", via=Via.LIBRARY).follow_ups
 
-    def _page_again(self, key: str, deps: Dependencies) -> Consequences:
+    def _page_again(self, key: str, deps: Dependencies) -> FollowUps:
         who = self._chance.choice(_TEAM)
-        return page_again(deps, ByKey(key, SHARED), who, by="eve", via=Via.LIBRARY).consequences
+        return page_again(deps, ByKey(key, SHARED), who, by="eve", via=Via.LIBRARY).follow_ups

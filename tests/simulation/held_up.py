@@ -9,7 +9,7 @@ from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.namespaces import SHARED
 from notifyflow.pipeline.delivery.outages import pause
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.clocks import Covers
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.world import START, World, require
@@ -60,7 +60,7 @@ class ClosedPhones:
             is_told = at is not None and at <= due_at
             require(is_told, f"held up: {first.id[-4:]} has no way that is open, and operations is told at {at}")
 
-    def _close(self, channel: str, deps: Dependencies) -> Consequences:
+    def _close(self, channel: str, deps: Dependencies) -> FollowUps:
         now = deps.clock.now()
         ends_at = now + timedelta(seconds=_PAUSE_S)
         closed = Pause(scope=Scope.CHANNEL, name=channel, ends_at=ends_at, paused_at=now, paused_by="eve", is_for_critical=True)
@@ -68,7 +68,7 @@ class ClosedPhones:
         self._world.note(f"closed: {channel}")
         return NOTHING
 
-    def _notify(self, submit: Callable[..., str], policy: Policy, deps: Dependencies) -> Consequences:
+    def _notify(self, submit: Callable[..., str], policy: Policy, deps: Dependencies) -> FollowUps:
         del deps
         hal = Recipient(id="hal", addresses={"email": "gone@email", "sms": "hal@sms", "voice": "hal@voice"})
         incident = Incident(key=_KEY, title="down", severity=Severity.CRITICAL)

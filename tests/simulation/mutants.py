@@ -311,7 +311,7 @@ def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any], *, u
     for ticket in late:
         gathering._waiting.remove(ticket)
     if late:
-        gathering._report(gathering._commit([ticket.item for ticket in late]).consequences)
+        gathering._report(gathering._commit([ticket.item for ticket in late]).follow_ups)
 
 
 def _fail_together(handling: SetUseCase[Any, Any, Any], items: Mapping[int, Any], tx: Transaction) -> Mapping[int, Any]:
@@ -508,7 +508,7 @@ def _silent_after_doubt() -> Iterator[None]:
     """Report nothing of a record that had to be looked up by its token, after the look-up in the log has failed."""
     with (
         swapped(use_case, "_was_done", _deny),
-        swapped(recording, "led_to", lambda unknown: NOTHING),
+        swapped(recording, "follow_ups_of", lambda unknown: NOTHING),
     ):
         yield
 

@@ -10,7 +10,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ByKey
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import Task, World, require
@@ -28,7 +28,7 @@ _ROWS = {
     },
 }
 
-Act = Callable[[Dependencies], Consequences]
+Act = Callable[[Dependencies], FollowUps]
 
 
 class Namespaces:
@@ -67,7 +67,7 @@ class Namespaces:
     def within(self, namespace: str | None, act: Act) -> Act:
         """Run an act in a namespace; it may change rows of that namespace only."""
 
-        def watched(deps: Dependencies) -> Consequences:
+        def watched(deps: Dependencies) -> FollowUps:
             if not self._is_shared or namespace is None:
                 return act(deps)
             with self.acting(namespace):
@@ -102,7 +102,7 @@ class Namespaces:
     def _rows(self, namespace: str) -> dict[str, list[Any]]:
         return {table: self._database.look(query, namespace) for table, query in _ROWS.items()}
 
-    def _notify(self, notify: Callable[..., str], policy: Policy, deps: Dependencies) -> Consequences:
+    def _notify(self, notify: Callable[..., str], policy: Policy, deps: Dependencies) -> FollowUps:
         del deps
         chance = self._chance
         who = chance.choice(("ada", "eve"))
@@ -114,8 +114,8 @@ class Namespaces:
         self._world.note(f"notified elsewhere: {incident_id[-4:]} {incident.severity} {who}")
         return NOTHING
 
-    def _end(self, act: Callable[..., Any], deps: Dependencies) -> Consequences:
+    def _end(self, act: Callable[..., Any], deps: Dependencies) -> FollowUps:
         done = act(deps, ByKey("db-1", OTHER), by="eve", via=Via.LIBRARY)
         self._world.note(f"{act.__name__} elsewhere: {bool(done.value)}")
-        consequences: Consequences = done.consequences
-        return consequences
+        follow_ups: FollowUps = done.follow_ups
+        return follow_ups

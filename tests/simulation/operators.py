@@ -7,7 +7,7 @@ from functools import partial
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.delivery.outages import pause, resume
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables.fields import instant_text
@@ -106,7 +106,7 @@ class Operators:
                 return standing
         return None
 
-    def _pause(self, scope: Scope, name: str, span_s: float, deps: Dependencies, *, is_for_critical: bool) -> Consequences:
+    def _pause(self, scope: Scope, name: str, span_s: float, deps: Dependencies, *, is_for_critical: bool) -> FollowUps:
         now, at_s = deps.clock.now(), self._world.now_s
         new = Pause(
             scope=scope,
@@ -125,7 +125,7 @@ class Operators:
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
         return NOTHING
 
-    def _resume(self, scope: Scope, name: str, deps: Dependencies) -> Consequences:
+    def _resume(self, scope: Scope, name: str, deps: Dependencies) -> FollowUps:
         self.covers.end(scope, name)
         was_paused = resume(deps, scope, name)
         self.covers.end(scope, name)  # what was paused meanwhile

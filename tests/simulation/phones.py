@@ -6,7 +6,7 @@ from functools import partial
 
 from notifyflow.core.messages.replies import Effect, Intent, Reply
 from notifyflow.pipeline.replies import handle_reply
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.outside import Outside
 from tests.simulation.world import Violation, World
@@ -52,7 +52,7 @@ class Phones:
         is_standing = self._database.look(_IS_OUT, theirs, ours)
         return bool(is_standing) and self.stopped.get((theirs, ours), before_s) < before_s
 
-    def _text(self, event_id: str, intent: Intent, theirs: str, ours: str, deps: Dependencies) -> Consequences:
+    def _text(self, event_id: str, intent: Intent, theirs: str, ours: str, deps: Dependencies) -> FollowUps:
         is_out = bool(self._database.look(_IS_OUT, theirs, ours))
         if intent in (Intent.START, Intent.YES):
             self.stopped.pop((theirs, ours), None)
@@ -67,4 +67,4 @@ class Phones:
             raise Violation("yes: after STOP it opts in, and acknowledges nothing")
         if handled.value.effect is Effect.BLOCKED:
             self.stopped[theirs, ours] = self._world.now_s
-        return handled.consequences
+        return handled.follow_ups

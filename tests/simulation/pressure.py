@@ -7,7 +7,7 @@ from functools import partial
 from notifyflow.core.delivery.model import Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Collided, Session
 from tests.simulation.outside import Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
@@ -60,7 +60,7 @@ class Pressed(Scenario):
         if began_s <= self.world.now_s < ended_s and self._in_the_way.random() > (1 - _A_ROW) ** rows:
             raise Collided("deadlock")
 
-    def _notify_one(self, key: str, deps: Dependencies) -> Consequences:
+    def _notify_one(self, key: str, deps: Dependencies) -> FollowUps:
         del deps
         self._notified_s.setdefault(key, self.world.now_s)
         who = Recipient(id=key, addresses={"email": f"{key}@email"})

@@ -17,7 +17,7 @@ from notifyflow.core.oncall.schedules import Override, Schedule
 from notifyflow.errors import OverrideNotFound
 from notifyflow.pipeline.oncall.overrides import cancel, make
 from notifyflow.pipeline.oncall.roster import store_directory
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from notifyflow.storage.reads import Reads
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
@@ -92,7 +92,7 @@ class Rosters:
             people(at_s, self._click)
             at_s += chance.uniform(0, 2 * every_s)
 
-    def take(self, deps: Dependencies) -> Consequences:
+    def take(self, deps: Dependencies) -> FollowUps:
         """Let somebody take the duty, or that of one person, for some minutes from now."""
         chance, now = self._chance, deps.clock.now()
         override = Override(
@@ -114,7 +114,7 @@ class Rosters:
         self._world.note(f"override: {override.people} instead of {override.instead_of or 'all'}")
         return NOTHING
 
-    def _click(self, deps: Dependencies) -> Consequences:
+    def _click(self, deps: Dependencies) -> FollowUps:
         """Give back what was taken last, or take the duty."""
         if not self._known[-1].roster.directory.schedules:  # it could not be stored yet: there is nothing to click on
             return NOTHING
@@ -182,7 +182,7 @@ class Rosters:
                 found = set(roster.on_duty(schedule, now).people)
                 require(found == after, f"{after} were said to have the duty of {schedule.name} at {at}, and {found} have it")
 
-    def _store(self, document: str, deps: Dependencies) -> Consequences:
+    def _store(self, document: str, deps: Dependencies) -> FollowUps:
         kept = store_directory(deps, document, changed_at=deps.clock.now())
         self._stored_at_s = self._world.now_s
         self._world.note(f"directory: {kept}")

@@ -28,7 +28,7 @@ from notifyflow.pipeline.delivery import outbox
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.repositories import Repository
@@ -507,22 +507,22 @@ class Scenario:
         ((at,),) = self._database.look(earliest, *values)
         return float("inf") if at is None else (datetime.fromisoformat(at) - START).total_seconds()
 
-    def _people(self, delay_s: float, act: Callable[..., Consequences], *arguments: Any) -> None:
+    def _people(self, delay_s: float, act: Callable[..., FollowUps], *arguments: Any) -> None:
         """Schedule an act through the web service's process; it is repeated while the database is unavailable."""
         self._unfinished += 1
         self.world.after(delay_s, lambda: self._start_act(partial(act, *arguments), tries=5))
 
-    def _start_act(self, act: Callable[[Dependencies], Consequences], tries: int) -> None:
+    def _start_act(self, act: Callable[[Dependencies], FollowUps], tries: int) -> None:
         task = self._in_web(act)
         self.world.after(15, lambda: self._repeat_act(task, act, tries - 1))
 
-    def _repeat_act(self, task: Task | None, act: Callable[[Dependencies], Consequences], tries: int) -> None:
+    def _repeat_act(self, task: Task | None, act: Callable[[Dependencies], FollowUps], tries: int) -> None:
         if tries == 0 or (task is not None and task.is_done):
             self._unfinished -= 1
         else:
             self._start_act(act, tries)
 
-    def _in_web(self, act: Callable[[Dependencies], Consequences]) -> Task | None:
+    def _in_web(self, act: Callable[[Dependencies], FollowUps]) -> Task | None:
         if self._web_process.is_dead:
             return None
         deps = self._deps(self._web_process)
@@ -530,13 +530,13 @@ class Scenario:
 
         def body() -> None:
             try:
-                consequences = act(deps)
+                follow_ups = act(deps)
             except StorageUnavailable:
                 return
             except (NotFound, AmbiguousKey, RecipientNotFound, IncidentResolved):
-                consequences = Consequences()
+                follow_ups = FollowUps()
             task.is_done = True
-            reporter.report(consequences)
+            reporter.report(follow_ups)
 
         task = self._web_process.spawn(body)
         task.is_interruptible = True
@@ -545,14 +545,14 @@ class Scenario:
     def _receive(self, receipt: Receipt) -> Task | None:
         self.world.note(f"callback {receipt.event_id[-6:]}: {receipt.result}")
 
-        def act(deps: Dependencies) -> Consequences:
+        def act(deps: Dependencies) -> FollowUps:
             del deps
             self._web.receive(receipt)
             return NOTHING
 
         return self._in_web(act)
 
-    def _notify(self, severity: Severity, people: list[Recipient], deps: Dependencies, *, key: str = "db-1") -> Consequences:
+    def _notify(self, severity: Severity, people: list[Recipient], deps: Dependencies, *, key: str = "db-1") -> FollowUps:
         del deps
         incident_id = self._submit(Incident(key=key, title="down", severity=severity), people, self._policy, SHARED)
         self.world.note(f"notified: {incident_id[-4:]} {severity} {[each.id for each in people]}")
@@ -560,12 +560,12 @@ class Scenario:
 
     def _notify_late(
         self, open_for_s: float, key: str, severity: Severity, people: list[Recipient], deps: Dependencies
-    ) -> Consequences:
+    ) -> FollowUps:
         admitted = validation.admit(Incident(key=key, title="down", severity=severity), people, deps.check_address, deps.channels)
         committed = outbox.join(deps, Submitted(admitted=admitted, policy=self._policy), open_for_s)
         self._accepted.append(committed.value.incident_id)
         self.world.note(f"notified late: {committed.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
-        return committed.consequences
+        return committed.follow_ups
 
     def _submit(
         self, incident: Incident, people: list[Recipient], policy: Policy, namespace: str, chain: Chain | None = None
@@ -577,22 +577,22 @@ class Scenario:
         self._accepted.append(incident_id)
         return incident_id
 
-    def _acknowledge(self, deps: Dependencies) -> Consequences:
+    def _acknowledge(self, deps: Dependencies) -> FollowUps:
         by = self._chance.choice(("ada", "ben", "eve"))
-        return self._by_key(deps, lambda ref: acknowledge(deps, ref, by=by, via=Via.LIBRARY).consequences)
+        return self._by_key(deps, lambda ref: acknowledge(deps, ref, by=by, via=Via.LIBRARY).follow_ups)
 
-    def _end_operations(self, is_over: bool, deps: Dependencies) -> Consequences:
+    def _end_operations(self, is_over: bool, deps: Dependencies) -> FollowUps:
         act = resolve if is_over else acknowledge
         self.world.note(f"operations: {act.__name__}")
-        return act(deps, ByKey(OPERATIONS_KEY, OPERATIONS), by="eve", via=Via.LIBRARY).consequences
+        return act(deps, ByKey(OPERATIONS_KEY, OPERATIONS), by="eve", via=Via.LIBRARY).follow_ups
 
-    def _resolve(self, deps: Dependencies) -> Consequences:
-        return self._by_key(deps, lambda ref: resolve(deps, ref, by="ada", via=Via.LIBRARY).consequences)
+    def _resolve(self, deps: Dependencies) -> FollowUps:
+        return self._by_key(deps, lambda ref: resolve(deps, ref, by="ada", via=Via.LIBRARY).follow_ups)
 
-    def _page_again(self, deps: Dependencies) -> Consequences:
-        return self._by_key(deps, lambda ref: page_again(deps, ref, "ada", by="eve", via=Via.LIBRARY).consequences)
+    def _page_again(self, deps: Dependencies) -> FollowUps:
+        return self._by_key(deps, lambda ref: page_again(deps, ref, "ada", by="eve", via=Via.LIBRARY).follow_ups)
 
-    def _by_key(self, deps: Dependencies, act: Callable[[ByKey], Consequences]) -> Consequences:
+    def _by_key(self, deps: Dependencies, act: Callable[[ByKey], FollowUps]) -> FollowUps:
         """Act on the incident of a key, in our namespace or in all."""
         namespace = self._namespaces.named()
         return self._namespaces.within(namespace, lambda _: act(ByKey("db-1", namespace)))(deps)

@@ -14,7 +14,7 @@ from notifyflow.core.insight.views import EscalationStatus
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ById, ByKey
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.outside import CHANNELS
 from tests.simulation.world import World, require
@@ -115,15 +115,15 @@ class FlappingSenders:
 
     def _fire(
         self, submit: Callable[..., str], policy: Policy, severity: Severity, ivy: Recipient, deps: Dependencies
-    ) -> Consequences:
+    ) -> FollowUps:
         del deps
         submit(Incident(key=KEY, title="down", severity=severity), [ivy], policy, SHARED)
         return NOTHING
 
-    def _heal(self, deps: Dependencies) -> Consequences:
-        return resolve(deps, ByKey(KEY, SHARED), by="prometheus", via=Via.ALERTMANAGER).consequences
+    def _heal(self, deps: Dependencies) -> FollowUps:
+        return resolve(deps, ByKey(KEY, SHARED), by="prometheus", via=Via.ALERTMANAGER).follow_ups
 
-    def _take(self, deps: Dependencies) -> Consequences:
+    def _take(self, deps: Dependencies) -> FollowUps:
         """Acknowledge the firing before the newest, and require that the open one, of the same severity, is taken with it."""
         found = self._database.look(_NEWEST, KEY, SHARED)
         if len(found) < 2 or found[1][1] is not None:  # what opens after an acknowledgement is a series of its own
@@ -133,7 +133,7 @@ class FlappingSenders:
         done = acknowledge(deps, ById(found[1][0]), by="ivy", via=Via.LINK)
         left = self._database.look(_OPEN, KEY, SHARED, began.isoformat())
         require(not left, f"series: {[each[-4:] for (each,) in left]} is open, and the firing before it is acknowledged")
-        return done.consequences
+        return done.follow_ups
 
     def _check_again(self, incident_id: str, tier: int, channel: str, at: datetime) -> None:
         """Require that a later tier pages about the next firing at the earliest ten minutes after it has, in the same round.

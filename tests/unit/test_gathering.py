@@ -12,17 +12,17 @@ import pytest
 from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.transaction.gathering import Gathering, TimeIsOver
-from notifyflow.pipeline.transaction.ports import Consequences
+from notifyflow.pipeline.transaction.ports import FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 from notifyflow.storage.ledger import Due
 from tests.waiting import wait_until
 
 DEADLINE_S = 60
-RINGS = Consequences(due=(Due(notification_id="n", channel="email", severity=Severity.ERROR),))
+RINGS = FollowUps(due=(Due(notification_id="n", channel="email", severity=Severity.ERROR),))
 
 
-def nothing(consequences: Consequences) -> None:
-    raise AssertionError(consequences)
+def nothing(follow_ups: FollowUps) -> None:
+    raise AssertionError(follow_ups)
 
 
 class Left:
@@ -164,7 +164,7 @@ def test_a_leader_that_is_interrupted_hands_on() -> None:
 
 
 def test_what_was_stored_before_the_leader_was_interrupted_is_reported() -> None:
-    reported: list[Consequences] = []
+    reported: list[FollowUps] = []
     left = StorageUnavailable(0)
     gathering: Gathering[int, int] = Gathering(
         lambda _: Settled((1, left), RINGS, interruption=KeyboardInterrupt()), reported.append, most=10
@@ -200,10 +200,10 @@ def test_urgent_items_keep_their_order(commits: Commits) -> None:
 
 
 def test_what_a_transaction_led_to_is_reported_once_before_its_items_are_settled() -> None:
-    reported: list[Consequences] = []
+    reported: list[FollowUps] = []
 
-    def report(consequences: Consequences) -> None:
-        reported.append(consequences)
+    def report(follow_ups: FollowUps) -> None:
+        reported.append(follow_ups)
         assert not any(ticket.is_settled for ticket in tickets)
 
     gathering: Gathering[int, int] = Gathering(lambda items: Settled(tuple(items), RINGS), report, most=10)
@@ -217,9 +217,9 @@ def test_the_next_transaction_does_not_wait_for_the_report_of_the_last() -> None
     is_reporting, may_end = threading.Event(), threading.Event()
 
     def commit(items: Sequence[str]) -> Settled[str]:
-        return Settled(tuple(items), RINGS if "first" in items else Consequences())
+        return Settled(tuple(items), RINGS if "first" in items else FollowUps())
 
-    def report(consequences: Consequences) -> None:
+    def report(follow_ups: FollowUps) -> None:
         is_reporting.set()
         assert may_end.wait(DEADLINE_S)
 
@@ -234,7 +234,7 @@ def test_the_next_transaction_does_not_wait_for_the_report_of_the_last() -> None
 
 
 def test_an_error_in_the_report_reaches_its_caller_and_the_others_get_their_results() -> None:
-    def report(consequences: Consequences) -> None:
+    def report(follow_ups: FollowUps) -> None:
         raise RuntimeError
 
     gathering: Gathering[int, int] = Gathering(lambda items: Settled(tuple(items), RINGS), report, most=10)

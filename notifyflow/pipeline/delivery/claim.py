@@ -19,7 +19,7 @@ from notifyflow.pipeline.delivery.provider_health import SlotAllocation, defer, 
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.halving import Part, Parts
 from notifyflow.pipeline.transaction.journal import is_looked_up
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 
 
@@ -43,7 +43,7 @@ def claim(
         reporting: The providers that send receipts.
 
     Returns:
-        The attempts to make, and the consequences of ending rows that can no longer be sent. Rows without a slot are deferred.
+        The attempts to make, and the follow-ups of ending rows that can no longer be sent. Rows without a slot are deferred.
         Damaged rows are postponed, so that they do not block others. All notifications that waited in a recipient's quiet hours
         are one message, regardless of ``requested_ids`` and ``limit``.
 
@@ -53,16 +53,16 @@ def claim(
     search = _Search(channel=channel, requested_ids=requested_ids, providers=providers, reporting=reporting)
     claimed: list[Claimed] = []
     locked: set[str] = set()
-    led_to: list[Consequences] = []
+    noted: list[FollowUps] = []
     interruption: BaseException | None = None
 
     def claim_and_put_off() -> set[bool]:
         obstacles: set[bool] = set()
-        for claiming in _run(deps, search, led_to, most=limit):
+        for claiming in _run(deps, search, noted, most=limit):
             claimed.extend(claiming.claimed)
             locked.update(claiming.locked)
             obstacles |= {each.is_urgent for each in claiming.obstacles}
-            _put_off(deps, channel, claiming, led_to)
+            _put_off(deps, channel, claiming, noted)
         return obstacles
 
     try:
@@ -70,10 +70,10 @@ def claim(
             with suppress(StorageUnavailable):
                 claim_and_put_off()
     except BaseException as error:
-        if not led_to or is_looked_up(error):
+        if not noted or is_looked_up(error):
             raise
         interruption = error
-    return Claims(claimed=tuple(claimed), consequences=sum(led_to, NOTHING), locked=frozenset(locked), interruption=interruption)
+    return Claims(claimed=tuple(claimed), follow_ups=sum(noted, NOTHING), locked=frozenset(locked), interruption=interruption)
 
 
 @dataclass(slots=True)
@@ -208,23 +208,23 @@ def _claim_group(
             claiming.claimed.append(begin_all(tx, group, chosen, has_receipts=chosen in reporting))
 
 
-def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, led_to: list[Consequences]) -> None:
+def _put_off(deps: Dependencies, channel: str, claiming: _Claiming, noted: list[FollowUps]) -> None:
     """Defer the rows without a slot, and end those that can no longer be sent; if the database is away, they are still due.
 
-    Each transaction adds to ``led_to``, so that an interruption does not lose the consequences of those before it.
+    Each transaction adds to ``noted``, so that an interruption does not lose the follow-ups of those before it.
     """
     with suppress(StorageUnavailable):
         if claiming.obstacles:
-            led_to.append(defer(deps, channel, claiming.obstacles, at=claiming.at))
+            noted.append(defer(deps, channel, claiming.obstacles, at=claiming.at))
         for row, obstacle in claiming.deferred:
-            led_to.append(_defer_one(deps, row, obstacle, at=claiming.at))
+            noted.append(_defer_one(deps, row, obstacle, at=claiming.at))
         for row, why in claiming.unsendable:
-            _end(deps, row, why, led_to)
+            _end(deps, row, why, noted)
         for row in claiming.overtaken:
-            led_to.append(_stop(deps, row))
+            noted.append(_stop(deps, row))
 
 
-def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, most: int) -> Iterator[_Claiming]:
+def _run(deps: Dependencies, search: _Search, noted: list[FollowUps], *, most: int) -> Iterator[_Claiming]:
     """Claim, and yield the findings, part by part.
 
     A part that cannot be claimed as a whole is halved (see ``Parts``). A damaged row is set aside, and others are claimed in its
@@ -233,44 +233,44 @@ def _run(deps: Dependencies, search: _Search, led_to: list[Consequences], *, mos
     parts: Parts[str] = Parts(deps, f"claim {search.channel}")
     is_more_due = True
     while (part := parts.take() or (parts.search(most) if is_more_due and most > 0 else None)) is not None:
-        only, known = tuple(part.items), len(led_to)
+        only, known = tuple(part.items), len(noted)
         is_more_due &= bool(only)
         try:
-            claiming, consequences = parts.run(part, partial(search.claim, part=part, only=only))
+            claiming, follow_ups = parts.run(part, partial(search.claim, part=part, only=only))
         except BrokenRow as broken:
-            led_to.append(_set_aside(deps, broken))
+            noted.append(_set_aside(deps, broken))
             parts.put_back(*([part] if only else []))
             is_more_due = True
         except use_case.DAMAGE as error:
             if not parts.halve(part, error):
-                led_to.append(_blame(deps, part.items, error))
+                noted.append(_blame(deps, part.items, error))
             is_more_due |= not only and part.wanted < most and len(part.items) >= part.wanted
         else:
-            led_to.append(consequences)
+            noted.append(follow_ups)
             yield claiming
             is_more_due |= claiming.found == part.wanted < most and bool(claiming.claimed)
             most -= len(claiming.claimed)
-        is_more_due |= any(each.set_aside for each in led_to[known:])
+        is_more_due |= any(each.set_aside for each in noted[known:])
 
 
-def _blame(deps: Dependencies, ids: Sequence[str], error: Exception) -> Consequences:
+def _blame(deps: Dependencies, ids: Sequence[str], error: Exception) -> FollowUps:
     if not (ids and set_aside.is_damage(error)):
         raise error
     return use_case.put_aside(deps, set_aside.blamed(("notification", *ids), error))
 
 
-def _end(deps: Dependencies, row: NotificationFacts, why: Ended, led_to: list[Consequences]) -> None:
+def _end(deps: Dependencies, row: NotificationFacts, why: Ended, noted: list[FollowUps]) -> None:
     try:
         with blaming(row):
-            led_to.append(endings.end_queued(deps, row.escalation_id, row.id, why))
+            noted.append(endings.end_queued(deps, row.escalation_id, row.id, why))
     except BrokenRow as broken:
-        led_to.append(_set_aside(deps, broken))
+        noted.append(_set_aside(deps, broken))
     except CommitUnknown as unknown:  # it cannot be sent, stored or not: two reports are better than none
-        led_to.append(use_case.led_to(unknown))
+        noted.append(use_case.follow_ups_of(unknown))
         raise
 
 
-def _defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
+def _defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> FollowUps:
     try:
         with blaming(row):
             return defer_one(deps, row, obstacle, at=at)
@@ -278,7 +278,7 @@ def _defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *
         return _set_aside(deps, broken)
 
 
-def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:
+def _stop(deps: Dependencies, row: NotificationFacts) -> FollowUps:
     """Cancel a page that was set aside when its round ended."""
 
     def body(tx: Transaction) -> None:
@@ -287,12 +287,12 @@ def _stop(deps: Dependencies, row: NotificationFacts) -> Consequences:
 
     try:
         with blaming(row):
-            return use_case.run(deps, body, tries=use_case.ALONE).consequences
+            return use_case.run(deps, body, tries=use_case.ALONE).follow_ups
     except BrokenRow as broken:
         return _set_aside(deps, broken)
 
 
-def _set_aside(deps: Dependencies, broken: BrokenRow) -> Consequences:
+def _set_aside(deps: Dependencies, broken: BrokenRow) -> FollowUps:
     return use_case.put_aside(deps, set_aside.blamed(("notification", broken.row_id), broken.error))
 
 

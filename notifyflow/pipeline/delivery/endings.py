@@ -7,7 +7,7 @@ from notifyflow.core.delivery.lifecycle import Moved
 from notifyflow.core.delivery.model import CLOSED, NO_ADDRESS, Ended, EscalationState, Kind, NotificationState
 from notifyflow.pipeline.delivery import decisions, eligibility, incident_events, outages
 from notifyflow.pipeline.transaction import use_case
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 
 _NO_ADDRESS = "the recipient has no address for {channel} any more"
@@ -54,7 +54,7 @@ def write_end(tx: Transaction, row: NotificationFacts, why: Ended) -> None:
         tx.write(row, moved, reason=why.value)
 
 
-def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why: Ended) -> Consequences:
+def end_queued(deps: Dependencies, escalation_id: str, notification_id: str, why: Ended) -> FollowUps:
     """End a row if it is still queued, in its own transaction, which locks the escalation first."""
 
     def body(tx: Transaction) -> None:

@@ -14,7 +14,7 @@ from notifyflow.core.limits.provider_health import Obstacle, ProviderHealth
 from notifyflow.core.limits.slots import Wanted
 from notifyflow.errors import Contended
 from notifyflow.pipeline.transaction import set_aside, use_case
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetUseCase
 
@@ -82,7 +82,7 @@ class SlotAllocation:
         self._health[provider] = provider_health.grant(health, wanted(row), limit=limit, now=now, lease_until=lease_until)
 
 
-def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
+def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> FollowUps:
     """Defer a channel's due notifications that get no slot, the oldest first; no attempt is used up.
 
     The claim has left these rows untouched, since an escalation's lock comes before its notifications'. An obstacle applies to
@@ -112,7 +112,7 @@ def defer(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle]
         return _defer_apart(deps, channel, obstacles, at=at)
 
 
-def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> Consequences:
+def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Obstacle], *, at: datetime) -> FollowUps:
     """Defer, part by part, notifications that a damaged row or another transaction kept from being deferred together."""
 
     def find(tx: Transaction) -> list[tuple[NotificationFacts, Obstacle]]:
@@ -131,10 +131,10 @@ def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Ob
     settled = deferring.run(deps, use_case.run(deps, find).value)
     if settled.interruption is not None:
         raise settled.interruption
-    return settled.consequences
+    return settled.follow_ups
 
 
-def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> Consequences:
+def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> FollowUps:
     """Defer one notification with an obstacle of its own, if it is as the claim has left it."""
 
     def body(tx: Transaction) -> None:

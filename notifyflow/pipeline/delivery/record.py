@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import AttemptState, Receipt
 from notifyflow.errors import Fenced, NotifyflowError
 from notifyflow.pipeline.delivery import decisions, outages, provider_health, receive
 from notifyflow.pipeline.delivery.receive import Carried
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.storage.ledger import AttemptRef
@@ -22,12 +22,12 @@ class Lease:
     """The lease of a claimed attempt.
 
     Attributes:
-        unsure: The consequences of an earlier call whose commit is unknown; None without one.
+        unsure: The follow-ups of an earlier call whose commit is unknown; None without one.
     """
 
     attempt_id: str
     token: str
-    unsure: Consequences | None = None
+    unsure: FollowUps | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,11 @@ def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]
     """Record the outcomes of calls of different attempts, in one transaction.
 
     Returns:
-        For each, None or its own error: ``Fenced`` when its lease has expired, and the attempt is in doubt. The consequences,
-            such as opened tiers and failures. If an earlier call recorded the attempts, its consequences.
+        For each, None or its own error: ``Fenced`` when its lease has expired, and the attempt is in doubt. The follow-ups,
+            such as opened tiers and failures. If an earlier call recorded the attempts, its follow-ups.
 
     Raises:
-        CommitUnknown: When it is unknown whether they are recorded; call again, with its consequences as ``unsure``.
+        CommitUnknown: When it is unknown whether they are recorded; call again, with its follow-ups as ``unsure``.
         StorageUnavailable: When the database does not answer in time; nothing was recorded.
     """
     return _settle(_RECORD.run(deps, recordings))
@@ -88,9 +88,9 @@ def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
 class _RecordedBefore(NotifyflowError):
     """Raised when the earlier call, whose commit was unknown, has recorded the attempt."""
 
-    def __init__(self, consequences: Consequences) -> None:
+    def __init__(self, follow_ups: FollowUps) -> None:
         super().__init__()
-        self.consequences = consequences
+        self.follow_ups = follow_ups
 
 
 def _settle(settled: Settled[None]) -> Settled[None]:
@@ -98,7 +98,7 @@ def _settle(settled: Settled[None]) -> Settled[None]:
     return replace(
         settled,
         results=tuple(None if isinstance(each, _RecordedBefore) else each for each in settled.results),
-        consequences=sum((each.consequences for each in before), settled.consequences),
+        follow_ups=sum((each.follow_ups for each in before), settled.follow_ups),
     )
 
 

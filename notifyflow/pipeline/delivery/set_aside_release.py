@@ -22,16 +22,16 @@ def release(deps: Dependencies, row_ids: Sequence[str]) -> Committed[tuple[str, 
         StorageUnavailable: When the database does not answer in time.
     """
     released: list[str] = []
-    led_to = NOTHING
+    follow_ups = NOTHING
     for row_id in row_ids:
         settled = _RELEASE.run(deps, [row_id])
-        led_to += settled.consequences
+        follow_ups += settled.follow_ups
         (result,) = settled.results
         if result is True:
             released.append(row_id)
         elif isinstance(result, Exception) and not set_aside.is_damage(result):
             raise result
-    return Committed(tuple(released), led_to)
+    return Committed(tuple(released), follow_ups)
 
 
 def _release(tx: Transaction, loaded: None, row_id: str) -> bool:

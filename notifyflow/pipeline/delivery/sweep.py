@@ -17,7 +17,7 @@ from notifyflow.pipeline.delivery import decisions, endings, operations, outages
 from notifyflow.pipeline.delivery.set_aside_release import CATCH_UP, CAUGHT_UP
 from notifyflow.pipeline.transaction import set_aside, use_case
 from notifyflow.pipeline.transaction.halving import Parts
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_aside import is_damage
 from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
@@ -37,12 +37,12 @@ class _Watched:
     """What the watch over all has found.
 
     Attributes:
-        led_to: What it led to.
+        follow_ups: Its follow-ups.
         swept_at: When the last sweep was.
         tried: The damaged rows that are tried again.
     """
 
-    led_to: Consequences
+    follow_ups: FollowUps
     swept_at: datetime | None
     tried: Sequence[Tried]
 
@@ -53,7 +53,7 @@ def sweep(
     limit: int = 200,
     ring_again_after: timedelta = RING_AGAIN_AFTER,
     began_at: datetime | None = None,
-) -> Consequences:
+) -> FollowUps:
     """Handle everything that is due, after making up for an outage of ours.
 
     Expired leases and due decisions are handled by the hundred, everything else in a transaction of its own.
@@ -65,8 +65,8 @@ def sweep(
         began_at: When this process began to sweep; None if that was long ago.
 
     Returns:
-        The consequences, and every due notification that was not rung for. If the database stops answering midway, ``cut_short``
-        is that error, beside the consequences of the commits before it.
+        The follow-ups, and every due notification that was not rung for. If the database stops answering midway, ``cut_short``
+        is that error, beside the follow-ups of the commits before it.
 
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
@@ -78,17 +78,17 @@ def sweep(
             if total.cut_short is not None:
                 break
     except StorageUnavailable as error:
-        total += Consequences(cut_short=error)
+        total += FollowUps(cut_short=error)
     return total
 
 
-def _attempt(job: Callable[[], Consequences]) -> Consequences:
+def _attempt(job: Callable[[], FollowUps]) -> FollowUps:
     try:
         return job()
     except StorageUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged row may raise anything, and must not hold up the others
-        return Consequences(broken=(error,))
+        return FollowUps(broken=(error,))
 
 
 def next_wake_at(deps: Dependencies) -> datetime | None:
@@ -96,7 +96,7 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
     return deps.transactions.run(lambda ledger: ledger.work.next_wake_at())
 
 
-def _jobs(deps: Dependencies, limit: int, watched: _Watched) -> Iterator[Callable[[], Consequences]]:
+def _jobs(deps: Dependencies, limit: int, watched: _Watched) -> Iterator[Callable[[], FollowUps]]:
     """Search in one transaction for all due work; each job checks under its locks whether it is still due."""
     now = deps.clock.now()
     since = min(now, watched.swept_at or now) - _MATCH_WITHIN
@@ -126,17 +126,17 @@ def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         yield items[start : start + _SET]
 
 
-def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> Consequences:
+def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> FollowUps:
     return _report(handling.run(deps, items))
 
 
-def _report(settled: Settled[None]) -> Consequences:
-    """Return the consequences of a set, and the errors of its items that were not set aside."""
+def _report(settled: Settled[None]) -> FollowUps:
+    """Return the follow-ups of a set, and the errors of its items that were not set aside."""
     if settled.interruption is not None:
         raise settled.interruption
     errors = [each for each in settled.results if each is not None and not set_aside.is_damage(each)]
     unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
-    return settled.consequences + Consequences(
+    return settled.follow_ups + FollowUps(
         broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)), cut_short=next(unavailable, None)
     )
 
@@ -200,13 +200,13 @@ def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
         operations.pass_round(tx, incident)
 
 
-def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> Consequences:
+def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowUps:
     """Start the due rounds of an incident; part by part if they cannot be started together."""
     parts: Parts[str] = Parts(deps, _PASS_ROUNDS.name)
     whole = parts.search(_SET)
     try:
         if whole.wanted == _SET:
-            return parts.run(whole, partial(_pass_time, incident_id=incident_id)).consequences
+            return parts.run(whole, partial(_pass_time, incident_id=incident_id)).follow_ups
     except use_case.DAMAGE as error:
         if not (isinstance(error, Contended) or set_aside.is_damage(error)):
             raise
@@ -233,7 +233,7 @@ _GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incide
 _PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
 
 
-def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[Consequences, _Watched]:
+def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[FollowUps, _Watched]:
     """Ring for due notifications, or for fewer under contention; return also what the watch has found.
 
     If a row is damaged, each part runs in its own transaction, and the rows to ring for are halved until the damaged one is
@@ -251,26 +251,26 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: date
 
     while True:
         try:
-            watched, led_to = parts.run(part, body)
-            return watched.led_to + Consequences(due=tuple(part.items)) + led_to, watched
+            watched, follow_ups = parts.run(part, body)
+            return watched.follow_ups + FollowUps(due=tuple(part.items)) + follow_ups, watched
         except use_case.DAMAGE as error:
             if set_aside.is_damage(error):
                 break
             if not isinstance(error, Contended):
                 raise
         part = parts.search(limit, is_insisted_on=part.count == 1)
-    watched, led_to = use_case.run(deps, partial(_keep_watch, began_at=began_at))
-    total = watched.led_to
+    watched, follow_ups = use_case.run(deps, partial(_keep_watch, began_at=began_at))
+    total = watched.follow_ups
     for tidy in _TIDYING:
         total += _attempt(partial(_tidy, deps, tidy, limit))
     due = deps.transactions.run(
         lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
     )
-    return total + led_to + _settle(deps, _MARK_RUNG, due), watched
+    return total + follow_ups + _settle(deps, _MARK_RUNG, due), watched
 
 
-def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> Consequences:
-    return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).consequences
+def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> FollowUps:
+    return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).follow_ups
 
 
 def _keep_watch(tx: Transaction, began_at: datetime | None) -> _Watched:
@@ -278,7 +278,7 @@ def _keep_watch(tx: Transaction, began_at: datetime | None) -> _Watched:
     swept_at = tx.ledger.stops.swept_at()
     outage = outages.keep(tx, swept_at, began_at=began_at)
     tried = tx.ledger.set_asides.try_again(now=tx.now)
-    return _Watched(Consequences(outages=(outage,) if outage else ()), swept_at, tried)
+    return _Watched(FollowUps(outages=(outage,) if outage else ()), swept_at, tried)
 
 
 def _disown(tx: Transaction, limit: int) -> None:

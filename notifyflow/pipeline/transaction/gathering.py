@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline.transaction.journal import CutShort, Journal
-from notifyflow.pipeline.transaction.ports import NOTHING, Consequences
+from notifyflow.pipeline.transaction.ports import NOTHING, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 from notifyflow.pipeline.transaction.use_case import moved_nothing
 
@@ -62,7 +62,7 @@ class Ticket(Generic[Item, T]):
         known_by: The deadline for looking up an unknown commit.
         is_waiting: Whether its transaction has not begun.
         is_withdrawn: Whether nobody waits for it any more.
-        is_settled: Whether its transaction has ended, in either way, and its consequences are reported.
+        is_settled: Whether its transaction has ended, in either way, and its follow-ups are reported.
         result: The result of its commit; an exception if it was not stored.
     """
 
@@ -83,7 +83,7 @@ class _Set(Generic[Item, T]):
     Attributes:
         journal: The notes of its transactions so far.
         settled: The result of the commit; None before that.
-        is_reported: Whether its consequences are reported.
+        is_reported: Whether its follow-ups are reported.
         is_led: Whether the thread that settles it leads.
         is_old: Whether that thread was cut short, or its commit is unknown: the commit is looked up.
     """
@@ -111,8 +111,8 @@ class Gathering(Generic[Item, T]):
     """Items that wait for the next transaction; used by many threads.
 
     Args:
-        commit: (items) → their results and consequences; its error applies to all of them.
-        report: Reports the consequences of a transaction, before its items are settled; the next transaction does not wait for
+        commit: (items) → their results and follow-ups; its error applies to all of them.
+        report: Reports the follow-ups of a transaction, before its items are settled; the next transaction does not wait for
             it.
         most: How much one transaction takes at most, by the sizes of its items; at least one item.
         size: Returns the size of an item.
@@ -124,7 +124,7 @@ class Gathering(Generic[Item, T]):
     def __init__(
         self,
         commit: Callable[[Sequence[Item]], Settled[T]],
-        report: Callable[[Consequences], object],
+        report: Callable[[FollowUps], object],
         *,
         most: int,
         size: Callable[[Item], int] = lambda item: 1,
@@ -247,7 +247,7 @@ class Gathering(Generic[Item, T]):
             ticket.is_withdrawn = True
 
     def _carry_on(self, some: _Set[Item, T], own: Sequence[Ticket[Item, T]], until: Deadline | None) -> None:
-        """Commit a set, or look up its commit; report the consequences, and hand the results over."""
+        """Commit a set, or look up its commit; report the follow-ups, and hand the results over."""
         if some.settled is None:
             try:
                 some.settled = self._commit_all(some, own, until)
@@ -257,10 +257,10 @@ class Gathering(Generic[Item, T]):
             except CommitUnknown as unknown:
                 self._doubt(some, unknown, own)
                 return
-        if some.settled.consequences != NOTHING and not some.is_reported:
+        if some.settled.follow_ups != NOTHING and not some.is_reported:
             self._hand_on(some)
             try:
-                self._report(some.settled.consequences)
+                self._report(some.settled.follow_ups)
             except Exception:
                 some.is_reported = True
                 self._conclude(some, some.settled)

@@ -158,8 +158,8 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Consequences:
-    """The consequences of a transaction; the caller reports them.
+class FollowUps:
+    """The follow-ups of a transaction; the caller reports them.
 
     Attributes:
         due: Notifications that may be sent now; the caller rings for them.
@@ -183,8 +183,8 @@ class Consequences:
     set_aside: tuple[SetAside, ...] = ()
     cut_short: StorageUnavailable | None = None
 
-    def __add__(self, other: "Consequences") -> "Consequences":
-        return Consequences(
+    def __add__(self, other: "FollowUps") -> "FollowUps":
+        return FollowUps(
             due=self.due + other.due,
             failed=self.failed + other.failed,
             critical=self.critical + other.critical,
@@ -197,18 +197,18 @@ class Consequences:
         )
 
 
-NOTHING = Consequences()
+NOTHING = FollowUps()
 
 
 class Committed(NamedTuple, Generic[T]):
     """The result of a committed use case.
 
     Attributes:
-        consequences: The caller reports them.
+        follow_ups: The caller reports them.
     """
 
     value: T
-    consequences: Consequences = NOTHING
+    follow_ups: FollowUps = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,13 +270,13 @@ class Claims:
 
     Attributes:
         claimed: Attempts to make, the most urgent first, each with the others of its call.
-        consequences: The consequences for rows that were deferred or can no longer be sent; the caller reports them.
+        follow_ups: The follow-ups for rows that were deferred or can no longer be sent; the caller reports them.
         locked: The requested notifications that are due and that another transaction has locked: they need another ring.
         interruption: The error that cut the claim short after some of it was stored; the caller raises it after its report.
     """
 
     claimed: tuple[Claimed, ...] = ()
-    consequences: Consequences = NOTHING
+    follow_ups: FollowUps = NOTHING
     locked: frozenset[str] = frozenset()
     interruption: BaseException | None = None
 

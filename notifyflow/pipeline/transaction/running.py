@@ -1,4 +1,4 @@
-"""A running transaction: its ledger, its instant, and its consequences so far."""
+"""A running transaction: its ledger, its instant, and its follow-ups so far."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import AttemptState, EscalationState, Incide
 from notifyflow.core.delivery.series import Left
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.limits.provider_health import ProviderHealth
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies, Recall
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps, Recall
 from notifyflow.storage.ledger import Due, Ledger
 
 _RECALLED_WITHIN = timedelta(minutes=10)
@@ -22,7 +22,7 @@ _UNDELIVERED = "an incident event could not be delivered"
 
 
 class Transaction:
-    """Writes the core's decisions, and notes their consequences.
+    """Writes the core's decisions, and notes their follow-ups.
 
     Attributes:
         ledger: The open transaction's.
@@ -60,9 +60,9 @@ class Transaction:
         self._failed: list[NotificationFacts] = []
 
     @property
-    def consequences(self) -> Consequences:
-        """The transaction's consequences so far."""
-        return Consequences(
+    def follow_ups(self) -> FollowUps:
+        """The transaction's follow-ups so far."""
+        return FollowUps(
             due=tuple(self._due),
             failed=tuple(self._failed),
             critical=tuple(self.critical),

@@ -9,7 +9,7 @@ from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, Stora
 from notifyflow.pipeline.transaction import set_aside, sparing, use_case
 from notifyflow.pipeline.transaction.halving import Part, Parts
 from notifyflow.pipeline.transaction.journal import CutShort, is_looked_up
-from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import Place
 
@@ -26,12 +26,12 @@ class Settled(Generic[T_co]):
     Attributes:
         results: For each item the use case's result, or its own error: nothing of it was stored. If the database stopped
             answering while they ran one by one, ``CommitUnknown`` or ``StorageUnavailable`` for the rest.
-        consequences: The consequences of the stored items; the caller reports them.
+        follow_ups: The follow-ups of the stored items; the caller reports them.
         interruption: The interruption of the thread after some items were stored; the caller raises it after its report.
     """
 
     results: tuple[T_co | Exception, ...]
-    consequences: Consequences = NOTHING
+    follow_ups: FollowUps = NOTHING
     interruption: BaseException | None = None
 
     def only(self) -> Committed[T_co]:
@@ -39,7 +39,7 @@ class Settled(Generic[T_co]):
         (result,) = self.results
         if isinstance(result, Exception):
             raise result
-        return Committed(result, self.consequences)
+        return Committed(result, self.follow_ups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class _Settling(Generic[Item, Loaded, T]):
         self._deps = deps
         self._items = items
         self._results: dict[int, T | Exception] = {}
-        self._consequences = NOTHING
+        self._follow_ups = NOTHING
         self._is_anything_stored = False
         self._end: BaseException | None = None
 
@@ -136,20 +136,20 @@ class _Settling(Generic[Item, Loaded, T]):
         left = StorageUnavailable(waited_s, reason)
         results = tuple(self._results.get(number, left) for number in range(len(self._items)))
         interruption = None if isinstance(end, Exception) else end
-        led_to = self._consequences
+        follow_ups = self._follow_ups
         try:
-            led_to += use_case.put_aside(self._deps, [] if end else list(self._damaged(results)))
+            follow_ups += use_case.put_aside(self._deps, [] if end else list(self._damaged(results)))
         except BaseException as error:
             if is_looked_up(error):
                 raise
             interruption = None if isinstance(error, CutShort) else error
-        return Settled(results, led_to, interruption)
+        return Settled(results, follow_ups, interruption)
 
     def _run_part(self, parts: Parts[int], part: Part[int]) -> None:
         """Run a part in one transaction; put the rest back, and blame a single item for damage."""
         body = partial(self._kind.handle_all, {number: self._items[number] for number in part.items})
         try:
-            found, consequences = parts.run(part, body)
+            found, follow_ups = parts.run(part, body)
         except _Refused as refused:
             is_alone = len(part.items) == 1
             again = [number for number, error in refused.errors.items() if not is_alone and set_aside.is_damage(error)]
@@ -163,7 +163,7 @@ class _Settling(Generic[Item, Loaded, T]):
             if not parts.halve(part, error):
                 self._run_alone(part.items[0], body, error)
         else:
-            self._note(found, consequences)
+            self._note(found, follow_ups)
 
     def _run_alone(self, number: int, body: Callable[[Transaction], Mapping[int, T]], error: Exception) -> None:
         """Run a damaged item without the rows that cannot be written, if it counts for more; otherwise it is an error."""
@@ -177,10 +177,10 @@ class _Settling(Generic[Item, Loaded, T]):
                 error = again
         self._results[number] = set_aside.as_refusal(error)  # nobody is to try again at once
 
-    def _note(self, found: Mapping[int, T], consequences: Consequences) -> None:
+    def _note(self, found: Mapping[int, T], follow_ups: FollowUps) -> None:
         self._is_anything_stored = True
         self._results.update(found)
-        self._consequences += consequences
+        self._follow_ups += follow_ups
 
     def _damaged(self, results: Sequence[T | Exception]) -> Iterator[Place]:
         for item, result in zip(self._items, results, strict=True):

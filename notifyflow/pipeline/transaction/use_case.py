@@ -10,7 +10,7 @@ from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.errors import CommitUnknown, Contended, NotifyflowError, StorageUnavailable
 from notifyflow.pipeline.transaction import set_aside
 from notifyflow.pipeline.transaction.journal import CutShort, Note, next_note
-from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import Ledger, Line, Place, Unread
 
@@ -33,10 +33,10 @@ TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done(Generic[T_co]):
-    """A transaction's result, consequences, last log line, server process, and unreadable rows."""
+    """A transaction's result, follow-ups, last log line, server process, and unreadable rows."""
 
     answer: T_co
-    consequences: Consequences
+    follow_ups: FollowUps
     line: Line | None
     backend: int | None
     unread: tuple[Unread, ...]
@@ -50,13 +50,13 @@ def run(
     Unreadable rows are left out, and set aside after it.
 
     Raises:
-        CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``led_to`` returns
-            its consequences if it was.
+        CommitUnknown: When the response to the commit was lost and the log does not show whether it was done; ``follow_ups_of``
+            returns its follow-ups if it was.
         Contended: When it met the same trouble ``tries`` times in a row.
         StorageUnavailable: When the database did not answer in time.
     """
     done = _run(deps, body, tries=tries, timeout_s=timeout_s)
-    return Committed(done.answer, done.consequences + set_aside_unread(deps, done.unread))
+    return Committed(done.answer, done.follow_ups + set_aside_unread(deps, done.unread))
 
 
 def _run(deps: Dependencies, body: Callable[[Transaction], T], *, tries: int | None, timeout_s: float = TIMEOUT_S) -> _Done[T]:
@@ -85,7 +85,7 @@ def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *,
             ledger.set_asides.release(tx.mended)
         note.done = _Done(
             answer=answer,
-            consequences=tx.consequences,
+            follow_ups=tx.follow_ups,
             line=ledger.line,
             backend=ledger.backend,
             unread=tuple(ledger.unread),
@@ -150,15 +150,15 @@ def _was_done(deps: Dependencies, done: object, waited_s: float) -> bool:
         raise CommitUnknown(waited_s, done) from None
 
 
-def set_aside_unread(deps: Dependencies, unread: Sequence[Unread]) -> Consequences:
+def set_aside_unread(deps: Dependencies, unread: Sequence[Unread]) -> FollowUps:
     """Set unreadable rows aside."""
     with suppress(CutShort):  # they will be met again
         return put_aside(deps, set_aside.places_of(unread)) if unread else NOTHING
     return NOTHING
 
 
-def put_aside(deps: Dependencies, places: Sequence[Place]) -> Consequences:
-    """Set damaged rows aside, each for five minutes; return the consequences.
+def put_aside(deps: Dependencies, places: Sequence[Place]) -> FollowUps:
+    """Set damaged rows aside, each for five minutes; return the follow-ups.
 
     Operations is told in the same transaction, unless the rows of that report are damaged themselves. If the database does not
     answer, the rows will be met again.
@@ -172,24 +172,24 @@ def put_aside(deps: Dependencies, places: Sequence[Place]) -> Consequences:
             if not set_aside.is_damage(error):
                 raise
             done = _run(deps, partial(set_aside.write, places=places, is_told=False), tries=ALONE)
-        led_to = done.consequences + Consequences(set_aside=tuple(done.answer))
-        return sum((_count_as_failed(deps, row) for row in done.answer if set_aside.counts_as_failed(row)), led_to)
+        follow_ups = done.follow_ups + FollowUps(set_aside=tuple(done.answer))
+        return sum((_count_as_failed(deps, row) for row in done.answer if set_aside.counts_as_failed(row)), follow_ups)
     return NOTHING
 
 
-def _count_as_failed(deps: Dependencies, row: SetAside) -> Consequences:
+def _count_as_failed(deps: Dependencies, row: SetAside) -> FollowUps:
     """Decide the escalation of a page that counts as failed; if the escalation is damaged, too, set it aside."""
     try:
-        return run(deps, lambda tx: deps.wiring.decide(tx, row.escalation_id), tries=ALONE).consequences
+        return run(deps, lambda tx: deps.wiring.decide(tx, row.escalation_id), tries=ALONE).follow_ups
     except DAMAGE as error:
         if not set_aside.is_damage(error):
             return NOTHING
         return put_aside(deps, set_aside.blamed(("escalation", row.escalation_id), error))
 
 
-def led_to(unknown: CommitUnknown) -> Consequences:
-    """Return the consequences of a use case whose commit is unknown, if the commit was done."""
-    return cast(_Done[object], unknown.result).consequences
+def follow_ups_of(unknown: CommitUnknown) -> FollowUps:
+    """Return the follow-ups of a use case whose commit is unknown, if the commit was done."""
+    return cast(_Done[object], unknown.result).follow_ups
 
 
 def moved_nothing(unknown: CommitUnknown) -> bool:

@@ -1,9 +1,9 @@
-"""Runs use cases, and reports their consequences."""
+"""Runs use cases, and reports their follow-ups."""
 
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
-from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 
 Item = TypeVar("Item")
@@ -12,30 +12,30 @@ T = TypeVar("T")
 
 
 class UseCases:
-    """Runs use cases, and reports their consequences.
+    """Runs use cases, and reports their follow-ups.
 
     Args:
         deps: The dependencies of the use cases.
-        report: Logs consequences, and rings for due notifications.
+        report: Logs follow-ups, and rings for due notifications.
         prepare: Makes the database ready for use; called before every use case.
     """
 
     def __init__(
-        self, deps: Dependencies, report: Callable[[Consequences], object], *, prepare: Callable[[], None] = lambda: None
+        self, deps: Dependencies, report: Callable[[FollowUps], object], *, prepare: Callable[[], None] = lambda: None
     ) -> None:
         self.deps = deps
         self.report = report
         self.prepare = prepare
 
     def run(self, use_case: Callable[Concatenate[Dependencies, P], Committed[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a use case, report its consequences, and return its value."""
+        """Run a use case, report its follow-ups, and return its value."""
         self.prepare()
         committed = use_case(self.deps, *args, **kwargs)
-        if committed.consequences != NOTHING:
-            self.report(committed.consequences)
+        if committed.follow_ups != NOTHING:
+            self.report(committed.follow_ups)
         return committed.value
 
     def commit(self, use_case: Callable[[Dependencies, Sequence[Item]], Settled[T]], items: Sequence[Item]) -> Settled[T]:
-        """Run a use case for a set of items; the caller reports the consequences."""
+        """Run a use case for a set of items; the caller reports the follow-ups."""
         self.prepare()
         return use_case(self.deps, items)

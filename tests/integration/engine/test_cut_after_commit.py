@@ -20,7 +20,7 @@ from notifyflow.engine.recording import Recorder
 from notifyflow.engine.shared_claims import Claimer, Hand
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.record import Lease, Recording
-from notifyflow.pipeline.transaction.ports import Claimed, Consequences
+from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
 from notifyflow.service.delivery.submissions import Submissions
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import Deadline
@@ -44,7 +44,7 @@ class Scene:
     driver: Driver
     store: CutStore
     is_before: bool
-    reported: list[Consequences] = field(default_factory=list)
+    reported: list[FollowUps] = field(default_factory=list)
 
     @property
     def deps(self) -> Any:
@@ -181,7 +181,7 @@ def test_a_time_limit_that_strikes_while_the_server_commits_is_one_threads_own(
     """As dramatiq raises it: an exception that is set in the leading thread, which waits for the server's answer."""
     store = Store(f"postgresql://postgres@127.0.0.1:{relay.port}/{postgres_url.rpartition('/')[2]}")
     driver = Driver(store)
-    reported: list[Consequences] = []
+    reported: list[FollowUps] = []
     submissions = Submissions(UseCases(driver.deps, reported.append), within=store.within)
     submissions.store(_submitted("first"), Deadline(60))
     threads: dict[str, int] = {}

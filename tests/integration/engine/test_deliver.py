@@ -29,7 +29,7 @@ from notifyflow.errors import (
 )
 from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.delivery.sweep import sweep
-from notifyflow.pipeline.transaction.ports import Consequences, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
@@ -98,7 +98,7 @@ class Scene:
     def notify(self, *who: str, key: str = "db-1", channel: str = "email", severity: Severity = Severity.ERROR) -> list[str]:
         people = [a_recipient(each, channel) for each in who]
         accepted = notify(self.deps, an_incident(key, severity=severity), people, policy=DEFAULT)
-        return [due.notification_id for due in accepted.consequences.due]
+        return [due.notification_id for due in accepted.follow_ups.due]
 
     def rows(self, key: str = "db-1") -> tuple[NotificationFacts, ...]:
         status = self.store.read(lambda reads: reads.status(key))
@@ -525,7 +525,7 @@ def test_a_bell_that_is_away_leaves_the_rows_to_the_next_sweep(scene: Scene) -> 
     reporter = Reporter(scene.bell, scene.deps)
     accepted = notify(scene.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
     assert sweep(scene.deps).due == ()
-    assert reporter.report(accepted.consequences) == accepted.consequences.due
+    assert reporter.report(accepted.follow_ups) == accepted.follow_ups.due
     assert [due.notification_id for due in sweep(scene.deps).due] == [row.id for row in scene.rows()]
 
 
@@ -533,13 +533,13 @@ def test_a_bell_and_a_database_that_are_both_away_raise_nothing(scene: Scene) ->
     accepted = notify(scene.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT)
     scene.bell.is_away = True
     scene.flaky.failures = 1
-    assert Reporter(scene.bell, scene.deps).report(accepted.consequences) == accepted.consequences.due
+    assert Reporter(scene.bell, scene.deps).report(accepted.follow_ups) == accepted.follow_ups.due
 
 
 def test_rings_are_shared_out_and_the_urgent_ones_go_first(scene: Scene) -> None:
     people = [a_recipient(f"p{number}", "email", "slack") for number in range(9)]
-    calm = notify(scene.deps, an_incident("calm"), people, policy=DEFAULT).consequences
-    urgent = notify(scene.deps, an_incident("urgent", severity=Severity.CRITICAL), people, policy=DEFAULT).consequences
+    calm = notify(scene.deps, an_incident("calm"), people, policy=DEFAULT).follow_ups
+    urgent = notify(scene.deps, an_incident("urgent", severity=Severity.CRITICAL), people, policy=DEFAULT).follow_ups
     Reporter(scene.bell, scene.deps).report(calm + urgent)
     assert [(channel, severity, len(ids)) for channel, severity, ids in scene.bell.rung] == [
         (channel, severity, count)
@@ -633,6 +633,6 @@ def test_a_circuit_that_opens_and_closes_is_logged(scene: Scene) -> None:
 def test_the_end_of_an_outage_is_logged(store: Store) -> None:
     outage = Outage(began_at=START, ended_at=START + timedelta(hours=2))
     with capture_logs() as lines:
-        Reporter(NotedBell(), Scene(store).deps).report(Consequences(outages=(outage,)))
+        Reporter(NotedBell(), Scene(store).deps).report(FollowUps(outages=(outage,)))
     (line,) = lines
     assert (line["event"], line["lasted_s"]) == ("engine.outage_over", 7200.0)

@@ -46,7 +46,7 @@ class Scene:
 
     def notify(self, *channels: str) -> list[str]:
         accepted = notify(self.deps, an_incident(), [a_recipient("ada", *channels)], policy=DEFAULT)
-        return [due.notification_id for due in accepted.consequences.due]
+        return [due.notification_id for due in accepted.follow_ups.due]
 
     def deliver(self, channel: str, rung: Sequence[str]) -> list[tuple[str, str]]:
         """Handle a ring, and return what was logged as an alarm, with its reason."""

@@ -1,4 +1,4 @@
-"""A commit whose response is lost, through a real relay before PostgreSQL: consequences are logged, and due pages rung for."""
+"""A commit whose response is lost, through a real relay before PostgreSQL: follow-ups are logged, and due pages rung for."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from notifyflow.pipeline.delivery.acknowledge import acknowledge
 from notifyflow.pipeline.delivery.notify import Submitted, notify, store_all
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
-from notifyflow.pipeline.transaction.ports import Consequences
+from notifyflow.pipeline.transaction.ports import FollowUps
 from notifyflow.service.delivery.submissions import Submissions
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.dialects.deadline import Deadline
@@ -91,7 +91,7 @@ def test_a_set_of_submissions_is_looked_up_as_a_whole(scene: Scene, relay: Deaf,
     settled = store_all(scene.deps, some)
     assert (relay.swallows, relay.loses) == (0, 0)
     assert [type(each) for each in settled.results] == [Notified, Notified]
-    assert len(settled.consequences.due) == 2
+    assert len(settled.follow_ups.due) == 2
     assert [each.times_seen for each in scene.store.read(lambda reads: reads.incidents(10))] == [1, 1]
 
 
@@ -140,7 +140,7 @@ def test_each_of_many_callers_gets_its_result_whether_the_request_or_the_respons
     store: Store, relay: Deaf, *, is_done: bool
 ) -> None:
     driver = Driver(store)
-    reported: list[Consequences] = []
+    reported: list[FollowUps] = []
     submissions = Submissions(UseCases(driver.deps, reported.append), within=store.within)
     ada = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@email"})
     relay.swallows, relay.loses = (3, 0) if is_done else (0, 3)
@@ -207,7 +207,7 @@ def test_a_record_that_moved_nothing_is_found_by_its_token(scene: Scene, relay: 
 def test_a_failure_is_logged_and_its_tier_rung_for(scene: Scene, relay: Deaf, loses: int) -> None:
     ada = a_recipient("ada", "email", "slack")
     accepted = notify(scene.deps, an_incident(severity=Severity.CRITICAL), [ada], policy=DEFAULT)
-    (email,) = [due.notification_id for due in accepted.consequences.due if due.channel == "email"]
+    (email,) = [due.notification_id for due in accepted.follow_ups.due if due.channel == "email"]
     _swallow_when_sent(scene, relay, PermanentProviderError("no such mailbox", code="550"), loses=loses)
     with capture_logs() as lines:
         scene.deliverer.deliver("email", [email])

@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import NotificationState, Severity
 from notifyflow.engine.shared_claims import Claimer, Hand
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.record import Lease, Release, release
-from notifyflow.pipeline.transaction.ports import Claimed, Consequences
+from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
 from notifyflow.storage.ledger import Ledger
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
@@ -52,7 +52,7 @@ class Scene:
         self.store = store
         self.driver = Driver(store)
         self.released: list[Claimed] = []
-        self.reported: list[Consequences] = []
+        self.reported: list[FollowUps] = []
         self.owed: set[str] = set()
         self.claimer = self.claimer_with(set_size=set_size)
 

@@ -61,7 +61,7 @@ class Scene:
         )
 
     def after(self, minutes: float) -> list[str]:
-        """Let time pass, poll, and return the consequences."""
+        """Let time pass, poll, and return the follow-ups."""
         self.driver.clock.pass_time(minutes * MINUTE)
         with capture_logs() as lines:
             self.poller.poll()

@@ -15,7 +15,7 @@ from notifyflow.core.delivery.model import Incident, IncidentState, Severity
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.delivery.outages import pause
-from notifyflow.pipeline.transaction.ports import Consequences
+from notifyflow.pipeline.transaction.ports import FollowUps
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.settings import Settings
 from tests.routing import integrations_of
@@ -39,7 +39,7 @@ class System:
     def __init__(self, flow: NotifyFlow, folder: Path) -> None:
         (folder / "directory.toml").write_text(DIRECTORY)
         self.flow = flow
-        self.reports: list[Consequences] = []
+        self.reports: list[FollowUps] = []
         self.caller = ApiKey(
             id="1",
             name="sender",

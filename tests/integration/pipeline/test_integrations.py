@@ -50,7 +50,7 @@ CALLER = ApiKey(id="1", name="prometheus", scopes=frozenset((Scope.INGEST,)), di
 @pytest.fixture
 def integrations(driver: Driver, tmp_path: Path) -> Integrations:
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    return integrations_of(driver.store, UseCases(driver.deps, lambda consequences: None), tmp_path / "directory.toml")
+    return integrations_of(driver.store, UseCases(driver.deps, lambda follow_ups: None), tmp_path / "directory.toml")
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -67,7 +67,7 @@ def test_whatever_an_alert_says_it_is_stored(integrations: Integrations, driver:
 def test_a_route_on_which_nobody_can_be_reached_is_exhausted_from_the_start_and_operations_is_paged(store: Store, tmp_path: Path):
     driver = Driver(store, operations=[a_contact("ops", "email")])
     (tmp_path / "directory.toml").write_text(DIRECTORY)
-    integrations = integrations_of(store, UseCases(driver.deps, lambda consequences: None), tmp_path / "directory.toml")
+    integrations = integrations_of(store, UseCases(driver.deps, lambda follow_ups: None), tmp_path / "directory.toml")
     incident = Incident(key="alertmanager/f", title="down", severity=Severity.CRITICAL)  # had no room for its label
     integrations.handle(
         [InboundRequest(action=Action.NOTIFY, incident=incident, labels={"team": "orders"})], CALLER, "alertmanager"

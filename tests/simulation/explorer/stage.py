@@ -35,7 +35,7 @@ from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import next_wake_at
-from notifyflow.pipeline.transaction.ports import Claimed, Consequences
+from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, KEY, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient
 from tests.driver import Driver
@@ -217,25 +217,23 @@ class Stage(Driver):
 
     def _heal(self) -> None:
         """Resolve the alert, as an integration does."""
-        self._note(resolve(self.deps, ByKey(KEY), by="prometheus", via=Via.ALERTMANAGER).consequences)
+        self._note(resolve(self.deps, ByKey(KEY), by="prometheus", via=Via.ALERTMANAGER).follow_ups)
         self._ended("healed_s")
 
     def _acknowledge(self, back: int) -> None:
         if len(self.observed.firings) > back:
             firing = self.observed.firings[-1 - back]
-            self._note(acknowledge(self.deps, ById(firing.incident_id), by="ada", via=Via.LINK).consequences)
+            self._note(acknowledge(self.deps, ById(firing.incident_id), by="ada", via=Via.LINK).follow_ups)
             firing.acknowledged_s = self._now_s
 
     def _resolve(self) -> None:
         if self.observed.firings:
-            self._note(
-                resolve(self.deps, ById(self.observed.firings[-1].incident_id), by="grace", via=Via.DASHBOARD).consequences
-            )
+            self._note(resolve(self.deps, ById(self.observed.firings[-1].incident_id), by="grace", via=Via.DASHBOARD).follow_ups)
             self._ended("resolved_s")
 
     def _resolve_operations(self) -> None:
         try:
-            self._note(resolve(self.deps, ByKey(OPERATIONS_KEY), by="grace", via=Via.DASHBOARD).consequences)
+            self._note(resolve(self.deps, ByKey(OPERATIONS_KEY), by="grace", via=Via.DASHBOARD).follow_ups)
         except NotFound:
             return
 
@@ -278,10 +276,10 @@ class Stage(Driver):
                 for attempt in each.attempts:
                     self.record(attempt, outcome)
 
-    def _note(self, consequences: Consequences) -> Consequences:
+    def _note(self, follow_ups: FollowUps) -> FollowUps:
         """Note which channels are rung for."""
-        self._rung |= {due.channel: None for due in consequences.due}
-        return consequences
+        self._rung |= {due.channel: None for due in follow_ups.due}
+        return follow_ups
 
     def _respond(self, claimed: Claimed) -> Outcome:
         """Respond as the provider of a channel does, and plan its receipts."""
@@ -309,7 +307,7 @@ class Stage(Driver):
         for attempt in claimed.attempts:
             found = replace(wanted, provider=claimed.provider, attempt_id=attempt.message.attempt_id)
             received = receive(self.deps, replace(found, event_id=f"event-{next(self._events)}"), raw="raw")
-            self._note(received.consequences)
+            self._note(received.follow_ups)
         if wanted.result is Result.DELIVERED and claimed.message.address.startswith(ADDRESSES_OF_ADA):
             self.observed.arrived.append(self._now_s)
 

@@ -139,10 +139,10 @@ def test_a_provider_that_refuses_us_is_one_notice_a_day(driver: Driver) -> None:
     assert (status.content.body or "").splitlines() == [
         "Wed 25 Nov 03:00 UTC: the teams provider: the provider refuses our credentials"
     ]
-    assert add_notice(driver.deps, "its callbacks are not signed", "twilio").consequences.due == ()
+    assert add_notice(driver.deps, "its callbacks are not signed", "twilio").follow_ups.due == ()
     assert len((driver.status(OPS).content.body or "").splitlines()) == 2
     driver.clock.pass_time(timedelta(days=1))
-    assert add_notice(driver.deps, "its callbacks are not signed", "twilio").consequences.due != ()
+    assert add_notice(driver.deps, "its callbacks are not signed", "twilio").follow_ups.due != ()
 
 
 def test_a_failure_too_old_to_open_a_tier_is_linked_and_pages_nobody(driver: Driver) -> None:

@@ -45,7 +45,7 @@ def _notify(
     chain = check_chain(then, recipients, check_address, TRAITS)
     admitted = validation.admit(incident or an_incident(), recipients, check_address, TRAITS, chain=chain)
     committed = join(driver.deps, Submitted(admitted=admitted, policy=policy), connection)
-    assert not committed.consequences.due
+    assert not committed.follow_ups.due
     return committed.value
 
 
@@ -244,8 +244,8 @@ def test_two_sweeps_carry_it_out_once(driver: Driver, connection: psycopg.Connec
     _notify(driver, connection)
     connection.commit()
     (entry,) = driver.store.run(lambda ledger: ledger.outbox.waiting(limit=10))
-    assert len(CARRY_OUT.run(driver.deps, [entry]).consequences.due) == 2
-    assert not CARRY_OUT.run(driver.deps, [entry]).consequences.due
+    assert len(CARRY_OUT.run(driver.deps, [entry]).follow_ups.due) == 2
+    assert not CARRY_OUT.run(driver.deps, [entry]).follow_ups.due
 
 
 def test_a_policy_that_was_pruned_meanwhile_is_stored_again(driver: Driver, connection: psycopg.Connection[Any]) -> None:

@@ -62,7 +62,7 @@ def driver(store: Store) -> Driver:
 def tell(driver: Driver, *, minutes: float = 62) -> tuple[HandOver, ...]:
     driver.clock.at = START + timedelta(minutes=minutes)
     told = hand_overs.tell(driver.deps)
-    driver._note(told.consequences)
+    driver._note(told.follow_ups)
     return told.value.now
 
 
@@ -76,7 +76,7 @@ def click(driver: Driver, who: str, *, seconds: int) -> str:
 
 def give_back(driver: Driver, override_id: str, *, seconds: int) -> None:
     driver.clock.at = START + timedelta(seconds=seconds)
-    driver._note(overrides.cancel(driver.deps, override_id, by="ada").consequences)
+    driver._note(overrides.cancel(driver.deps, override_id, by="ada").follow_ups)
 
 
 def look(driver: Driver, *, since: int, until: int) -> list[tuple[int, tuple[str, ...], tuple[str, ...]]]:

@@ -41,7 +41,7 @@ def test_what_comes_again_leads_to_nothing(driver: Driver):
     first = submit(driver)
     again = notify(driver.deps, an_incident(), [a_recipient("ada", "email")], policy=DEFAULT, once=ONCE)
     assert again.value == first
-    assert again.consequences.due == ()
+    assert again.follow_ups.due == ()
 
 
 def test_another_request_under_the_same_key_is_refused(driver: Driver):

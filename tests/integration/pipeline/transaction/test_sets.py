@@ -50,7 +50,7 @@ def test_two_failures_of_one_escalation_in_one_set_open_its_next_tier_once(drive
     claimed = [*driver.claim("email"), *driver.claim("slack")]
     settled = record(driver.deps, [_recording(each, REFUSED) for each in claimed])
     assert settled.results == (None, None)
-    assert [due.channel for due in settled.consequences.due] == ["sms"]
+    assert [due.channel for due in settled.follow_ups.due] == ["sms"]
     assert driver.pages()["sms"].state is NotificationState.QUEUED
     opened = [line for line in driver.status().transitions if line.event == "tier_opened"]
     assert len(opened) == 1
@@ -165,7 +165,7 @@ def test_what_was_stored_before_the_set_was_cut_short_is_logged(driver: Driver, 
     outcomes = {first: REFUSED, bad: replace(REFUSED, code=None), last: REFUSED}
     settled = record(replace(driver.deps, transactions=stopping), [_recording(*each) for each in outcomes.items()])
     assert [type(each) for each in settled.results] == [type(None), StorageUnavailable, StorageUnavailable]
-    assert [row.id for row in settled.consequences.failed] == [first.message.notification_id]
+    assert [row.id for row in settled.follow_ups.failed] == [first.message.notification_id]
     assert settled.interruption == (None if isinstance(error, Exception) else error)
 
 
@@ -175,8 +175,8 @@ def test_what_all_led_to_is_reported_though_they_ran_apart(driver: Driver) -> No
     good = (first, second, fourth, last)
     _set_severity(driver, bad, "LOUD")
     settled = record(driver.deps, [_recording(each, REFUSED) for each in (first, second, bad, fourth, last)])
-    assert [row.id for row in settled.consequences.failed] == [each.message.notification_id for each in good]
-    assert len([due for due in settled.consequences.due if due.channel == "sms"]) == len(good)
+    assert [row.id for row in settled.follow_ups.failed] == [each.message.notification_id for each in good]
+    assert len([due for due in settled.follow_ups.due if due.channel == "sms"]) == len(good)
     _mend(driver, bad)
 
 
@@ -189,7 +189,7 @@ def test_what_both_parts_of_a_set_with_operations_pages_led_to_is_reported(store
     both = driver.claim("email")
     settled = record(driver.deps, [_recording(each, REFUSED) for each in both])
     assert settled.results == (None, None)
-    assert {row.id for row in settled.consequences.failed} == {each.message.notification_id for each in both}
+    assert {row.id for row in settled.follow_ups.failed} == {each.message.notification_id for each in both}
 
 
 def test_a_row_that_another_process_has_moved_is_no_fault_of_its_item(driver: Driver) -> None:
@@ -225,7 +225,7 @@ def test_a_set_that_others_are_in_the_way_of_comes_back_at_half_its_size_and_gro
     )
     assert settled.results == tuple(range(40))
     assert sizes == [40, 20, 10, 5, 5, 10, 20]
-    assert settled.consequences.set_aside == ()
+    assert settled.follow_ups.set_aside == ()
 
 
 def test_a_single_item_that_others_are_in_the_way_of_is_tried_for_as_long_as_there_is_time(driver: Driver) -> None:
@@ -246,7 +246,7 @@ def test_all_are_released_at_once(driver: Driver) -> None:
     leases = [Lease(attempt_id=each.message.attempt_id, token=each.token) for each in claimed]
     settled = release(driver.deps, [Release(lease=each) for each in leases])
     assert settled.results == (None,) * 5
-    assert len(settled.consequences.due) == 5
+    assert len(settled.follow_ups.due) == 5
     assert len(driver.claim("email")) == 5
 
 
@@ -497,7 +497,7 @@ def test_a_request_that_is_refused_harms_no_other_of_its_set(driver: Driver) -> 
         ],
     )
     assert [type(each) for each in settled.results] == [Notified, IdempotencyMismatch, Notified]
-    assert len(settled.consequences.due) == 2
+    assert len(settled.follow_ups.due) == 2
     assert len(driver.claim("email")) == 3
 
 
