@@ -15,6 +15,7 @@ from notifyflow.core.insight.list_documents import MessageDocument
 from notifyflow.core.insight.report_document import IncidentReportDocument
 from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument
 from notifyflow.core.insight.views import IncidentStatus, Stamp
+from notifyflow.core.intake import request_schemas
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.references import ById
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
@@ -27,12 +28,9 @@ from notifyflow.web.frame.bulkhead import CROWD, Bulkhead
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.openapi import PLACE, SHOWN, refusals, request_body
 from notifyflow.web.frame.schemas import (
-    ActRequest,
     ActResponse,
     IncidentListResponse,
     MessageListResponse,
-    NewIncident,
-    PageAgainRequest,
     ReachabilityResponse,
     RecipientListResponse,
     StoppedResponse,
@@ -103,7 +101,7 @@ def _add_intake(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None
             201: {"description": "A new incident was opened", "headers": PLACE},
             **refusals(400, 401, 403, 408, 413, 415, 422, 429),
         },
-        openapi_extra=request_body(NewIncident),
+        openapi_extra=request_body(request_schemas.NEW_INCIDENT),
     )
     async def submit(
         caller: Annotated[ApiKey, let_ingest],
@@ -196,7 +194,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         tags=["acts"],
         summary="Acknowledge an incident",
         responses=ACT_REFUSALS,
-        openapi_extra=request_body(ActRequest, is_required=False),
+        openapi_extra=request_body(request_schemas.ACT, is_required=False),
     )
     def acknowledge(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> StoppedResponse:
         """Acknowledge an incident; its queued notifications are cancelled. Scope: `operate`."""
@@ -207,7 +205,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
         tags=["acts"],
         summary="Resolve an incident",
         responses=ACT_REFUSALS,
-        openapi_extra=request_body(ActRequest, is_required=False),
+        openapi_extra=request_body(request_schemas.ACT, is_required=False),
     )
     def resolve(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> StoppedResponse:
         """Resolve an incident; the same key then opens a new one. Scope: `operate`."""
@@ -229,7 +227,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
         tags=["acts"],
         summary="Page a recipient again",
         responses=ACT_REFUSALS,
-        openapi_extra=request_body(PageAgainRequest),
+        openapi_extra=request_body(request_schemas.PAGE_AGAIN),
     )
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> ActResponse:
         """Start a new round for one recipient, also after an acknowledgement. Scope: `operate`."""

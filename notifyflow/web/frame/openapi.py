@@ -1,19 +1,16 @@
-"""The OpenAPI document: what FastAPI derives from the routes, and the schemas of bodies that are parsed by hand."""
+"""The OpenAPI document: FastAPI derives it from the routes, and the core adds the schemas of the bodies that it reads."""
 
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from notifyflow.core.intake.request_schemas import REF, request_schemas
 from notifyflow.web.frame import problems
 from notifyflow.web.frame.problems import Problem
-from notifyflow.web.frame.schemas import REQUESTS
 
 _VERSION = "1"
-_REF = "#/components/schemas/{model}"
-_BY_HAND = (*REQUESTS, Problem)
 _MEANINGS = {
     400: "The body cannot be parsed",
     401: "The API key is missing, wrong, revoked or expired",
@@ -54,9 +51,9 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _refusal(status) for status in (*statuses, 503)}
 
 
-def request_body(schema: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
-    """Return the description of a body that the operation parses by hand."""
-    content = {"application/json": {"schema": {"$ref": _REF.format(model=schema.__name__)}}}
+def request_body(name: str, *, is_required: bool = True) -> dict[str, Any]:
+    """Return the description of a body, by the name of its schema."""
+    content = {"application/json": {"schema": {"$ref": REF.format(name=name)}}}
     return {"requestBody": {"required": is_required, "content": content}}
 
 
@@ -69,12 +66,12 @@ def document(application: FastAPI, prefix: str) -> dict[str, Any]:
         routes=application.routes,
         servers=[{"url": prefix or "/"}],
     )
-    _, by_hand = models_json_schema([(schema, "validation") for schema in _BY_HAND], ref_template=_REF)
-    described["components"]["schemas"] |= by_hand["$defs"]
+    _, refused = models_json_schema([(Problem, "validation")], ref_template=REF.format(name="{model}"))
+    described["components"]["schemas"] |= request_schemas() | refused["$defs"]
     return described
 
 
 def _refusal(status: int) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(model=Problem.__name__)}
+    schema = {"$ref": REF.format(name=Problem.__name__)}
     refusal: dict[str, Any] = {"description": _MEANINGS[status], "content": {problems.MEDIA_TYPE: {"schema": schema}}}
     return refusal | ({"headers": _HEADERS[status]} if status in _HEADERS else {})

@@ -1,8 +1,4 @@
-"""The schemas of the API: those of its requests, which are only published, and those of its responses.
-
-``core.intake.requests`` parses the requests and reports every fault; a test keeps both in step. The documents about incidents
-stand in ``core.insight.schemas``.
-"""
+"""The schemas of the API's responses; the documents about incidents stand in ``core.insight.schemas``."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,14 +6,12 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from notifyflow.channels.base import Channel
 from notifyflow.core import text
-from notifyflow.core.delivery.chain import MOST_STEPS
-from notifyflow.core.delivery.model import NotificationState, Notified, Severity
+from notifyflow.core.delivery.model import NotificationState, Notified
 from notifyflow.core.document import Document
-from notifyflow.core.forms import MAX_KEY
 from notifyflow.core.insight.list_documents import MessageDocument
 from notifyflow.core.insight.schemas import FaultDocument, IncidentSummaryDocument, NotificationDocument, NotifiedDocument
 from notifyflow.core.insight.views import KnownRecipient
@@ -37,136 +31,6 @@ Plausible = AfterValidator(_plausible)
 Bound = Annotated[AwareDatetime, Plausible]
 
 _LONGEST_LIST = 10_000  # characters: two such lists and 20 faults stay below 64 KB
-Who = Annotated[str, Field(max_length=MAX_KEY)]
-
-
-class RequestBody(BaseModel):
-    """The body of a request: an unknown field is a fault, and null is the same as leaving a field out."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewRecipient(RequestBody):
-    """A recipient of an incident; an invalid address is reported as a fault, and everyone else is paged.
-
-    A recipient whom the incident knows already keeps each address, `timezone`, `quiet` and `channels` that is left out; an empty
-    one is removed.
-    """
-
-    id: str = Field(description="The recipient's id; opaque, and written to logs.", min_length=1, max_length=MAX_KEY)
-    name: str | None = Field(None, description="The name used in messages; by default the id.")
-    email: str | None = Field(None, description="A mail address.")
-    phone: str | None = Field(None, description="A number in international form; gives `sms` and `voice`.")
-    slack: str | None = Field(None, description="An incoming webhook's URL, or a channel or user id for the bot.")
-    teams: str | None = Field(None, description="A Workflows URL.")
-    push: str | None = Field(None, description="An SNS platform endpoint's ARN.")
-    addresses: dict[str, str] | None = Field(None, description="Addresses of further channels: channel to address.")
-    timezone: str | None = Field(None, description="An IANA name; by default UTC.")
-    quiet: str | None = Field(None, description="Quiet hours in that zone, such as `22:00-07:00`, in which only CRITICAL pages.")
-    channels: dict[str, list[str]] | None = Field(
-        None,
-        description="Severity to the channels that page them one after another; for CRITICAL they page at the start as well.",
-    )
-
-
-class NewStep(RequestBody):
-    """A step of a chain."""
-
-    to: list[NewRecipient | str] = Field(
-        description="Whom it pages: recipients, names of the directory (`@primary` is a schedule), or only `operations`.",
-        min_length=1,
-    )
-    after: str | None = Field(None, description="How long after the step before it starts, such as `10m`; by default 15m.")
-
-
-class NewIncident(RequestBody):
-    """An incident to notify about: the fields of an incident file (`notifyflow send`), and how to deliver it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "db-1",
-                    "title": "orders db is down",
-                    "severity": "CRITICAL",
-                    "url": "https://grafana.example/d/orders",
-                    "labels": {"team": "orders"},
-                    "recipients": [{"id": "ada", "email": "ada@example.com", "phone": "+15005550006"}],
-                }
-            ]
-        }
-    )
-
-    key: str = Field(
-        description="The dedup key; it names one unresolved incident of the API key's namespace.",
-        min_length=1,
-        max_length=MAX_KEY,
-    )
-    title: str = Field(description="One line.", min_length=1, max_length=validation.MAX_TITLE)
-    body: str | None = Field(
-        None,
-        description="More lines, plain text; if left out, a repeated key keeps what is stored.",
-        max_length=validation.MAX_BODY,
-    )
-    severity: Severity | None = Field(None, description="By default ERROR.")
-    source: str | None = Field(None, description="What reported it; if left out, what is stored is kept.", max_length=MAX_KEY)
-    url: str | None = Field(
-        None,
-        description="A link, http or https; what is stored is kept if left out, removed if empty.",
-        max_length=validation.MAX_URL,
-    )
-    labels: dict[str, str] | None = Field(
-        None,
-        description="Replaced as a whole; if left out, what is stored is kept.",
-        max_length=validation.MAX_LABELS,
-    )
-    occurred_at: AwareDatetime | None = Field(None, description="When it happened; by default now.")
-    recipients: list[NewRecipient] = Field(description="Whom to notify; at least one must be reachable.", min_length=1)
-    then: list[NewStep] | None = Field(
-        None,
-        description="Who is paged next when nobody acknowledges, or every way to those before has failed.",
-        max_length=MOST_STEPS,
-    )
-    over_after: str | None = Field(
-        None,
-        description="The time of the last step of `then`, after which operations is told, such as `30m`; by default 15m.",
-    )
-    policy: str | None = Field(None, description="The policy's name: `default`, `insistent`, or one of your own.")
-    strict: bool | None = Field(None, description="Whether a fault of one recipient refuses the whole request.")
-
-
-class ActRequest(RequestBody):
-    """Who acknowledges or resolves."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"by": "ada"}]})
-
-    by: Who | None = Field(None, description="A recipient's id or any other name; by default the API key's name.")
-
-
-class PageAgainRequest(ActRequest):
-    """Which recipient to page again."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"recipient": "ada"}]})
-
-    recipient: str = Field(description="The recipient's id.")
-
-
-class DutyChangeRequest(ActRequest):
-    """Who is on duty in a schedule for some time."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"people": ["ada"], "ends_at": "2026-12-24T18:00:00+01:00"}]})
-
-    people: list[str] = Field(description="Who is to be on duty, by recipient id.", min_length=1)
-    instead_of: str | None = Field(None, description="The one person whose duty they take; by default, the whole duty.")
-    begins_at: AwareDatetime | None = Field(None, description="From when on; by default, now.")
-    ends_at: AwareDatetime = Field(description="Until when; at most a year later.")
-    with_open: bool | None = Field(
-        None, description="Whether they are paged for open incidents, too, whose chain has paged those on duty; by default not."
-    )
-
-
-REQUESTS = (NewIncident, ActRequest, PageAgainRequest, DutyChangeRequest)
-"""The schemas of bodies that are parsed by hand."""
 
 
 def notified(value: Notified) -> NotifiedDocument:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.hours import EARLIEST, LATEST
+from notifyflow.core.intake import request_schemas
 from notifyflow.core.intake.requests import read_duty_change
 from notifyflow.core.oncall.duty_documents import DutyDocument, OverrideDocument, duty_document
 from notifyflow.core.oncall.overrides import Wish
@@ -16,7 +17,7 @@ from notifyflow.web.delivery.api import ACT_REFUSALS, IdempotencyKey, act_body, 
 from notifyflow.web.frame.auth import Require
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.openapi import SHOWN, refusals, request_body
-from notifyflow.web.frame.schemas import DutyChangeRequest, DutyListResponse
+from notifyflow.web.frame.schemas import DutyListResponse
 
 _MOST_WEEKS = 12
 
@@ -72,7 +73,7 @@ def _add_changes(routes: APIRouter, context: Context) -> None:
         summary="Change who is on duty for some time",
         status_code=201,
         responses=ACT_REFUSALS,
-        openapi_extra=request_body(DutyChangeRequest),
+        openapi_extra=request_body(request_schemas.DUTY_CHANGE),
     )
     def add_override(
         caller: Annotated[ApiKey, let_operate],
