@@ -47,9 +47,8 @@ MODELS: Mapping[type, type[Model]] = {
     AttemptFacts: AttemptRow,
 }
 
-_NO_COLUMNS = frozenset({"attempts", "times_aside", "is_readable"})
 _COLUMNS: Mapping[type, tuple[str, ...]] = {
-    facts: tuple(field.name for field in fields(facts) if field.name not in _NO_COLUMNS) for facts in MODELS
+    facts: tuple(field.name for field in fields(facts) if field.name in model._meta.fields) for facts, model in MODELS.items()
 }
 _VALUES: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {facts: attrgetter(*columns) for facts, columns in _COLUMNS.items()}
 CONTACT = tuple(getattr(ContactRow, name) for name in Contact.__dataclass_fields__)

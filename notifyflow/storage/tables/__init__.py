@@ -1,4 +1,4 @@
-"""The tables as Peewee models; columns have the names of the facts' fields, so that rows and facts map by name.
+"""The tables as Peewee models; a table that stores facts takes its columns from them, so that rows and facts map by name.
 
 The models are bound to no database; every query names the one it runs on. The migrations create the tables, and a test
 compares them with the models. Personal data has columns of its own, which are marked (``MarkedField``).

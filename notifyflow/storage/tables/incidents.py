@@ -1,35 +1,18 @@
 """The tables of incidents: the rows of the state machines, their log, receipts, and notices to operations."""
 
-from peewee import BigIntegerField, BooleanField, FloatField, IntegerField
+from peewee import BigIntegerField, BooleanField, IntegerField
 
-from notifyflow.core.delivery.incident_events import IncidentEvent
-from notifyflow.core.delivery.model import (
-    AttemptState,
-    DeferralReason,
-    Ended,
-    EscalationState,
-    Evidence,
-    IncidentState,
-    Kind,
-    NotificationState,
-    Result,
-    Severity,
-    StepState,
-    Via,
-)
-from notifyflow.core.delivery.series_carried import Carried, Series
-from notifyflow.core.intake.arrivals import Did
+from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
+from notifyflow.core.delivery.model import Receipt, Severity
+from notifyflow.core.intake.arrivals import Arrival
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.storage.tables.fields import (
-    DurationField,
     EnumField,
     InstantField,
     KeyTextField,
     OnForget,
     PlainTextField,
-    PolicyField,
     PreferenceField,
-    SequenceField,
     TextsField,
     TransactionField,
     ValueField,
@@ -40,28 +23,9 @@ FORGOTTEN = "forgotten"
 """Replaces the name of a forgotten person, and an incident's title."""
 
 
-class IncidentRow(Table):
+class IncidentRow(Table, stores=IncidentFacts):
     """One incident: its facts and its latest content."""
 
-    id = PlainTextField(primary_key=True)
-    namespace = PlainTextField()
-    key = PlainTextField()
-    state = EnumField(IncidentState)
-    version = IntegerField()
-    severity = EnumField(Severity)
-    policy = PolicyField()
-    pass_number = IntegerField()
-    is_operations = BooleanField()
-    opened_at = InstantField()
-    last_seen_at = InstantField()
-    times_seen = IntegerField()
-    round_at = InstantField(null=True)
-    acknowledged_at = InstantField(null=True)
-    acknowledged_by = PlainTextField()
-    acknowledged_via = PlainTextField()
-    resolved_at = InstantField(null=True)
-    resolved_by = PlainTextField()
-    series = ValueField(Series, null=True)
     content_title = PlainTextField(forgotten_as=FORGOTTEN)
     content_body = PlainTextField(forgotten_as="")
     content_severity = EnumField(Severity)
@@ -93,23 +57,8 @@ class ContactRow(Table):
     channels = PreferenceField(null=True, forgotten_as=None)
 
 
-class StepRow(Table):
+class StepRow(Table, stores=StepFacts):
     """One step of the chain of an incident, in one pass."""
-
-    id = PlainTextField(primary_key=True)
-    incident_id = PlainTextField()
-    pass_number = IntegerField()
-    number = IntegerField()
-    to = SequenceField()
-    after = DurationField()
-    state = EnumField(StepState)
-    version = IntegerField()
-    waits_since = InstantField(null=True)
-    waited = DurationField()
-    due_at = InstantField(null=True)
-    started_at = InstantField(null=True)
-    duty = SequenceField()
-    reason = PlainTextField()
 
 
 class StepContactRow(Table):
@@ -124,142 +73,48 @@ class StepContactRow(Table):
     channels = PreferenceField(null=True, forgotten_as=None)
 
 
-class EscalationRow(Table):
+class EscalationRow(Table, stores=EscalationFacts):
     """One incident to one recipient in one round."""
 
-    id = PlainTextField(primary_key=True)
-    incident_id = PlainTextField()
-    recipient_id = PlainTextField()
-    round = IntegerField()
-    state = EnumField(EscalationState)
-    version = IntegerField()
-    tier = IntegerField()
-    severity = EnumField(Severity)
-    policy = PolicyField()
-    started_at = InstantField()
-    next_decision_at = InstantField(null=True)
-    next_round_at = InstantField(null=True)
-    repetition = IntegerField()
-    critical_at = InstantField(null=True)
-    alerted_at = InstantField(null=True)
-    held_up_at = InstantField(null=True)
-    told_at = InstantField(null=True)
-    is_current = BooleanField()
-    reason = PlainTextField()
-    needs_arrival = BooleanField()
-    readdressed_at = InstantField(null=True)
-    readdress_at = InstantField(null=True)
-    carried = ValueField(Carried, null=True)
     is_quarantined = BooleanField()  # false unless adoption sets it
 
 
-class NotificationRow(Table):
+class NotificationRow(Table, stores=NotificationFacts, without={"attempts", "times_aside", "is_readable"}):
     """One escalation over one channel."""
 
-    id = PlainTextField(primary_key=True)
-    incident_id = PlainTextField()
-    escalation_id = PlainTextField()
-    channel = PlainTextField()
-    kind = EnumField(Kind)
-    tier = IntegerField(null=True)
-    state = EnumField(NotificationState)
-    version = IntegerField()
-    severity = EnumField(Severity)
-    max_attempts = IntegerField()
-    created_at = InstantField()
-    due_at = InstantField(null=True)
-    rung_at = InstantField(null=True)
-    deferred_since = InstantField(null=True)
-    deferred_by = EnumField(DeferralReason, null=True)
-    paused_since = InstantField(null=True)
-    paused_until = InstantField(null=True)
-    ended = EnumField(Ended, null=True)
-    ended_at = InstantField(null=True)
-    namespace = PlainTextField()
-    is_stopped = BooleanField()
-    reason = PlainTextField()
-    incident_event = ValueField(IncidentEvent, null=True)
     is_quarantined = BooleanField()  # false unless adoption sets it
 
 
-class AttemptRow(Table):
+class AttemptRow(Table, stores=AttemptFacts):
     """One call to a provider."""
 
-    id = PlainTextField(primary_key=True)
-    notification_id = PlainTextField()
-    number = IntegerField()
-    provider = PlainTextField()
-    token = PlainTextField()
-    state = EnumField(AttemptState)
-    started_at = InstantField()
-    lease_until = InstantField()
-    ended_at = InstantField(null=True)
-    result = EnumField(Result, null=True)
-    evidence = EnumField(Evidence, null=True)
-    is_doubted = BooleanField()
-    is_our_fault = BooleanField()
-    code = PlainTextField()
-    reason = PlainTextField()
     provider_ref = KeyTextField()
-    retry_after_s = FloatField(null=True)
-    receipt_due_at = InstantField(null=True)
-    unproven_at = InstantField(null=True)
-    took_s = FloatField(null=True)
-    carried_by = PlainTextField(null=True)
     times_polled = IntegerField(default=0)
 
 
-class TransitionRow(Table):
+class TransitionRow(Table, stores=Transition):
     """One line of the transition log, numbered by the database."""
 
     id = BigIntegerField()
     incident_id = PlainTextField()
-    machine = PlainTextField()
-    row_id = PlainTextField()
-    version = IntegerField()
-    event = PlainTextField()
-    source = PlainTextField()
-    target = PlainTextField()
-    at = InstantField()
-    detail = TextsField()
     xid = TransactionField(null=True)  # the database's; SQLite has none
 
 
-class ReceiptRow(Table):
+class ReceiptRow(Table, stores=Receipt):
     """One event of a provider, in the inbox."""
 
-    provider = PlainTextField()
     event_id = KeyTextField()
-    result = EnumField(Result, null=True)
-    attempt_id = PlainTextField(null=True)
     provider_ref = KeyTextField(null=True)
-    evidence = EnumField(Evidence, null=True)
-    code = PlainTextField()
-    reason = PlainTextField()
-    is_acknowledgement = BooleanField()
-    is_key_press = BooleanField()
-    is_our_fault = BooleanField()
-    is_general = BooleanField()
-    is_fetched = BooleanField()
     received_at = InstantField()
     state = PlainTextField()
     matched_attempt_id = PlainTextField(null=True)
     body = PlainTextField(forgotten_as="")
 
 
-class ArrivalRow(Table):
+class ArrivalRow(Table, stores=Arrival):
     """Requests of one kind that came through an integration about one incident."""
 
-    incident_id = PlainTextField()
-    integration = EnumField(Via)
-    api_key = PlainTextField()
-    route = PlainTextField()
-    did = EnumField(Did)
     why = PlainTextField()
-    left_out = PlainTextField()
-    first_at = InstantField()
-    last_at = InstantField()
-    times = IntegerField()
 
 
 class CriticalRow(Table):

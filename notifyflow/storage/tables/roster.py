@@ -2,6 +2,7 @@
 
 from peewee import IntegerField
 
+from notifyflow.core.oncall.schedules import Override
 from notifyflow.storage.tables.fields import InstantField, NameListField, OnForget, PlainTextField, ShiftsField
 from notifyflow.storage.tables.table import Table
 
@@ -30,17 +31,10 @@ class CalendarRow(Table):
     fault = PlainTextField()
 
 
-class OverrideRow(Table):
+class OverrideRow(Table, stores=Override):
     """A temporary change of a schedule's duty."""
 
-    id = PlainTextField(primary_key=True)
-    schedule = PlainTextField()
     people = NameListField()
-    instead_of = PlainTextField()
-    begins_at = InstantField()
-    ends_at = InstantField()
-    made_by = PlainTextField()
-    made_at = InstantField()
     cancelled_at = InstantField(null=True)
     cancelled_by = PlainTextField(null=True)
 

@@ -2,50 +2,29 @@
 
 from peewee import BigIntegerField, BooleanField, IntegerField
 
-from notifyflow.core.accounts.users import Role
-from notifyflow.core.delivery.model import DeferralReason, Notified
-from notifyflow.core.limits.pauses import Scope
+from notifyflow.core.accounts.keys import ApiKey
+from notifyflow.core.accounts.users import User
+from notifyflow.core.delivery.model import Notified
+from notifyflow.core.delivery.set_aside import SetAside
+from notifyflow.core.limits.pauses import Pause
+from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.storage.tables.fields import (
-    EnumField,
     InstantField,
     InstantsField,
     KeyTextField,
-    NamesField,
     OnForget,
     PlainTextField,
-    ScopesField,
-    SlicesField,
-    TakenField,
     ValueField,
 )
 from notifyflow.storage.tables.table import Table
 
 
-class ProviderHealthRow(Table):
+class ProviderHealthRow(Table, stores=ProviderHealth):
     """The health of one provider on one channel: its recent slots and its circuit."""
 
-    channel = PlainTextField()
-    provider = PlainTextField()
-    version = IntegerField()
-    spent = SlicesField()
-    throttled_until = InstantField(null=True)
-    failures = IntegerField()
-    circuit_opened_by = EnumField(DeferralReason, null=True)
-    circuit_open_until = InstantField(null=True)
-    times_opened = IntegerField()
-    probe_until = InstantField(null=True)
-    taken = TakenField()
 
-
-class PauseRow(Table):
+class PauseRow(Table, stores=Pause):
     """A pause: its scope, its end, its author."""
-
-    scope = EnumField(Scope)
-    name = PlainTextField()
-    ends_at = InstantField()
-    paused_at = InstantField()
-    paused_by = PlainTextField()
-    is_for_critical = BooleanField()
 
 
 class StopRow(Table):
@@ -73,32 +52,14 @@ class HeartbeatRow(Table):
     at = InstantField()
 
 
-class ApiKeyRow(Table):
+class ApiKeyRow(Table, stores=ApiKey):
     """One API key, without its secret."""
 
-    id = PlainTextField(primary_key=True)
-    name = PlainTextField()
-    namespace = PlainTextField()
-    scopes = ScopesField()
-    digest = PlainTextField()
-    created_at = InstantField()
-    expires_at = InstantField(null=True)
-    revoked_at = InstantField(null=True)
-    last_used_at = InstantField(null=True)
 
-
-class UserRow(Table):
+class UserRow(Table, stores=User):
     """A user of the dashboard."""
 
-    id = PlainTextField(primary_key=True)
     name = PlainTextField(forgotten_as=OnForget.DELETE_ROW)
-    role = EnumField(Role)
-    namespaces = NamesField(null=True)
-    recipient_id = PlainTextField(null=True)
-    password = PlainTextField(null=True)
-    created_at = InstantField()
-    disabled_at = InstantField(null=True)
-    logged_in_at = InstantField(null=True)
 
 
 class SessionRow(Table):
@@ -170,22 +131,11 @@ class QuarantineRow(Table):
     quarantined_at = InstantField()
 
 
-class SetAsideRow(Table):
+class SetAsideRow(Table, stores=SetAside):
     """A damaged row that is left alone for some minutes."""
 
     row_id = PlainTextField(primary_key=True)
-    machine = PlainTextField()
-    incident_id = PlainTextField()
-    escalation_id = PlainTextField()
-    severity = PlainTextField()
-    relation = PlainTextField()
-    code = PlainTextField()
-    what = PlainTextField()
-    at = InstantField()
-    until = InstantField()
-    times = IntegerField()
     is_aside = BooleanField()
-    is_paging = BooleanField()
     is_counted = BooleanField()
     is_reported = BooleanField()
 
