@@ -53,7 +53,7 @@ ALONE = {
         "fold": "metrics",
         "inbound": "intake",
         "keys": "accounts",
-        "outlook": "insight",
+        "next_events": "insight",
         "replies": "intake",
         "users": "accounts",
     },

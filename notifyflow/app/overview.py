@@ -10,7 +10,7 @@ from notifyflow.core.delivery.ports import Clock
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.message_log import MessageFilter, MessagePage
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
 from notifyflow.service.service import Service
@@ -68,9 +68,9 @@ class Overview:
         self._database.prepare()
         return self._clock.now() - span
 
-    def outlook(self, status: IncidentStatus) -> Outlook:
+    def next_events(self, status: IncidentStatus) -> NextEvents:
         """Return what comes next for each escalation of an incident if no result, receipt or reply comes in."""
-        return self._service.outlook(status)
+        return self._service.next_events(status)
 
     def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         """Return what happened to an incident, by time, with the meaning of every code."""

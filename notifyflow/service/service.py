@@ -11,7 +11,7 @@ from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.core.delivery.model import Contact, Incident, Notified, Receipt, Stopped, Via
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, MessagePage
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import Explain, TimelineEntry, timeline
 from notifyflow.core.insight.views import (
     IncidentFilter,
@@ -35,7 +35,7 @@ from notifyflow.core.oncall.roster import calendars_read_at
 from notifyflow.core.references import ById, ByKey, IncidentRef
 from notifyflow.errors import NAMED, Fault, NotFound
 from notifyflow.log import get_logger
-from notifyflow.pipeline import outlook
+from notifyflow.pipeline import next_events
 from notifyflow.pipeline.delivery import links, operations
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
 from notifyflow.pipeline.delivery.notify import Submitted
@@ -275,7 +275,7 @@ class Service:
         roster, now = self.rosters.current(), self._deps.clock.now()
         self._use_cases.prepare()
         waiting = {line.facts.id: (line.facts, line.chain) for line in page.lines if line.chain and line.chain.next_at}
-        times: dict[str, datetime | None] = {**outlook.step_times(self._deps, waiting)}
+        times: dict[str, datetime | None] = {**next_events.step_times(self._deps, waiting)}
         times |= {each: self._step_time(each) for each in waiting.keys() - times.keys()}
         lines = (
             line
@@ -288,7 +288,7 @@ class Service:
     def _step_time(self, incident_id: str) -> datetime | None:
         """Return when a chain goes on, as shown on the incident's page."""
         status = self._read(lambda reads: reads.status_by_id(incident_id))
-        step = None if status is None else self.outlook(status).step
+        step = None if status is None else self.next_events(status).step
         return None if step is None else step.at
 
     def stamp(self, incident_id: str) -> Stamp:
@@ -315,10 +315,10 @@ class Service:
         """Return the pauses in force, the oldest first."""
         return self._read(lambda reads: reads.signs.pauses(self._deps.clock.now()))
 
-    def outlook(self, status: IncidentStatus) -> Outlook:
+    def next_events(self, status: IncidentStatus) -> NextEvents:
         """Return the next events of each escalation of an incident if no result, receipt or reply comes in."""
         self._use_cases.prepare()
-        return outlook.read(self._deps, status)
+        return next_events.read(self._deps, status)
 
     def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         """Return the history of an incident, by time, with the meaning of every code."""

@@ -22,5 +22,5 @@ def picture_the_status(file: Path) -> None:
         driver.run_until_settled()
         status, overview = driver.flow.status("db-1"), driver.flow.overview
         console = Console(record=True, width=110, file=StringIO())
-        console.print(picture(status, outlook=overview.outlook(status), entries=overview.timeline(status)))
+        console.print(picture(status, next_events=overview.next_events(status), entries=overview.timeline(status)))
         console.save_svg(str(file), title="notifyflow status db-1")

@@ -15,9 +15,9 @@ from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Contact, Incident, Kind, NotificationState, Recipient, Result, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Acknowledgement
-from notifyflow.core.insight import outlook
-from notifyflow.core.insight.chain_outlook import next_step
-from notifyflow.core.insight.outlook import Coming, What
+from notifyflow.core.insight import next_events
+from notifyflow.core.insight.chain_steps import next_step
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.limits.preferences import wished
 from notifyflow.core.namespaces import SHARED
@@ -44,8 +44,10 @@ _SECOND = timedelta(seconds=1)
 _CHAINED = 0.5
 _WAITS_S = (20, 90, 240, 900)
 _FORETOLD = "SELECT id FROM notifyflow_incident WHERE NOT is_operations AND key <> ?"  # what was before is not explained
-_VISIBLE = frozenset({What.ATTEMPT, What.EXPIRY, What.TIER, What.ROUND, What.OPERATIONS})
-_Key = tuple[What, str, int | None]
+_VISIBLE = frozenset(
+    {NextEventKind.ATTEMPT, NextEventKind.EXPIRY, NextEventKind.TIER, NextEventKind.ROUND, NextEventKind.OPERATIONS}
+)
+_Key = tuple[NextEventKind, str, int | None]
 
 
 class Calm(Scenario):
@@ -72,7 +74,7 @@ class Calm(Scenario):
         self.world.widest_skew_s = 0.0
         for process in self.world.processes:
             process.skew = timedelta()
-        self._promised: dict[str, dict[_Key, Coming]] = {}
+        self._promised: dict[str, dict[_Key, NextEvent]] = {}
         self._steps_promised: dict[str, tuple[str, datetime]] = {}
         self._commits = 0
 
@@ -138,8 +140,8 @@ class Calm(Scenario):
                 self._check_forecast(status, escalation, first)
         self._wishes.check_twins(longest=self._longest)
         left = {key[-4:]: [each.what for each in promised.values()] for key, promised in self._promised.items() if promised}
-        require(not left, f"outlook: at the end it is said to come: {left}")
-        require(not self._steps_promised, f"outlook: at the end a step is said to start: {self._steps_promised}")
+        require(not left, f"next: at the end it is said to come: {left}")
+        require(not self._steps_promised, f"next: at the end a step is said to start: {self._steps_promised}")
 
     def _check_promises(self, status: IncidentStatus) -> None:
         """Require that what was said to come at an instant came then, and note what is said now.
@@ -149,17 +151,18 @@ class Calm(Scenario):
         now = self._now()
         for escalation in (each for each in status.escalations if not self._quiet.stops(each.facts)):
             row_id = escalation.facts.id
-            coming = outlook.outlook(_context(status, escalation, escalation.facts), now)
+            coming = next_events.next_events(_context(status, escalation, escalation.facts), now)
             kept = [each for each in coming if not _pages_again(each, escalation.facts)]
             said = {_key(each): each for each in kept if each.what in _VISIBLE and each.at is not None}
             for key, promised in self._promised.get(row_id, {}).items():
                 at = promised.at
                 assert at is not None
-                what = f"outlook: {promised.what} for {row_id[-4:]} was said to come at {at:%H:%M:%S}"
-                told_at = escalation.facts.alerted_at if promised.what is What.OPERATIONS else None  # without a line in the log
+                what = f"next: {promised.what} for {row_id[-4:]} was said to come at {at:%H:%M:%S}"
+                # an alert has no line in the log
+                told_at = escalation.facts.alerted_at if promised.what is NextEventKind.OPERATIONS else None
                 is_told = told_at is not None and told_at <= at + _WITHIN
                 require(is_told or now <= at + _WITHIN, f"{what}, and has not until {now:%H:%M:%S}")
-                is_early = promised.what is What.ATTEMPT and now < at - _WITHIN and _has_come(promised, escalation)
+                is_early = promised.what is NextEventKind.ATTEMPT and now < at - _WITHIN and _has_come(promised, escalation)
                 require(not is_early, f"{what}, and came at {now:%H:%M:%S}")
                 if at <= now and key in said:
                     said[key] = promised
@@ -173,7 +176,7 @@ class Calm(Scenario):
         if incident_id in self._steps_promised:
             step_id, at = self._steps_promised.pop(incident_id)
             step = next(each for each in status.steps if each.id == step_id)
-            what = f"outlook: step {step.number} was said to start at {at:%H:%M:%S}"
+            what = f"next: step {step.number} was said to start at {at:%H:%M:%S}"
             require(now <= at + _WITHIN, f"{what}, and has not until {now:%H:%M:%S}")
             is_early = step.state is not StepState.WAITING and now < at - _WITHIN
             require(not is_early, f"{what}, and started at {now:%H:%M:%S}")
@@ -251,46 +254,46 @@ def _context(status: IncidentStatus, escalation: EscalationStatus, facts: Escala
     )
 
 
-def _pages_again(coming: Coming, facts: EscalationFacts) -> bool:
+def _pages_again(coming: NextEvent, facts: EscalationFacts) -> bool:
     """Return whether an open tier is to page again; an attempt of the firing before, which may still run, can put that off."""
-    return coming.what is What.TIER and (coming.tier or 0) <= facts.tier
+    return coming.what is NextEventKind.TIER and (coming.tier or 0) <= facts.tier
 
 
-def _key(coming: Coming) -> _Key:
+def _key(coming: NextEvent) -> _Key:
     return coming.what, coming.notification_id, coming.attempt or coming.tier
 
 
-def _has_come(promised: Coming, escalation: EscalationStatus) -> bool:
+def _has_come(promised: NextEvent, escalation: EscalationStatus) -> bool:
     """Return whether an event that was said to come has left its trace."""
     facts = escalation.facts
     row = next((each for each in escalation.notifications if each.id == promised.notification_id), None)
     match promised.what:
-        case What.TIER:
+        case NextEventKind.TIER:
             return facts.tier >= (promised.tier or 0)
-        case What.ROUND:
+        case NextEventKind.ROUND:
             return not facts.is_current
-        case What.OPERATIONS:
+        case NextEventKind.OPERATIONS:
             return facts.alerted_at is not None
-        case What.EXPIRY:
+        case NextEventKind.EXPIRY:
             return row is not None and row.state is NotificationState.FAILED
         case _:
             return row is not None and len(counted(row)) >= (promised.attempt or 0)
 
 
-def _came(status: IncidentStatus, escalation: EscalationStatus) -> Mapping[tuple[What, int | None], timedelta]:
+def _came(status: IncidentStatus, escalation: EscalationStatus) -> Mapping[tuple[NextEventKind, int | None], timedelta]:
     """Return when each tier was opened, and operations was told."""
     facts = escalation.facts
     lines = [line for line in status.transitions if line.row_id == facts.id and line.event == "tier_opened"]
     opened = {int(line.detail["tier"]): line.at for line in lines}
-    came: dict[tuple[What, int | None], timedelta] = {}
+    came: dict[tuple[NextEventKind, int | None], timedelta] = {}
     for row in escalation.notifications:
         if row.kind is Kind.PAGE:
             opened_at = opened.get(row.tier or 0, row.created_at)
-            came.setdefault((What.TIER, row.tier), opened_at - facts.started_at)
+            came.setdefault((NextEventKind.TIER, row.tier), opened_at - facts.started_at)
             if row.created_at < opened_at:  # it was wished for, and its tier adopted it
-                came.setdefault((What.TIER, 0), row.created_at - facts.started_at)
+                came.setdefault((NextEventKind.TIER, 0), row.created_at - facts.started_at)
     if facts.alerted_at is not None:
-        came[What.OPERATIONS, None] = facts.alerted_at - facts.started_at
+        came[NextEventKind.OPERATIONS, None] = facts.alerted_at - facts.started_at
     return came
 
 

@@ -24,7 +24,7 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.stopped_clocks import Interval, Stop
-from notifyflow.core.insight.outlook import LATE_AFTER, Coming, What, outlook
+from notifyflow.core.insight.next_events import LATE_AFTER, NextEvent, NextEventKind, next_events
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.reads import Reads
@@ -248,7 +248,7 @@ class Checks:
         for escalation in status.escalations:
             if any(row.id == line["row_id"] for row in escalation.notifications):
                 self._check_tier(status, escalation, now)
-                coming = outlook(self._context(status, escalation, escalation.facts, now), now)
+                coming = next_events(self._context(status, escalation, escalation.facts, now), now)
                 self._check_lateness(coming, escalation, now)
 
     def _check_outlook(self, line: dict[str, Any]) -> None:
@@ -267,15 +267,15 @@ class Checks:
             )
             skew = timedelta(seconds=self._world.widest_skew_s)
             is_in_time = said_at is not None and said_at <= now + skew + _FORETOLD_WITHIN
-            require(is_in_time or self._operators.pauses, f"outlook: {row_id[-4:]} opens a tier; it was said to at {said_at}")
+            require(is_in_time or self._operators.pauses, f"next: {row_id[-4:]} opens a tier; it was said to at {said_at}")
         status = self._database.status(line["incident_id"])
         for escalation in (each for each in status.escalations if each.facts.id == row_id):
             facts = escalation.facts
-            coming = outlook(self._context(status, escalation, facts, now), now)
+            coming = next_events(self._context(status, escalation, facts, now), now)
             is_due = bool(facts.next_decision_at or facts.next_round_at)
             is_due = is_due or any(row.state in IN_PROGRESS for row in escalation.notifications)
-            require(coming or not is_due, f"outlook: something is due for {row_id[-4:]} ({facts.state}), and nothing comes next")
-            is_held = any(each.what is What.RELEASE for each in coming)
+            require(coming or not is_due, f"next: something is due for {row_id[-4:]} ({facts.state}), and nothing comes next")
+            is_held = any(each.what is NextEventKind.RELEASE for each in coming)
             self._open_to[row_id] = None if is_held else frozenset(escalation.contact.addresses)
             self._foretold |= {(row_id, each.tier): each.at for each in coming if each.tier is not None and each.at is not None}
 
@@ -284,14 +284,14 @@ class Checks:
         found = next(each for each in self._database.status(line["incident_id"]).escalations if each.facts.id == line["row_id"])
         return self._open_to.get(line["row_id"]) == frozenset(found.contact.addresses)
 
-    def _check_lateness(self, coming: Sequence[Coming], escalation: EscalationStatus, now: datetime) -> None:
+    def _check_lateness(self, coming: Sequence[NextEvent], escalation: EscalationStatus, now: datetime) -> None:
         """Require that an attempt that should have begun says since when it is late."""
-        late = {each.notification_id: each.late_since for each in coming if each.what is What.ATTEMPT}
+        late = {each.notification_id: each.late_since for each in coming if each.what is NextEventKind.ATTEMPT}
         due = {row.id: row.due_at for row in escalation.notifications if row.due_at and row.due_at < now - LATE_AFTER}
         for row_id, since in late.items():
             require(
                 since == due.get(row_id),
-                f"outlook: {row_id[-4:]} is late since {due.get(row_id)}, and is said to be since {since}",
+                f"next: {row_id[-4:]} is late since {due.get(row_id)}, and is said to be since {since}",
             )
 
     def on_begin(self, attempt_id: str) -> None:

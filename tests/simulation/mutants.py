@@ -31,8 +31,8 @@ from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.delivery.stopped_clocks import moved
-from notifyflow.core.insight import outlook, timeline
-from notifyflow.core.insight.outlook import Coming
+from notifyflow.core.insight import next_events, timeline
+from notifyflow.core.insight.next_events import NextEvent
 from notifyflow.core.limits import preferences, provider_health, quiet, slots
 from notifyflow.core.oncall import hand_overs
 from notifyflow.core.oncall.hand_overs import HandOver
@@ -463,12 +463,12 @@ def _severity_of_what_is_new(incident: IncidentFacts, current: Any, *, has_new_f
 _LATER = timedelta(minutes=1)
 
 
-def _attempt_later(coming: Coming, now: datetime) -> Coming:
+def _attempt_later(coming: NextEvent, now: datetime) -> NextEvent:
     """Say that what a notification waits for comes a minute later than it does."""
     return _due(replace(coming, at=(coming.at or now) + _LATER), now)
 
 
-def _decide_later(context: DecisionContext, now: datetime) -> Iterator[Coming]:
+def _decide_later(context: DecisionContext, now: datetime) -> Iterator[NextEvent]:
     """Say that what the timers of an escalation bring comes a minute later than it does."""
     for each in _of_timers(context, now):
         yield replace(each, at=(each.at or now) + _LATER)
@@ -478,7 +478,7 @@ def _foresee_no_call(fresh: DecisionContext, carriers: Mapping[str, Carrier]) ->
     return replace(_forecast(fresh, carriers), called_after=dict.fromkeys(Answers))
 
 
-_due, _of_timers, _forecast = outlook._due, outlook._of_timers, forecast.forecast
+_due, _of_timers, _forecast = next_events._due, next_events._of_timers, forecast.forecast
 _page_or_wait = operations._page_or_wait
 _steps_of, _alert = StepReads.of, escalation._Subject._alert
 _record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
@@ -796,9 +796,9 @@ MUTANTS = (
         swap=lambda: swapped(series, "is_same", lambda one, other: False),
         known=16,
     ),
-    Mutant("timers of which nothing is said", swap=lambda: swapped(outlook, "timers", lambda context: [])),
+    Mutant("timers of which nothing is said", swap=lambda: swapped(next_events, "timers", lambda context: [])),
     Mutant("a message that is said to have gone out", swap=lambda: swapped(timeline, "was_accepted", lambda row: True), known=1),
-    Mutant("lateness that is not said", swap=lambda: swapped(outlook, "_late_since", lambda due_at, now: None), known=3),
+    Mutant("lateness that is not said", swap=lambda: swapped(next_events, "_late_since", lambda due_at, now: None), known=3),
     Mutant(
         "outages that put a page off for as long as they last",
         swap=lambda: swapped(tier_rules, "paged_at", _put_off_by_all),
@@ -812,12 +812,12 @@ MUTANTS = (
     ),
     Mutant(
         "attempts that are said to come later",
-        swap=lambda: swapped(outlook, "_due", _attempt_later),
+        swap=lambda: swapped(next_events, "_due", _attempt_later),
         world=simulate_calm,
     ),
     Mutant(
         "tiers that are said to open later",
-        swap=lambda: swapped(outlook, "_of_timers", _decide_later),
+        swap=lambda: swapped(next_events, "_of_timers", _decide_later),
         known=4,
         world=simulate_calm,
     ),

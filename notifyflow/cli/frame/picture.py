@@ -28,10 +28,10 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.insight import chain_words, told
-from notifyflow.core.insight.chain_outlook import current
+from notifyflow.core.insight.chain_steps import current
 from notifyflow.core.insight.left_out import LeftOut
-from notifyflow.core.insight.outlook import Outlook
-from notifyflow.core.insight.outlook_words import sentences
+from notifyflow.core.insight.next_events import NextEvents
+from notifyflow.core.insight.next_words import sentences
 from notifyflow.core.insight.series_words import firings
 from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.timeline_words import DEFERRED, how
@@ -74,7 +74,7 @@ def picture(
     has_attempts: bool = False,
     zone: tzinfo | None = None,
     now: datetime | None = None,
-    outlook: Outlook | None = None,
+    next_events: NextEvents | None = None,
     entries: Sequence[TimelineEntry] = (),
 ) -> RenderableType:
     """Draw an incident with its escalations and notifications.
@@ -84,7 +84,7 @@ def picture(
         has_attempts: Whether each attempt and each minor entry has a line, too.
         zone: The zone of its times; None for the local one.
         now: The time at which it is looked at; None for that of this machine.
-        outlook: What comes next; None shows nothing of it.
+        next_events: What comes next; None shows nothing of it.
         entries: What happened; with it is shown what came in.
     """
     facts, times = status.facts, Times(zone, now or system_now(), status.facts.opened_at)
@@ -94,12 +94,12 @@ def picture(
 
     parts: list[RenderableType] = [Text(plain(status.content.title), "bold"), _head(status, times)]
     parts += map(_damaged, status.damaged_itself)
-    parts += [] if outlook is None else _chain(status, outlook, times)
+    parts += [] if next_events is None else _chain(status, next_events, times)
     for each in status.escalations:
         is_reached = each.facts.state is EscalationState.REACHED
         parts += [_recipient(each, status), lines(each.notifications, is_reached=is_reached)]
         parts += map(_damaged, (row for row in status.damaged if row.escalation_id == each.facts.id))
-        parts += [] if outlook is None else _next(status, each.facts, outlook, times)
+        parts += [] if next_events is None else _next(status, each.facts, next_events, times)
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
     if entries:
@@ -192,24 +192,24 @@ def _ending(escalation: EscalationStatus, status: IncidentStatus) -> str:
     return f"no longer paged: {plain(status.name_of(by)) or 'somebody'} acknowledged it"
 
 
-def _next(status: IncidentStatus, facts: EscalationFacts, outlook: Outlook, times: Times) -> Sequence[Text]:
+def _next(status: IncidentStatus, facts: EscalationFacts, next_events: NextEvents, times: Times) -> Sequence[Text]:
     """Return the next events of an escalation, a line for each."""
-    coming = outlook.escalations.get(facts.id, ())
-    told_so, is_too_late = told.of_one(status, facts, brief=times.brief), facts.id in outlook.too_late
-    found = sentences(coming, facts, told=told_so, is_too_late=is_too_late, now=outlook.now, brief=times.brief)
+    coming = next_events.escalations.get(facts.id, ())
+    told_so, is_too_late = told.of_one(status, facts, brief=times.brief), facts.id in next_events.too_late
+    found = sentences(coming, facts, told=told_so, is_too_late=is_too_late, now=next_events.now, brief=times.brief)
     return [Text.assemble("    ", ("next: " if not place else "      ", "dim"), plain(each)) for place, each in enumerate(found)]
 
 
-def _chain(status: IncidentStatus, outlook: Outlook, times: Times) -> Iterator[Text]:
+def _chain(status: IncidentStatus, next_events: NextEvents, times: Times) -> Iterator[Text]:
     """Yield the steps of the current pass of a chain, a line for each, and its next event."""
-    name = chain_words.names(status, outlook)
-    steps = chain_words.lines(status, current(status), outlook.step, name=name, now=outlook.now, brief=times.brief)
+    name = chain_words.names(status, next_events)
+    steps = chain_words.lines(status, current(status), next_events.step, name=name, now=next_events.now, brief=times.brief)
     if steps:
         yield Text("\nChain", "bold")
     for each in steps:
         style = "bold" if each.is_next else "dim" if each.is_ahead else ""
         yield Text(f"    {each.look.sign} {plain(each.who)}  {plain(each.standing)}{plain(each.sooner)}", style)
-    if word := "" if outlook.step else chain_words.last_word(status, outlook, name=name, brief=times.brief):
+    if word := "" if next_events.step else chain_words.last_word(status, next_events, name=name, brief=times.brief):
         yield Text(f"    {word}", "dim")
 
 

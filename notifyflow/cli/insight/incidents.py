@@ -184,11 +184,11 @@ def status(
     with notifyflow.NotifyFlow.from_env() as flow:
         paused, notice = flow.pauses.in_force(), flow.notice
         incident = _find(flow, key, namespace)
-        outlook, entries = flow.overview.outlook(incident), flow.overview.timeline(incident)
+        next_events, entries = flow.overview.next_events(incident), flow.overview.timeline(incident)
     if as_json:
         from notifyflow.core.insight.report_document import IncidentReportDocument
 
-        shown = IncidentReportDocument.of_all(incident, outlook, entries).as_json()
+        shown = IncidentReportDocument.of_all(incident, next_events, entries).as_json()
         screen.print_json({**shown, **overview.surroundings(paused, notice)})
         return
     if as_markdown:
@@ -197,7 +197,7 @@ def status(
         screen.out.file.write(markdown(incident, entries, here=Times(None, None).local))
         return
     screen.warn(notice)
-    screen.out.print(picture(incident, has_attempts=verbose, outlook=outlook, entries=() if brief else entries))
+    screen.out.print(picture(incident, has_attempts=verbose, next_events=next_events, entries=() if brief else entries))
     pauses.show(paused)
 
 

@@ -9,8 +9,8 @@ from notifyflow.core.delivery.chain import ChainPlace
 from notifyflow.core.delivery.facts import StepFacts
 from notifyflow.core.delivery.lifecycle import was_accepted
 from notifyflow.core.delivery.model import IN_PROGRESS, IncidentState, StepState
-from notifyflow.core.insight.chain_outlook import Because, NextStep, current, pages
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.chain_steps import Because, NextStep, current, pages
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.looks import CHAIN_OVER, STEPS, StateLook
 from notifyflow.core.messages.ways import messages
@@ -29,10 +29,10 @@ Name = Callable[[str], str]
 """Returns the name of a recipient's id; any other text as it is."""
 
 
-def names(status: IncidentStatus, outlook: Outlook) -> Name:
+def names(status: IncidentStatus, next_events: NextEvents) -> Name:
     """Return the function that names recipients, including those that no step has paged yet."""
     known = {each.contact.recipient_id: each.contact.name for each in status.escalations}
-    ahead = {**outlook.names, **(outlook.step.people if outlook.step else {}), **known}
+    ahead = {**next_events.names, **(next_events.step.people if next_events.step else {}), **known}
     return lambda who: ahead.get(who, who)
 
 
@@ -126,11 +126,11 @@ def coming(found: NextStep, *, name: Name, now: datetime, brief: Callable[[datet
     return f"{when(found, now=now, brief=brief)}: {what}{_sooner(found, name=name, now=now, brief=brief)}"
 
 
-def last_word(status: IncidentStatus, outlook: Outlook, *, name: Name, brief: Callable[[datetime], str]) -> str:
+def last_word(status: IncidentStatus, next_events: NextEvents, *, name: Name, brief: Callable[[datetime], str]) -> str:
     """Return the next event of an incident's chain, or why there is none; empty without a chain."""
     steps = current(status)
-    if outlook.step is not None:
-        return coming(outlook.step, name=name, now=outlook.now, brief=brief)
+    if next_events.step is not None:
+        return coming(next_events.step, name=name, now=next_events.now, brief=brief)
     if not steps or status.facts.state is not IncidentState.OPEN:
         return ""
     if steps[-1].state is StepState.PASSED:

@@ -10,8 +10,8 @@ from notifyflow.core.delivery.model import EscalationState
 from notifyflow.core.document import Document, Text
 from notifyflow.core.insight import chain_words
 from notifyflow.core.insight import timeline_words as timeline
-from notifyflow.core.insight.outlook import Outlook, Premise, Wait, What
-from notifyflow.core.insight.outlook_words import sentence
+from notifyflow.core.insight.next_events import NextEventKind, NextEventPremise, NextEvents, Wait
+from notifyflow.core.insight.next_words import sentence
 from notifyflow.core.insight.schemas import IncidentDocument, in_utc, of_status, values
 from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.views import IncidentStatus
@@ -33,20 +33,20 @@ class NextStepDocument(Document):
     text: str = Field(description="The same in words, with times in UTC.")
 
     @classmethod
-    def coming(cls, status: IncidentStatus, outlook: Outlook) -> Self | None:
+    def coming(cls, status: IncidentStatus, next_events: NextEvents) -> Self | None:
         """Build it from what comes next for an incident."""
-        if (found := outlook.step) is None:
+        if (found := next_events.step) is None:
             return None
-        words = chain_words.coming(found, name=chain_words.names(status, outlook), now=outlook.now, brief=in_utc)
+        words = chain_words.coming(found, name=chain_words.names(status, next_events), now=next_events.now, brief=in_utc)
         return cls.model_validate(values(found) | {"number": found.step.number, "people": list(found.people), "text": words})
 
 
-class ComingDocument(Document):
+class NextEventDocument(Document):
     """One event that comes next if no result, receipt or reply comes in."""
 
     recipient: str = Field(description="The recipient's id.")
     round: int = Field(description="The recipient's round that it belongs to.")
-    what: What
+    what: NextEventKind
     at: datetime | None = Field(description="When it comes; null if a person decides when.")
     late_since: datetime | None = Field(description="When it was due, if it is late.")
     channels: list[str] = Field(description="The channels that it concerns.")
@@ -56,23 +56,23 @@ class ComingDocument(Document):
     repetition: int | None = Field(description="The number of the policy's round that starts.")
     state: EscalationState | None = Field(description="The state in which the escalation settles.")
     wait: Wait | None = Field(description="What an attempt waits for.")
-    premise: Premise | None = Field(description="The condition on which it comes.")
+    premise: NextEventPremise | None = Field(description="The condition on which it comes.")
     text: str = Field(description="The event in words, with times in UTC.")
 
     @classmethod
-    def all_of(cls, status: IncidentStatus, outlook: Outlook) -> list[Self]:
+    def all_of(cls, status: IncidentStatus, next_events: NextEvents) -> list[Self]:
         """Build the events of all escalations of an incident."""
         return [
             cls.model_validate(
                 {
-                    **values(coming),
+                    **values(event),
                     "recipient": each.facts.recipient_id,
                     "round": each.facts.round,
-                    "text": sentence(coming, now=outlook.now, brief=in_utc),
+                    "text": sentence(event, now=next_events.now, brief=in_utc),
                 }
             )
             for each in status.escalations
-            for coming in outlook.escalations.get(each.facts.id, ())
+            for event in next_events.escalations.get(each.facts.id, ())
         ]
 
 
@@ -101,16 +101,16 @@ class TimelineEntryDocument(Document):
 class IncidentReportDocument(IncidentDocument):
     """One incident with all that belongs to it, what happened, and what comes next."""
 
-    next: list[ComingDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
+    next: list[NextEventDocument] = Field(description="What comes next if no result, receipt or reply comes in.")
     next_step: NextStepDocument | None = Field(description="The step of its chain that comes next if nobody acknowledges.")
     timeline: list[TimelineEntryDocument] = Field(description="What happened, by time, in plain words.")
 
     @classmethod
-    def of_all(cls, status: IncidentStatus, outlook: Outlook, entries: Sequence[TimelineEntry]) -> Self:
+    def of_all(cls, status: IncidentStatus, next_events: NextEvents, entries: Sequence[TimelineEntry]) -> Self:
         """Build it from an incident, what comes next for it, and what happened to it."""
         report = {
-            "next": ComingDocument.all_of(status, outlook),
-            "next_step": NextStepDocument.coming(status, outlook),
+            "next": NextEventDocument.all_of(status, next_events),
+            "next_step": NextStepDocument.coming(status, next_events),
             "timeline": TimelineEntryDocument.all_of(status, entries),
         }
         return cls.model_validate(of_status(status) | report)

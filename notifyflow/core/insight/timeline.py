@@ -13,7 +13,7 @@ from notifyflow.core.delivery.facts import NotificationFacts, StepFacts, Transit
 from notifyflow.core.delivery.lifecycle import was_accepted
 from notifyflow.core.delivery.model import DeferralReason, EscalationState, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Failed
-from notifyflow.core.insight.chain_outlook import Because, because
+from notifyflow.core.insight.chain_steps import Because, because
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.core.messages.looks import Tone
 

@@ -138,7 +138,7 @@ def _spent_after(fresh: DecisionContext, carriers: Mapping[str, Carrier], wait: 
     """Return how soon every way to a recipient can have failed; ``wait`` if that is not before their next round."""
     play = Play(fresh, carriers, Answers.REFUSED, takes=timedelta(), fraction=0.0)
     start = fresh.escalation.started_at
-    for coming in play.events():
-        if coming.at is not None and chain.is_spent(play.context, coming.at):
-            return coming.at - start
+    for event in play.events():
+        if event.at is not None and chain.is_spent(play.context, event.at):
+            return event.at - start
     return wait

@@ -1,6 +1,6 @@
 """The forecast of an escalation: its tiers and alerts, with their time ranges for each behaviour of providers; pure.
 
-Each course is played to its end by the machines themselves (``lifecycle`` and ``outlook.step``); nothing here restates a rule.
+Each course is played to its end by the machines themselves (``lifecycle`` and ``next_events.advance``); no rule is restated here.
 The ranges hold while nothing defers a page: no limit, Retry-After, open circuit, pause or outage.
 """
 
@@ -19,7 +19,7 @@ from notifyflow.core.delivery.model import IN_PROGRESS, Contact, Ended, Notifica
 from notifyflow.core.delivery.page_rules import DecisionContext, expires_at
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.tier_rules import ways
-from notifyflow.core.insight.outlook import Coming, What, come, step, timers, written
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, advance, events_of, timers, written
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.preferences import preferred, wished
 from notifyflow.core.messages.ways import way
@@ -84,7 +84,7 @@ class Expected:
         latest: The same with the longest calls and waits.
     """
 
-    event: Coming
+    event: NextEvent
     answers: Answers
     earliest: timedelta
     latest: timedelta
@@ -116,7 +116,9 @@ class Forecast:
     def later(self) -> tuple[Expected, ...]:
         """The events after the first pages."""
         is_first = {0, self.first_tier}
-        return tuple(each for each in self.expected if each.event.what is not What.TIER or each.event.tier not in is_first)
+        return tuple(
+            each for each in self.expected if each.event.what is not NextEventKind.TIER or each.event.tier not in is_first
+        )
 
 
 def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calling: frozenset[str]) -> DecisionContext:
@@ -148,7 +150,9 @@ def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecas
         expected += found
         called[answers] = next((each.latest for each in found if ringing.intersection(each.event.channels)), None)
     at_once = [
-        each.event for each in expected if each.answers is Answers.ACCEPTED and each.event.what is What.TIER and not each.latest
+        each.event
+        for each in expected
+        if each.answers is Answers.ACCEPTED and each.event.what is NextEventKind.TIER and not each.latest
     ]
     first = next((event for event in at_once if event.tier), None)
     wishes = tuple(channel for event in at_once if not event.tier for channel in event.channels)
@@ -199,15 +203,17 @@ def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hi
             yield f"{way(channel)} over {provider} is paused until {until}: a page waits until then"
 
 
-def _ranges(plays: Iterable[Iterable[Coming]], answers: Answers, start: datetime) -> Iterator[Expected]:
+def _ranges(plays: Iterable[Iterable[NextEvent]], answers: Answers, start: datetime) -> Iterator[Expected]:
     """Join the events of the fastest and the slowest course; an event that one lacks comes before its next round, if at all.
 
     With a wish, the course without it is the slowest: the first call to end decides which wished page a tier adopts.
     """
     courses = [{(each.what, each.tier): each for each in course} for course in plays]
-    for key in dict.fromkeys(key for course in courses for key in course if key[0] in (What.TIER, What.OPERATIONS)):
+    for key in dict.fromkeys(
+        key for course in courses for key in course if key[0] in (NextEventKind.TIER, NextEventKind.OPERATIONS)
+    ):
         meant = courses if key[1] != 0 else courses[:2]
-        found = [each for course in meant if (each := course.get(key) or course.get((What.ROUND, None)))]
+        found = [each for course in meant if (each := course.get(key) or course.get((NextEventKind.ROUND, None)))]
         times = [each.at - start for each in found if each.at is not None]
         event = next(course[key] for course in courses if key in course)
         yield Expected(event=event, answers=answers, earliest=min(times), latest=max(times))
@@ -242,11 +248,11 @@ class Play:
         self._takes = takes
         self._fraction = fraction
 
-    def events(self) -> Iterator[Coming]:
+    def events(self) -> Iterator[NextEvent]:
         """Yield the events, in order of time."""
         now = self.context.escalation.started_at
         decided = escalations.start(self.context, now=now)
-        yield from come(self.context, decided, now=now)
+        yield from events_of(self.context, decided, now=now)
         self.context = written(self.context, decided, now=now)
         while True:
             moves = [(at, row) for row in self.context.notifications if (at := self._moves_at(row)) is not None]
@@ -256,12 +262,12 @@ class Play:
             if moves and (not waiting or min(at for at, _ in moves) <= min(at for at, _ in waiting)):
                 now, row = min(moves, key=lambda each: each[0])
                 self._replace(self._moved(row, now))
-                self.context, came = step(self.context, event="recorded", now=now)
+                self.context, came = advance(self.context, event="recorded", now=now)
             else:
                 now, event = min(waiting, key=lambda each: each[0])
-                self.context, came = step(self.context, event=event, now=now)
+                self.context, came = advance(self.context, event=event, now=now)
             yield from came
-            if any(each.what is What.ROUND for each in came):
+            if any(each.what is NextEventKind.ROUND for each in came):
                 return
 
     def _moves_at(self, row: NotificationFacts) -> datetime | None:

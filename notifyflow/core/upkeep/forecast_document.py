@@ -10,7 +10,7 @@ from notifyflow.core import text
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.document import Document
-from notifyflow.core.insight.outlook import Premise, What
+from notifyflow.core.insight.next_events import NextEventKind, NextEventPremise
 from notifyflow.core.messages.ways import way
 from notifyflow.core.upkeep.forecast import Answers, Carrier, Expected, Hindrances, forecast, fresh_escalation, warnings
 
@@ -26,11 +26,11 @@ _IF: Mapping[Answers, str] = {
 class ExpectedDocument(Document):
     """A tier that opens, or an alert to operations, if providers answer in one way and nobody acknowledges."""
 
-    what: What
+    what: NextEventKind
     tier: str | None = Field(description="The name of the tier that opens.")
     channels: dict[str, list[str]] = Field(description="Its channels with their providers, the preferred one first.")
     answers: Answers = Field(description="How providers answer: refused, failing, silent (no receipt comes) or accepted.")
-    premise: Premise | None = Field(description="What would keep it from coming.")
+    premise: NextEventPremise | None = Field(description="What would keep it from coming.")
     earliest_s: float = Field(description="Seconds from the start of the round, at the earliest.")
     latest_s: float = Field(description="Seconds from the start of the round, at the latest.")
 
@@ -78,7 +78,7 @@ class ForecastDocument(Document):
             expected=[
                 _expected(each, policy, carriers)
                 for each in found.later
-                if not (is_in_chain and each.event.what is What.OPERATIONS)
+                if not (is_in_chain and each.event.what is NextEventKind.OPERATIONS)
             ],
             called_within_s={answers: None if at is None else at.total_seconds() for answers, at in found.called_after.items()},
             rounds_after_s=[at.total_seconds() for at in found.rounds_at],
@@ -113,11 +113,11 @@ class ForecastDocument(Document):
         return f"a phone rings within {span(max(within))}, {f'but not {silent}' if silent else 'however providers answer'}"
 
     def _steps(self) -> Iterator[str]:
-        steps: dict[tuple[What, str | None], list[ExpectedDocument]] = {}
+        steps: dict[tuple[NextEventKind, str | None], list[ExpectedDocument]] = {}
         for each in self.expected:
             steps.setdefault((each.what, each.tier), []).append(each)
         for (what, tier), found in steps.items():
-            yield f"  {f'{tier}: {_ways(found[0].channels)}' if what is What.TIER else 'operations is told'}"
+            yield f"  {f'{tier}: {_ways(found[0].channels)}' if what is NextEventKind.TIER else 'operations is told'}"
             yield from (f"    {each}" for each in _phrases(found))
 
 
@@ -125,7 +125,7 @@ def _phrases(found: Sequence[ExpectedDocument]) -> Iterator[str]:
     """Yield when a step comes, in words, one line for all answers with the same range."""
     ranges: dict[tuple[float, float, bool], list[Answers]] = {}
     for each in found:
-        is_timed = each.premise is Premise.NOBODY_ACKNOWLEDGES and each.earliest_s == each.latest_s
+        is_timed = each.premise is NextEventPremise.NOBODY_ACKNOWLEDGES and each.earliest_s == each.latest_s
         ranges.setdefault((each.earliest_s, each.latest_s, is_timed), []).append(each.answers)
     for (earliest_s, latest_s, is_timed), answers in ranges.items():
         if is_timed:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from notifyflow.core import text
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.insight.outlook import What
+from notifyflow.core.insight.next_events import NextEventKind
 from notifyflow.core.limits.preferences import reached_for, unreached_for
 from notifyflow.core.oncall.directory import OPERATIONS, Route, routes
 from notifyflow.core.oncall.roster import Roster
@@ -267,7 +267,7 @@ def _needed(ahead: _Ahead, contact: Contact, policy: Policy, severity: Severity)
         fresh = fresh_escalation(contact, policy, severity, frozenset())
         carriers = {channel: Carrier(providers=(channel,)) for channel in contact.addresses}
         came = Play(fresh, carriers, Answers.ACCEPTED, takes=timedelta(), fraction=0.0).events()
-        times = [each.at for each in came if each.what is What.TIER and each.at is not None]
+        times = [each.at for each in came if each.what is NextEventKind.TIER and each.at is not None]
         ahead.needs[key] = max(times, default=fresh.escalation.started_at) - fresh.escalation.started_at
     return ahead.needs[key]
 

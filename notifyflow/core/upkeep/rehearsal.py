@@ -18,7 +18,7 @@ from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import OPERATIONS, Policy, timers
 from notifyflow.core.delivery.proof import has_arrived
 from notifyflow.core.delivery.tier_rules import ways
-from notifyflow.core.insight.outlook import Coming, What
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind
 from notifyflow.core.messages.ways import message
 from notifyflow.core.text import listed
 from notifyflow.core.upkeep.forecast import Answers, Carrier, Play, fresh_escalation
@@ -216,7 +216,7 @@ def _behaviours(fresh: DecisionContext, carrier: Carrier) -> Iterator[Answers]:
 
 
 def _dangers(
-    context: DecisionContext, carriers: Mapping[str, Carrier], events: Collection[Coming], *, has_operations: bool
+    context: DecisionContext, carriers: Mapping[str, Carrier], events: Collection[NextEvent], *, has_operations: bool
 ) -> Iterator[Danger]:
     rows, is_critical = context.telling, context.escalation.severity is Severity.CRITICAL
     is_reached = any(has_arrived(row) if is_critical else row.state in REACHING for row in rows)
@@ -229,7 +229,7 @@ def _dangers(
     shows = any(carriers[channel].traits.shows_without_receipt for channel in used) or used & context.calling
     if is_critical and not is_reached and is_pending and not shows:
         yield Danger.NO_PROOF
-    goes_on = any(each.what is What.OPERATIONS or each.what is What.ROUND for each in events)
+    goes_on = any(each.what is NextEventKind.OPERATIONS or each.what is NextEventKind.ROUND for each in events)
     if used and not is_reached and not (has_operations and goes_on):
         yield Danger.NOBODY_TOLD
 

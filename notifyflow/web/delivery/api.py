@@ -175,7 +175,7 @@ def _add_incident(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> No
 def _report(context: Context, incident_id: str) -> str:
     """Return the document of an incident, as text: made in a worker thread, since a large one takes long."""
     status, service = context.service.status(ById(incident_id)), context.service
-    return IncidentReportDocument.of_all(status, service.outlook(status), service.timeline(status)).model_dump_json()
+    return IncidentReportDocument.of_all(status, service.next_events(status), service.timeline(status)).model_dump_json()
 
 
 def _stamp(context: Context, caller: ApiKey, incident_id: str) -> Stamp:

@@ -18,8 +18,8 @@ from notifyflow.core.delivery.model import IncidentState, Via
 from notifyflow.core.diagrams.diagram_svg import svg
 from notifyflow.core.insight import arrival_words, chain_words, told
 from notifyflow.core.insight import pause_words as words
-from notifyflow.core.insight.chain_outlook import passes
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.chain_steps import passes
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.series_words import firings
 from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.timeline_words import sentence
@@ -68,12 +68,12 @@ class Seen:
 
     Attributes:
         status: The incident.
-        outlook: Its next events.
+        next_events: Its next events.
         entries: Its history.
     """
 
     status: IncidentStatus
-    outlook: Outlook
+    next_events: NextEvents
     entries: Sequence[TimelineEntry]
 
 
@@ -155,7 +155,7 @@ def _add_addresses(routes: APIRouter, context: Context) -> None:
 def _read(context: Context, incident_id: str) -> Seen:
     status = context.service.status(ById(incident_id))
     entries = timeline(status, explain=meanings(context.channels))
-    return Seen(status=status, outlook=context.service.outlook(status), entries=entries)
+    return Seen(status=status, next_events=context.service.next_events(status), entries=entries)
 
 
 def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
@@ -189,15 +189,15 @@ def _reached(context: Context, visitor: Visitor, incident_id: str) -> IncidentSt
 
 
 def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: Part) -> Mapping[str, Any]:
-    status, outlook = seen.status, seen.outlook
+    status, next_events = seen.status, seen.next_events
     facts, content = status.facts, status.content
-    times = Times(zone, outlook.now, facts.opened_at)
-    describer = Describer(status, outlook, brief=times.brief, explain=meanings(context.channels))
+    times = Times(zone, next_events.now, facts.opened_at)
+    describer = Describer(status, next_events, brief=times.brief, explain=meanings(context.channels))
     before, most = (part.number or 1) - 1, _MOST_RECIPIENTS if part.number is None else _MOST_ON_A_PAGE
     recipients = describer.recipients(most=most, after=before * most)
     end = max(0, len(seen.entries) - before * _MOST_ENTRIES)
     latest = seen.entries[max(0, end - _MOST_ENTRIES) : end]
-    names = cache(chain_words.names(status, outlook))
+    names = cache(chain_words.names(status, next_events))
     links = {name: value for name, value in (content.labels or {}).items() if is_web_address(value)}
     is_moving = facts.state is not IncidentState.RESOLVED
     return {
@@ -206,10 +206,10 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "look": INCIDENTS[facts.state],
         "head": _head(status, times),
         "chain": [
-            chain_words.lines(status, steps, outlook.step, name=names, now=outlook.now, brief=times.brief)
+            chain_words.lines(status, steps, next_events.step, name=names, now=next_events.now, brief=times.brief)
             for steps in passes(status)
         ],
-        "chain_coming": chain_words.last_word(status, outlook, name=names, brief=times.brief),
+        "chain_coming": chain_words.last_word(status, next_events, name=names, brief=times.brief),
         "recipients": recipients,
         "page": part.number,
         "count": describer.count,
@@ -224,9 +224,9 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
         "drawn": _drawn(status, part.chosen_id),
         "brief": times.brief,
-        "read": times.full(outlook.now),
-        "live": _live(status, outlook),
-        "pauses": [words.sentence(each, until=times.brief) for each in outlook.pauses] if is_moving else [],
+        "read": times.full(next_events.now),
+        "live": _live(status, next_events),
+        "pauses": [words.sentence(each, until=times.brief) for each in next_events.pauses] if is_moving else [],
         "is_quarantined": status.is_quarantined,
         "damaged": status.damaged_itself,
         "operations_key": status.operations_key,
@@ -273,8 +273,8 @@ def _diagram(status: IncidentStatus, row: NotificationFacts) -> Markup:
     return Markup(svg(NOTIFICATION, taken, at=row.state))  # noqa: S704 - states of ours, without any value
 
 
-def _live(status: IncidentStatus, outlook: Outlook) -> respond.Live:
+def _live(status: IncidentStatus, next_events: NextEvents) -> respond.Live:
     """Return how soon the page asks again; a crowd's page, which is costly to read, rarely does."""
     if len(status.escalations) > CROWD:
         return respond.Live.IDLE
-    return respond.live(is_moving=status.facts.state is IncidentState.OPEN or any(outlook.escalations.values()))
+    return respond.live(is_moving=status.facts.state is IncidentState.OPEN or any(next_events.escalations.values()))

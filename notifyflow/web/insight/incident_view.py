@@ -27,8 +27,8 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import Failed, Rule, Tier, opening_rules
 from notifyflow.core.insight import told
 from notifyflow.core.insight.left_out import LeftOut
-from notifyflow.core.insight.outlook import Coming, Outlook
-from notifyflow.core.insight.outlook_words import sentence, sentences
+from notifyflow.core.insight.next_events import NextEvent, NextEvents
+from notifyflow.core.insight.next_words import sentence, sentences
 from notifyflow.core.insight.timeline import Explain
 from notifyflow.core.insight.timeline_words import HOW
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
@@ -158,14 +158,14 @@ class Describer:
 
     Args:
         status: The incident.
-        outlook: Its next events.
+        next_events: Its next events.
         brief: Writes a time.
         explain: Returns the meaning of a code from the tables of a channel.
     """
 
-    def __init__(self, status: IncidentStatus, outlook: Outlook, *, brief: Brief, explain: Explain) -> None:
+    def __init__(self, status: IncidentStatus, next_events: NextEvents, *, brief: Brief, explain: Explain) -> None:
         self._status = status
-        self._outlook = outlook
+        self._next_events = next_events
         self._brief = brief
         self._explain = explain
         self._lines: dict[str, list[Transition]] = defaultdict(list)
@@ -204,9 +204,14 @@ class Describer:
         )
 
     def _next(self, facts: EscalationFacts) -> tuple[str, ...]:
-        coming, told_so = self._outlook.escalations.get(facts.id, ()), told.of_one(self._status, facts, brief=self._brief)
+        coming, told_so = self._next_events.escalations.get(facts.id, ()), told.of_one(self._status, facts, brief=self._brief)
         return sentences(
-            coming, facts, told=told_so, is_too_late=facts.id in self._outlook.too_late, now=self._outlook.now, brief=self._brief
+            coming,
+            facts,
+            told=told_so,
+            is_too_late=facts.id in self._next_events.too_late,
+            now=self._next_events.now,
+            brief=self._brief,
         )
 
     def _summary(self, escalation: EscalationStatus) -> str:
@@ -294,7 +299,7 @@ class Describer:
             return "was not needed"
         if number <= facts.tier:
             return "no page"
-        if facts.id in self._outlook.too_late:
+        if facts.id in self._next_events.too_late:
             return "opens no more: the pages before it are too old"
         ways = len(set(facts.policy.tiers[number - 2].channels) & set(escalation.contact.addresses))
         ahead = tier_rules.leading(facts.policy.tiers[number - 1 :], partial(_pages, escalation))
@@ -303,7 +308,7 @@ class Describer:
     def _notification(self, escalation: EscalationStatus, row: NotificationFacts) -> NotificationView:
         address = escalation.contact.addresses.get(row.channel, "")
         is_waiting = row.state in IN_PROGRESS
-        found = self._outlook.escalations.get(escalation.facts.id, ()) if is_waiting else ()
+        found = self._next_events.escalations.get(escalation.facts.id, ()) if is_waiting else ()
         coming = [each for each in found if each.notification_id == row.id]
         return NotificationView(
             facts=row,
@@ -314,8 +319,8 @@ class Describer:
             coming=tuple(self._sentence(each) for each in coming),
         )
 
-    def _sentence(self, coming: Coming) -> str:
-        return sentence(coming, now=self._outlook.now, brief=self._brief)
+    def _sentence(self, event: NextEvent) -> str:
+        return sentence(event, now=self._next_events.now, brief=self._brief)
 
     def _because(self, row: NotificationFacts) -> str:
         """Return why a notification is in its state, by its latest attempt."""

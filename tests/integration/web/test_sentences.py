@@ -106,7 +106,7 @@ def on_the_terminal(driver: Driver, status: IncidentStatus) -> list[str]:
     console = Console(file=io.StringIO(), width=1_000, force_terminal=False)
     seen = driver.flow.overview
     console.print(
-        picture(status, has_attempts=True, outlook=seen.outlook(status), entries=seen.timeline(status)),
+        picture(status, has_attempts=True, next_events=seen.next_events(status), entries=seen.timeline(status)),
         *overview.drawn(seen.incidents(IncidentFilter(), limit=9), IncidentFilter()),
     )
     assert isinstance(console.file, io.StringIO)
@@ -145,7 +145,7 @@ def check(
 def check_next_instant(driver: Driver, status: IncidentStatus) -> None:
     """The list, the page and the terminal say the same time at which a chain goes on."""
     (line,) = driver.flow.overview.incidents(IncidentFilter(text="db-1"), limit=1).lines
-    step = driver.flow.overview.outlook(status).step
+    step = driver.flow.overview.next_events(status).step
     assert (line.chain.next_at if line.chain else None) == (step.at if step else None)
 
 

@@ -10,7 +10,7 @@ from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capab
 from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.accounts.users import Visitor
 from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import TimelineEntry, timeline
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.intake.integrations.inbound import InboundRequest
@@ -113,8 +113,8 @@ class Backend:
     def now(self) -> datetime:
         return AT
 
-    def outlook(self, status: IncidentStatus) -> Outlook:
-        return Outlook(escalations={each.facts.id: () for each in status.escalations}, now=AT)
+    def next_events(self, status: IncidentStatus) -> NextEvents:
+        return NextEvents(escalations={each.facts.id: () for each in status.escalations}, now=AT)
 
     def timeline(self, status: IncidentStatus) -> tuple[TimelineEntry, ...]:
         return timeline(status, explain=lambda channel, code: "")

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from notifyflow.core.delivery.model import DeferralReason, Ended, NotificationState, Recipient, Severity, Step, StepState
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
-from notifyflow.core.insight.outlook import Wait, What
-from notifyflow.pipeline import outlook
+from notifyflow.core.insight.next_events import NextEventKind, Wait
+from notifyflow.pipeline import next_events
 from tests.builders import BUSY, REFUSED, START, a_recipient, an_incident
 from tests.driver import Driver
 
@@ -38,8 +38,8 @@ def test_a_page_waits_visibly_for_the_end_of_quiet_hours_and_is_not_late_then(dr
     assert driver.pages("ben")["email"].state is SENT
     (line,) = (each for each in driver.status().transitions if each.event == "deferred")
     assert line.detail == {"why": "quiet", "provider": "", "until": "2026-11-25T07:00:00+00:00"}
-    (coming,) = outlook.read(driver.deps, driver.status()).escalations[driver.escalation().id]
-    assert (coming.what, coming.at, coming.wait) == (What.ATTEMPT, MORNING, Wait.QUIET)
+    (coming,) = next_events.read(driver.deps, driver.status()).escalations[driver.escalation().id]
+    assert (coming.what, coming.at, coming.wait) == (NextEventKind.ATTEMPT, MORNING, Wait.QUIET)
     driver.pass_time(hours=4)
     assert (driver.pages()["email"].state, driver.seen[-1].message.at) == (SENT, MORNING)
     assert driver.seen[-1].message.content.delayed == ""
@@ -152,7 +152,7 @@ def test_the_next_step_of_a_chain_waits_while_everybody_before_is_quiet(driver: 
     driver.pass_time(hours=4)
     assert (len(driver.status("db-2").escalations), len(driver.status("db-3").escalations)) == (3, 2)
     assert [each.facts.recipient_id for each in driver.status().escalations] == ["ada"]
-    coming = outlook.read(driver.deps, driver.status()).step
+    coming = next_events.read(driver.deps, driver.status()).step
     assert coming is not None
     assert coming.at == MORNING + 10 * MINUTE
     driver.pass_time(minutes=10)

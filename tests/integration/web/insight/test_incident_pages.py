@@ -462,7 +462,9 @@ def test_the_list_the_page_and_the_terminal_tell_the_same_next_instant_while_eve
         assert "Everything is paused until" in shown
         assert "09:22:00 by eve; CRITICAL, too." in shown
     console = Console(file=io.StringIO(), width=200)
-    console.print(picture(driver.flow.status("db-1"), zone=UTC, outlook=driver.flow.overview.outlook(driver.flow.status("db-1"))))
+    console.print(
+        picture(driver.flow.status("db-1"), zone=UTC, next_events=driver.flow.overview.next_events(driver.flow.status("db-1")))
+    )
     assert isinstance(console.file, io.StringIO)
     assert "in 20 m, at 09:22:00" in console.file.getvalue()
 

@@ -19,9 +19,9 @@ from notifyflow.core.delivery.model import (
     Result,
     Severity,
 )
-from notifyflow.core.insight.chain_outlook import NextStep
-from notifyflow.core.insight.outlook import Coming, Outlook, Premise, Wait, What
-from notifyflow.core.insight.report_document import ComingDocument
+from notifyflow.core.insight.chain_steps import NextStep
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise, NextEvents, Wait
+from notifyflow.core.insight.report_document import NextEventDocument
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentStatus, Note
 from tests.chains import chain
@@ -36,11 +36,11 @@ def drawn(
     *,
     zone: tzinfo = BERLIN,
     has_attempts: bool = False,
-    outlook: Outlook | None = None,
+    next_events: NextEvents | None = None,
     width: int = 180,
 ) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(picture(status, zone=zone, now=AT, has_attempts=has_attempts, outlook=outlook))
+    console.print(picture(status, zone=zone, now=AT, has_attempts=has_attempts, next_events=next_events))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -80,26 +80,32 @@ def test_at_any_width_reasons_and_titles_are_whole(width: int) -> None:
     assert ("╭" in text) is (64 < width < 10_000)
 
 
-NEXT = Outlook(
+NEXT = NextEvents(
     now=AT,
     escalations={
         "e-ben": (
-            Coming(
-                what=What.ATTEMPT,
+            NextEvent(
+                what=NextEventKind.ATTEMPT,
                 at=AT + timedelta(seconds=9),
                 channels=("slack",),
                 attempt=2,
                 wait=Wait.CIRCUIT,
                 provider="slack",
             ),
-            Coming(what=What.TIER, at=AT + timedelta(minutes=5), channels=("sms",), tier=2, premise=Premise.NOBODY_ACKNOWLEDGES),
+            NextEvent(
+                what=NextEventKind.TIER,
+                at=AT + timedelta(minutes=5),
+                channels=("sms",),
+                tier=2,
+                premise=NextEventPremise.NOBODY_ACKNOWLEDGES,
+            ),
         )
     },
 )
 
 
 def test_what_comes_next_is_shown_for_each_recipient():
-    shown = drawn(OPEN, outlook=NEXT)
+    shown = drawn(OPEN, next_events=NEXT)
     assert "next: Slack message in 9 s (attempt 2: deferred by an open circuit)" in shown
     assert "text at 03:19:03 unless somebody acknowledges" in shown
     assert "next: nothing more: a page was sent" in shown
@@ -107,7 +113,7 @@ def test_what_comes_next_is_shown_for_each_recipient():
 
 
 def test_what_comes_next_is_one_document_an_event():
-    first, second = ComingDocument.all_of(OPEN, NEXT)
+    first, second = NextEventDocument.all_of(OPEN, NEXT)
     assert (first.recipient, first.round, first.wait, first.text) == (
         "ben",
         1,
@@ -290,10 +296,10 @@ def test_what_decides_nothing_is_shown_once_beside_what_it_is_about():
 
 def test_a_chain_is_shown_step_by_step():
     coming = NextStep(step=chain().steps[1], at=AT + timedelta(minutes=8), people={"ben": "Ben"})
-    outlook = Outlook(escalations={}, now=AT, step=coming)
-    text = drawn(chain(), outlook=outlook)
+    next_events = NextEvents(escalations={}, now=AT, step=coming)
+    text = drawn(chain(), next_events=next_events)
     assert "│  Chain" in text
     assert "○ Ben (@secondary)  in 8 m, at 03:22:03" in text
     assert "○ operations is told  10 m later" in text
-    over = drawn(chain(severity=Severity.INFO), outlook=replace(outlook, step=None))
+    over = drawn(chain(severity=Severity.INFO), next_events=replace(next_events, step=None))
     assert "INFO starts no later step." in over

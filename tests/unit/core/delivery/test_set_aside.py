@@ -5,7 +5,7 @@ import pytest
 from notifyflow.core.delivery import lifecycle, set_aside
 from notifyflow.core.delivery.model import NotificationState, Severity
 from notifyflow.core.delivery.set_aside import SetAside
-from notifyflow.core.insight.outlook import of_row
+from notifyflow.core.insight.next_events import of_row
 from notifyflow.core.messages import failures
 from notifyflow.core.upkeep import audit
 from notifyflow.core.upkeep.audit import Rule

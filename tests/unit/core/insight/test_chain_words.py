@@ -9,8 +9,8 @@ from notifyflow.core.delivery.chain import place
 from notifyflow.core.delivery.facts import NotificationFacts, StepFacts
 from notifyflow.core.delivery.model import IncidentState, Kind, NotificationState, Result, Severity, StepState
 from notifyflow.core.insight import chain_words as words
-from notifyflow.core.insight.chain_outlook import Because, NextStep
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.chain_steps import Because, NextStep
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.postmortem import markdown
 from notifyflow.core.insight.report_document import IncidentReportDocument
 from notifyflow.core.insight.timeline import timeline
@@ -134,7 +134,7 @@ def test_a_step_says_by_which_ways_it_has_paged_its_people() -> None:
 
 def test_the_last_word_says_why_nothing_comes() -> None:
     def said(status: IncidentStatus, found: NextStep | None = None) -> str:
-        return words.last_word(status, Outlook(escalations={}, now=AT, step=found), name=name, brief=brief)
+        return words.last_word(status, NextEvents(escalations={}, now=AT, step=found), name=name, brief=brief)
 
     assert said(chain(), coming()).startswith("in 8 m")
     assert said(chain(state=IncidentState.RESOLVED)) == ""
@@ -144,10 +144,10 @@ def test_the_last_word_says_why_nothing_comes() -> None:
 
 
 def test_everybody_has_a_name_also_who_is_not_paged_yet() -> None:
-    outlook = Outlook(escalations={}, now=AT, step=coming(people={"eve": "Eve"}), names={"cy": "Cy Young", "ada": "?"})
-    known = words.names(chain(), outlook)
+    next_events = NextEvents(escalations={}, now=AT, step=coming(people={"eve": "Eve"}), names={"cy": "Cy Young", "ada": "?"})
+    known = words.names(chain(), next_events)
     assert [known(each) for each in ("ada", "cy", "eve", "leads")] == ["Ada", "Cy Young", "Eve", "leads"]
-    assert words.names(chain(), replace(outlook, step=None))("eve") == "eve"
+    assert words.names(chain(), replace(next_events, step=None))("eve") == "eve"
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_the_timeline_tells_who_was_called_and_why() -> None:
 
 
 def test_the_json_of_an_incident_has_its_steps_and_the_next_one() -> None:
-    outlook = Outlook(escalations={}, now=AT, step=coming())
-    document = IncidentReportDocument.of_all(chain(), outlook, ()).as_json()
+    next_events = NextEvents(escalations={}, now=AT, step=coming())
+    document = IncidentReportDocument.of_all(chain(), next_events, ()).as_json()
     assert [(each["number"], each["to"], each["after_s"], each["state"]) for each in document["steps"]][1:] == [
         (2, ["@secondary"], 600.0, "WAITING"),
         (3, ["leads", "cy"], 600.0, "WAITING"),
@@ -210,7 +210,7 @@ def test_the_json_of_an_incident_has_its_steps_and_the_next_one() -> None:
     step = document["next_step"]
     assert (step["number"], step["people"], step["waits_for"], step["late_since"]) == (2, ["ben"], ["ada"], None)
     assert step["text"].startswith("in 8 m, at 2026-11-25 02:22:03 UTC: Ben (@secondary), or at once")
-    assert IncidentReportDocument.of_all(chain(), replace(outlook, step=None), ()).next_step is None
+    assert IncidentReportDocument.of_all(chain(), replace(next_events, step=None), ()).next_step is None
 
 
 def test_the_post_mortem_has_the_chain_as_a_table() -> None:

@@ -10,7 +10,7 @@ from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.delivery.facts import Transition
 from notifyflow.core.delivery.model import Kind, NotificationState, Notified
 from notifyflow.core.insight.list_documents import FindingDocument
-from notifyflow.core.insight.outlook import Coming, Outlook, What
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEvents
 from notifyflow.core.insight.report_document import IncidentReportDocument
 from notifyflow.core.insight.schemas import (
     FaultDocument,
@@ -146,9 +146,9 @@ def test_a_report_has_what_came_in_what_happened_and_what_comes_next():
         )
     ]
     status = replace(OPEN, transitions=tuple(lines), arrivals=(arrival(why=Why.NO_ROUTE, route=""),))
-    coming = Coming(what=What.TIER, at=AT, channels=("sms",), tier=2)
+    coming = NextEvent(what=NextEventKind.TIER, at=AT, channels=("sms",), tier=2)
     report = IncidentReportDocument.of_all(
-        status, Outlook(escalations={"e-ben": (coming,)}, now=AT), timeline(status, explain=lambda channel, code: "gone")
+        status, NextEvents(escalations={"e-ben": (coming,)}, now=AT), timeline(status, explain=lambda channel, code: "gone")
     )
     document = report.as_json()
     assert json.loads(json.dumps(document)) == document

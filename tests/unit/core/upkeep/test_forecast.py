@@ -1,4 +1,4 @@
-"""What `explain` says contains what the machines do, however long calls take and wherever the jitter falls."""
+"""NextEventKind `explain` says contains what the machines do, however long calls take and wherever the jitter falls."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Tier, Unacknowledged
-from notifyflow.core.insight.outlook import What
+from notifyflow.core.insight.next_events import NextEventKind
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.core.upkeep.forecast import LONGEST_CALL, Answers, Carrier, Forecast, Hindrances, Play, forecast, warnings
 from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument, between, span
@@ -48,7 +48,7 @@ def told(
     return ForecastDocument.of_recipient(contact, policy, severity, CARRIERS, calling=CALLING, has_links=has_links)
 
 
-def ranges(found: Forecast, what: What, tier: int | None) -> dict[Answers, tuple[timedelta, timedelta]]:
+def ranges(found: Forecast, what: NextEventKind, tier: int | None) -> dict[Answers, tuple[timedelta, timedelta]]:
     return {
         each.answers: (each.earliest, each.latest)
         for each in found.expected
@@ -72,7 +72,7 @@ def test_what_happens_lies_within_the_ranges(data: st.DataObject) -> None:
     takes = data.draw(st.timedeltas(timedelta(), LONGEST_CALL))
     found = forecast(facts, carried)
     for each in Play(facts, carried, answers, takes=takes, fraction=data.draw(st.floats(0, 1))).events():
-        if each.what in (What.TIER, What.OPERATIONS):
+        if each.what in (NextEventKind.TIER, NextEventKind.OPERATIONS):
             earliest, latest = ranges(found, each.what, each.tier)[answers]
             assert each.at is not None
             assert earliest <= each.at - NOW <= latest
@@ -81,18 +81,18 @@ def test_what_happens_lies_within_the_ranges(data: st.DataObject) -> None:
 def test_by_default_a_text_follows_two_failures_and_a_call_the_text() -> None:
     found = forecast(fresh(severity=Severity.ERROR), CARRIERS)
     assert (found.first, found.first_tier) == (("email", "slack"), 1)
-    assert ranges(found, What.TIER, 2) == {
+    assert ranges(found, NextEventKind.TIER, 2) == {
         Answers.REFUSED: (timedelta(), LONGEST_CALL),
         Answers.FAILING: (seconds(450 * 0.9), seconds(450 * 1.1) + 5 * LONGEST_CALL),
     }
-    assert set(ranges(found, What.TIER, 3)) == {Answers.REFUSED, Answers.FAILING}
+    assert set(ranges(found, NextEventKind.TIER, 3)) == {Answers.REFUSED, Answers.FAILING}
     assert found.called_after[Answers.ACCEPTED] is None
     assert (found.rounds_at, found.ends_after, found.expires_after) == ((), None, timedelta(hours=24))
 
 
 def test_insistent_calls_after_ten_minutes_though_everything_arrives_and_tells_operations_at_the_end() -> None:
     found = forecast(fresh(INSISTENT), CARRIERS)
-    assert ranges(found, What.TIER, 3)[Answers.ACCEPTED] == (minutes(10), minutes(10))
+    assert ranges(found, NextEventKind.TIER, 3)[Answers.ACCEPTED] == (minutes(10), minutes(10))
     assert found.called_after[Answers.ACCEPTED] == minutes(10)
     assert (found.rounds_at, found.ends_after) == ((minutes(15), minutes(30)), minutes(45))
 
@@ -107,7 +107,7 @@ def test_a_call_that_nobody_carries_never_rings() -> None:
 
 def test_a_tier_that_may_come_only_after_the_next_round_has_started_is_said_to_come_before_it() -> None:
     policy = replace(DEFAULT, repeat=Repeat(every=minutes(8), rounds=2))
-    late = ranges(forecast(fresh(policy, Severity.ERROR), CARRIERS), What.TIER, 2)[Answers.FAILING]
+    late = ranges(forecast(fresh(policy, Severity.ERROR), CARRIERS), NextEventKind.TIER, 2)[Answers.FAILING]
     assert late == (seconds(405), minutes(8))
 
 

@@ -21,7 +21,7 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.core.insight.outlook import Outlook
+from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
 from notifyflow.web.insight.incident_view import Describer, NotificationView, RoundView
 from tests.statuses import AT, FACTS, OPEN, attempt, escalation, notification
@@ -35,7 +35,7 @@ def brief(at: datetime) -> str:
 
 def describe(status: IncidentStatus) -> Describer:
     codes = {("sms", "30006"): "a landline"}
-    nothing = Outlook(escalations={}, now=AT)
+    nothing = NextEvents(escalations={}, now=AT)
     return Describer(status, nothing, brief=brief, explain=lambda channel, code: codes.get((channel, code), ""))
 
 

@@ -24,7 +24,7 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.page_rules import is_pending
 from notifyflow.core.delivery.policy import INSISTENT
 from notifyflow.core.delivery.stopped_clocks import Stop
-from notifyflow.core.insight.outlook import Coming, Premise, Wait, What, come, outlook
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise, Wait, events_of, next_events
 from tests.facts import NOW, attempt, context, incident, minutes, page, seconds
 from tests.strategies import brinks, contexts, moments
 
@@ -47,7 +47,7 @@ def test_it_is_never_empty_while_anything_is_due(found: tuple[DecisionContext, d
     facts, now = found
     escalation = facts.escalation
     is_due = escalation.state in LIVE and (escalation.next_decision_at or escalation.next_round_at)
-    coming = outlook(facts, now)
+    coming = next_events(facts, now)
     if is_due or any(is_pending(facts, row, now) for row in facts.pages):
         assert coming
     assert [each.at or now for each in coming] == sorted(each.at or now for each in coming)
@@ -60,7 +60,11 @@ def test_a_tier_opens_exactly_when_it_says(found: tuple[DecisionContext, datetim
     facts, now = found
     if any(stop.is_quarantined and stop.ended_at >= now for stop in facts.stops):
         return
-    decisions = [each for each in outlook(facts, now) if each.what in (What.TIER, What.ROUND, What.OPERATIONS)]
+    decisions = [
+        each
+        for each in next_events(facts, now)
+        if each.what in (NextEventKind.TIER, NextEventKind.ROUND, NextEventKind.OPERATIONS)
+    ]
     first = next(iter(decisions), None)
     at = now
     while True:  # sweep every time that a timer is due, as the sweeper does
@@ -75,14 +79,14 @@ def test_a_tier_opens_exactly_when_it_says(found: tuple[DecisionContext, datetim
         decided = escalations.decide(facts, event=event, now=at)
         effects = [each for each in decided.effects if not isinstance(each, AlertOperations) or each.is_paging]
         if effects:
-            kinds = {OpenTier: What.TIER, StartRound: What.ROUND, AlertOperations: What.OPERATIONS}
+            kinds = {OpenTier: NextEventKind.TIER, StartRound: NextEventKind.ROUND, AlertOperations: NextEventKind.OPERATIONS}
             assert first is not None
             assert (first.what, first.at) == (kinds[type(effects[0])], at)  # type: ignore[index]
             return
         facts = replace(facts, escalation=decided.after)
 
 
-def only(what: What, coming: tuple[Coming, ...]) -> Coming:
+def only(what: NextEventKind, coming: tuple[NextEvent, ...]) -> NextEvent:
     (found,) = (each for each in coming if each.what is what)
     return found
 
@@ -104,7 +108,7 @@ def only(what: What, coming: tuple[Coming, ...]) -> Coming:
 )
 def test_every_wait_of_an_attempt_is_named(fields: dict[str, object], wait: Wait) -> None:
     row = page("email", **({"due_at": NOW + seconds(20), "attempts": (attempt(1, Result.TEMPORARY_FAILURE),)} | fields))
-    coming = only(What.ATTEMPT, outlook(context(row, tier=1), NOW))
+    coming = only(NextEventKind.ATTEMPT, next_events(context(row, tier=1), NOW))
     assert coming.wait is wait
     assert coming.at == (NOW if wait is Wait.TURN else NOW + seconds(20))
     assert (coming.channels, coming.attempt) == (("email",), 2)
@@ -114,96 +118,96 @@ def test_every_wait_of_an_attempt_is_named(fields: dict[str, object], wait: Wait
 def test_what_should_have_come_says_since_when_it_is_late(late_s: int, is_late: bool) -> None:
     now = NOW + seconds(late_s)
     since = NOW if is_late else None
-    queued = outlook(context(page("email", due_at=NOW), tier=1), now)
-    running = outlook(context(page("email", NotificationState.SENDING, attempt(1, lease_until=NOW)), tier=1), now)
+    queued = next_events(context(page("email", due_at=NOW), tier=1), now)
+    running = next_events(context(page("email", NotificationState.SENDING, attempt(1, lease_until=NOW)), tier=1), now)
     started = {"policy": INSISTENT, "started_at": NOW - minutes(15), "next_round_at": NOW}
-    timed = outlook(context(page("email", NotificationState.SENT), tier=3, **started), now)
-    for found in (only(What.ATTEMPT, queued), only(What.DOUBT, running), only(What.ROUND, timed)):
+    timed = next_events(context(page("email", NotificationState.SENT), tier=3, **started), now)
+    for found in (only(NextEventKind.ATTEMPT, queued), only(NextEventKind.DOUBT, running), only(NextEventKind.ROUND, timed)):
         assert (found.at, found.late_since) == (now, since)
 
 
 def test_a_decision_that_is_late_says_so_though_nothing_comes_of_it() -> None:
     facts = context(page("email", NotificationState.DELIVERED), tier=1, next_decision_at=NOW)
     settled = replace(facts, escalation=replace(facts.escalation, state=EscalationState.REACHED))
-    (decision,) = outlook(settled, NOW + minutes(1))
-    assert (decision.what, decision.late_since) == (What.DECISION, NOW)
+    (decision,) = next_events(settled, NOW + minutes(1))
+    assert (decision.what, decision.late_since) == (NextEventKind.DECISION, NOW)
 
 
 def test_an_attempt_that_runs_is_put_in_doubt_when_its_lease_expires() -> None:
     running = attempt(1)
     row = page("email", state=NotificationState.SENDING, attempts=(running,))
-    coming = only(What.DOUBT, outlook(context(row, tier=1), NOW))
-    assert (coming.at, coming.provider, coming.premise) == (running.lease_until, running.provider, Premise.NO_RESULT)
+    coming = only(NextEventKind.DOUBT, next_events(context(row, tier=1), NOW))
+    assert (coming.at, coming.provider, coming.premise) == (running.lease_until, running.provider, NextEventPremise.NO_RESULT)
 
 
 def test_a_receipt_becomes_overdue_and_is_then_no_longer_waited_for() -> None:
     sent = attempt(1, Result.ACCEPTED, receipt_due_at=NOW + minutes(5))
     facts = context(page("email", state=NotificationState.SENT, attempts=(sent,)), tier=1)
     facts = replace(facts, escalation=escalations.decide(facts, event="recorded", now=NOW).after)
-    found = outlook(facts, NOW + minutes(1))
-    assert only(What.OVERDUE, found).at == NOW + minutes(5)
-    end = only(What.END, found)
-    assert (end.state, end.at) == (EscalationState.REACHED, only(What.UNCONFIRMED, found).at)
-    assert [each.what for each in outlook(facts, NOW + minutes(6))] == [What.UNCONFIRMED, What.END]
+    found = next_events(facts, NOW + minutes(1))
+    assert only(NextEventKind.OVERDUE, found).at == NOW + minutes(5)
+    end = only(NextEventKind.END, found)
+    assert (end.state, end.at) == (EscalationState.REACHED, only(NextEventKind.UNCONFIRMED, found).at)
+    assert [each.what for each in next_events(facts, NOW + minutes(6))] == [NextEventKind.UNCONFIRMED, NextEventKind.END]
 
 
 def test_a_page_that_is_paused_for_longer_than_it_stays_fresh_expires_and_operations_is_alerted() -> None:
     row = page("email", due_at=NOW + timedelta(hours=30), created_at=NOW)
     facts = context(row, tier=1, addresses="email")
     facts = replace(facts, escalation=escalations.decide(facts, event="recorded", now=NOW).after)
-    found = outlook(facts, NOW)
-    assert {each.what for each in found} == {What.EXPIRY, What.OPERATIONS, What.END}
+    found = next_events(facts, NOW)
+    assert {each.what for each in found} == {NextEventKind.EXPIRY, NextEventKind.OPERATIONS, NextEventKind.END}
     assert len({each.at for each in found}) == 1
 
 
 def test_a_status_update_is_shown_though_its_escalation_is_over() -> None:
     row = page("email", kind=Kind.STATUS_UPDATE, tier=None, due_at=NOW, created_at=NOW)
     over = context(row, tier=1, state=EscalationState.ACKNOWLEDGED, about=incident(state=IncidentState.ACKNOWLEDGED))
-    assert [each.what for each in outlook(over, NOW)] == [What.ATTEMPT]
-    assert [each.what for each in outlook(over, NOW + timedelta(days=9))] == [What.EXPIRY]
+    assert [each.what for each in next_events(over, NOW)] == [NextEventKind.ATTEMPT]
+    assert [each.what for each in next_events(over, NOW + timedelta(days=9))] == [NextEventKind.EXPIRY]
 
 
 def test_insistent_texts_calls_and_pages_again_until_the_last_round_tells_operations() -> None:
     sent = page("email", state=NotificationState.SENT, attempts=(attempt(1, Result.ACCEPTED),))
     facts = context(sent, tier=1, policy=INSISTENT, next_round_at=NOW + minutes(15))
     facts = replace(facts, escalation=escalations.decide(facts, event="recorded", now=NOW).after)
-    coming = outlook(facts, NOW + minutes(1))
+    coming = next_events(facts, NOW + minutes(1))
     assert [(each.what, each.at, each.channels) for each in coming] == [
-        (What.TIER, NOW + minutes(5), ("sms",)),
-        (What.TIER, NOW + minutes(10), ("voice",)),
-        (What.ROUND, NOW + minutes(15), ()),
+        (NextEventKind.TIER, NOW + minutes(5), ("sms",)),
+        (NextEventKind.TIER, NOW + minutes(10), ("voice",)),
+        (NextEventKind.ROUND, NOW + minutes(15), ()),
     ]
-    assert {each.premise for each in coming} == {Premise.NOBODY_ACKNOWLEDGES}
+    assert {each.premise for each in coming} == {NextEventPremise.NOBODY_ACKNOWLEDGES}
     last = replace(facts, escalation=replace(facts.escalation, repetition=3))
-    assert only(What.OPERATIONS, outlook(last, NOW)).at == NOW + minutes(15)
+    assert only(NextEventKind.OPERATIONS, next_events(last, NOW)).at == NOW + minutes(15)
 
 
 def test_a_timed_tier_without_an_address_hands_its_condition_on_to_the_next() -> None:
     sent = page("email", state=NotificationState.SENT, attempts=(attempt(1, Result.ACCEPTED),))
     facts = context(sent, tier=1, policy=INSISTENT, addresses="email voice")
     facts = replace(facts, escalation=escalations.decide(facts, event="recorded", now=NOW).after)
-    coming = only(What.TIER, outlook(facts, NOW))
-    assert (coming.tier, coming.at, coming.premise) == (3, NOW + minutes(5), Premise.NOBODY_ACKNOWLEDGES)
+    coming = only(NextEventKind.TIER, next_events(facts, NOW))
+    assert (coming.tier, coming.at, coming.premise) == (3, NOW + minutes(5), NextEventPremise.NOBODY_ACKNOWLEDGES)
 
 
 def test_a_quarantined_incident_waits_for_its_release() -> None:
     row = page("email", due_at=NOW)
     held = replace(context(row, tier=1), stops=(Stop(began_at=NOW, ended_at=NOW, is_quarantined=True),))
-    assert [(each.what, each.at) for each in outlook(held, NOW)] == [(What.RELEASE, None)]
+    assert [(each.what, each.at) for each in next_events(held, NOW)] == [(NextEventKind.RELEASE, None)]
     at_rest = replace(held, notifications=(page("email", state=NotificationState.DELIVERED),))
-    assert outlook(at_rest, NOW) == ()
+    assert next_events(at_rest, NOW) == ()
 
 
 def test_a_critical_failure_that_is_only_linked_tells_nobody() -> None:
     facts = context()
     linked = Decided(after=facts.escalation, effects=(AlertOperations(reason="exhausted", is_paging=False),))
-    assert list(come(facts, linked, now=NOW)) == []
+    assert list(events_of(facts, linked, now=NOW)) == []
 
 
 def test_a_timer_that_changes_nothing_as_far_as_is_known_is_shown_as_a_decision() -> None:
     done = page("email", state=NotificationState.DELIVERED, attempts=(attempt(1, Result.DELIVERED),))
     facts = context(done, tier=1, state=EscalationState.REACHED, next_decision_at=NOW + minutes(1))
-    assert [(each.what, each.at) for each in outlook(facts, NOW)] == [(What.DECISION, NOW + minutes(1))]
+    assert [(each.what, each.at) for each in next_events(facts, NOW)] == [(NextEventKind.DECISION, NOW + minutes(1))]
 
 
 @given(stored())

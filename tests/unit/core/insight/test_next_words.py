@@ -4,42 +4,42 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.delivery.model import EscalationState
-from notifyflow.core.insight.outlook import Coming, Premise, Wait, What
-from notifyflow.core.insight.outlook_words import sentence, sentences
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise, Wait
+from notifyflow.core.insight.next_words import sentence, sentences
 from tests.facts import NOW, escalation, minutes, seconds
 
 SMS = ("sms",)
 LATER = minutes(17)
 
 
-def said(what: What, span: timedelta | None = LATER, **fields: object) -> str:
+def said(what: NextEventKind, span: timedelta | None = LATER, **fields: object) -> str:
     at = None if span is None else NOW + span
-    return sentence(Coming(what=what, at=at, **fields), now=NOW, brief=lambda at: f"{at:%H:%M}")  # type: ignore[arg-type]
+    return sentence(NextEvent(what=what, at=at, **fields), now=NOW, brief=lambda at: f"{at:%H:%M}")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("shown", "text"),
     [
         (
-            said(What.TIER, seconds(21.2), channels=SMS, premise=Premise.NOTHING_ARRIVES),
+            said(NextEventKind.TIER, seconds(21.2), channels=SMS, premise=NextEventPremise.NOTHING_ARRIVES),
             "text in 22 s unless an earlier page arrives",
         ),
         (
-            said(What.TIER, channels=("sms", "voice"), premise=Premise.NOBODY_ACKNOWLEDGES),
+            said(NextEventKind.TIER, channels=("sms", "voice"), premise=NextEventPremise.NOBODY_ACKNOWLEDGES),
             f"text and call at {NOW + LATER:%H:%M} unless somebody acknowledges",
         ),
         (
-            said(What.ATTEMPT, seconds(0), channels=SMS, attempt=1, wait=Wait.TURN),
+            said(NextEventKind.ATTEMPT, seconds(0), channels=SMS, attempt=1, wait=Wait.TURN),
             "text now (attempt 1: due, waiting for a worker)",
         ),
         (
-            said(What.DOUBT, seconds(59), channels=SMS, provider="twilio", premise=Premise.NO_RESULT),
+            said(NextEventKind.DOUBT, seconds(59), channels=SMS, provider="twilio", premise=NextEventPremise.NO_RESULT),
             "the text (twilio) counts as in doubt in 59 s unless its result is recorded",
         ),
-        (said(What.ROUND, seconds(9), repetition=2), "round 2 in 9 s"),
-        (said(What.ROUND, seconds(0), repetition=2, late_since=NOW - seconds(42)), "round 2 now, 42 s late"),
-        (said(What.END, seconds(9), state=EscalationState.EXHAUSTED), "all ways have failed in 9 s"),
-        (said(What.RELEASE, None, premise=Premise.NO_RELEASE), "nothing until the quarantine ends"),
+        (said(NextEventKind.ROUND, seconds(9), repetition=2), "round 2 in 9 s"),
+        (said(NextEventKind.ROUND, seconds(0), repetition=2, late_since=NOW - seconds(42)), "round 2 now, 42 s late"),
+        (said(NextEventKind.END, seconds(9), state=EscalationState.EXHAUSTED), "all ways have failed in 9 s"),
+        (said(NextEventKind.RELEASE, None, premise=NextEventPremise.NO_RELEASE), "nothing until the quarantine ends"),
     ],
 )
 def test_every_event_is_said_with_its_time_and_condition(shown: str, text: str) -> None:
@@ -47,13 +47,13 @@ def test_every_event_is_said_with_its_time_and_condition(shown: str, text: str) 
 
 
 @pytest.mark.parametrize("wait", list(Wait))
-@pytest.mark.parametrize("what", list(What))
-def test_every_kind_of_event_and_wait_has_words(what: What, wait: Wait) -> None:
+@pytest.mark.parametrize("what", list(NextEventKind))
+def test_every_kind_of_event_and_wait_has_words(what: NextEventKind, wait: Wait) -> None:
     assert said(what, seconds(5), channels=SMS, attempt=2, wait=wait, state=EscalationState.REACHED).split(" in 5 s ")[0]
 
 
 def lines(
-    state: EscalationState, *coming: Coming, told: str = "", is_too_late: bool = False, **fields: object
+    state: EscalationState, *coming: NextEvent, told: str = "", is_too_late: bool = False, **fields: object
 ) -> tuple[str, ...]:
     facts = replace(escalation(), state=state, **fields)  # type: ignore[arg-type]
     return sentences(coming, facts, told=told, is_too_late=is_too_late, now=NOW, brief=lambda at: f"{at:%H:%M}")
@@ -70,4 +70,4 @@ def test_where_nothing_more_comes_it_says_why() -> None:
     )
     assert lines(EscalationState.ACKNOWLEDGED) == ()
     assert lines(EscalationState.REACHED, is_current=False) == ()
-    assert lines(EscalationState.REACHED, Coming(what=What.DECISION, at=NOW)) == ("the next decision now",)
+    assert lines(EscalationState.REACHED, NextEvent(what=NextEventKind.DECISION, at=NOW)) == ("the next decision now",)

@@ -9,8 +9,8 @@ from notifyflow.core.delivery.chain import ChainPlace
 from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.insight.chain_outlook import NextStep, current, next_step
-from notifyflow.core.insight.outlook import Outlook, outlook
+from notifyflow.core.insight.chain_steps import NextStep, current, next_step
+from notifyflow.core.insight.next_events import NextEvents, next_events
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.limits import pauses, preferences, quiet
 from notifyflow.pipeline.delivery import outages, series, steps
@@ -19,16 +19,16 @@ from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 
 
-def read(deps: Dependencies, status: IncidentStatus) -> Outlook:
+def read(deps: Dependencies, status: IncidentStatus) -> NextEvents:
     """Return the next step of each escalation of an incident, and of its chain."""
 
-    def body(tx: Transaction) -> Outlook:
+    def body(tx: Transaction) -> NextEvents:
         contexts = {each.facts.id: _context(tx, status, each) for each in status.escalations}
-        coming = {escalation_id: outlook(context, tx.now) for escalation_id, context in contexts.items()}
+        coming = {escalation_id: next_events(context, tx.now) for escalation_id, context in contexts.items()}
         late = frozenset(each for each, context in contexts.items() if tier_rules.is_too_late_to_open(context, tx.now))
         is_urgent = status.facts.severity is Severity.CRITICAL
         paused = pauses.covering(tx.ledger.stops.pauses(now=tx.now), is_urgent=is_urgent)
-        found = Outlook(escalations=coming, now=tx.now, too_late=late, pauses=paused)
+        found = NextEvents(escalations=coming, now=tx.now, too_late=late, pauses=paused)
         if not status.steps:
             return found
         ahead = [name for step in current(status) for name in step.to]

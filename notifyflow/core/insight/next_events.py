@@ -1,6 +1,6 @@
 """The next events of an escalation and their times, if nothing comes in; pure.
 
-Its timers are passed by ``escalation.decide`` itself, so the outlook contains what the sweeps will do. It decides nothing.
+Its timers are passed by ``escalation.decide`` itself, so these are the events that the sweeps will bring. It decides nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import LIVE, AttemptState, Ended, EscalationState, Kind, NotificationState
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.insight.chain_outlook import NextStep
+from notifyflow.core.insight.chain_steps import NextStep
 from notifyflow.core.limits.pauses import Pause
 
 LATE_AFTER = timedelta(seconds=5)
 """How long after it is due an event is late; a sweep comes every second."""
 
 
-class What(StrEnum):
+class NextEventKind(StrEnum):
     """The kind of a next event.
 
     An ATTEMPT of a notification; a running attempt that is put in DOUBT, since its lease expires; a receipt that becomes OVERDUE,
@@ -61,7 +61,7 @@ class Wait(StrEnum):
     QUIET = "quiet"
 
 
-class Premise(StrEnum):
+class NextEventPremise(StrEnum):
     """The condition of a next event."""
 
     NOBODY_ACKNOWLEDGES = "nobody_acknowledges"
@@ -72,7 +72,7 @@ class Premise(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coming:
+class NextEvent:
     """One of the next events.
 
     Attributes:
@@ -90,7 +90,7 @@ class Coming:
         notification_id: The notification of an attempt, a receipt or an expiry.
     """
 
-    what: What
+    what: NextEventKind
     at: datetime | None
     late_since: datetime | None = None
     channels: tuple[str, ...] = ()
@@ -100,12 +100,12 @@ class Coming:
     repetition: int | None = None
     state: EscalationState | None = None
     wait: Wait | None = None
-    premise: Premise | None = None
+    premise: NextEventPremise | None = None
     notification_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class NextEvents:
     """The next events of an incident.
 
     Attributes:
@@ -117,7 +117,7 @@ class Outlook:
         pauses: The pauses in force that stop the whole incident.
     """
 
-    escalations: Mapping[str, tuple[Coming, ...]]
+    escalations: Mapping[str, tuple[NextEvent, ...]]
     now: datetime
     step: NextStep | None = None
     names: Mapping[str, str] = FrozenDict()
@@ -125,29 +125,33 @@ class Outlook:
     pauses: tuple[Pause, ...] = ()
 
 
-def outlook(context: DecisionContext, now: datetime) -> tuple[Coming, ...]:
+def next_events(context: DecisionContext, now: datetime) -> tuple[NextEvent, ...]:
     """Return the next events, the soonest first, if no result, receipt or reply comes in.
 
     It is never empty while a notification is in progress or a timer of the escalation is set. Events after an attempt assume that
     the attempt changes nothing.
     """
-    coming = sorted((*_of_rows(context, now), *_of_timers(context, now)), key=lambda each: each.at or now)
+    events = sorted((*_of_rows(context, now), *_of_timers(context, now)), key=lambda each: each.at or now)
     if any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops):
-        return (Coming(what=What.RELEASE, at=None, premise=Premise.NO_RELEASE),) if coming or timers(context) else ()
-    if not coming and (waiting := timers(context)):
+        return (
+            (NextEvent(what=NextEventKind.RELEASE, at=None, premise=NextEventPremise.NO_RELEASE),)
+            if events or timers(context)
+            else ()
+        )
+    if not events and (waiting := timers(context)):
         due_at, _ = min(waiting)
-        return (Coming(what=What.DECISION, at=max(now, due_at), late_since=_late_since(due_at, now)),)
-    return tuple(coming)
+        return (NextEvent(what=NextEventKind.DECISION, at=max(now, due_at), late_since=_late_since(due_at, now)),)
+    return tuple(events)
 
 
-def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[Coming]:
+def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[NextEvent]:
     """Yield the next events of one notification; none once it is at rest."""
     match row.state:
         case NotificationState.QUEUED:
             yield _of_queued(context, row, now)
         case NotificationState.SENDING:
             for running in (each for each in row.attempts if each.state is AttemptState.RUNNING):
-                yield _due(_about(row, What.DOUBT, running.lease_until, premise=Premise.NO_RESULT), now)
+                yield _due(_about(row, NextEventKind.DOUBT, running.lease_until, premise=NextEventPremise.NO_RESULT), now)
         case NotificationState.SENT if _is_live(context):
             yield from _of_sent(context, row, now)
         case NotificationState.SENT | NotificationState.DELIVERED | NotificationState.FAILED | NotificationState.CANCELLED:
@@ -156,12 +160,12 @@ def of_row(context: DecisionContext, row: NotificationFacts, now: datetime) -> I
             assert_never(row.state)
 
 
-def step(context: DecisionContext, *, event: Cause, now: datetime) -> tuple[DecisionContext, tuple[Coming, ...]]:
+def advance(context: DecisionContext, *, event: Cause, now: datetime) -> tuple[DecisionContext, tuple[NextEvent, ...]]:
     """End expired pages, and decide; return the context after that, with the new pages, and the events."""
     rows = tuple(_expired(context, row, now) for row in context.notifications)
     context = replace(context, notifications=rows)
     decided = escalations.decide(context, event=event, now=now)
-    return written(context, decided, now=now), tuple(come(context, decided, now=now))
+    return written(context, decided, now=now), tuple(events_of(context, decided, now=now))
 
 
 def written(context: DecisionContext, decided: Decided, *, now: datetime) -> DecisionContext:
@@ -187,33 +191,37 @@ def written(context: DecisionContext, decided: Decided, *, now: datetime) -> Dec
     return replace(context, escalation=facts, notifications=(*rows, *pages))
 
 
-def come(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterator[Coming]:
+def events_of(context: DecisionContext, decided: Decided, *, now: datetime) -> Iterator[NextEvent]:
     """Yield the events of a decision on a context."""
     reasons = [step.detail["why"] for step in decided.steps if step.event == "tier_opened"]
     is_timed = "unacknowledged" in reasons
     for effect in decided.effects:
         if isinstance(effect, OpenTier):
             channels = (*effect.adopted, *effect.channels)
-            yield Coming(what=What.TIER, at=now, tier=effect.number, channels=channels, premise=_premise(is_timed=is_timed))
+            yield NextEvent(
+                what=NextEventKind.TIER, at=now, tier=effect.number, channels=channels, premise=_premise(is_timed=is_timed)
+            )
         elif isinstance(effect, StartRound):
-            yield Coming(what=What.ROUND, at=now, repetition=effect.repetition, premise=Premise.NOBODY_ACKNOWLEDGES)
+            yield NextEvent(
+                what=NextEventKind.ROUND, at=now, repetition=effect.repetition, premise=NextEventPremise.NOBODY_ACKNOWLEDGES
+            )
         elif isinstance(effect, AlertOperations) and effect.is_paging:
-            yield Coming(what=What.OPERATIONS, at=now, premise=_premise(is_timed=effect.reason == "unanswered"))
+            yield NextEvent(what=NextEventKind.OPERATIONS, at=now, premise=_premise(is_timed=effect.reason == "unanswered"))
     state = decided.after.state
     if state in LIVE - {EscalationState.ACTIVE, context.escalation.state}:
-        yield Coming(what=What.END, at=now, state=state)
+        yield NextEvent(what=NextEventKind.END, at=now, state=state)
 
 
-def _premise(*, is_timed: bool) -> Premise:
-    return Premise.NOBODY_ACKNOWLEDGES if is_timed else Premise.NOTHING_ARRIVES
+def _premise(*, is_timed: bool) -> NextEventPremise:
+    return NextEventPremise.NOBODY_ACKNOWLEDGES if is_timed else NextEventPremise.NOTHING_ARRIVES
 
 
-def _of_rows(context: DecisionContext, now: datetime) -> Iterator[Coming]:
+def _of_rows(context: DecisionContext, now: datetime) -> Iterator[NextEvent]:
     for row in context.notifications:
         yield from of_row(context, row, now)
 
 
-def _of_timers(context: DecisionContext, now: datetime) -> Iterator[Coming]:
+def _of_timers(context: DecisionContext, now: datetime) -> Iterator[NextEvent]:
     """Pass the timers of the escalation one after the other, and yield the events of each.
 
     They end with a new round, or when a page expires that is attempted before: the later timers are not known.
@@ -221,9 +229,9 @@ def _of_timers(context: DecisionContext, now: datetime) -> Iterator[Coming]:
     passed: list[tuple[datetime, Cause]] = []
     while (waiting := timers(context)) and waiting != passed:
         at, event = min(waiting, key=lambda each: each[0])
-        context, came = step(context, event=event, now=max(at, now))
+        context, came = advance(context, event=event, now=max(at, now))
         yield from (replace(each, late_since=_late_since(at, now)) for each in came)
-        if any(each.what is What.ROUND for each in came):
+        if any(each.what is NextEventKind.ROUND for each in came):
             return
         passed = waiting
 
@@ -250,17 +258,17 @@ def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) ->
     return lifecycle.end(row, Ended.EXPIRED, reason="", now=now).after
 
 
-def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> Coming:
+def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> NextEvent:
     due_at, expires_at = row.due_at or now, page_rules.row_expires_at(context.escalation, row, context.breaks)
     if expires_at <= max(now, due_at):
-        return _due(_about(row, What.EXPIRY, expires_at), now)
-    return _due(replace(_about(row, What.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)
+        return _due(_about(row, NextEventKind.EXPIRY, expires_at), now)
+    return _due(replace(_about(row, NextEventKind.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)
 
 
-def _due(coming: Coming, now: datetime) -> Coming:
+def _due(event: NextEvent, now: datetime) -> NextEvent:
     """Return an event for an instant that may have passed: then it comes now, and is late."""
-    due_at = coming.at or now
-    return replace(coming, at=max(now, due_at), late_since=_late_since(due_at, now))
+    due_at = event.at or now
+    return replace(event, at=max(now, due_at), late_since=_late_since(due_at, now))
 
 
 def _late_since(due_at: datetime, now: datetime) -> datetime | None:
@@ -276,17 +284,17 @@ def _wait(row: NotificationFacts, now: datetime) -> Wait:
     return Wait.DOUBT if lifecycle.doubt_of(row) else Wait.RETRY
 
 
-def _of_sent(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[Coming]:
+def _of_sent(context: DecisionContext, row: NotificationFacts, now: datetime) -> Iterator[NextEvent]:
     overdue_at = page_rules.receipt_due_at(context, row)
     if overdue_at is None:
         return
     unconfirmed_at = page_rules.unconfirmed_at(row, context.escalation.policy, context.outages)
-    for what, at in ((What.OVERDUE, overdue_at), (What.UNCONFIRMED, unconfirmed_at)):
+    for what, at in ((NextEventKind.OVERDUE, overdue_at), (NextEventKind.UNCONFIRMED, unconfirmed_at)):
         if at > now:
-            yield _about(row, what, at, premise=Premise.NO_RECEIPT)
+            yield _about(row, what, at, premise=NextEventPremise.NO_RECEIPT)
 
 
-def _about(row: NotificationFacts, what: What, at: datetime, premise: Premise | None = None) -> Coming:
+def _about(row: NotificationFacts, what: NextEventKind, at: datetime, premise: NextEventPremise | None = None) -> NextEvent:
     attempts = counted(row)
     provider = attempts[-1].provider if attempts else ""
-    return Coming(what=what, at=at, channels=(row.channel,), provider=provider, premise=premise, notification_id=row.id)
+    return NextEvent(what=what, at=at, channels=(row.channel,), provider=provider, premise=premise, notification_id=row.id)

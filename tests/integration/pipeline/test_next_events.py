@@ -1,4 +1,4 @@
-"""What `status` says comes next then happens, also where outages and pauses have moved the deadlines."""
+"""NextEventKind `status` says comes next then happens, also where outages and pauses have moved the deadlines."""
 
 from datetime import timedelta
 
@@ -6,11 +6,11 @@ import pytest
 
 from notifyflow.core.delivery.model import NotificationState, Result, Severity, Step, StepState
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.core.insight.chain_outlook import NextStep
-from notifyflow.core.insight.outlook import Coming, Premise, What
+from notifyflow.core.insight.chain_steps import NextStep
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise
 from notifyflow.core.insight.views import IncidentFilter
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.pipeline import outlook
+from notifyflow.pipeline import next_events
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.web.insight.incident_view import Describer
 from tests.builders import START, a_recipient, an_incident
@@ -21,8 +21,8 @@ ADA = a_recipient("ada", "email", "sms", "voice")
 BEN = a_recipient("ben", "email")
 
 
-def coming(driver: Driver, key: str = "db-1") -> list[Coming]:
-    read = outlook.read(driver.deps, driver.status(key))
+def coming(driver: Driver, key: str = "db-1") -> list[NextEvent]:
+    read = next_events.read(driver.deps, driver.status(key))
     assert read.now == driver.clock.now()
     return [each for events in read.escalations.values() for each in events]
 
@@ -32,15 +32,19 @@ def test_a_pause_of_everything_moves_what_comes_next(driver: Driver) -> None:
     driver.notify(None, ADA, policy=INSISTENT)
     driver.deliver()
     assert [(each.what, each.at) for each in coming(driver)] == [
-        (What.TIER, START + 5 * MINUTE),
-        (What.TIER, START + 10 * MINUTE),
-        (What.ROUND, START + 15 * MINUTE),
+        (NextEventKind.TIER, START + 5 * MINUTE),
+        (NextEventKind.TIER, START + 10 * MINUTE),
+        (NextEventKind.ROUND, START + 15 * MINUTE),
     ]
     now = driver.clock.now()
     pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + 40 * MINUTE, paused_at=now, paused_by="eve"))
     driver.pass_time(minutes=6)
     first = coming(driver)[0]
-    assert (first.what, first.at, first.premise) == (What.TIER, START + 45 * MINUTE, Premise.NOBODY_ACKNOWLEDGES)
+    assert (first.what, first.at, first.premise) == (
+        NextEventKind.TIER,
+        START + 45 * MINUTE,
+        NextEventPremise.NOBODY_ACKNOWLEDGES,
+    )
     driver.pass_time(minutes=38)
     assert set(driver.pages()) == {"email"}
     driver.pass_time(minutes=1)
@@ -48,7 +52,7 @@ def test_a_pause_of_everything_moves_what_comes_next(driver: Driver) -> None:
 
 
 def next_step(driver: Driver, key: str = "db-1") -> NextStep | None:
-    return outlook.read(driver.deps, driver.status(key)).step
+    return next_events.read(driver.deps, driver.status(key)).step
 
 
 @pytest.mark.parametrize("number", [2, 20])
@@ -65,7 +69,7 @@ def test_the_chains_of_a_list_go_on_when_their_pages_say_and_need_as_many_statem
     page = driver.store.read(lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=50))
     places = {line.facts.id: (line.facts, line.chain) for line in page.lines if line.chain}
     before = len(counted)
-    times = outlook.step_times(driver.deps, places)
+    times = next_events.step_times(driver.deps, places)
     assert len(counted) - before <= 8
     steps = {each: next_step(driver, each) for each in keys}
     assert times == {driver.status(each).facts.id: step.at for each, step in steps.items() if step}
@@ -92,7 +96,7 @@ def test_the_next_step_of_a_chain_is_foretold_with_its_people_and_comes_then(dri
 
 def test_a_page_that_is_due_is_next_until_it_is_sent_and_then_nothing_is(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.ERROR), a_recipient("ada", "email"))
-    (first,) = (each for each in coming(driver) if each.what is What.ATTEMPT)
+    (first,) = (each for each in coming(driver) if each.what is NextEventKind.ATTEMPT)
     assert (first.at, first.channels) == (START, ("email",))
     driver.deliver()
     assert driver.pages()["email"].state is NotificationState.SENT
@@ -104,13 +108,13 @@ def test_a_bounce_that_comes_too_late_wakes_nobody_and_says_what_to_do(driver: D
     driver.deliver()
     (attempt,) = driver.sent("email")
     (ada,) = driver.escalations()
-    assert outlook.read(driver.deps, driver.status()).too_late == frozenset()
+    assert next_events.read(driver.deps, driver.status()).too_late == frozenset()
     driver.pass_time(hours=2)
     driver.report(attempt.message.attempt_id, Result.PERMANENT_FAILURE)
     driver.pass_time(minutes=1)
     assert set(driver.pages()) == {"email"}
     status = driver.status()
-    read = outlook.read(driver.deps, status)
+    read = next_events.read(driver.deps, status)
     assert read.too_late == {ada.facts.id}
     (recipient,) = Describer(status, read, brief=str, explain=lambda channel, code: "").recipients(most=1)
     (shown,) = recipient.rounds
@@ -122,11 +126,11 @@ def test_a_pause_of_everything_is_known(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.ERROR), ADA)
     now = driver.clock.now()
     pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
-    assert [each.paused_by for each in outlook.read(driver.deps, driver.status()).pauses] == ["eve"]
+    assert [each.paused_by for each in next_events.read(driver.deps, driver.status()).pauses] == ["eve"]
 
 
 def test_a_pause_that_lets_critical_pass_is_none_for_a_critical_incident(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.CRITICAL), ADA)
     now = driver.clock.now()
     pause(driver.deps, Pause(scope=Scope.ALL, name="", ends_at=now + MINUTE, paused_at=now, paused_by="eve"))
-    assert outlook.read(driver.deps, driver.status()).pauses == ()
+    assert next_events.read(driver.deps, driver.status()).pauses == ()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from notifyflow.core import text
 from notifyflow.core.delivery.facts import EscalationFacts
 from notifyflow.core.delivery.model import EscalationState
-from notifyflow.core.insight.outlook import Coming, Premise, Wait, What
+from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise, Wait
 from notifyflow.core.messages.ways import messages
 
 TOO_LATE = "what was sent has failed too late to wake anybody by itself: page again, or tell them in another way"
@@ -23,20 +23,20 @@ _WAITS: Mapping[Wait, str] = {
     Wait.PAUSE: "paused",
     Wait.QUIET: "quiet hours",
 }
-_PREMISES: Mapping[Premise, str] = {
-    Premise.NOBODY_ACKNOWLEDGES: "unless somebody acknowledges",
-    Premise.NOTHING_ARRIVES: "unless an earlier page arrives",
-    Premise.NO_RESULT: "unless its result is recorded",
-    Premise.NO_RECEIPT: "unless it comes",
-    Premise.NO_RELEASE: "",
+_PREMISES: Mapping[NextEventPremise, str] = {
+    NextEventPremise.NOBODY_ACKNOWLEDGES: "unless somebody acknowledges",
+    NextEventPremise.NOTHING_ARRIVES: "unless an earlier page arrives",
+    NextEventPremise.NO_RESULT: "unless its result is recorded",
+    NextEventPremise.NO_RECEIPT: "unless it comes",
+    NextEventPremise.NO_RELEASE: "",
 }
 
 
-def sentence(coming: Coming, *, now: datetime, brief: Callable[[datetime], str]) -> str:
+def sentence(event: NextEvent, *, now: datetime, brief: Callable[[datetime], str]) -> str:
     """Return a next event with its time and condition: ``text in 22 s unless an earlier page arrives``."""
-    premise = "" if coming.premise is None else _PREMISES[coming.premise]
-    wait = "" if coming.wait is None else f"(attempt {coming.attempt}: {_WAITS[coming.wait]})"
-    return " ".join(part for part in (_subject(coming), _when(coming, now, brief), premise, wait) if part)
+    premise = "" if event.premise is None else _PREMISES[event.premise]
+    wait = "" if event.wait is None else f"(attempt {event.attempt}: {_WAITS[event.wait]})"
+    return " ".join(part for part in (_subject(event), _when(event, now, brief), premise, wait) if part)
 
 
 def last_word(escalation: EscalationFacts, *, told: str, is_too_late: bool) -> str:
@@ -54,7 +54,7 @@ def last_word(escalation: EscalationFacts, *, told: str, is_too_late: bool) -> s
 
 
 def sentences(
-    coming: Sequence[Coming],
+    events: Sequence[NextEvent],
     escalation: EscalationFacts,
     *,
     told: str,
@@ -65,42 +65,42 @@ def sentences(
     """Return the next events of an escalation, or why there are none; empty if a person has ended it.
 
     Args:
-        coming: The events.
+        events: The events.
         escalation: The escalation.
         told: Whether operations was told about it, in words; may be empty.
         is_too_late: Whether its pages failed too late to open the next tier.
         now: When it was read.
         brief: Writes a time.
     """
-    found = tuple(sentence(each, now=now, brief=brief) for each in coming)
+    found = tuple(sentence(each, now=now, brief=brief) for each in events)
     last = last_word(escalation, told=told, is_too_late=is_too_late)
     return found or ((last,) if last else ())
 
 
-def _subject(coming: Coming) -> str:
-    pages = messages(coming.channels)
-    via = f" ({coming.provider})" if coming.provider else ""
+def _subject(event: NextEvent) -> str:
+    pages = messages(event.channels)
+    via = f" ({event.provider})" if event.provider else ""
     subjects = {
-        What.ATTEMPT: pages,
-        What.TIER: pages,
-        What.DOUBT: f"the {pages}{via} counts as in doubt",
-        What.OVERDUE: f"the receipt of the {pages}{via} is overdue",
-        What.UNCONFIRMED: f"the receipt of the {pages}{via} is no longer waited for",
-        What.EXPIRY: f"the {pages} expires",
-        What.ROUND: f"round {coming.repetition}",
-        What.OPERATIONS: "operations is told",
-        What.END: "nothing more" if coming.state is EscalationState.REACHED else "all ways have failed",
-        What.DECISION: "the next decision",
-        What.RELEASE: "nothing until the quarantine ends",
+        NextEventKind.ATTEMPT: pages,
+        NextEventKind.TIER: pages,
+        NextEventKind.DOUBT: f"the {pages}{via} counts as in doubt",
+        NextEventKind.OVERDUE: f"the receipt of the {pages}{via} is overdue",
+        NextEventKind.UNCONFIRMED: f"the receipt of the {pages}{via} is no longer waited for",
+        NextEventKind.EXPIRY: f"the {pages} expires",
+        NextEventKind.ROUND: f"round {event.repetition}",
+        NextEventKind.OPERATIONS: "operations is told",
+        NextEventKind.END: "nothing more" if event.state is EscalationState.REACHED else "all ways have failed",
+        NextEventKind.DECISION: "the next decision",
+        NextEventKind.RELEASE: "nothing until the quarantine ends",
     }
-    return subjects[coming.what]
+    return subjects[event.what]
 
 
-def _when(coming: Coming, now: datetime, brief: Callable[[datetime], str]) -> str:
-    if coming.at is None:
+def _when(event: NextEvent, now: datetime, brief: Callable[[datetime], str]) -> str:
+    if event.at is None:
         return ""
-    if coming.late_since is not None:
-        return f"now, {text.duration(now - coming.late_since)} late"
-    if coming.at <= now:
+    if event.late_since is not None:
+        return f"now, {text.duration(now - event.late_since)} late"
+    if event.at <= now:
         return "now"
-    return f"in {-(-(coming.at - now) // timedelta(seconds=1))} s" if coming.at - now < _SOON else f"at {brief(coming.at)}"
+    return f"in {-(-(event.at - now) // timedelta(seconds=1))} s" if event.at - now < _SOON else f"at {brief(event.at)}"

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.facts import NotificationFacts, StepFacts
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.stopped_clocks import Interval, Stop
-from notifyflow.core.insight.chain_outlook import Because, NextStep, because, next_step, passes
+from notifyflow.core.insight.chain_steps import Because, NextStep, because, next_step, passes
 from notifyflow.core.insight.views import IncidentStatus
 from tests.chains import chain, moved, step
 from tests.facts import attempt, page
