@@ -48,7 +48,7 @@ WHOLES = {
 """What puts a floor together; nothing else on the floor imports it."""
 
 ALONE = {
-    "storage": {"arrivals": "intake", "keys": "accounts", "users": "accounts"},
+    "storage": {"inbound_log": "intake", "keys": "accounts", "users": "accounts"},
     "pipeline": {
         "fold": "metrics",
         "inbound": "intake",

@@ -30,7 +30,7 @@ from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
-from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, Fate, FollowUps
+from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps, ReceiptMatch
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
 from tests.leases import record_one, release_one
@@ -108,7 +108,7 @@ class Driver:
         """Set the next outcomes of a channel's providers; the last one repeats."""
         self.outcomes[channel] = list(outcomes)
 
-    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **fields: Any) -> Fate:
+    def report(self, attempt_id: str, result: Result | None, *, event_id: str = "", key: str = "", **fields: Any) -> ReceiptMatch:
         """Send a receipt of an attempt's provider; ``key`` is a key that was pressed on a call."""
         known = self.store.run(lambda ledger: ledger.attempts.refs([attempt_id])).get(attempt_id)
         receipt = Receipt(

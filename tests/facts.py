@@ -10,7 +10,7 @@ from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, Incide
 from notifyflow.core.delivery.lifecycle import Moved, Stop
 from notifyflow.core.delivery.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT, Policy, Schedule
-from notifyflow.core.intake.arrivals import Arrival, Did
+from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
 from tests.traits import CALLING
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
@@ -90,18 +90,18 @@ def incident(**fields: Any) -> IncidentFacts:
     return IncidentFacts(**(facts | fields))
 
 
-def arrival(**fields: Any) -> Arrival:
-    """Make the arrival of a request that opened an incident."""
+def inbound_entry(**fields: Any) -> InboundEntry:
+    """Make the entry of a request that opened an incident."""
     facts: dict[str, Any] = {
         "incident_id": "i",
         "integration": Via.ALERTMANAGER,
         "api_key": "prometheus",
         "route": "routes[0]",
-        "did": Did.OPENED,
+        "did": InboundEffect.OPENED,
         "first_at": NOW,
         "last_at": NOW,
     }
-    return Arrival(**(facts | fields))
+    return InboundEntry(**(facts | fields))
 
 
 def context(

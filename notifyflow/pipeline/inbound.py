@@ -9,7 +9,7 @@ from notifyflow.core.delivery.chain import Chain
 from notifyflow.core.delivery.facts import IncidentFacts
 from notifyflow.core.delivery.model import Contact, IncidentState, Severity, Via
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.intake.arrivals import Arrival, Did, Why
+from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry, InboundReason
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.limits.pauses import Pause, Scope
@@ -29,7 +29,7 @@ Writing takes four times as long. Other transactions wait for it, and it has fiv
 """
 
 
-_PAGING = frozenset({Did.OPENED, Did.RAISED, Did.ADDED})
+_PAGING = frozenset({InboundEffect.OPENED, InboundEffect.RAISED, InboundEffect.ADDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,21 +75,21 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
 
     def body(tx: Transaction) -> int:
         sender = _Sender(by=by, via=via, namespace=namespace, pauses=tx.ledger.stops.pauses(now=tx.now))
-        done, arrivals = 0, list[Arrival]()
+        done, entries = 0, list[InboundEntry]()
         some = requests[:BATCH_LIMIT]
         unresolved = Unresolved(tx, {(namespace, routed.request.incident.key) for routed in some})
         for routed in some:
             if done and deps.clock.now() - tx.now >= _TIME_LIMIT:
                 break
-            arrivals += _handle(tx, unresolved, routed, sender)
+            entries += _handle(tx, unresolved, routed, sender)
             done += 1
-        tx.ledger.arrivals.count(arrivals)
+        tx.ledger.inbound_log.count(entries)
         return done
 
     return sparing.run(deps, body)
 
 
-def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:
+def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[InboundEntry]:
     """Handle one request; yield its effect, unless there is no incident."""
     request = routed.request
     if request.action is Action.NOTIFY:
@@ -101,27 +101,27 @@ def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, send
     is_acknowledging = request.action is Action.ACKNOWLEDGE
     act = acknowledge.acknowledge_locked if is_acknowledging else acknowledge.resolve_locked
     if act(tx, incident, by=sender.by, via=sender.via):
-        did, why = Did.ACKNOWLEDGED if is_acknowledging else Did.RESOLVED, ""
+        did, why = InboundEffect.ACKNOWLEDGED if is_acknowledging else InboundEffect.RESOLVED, ""
     else:
-        did, why = Did.IGNORED, _why_nobody(incident)
-    yield replace(_arrival(tx.now, incident.id, routed, sender, did), why=why, route="", left_out="", times=request.times)
+        did, why = InboundEffect.IGNORED, _why_nobody(incident)
+    yield replace(_entry(tx.now, incident.id, routed, sender, did), why=why, route="", left_out="", times=request.times)
 
 
-def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[Arrival]:
+def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[InboundEntry]:
     request = routed.request
     admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=(), chain=routed.chain, is_routed=True)
     stored = unresolved.store(tx, admitted, routed.policy, namespace=sender.namespace, times=request.times)
-    arrival = _arrival(tx.now, stored.notified.incident_id, routed, sender, stored.did)
-    incident = tx.ledger.incidents.get(arrival.incident_id)
+    entry = _entry(tx.now, stored.notified.incident_id, routed, sender, stored.did)
+    incident = tx.ledger.incidents.get(entry.incident_id)
     if stored.did not in _PAGING:
         why = _why_nobody(incident)
-    elif stored.did is Did.OPENED and not routed.route:
-        why = Why.NO_ROUTE
+    elif stored.did is InboundEffect.OPENED and not routed.route:
+        why = InboundReason.NO_ROUTE
     else:
-        why = Why.PAUSED if _is_paused(incident, sender.pauses) else ""
-    yield replace(arrival, why=why)
+        why = InboundReason.PAUSED if _is_paused(incident, sender.pauses) else ""
+    yield replace(entry, why=why)
     if request.times > 1:
-        yield replace(arrival, did=Did.MERGED, times=request.times - 1)
+        yield replace(entry, did=InboundEffect.MERGED, times=request.times - 1)
 
 
 def _is_paused(incident: IncidentFacts, pauses: Sequence[Pause]) -> bool:
@@ -132,12 +132,12 @@ def _is_paused(incident: IncidentFacts, pauses: Sequence[Pause]) -> bool:
 
 def _why_nobody(incident: IncidentFacts) -> str:
     """Return why a request about an incident pages nobody; empty while it is OPEN."""
-    reasons = {IncidentState.ACKNOWLEDGED: Why.ACKNOWLEDGED, IncidentState.RESOLVED: Why.RESOLVED}
+    reasons = {IncidentState.ACKNOWLEDGED: InboundReason.ACKNOWLEDGED, IncidentState.RESOLVED: InboundReason.RESOLVED}
     return reasons.get(incident.state, "")
 
 
-def _arrival(at: datetime, incident_id: str, routed: RoutedRequest, sender: _Sender, did: Did) -> Arrival:
-    return Arrival(
+def _entry(at: datetime, incident_id: str, routed: RoutedRequest, sender: _Sender, did: InboundEffect) -> InboundEntry:
+    return InboundEntry(
         incident_id=incident_id,
         integration=sender.via,
         api_key=sender.by,

@@ -46,7 +46,7 @@ from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.gathering import Gathering
 from notifyflow.pipeline.transaction.idempotency import Once
-from notifyflow.pipeline.transaction.ports import Fate
+from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.service.accounts.access import Strangers
 from notifyflow.service.delivery.readiness import find_faults
 from notifyflow.service.delivery.submissions import Submissions, admit
@@ -110,7 +110,7 @@ class Service:
         self._explain = explain
         self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
         self._integrations = Integrations(use_cases, Routes(use_cases.deps, policies, self.rosters).route)
-        self._receipts: Gathering[Received, Fate] = Gathering(
+        self._receipts: Gathering[Received, ReceiptMatch] = Gathering(
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from notifyflow.storage.arrivals import Arrivals
 from notifyflow.storage.delivery.attempts import AttemptRef, Attempts, AttemptToPoll
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.idempotency import Responses
@@ -25,6 +24,7 @@ from notifyflow.storage.delivery.set_aside import Place, SetAsides, Tried
 from notifyflow.storage.delivery.steps import Steps
 from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.delivery.work import Due, Work
+from notifyflow.storage.inbound_log import InboundLog
 from notifyflow.storage.keys import Keys
 from notifyflow.storage.oncall.feeds import Feeds
 from notifyflow.storage.oncall.hand_overs import HandOvers
@@ -54,7 +54,7 @@ class Ledger:
         self.move, self.save, self.flush, self.has_written = unit.move, unit.save, unit.flush, unit.has_written
         self.unwritten = unit.unwritten
         self.adoption = Adoption(unit)
-        self.arrivals = Arrivals(unit)
+        self.inbound_log = InboundLog(unit)
         self.attempts = Attempts(unit)
         self.contacts = Contacts(unit)
         self.escalations = Escalations(unit)

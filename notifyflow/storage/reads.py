@@ -12,10 +12,10 @@ from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, Notif
 from notifyflow.core.delivery.model import Contact, Incident
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
-from notifyflow.storage.arrivals import Arrived
 from notifyflow.storage.delivery.set_aside import DamageReads, SetAsideReads
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.delivery.stops import SWEPT_AT
+from notifyflow.storage.inbound_log import InboundLogReader
 from notifyflow.storage.insight.incident_list import IncidentList
 from notifyflow.storage.insight.listings import Listings
 from notifyflow.storage.insight.messages import Messages
@@ -109,7 +109,7 @@ class Reads:
     def __init__(self, db: Database) -> None:
         self._source = source = Rows(db)
         self.adoption = Adopted(source)
-        self.arrivals = Arrived(source)
+        self.inbound_log = InboundLogReader(source)
         self.audits = Audits(source)
         self.incident_list = IncidentList(source)
         self.feeds = FeedReads(source)
@@ -225,7 +225,7 @@ class Reads:
         operations = first(links)
         content = self._source.contents([incident.id]).get(incident.id)
         steps = self.steps.of([incident.id])[incident.id] if incident.pass_number else ()
-        arrivals = self.arrivals.of(incident.id)
+        arrivals = self.inbound_log.of(incident.id)
         paged = [row.id for each in escalations for row in each.notifications]
         others = [*(row.id for row in events), *(step.id for step in steps)]
         shown = {incident.id, *(each.facts.id for each in escalations), *paged, *others}

@@ -14,7 +14,7 @@ from rich.text import Text
 from notifyflow.app.clock_and_ids import system_now
 from notifyflow.cli.frame.line_table import Cells
 from notifyflow.cli.frame.screen import UNLIMITED, plain
-from notifyflow.cli.frame.timeline import came_in, draw_timeline
+from notifyflow.cli.frame.timeline import draw_inbound_log, draw_timeline
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.model import (
     AttemptState,
@@ -103,7 +103,7 @@ def picture(
     if status.incident_events:
         parts += [Text("\nOther systems", "bold"), lines(status.incident_events)]
     if entries:
-        parts += came_in(status.arrivals, brief=times.brief)
+        parts += draw_inbound_log(status.arrivals, brief=times.brief)
         parts += draw_timeline(entries, name=status.name_of, brief=times.brief, has_minor=has_attempts)
     return _Framed(facts, Group(*parts))
 

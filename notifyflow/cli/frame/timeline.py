@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from notifyflow.cli.frame.screen import plain
-from notifyflow.core.insight import arrival_words, timeline_words
+from notifyflow.core.insight import inbound_words, timeline_words
 from notifyflow.core.insight.timeline import TimelineEntry
-from notifyflow.core.intake.arrivals import Arrival
+from notifyflow.core.intake.inbound_log import InboundEntry
 from notifyflow.core.messages.looks import Tone
 
 _MARKS: Mapping[Tone, tuple[str, str]] = {
@@ -43,11 +43,11 @@ def draw_timeline(
     return [Text("\nWhat happened", "bold"), table] if table.rows else []
 
 
-def came_in(found: Sequence[Arrival], *, brief: Brief) -> Sequence[RenderableType]:
+def draw_inbound_log(found: Sequence[InboundEntry], *, brief: Brief) -> Sequence[RenderableType]:
     """Draw the requests that came in through integrations; nothing if there are none."""
     table = _table()
     for each in found:
-        table.add_row(Text(brief(each.first_at), "dim"), Text("→", "dim"), Text(plain(arrival_words.sentence(each, brief=brief))))
+        table.add_row(Text(brief(each.first_at), "dim"), Text("→", "dim"), Text(plain(inbound_words.sentence(each, brief=brief))))
     return [Text("\nWhat came in", "bold"), table] if table.rows else []
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from notifyflow.core import text
 from notifyflow.core.delivery.model import EscalationState, Kind
-from notifyflow.core.insight import arrival_words, chain_words, timeline_words
+from notifyflow.core.insight import chain_words, inbound_words, timeline_words
 from notifyflow.core.insight.timeline import TimelineEntry
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
@@ -103,7 +103,7 @@ def _chain(status: IncidentStatus) -> Iterator[str]:
 def _arrived(status: IncidentStatus, here: Here) -> Iterator[str]:
     if status.arrivals:
         yield "## What came in"
-        rows = ((*_times(each.first_at, here), _plain(arrival_words.sentence(each, brief=_in_utc))) for each in status.arrivals)
+        rows = ((*_times(each.first_at, here), _plain(inbound_words.sentence(each, brief=_in_utc))) for each in status.arrivals)
         yield _table(("UTC", "Local time", "Request"), rows)
 
 

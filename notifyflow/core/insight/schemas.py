@@ -28,9 +28,9 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.document import Document, Text
-from notifyflow.core.insight import arrival_words as arrivals
+from notifyflow.core.insight import inbound_words
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, IncidentSummary
-from notifyflow.core.intake.arrivals import Arrival, Did
+from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
 
 Labels = Annotated[dict[str, str], BeforeValidator(lambda value: dict(value or {}))]
 
@@ -185,13 +185,13 @@ class IncidentEventDocument(Document):
         return value
 
 
-class ArrivalDocument(Document):
+class InboundEntryDocument(Document):
     """Requests of one kind that came in through an integration."""
 
     integration: Via
     api_key: str = Field(description="The name of the API key that they came with.")
     route: Text = Field(description="The directory's route that matched; null for an acknowledgement or resolve.")
-    did: Did = Field(description="What they did.")
+    did: InboundEffect = Field(description="What they did.")
     why: Text = Field(description="Why they paged nobody: acknowledged, resolved, no_route or paused; null if `did` says it.")
     left_out: Text = Field(description="The recipients of the route who cannot be paged.")
     first_at: datetime
@@ -202,7 +202,7 @@ class ArrivalDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _say(cls, value: object) -> object:
-        return values(value) | {"text": arrivals.sentence(value, brief=in_utc)} if isinstance(value, Arrival) else value
+        return values(value) | {"text": inbound_words.sentence(value, brief=in_utc)} if isinstance(value, InboundEntry) else value
 
 
 class IncidentTexts(Document):
@@ -268,7 +268,7 @@ class IncidentDocument(IncidentSummaryDocument):
     transitions: list[TransitionDocument] = Field(description="The log of all its rows, by time.")
     notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")
-    arrivals: list[ArrivalDocument] = Field(description="What came in about it through integrations, the earliest first.")
+    arrivals: list[InboundEntryDocument] = Field(description="What came in about it through integrations, the earliest first.")
     damaged: list[LeftOutDocument] = Field(description="Rows of it that cannot be read, and are left out.")
 
 

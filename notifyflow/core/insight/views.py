@@ -8,7 +8,7 @@ from notifyflow.core.delivery.chain import ChainPlace
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
 from notifyflow.core.delivery.model import Contact, EscalationState, Incident, IncidentState, Severity
 from notifyflow.core.insight.left_out import LeftOut
-from notifyflow.core.intake.arrivals import Arrival
+from notifyflow.core.intake.inbound_log import InboundEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class IncidentStatus:
     operations_told_at: tuple[datetime, ...] = ()
     notes: tuple[Note, ...] = ()
     incident_events: tuple[NotificationFacts, ...] = ()
-    arrivals: tuple[Arrival, ...] = ()
+    arrivals: tuple[InboundEntry, ...] = ()
     damaged: tuple[LeftOut, ...] = ()
     is_quarantined: bool = False
 

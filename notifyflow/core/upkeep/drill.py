@@ -17,7 +17,7 @@ _ARRIVED = frozenset({NotificationState.SENT, NotificationState.DELIVERED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class FirstArrival:
     """A page that arrived, was sent on a channel without possible receipts, or made a phone ring.
 
     Attributes:
@@ -43,7 +43,7 @@ class Rehearsed:
 
     recipient_id: str
     name: str
-    arrival: Arrival | None
+    arrival: FirstArrival | None
     alerted_at: datetime | None
     is_followed: bool = False
 
@@ -93,10 +93,12 @@ def _last_people(status: IncidentStatus) -> frozenset[str]:
     return frozenset(max(begun, key=lambda step: (step.pass_number, step.number)).duty) if begun else frozenset()
 
 
-def _arrivals(status: IncidentStatus, escalations: Collection[EscalationStatus], calling: Collection[str]) -> Iterator[Arrival]:
+def _arrivals(
+    status: IncidentStatus, escalations: Collection[EscalationStatus], calling: Collection[str]
+) -> Iterator[FirstArrival]:
     for row in chain.from_iterable(each.notifications for each in escalations):
         if row.kind is Kind.PAGE and (has_arrived(row) or has_rung(row, calling)):
-            yield Arrival(
+            yield FirstArrival(
                 at=_arrived_at(status, row),
                 channel=row.channel,
                 provider=counted(row)[-1].provider,

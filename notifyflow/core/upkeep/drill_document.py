@@ -14,13 +14,13 @@ from notifyflow.core.insight.timeline_words import sentence
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.looks import Tone
 from notifyflow.core.messages.ways import way
-from notifyflow.core.upkeep.drill import Arrival, Rehearsed, rehearsed
+from notifyflow.core.upkeep.drill import FirstArrival, Rehearsed, rehearsed
 from notifyflow.core.upkeep.forecast_document import span
 
 _MARKS: Mapping[Tone, str] = {Tone.GOOD: "✔", Tone.BAD: "✘", Tone.UNSURE: "!", Tone.PLAIN: " "}
 
 
-class ArrivalDocument(Document):
+class FirstArrivalDocument(Document):
     """The first page that arrived, was sent where no receipt can come, or made a phone ring."""
 
     channel: str
@@ -35,7 +35,7 @@ class RehearsedDocument(Document):
     recipient: str
     name: str
     is_passed: bool = Field(description="Whether the recipient was reached, operations was told, or a later step paged others.")
-    reached: ArrivalDocument | None = Field(description="How the recipient was reached first; null if they were not.")
+    reached: FirstArrivalDocument | None = Field(description="How the recipient was reached first; null if they were not.")
     operations_alerted_after_s: float | None = Field(description="When a page about it arrived at operations; null if none did.")
     is_followed: bool = Field(description="Whether a later step of the chain has paged others.")
 
@@ -143,9 +143,9 @@ def _recipient(each: Rehearsed, start: datetime) -> RehearsedDocument:
     )
 
 
-def _arrival(arrival: Arrival, start: datetime) -> ArrivalDocument:
+def _arrival(arrival: FirstArrival, start: datetime) -> FirstArrivalDocument:
     after_s = (arrival.at - start).total_seconds()
-    return ArrivalDocument(
+    return FirstArrivalDocument(
         channel=arrival.channel, provider=arrival.provider, after_s=after_s, is_after_quiet=arrival.is_after_quiet
     )
 

@@ -25,8 +25,8 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.repeated_key import Given
 from notifyflow.core.intake import validation
-from notifyflow.core.intake.arrivals import Did
 from notifyflow.core.intake.chains import check_chain
+from notifyflow.core.intake.inbound_log import InboundEffect
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.pipeline.delivery import decisions, endings, rounds, series, steps
 from notifyflow.pipeline.transaction.idempotency import Once, Responses
@@ -123,7 +123,7 @@ class Stored:
     """The result of a submission, and its effect on its incident."""
 
     notified: Notified
-    did: Did
+    did: InboundEffect
 
 
 class Unresolved:
@@ -147,7 +147,7 @@ class Unresolved:
             return _repeat(tx, facts, admitted, times)
         notified = _open(tx, admitted, policy, namespace=namespace, times=times, before=facts)
         self.ids[name] = notified.incident_id
-        return Stored(notified, Did.OPENED)
+        return Stored(notified, InboundEffect.OPENED)
 
 
 def store_new(
@@ -209,12 +209,12 @@ def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: in
     return Stored(notified, _did(is_raised=update.needs_round, has_added=bool(added), has_new_words=has_new_words))
 
 
-def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> Did:
+def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> InboundEffect:
     if is_raised:
-        return Did.RAISED
+        return InboundEffect.RAISED
     if has_added:
-        return Did.ADDED
-    return Did.AMENDED if has_new_words else Did.MERGED
+        return InboundEffect.ADDED
+    return InboundEffect.AMENDED if has_new_words else InboundEffect.MERGED
 
 
 def _update_contacts(tx: Transaction, incident: IncidentFacts, admitted: Admitted) -> Mapping[str, Contact]:

@@ -15,7 +15,7 @@ from notifyflow.core.delivery.model import EscalationState, IncidentState, Recei
 from notifyflow.core.messages.replies import Effect, HandledReply
 from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provider_health, status_updates
 from notifyflow.pipeline.transaction import use_case
-from notifyflow.pipeline.transaction.ports import Committed, Dependencies, Fate
+from notifyflow.pipeline.transaction.ports import Committed, Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
 from notifyflow.storage.ledger import AttemptRef, AttemptToPoll
@@ -43,12 +43,12 @@ class Received:
     raw: str
 
 
-def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Fate]:
+def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[ReceiptMatch]:
     """Store and apply one receipt; see ``receive_all``."""
     return receive_all(deps, [Received(receipt, raw)]).only()
 
 
-def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[Fate]:
+def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[ReceiptMatch]:
     """Store and apply receipts, in one transaction.
 
     Returns:
@@ -211,14 +211,14 @@ def _load(tx: Transaction, received: Sequence[Received]) -> _Loaded:
     return _Loaded(new, waited, carried)
 
 
-def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> Fate:
+def _receive(tx: Transaction, loaded: _Loaded, received: Received) -> ReceiptMatch:
     if received not in loaded.new:
-        return Fate.REPEATED
+        return ReceiptMatch.REPEATED
     ref = loaded.new[received]
     if ref is None:
-        return Fate.WAITING if received.receipt.attempt_id is None else Fate.FOREIGN
+        return ReceiptMatch.WAITING if received.receipt.attempt_id is None else ReceiptMatch.FOREIGN
     apply_receipts(tx, ref, [received.receipt, *loaded.waited.pop(ref.attempt_id, ())], loaded.carried)
-    return Fate.MATCHED
+    return ReceiptMatch.MATCHED
 
 
 def _load_missed(tx: Transaction, missed: Sequence[Receipt]) -> tuple[Mapping[Receipt, AttemptRef], Carried]:

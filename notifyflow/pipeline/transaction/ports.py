@@ -281,7 +281,7 @@ class Claims:
     interruption: BaseException | None = None
 
 
-class Fate(StrEnum):
+class ReceiptMatch(StrEnum):
     """The state of a receipt after it was received."""
 
     MATCHED = "matched"

@@ -11,7 +11,15 @@ from notifyflow.core.insight.views import Stamp
 from notifyflow.storage.session.conditions import QUEUED, RUNNING
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Run, Statement
-from notifyflow.storage.tables import ArrivalRow, AttemptRow, EscalationRow, IncidentRow, NotificationRow, ReceiptRow, StepRow
+from notifyflow.storage.tables import (
+    AttemptRow,
+    EscalationRow,
+    InboundEntryRow,
+    IncidentRow,
+    NotificationRow,
+    ReceiptRow,
+    StepRow,
+)
 
 _RESULT = Case(AttemptRow.result, [(result.value, result.strength * 10) for result in Result], 0)
 _EVIDENCE = Case(AttemptRow.evidence, [(evidence.value, rank) for rank, evidence in enumerate(Evidence, start=1)], 0)
@@ -55,8 +63,8 @@ _REPORTS = Statement(
     )
 )
 _ARRIVALS = Statement(
-    lambda param: ArrivalRow.select(fn.COUNT(1).alias("kinds"), fn.SUM(ArrivalRow.times).alias("times")).where(
-        ArrivalRow.incident_id == param(ArrivalRow.incident_id)
+    lambda param: InboundEntryRow.select(fn.COUNT(1).alias("kinds"), fn.SUM(InboundEntryRow.times).alias("times")).where(
+        InboundEntryRow.incident_id == param(InboundEntryRow.incident_id)
     )
 )
 _OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))

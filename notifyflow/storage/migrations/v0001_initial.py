@@ -25,7 +25,7 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_outbox_incident ON notifyflow_outbox (incident_id)",
     # requests that came in through integrations, counted by kind and incident
     """
-    CREATE TABLE notifyflow_arrival (
+    CREATE TABLE notifyflow_inbound_entry (
         incident_id TEXT NOT NULL,
         integration TEXT NOT NULL,
         api_key TEXT NOT NULL,

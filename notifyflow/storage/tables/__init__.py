@@ -6,11 +6,11 @@ compares them with the models. Personal data has columns of its own, which are m
 
 from notifyflow.storage.tables.figures import FoldRow, MinuteRow, SeriesRow
 from notifyflow.storage.tables.incidents import (
-    ArrivalRow,
     AttemptRow,
     ContactRow,
     CriticalRow,
     EscalationRow,
+    InboundEntryRow,
     IncidentRow,
     NoticeRow,
     NotificationRow,
@@ -45,7 +45,6 @@ from notifyflow.storage.tables.service import (
 
 __all__ = [
     "ApiKeyRow",
-    "ArrivalRow",
     "AttemptRow",
     "CalendarRow",
     "ContactRow",
@@ -57,6 +56,7 @@ __all__ = [
     "HandOverRow",
     "HeartbeatRow",
     "IdempotentResponseRow",
+    "InboundEntryRow",
     "IncidentRow",
     "MinuteRow",
     "NoticeRow",

@@ -4,7 +4,7 @@ from peewee import BigIntegerField, BooleanField, IntegerField
 
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
 from notifyflow.core.delivery.model import Receipt, Severity
-from notifyflow.core.intake.arrivals import Arrival
+from notifyflow.core.intake.inbound_log import InboundEntry
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.storage.tables.fields import (
     EnumField,
@@ -111,7 +111,7 @@ class ReceiptRow(Table, stores=Receipt):
     body = PlainTextField(forgotten_as="")
 
 
-class ArrivalRow(Table, stores=Arrival):
+class InboundEntryRow(Table, stores=InboundEntry):
     """Requests of one kind that came through an integration about one incident."""
 
     why = PlainTextField()

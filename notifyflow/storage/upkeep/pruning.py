@@ -12,12 +12,12 @@ from notifyflow.storage.metrics.folds import Folds, is_counted
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.tables import (
-    ArrivalRow,
     AttemptRow,
     ContactRow,
     CriticalRow,
     EscalationRow,
     HandOverRow,
+    InboundEntryRow,
     IncidentRow,
     NoticeRow,
     NotificationRow,
@@ -136,7 +136,7 @@ class Pruning(Repository):
         kept = {row["incident_id"] for row in self._unit.rows(query)}
         emptied = [each for each in ids if each not in kept]
         self._delete(ContactRow, ContactRow.incident_id.in_(emptied))
-        self._delete(ArrivalRow, ArrivalRow.incident_id.in_(emptied))
+        self._delete(InboundEntryRow, InboundEntryRow.incident_id.in_(emptied))
         self._delete(StepContactRow, StepContactRow.incident_id.in_(emptied))
         self._delete(StepRow, StepRow.incident_id.in_(emptied))
         return Pruned(

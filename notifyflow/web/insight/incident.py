@@ -16,7 +16,7 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import IncidentState, Via
 from notifyflow.core.diagrams.diagram_svg import svg
-from notifyflow.core.insight import arrival_words, chain_words, told
+from notifyflow.core.insight import chain_words, inbound_words, told
 from notifyflow.core.insight import pause_words as words
 from notifyflow.core.insight.chain_steps import passes
 from notifyflow.core.insight.next_events import NextEvents
@@ -219,7 +219,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "entries": [(times.brief(each.at), each, sentence(each, name=names, brief=times.brief)) for each in latest],
         "entries_count": len(seen.entries),
         "entries_before": max(0, end - _MOST_ENTRIES),
-        "arrivals": [(times.brief(each.first_at), arrival_words.sentence(each, brief=times.brief)) for each in status.arrivals],
+        "arrivals": [(times.brief(each.first_at), inbound_words.sentence(each, brief=times.brief)) for each in status.arrivals],
         "links": links,
         "labels": {name: value for name, value in (content.labels or {}).items() if name not in links},
         "drawn": _drawn(status, part.chosen_id),

@@ -12,7 +12,7 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import PermanentProviderError, StorageUnavailable
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.receive import receive
-from notifyflow.pipeline.transaction.ports import Fate
+from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.storage.tables import NotificationRow
 from tests.builders import a_contact
 from tests.integration.engine.breaking import BreakingStore, attempts_become, becomes
@@ -209,7 +209,7 @@ def test_no_provider_is_told_that_a_receipt_is_kept_that_is_not(
     is_accepted = _returns(lambda: receive(scene.deps, receipt, raw=""))
     assert store.has_broken
     store.away_for = 0
-    is_kept = receive(scene.deps, receipt, raw="").value is Fate.REPEATED
+    is_kept = receive(scene.deps, receipt, raw="").value is ReceiptMatch.REPEATED
     assert is_kept or not is_accepted
     assert is_kept or not is_done
 

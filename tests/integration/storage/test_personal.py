@@ -23,7 +23,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.AttemptRow: "id notification_id provider token code reason provider_ref carried_by",
     tables.TransitionRow: "incident_id machine row_id event source target detail",
     tables.ReceiptRow: "provider event_id attempt_id provider_ref code reason state matched_attempt_id",
-    tables.ArrivalRow: "incident_id api_key route why left_out",
+    tables.InboundEntryRow: "incident_id api_key route why left_out",
     tables.OutboxRow: "id incident_id policy",
     tables.CriticalRow: "escalation_id operations_incident_id reason path",
     tables.NoticeRow: "reason provider day",

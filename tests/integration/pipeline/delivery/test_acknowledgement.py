@@ -12,7 +12,7 @@ from notifyflow.core.references import ById
 from notifyflow.errors import IncidentResolved, NotFound, RecipientNotFound
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, resolve
 from notifyflow.pipeline.delivery.receive import receive
-from notifyflow.pipeline.transaction.ports import Fate
+from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.storage.tables import ContactRow
 from tests.builders import ACCEPTED, BUSY, KEY, REFUSED, UNKNOWN, a_recipient, an_incident
 from tests.damage import release_all
@@ -263,7 +263,7 @@ def test_nor_does_the_record_of_a_call_whose_key_press_came_before(driver: Drive
             is_key_press=is_key,
             is_acknowledgement=is_key and key == "1",
         )
-        assert receive(driver.deps, receipt, raw="raw").value is Fate.WAITING
+        assert receive(driver.deps, receipt, raw="raw").value is ReceiptMatch.WAITING
     driver.clock.pass_time(timedelta(minutes=5))
     driver.record(claimed, replace(ACCEPTED, provider_ref="CA1"))
     assert driver.pages()["voice"].state is NotificationState.DELIVERED

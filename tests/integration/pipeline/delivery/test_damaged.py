@@ -24,7 +24,7 @@ from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.outages import pause
 from notifyflow.pipeline.delivery.receive import Received, receive_all
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.transaction.ports import Claimed, Fate
+from notifyflow.pipeline.transaction.ports import Claimed, ReceiptMatch
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, REFUSED, a_contact, a_recipient, an_incident
 from tests.damage import Damage, damaged, release_all
@@ -173,7 +173,7 @@ def test_all_other_receipts_are_applied(driver: Driver, machine: str, result: Re
         ]
         fates = receive_all(driver.deps, receipts).results
         of_good = [fate for each, fate in zip(claimed, fates, strict=True) if each.message.incident_id in field.good]
-        assert of_good == [Fate.MATCHED] * GOOD
+        assert of_good == [ReceiptMatch.MATCHED] * GOOD
         is_delivered = result is Result.DELIVERED
         assert field.states() == {NotificationState.DELIVERED if is_delivered else NotificationState.FAILED}
 

@@ -16,7 +16,7 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.policy import DEFAULT, Retries, Schedule
 from notifyflow.pipeline.delivery.receive import MISSED, receive
-from notifyflow.pipeline.transaction.ports import Fate
+from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.storage.store import Store
 from notifyflow.storage.tables import ReceiptRow
 from tests.builders import ACCEPTED, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
@@ -33,9 +33,9 @@ def _texted(driver: Driver, severity: Severity = Severity.CRITICAL) -> str:
 
 def test_a_receipt_counts_once(driver: Driver) -> None:
     attempt_id = _texted(driver)
-    assert driver.report(attempt_id, Result.DELIVERED, event_id="1") is Fate.MATCHED
+    assert driver.report(attempt_id, Result.DELIVERED, event_id="1") is ReceiptMatch.MATCHED
     version = driver.pages()["sms"].version
-    assert driver.report(attempt_id, Result.DELIVERED, event_id="1") is Fate.REPEATED
+    assert driver.report(attempt_id, Result.DELIVERED, event_id="1") is ReceiptMatch.REPEATED
     assert driver.pages()["sms"].version == version
     assert driver.pages()["sms"].state is NotificationState.DELIVERED
     assert driver.escalation().state is EscalationState.REACHED
@@ -96,7 +96,7 @@ def test_a_fault_of_ours_is_a_fault_of_ours_also_where_the_receipt_waits_for_the
     driver.notify(None, a_recipient("ada", "email", "sms"))
     (claimed,) = driver.claim("email", providers=["ses"])
     blaming = Receipt(provider="ses", event_id="1", result=Result.TEMPORARY_FAILURE, provider_ref="m-1", is_our_fault=True)
-    assert receive(driver.deps, blaming, raw="raw").value is Fate.WAITING
+    assert receive(driver.deps, blaming, raw="raw").value is ReceiptMatch.WAITING
     driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     assert driver.pages()["email"].attempts[0].is_our_fault
     assert driver.pages()["sms"].state is NotificationState.QUEUED
@@ -118,7 +118,7 @@ def test_a_receipt_that_was_fetched_and_then_comes_by_callback_counts_as_a_callb
     receive(driver.deps, fetched, raw="")
     count = ReceiptRow.select().where(ReceiptRow.is_fetched).count
     assert driver.store.run(lambda ledger: count(ledger._unit.db)) == 1
-    assert receive(driver.deps, replace(fetched, is_fetched=False), raw="raw").value is Fate.REPEATED
+    assert receive(driver.deps, replace(fetched, is_fetched=False), raw="raw").value is ReceiptMatch.REPEATED
     assert driver.store.run(lambda ledger: count(ledger._unit.db)) == 0
 
 
@@ -148,35 +148,35 @@ def test_a_late_delivery_puts_a_failure_right(driver: Driver) -> None:
 def test_a_receipt_may_come_before_its_send_is_recorded(driver: Driver) -> None:
     driver.notify(an_incident(severity=Severity.CRITICAL), a_recipient("ada", "sms"))
     (claimed,) = driver.claim("sms")
-    assert driver.report(claimed.message.attempt_id, Result.PERMANENT_FAILURE) is Fate.MATCHED
+    assert driver.report(claimed.message.attempt_id, Result.PERMANENT_FAILURE) is ReceiptMatch.MATCHED
     assert driver.pages()["sms"].state is NotificationState.SENDING
     driver.record(claimed, ACCEPTED)
     assert driver.pages()["sms"].state is NotificationState.FAILED
 
 
 def test_a_receipt_of_an_attempt_that_is_not_ours_is_foreign(driver: Driver) -> None:
-    assert driver.report("f" * 32, Result.DELIVERED) is Fate.FOREIGN
+    assert driver.report("f" * 32, Result.DELIVERED) is ReceiptMatch.FOREIGN
 
 
 def test_a_receipt_that_only_names_the_providers_id_waits_for_the_record(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     (claimed,) = driver.claim("email", providers=["ses"])
     receipt = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
-    assert receive(driver.deps, receipt, raw="raw").value is Fate.WAITING
+    assert receive(driver.deps, receipt, raw="raw").value is ReceiptMatch.WAITING
     driver.record(claimed, replace(ACCEPTED, provider_ref="m-1"))
     email = driver.pages()["email"]
     assert (email.state, email.reason) == (NotificationState.FAILED, "no such mailbox")
     later = Receipt(provider="ses", event_id="2", result=None, provider_ref="m-1")
-    assert receive(driver.deps, later, raw="raw").value is Fate.MATCHED
+    assert receive(driver.deps, later, raw="raw").value is ReceiptMatch.MATCHED
 
 
 def test_a_waiting_receipt_is_applied_as_soon_as_another_one_names_its_attempt(driver: Driver) -> None:
     driver.notify(None, a_recipient("ada", "email"))
     (claimed,) = driver.claim("email", providers=["ses"])
     bounce = Receipt(provider="ses", event_id="1", result=Result.PERMANENT_FAILURE, provider_ref="m-1", reason="no such mailbox")
-    assert receive(driver.deps, bounce, raw="raw").value is Fate.WAITING
+    assert receive(driver.deps, bounce, raw="raw").value is ReceiptMatch.WAITING
     sent = replace(bounce, event_id="2", result=Result.ACCEPTED, attempt_id=claimed.message.attempt_id)
-    assert receive(driver.deps, sent, raw="raw").value is Fate.MATCHED
+    assert receive(driver.deps, sent, raw="raw").value is ReceiptMatch.MATCHED
     (attempt,) = driver.pages()["email"].attempts
     assert (attempt.result, attempt.reason) == (Result.PERMANENT_FAILURE, "no such mailbox")
 
@@ -245,7 +245,7 @@ def _doubted(driver: Driver, severity: Severity) -> str:
 def test_an_event_that_resolves_a_doubt_in_time_saves_the_second_mail(driver: Driver) -> None:
     attempt_id = _doubted(driver, Severity.ERROR)
     driver.pass_time(seconds=14)
-    assert driver.report(attempt_id, Result.ACCEPTED) is Fate.MATCHED
+    assert driver.report(attempt_id, Result.ACCEPTED) is ReceiptMatch.MATCHED
     driver.pass_time(minutes=1)
     assert len(driver.sent("email")) == 1
     assert driver.pages()["email"].state is NotificationState.SENT
@@ -288,7 +288,7 @@ def test_raw_bodies_are_overwritten_after_seven_days_and_what_was_read_from_them
     driver.clock.pass_time(timedelta(hours=1, seconds=6))
     driver.sweep()
     assert _bodies(driver) == {"old": "", "young": "raw"}
-    assert driver.report(attempt_id, Result.ACCEPTED, event_id="old") is Fate.REPEATED
+    assert driver.report(attempt_id, Result.ACCEPTED, event_id="old") is ReceiptMatch.REPEATED
 
 
 def _bodies(driver: Driver) -> dict[str, str]:

@@ -17,7 +17,7 @@ from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.receive import Received, receive_all
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.transaction.journal import Journal
-from notifyflow.pipeline.transaction.ports import Claimed, Fate
+from notifyflow.pipeline.transaction.ports import Claimed, ReceiptMatch
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_recipient, an_incident
 from tests.driver import Driver
@@ -114,7 +114,7 @@ def receiving(field: Field) -> Iterator[int]:
     ids = [each.message.attempt_id for each in field.accept()]
     receipts = [Receipt(provider="twilio", event_id=each, attempt_id=each, result=Result.DELIVERED) for each in ids]
     yield 0
-    yield receive_all(field.driver.deps, [Received(each, "") for each in receipts]).results.count(Fate.MATCHED)
+    yield receive_all(field.driver.deps, [Received(each, "") for each in receipts]).results.count(ReceiptMatch.MATCHED)
 
 
 def submitting(field: Field) -> Iterator[int]:

@@ -27,7 +27,7 @@ from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.receive import MISSED, Received, receive_all
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.transaction.idempotency import Once
-from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, Fate
+from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetUseCase
 from notifyflow.storage.ledger import Ledger
@@ -281,7 +281,7 @@ def test_two_receipts_of_one_attempt_in_one_set_both_count(driver: Driver, is_de
     delivered = _received("1", Result.DELIVERED, attempt_id=attempt_id)
     failed = _received("2", Result.PERMANENT_FAILURE, attempt_id=attempt_id)
     settled = receive_all(driver.deps, [delivered, failed] if is_delivered_first else [failed, delivered])
-    assert settled.results == (Fate.MATCHED, Fate.MATCHED)
+    assert settled.results == (ReceiptMatch.MATCHED, ReceiptMatch.MATCHED)
     page = driver.pages()["email"]
     assert page.state is NotificationState.FAILED
     assert page.attempts[0].result is Result.PERMANENT_FAILURE
@@ -293,8 +293,8 @@ def test_an_event_twice_in_one_set_is_repeated(driver: Driver) -> None:
     event = "SM1:delivered\0" + "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 600
     twice = [_received(event, Result.DELIVERED, attempt_id=attempt_id) for _ in range(2)]
     settled = receive_all(driver.deps, twice)
-    assert settled.results == (Fate.MATCHED, Fate.REPEATED)
-    assert receive_all(driver.deps, twice).results == (Fate.REPEATED, Fate.REPEATED)
+    assert settled.results == (ReceiptMatch.MATCHED, ReceiptMatch.REPEATED)
+    assert receive_all(driver.deps, twice).results == (ReceiptMatch.REPEATED, ReceiptMatch.REPEATED)
 
 
 def test_each_receipt_of_a_set_has_its_own_fate(driver: Driver) -> None:
@@ -308,7 +308,7 @@ def test_each_receipt_of_a_set_has_its_own_fate(driver: Driver) -> None:
             _received("w", None, attempt_id=other),
         ],
     )
-    assert settled.results == (Fate.FOREIGN, Fate.WAITING, Fate.MATCHED, Fate.MATCHED)
+    assert settled.results == (ReceiptMatch.FOREIGN, ReceiptMatch.WAITING, ReceiptMatch.MATCHED, ReceiptMatch.MATCHED)
     assert driver.pages("ada")["email"].state is NotificationState.DELIVERED
     assert driver.pages("ben")["email"].state is NotificationState.SENT
 
@@ -318,9 +318,9 @@ def test_receipts_that_waited_are_applied_with_the_one_that_names_their_attempt(
     (claimed,) = driver.claim("email", providers=["twilio"])
     attempt_id = claimed.message.attempt_id
     early = _received("1", Result.DELIVERED, provider_ref="SM1")
-    assert receive_all(driver.deps, [early]).results == (Fate.WAITING,)
+    assert receive_all(driver.deps, [early]).results == (ReceiptMatch.WAITING,)
     also = [_received(each, Result.ACCEPTED, attempt_id=attempt_id, provider_ref="SM1") for each in ("2", "3")]
-    assert receive_all(driver.deps, also).results == (Fate.MATCHED, Fate.MATCHED)
+    assert receive_all(driver.deps, also).results == (ReceiptMatch.MATCHED, ReceiptMatch.MATCHED)
     assert driver.pages()["email"].attempts[0].result is Result.DELIVERED
     driver.record(claimed, ACCEPTED)
     assert driver.pages()["email"].state is NotificationState.DELIVERED
@@ -330,7 +330,7 @@ def test_a_pressed_key_and_a_failure_in_one_set_leave_nothing_queued(driver: Dri
     first, second = _accept(driver, "ada", "ben")
     failed = _received("1", Result.PERMANENT_FAILURE, attempt_id=first)
     pressed = _received("2", Result.DELIVERED, attempt_id=second, is_acknowledgement=True, is_key_press=True)
-    assert receive_all(driver.deps, [failed, pressed]).results == (Fate.MATCHED, Fate.MATCHED)
+    assert receive_all(driver.deps, [failed, pressed]).results == (ReceiptMatch.MATCHED, ReceiptMatch.MATCHED)
     status = driver.status()
     assert (status.facts.state, status.facts.acknowledged_by) == (IncidentState.ACKNOWLEDGED, "ben")
     assert driver.pages("ada")["sms"].state is NotificationState.CANCELLED
@@ -344,10 +344,10 @@ def test_a_receipt_of_a_damaged_row_harms_no_other(driver: Driver) -> None:
     both = [_received(each, Result.DELIVERED, attempt_id=each) for each in (bad, good)]
     settled = receive_all(driver.deps, both)
     assert isinstance(settled.results[0], UnreadableRow)
-    assert settled.results[1] is Fate.MATCHED
+    assert settled.results[1] is ReceiptMatch.MATCHED
     update = NotificationRow.update(severity="ERROR").where(NotificationRow.id == page.id)
     driver.store.run(lambda ledger: update.execute(ledger._unit.db))
-    assert receive_all(driver.deps, both).results == (Fate.MATCHED, Fate.REPEATED), "nothing of it was stored"
+    assert receive_all(driver.deps, both).results == (ReceiptMatch.MATCHED, ReceiptMatch.REPEATED), "nothing of it was stored"
 
 
 @pytest.mark.parametrize("people", [1, 40])

@@ -17,7 +17,7 @@ from notifyflow.storage.upkeep.pruning import Pruned
 from tests.builders import REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.storage.samples import found_in
-from tests.unit.core.intake.test_arrivals import OPENED
+from tests.unit.core.intake.test_inbound_log import OPENED
 
 BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), "")
 DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ TABLES = (
     "attempt",
     "transition",
     "receipt",
-    "arrival",
+    "inbound_entry",
     "critical",
     "notice",
 )
@@ -120,15 +120,17 @@ def test_what_was_resolved_long_ago_goes_with_all_that_belongs_to_it(driver: Dri
         driver.report(driver.seen[-1].message.attempt_id, Result.DELIVERED)
         driver.resolve(key=key)
         driver.deliver()
-        arrival = replace(OPENED, incident_id=driver.status(key).facts.id)
-        driver.store.run(lambda ledger, arrival=arrival: ledger.arrivals.count([arrival]))
+        entry = replace(OPENED, incident_id=driver.status(key).facts.id)
+        driver.store.run(lambda ledger, entry=entry: ledger.inbound_log.count([entry]))
     kept = rows_in(database_url)
     assert prune(driver, limit) == count(driver, limit) == Pruned()
     driver.clock.pass_time(2 * DAY)
     foreseen = count(driver, limit)
     assert prune(driver, limit) == foreseen
     assert rows_in(database_url) == dict.fromkeys(TABLES, 0)
-    assert asdict(foreseen) == {f"{table}s": kept[table] for table in TABLES if table not in ("contact", "arrival", "critical")}
+    assert asdict(foreseen) == {
+        f"{table}s": kept[table] for table in TABLES if table not in ("contact", "inbound_entry", "critical")
+    }
 
 
 def test_what_is_not_resolved_stays(driver: Driver) -> None:

@@ -4,11 +4,11 @@ from datetime import UTC
 from rich.console import Console, Group
 
 from notifyflow.cli.frame.picture import picture
-from notifyflow.cli.frame.timeline import came_in, draw_timeline
+from notifyflow.cli.frame.timeline import draw_inbound_log, draw_timeline
 from notifyflow.core.insight.timeline import TimelineEntry
-from notifyflow.core.intake.arrivals import Did
+from notifyflow.core.intake.inbound_log import InboundEffect
 from notifyflow.core.messages.looks import Tone
-from tests.facts import arrival, minutes
+from tests.facts import inbound_entry, minutes
 from tests.statuses import AT, OPEN
 
 ENTRIES = (
@@ -48,15 +48,18 @@ def test_each_moment_has_its_time_its_mark_and_its_sentence_without_control_char
 
 
 def test_what_came_in_has_a_line_for_each_kind_of_request() -> None:
-    found = (arrival(first_at=AT), arrival(did=Did.MERGED, first_at=AT + minutes(1), last_at=AT + minutes(2), times=2))
-    assert drawn(*came_in(found, brief=brief)) == [
+    found = (
+        inbound_entry(first_at=AT),
+        inbound_entry(did=InboundEffect.MERGED, first_at=AT + minutes(1), last_at=AT + minutes(2), times=2),
+    )
+    assert drawn(*draw_inbound_log(found, brief=brief)) == [
         "",
         "What came in",
         "02:14  →  through Alertmanager with the key prometheus, by routes[0]: opened it",
         "02:15  →  through Alertmanager with the key prometheus, by routes[0]: merged; nobody was paged again (2 times, the last",
         "          at 02:16)",
     ]
-    assert came_in((), brief=brief) == []
+    assert draw_inbound_log((), brief=brief) == []
 
 
 def test_the_picture_has_both_only_if_it_is_to_show_what_happened() -> None:

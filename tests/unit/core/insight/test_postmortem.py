@@ -10,7 +10,7 @@ from notifyflow.core.insight.postmortem import markdown
 from notifyflow.core.insight.timeline import timeline
 from notifyflow.core.insight.times import Times
 from notifyflow.core.insight.views import IncidentStatus
-from tests.facts import arrival
+from tests.facts import inbound_entry
 from tests.statuses import ACKNOWLEDGED, AT, OPEN, escalation, notification
 
 
@@ -76,7 +76,7 @@ def test_what_happened_and_what_came_in_have_both_times_and_no_minor_steps() -> 
         line("notification", "n-slack", "queued", "QUEUED"),
         line("notification", "n-slack", "deferred", "QUEUED", why="limit", provider="slack", until=AT.isoformat()),
     )
-    text = written(replace(OPEN, transitions=lines, arrivals=(arrival(first_at=AT, last_at=AT),)))
+    text = written(replace(OPEN, transitions=lines, arrivals=(inbound_entry(first_at=AT, last_at=AT),)))
     at = "| Wed 25 Nov 2026 02:14:03 | Wed 25 Nov 2026 03:14:03 CET |"
     assert text.endswith(f"""\
 ## What came in

@@ -21,12 +21,12 @@ from notifyflow.core.insight.schemas import (
 )
 from notifyflow.core.insight.timeline import timeline
 from notifyflow.core.insight.views import IncidentSummary
-from notifyflow.core.intake.arrivals import Why
+from notifyflow.core.intake.inbound_log import InboundReason
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.pauses import Scope as PauseScope
 from notifyflow.core.upkeep.audit import Finding, Rule
 from notifyflow.errors import Fault
-from tests.facts import arrival
+from tests.facts import inbound_entry
 from tests.statuses import ACKNOWLEDGED, AT, EVENT, OPEN, notification
 
 
@@ -145,7 +145,7 @@ def test_a_report_has_what_came_in_what_happened_and_what_comes_next():
             ("notification", "n-slack", "refused_for_good", "FAILED", {"attempt": "a1", "code": "404"}),
         )
     ]
-    status = replace(OPEN, transitions=tuple(lines), arrivals=(arrival(why=Why.NO_ROUTE, route=""),))
+    status = replace(OPEN, transitions=tuple(lines), arrivals=(inbound_entry(why=InboundReason.NO_ROUTE, route=""),))
     coming = NextEvent(what=NextEventKind.TIER, at=AT, channels=("sms",), tier=2)
     report = IncidentReportDocument.of_all(
         status, NextEvents(escalations={"e-ben": (coming,)}, now=AT), timeline(status, explain=lambda channel, code: "gone")

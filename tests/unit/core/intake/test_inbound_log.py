@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from notifyflow.core.delivery.model import Via
-from notifyflow.core.intake.arrivals import Did, Why, counted
-from tests.facts import NOW, arrival, minutes
+from notifyflow.core.intake.inbound_log import InboundEffect, InboundReason, counted
+from tests.facts import NOW, inbound_entry, minutes
 
-OPENED = arrival()
-MERGED = replace(OPENED, did=Did.MERGED)
+OPENED = inbound_entry()
+MERGED = replace(OPENED, did=InboundEffect.MERGED)
 
 
 def test_repetitions_of_one_kind_are_one_with_the_first_and_the_last_time() -> None:
@@ -17,7 +17,7 @@ def test_repetitions_of_one_kind_are_one_with_the_first_and_the_last_time() -> N
 
 def test_what_differs_in_kind_is_counted_apart() -> None:
     others = [
-        replace(MERGED, why=Why.ACKNOWLEDGED),
+        replace(MERGED, why=InboundReason.ACKNOWLEDGED),
         replace(MERGED, route="default"),
         replace(MERGED, api_key="other"),
         replace(MERGED, integration=Via.CLOUDEVENTS),

@@ -1,4 +1,4 @@
-"""The requests about an incident through integrations, and their effects; pure."""
+"""The inbound log of an incident: the requests about it through integrations, and their effects; pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery.model import Via
 
 
-class Did(StrEnum):
+class InboundEffect(StrEnum):
     """The effect of a request.
 
     It OPENED the incident; RAISED its severity, which pages everybody anew; ADDED recipients, who are paged; AMENDED its words or
@@ -26,7 +26,7 @@ class Did(StrEnum):
     IGNORED = "ignored"
 
 
-class Why(StrEnum):
+class InboundReason(StrEnum):
     """Why a request paged nobody: the incident had been ACKNOWLEDGED or RESOLVED, NO_ROUTE led to anybody, or all was PAUSED."""
 
     ACKNOWLEDGED = "acknowledged"
@@ -36,7 +36,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class InboundEntry:
     """Requests of one kind about one incident; nothing personal.
 
     Attributes:
@@ -45,7 +45,7 @@ class Arrival:
         api_key: The name of the API key that they came with.
         route: The directory's route that matched: ``routes[0]``, ``default``; empty if there is no directory.
         did: Their effect.
-        why: Why they paged nobody, a ``Why``; empty if ``did`` says it, or they paged somebody.
+        why: Why they paged nobody, an ``InboundReason``; empty if ``did`` says it, or they paged somebody.
         left_out: The recipients of the route who cannot be paged, by id, as a list in words; empty if there are none.
         first_at: When the first one came.
         last_at: When the last one came.
@@ -56,10 +56,10 @@ class Arrival:
     integration: Via
     api_key: str
     route: str
-    did: Did
+    did: InboundEffect
     first_at: datetime
     last_at: datetime
-    why: Why | str = ""
+    why: InboundReason | str = ""
     left_out: str = ""
     times: int = 1
 
@@ -69,14 +69,14 @@ class Arrival:
         return self.incident_id, self.integration, self.api_key, self.route, self.did, self.why
 
 
-def counted(arrivals: Iterable[Arrival]) -> tuple[Arrival, ...]:
+def counted(entries: Iterable[InboundEntry]) -> tuple[InboundEntry, ...]:
     """Count requests of one kind together, in the order of the first of each kind."""
-    found: dict[tuple[str, ...], Arrival] = {}
-    for each in arrivals:
+    found: dict[tuple[str, ...], InboundEntry] = {}
+    for each in entries:
         before = found.get(each.kind)
         found[each.kind] = each if before is None else _after(before, each)
     return tuple(found.values())
 
 
-def _after(before: Arrival, later: Arrival) -> Arrival:
+def _after(before: InboundEntry, later: InboundEntry) -> InboundEntry:
     return replace(later, first_at=before.first_at, times=before.times + later.times)
