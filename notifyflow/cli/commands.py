@@ -75,9 +75,9 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; at its end, say which damaged rows are not among what it shows."""
-        from notifyflow.storage.insight.left_out import gathering
+        from notifyflow.storage.insight.left_out import collecting
 
-        with _until_nobody_reads(), gathering() as found:
+        with _until_nobody_reads(), collecting() as found:
             try:
                 return super().invoke(ctx)
             finally:

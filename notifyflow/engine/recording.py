@@ -1,6 +1,6 @@
 """Records the outcomes of attempts, for all threads of a process together, and reports the follow-ups.
 
-A thread hands an outcome over and goes on with its claim. At any time at most ``_MOST_OPEN`` of its outcomes, none older than
+A thread adds an outcome and goes on with its claim. At any time at most ``_MOST_OPEN`` of its outcomes, none older than
 ``_LONGEST_OPEN``, are not committed: a crash leaves these attempts in doubt, like the running one.
 """
 
@@ -15,7 +15,7 @@ from notifyflow.core.delivery.retry import pause_s
 from notifyflow.errors import CommitUnknown, Fenced, StorageUnavailable
 from notifyflow.log import get_logger, place
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
-from notifyflow.pipeline.transaction.gathering import Gathering, Ticket
+from notifyflow.pipeline.transaction.group_commit import GroupCommit, PendingItem
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 from notifyflow.pipeline.transaction.use_case import follow_ups_of
@@ -35,13 +35,13 @@ class _Open:
     Attributes:
         took: How long the call took.
         since: Since when it waits.
-        ticket: Its place in the gathering.
+        pending: It, as an item of the group commit.
     """
 
     claimed: Claimed
     took: timedelta
     since: datetime
-    ticket: Ticket[Recording, None]
+    pending: PendingItem[Recording, None]
 
 
 class Recorder:
@@ -68,27 +68,27 @@ class Recorder:
         self._report = report
         self._is_stopping = is_stopping
         self._pause = pause
-        self._gathering = Gathering(self._commit, report, most=deps.set_size, monitor=monitor)
+        self._group_commit = GroupCommit(self._commit, report, most=deps.set_size, monitor=monitor)
 
     @contextmanager
     def open(self) -> Iterator["Recordings"]:
-        """Take a thread's outcomes; all of them are settled in the end."""
+        """Take a thread's outcomes; all of them are concluded in the end."""
         recordings = Recordings(self)
         try:
             yield recordings
         finally:
-            recordings.settle()
+            recordings.finish()
 
-    def hand_over(self, claimed: Claimed, recording: Recording, took: timedelta) -> _Open:
-        """Hand an outcome over."""
+    def add(self, claimed: Claimed, recording: Recording, took: timedelta) -> _Open:
+        """Add an outcome to the next group."""
         is_urgent = claimed.severity is Severity.CRITICAL
-        return _Open(claimed, took, self._deps.clock.now(), self._gathering.hand_over(recording, is_urgent=is_urgent))
+        return _Open(claimed, took, self._deps.clock.now(), self._group_commit.add(recording, is_urgent=is_urgent))
 
-    def settle(self, some: Sequence[_Open]) -> None:
+    def wait_for(self, some: Sequence[_Open]) -> None:
         """Return once outcomes are recorded, fenced off or given up; try again, with growing pauses, while their leases last."""
         tries = 0
         while some:
-            self._gathering.settle([each.ticket for each in some])
+            self._group_commit.wait_for([each.pending for each in some])
             some = [again for each in some if (again := self._conclude(each)) is not None]
             if some:
                 tries += 1
@@ -146,8 +146,8 @@ class Recorder:
         return _with_doubts([each.lease for each in recordings], settled)
 
     def _conclude(self, each: _Open) -> _Open | None:
-        """Log the result of an outcome; hand it over again if it may still be recorded."""
-        recording, result = each.ticket.item, each.ticket.result
+        """Log the result of an outcome; add it again if it may still be recorded."""
+        recording, result = each.pending.item, each.pending.result
         ids = each.claimed.ids() | {"result": recording.outcome.result.value}
         match result:
             case None:
@@ -172,7 +172,7 @@ class Recorder:
         return None
 
     def _again(self, each: _Open, recording: Recording) -> _Open:
-        return self.hand_over(each.claimed, recording, each.took)
+        return self.add(each.claimed, recording, each.took)
 
 
 class _Unsure(Exception):
@@ -213,21 +213,21 @@ def _to_try_again(lease: Lease, result: Exception | None, *, is_over: bool) -> L
 
 
 class Recordings:
-    """One thread's outcomes that are not settled."""
+    """One thread's outcomes that are not concluded."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._open: list[_Open] = []
 
     def add(self, claimed: Claimed, outcome: Outcome, took: timedelta, *, has_alternative: bool, next_takes: timedelta) -> None:
-        """Hand an outcome over; wait for it and earlier ones if there are too many, or the next call takes too long."""
+        """Add an outcome; wait for it and earlier ones if there are too many, or the next call takes too long."""
         for each in claimed.attempts:
             recording = Recording(lease=_lease(each), outcome=outcome, has_alternative=has_alternative)
-            self._open.append(self._recorder.hand_over(each, recording, took))
+            self._open.append(self._recorder.add(each, recording, took))
         if len(self._open) >= _MOST_OPEN or self._recorder.is_late(self._open[0], after=next_takes):
-            self.settle()
+            self.finish()
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Wait until all are recorded, fenced off or given up."""
         some, self._open = self._open, []
-        self._recorder.settle(some)
+        self._recorder.wait_for(some)

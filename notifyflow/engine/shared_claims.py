@@ -11,7 +11,7 @@ from notifyflow.channels.base import Channel
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.transaction import journal
-from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
 from notifyflow.pipeline.transaction.set_use_case import Settled
 
@@ -71,7 +71,7 @@ class Claimer:
         self._release = release
         self._owe = owe
         self._monitor = monitor
-        self._gatherings: dict[str, Gathering[Hand, frozenset[str]]] = {}
+        self._group_commits: dict[str, GroupCommit[Hand, frozenset[str]]] = {}
 
     def fill(self, channel: str, hand: Hand) -> frozenset[str]:
         """Deal a hand due notifications of a channel, the most urgent first.
@@ -82,19 +82,19 @@ class Claimer:
         Raises:
             StorageUnavailable: When the database did not answer in time.
         """
-        return self._gathering(channel).commit(hand)
+        return self._group_commit(channel).commit(hand)
 
-    def _gathering(self, channel: str) -> Gathering[Hand, frozenset[str]]:
-        if channel not in self._gatherings:
-            new = Gathering(
+    def _group_commit(self, channel: str) -> GroupCommit[Hand, frozenset[str]]:
+        if channel not in self._group_commits:
+            new = GroupCommit(
                 partial(self._claim, channel),
                 self._report,
                 most=self._deps.set_size,
                 size=lambda hand: hand.limit,
                 monitor=self._monitor,
             )
-            self._gatherings.setdefault(channel, new)
-        return self._gatherings[channel]
+            self._group_commits.setdefault(channel, new)
+        return self._group_commits[channel]
 
     def _claim(self, channel: str, hands: Sequence[Hand]) -> Settled[frozenset[str]]:
         providers = self._channels[channel].providers if channel in self._channels else ()

@@ -7,7 +7,7 @@ from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.metrics.vitals import ProviderVitals, Vitals
 from notifyflow.pipeline.delivery.set_aside_release import release
 from notifyflow.service.delivery.use_cases import UseCases
-from notifyflow.storage.insight.left_out import gathering
+from notifyflow.storage.insight.left_out import collecting
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.store import Store
 
@@ -31,7 +31,7 @@ class Health:
     def damaged(self) -> tuple[LeftOut, ...]:
         """Return the damaged rows that lists leave out, and that are not set aside because nothing works on them."""
         self._use_cases.prepare()
-        with gathering():  # they are named here
+        with collecting():  # they are named here
             return self._store.read(lambda reads: reads.damage.found())
 
     def release(self, row_ids: Sequence[str]) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ from notifyflow.pipeline.delivery.outbox import join
 from notifyflow.pipeline.delivery.receive import Received, describe_current_state, receive_all
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction import use_case
-from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.service.accounts.access import Strangers
@@ -110,7 +110,7 @@ class Service:
         self._explain = explain
         self.rosters = Rosters(store, use_cases, _directory_file(use_cases, policies, directory))
         self._integrations = Integrations(use_cases, Routes(use_cases.deps, policies, self.rosters).route)
-        self._receipts: Gathering[Received, ReceiptMatch] = Gathering(
+        self._receipts: GroupCommit[Received, ReceiptMatch] = GroupCommit(
             partial(use_cases.commit, receive_all), use_cases.report, most=MOST_RECEIPTS
         )
         self._submissions = Submissions(use_cases, within=store.within)

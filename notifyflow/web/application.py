@@ -124,7 +124,7 @@ class Edge:
             await send(message)
 
         try:
-            with left_out.gathering() as found:
+            with left_out.collecting() as found:
                 await (_refuse_nul if _has_nul(scope) else self._app)(scope, receive, send_with_headers)
         except ClientDisconnect:
             return

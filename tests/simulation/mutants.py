@@ -49,7 +49,7 @@ from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction import set_aside as set_aside_rows
 from notifyflow.pipeline.transaction import set_use_case, sparing, use_case
-from notifyflow.pipeline.transaction.gathering import Deadline, Gathering
+from notifyflow.pipeline.transaction.group_commit import Deadline, GroupCommit
 from notifyflow.pipeline.transaction.halving import Part, Parts
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies
 from notifyflow.pipeline.transaction.pressure import Pressure
@@ -300,18 +300,18 @@ def _forget_locked(*given: Any, **named: Any) -> Claims:
     return replace(claim(*given, **named), locked=frozenset())
 
 
-def _report_at_once(gathering: Gathering[Any, Any], tickets: Sequence[Any], *, until: Deadline | None = None) -> None:
+def _report_at_once(group_commit: GroupCommit[Any, Any], items: Sequence[Any], *, until: Deadline | None = None) -> None:
     """Take outcomes for recorded before their commit, which comes with those of the next call."""
-    if not all(isinstance(ticket.item, Recording) for ticket in tickets):
-        _settle(gathering, tickets, until=until)
+    if not all(isinstance(pending.item, Recording) for pending in items):
+        _wait_for(group_commit, items, until=until)
         return
-    for ticket in tickets:
-        ticket.is_settled = True
-    late = [ticket for ticket in gathering._waiting if ticket not in tickets]
-    for ticket in late:
-        gathering._waiting.remove(ticket)
+    for pending in items:
+        pending.is_done = True
+    late = [pending for pending in group_commit._waiting if pending not in items]
+    for pending in late:
+        group_commit._waiting.remove(pending)
     if late:
-        gathering._report(gathering._commit([ticket.item for ticket in late]).follow_ups)
+        group_commit._report(group_commit._commit([pending.item for pending in late]).follow_ups)
 
 
 def _fail_together(handling: SetUseCase[Any, Any, Any], items: Mapping[int, Any], tx: Transaction) -> Mapping[int, Any]:
@@ -322,16 +322,16 @@ def _fail_together(handling: SetUseCase[Any, Any, Any], items: Mapping[int, Any]
         raise set_use_case._Refused(dict.fromkeys(items, next(iter(refused.errors.values())))) from None
 
 
-def _keep_the_lead(gathering: Gathering[Any, Any], some: Any, *given: Any) -> None:
+def _keep_the_lead(group_commit: GroupCommit[Any, Any], some: Any, *given: Any) -> None:
     """Lead for ever if interrupted."""
     del given
-    gathering._is_led = some.is_led
+    group_commit._has_leader = some.is_by_leader
 
 
-def _start_anew(gathering: Gathering[Any, Any], some: Any, *given: Any) -> None:
+def _start_anew(group_commit: GroupCommit[Any, Any], some: Any, *given: Any) -> None:
     """Take nothing for committed of a set whose thread was cut short."""
     del given
-    gathering._put_back(some)
+    group_commit._put_back(some)
 
 
 def _deny(deps: Dependencies, done: object, waited_s: float) -> bool:
@@ -481,7 +481,7 @@ def _foresee_no_call(fresh: DecisionContext, carriers: Mapping[str, Carrier]) ->
 _due, _of_timers, _forecast = next_events._due, next_events._of_timers, forecast.forecast
 _page_or_wait = operations._page_or_wait
 _steps_of, _alert = StepReads.of, escalation._Subject._alert
-_record, _add, _settle, _state_of = recording.record, Recordings.add, Gathering.settle, lifecycle.state_of
+_record, _add, _wait_for, _state_of = recording.record, Recordings.add, GroupCommit.wait_for, lifecycle.state_of
 _inform, _quiet_until, _completed = outages.inform, quiet.quiet_until, record._completed
 _handle_all = SetUseCase.handle_all
 
@@ -664,7 +664,7 @@ MUTANTS = (
     Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
     Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=30),
     Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
-    Mutant("an interrupted leader that hands nothing on", swap=lambda: swapped(Gathering, "_leave", _keep_the_lead), known=3),
+    Mutant("an interrupted leader that stays the leader", swap=lambda: swapped(GroupCommit, "_leave", _keep_the_lead), known=3),
     Mutant(
         "owed rings that nobody gives back",
         swap=lambda: swapped(deliver.Deliverer, "pay_back", lambda deliverer: None),
@@ -677,14 +677,14 @@ MUTANTS = (
         world=simulate_calm,
     ),
     Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=200),
-    Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(Gathering, "_leave", _start_anew), known=9),
+    Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(GroupCommit, "_leave", _start_anew), known=9),
     Mutant(
         "a commit that nobody looks up and that is made anew",
         swap=lambda: swapped(use_case, "_was_done", lambda deps, done, waited_s: False),
         known=7,
     ),
     Mutant(
-        "outcomes that are reported before their commit", swap=lambda: swapped(Gathering, "settle", _report_at_once), known=48
+        "outcomes that are reported before their commit", swap=lambda: swapped(GroupCommit, "wait_for", _report_at_once), known=48
     ),
     Mutant(
         "overdue receipts that raise no suspicion",

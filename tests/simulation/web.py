@@ -8,7 +8,7 @@ from notifyflow.core.delivery.model import Receipt
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.receive import Received, receive_all
-from notifyflow.pipeline.transaction.gathering import Gathering
+from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.ports import Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.set_use_case import Settled
 from notifyflow.service.delivery.submissions import Submissions
@@ -29,7 +29,7 @@ class Web:
         use_cases = _UseCases(namespaces, deps, reporter.report)
         monitor = partial(Monitor, world)
         self._submissions = Submissions(use_cases, within=database.within, monitor=monitor)
-        self._receipts: Gathering[Received, ReceiptMatch] = Gathering(
+        self._receipts: GroupCommit[Received, ReceiptMatch] = GroupCommit(
             partial(use_cases.commit, receive_all), reporter.report, most=MOST_RECEIPTS, monitor=monitor
         )
 

@@ -9,7 +9,7 @@ ROWS = re.split(r"^   \* - ", MAP.partition("\n\nEvery transaction")[0], flags=r
 THROUGH_WHICH_ANSWERS_RUN = {
     "unit",
     "sets",
-    "gathering",
+    "group_commit",
     "transaction",
     "decisions",
     "tier_rules",

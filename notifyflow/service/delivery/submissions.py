@@ -16,7 +16,7 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
-from notifyflow.pipeline.transaction.gathering import Deadline, Gathering, TimeIsOver
+from notifyflow.pipeline.transaction.group_commit import Deadline, GroupCommit, TimeIsOver
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.use_case import moved_nothing
 from notifyflow.service.delivery.use_cases import UseCases
@@ -120,11 +120,11 @@ class Submissions:
         self._use_cases = use_cases
         self._within = within
         self._monitor = monitor
-        self._gathering = self._new_gathering()
+        self._group_commit = self._new_group_commit()
 
     def begin_anew(self) -> None:
         """Begin anew in a forked child."""
-        self._gathering.begin_anew()
+        self._group_commit.begin_anew()
 
     def store(self, submitted: Submitted, deadline: Deadline) -> Notified:
         """Store a validated submission; see ``notify``.
@@ -139,9 +139,11 @@ class Submissions:
         may_share = _rows(submitted) <= _MOST_ROWS
         is_urgent = submitted.admitted.incident.severity is Severity.CRITICAL
         while True:
-            gathering, until = (self._gathering, together) if may_share and together.left_s else (self._new_gathering(), deadline)
+            group_commit, until = (
+                (self._group_commit, together) if may_share and together.left_s else (self._new_group_commit(), deadline)
+            )
             try:
-                return gathering.commit(submitted, is_urgent=is_urgent, until=until, known_by=deadline)
+                return group_commit.commit(submitted, is_urgent=is_urgent, until=until, known_by=deadline)
             except TimeIsOver:
                 if not deadline.left_s:
                     raise StorageUnavailable(deadline.waited_s, "submissions that came earlier took all the time") from None
@@ -152,8 +154,8 @@ class Submissions:
                 if deadline.left_s <= LONGEST_PAUSE_S:
                     raise error.after(deadline.waited_s) from None
 
-    def _new_gathering(self) -> Gathering[Submitted, Notified]:
-        return Gathering(
+    def _new_group_commit(self) -> GroupCommit[Submitted, Notified]:
+        return GroupCommit(
             partial(self._use_cases.commit, store_all),
             self._use_cases.report,
             most=_MOST_ROWS,

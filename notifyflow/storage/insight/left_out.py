@@ -15,7 +15,7 @@ _gathered: ContextVar["dict[tuple[str, str], LeftOut] | None"] = ContextVar("not
 
 
 @contextmanager
-def gathering() -> "Iterator[Mapping[tuple[str, str], LeftOut]]":
+def collecting() -> "Iterator[Mapping[tuple[str, str], LeftOut]]":
     """Gather the rows that reads in the block leave out, including its worker threads, by table and id."""
     found: dict[tuple[str, str], LeftOut] = {}
     token = _gathered.set(found)

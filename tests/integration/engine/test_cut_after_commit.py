@@ -85,12 +85,12 @@ def test_submissions_are_stored_once_and_rung_for(scene: Scene, store: Store) ->
     submissions = Submissions(UseCases(scene.deps, scene.reported.append), within=store.within)
 
     def submit(number: int) -> None:
-        neighbours = submissions._gathering.hand_over(_submitted(f"b-{number}"), until=Deadline(60))
+        neighbours = submissions._group_commit.add(_submitted(f"b-{number}"), until=Deadline(60))
         try:
             submissions.store(_submitted(f"a-{number}"), Deadline(60))
         finally:
             sys.settrace(None)
-            submissions._gathering.settle([neighbours])
+            submissions._group_commit.wait_for([neighbours])
             assert isinstance(neighbours.result, Notified)
             assert neighbours.result.is_new
             keys = [f"b-{number}"] if scene.is_before else [f"a-{number}", f"b-{number}"]
@@ -114,13 +114,13 @@ def test_outcomes_are_recorded_once_and_what_follows_is_reported(scene: Scene) -
         recordings = [
             Recording(lease=Lease(attempt_id=each.message.attempt_id, token=each.token), outcome=REFUSED) for each in claimed
         ]
-        opened = [recorder.hand_over(each, what, timedelta()) for each, what in zip(claimed, recordings, strict=True)]
+        opened = [recorder.add(each, what, timedelta()) for each, what in zip(claimed, recordings, strict=True)]
         try:
-            recorder.settle(opened[:1])
+            recorder.wait_for(opened[:1])
         finally:
             sys.settrace(None)
-            recorder.settle(opened[1:])
-            assert opened[1].ticket.result is None
+            recorder.wait_for(opened[1:])
+            assert opened[1].pending.result is None
             mails = [row for row in scene.pages(key) if row.channel == "email"]
             texts = {row.id for row in scene.pages(key) if row.channel == "sms"}
             assert [row.attempts[0].state for row in mails] == [AttemptState.RECORDED] * 2
@@ -149,12 +149,12 @@ def test_claimed_attempts_are_dealt_to_the_threads_that_wait(scene: Scene) -> No
         scene.driver.notify(an_incident(key), *(a_recipient(who, "email") for who in ("ada", "ben")))
         named = [row.id for row in scene.pages(key)]
         hands = [Hand([each], 1) for each in named]
-        neighbours = claimer._gathering("email").hand_over(hands[1])
+        neighbours = claimer._group_commit("email").add(hands[1])
         try:
             claimer.fill("email", hands[0])
         finally:
             sys.settrace(None)
-            claimer._gathering("email").settle([neighbours])
+            claimer._group_commit("email").wait_for([neighbours])
             assert neighbours.result == frozenset(named[1:])
             dealt = [[each.message.notification_id for each in hand.drain()] for hand in hands]
             assert dealt[1] == named[1:]
@@ -194,13 +194,13 @@ def test_a_time_limit_that_strikes_while_the_server_commits_is_one_threads_own(
 
     keys = [f"db-{number}" for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as pool:
-        submissions._gathering._is_led = True  # until all have come
+        submissions._group_commit._has_leader = True  # until all have come
         futures = [pool.submit(submit, key) for key in keys]
-        wait_until(lambda: len(submissions._gathering._waiting) == THREADS)
+        wait_until(lambda: len(submissions._group_commit._waiting) == THREADS)
         relay.holds = True
-        with submissions._gathering._monitor as _:
-            submissions._gathering._is_led = False
-            submissions._gathering._monitor.notify_all()
+        with submissions._group_commit._monitor as _:
+            submissions._group_commit._has_leader = False
+            submissions._group_commit._monitor.notify_all()
         assert relay.is_held.wait(60)
         (leader,) = {each.ident for each in threading.enumerate() if _is_committing(each)}
         assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(leader), ctypes.py_object(Cut)) == 1

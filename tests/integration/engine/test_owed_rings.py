@@ -40,8 +40,10 @@ def test_rings_of_threads_that_were_turned_away_are_given_back_with_those_whose_
         futures = []
         for number, each in enumerate(inside):
             futures.append(pool.submit(scene.deliverer.deliver, "email", [each]))
-            gathering = scene.deliverer._claimer._gathering("email")
-            wait_until(lambda number=number, gathering=gathering: gathering._is_led and len(gathering._waiting) == number)
+            group_commit = scene.deliverer._claimer._group_commit("email")
+            wait_until(
+                lambda number=number, group_commit=group_commit: group_commit._has_leader and len(group_commit._waiting) == number
+            )
         scene.deliverer.deliver("email", outside)  # returns at once, since the bulkhead is full
         held.is_away = True
         held.goes_on.set()

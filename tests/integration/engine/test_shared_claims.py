@@ -82,10 +82,10 @@ class Scene:
             try:
                 futures = [pool.submit(self.claimer.fill, "email", hands[0])]
                 wait_until(lambda: self.store.transactions == 1)
-                gathering = self.claimer._gathering("email")
+                group_commit = self.claimer._group_commit("email")
                 for number, hand in enumerate(hands[1:], start=1):
                     futures.append(pool.submit(self.claimer.fill, "email", hand))
-                    wait_until(lambda number=number: len(gathering._waiting) == number)
+                    wait_until(lambda number=number: len(group_commit._waiting) == number)
                 meanwhile()
             finally:
                 self.store.goes_on.set()

@@ -75,14 +75,14 @@ def _new(flow: NotifyFlow, key: str, severity: Severity = Severity.ERROR) -> Cal
 
 def _together(flow: NotifyFlow, submissions: Sequence[Callable[[], Notified]]) -> list[Future[Notified]]:
     """Let threads submit while another one's transaction runs, which waits for ours; return what became of theirs."""
-    gathering = flow._service._submissions._gathering
+    group_commit = flow._service._submissions._group_commit
 
     def hold(ledger: Ledger) -> list[Future[Notified]]:
         ledger.incidents.lock_newest_of([("", "first")])
         leads = pool.submit(flow.notify, _incident("first"), [ADA])
-        wait_until(lambda: gathering._is_led and not gathering._waiting)
+        wait_until(lambda: group_commit._has_leader and not group_commit._waiting)
         futures = [pool.submit(each) for each in submissions]
-        wait_until(lambda: len(gathering._waiting) == len(submissions))
+        wait_until(lambda: len(group_commit._waiting) == len(submissions))
         return [leads, *futures]
 
     with ThreadPoolExecutor(len(submissions) + 1) as pool:
@@ -156,11 +156,11 @@ def test_critical_ones_go_first(flow: NotifyFlow) -> None:
 
 
 def test_a_large_submission_does_not_wait_for_the_others(flow: NotifyFlow) -> None:
-    gathering = flow._service._submissions._gathering
-    gathering._is_led = True  # as if another thread's transaction took its time
+    group_commit = flow._service._submissions._group_commit
+    group_commit._has_leader = True  # as if another thread's transaction took its time
     crowd = [Recipient(id=f"p{number}", email=f"p{number}@example.com") for number in range(200)]
     assert len(flow.notify(_incident("db-1"), crowd).added) == 200
-    gathering._is_led = False
+    group_commit._has_leader = False
 
 
 def test_a_submission_that_waits_too_long_for_others_is_stored_beside_them(database_url: str, bell: NotedBell) -> None:
@@ -169,11 +169,11 @@ def test_a_submission_that_waits_too_long_for_others_is_stored_beside_them(datab
         closing(Store(database_url)) as store,
         NotifyFlow(Settings(), store=store, channels=channels(ScriptedProvider()), bell=bell) as flow,
     ):
-        gathering = flow._service._submissions._gathering
-        gathering._is_led = True  # as if a transaction of others waited for somebody
+        group_commit = flow._service._submissions._group_commit
+        group_commit._has_leader = True  # as if a transaction of others waited for somebody
         assert flow.notify(_incident("db-1"), [ADA]).is_new
-        assert not gathering._waiting
-        gathering._is_led = False
+        assert not group_commit._waiting
+        group_commit._has_leader = False
 
 
 def test_whose_time_is_not_over_when_that_of_the_set_is_is_stored_with_another_set(
@@ -190,7 +190,7 @@ from notifyflow import Incident, NotifyFlow, Recipient, Settings
 with NotifyFlow(Settings(database_url=sys.argv[1])) as flow:
     ada = Recipient(id="ada", email="ada@example.com")
     flow.notify(Incident(key="db-1", title="down"), [ada])
-    flow._service._submissions._gathering._is_led = True  # as if another thread's transaction ran
+    flow._service._submissions._group_commit._has_leader = True  # as if another thread's transaction ran
     child = os.fork()
     if not child:
         signal.alarm(20)

@@ -69,7 +69,7 @@ def test_receipts_that_come_while_one_commits_are_committed_together_and_a_bad_o
             """Hold the row of the first receipt until the others have come."""
             ledger.notifications.lock(ledger._unit.scalar(row))
             leads = pool.submit(_call_back, client, first)
-            wait_until(lambda: receipts._is_led and not receipts._waiting)
+            wait_until(lambda: receipts._has_leader and not receipts._waiting)
             rest = [pool.submit(_call_back, client, each) for each in (bad, *others)]
             wait_until(lambda: len(receipts._waiting) == len(rest))
             return [leads, *rest]
