@@ -3,7 +3,7 @@
 from notifyflow.core.delivery.facts import Outcome
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 
 
 def record_one(deps: Dependencies, claimed: Claimed, outcome: Outcome, *, has_alternative: bool = False) -> FollowUps:
@@ -20,8 +20,8 @@ def _lease(claimed: Claimed) -> Lease:
     return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
 
 
-def _only(settled: Settled[None]) -> FollowUps:
-    (error,) = settled.results
+def _only(done: SetResult[None]) -> FollowUps:
+    (error,) = done.results
     if error is not None:
         raise error
-    return settled.follow_ups
+    return done.follow_ups

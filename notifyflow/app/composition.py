@@ -30,7 +30,7 @@ from notifyflow.storage.store import Store
 _SPARE_CONNECTIONS = 4
 
 WIRING = Wiring(
-    at_end=(steps.settle, incident_events.settle, operations.settle),
+    at_end=(steps.at_end, incident_events.at_end, operations.at_end),
     decide=decisions.decide_by_id,
     word_hand_over=hand_overs.words,
     whom=roster.whom,

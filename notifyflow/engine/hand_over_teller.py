@@ -33,7 +33,7 @@ class HandOverTeller:
         self._use_cases = use_cases
         self._roster = roster
         self._every_s = every.total_seconds()
-        self._settled: Mapping[str, datetime] = {}
+        self._handled: Mapping[str, datetime] = {}
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notifyflow-hand-over-teller", daemon=True)
 
@@ -52,10 +52,10 @@ class HandOverTeller:
         Raises:
             StorageUnavailable: When the database does not answer in time.
         """
-        if not to_tell(self._roster(), self._settled, self._use_cases.deps.clock.now()):
+        if not to_tell(self._roster(), self._handled, self._use_cases.deps.clock.now()):
             return
         told = self._use_cases.run(hand_overs.tell)
-        self._settled = told.settled
+        self._handled = told.handled
         for each in told.now:
             _log.info("engine.duty_handed_over", schedule=each.schedule, at=each.at.isoformat(), people=list(each.people))
 

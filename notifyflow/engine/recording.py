@@ -17,7 +17,7 @@ from notifyflow.log import get_logger, place
 from notifyflow.pipeline.delivery.record import Lease, Recording, Release, record, release
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, PendingItem
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Dependencies, FollowUps
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 from notifyflow.pipeline.transaction.use_case import follow_ups_of
 
 _log = get_logger("notifyflow.engine")
@@ -99,51 +99,51 @@ class Recorder:
         if not unsent:
             return
         unsent = [each for call in unsent for each in call.attempts]
-        settled = self._release(unsent, reason)
-        for each, error in zip(unsent, settled.results, strict=True):
+        done = self._release(unsent, reason)
+        for each, error in zip(unsent, done.results, strict=True):
             if error is None:
                 _log.info("engine.attempt_released", **each.ids(), reason=reason)
             else:
                 _log.warning("engine.release_failed", **each.ids(), error=type(error).__name__)
-        self._report(settled.follow_ups)
-        if settled.interruption is not None:
-            raise settled.interruption
+        self._report(done.follow_ups)
+        if done.interruption is not None:
+            raise done.interruption
 
-    def _release(self, unsent: Sequence[Claimed], reason: str) -> Settled[None]:
+    def _release(self, unsent: Sequence[Claimed], reason: str) -> SetResult[None]:
         """Release attempts; one whose release is unknown is tried again until it is known, or its lease is over."""
         waiting = dict(enumerate(map(_lease, unsent)))
         results: dict[int, Exception | None] = {}
         follow_ups = NOTHING
         tries = 0
         while True:
-            settled = self._try_to_release(list(waiting.values()), reason)
-            follow_ups += settled.follow_ups
-            results.update(zip(waiting, settled.results, strict=True))
+            done = self._try_to_release(list(waiting.values()), reason)
+            follow_ups += done.follow_ups
+            results.update(zip(waiting, done.results, strict=True))
             is_over = self._is_stopping() or self._deps.clock.now() >= unsent[0].lease_until
             again = ((number, _to_try_again(lease, results[number], is_over=is_over)) for number, lease in waiting.items())
             waiting = {number: lease for number, lease in again if lease is not None}
-            if not waiting or settled.interruption is not None:
-                return Settled(tuple(results[number] for number in range(len(unsent))), follow_ups, settled.interruption)
+            if not waiting or done.interruption is not None:
+                return SetResult(tuple(results[number] for number in range(len(unsent))), follow_ups, done.interruption)
             tries += 1
             self._pause(pause_s(tries, self._deps.ids.fraction(), first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
 
-    def _try_to_release(self, leases: Sequence[Lease], reason: str) -> Settled[None]:
+    def _try_to_release(self, leases: Sequence[Lease], reason: str) -> SetResult[None]:
         try:
-            settled = release(self._deps, [Release(lease=each, reason=reason) for each in leases])
+            done = release(self._deps, [Release(lease=each, reason=reason) for each in leases])
         except StorageUnavailable as error:
-            settled = Settled((error,) * len(leases))
-        return _with_doubts(leases, settled)
+            done = SetResult((error,) * len(leases))
+        return _with_doubts(leases, done)
 
     def is_late(self, each: _Open, *, after: timedelta) -> bool:
         """Return whether an outcome will have waited for too long after some time."""
         return self._deps.clock.now() + after - each.since >= _LONGEST_OPEN
 
-    def _commit(self, recordings: Sequence[Recording]) -> Settled[None]:
+    def _commit(self, recordings: Sequence[Recording]) -> SetResult[None]:
         try:
-            settled = record(self._deps, recordings)
+            done = record(self._deps, recordings)
         except CommitUnknown as unknown:
-            settled = Settled((unknown,) * len(recordings))
-        return _with_doubts([each.lease for each in recordings], settled)
+            done = SetResult((unknown,) * len(recordings))
+        return _with_doubts([each.lease for each in recordings], done)
 
     def _conclude(self, each: _Open) -> _Open | None:
         """Log the result of an outcome; add it again if it may still be recorded."""
@@ -191,18 +191,18 @@ def _lease(claimed: Claimed) -> Lease:
     return Lease(attempt_id=claimed.message.attempt_id, token=claimed.token)
 
 
-def _with_doubts(leases: Sequence[Lease], settled: Settled[None]) -> Settled[None]:
+def _with_doubts(leases: Sequence[Lease], done: SetResult[None]) -> SetResult[None]:
     """Return the results of a set, with ``_Unsure`` for commits that are unknown.
 
     The first item of an unknown commit reports its follow-ups once.
     """
-    results: list[Exception | None] = list(settled.results)
+    results: list[Exception | None] = list(done.results)
     told: set[int] = set()
-    for number, result in enumerate(settled.results):
+    for number, result in enumerate(done.results):
         if isinstance(result, CommitUnknown):
             results[number] = _Unsure(replace(leases[number], unsure=NOTHING if id(result) in told else follow_ups_of(result)))
             told.add(id(result))
-    return replace(settled, results=tuple(results))
+    return replace(done, results=tuple(results))
 
 
 def _to_try_again(lease: Lease, result: Exception | None, *, is_over: bool) -> Lease | None:

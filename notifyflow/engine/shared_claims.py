@@ -13,7 +13,7 @@ from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.transaction import journal
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.ports import Claimed, Dependencies, FollowUps
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +96,7 @@ class Claimer:
             self._group_commits.setdefault(channel, new)
         return self._group_commits[channel]
 
-    def _claim(self, channel: str, hands: Sequence[Hand]) -> Settled[frozenset[str]]:
+    def _claim(self, channel: str, hands: Sequence[Hand]) -> SetResult[frozenset[str]]:
         providers = self._channels[channel].providers if channel in self._channels else ()
         claims = claim(
             self._deps,
@@ -114,7 +114,7 @@ class Claimer:
         for hand in hands:
             if hand.is_given_up:
                 journal.aside(lambda hand=hand: self._release(list(hand.drain())))  # type: ignore[misc]
-        return Settled(tuple(dealt), claims.follow_ups, claims.interruption)
+        return SetResult(tuple(dealt), claims.follow_ups, claims.interruption)
 
 
 def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:

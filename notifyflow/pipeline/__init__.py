@@ -7,7 +7,7 @@ WARNING, and each of ``critical`` and ``broken`` at ERROR. A use case with a res
 
 An incident is named by an ``IncidentRef`` (``core.references``): ``ByKey`` or ``ById``.
 
-A use case of many items is a ``SetUseCase`` and returns ``Settled``: each item's result or error.
+A use case of many items is a ``SetUseCase`` and returns ``SetResult``: each item's result or error.
 
 A few use several transactions, each complete in itself: ``claim.claim`` ends and defers rows that it does not claim,
 ``replies.handle_reply`` ends texts after an opt-out, ``adopt.resolve_quarantined`` takes one for each incident, and

@@ -54,7 +54,7 @@ from notifyflow.pipeline.transaction.halving import Part, Parts
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies
 from notifyflow.pipeline.transaction.pressure import Pressure
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, _Settling
+from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, _SetRun
 from notifyflow.storage.delivery.attempts import Attempts, select_refs
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.inbox import Inbox
@@ -269,7 +269,7 @@ class LateAttempts(Overriding, Attempts):
         return super().refs(attempt_ids)
 
 
-def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+def _record_whatever_runs(deps: Dependencies, recordings: Sequence[Recording]) -> SetResult[None]:
     def running(ledger: Ledger) -> list[Recording]:
         return [replace(each, lease=_running_lease(ledger, each.lease)) for each in recordings]
 
@@ -287,7 +287,7 @@ def _running_lease(ledger: Ledger, lease: Lease) -> Lease:
     return replace(lease, attempt_id=running[0].id, token=running[0].token) if running else lease
 
 
-def _record_without_check(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+def _record_without_check(deps: Dependencies, recordings: Sequence[Recording]) -> SetResult[None]:
     return _record(deps, [replace(each, lease=replace(each.lease, unsure=None)) for each in recordings])
 
 
@@ -532,16 +532,16 @@ def _as_if_never_made(stored: StoredOverride) -> Override:
     return made if stored.cancelled_at is None else replace(made, ends_at=made.begins_at)
 
 
-def _blame_pairs(settling: Any, parts: Parts[int], part: Part[int]) -> None:
+def _blame_pairs(running: Any, parts: Parts[int], part: Part[int]) -> None:
     """Blame two neighbours instead of halving them."""
     known = len(parts._left)
-    _run_part(settling, parts, part)
+    _run_part(running, parts, part)
     if len(part.items) == 2 and [len(each.items) for each in parts._left][: len(parts._left) - known] == [1, 1]:
-        settling._results.update(dict.fromkeys(part.items, Refused("blamed", is_of_row=True)))
+        running._results.update(dict.fromkeys(part.items, Refused("blamed", is_of_row=True)))
         del parts._left[0], parts._left[0]
 
 
-_run_part = _Settling._run_part
+_run_part = _SetRun._run_part
 
 
 @contextmanager
@@ -864,7 +864,7 @@ MUTANTS = (
     ),
     Mutant(
         "halving that stops at two neighbours",
-        swap=lambda: swapped(_Settling, "_run_part", _blame_pairs),
+        swap=lambda: swapped(_SetRun, "_run_part", _blame_pairs),
         known=1,
         world=simulate_damage,
     ),

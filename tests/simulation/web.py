@@ -10,7 +10,7 @@ from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.receive import Received, receive_all
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
 from notifyflow.pipeline.transaction.ports import Dependencies, ReceiptMatch
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 from notifyflow.service.delivery.submissions import Submissions
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.service import MOST_RECEIPTS, SUBMIT_WITHIN_S
@@ -49,7 +49,7 @@ class _UseCases(UseCases):
         super().__init__(deps, report)
         self._namespaces = namespaces
 
-    def commit(self, use_case: Callable[[Dependencies, Sequence[Any]], Settled[Any]], items: Sequence[Any]) -> Settled[Any]:
+    def commit(self, use_case: Callable[[Dependencies, Sequence[Any]], SetResult[Any]], items: Sequence[Any]) -> SetResult[Any]:
         named = {each.namespace for each in items if isinstance(each, Submitted)}
         with self._namespaces.acting(named.pop() if len(named) == 1 else None):
             return super().commit(use_case, items)

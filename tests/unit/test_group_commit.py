@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.transaction.group_commit import GroupCommit, TimeIsOver
 from notifyflow.pipeline.transaction.ports import FollowUps
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 from notifyflow.storage.ledger import Due
 from tests.waiting import wait_until
 
@@ -40,9 +40,9 @@ class Commits:
     def __init__(self) -> None:
         self.sets: list[list[int]] = []
 
-    def __call__(self, items: Sequence[int]) -> Settled[int]:
+    def __call__(self, items: Sequence[int]) -> SetResult[int]:
         self.sets.append(list(items))
-        return Settled(tuple(ValueError(str(item)) if item < 0 else item * 10 for item in items))
+        return SetResult(tuple(ValueError(str(item)) if item < 0 else item * 10 for item in items))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_error_of_one_item_is_its_own(commits: Commits) -> None:
 
 
 def test_an_error_of_the_commit_is_everybodys() -> None:
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         raise OSError
 
     group_commit: GroupCommit[int, int] = GroupCommit(commit, nothing, most=10)
@@ -96,7 +96,7 @@ def test_whoever_waits_for_several_items_waits_for_the_last_too(commits: Commits
 def test_whoever_waits_for_several_items_waits_also_while_others_commit_the_last(commits: Commits) -> None:
     has_begun, may_end = threading.Event(), threading.Event()
 
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         if 9 in items:
             has_begun.set()
             assert may_end.wait(DEADLINE_S)
@@ -121,11 +121,11 @@ def test_while_one_transaction_runs_the_next_fills() -> None:
     has_begun, may_end = threading.Event(), threading.Event()
     sets: list[int] = []
 
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         sets.append(len(items))
         has_begun.set()
         assert may_end.wait(DEADLINE_S)
-        return Settled(tuple(items))
+        return SetResult(tuple(items))
 
     group_commit: GroupCommit[int, int] = GroupCommit(commit, nothing, most=100)
 
@@ -147,11 +147,11 @@ def test_while_one_transaction_runs_the_next_fills() -> None:
 def test_a_leader_that_is_interrupted_hands_on() -> None:
     calls: list[list[int]] = []
 
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         calls.append(list(items))
         if len(calls) == 1:
             raise KeyboardInterrupt
-        return Settled(tuple(items))
+        return SetResult(tuple(items))
 
     group_commit: GroupCommit[int, int] = GroupCommit(commit, nothing, most=10)
     mine, neighbours = group_commit.add(1), group_commit.add(2)
@@ -167,7 +167,7 @@ def test_what_was_stored_before_the_leader_was_interrupted_is_reported() -> None
     reported: list[FollowUps] = []
     left = StorageUnavailable(0)
     group_commit: GroupCommit[int, int] = GroupCommit(
-        lambda _: Settled((1, left), RINGS, interruption=KeyboardInterrupt()), reported.append, most=10
+        lambda _: SetResult((1, left), RINGS, interruption=KeyboardInterrupt()), reported.append, most=10
     )
     mine, neighbours = group_commit.add(1), group_commit.add(2)
     with pytest.raises(KeyboardInterrupt):
@@ -206,7 +206,7 @@ def test_the_follow_ups_of_a_transaction_are_reported_once_before_its_items_are_
         reported.append(follow_ups)
         assert not any(one.is_done for one in pending)
 
-    group_commit: GroupCommit[int, int] = GroupCommit(lambda items: Settled(tuple(items), RINGS), report, most=10)
+    group_commit: GroupCommit[int, int] = GroupCommit(lambda items: SetResult(tuple(items), RINGS), report, most=10)
     pending = [group_commit.add(item) for item in (1, 2)]
     group_commit.wait_for(pending)
     assert reported == [RINGS]
@@ -216,8 +216,8 @@ def test_the_follow_ups_of_a_transaction_are_reported_once_before_its_items_are_
 def test_the_next_transaction_does_not_wait_for_the_report_of_the_last() -> None:
     is_reporting, may_end = threading.Event(), threading.Event()
 
-    def commit(items: Sequence[str]) -> Settled[str]:
-        return Settled(tuple(items), RINGS if "first" in items else FollowUps())
+    def commit(items: Sequence[str]) -> SetResult[str]:
+        return SetResult(tuple(items), RINGS if "first" in items else FollowUps())
 
     def report(follow_ups: FollowUps) -> None:
         is_reporting.set()
@@ -237,7 +237,7 @@ def test_an_error_in_the_report_reaches_its_caller_and_the_others_get_their_resu
     def report(follow_ups: FollowUps) -> None:
         raise RuntimeError
 
-    group_commit: GroupCommit[int, int] = GroupCommit(lambda items: Settled(tuple(items), RINGS), report, most=10)
+    group_commit: GroupCommit[int, int] = GroupCommit(lambda items: SetResult(tuple(items), RINGS), report, most=10)
     other = group_commit.add(1)
     with pytest.raises(RuntimeError):
         group_commit.commit(2)
@@ -281,11 +281,11 @@ def test_whoever_waits_until_the_time_is_over_takes_the_item_back() -> None:
     has_begun, may_end = threading.Event(), threading.Event()
     sets: list[list[int]] = []
 
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         sets.append(list(items))
         has_begun.set()
         assert may_end.wait(DEADLINE_S)
-        return Settled(tuple(items))
+        return SetResult(tuple(items))
 
     group_commit: GroupCommit[int, int] = GroupCommit(commit, nothing, most=10)
     with ThreadPoolExecutor(2) as pool:
@@ -307,9 +307,9 @@ def test_whoever_waits_until_the_time_is_over_takes_the_item_back() -> None:
 def test_an_item_whose_transaction_has_begun_gets_its_result_although_its_time_is_over() -> None:
     left = Left(5)
 
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         left.left_s = 0
-        return Settled(tuple(items))
+        return SetResult(tuple(items))
 
     group_commit: GroupCommit[int, int] = GroupCommit(commit, nothing, most=10)
     assert group_commit.commit(1, until=left) == 1
@@ -318,7 +318,7 @@ def test_an_item_whose_transaction_has_begun_gets_its_result_although_its_time_i
 
 
 def test_whoever_is_interrupted_takes_the_own_item_back(commits: Commits) -> None:
-    def commit(items: Sequence[int]) -> Settled[int]:
+    def commit(items: Sequence[int]) -> SetResult[int]:
         if 1 in items:
             raise KeyboardInterrupt
         return commits(items)
@@ -335,7 +335,7 @@ _FORKED_WHILE_ONE_LEADS = """
 import os, signal, threading
 from notifyflow.app.forks import FORKED
 from notifyflow.pipeline.transaction.group_commit import GroupCommit
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 
 has_begun, may_end = threading.Event(), threading.Event()
 
@@ -343,7 +343,7 @@ def commit(items):
     if items == ["parent"]:
         has_begun.set()
         may_end.wait()
-    return Settled(tuple(f"{item} is committed" for item in items))
+    return SetResult(tuple(f"{item} is committed" for item in items))
 
 group_commit = GroupCommit(commit, print, most=10)
 FORKED.add(group_commit)

@@ -45,7 +45,7 @@ class HandOver:
         return tuple(dict.fromkeys(each for each in (*self.after, *self.before) if each not in stay))
 
 
-def to_tell(roster: Roster, settled: Mapping[str, datetime], now: datetime) -> tuple[HandOver, ...]:
+def to_tell(roster: Roster, handled: Mapping[str, datetime], now: datetime) -> tuple[HandOver, ...]:
     """Return the hand-overs that people are to be told about now: recent ones, of schedules that want it.
 
     Changes in close succession are one hand-over, from the people before the first to the people after the last. If these are the
@@ -53,12 +53,12 @@ def to_tell(roster: Roster, settled: Mapping[str, datetime], now: datetime) -> t
 
     Args:
         roster: The roster.
-        settled: Schedule → its newest hand-over that people were told about, or that concerned nobody.
+        handled: Schedule → its newest hand-over that people were told about, or that concerned nobody.
         now: The instant.
     """
     found: list[HandOver] = []
     for schedule in (each for each in roster.directory.schedules.values() if each.handover):
-        since = max(now - TOLD_WITHIN, settled.get(schedule.name, EARLIEST))
+        since = max(now - TOLD_WITHIN, handled.get(schedule.name, EARLIEST))
         for changes in _runs(hand_overs(roster, schedule, since=since, until=now)):
             if _is_over_at(changes) <= now:
                 found.append(replace(changes[-1], before=changes[0].before))

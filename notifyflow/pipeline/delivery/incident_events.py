@@ -13,7 +13,7 @@ _STARTED = "started"
 _REASON = "it pages nobody: it holds the incident events for subscribers"
 
 
-def settle(tx: Transaction) -> None:
+def at_end(tx: Transaction) -> None:
     """Queue the transaction's events for their subscribers, except those of our own incidents."""
     events = [(*each, names) for each in tx.incident_events if (names := _subscribers_to(tx, *each[:2]))]
     known = dict(tx.ledger.escalations.of_subscribers({incident.id for incident, *_ in events}))

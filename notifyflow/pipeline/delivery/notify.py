@@ -32,7 +32,7 @@ from notifyflow.pipeline.delivery import decisions, endings, rounds, series, ste
 from notifyflow.pipeline.transaction.idempotency import Once, Responses
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase
+from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase
 
 Name = tuple[str, str]
 """The namespace and the key of an incident."""
@@ -105,7 +105,7 @@ class Submitted:
         return self.namespace, self.admitted.incident.key
 
 
-def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> Settled[Notified]:
+def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> SetResult[Notified]:
     """Store validated submissions, in one transaction.
 
     Returns:

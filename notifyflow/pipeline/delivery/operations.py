@@ -25,7 +25,7 @@ Link = Callable[[str], str | None]
 """Makes the link with which the reader acknowledges an incident: (its id) → the link, or None without links."""
 
 
-def settle(tx: Transaction) -> None:
+def at_end(tx: Transaction) -> None:
     """Add the transaction's failures and notices to the operations incident, at the end, since its lock comes last."""
     notices = [notice for notice in tx.notices if tx.ledger.operations.add_notice(*notice, at=tx.now)]
     if not tx.alerts and not notices and not tx.damaged:

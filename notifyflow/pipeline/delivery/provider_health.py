@@ -128,10 +128,10 @@ def _defer_apart(deps: Dependencies, channel: str, obstacles: Mapping[Wanted, Ob
             _defer(tx, [(row, checked)])
 
     deferring = SetUseCase("defer", load, handle, place=lambda one: ("notification", one[0].id))
-    settled = deferring.run(deps, use_case.run(deps, find).value)
-    if settled.interruption is not None:
-        raise settled.interruption
-    return settled.follow_ups
+    done = deferring.run(deps, use_case.run(deps, find).value)
+    if done.interruption is not None:
+        raise done.interruption
+    return done.follow_ups
 
 
 def defer_one(deps: Dependencies, row: NotificationFacts, obstacle: Obstacle, *, at: datetime) -> FollowUps:

@@ -17,7 +17,7 @@ from notifyflow.pipeline.delivery import acknowledge, decisions, outages, provid
 from notifyflow.pipeline.transaction import use_case
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies, ReceiptMatch
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
+from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
 from notifyflow.storage.ledger import AttemptRef, AttemptToPoll
 
 Carried = Mapping[str, Sequence[AttemptRef]]
@@ -48,7 +48,7 @@ def receive(deps: Dependencies, receipt: Receipt, *, raw: str) -> Committed[Rece
     return receive_all(deps, [Received(receipt, raw)]).only()
 
 
-def receive_all(deps: Dependencies, received: Sequence[Received]) -> Settled[ReceiptMatch]:
+def receive_all(deps: Dependencies, received: Sequence[Received]) -> SetResult[ReceiptMatch]:
     """Store and apply receipts, in one transaction.
 
     Returns:

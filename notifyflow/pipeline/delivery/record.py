@@ -13,7 +13,7 @@ from notifyflow.pipeline.delivery import decisions, outages, provider_health, re
 from notifyflow.pipeline.delivery.receive import Carried
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
-from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
+from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
 from notifyflow.storage.ledger import AttemptRef
 
 
@@ -56,7 +56,7 @@ class Release:
     reason: str = ""
 
 
-def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]:
+def record(deps: Dependencies, recordings: Sequence[Recording]) -> SetResult[None]:
     """Record the outcomes of calls of different attempts, in one transaction.
 
     Returns:
@@ -67,10 +67,10 @@ def record(deps: Dependencies, recordings: Sequence[Recording]) -> Settled[None]
         CommitUnknown: When it is unknown whether they are recorded; call again, with its follow-ups as ``unsure``.
         StorageUnavailable: When the database does not answer in time; nothing was recorded.
     """
-    return _settle(_RECORD.run(deps, recordings))
+    return _with_earlier_follow_ups(_RECORD.run(deps, recordings))
 
 
-def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
+def release(deps: Dependencies, releases: Sequence[Release]) -> SetResult[None]:
     """Give attempts back whose calls were not made, in one transaction.
 
     They do not count, and the attempt before each decides; without one, the notification is due.
@@ -82,7 +82,7 @@ def release(deps: Dependencies, releases: Sequence[Release]) -> Settled[None]:
         CommitUnknown: As ``record``.
         StorageUnavailable: When the database does not answer in time; nothing was released.
     """
-    return _settle(_RELEASE.run(deps, releases))
+    return _with_earlier_follow_ups(_RELEASE.run(deps, releases))
 
 
 class _RecordedBefore(NotifyflowError):
@@ -93,12 +93,12 @@ class _RecordedBefore(NotifyflowError):
         self.follow_ups = follow_ups
 
 
-def _settle(settled: Settled[None]) -> Settled[None]:
-    before = [each for each in settled.results if isinstance(each, _RecordedBefore)]
+def _with_earlier_follow_ups(done: SetResult[None]) -> SetResult[None]:
+    before = [each for each in done.results if isinstance(each, _RecordedBefore)]
     return replace(
-        settled,
-        results=tuple(None if isinstance(each, _RecordedBefore) else each for each in settled.results),
-        follow_ups=sum((each.follow_ups for each in before), settled.follow_ups),
+        done,
+        results=tuple(None if isinstance(each, _RecordedBefore) else each for each in done.results),
+        follow_ups=sum((each.follow_ups for each in before), done.follow_ups),
     )
 
 

@@ -24,9 +24,9 @@ def release(deps: Dependencies, row_ids: Sequence[str]) -> Committed[tuple[str, 
     released: list[str] = []
     follow_ups = NOTHING
     for row_id in row_ids:
-        settled = _RELEASE.run(deps, [row_id])
-        follow_ups += settled.follow_ups
-        (result,) = settled.results
+        done = _RELEASE.run(deps, [row_id])
+        follow_ups += done.follow_ups
+        (result,) = done.results
         if result is True:
             released.append(row_id)
         elif isinstance(result, Exception) and not set_aside.is_damage(result):

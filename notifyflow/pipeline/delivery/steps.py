@@ -1,7 +1,7 @@
 """Runs the chain of an incident: starts its steps, stops them, and alerts operations at its end.
 
 The caller holds the incident's lock. A transaction that records a recipient's last failure does not hold it. It only makes the
-next step due (``settle``), and the next sweep decides whether everybody in the step before is spent.
+next step due (``at_end``), and the next sweep decides whether everybody in the step before is spent.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ from notifyflow.pipeline.delivery import decisions, outages, rounds
 from notifyflow.pipeline.transaction.running import Transaction
 
 
-def settle(tx: Transaction) -> None:
+def at_end(tx: Transaction) -> None:
     """Make the next steps due of incidents with a recipient that became spent in this transaction."""
     tx.ledger.steps.bring_forward(tx.spent, now=tx.now)
 

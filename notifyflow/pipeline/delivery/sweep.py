@@ -20,7 +20,7 @@ from notifyflow.pipeline.transaction.halving import Parts
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_aside import is_damage
-from notifyflow.pipeline.transaction.set_use_case import Settled, SetUseCase, keep_apart
+from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase, keep_apart
 from notifyflow.storage.ledger import AttemptRef, Due, Tried
 
 Item = TypeVar("Item")
@@ -112,13 +112,13 @@ def _jobs(deps: Dependencies, limit: int, watched: _Watched) -> Iterator[Callabl
         )
     )
     caught_up = [each for each in watched.tried if each.machine in CAUGHT_UP]
-    yield from (partial(_settle, deps, CATCH_UP, [each]) for each in caught_up)
-    yield from (partial(_settle, deps, receive.MISSED, some) for some in _sets(missed))
-    yield from (partial(_settle, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
-    yield from (partial(_settle, deps, _DECIDE, some) for some in _sets(decisions_due))
-    yield from (partial(_settle, deps, _GO_ON, [each]) for each in incident_ids)
+    yield from (partial(_run_set, deps, CATCH_UP, [each]) for each in caught_up)
+    yield from (partial(_run_set, deps, receive.MISSED, some) for some in _sets(missed))
+    yield from (partial(_run_set, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
+    yield from (partial(_run_set, deps, _DECIDE, some) for some in _sets(decisions_due))
+    yield from (partial(_run_set, deps, _GO_ON, [each]) for each in incident_ids)
     yield from (partial(_pass_rounds, deps, each, now) for each in round_ids)
-    yield from (partial(_settle, deps, outbox.CARRY_OUT, [each]) for each in entries)
+    yield from (partial(_run_set, deps, outbox.CARRY_OUT, [each]) for each in entries)
 
 
 def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -126,17 +126,17 @@ def _sets(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         yield items[start : start + _SET]
 
 
-def _settle(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> FollowUps:
+def _run_set(deps: Dependencies, handling: SetUseCase[Item, Any, None], items: Sequence[Item]) -> FollowUps:
     return _report(handling.run(deps, items))
 
 
-def _report(settled: Settled[None]) -> FollowUps:
+def _report(done: SetResult[None]) -> FollowUps:
     """Return the follow-ups of a set, and the errors of its items that were not set aside."""
-    if settled.interruption is not None:
-        raise settled.interruption
-    errors = [each for each in settled.results if each is not None and not set_aside.is_damage(each)]
+    if done.interruption is not None:
+        raise done.interruption
+    errors = [each for each in done.results if each is not None and not set_aside.is_damage(each)]
     unavailable = (each for each in errors if isinstance(each, StorageUnavailable))
-    return settled.follow_ups + FollowUps(
+    return done.follow_ups + FollowUps(
         broken=tuple(each for each in errors if not isinstance(each, StorageUnavailable)), cut_short=next(unavailable, None)
     )
 
@@ -211,7 +211,7 @@ def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowU
         if not (isinstance(error, Contended) or set_aside.is_damage(error)):
             raise
     due = deps.transactions.run(lambda ledger: ledger.work.rounds_due_of(incident_id, now=now))
-    return _settle(deps, _PASS_ROUNDS, [(incident_id, each) for each in due])
+    return _run_set(deps, _PASS_ROUNDS, [(incident_id, each) for each in due])
 
 
 def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ()) -> None:
@@ -266,7 +266,7 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: date
     due = deps.transactions.run(
         lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
     )
-    return total + follow_ups + _settle(deps, _MARK_RUNG, due), watched
+    return total + follow_ups + _run_set(deps, _MARK_RUNG, due), watched
 
 
 def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> FollowUps:
@@ -309,13 +309,13 @@ def unring(deps: Dependencies, notification_ids: Collection[str]) -> Collection[
     These keep their mark, and so does a damaged one; they hold up no other.
     """
     ids = sorted(notification_ids)
-    settled = _UNRING.run(deps, ids)
-    if settled.interruption is not None:
-        raise settled.interruption
-    for error in settled.results:
+    done = _UNRING.run(deps, ids)
+    if done.interruption is not None:
+        raise done.interruption
+    for error in done.results:
         if isinstance(error, Exception) and not is_damage(error):
             raise error
-    return [each for each, is_locked in zip(ids, settled.results, strict=True) if is_locked is True]
+    return [each for each, is_locked in zip(ids, done.results, strict=True) if is_locked is True]
 
 
 def _unring(tx: Transaction, notification_ids: Sequence[str]) -> frozenset[str]:

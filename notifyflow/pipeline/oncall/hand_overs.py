@@ -34,11 +34,11 @@ class Told:
 
     Attributes:
         now: The hand-overs that people were told about just now.
-        settled: Schedule → its newest hand-over that people were told about, or that concerned nobody.
+        handled: Schedule → its newest hand-over that people were told about, or that concerned nobody.
     """
 
     now: tuple[HandOver, ...]
-    settled: Mapping[str, datetime]
+    handled: Mapping[str, datetime]
 
 
 def tell(deps: Dependencies) -> Committed[Told]:
@@ -51,10 +51,10 @@ def tell(deps: Dependencies) -> Committed[Told]:
     def body(tx: Transaction) -> Told:
         tx.ledger.roster.lock()
         roster = tx.ledger.roster.current()
-        settled = tx.ledger.hand_overs.settled(since=tx.now - hand_overs.TOLD_WITHIN)
-        found = hand_overs.to_tell(roster, settled, tx.now)
+        handled = tx.ledger.hand_overs.handled(since=tx.now - hand_overs.TOLD_WITHIN)
+        found = hand_overs.to_tell(roster, handled, tx.now)
         told = tuple(each for each in found if _tell(tx, roster, each))
-        return Told(now=told, settled={**settled, **{each.schedule: each.at for each in found}})
+        return Told(now=told, handled={**handled, **{each.schedule: each.at for each in found}})
 
     return use_case.run(deps, body)
 

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from notifyflow.errors import CommitUnknown
 from notifyflow.pipeline.transaction.journal import CutShort, Journal
 from notifyflow.pipeline.transaction.ports import NOTHING, FollowUps
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 from notifyflow.pipeline.transaction.use_case import moved_nothing
 
 Item = TypeVar("Item")
@@ -90,7 +90,7 @@ class _Group(Generic[Item, T]):
 
     items: Sequence[PendingItem[Item, T]] = ()
     journal: Journal = field(default_factory=Journal)
-    result: Settled[T] | None = None
+    result: SetResult[T] | None = None
     is_reported: bool = False
     is_by_leader: bool = False
     is_old: bool = False
@@ -123,7 +123,7 @@ class GroupCommit(Generic[Item, T]):
 
     def __init__(
         self,
-        commit: Callable[[Sequence[Item]], Settled[T]],
+        commit: Callable[[Sequence[Item]], SetResult[T]],
         report: Callable[[FollowUps], object],
         *,
         most: int,
@@ -270,7 +270,7 @@ class GroupCommit(Generic[Item, T]):
         if group.result.interruption is not None and not group.is_old:
             raise group.result.interruption
 
-    def _commit_all(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: Deadline | None) -> Settled[T]:
+    def _commit_all(self, group: _Group[Item, T], own: Sequence[PendingItem[Item, T]], until: Deadline | None) -> SetResult[T]:
         """Commit; or, for a set whose thread was cut short, return the result of its commit.
 
         Raises:
@@ -287,14 +287,14 @@ class GroupCommit(Generic[Item, T]):
         except CommitUnknown:
             raise
         except Exception as error:  # noqa: BLE001 - it concerns all, and each has to learn of it
-            return Settled((error,) * len(group.items))
+            return SetResult((error,) * len(group.items))
 
-    def _commit_within(self, items: Sequence[PendingItem[Item, T]], limits: Sequence[Deadline | None]) -> Settled[T]:
+    def _commit_within(self, items: Sequence[PendingItem[Item, T]], limits: Sequence[Deadline | None]) -> SetResult[T]:
         limits_s = [each.left_s for each in limits if each is not None]
         with self._within(min(limits_s)) if limits_s else nullcontext():
             return self._commit([pending.item for pending in items])
 
-    def _give_out(self, group: _Group[Item, T], committed: Settled[T]) -> None:
+    def _give_out(self, group: _Group[Item, T], committed: SetResult[T]) -> None:
         """Give the results out, and let another thread be the leader."""
         for pending, result in zip(group.items, committed.results, strict=True):
             if not pending.is_done:

@@ -20,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled(Generic[T_co]):
+class SetResult(Generic[T_co]):
     """The result of a set of items in one transaction.
 
     Attributes:
@@ -62,7 +62,7 @@ class SetUseCase(Generic[Item, Loaded, T]):
     place: Callable[[Item], tuple[str, ...] | None] = lambda item: None
     counts_most: Callable[[Item], bool] = lambda item: False
 
-    def run(self, deps: Dependencies, items: Sequence[Item]) -> Settled[T]:
+    def run(self, deps: Dependencies, items: Sequence[Item]) -> SetResult[T]:
         """Run it in one transaction.
 
         If items raise errors, the transaction is rolled back and runs again without them. If the whole set meets the same trouble
@@ -76,9 +76,9 @@ class SetUseCase(Generic[Item, Loaded, T]):
             CommitUnknown: As ``run``.
             StorageUnavailable: When the database did not answer in time; nothing was stored.
         """
-        settling = _Settling(self, deps, items)
-        settling.run()
-        return settling.settled()
+        running = _SetRun(self, deps, items)
+        running.run()
+        return running.result()
 
     def handle_all(self, items: Mapping[int, Item], tx: Transaction) -> Mapping[int, T]:
         """Handle some items in one transaction, by their numbers.
@@ -102,8 +102,8 @@ class SetUseCase(Generic[Item, Loaded, T]):
         return results
 
 
-class _Settling(Generic[Item, Loaded, T]):
-    """Settles the items of a set, part by part, within one time."""
+class _SetRun(Generic[Item, Loaded, T]):
+    """Runs the items of a set, part by part, within one time."""
 
     def __init__(self, kind: SetUseCase[Item, Loaded, T], deps: Dependencies, items: Sequence[Item]) -> None:
         self._kind = kind
@@ -115,7 +115,7 @@ class _Settling(Generic[Item, Loaded, T]):
         self._end: BaseException | None = None
 
     def run(self) -> None:
-        """Settle all, the first part first."""
+        """Run all, the first part first."""
         parts = Parts(self._deps, self._kind.name, range(len(self._items)))
         while (part := parts.take()) is not None:
             try:
@@ -129,7 +129,7 @@ class _Settling(Generic[Item, Loaded, T]):
                     self._results.update(dict.fromkeys(part.items, error))
                 return
 
-    def settled(self) -> Settled[T]:
+    def result(self) -> SetResult[T]:
         """Return the results, after damaged rows were set aside."""
         end = self._end
         waited_s, reason = (end.waited_s, end.reason) if isinstance(end, StorageUnavailable) else (0, "the set was cut short")
@@ -143,7 +143,7 @@ class _Settling(Generic[Item, Loaded, T]):
             if is_looked_up(error):
                 raise
             interruption = None if isinstance(error, CutShort) else error
-        return Settled(results, follow_ups, interruption)
+        return SetResult(results, follow_ups, interruption)
 
     def _run_part(self, parts: Parts[int], part: Part[int]) -> None:
         """Run a part in one transaction; put the rest back, and blame a single item for damage."""

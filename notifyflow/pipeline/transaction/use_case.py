@@ -79,8 +79,8 @@ def _commit(deps: Dependencies, body: Callable[[Transaction], T], note: Note, *,
         note.done = None
         tx = Transaction(ledger, deps)
         answer = body(tx)
-        for settle in deps.wiring.at_end:
-            settle(tx)
+        for act in deps.wiring.at_end:
+            act(tx)
         if tx.mended:
             ledger.set_asides.release(tx.mended)
         note.done = _Done(

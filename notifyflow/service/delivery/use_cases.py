@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from notifyflow.pipeline.transaction.ports import NOTHING, Committed, Dependencies, FollowUps
-from notifyflow.pipeline.transaction.set_use_case import Settled
+from notifyflow.pipeline.transaction.set_use_case import SetResult
 
 Item = TypeVar("Item")
 P = ParamSpec("P")
@@ -35,7 +35,7 @@ class UseCases:
             self.report(committed.follow_ups)
         return committed.value
 
-    def commit(self, use_case: Callable[[Dependencies, Sequence[Item]], Settled[T]], items: Sequence[Item]) -> Settled[T]:
+    def commit(self, use_case: Callable[[Dependencies, Sequence[Item]], SetResult[T]], items: Sequence[Item]) -> SetResult[T]:
         """Run a use case for a set of items; the caller reports the follow-ups."""
         self.prepare()
         return use_case(self.deps, items)

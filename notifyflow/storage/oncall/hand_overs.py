@@ -24,7 +24,7 @@ class HandOvers(Repository):
         row = {name: getattr(told, name) for name in _FIELDS}
         return self._unit.insert_once(HandOverRow, row | {"incident_id": incident_id})
 
-    def settled(self, *, since: datetime) -> dict[str, datetime]:
+    def handled(self, *, since: datetime) -> dict[str, datetime]:
         """Return the newest hand-over of each schedule after an instant."""
         newest = fn.MAX(HandOverRow.at).alias("at")
         query = HandOverRow.select(HandOverRow.schedule, newest).where(HandOverRow.at > since).group_by(HandOverRow.schedule)

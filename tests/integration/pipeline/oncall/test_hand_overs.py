@@ -156,7 +156,7 @@ def test_two_workers_at_once_and_a_restart_tell_once(driver: Driver) -> None:
     with ThreadPoolExecutor(max_workers=4) as pool:
         told = [each.result() for each in [pool.submit(hand_overs.tell, driver.deps) for _ in range(4)]]
     assert sorted(len(each.value.now) for each in told) == [0, 0, 0, 1]
-    assert {each.value.settled["primary"] for each in told} == {HANDED_OVER}
+    assert {each.value.handled["primary"] for each in told} == {HANDED_OVER}
     assert tell(driver, minutes=90) == ()
     assert Counter(addressees(driver)) == Counter({("email", "ada@example.com"): 1})
 

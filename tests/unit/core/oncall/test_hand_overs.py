@@ -95,13 +95,13 @@ def test_people_are_told_within_an_hour_once_nothing_has_changed_for_two_minutes
     assert len(to_tell(roster(), {}, MONDAY + DAY + timedelta(minutes=late))) == told
 
 
-def told_at(*minutes: float, at: float, settled: float | None = None) -> list[tuple[float, tuple[str, ...], tuple[str, ...]]]:
+def told_at(*minutes: float, at: float, handled: float | None = None) -> list[tuple[float, tuple[str, ...], tuple[str, ...]]]:
     """Return what is to be told when Ben and Cy take the duty of Ada in turn at these minutes."""
     overrides = [
         replace(taken("ben" if number % 2 else "cy", begins=timedelta(minutes=each), ends=9 * HOUR), id=f"{number:03}")
         for number, each in enumerate(minutes)
     ]
-    marks = {} if settled is None else {"primary": MONDAY + timedelta(minutes=settled)}
+    marks = {} if handled is None else {"primary": MONDAY + timedelta(minutes=handled)}
     found = to_tell(roster('["ada"]', overrides=tuple(overrides)), marks, MONDAY + timedelta(minutes=at))
     return [((each.at - MONDAY) / timedelta(minutes=1), each.before, each.after) for each in found if each.at > MONDAY]
 
@@ -113,8 +113,8 @@ def test_changes_that_follow_each_other_closely_are_one_hand_over():
     clicks = [10 + 0.5 * number for number in range(40)]
     assert told_at(*clicks, at=19.9) == []
     assert told_at(*clicks, at=20) == [(20, ADA, CY)]
-    assert told_at(*clicks, at=30.4, settled=20) == []
-    assert told_at(*clicks, at=31.5, settled=20) == [(29.5, CY, BEN)]
+    assert told_at(*clicks, at=30.4, handled=20) == []
+    assert told_at(*clicks, at=31.5, handled=20) == [(29.5, CY, BEN)]
 
 
 def test_a_calendar_hands_over_and_a_schedule_without_the_setting_tells_nobody():
