@@ -21,7 +21,7 @@ from notifyflow.engine.pending_rings import PendingRings
 from notifyflow.engine.precedence import Precedence
 from notifyflow.engine.recording import Recorder, Recordings
 from notifyflow.engine.reporter import Reporter
-from notifyflow.engine.shared_claims import Claimer, Hand
+from notifyflow.engine.shared_claims import Batch, Claimer
 from notifyflow.errors import (
     NotifyflowError,
     StorageError,
@@ -81,7 +81,7 @@ class Deliverer:
         self._precedence = Precedence(urgent_rings)
         self._is_stopping = threading.Event()
         self._latencies: dict[str, timedelta] = {}
-        self._hands: set[Hand] = set()
+        self._batches: set[Batch] = set()
 
     def stop(self, unheard: Collection[str] = ()) -> None:
         """Begin no further send: all rings and claimed attempts are given back at once, running sends are recorded.
@@ -92,8 +92,8 @@ class Deliverer:
         left = self._pending_rings.close()  # first, so that rings which the threads drop from now on are given back here
         self._is_stopping.set()
         self.give_back({*left, *unheard, *self._pending_rings.pop_owed()})
-        for hand in list(self._hands):
-            self._recorder.release(list(hand.drain()))
+        for batch in list(self._batches):
+            self._recorder.release(list(batch.take()))
 
     def _stops(self) -> bool:
         return self._is_stopping.is_set()
@@ -206,24 +206,24 @@ class Deliverer:
         Returns:
             The ids of those handled or released, and whether the thread may go on.
         """
-        hand = Hand(notification_ids, min(limit, self._fitting(channel)))
-        self._hands.add(hand)
+        batch = Batch(notification_ids, min(limit, self._fitting(channel)))
+        self._batches.add(batch)
         try:
-            done = self._claimer.fill(channel, hand)
+            done = self._claimer.fill(channel, batch)
             self.pay_back()
             with self._recorder.open() as recordings:
-                goes_on = self._attempt_all(hand, recordings)
+                goes_on = self._attempt_all(batch, recordings)
             return done, goes_on and not self._precedence.takes_thread()
         finally:
-            self._hands.discard(hand)
-            hand.is_given_up = True
-            self._recorder.release(list(hand.drain()))  # non-empty only if the thread was cut short
+            self._batches.discard(batch)
+            batch.is_given_up = True
+            self._recorder.release(list(batch.take()))  # non-empty only if the thread was cut short
 
-    def _attempt_all(self, hand: Hand, recordings: Recordings) -> bool:
+    def _attempt_all(self, batch: Batch, recordings: Recordings) -> bool:
         """Make claimed attempts one after the other; return False if the thread has to give way, or the process stops."""
-        for claimed in hand.drain():  # ``stop()`` empties it, too
+        for claimed in batch.take():  # ``stop()`` empties it, too
             if self._stops() or (claimed.severity is not Severity.CRITICAL and self._precedence.takes_thread()):
-                self._recorder.release([claimed, *hand.drain()])
+                self._recorder.release([claimed, *batch.take()])
                 return False
             self._attempt(claimed, recordings)
         return not self._stops()

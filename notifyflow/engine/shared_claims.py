@@ -17,13 +17,13 @@ from notifyflow.pipeline.transaction.set_use_case import SetResult
 
 
 @dataclass(slots=True, eq=False)
-class Hand:
-    """A thread's wanted work, and the attempts that it was dealt and has not begun.
+class Batch:
+    """The work that a thread wants, and the attempts that it was assigned and has not begun.
 
     Attributes:
         requested_ids: The notifications of its ring.
         limit: How many attempts it takes at most.
-        is_given_up: Whether the thread is done with it: attempts that are dealt to it later are released.
+        is_given_up: Whether the thread is done with it: attempts that are assigned to it later are released.
     """
 
     requested_ids: Sequence[str]
@@ -31,12 +31,12 @@ class Hand:
     is_given_up: bool = False
     _attempts: deque[Claimed] | None = None
 
-    def deal(self, attempts: Sequence[Claimed]) -> None:
-        """Deal it attempts, once: a claim whose thread was cut short is dealt again."""
+    def assign(self, attempts: Sequence[Claimed]) -> None:
+        """Assign it attempts, once: a claim whose thread was cut short is assigned again."""
         if self._attempts is None:
             self._attempts = deque(attempts)
 
-    def drain(self) -> Iterator[Claimed]:
+    def take(self) -> Iterator[Claimed]:
         """Take the attempts one by one; several threads may do so, and each attempt is taken once."""
         with suppress(IndexError):
             while self._attempts is not None:
@@ -71,64 +71,64 @@ class Claimer:
         self._release = release
         self._owe = owe
         self._monitor = monitor
-        self._group_commits: dict[str, GroupCommit[Hand, frozenset[str]]] = {}
+        self._group_commits: dict[str, GroupCommit[Batch, frozenset[str]]] = {}
 
-    def fill(self, channel: str, hand: Hand) -> frozenset[str]:
-        """Deal a hand due notifications of a channel, the most urgent first.
+    def fill(self, channel: str, batch: Batch) -> frozenset[str]:
+        """Assign a batch due notifications of a channel, the most urgent first.
 
         Returns:
-            The notifications that were dealt, or ended since they can no longer be sent.
+            The notifications that were assigned, or ended since they can no longer be sent.
 
         Raises:
             StorageUnavailable: When the database did not answer in time.
         """
-        return self._group_commit(channel).commit(hand)
+        return self._group_commit(channel).commit(batch)
 
-    def _group_commit(self, channel: str) -> GroupCommit[Hand, frozenset[str]]:
+    def _group_commit(self, channel: str) -> GroupCommit[Batch, frozenset[str]]:
         if channel not in self._group_commits:
             new = GroupCommit(
                 partial(self._claim, channel),
                 self._report,
                 most=self._deps.set_size,
-                size=lambda hand: hand.limit,
+                size=lambda batch: batch.limit,
                 monitor=self._monitor,
             )
             self._group_commits.setdefault(channel, new)
         return self._group_commits[channel]
 
-    def _claim(self, channel: str, hands: Sequence[Hand]) -> SetResult[frozenset[str]]:
+    def _claim(self, channel: str, batches: Sequence[Batch]) -> SetResult[frozenset[str]]:
         providers = self._channels[channel].providers if channel in self._channels else ()
         claims = claim(
             self._deps,
             channel,
-            [each for hand in hands for each in hand.requested_ids],
-            limit=sum(hand.limit for hand in hands),
+            [each for batch in batches for each in batch.requested_ids],
+            limit=sum(batch.limit for batch in batches),
             providers=[provider.name for provider in providers],
             reporting=[provider.name for provider in providers if reports(provider)],
         )
         self._owe(claims.locked)
         ended = {each.id for each in claims.follow_ups.failed}
-        dealt: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _deal(claims.claimed, hands)]
-        if claims.interruption is not None:  # the rings of hands that got nothing are not handled
-            dealt = [each or StorageUnavailable(0, "the claim was cut short") for each in dealt]
-        for hand in hands:
-            if hand.is_given_up:
-                journal.aside(lambda hand=hand: self._release(list(hand.drain())))  # type: ignore[misc]
-        return SetResult(tuple(dealt), claims.follow_ups, claims.interruption)
+        assigned: list[frozenset[str] | Exception] = [frozenset(ended | ids) for ids in _assign(claims.claimed, batches)]
+        if claims.interruption is not None:  # the rings of batches that got nothing are not handled
+            assigned = [each or StorageUnavailable(0, "the claim was cut short") for each in assigned]
+        for batch in batches:
+            if batch.is_given_up:
+                journal.aside(lambda batch=batch: self._release(list(batch.take())))  # type: ignore[misc]
+        return SetResult(tuple(assigned), claims.follow_ups, claims.interruption)
 
 
-def _deal(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
-    """Deal attempts in their order: each to the hand whose ring named it, if it has room, else to the hand with the fewest."""
-    named = {each: hand for hand in reversed(hands) for each in hand.requested_ids}
-    dealt: dict[Hand, list[Claimed]] = {hand: [] for hand in hands}
+def _assign(attempts: Sequence[Claimed], batches: Sequence[Batch]) -> list[set[str]]:
+    """Assign attempts in their order: each to the batch whose ring named it, if it has room, else to the smallest."""
+    named = {each: batch for batch in reversed(batches) for each in batch.requested_ids}
+    assigned: dict[Batch, list[Claimed]] = {batch: [] for batch in batches}
     for each in attempts:
-        hand = named.get(each.message.notification_id)
-        if hand is None or len(dealt[hand]) == hand.limit:
-            hand = min((some for some in hands if len(dealt[some]) < some.limit), key=lambda some: _count(dealt[some]))
-        dealt[hand].append(each)
-    for hand, some in dealt.items():
-        hand.deal(some)
-    return [{each.message.notification_id for call in some for each in call.attempts} for some in dealt.values()]
+        batch = named.get(each.message.notification_id)
+        if batch is None or len(assigned[batch]) == batch.limit:
+            batch = min((some for some in batches if len(assigned[some]) < some.limit), key=lambda some: _count(assigned[some]))
+        assigned[batch].append(each)
+    for batch, some in assigned.items():
+        batch.assign(some)
+    return [{each.message.notification_id for call in some for each in call.attempts} for some in assigned.values()]
 
 
 def _count(calls: Sequence[Claimed]) -> int:

@@ -42,7 +42,7 @@ from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
 from notifyflow.engine import deliver, recording, shared_claims
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
-from notifyflow.engine.shared_claims import Hand
+from notifyflow.engine.shared_claims import Batch
 from notifyflow.errors import CommitUnknown, Contended, Refused
 from notifyflow.pipeline.delivery import callback_paths, eligibility, operations, outages, record
 from notifyflow.pipeline.delivery.claim import claim
@@ -346,10 +346,10 @@ def _claim_on(deliverer: Any, channel: str, notification_ids: Sequence[str], *, 
     return goes_on
 
 
-def _deal_to_all(attempts: Sequence[Claimed], hands: Sequence[Hand]) -> list[set[str]]:
-    for hand in hands:
-        hand.deal(attempts)
-    return [{each.message.notification_id for each in attempts}] * len(hands)
+def _assign_to_all(attempts: Sequence[Claimed], batches: Sequence[Batch]) -> list[set[str]]:
+    for batch in batches:
+        batch.assign(attempts)
+    return [{each.message.notification_id for each in attempts}] * len(batches)
 
 
 def _apply_the_last(attempt: AttemptFacts, result: Result | None, *, code: str = "", reason: str = "") -> AttemptFacts:
@@ -522,7 +522,7 @@ def _tell_again(stored: HandOvers, told: HandOver, incident_id: str) -> bool:
 
 @contextmanager
 def _without_hand_over_marks() -> Iterator[None]:
-    """Disable both checks of whether a hand-over was told."""
+    """Disable both checks of whether a batch-over was told."""
     with swapped(HandOvers, "add", _tell_again), swapped(HandOvers, "settled", lambda stored, since: {}):
         yield
 
@@ -729,7 +729,7 @@ MUTANTS = (
         swap=lambda: swapped(deliver.Deliverer, "_deliver_due", _claim_on),
         known=110,
     ),
-    Mutant("an attempt that two threads are dealt", swap=lambda: swapped(shared_claims, "_deal", _deal_to_all), known=1),
+    Mutant("an attempt that two threads are assigned", swap=lambda: swapped(shared_claims, "_assign", _assign_to_all), known=1),
     Mutant(
         "threads that never give way",
         swap=lambda: swapped(deliver.Precedence, "takes_thread", lambda precedence: False),

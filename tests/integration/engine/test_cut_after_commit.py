@@ -17,7 +17,7 @@ from notifyflow.core.delivery.model import AttemptState, Notified, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.engine.recording import Recorder
-from notifyflow.engine.shared_claims import Claimer, Hand
+from notifyflow.engine.shared_claims import Batch, Claimer
 from notifyflow.pipeline.delivery.notify import Submitted
 from notifyflow.pipeline.delivery.record import Lease, Recording
 from notifyflow.pipeline.transaction.ports import Claimed, FollowUps
@@ -148,18 +148,18 @@ def test_claimed_attempts_are_dealt_to_the_threads_that_wait(scene: Scene) -> No
         key = f"a-{number}"
         scene.driver.notify(an_incident(key), *(a_recipient(who, "email") for who in ("ada", "ben")))
         named = [row.id for row in scene.pages(key)]
-        hands = [Hand([each], 1) for each in named]
-        neighbours = claimer._group_commit("email").add(hands[1])
+        batches = [Batch([each], 1) for each in named]
+        neighbours = claimer._group_commit("email").add(batches[1])
         try:
-            claimer.fill("email", hands[0])
+            claimer.fill("email", batches[0])
         finally:
             sys.settrace(None)
             claimer._group_commit("email").wait_for([neighbours])
             assert neighbours.result == frozenset(named[1:])
-            dealt = [[each.message.notification_id for each in hand.drain()] for hand in hands]
-            assert dealt[1] == named[1:]
+            assigned = [[each.message.notification_id for each in batch.take()] for batch in batches]
+            assert assigned[1] == named[1:]
             running = [row.id for row in scene.pages(key) if any(each.state is AttemptState.RUNNING for each in row.attempts)]
-            assert sorted(running) == sorted(each for some in dealt for each in some)
+            assert sorted(running) == sorted(each for some in assigned for each in some)
             for claimed in scene.driver.claim("email"):  # what was put back
                 scene.driver.record(claimed, ACCEPTED)
 
