@@ -18,7 +18,7 @@ class EmailChannel(Channel):
     """Mail in text and HTML, with a link to acknowledge."""
 
     name = "email"
-    traits = Traits(gets_status_updates=True, is_gathered=True, shows_without_receipt=True)
+    traits = Traits(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
     provider_names = ("ses", "smtp")
     codes = (("SMTP", SMTP), ("SES", SES), ("Events of SES", MAIL_EVENTS))
 

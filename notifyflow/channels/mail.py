@@ -95,7 +95,7 @@ class MailWriter:
         mail["To"] = Address(addr_spec=message.address)
         mail["Date"] = formatdate()  # the time of this call; no decision depends on it
         mail["Message-ID"] = f"<{message.attempt_id}@{self.sender.domain}>"
-        if message.incident_id and not content.gathered:
+        if message.incident_id and not content.bundled:
             mail["In-Reply-To"] = mail["References"] = f"<{message.incident_id}@incidents.notifyflow.invalid>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: keeps vacation replies away
         mail[HEADER] = message.attempt_id

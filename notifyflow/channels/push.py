@@ -88,7 +88,7 @@ class PushChannel(Channel):
     """Push messages to a device."""
 
     name = "push"
-    traits = Traits(is_gathered=True)
+    traits = Traits(is_bundled=True)
     provider_names = ("sns",)
     codes = (("SNS, for push", SNS), ("Failures of push over SNS", PUSH_FAILURES))
 

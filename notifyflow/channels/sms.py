@@ -185,7 +185,7 @@ class SmsChannel(PhoneChannel):
     """Texts to a phone."""
 
     name = "sms"
-    traits = Traits(has_text_replies=True, hourly_cap=60, is_gathered=True, shows_without_receipt=True, how="by text")
+    traits = Traits(has_text_replies=True, hourly_cap=60, is_bundled=True, shows_without_receipt=True, how="by text")
     provider_names = ("sns", "twilio", "twilio-b")
     codes = (("Twilio", TWILIO), ("SNS, for texts", SNS_TEXTS), ("Twilio's receipts of a text", MESSAGE_STATUSES))
 

@@ -125,7 +125,7 @@ class TeamsChannel(Channel):
     """Cards in Teams."""
 
     name = "teams"
-    traits = Traits(gets_status_updates=True, is_gathered=True, shows_without_receipt=True)
+    traits = Traits(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
     provider_names = ("teams",)
     codes = (("Teams", TEAMS),)
 

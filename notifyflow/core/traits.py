@@ -16,7 +16,7 @@ class Traits:
             mail and chat where they work. Not so for a push or a call, which may never have reached the device.
         hourly_cap: How many messages an hour one namespace sends to one address, unless ``NOTIFYFLOW_RECIPIENT_CAPS`` is set;
             None means that messages are not counted, and no cap applies, not even one on a prefix.
-        is_gathered: Whether the pages that waited in a recipient's quiet hours leave in one message, which lists them in its body
+        is_bundled: Whether the pages that waited in a recipient's quiet hours leave in one message, which lists them in its body
             and has no link of its own. If not, each leaves by itself.
         how: How a reply on it acknowledges, as the acknowledgement page says it ("in Slack"); may be empty.
     """
@@ -27,7 +27,7 @@ class Traits:
     is_call: bool = False
     shows_without_receipt: bool = False
     hourly_cap: int | None = None
-    is_gathered: bool = False
+    is_bundled: bool = False
     how: str = ""
 
 

@@ -9,7 +9,7 @@ from tests.simulation.world import World, require
 _READ_AT_WORK = {"email", "slack", "teams", "sms"}
 _ON_THEIR_OWN = (EscalationState.REACHED, EscalationState.EXHAUSTED)
 _CALLS = """
-    SELECT COALESCE(a.carried_by, a.id), n.channel FROM notifyflow_attempt a
+    SELECT COALESCE(a.sent_with, a.id), n.channel FROM notifyflow_attempt a
     JOIN notifyflow_notification n ON n.id = a.notification_id WHERE n.id = ?
 """
 _LINK = "SELECT operations_incident_id, at FROM notifyflow_critical WHERE escalation_id = ?"

@@ -65,9 +65,9 @@ _CARRIED = """
 """
 _WITHIN = """
     SELECT COUNT(*) FROM notifyflow_attempt
-    WHERE provider = ? AND started_at > ? AND started_at <= ? AND COALESCE(carried_by, id) = id
+    WHERE provider = ? AND started_at > ? AND started_at <= ? AND COALESCE(sent_with, id) = id
 """
-_CALL = "SELECT COALESCE(carried_by, id) FROM notifyflow_attempt WHERE id = ?"
+_CALL = "SELECT COALESCE(sent_with, id) FROM notifyflow_attempt WHERE id = ?"
 _RECORDED = ("accepted", "refused", "refused_for_good", "doubted")
 _REPORTED = "SELECT result FROM notifyflow_receipt WHERE matched_attempt_id = ? AND result IS NOT NULL"
 

@@ -29,7 +29,7 @@ _CLAIMED = """
     FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id WHERE a.id = ?
 """
 _SENDERS = """
-    SELECT n.namespace, SUM(a.started_at > ? AND COALESCE(a.carried_by, a.id) = a.id), SUM(a.started_at <= ?)
+    SELECT n.namespace, SUM(a.started_at > ? AND COALESCE(a.sent_with, a.id) = a.id), SUM(a.started_at <= ?)
     FROM notifyflow_attempt a JOIN notifyflow_notification n ON n.id = a.notification_id
     WHERE a.provider = ? AND n.channel = ? AND a.started_at > ? AND a.started_at <= ? GROUP BY n.namespace
 """

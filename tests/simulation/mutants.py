@@ -423,7 +423,7 @@ def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, stops
 
 def _as_if_sent(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> Outcome:
     outcome = _completed(tx, attempt, recording)
-    return replace(outcome, result=Result.ACCEPTED) if attempt.is_carried else outcome
+    return replace(outcome, result=Result.ACCEPTED) if attempt.is_sent_with_another else outcome
 
 
 def _quiet_for_all(contact: Contact, severity: Severity, now: datetime) -> datetime | None:

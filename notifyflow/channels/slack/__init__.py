@@ -200,7 +200,7 @@ class SlackChannel(Channel):
 
     name = "slack"
     traits = Traits(
-        gets_status_updates=True, is_edited_in_place=True, is_gathered=True, shows_without_receipt=True, how="in Slack"
+        gets_status_updates=True, is_edited_in_place=True, is_bundled=True, shows_without_receipt=True, how="in Slack"
     )
     provider_names = ("slack",)
     codes = (("Slack", SLACK), ("Slack's webhooks", WEBHOOK))

@@ -269,7 +269,7 @@ def _attempt(attempt: AttemptFacts) -> str:
     """Return all that is known of an attempt, in a line."""
     outcome = "not sent" if attempt.state is AttemptState.NOT_SENT else _result(attempt, is_reached=False)
     parts = [attempt.provider, outcome]
-    if attempt.carried_by is not None:
+    if attempt.sent_with is not None:
         parts.append("in one message with others")
     if attempt.is_doubted and attempt.result is not Result.IN_DOUBT:
         parts.append("was in doubt")

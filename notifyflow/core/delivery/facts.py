@@ -52,7 +52,7 @@ class AttemptFacts:
         receipt_due_at: When a deciding receipt becomes overdue; None if none is awaited.
         unproven_at: When it counts as overdue if no receipt can come, on channels where acceptance shows nothing; else None.
         took_s: How long the call took, in seconds; None if it was not made, or its end was not recorded.
-        carried_by: The attempt whose call carried this one and others in a gathered message; its own id if it made the call. None
+        sent_with: The attempt whose call carried this one and others in a bundle; its own id if it made the call. None
             if it was sent alone.
     """
 
@@ -76,12 +76,12 @@ class AttemptFacts:
     receipt_due_at: datetime | None = None
     unproven_at: datetime | None = None
     took_s: float | None = None
-    carried_by: str | None = None
+    sent_with: str | None = None
 
     @property
-    def is_carried(self) -> bool:
+    def is_sent_with_another(self) -> bool:
         """Whether another attempt's call carries it."""
-        return self.carried_by not in (None, self.id)
+        return self.sent_with not in (None, self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,9 @@ class AttemptDocument(Document):
     code: Text = Field(description="The provider's code or status.")
     reason: Text = Field(description="What the code means.")
     provider_ref: Text = Field(description="The provider's id of the message.")
-    carried_by: str | None = Field(description="The attempt whose call carried it with others, or itself; null if sent alone.")
+    carried_by: str | None = Field(
+        validation_alias="sent_with", description="The attempt whose call carried it with others, or itself; null if sent alone."
+    )
 
 
 class NotificationDocument(Document):

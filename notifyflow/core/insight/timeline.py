@@ -61,7 +61,7 @@ class TimelineEntry:
         code: The provider's code or status.
         reason: What the code means, or why a notification was ended; nothing personal.
         is_our_fault: Whether the provider refused *us*.
-        others: How many other pages the attempt's call carries, in a gathered message.
+        others: How many other pages the attempt's call carries, in a bundle.
         is_repeated: Whether the attempt follows one in doubt, so that the message may arrive twice.
         deferred_by: Why it is deferred.
         until: Until when it is deferred.

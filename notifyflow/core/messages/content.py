@@ -42,7 +42,7 @@ class Content(Incident):
         acknowledged: The acknowledgement ("Ada, Wed 25 Nov 03:20 CET"); empty before.
         ops_contact: The contact for people who want no more such messages.
         incident_event: The event for another system; None for people.
-        gathered: In a message about several incidents, the content for each; its other fields are about all of them. Empty in any
+        bundled: In a message about several incidents, the content for each; its other fields are about all of them. Empty in any
             other message.
     """
 
@@ -63,12 +63,12 @@ class Content(Incident):
     acknowledged: str = ""
     ops_contact: str = _OPERATIONS
     incident_event: IncidentEvent | None = None
-    gathered: tuple["Content", ...] = ()
+    bundled: tuple["Content", ...] = ()
 
     @property
     def first_link(self) -> str | None:
-        """The link; in a gathered message that of the first incident, for channels that have room for one only."""
-        return self.gathered[0].link if self.gathered else self.link
+        """The link; in a bundle that of the first incident, for channels that have room for one only."""
+        return self.bundled[0].link if self.bundled else self.link
 
     @property
     def details(self) -> Mapping[str, str]:
@@ -95,7 +95,7 @@ class Content(Incident):
     @property
     def web_addresses(self) -> frozenset[str]:
         """The addresses that are links in every message; a URL within other text is not."""
-        single = (self.url, self.link, self.ops_contact, *(each.link for each in self.gathered))
+        single = (self.url, self.link, self.ops_contact, *(each.link for each in self.bundled))
         return frozenset((*(each for each in single if each and is_web_address(each)), *self.links.values()))
 
 

@@ -8,7 +8,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import earlier_pages, lifecycle, proof
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import Contact, Kind
-from notifyflow.core.messages.gathered_words import gather
+from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import StaleRow
 from notifyflow.pipeline.delivery import contents, status_updates
@@ -61,7 +61,7 @@ def begin_all(tx: Transaction, group: Sequence[Candidate], provider: str, *, has
         return first
     said = [each.message.content for each in begun]
     oldest = min(range(len(group)), key=lambda number: group[number].row.created_at)
-    message = replace(first.message, content=gather(said, oldest=said[oldest]))
+    message = replace(first.message, content=bundle_of(said, oldest=said[oldest]))
     return replace(first, message=message, carried=tuple(begun[1:]))
 
 
@@ -90,7 +90,7 @@ def _begin(
         lease_until=tx.now + tx.deps.lease,
         receipt_due_at=tx.now + wait if has_receipts else None,
         unproven_at=None if unproven_after is None else tx.now + min(unproven_after, wait),
-        carried_by=first_id if others else None,
+        sent_with=first_id if others else None,
     )
     doubted = lifecycle.doubt_of(row)
     mark = {"after_doubt": doubted.id} if doubted else {}

@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import DeferralReason, Ended
 from notifyflow.core.limits import quiet
 from notifyflow.core.limits.provider_health import Obstacle
 from notifyflow.core.limits.slots import Wanted
-from notifyflow.core.messages import gathered
+from notifyflow.core.messages import bundle
 from notifyflow.errors import CommitUnknown, StorageUnavailable
 from notifyflow.pipeline.delivery import eligibility, endings, incident_events
 from notifyflow.pipeline.delivery.attempts import BrokenRow, Candidate, begin_all, blaming
@@ -83,7 +83,7 @@ class _Claiming:
     A row that only some providers may carry is deferred by itself, since its obstacle does not apply to the others.
 
     Attributes:
-        found: How many rows this transaction locked, not counting those gathered with them.
+        found: How many rows this transaction locked, not counting those bundled with them.
         locked: Requested rows that another transaction has locked.
         overtaken: Rows that were set aside when their round ended.
     """
@@ -118,8 +118,8 @@ class _Search:
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
         claiming = _Claiming(at=tx.now, found=len(rows), locked=locked)
         others: Sequence[NotificationFacts] = ()
-        if tx.deps.traits(self.channel).is_gathered and (waiting := [row for row in rows if gathered.waits_together(row)]):
-            others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * gathered.MOST)
+        if tx.deps.traits(self.channel).is_bundled and (waiting := [row for row in rows if bundle.waits_together(row)]):
+            others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * bundle.MOST)
         part.items[:] = only or [row.id for row in (*rows, *others)]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
             tx.ledger.escalations.load_pages((*rows, *others))
@@ -149,17 +149,17 @@ def _groups(
         with blaming(row):
             candidate = _candidate(tx, row, claiming, providers)
             group = groups.get(_call(tx, candidate), []) if candidate else []
-            if candidate and 0 < len(group) < gathered.MOST:
+            if candidate and 0 < len(group) < bundle.MOST:
                 group.append(candidate)
     for group in groups.values():
-        group.sort(key=lambda each: gathered.order(each.row))
-        yield from (group[part] for part in gathered.split(len(group)))
+        group.sort(key=lambda each: bundle.order(each.row))
+        yield from (group[part] for part in bundle.split(len(group)))
 
 
 def _call(tx: Transaction, candidate: Candidate) -> Hashable:
     """Return the key that all notifications of one call share."""
     row, contact = candidate.row, candidate.contact
-    if tx.deps.traits(row.channel).is_gathered and gathered.waits_together(row):
+    if tx.deps.traits(row.channel).is_bundled and bundle.waits_together(row):
         return row.namespace, contact.recipient_id, contact.addresses[row.channel]
     return row.id
 

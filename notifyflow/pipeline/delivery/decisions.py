@@ -34,7 +34,7 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.policy import Schedule
 from notifyflow.core.limits import preferences, quiet
-from notifyflow.core.messages import gathered
+from notifyflow.core.messages import bundle
 from notifyflow.pipeline.delivery import callback_paths, outages, series
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.storage.ledger import AttemptRef
@@ -61,7 +61,7 @@ def schedule(escalation: EscalationFacts, row: NotificationFacts) -> Schedule:
 
 def fraction(tx: Transaction, ref: AttemptRef) -> float:
     """Return the jitter of an attempt's retry, from 0 to 1; it is the same for all attempts of one call."""
-    return tx.deps.ids.fraction() if ref.carried_by is None else gathered.jitter(ref.carried_by)
+    return tx.deps.ids.fraction() if ref.sent_with is None else bundle.jitter(ref.sent_with)
 
 
 def decide_page(tx: Transaction, escalation: EscalationFacts, row: NotificationFacts, *, cause: Cause) -> None:

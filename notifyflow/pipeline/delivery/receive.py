@@ -104,9 +104,9 @@ def has_acknowledgement(receipts: Iterable[Receipt]) -> bool:
 def find_carried(tx: Transaction, refs: Iterable[AttemptRef]) -> Carried:
     """Find the other attempts that the calls of some attempts carried; their receipts apply to these, too."""
     found: dict[str, list[AttemptRef]] = defaultdict(list)
-    if calls := [ref.attempt_id for ref in refs if ref.carried_by == ref.attempt_id]:
-        for each in tx.ledger.attempts.carried_by(calls):
-            found[each.carried_by or ""].append(each)
+    if calls := [ref.attempt_id for ref in refs if ref.sent_with == ref.attempt_id]:
+        for each in tx.ledger.attempts.sent_with(calls):
+            found[each.sent_with or ""].append(each)
     return found
 
 
@@ -128,7 +128,7 @@ def apply_receipts(tx: Transaction, ref: AttemptRef, receipts: Sequence[Receipt]
     in_order = sorted(receipts, key=lambda each: not each.is_acknowledgement)
     for each in (ref, *carried.get(ref.attempt_id, ())):
         for receipt in in_order:
-            _apply(tx, each, replace(receipt, provider_ref=None) if each.is_carried else receipt)
+            _apply(tx, each, replace(receipt, provider_ref=None) if each.is_sent_with_another else receipt)
 
 
 def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
@@ -147,7 +147,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
     tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
     if incident is None:  # an acknowledgement opens no tier
         decisions.decide_page(tx, escalation, row, cause="received")
-    if receipt.is_our_fault and not ref.is_carried:
+    if receipt.is_our_fault and not ref.is_sent_with_another:
         _report_our_fault(tx, ref, row.channel, receipt)
     if incident is not None:
         recipient_id = tx.ledger.escalations.get(ref.escalation_id).recipient_id

@@ -115,7 +115,7 @@ def _load_recordings(tx: Transaction, recordings: Sequence[Recording]) -> _Loade
     """Lock and load the rows for decisions about all attempts at once; receipts first, then incidents."""
     refs = _find(tx, [each.lease for each in recordings])
     told = [(refs[each.lease.attempt_id], each.outcome) for each in recordings if each.lease.attempt_id in refs]
-    waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_carried])
+    waited = receive.match_waiting(tx, [(ref, outcome.provider_ref) for ref, outcome in told if not ref.is_sent_with_another])
     carried = receive.find_carried(tx, [refs[each] for each in waited])
     receive.lock_all(tx, [(refs[each], some) for each, some in waited.items()], carried, others=refs.values())
     return _Loaded(refs=refs, waited=waited, carried=carried)
@@ -151,7 +151,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
     waited = loaded.waited.get(attempt.id, ())
     if not receive.has_acknowledgement(waited):  # the acknowledgement is applied first, and decides
         decisions.decide_page(tx, escalation, row, cause="recorded")
-    if not ref.is_carried:  # one call reports its provider's health once
+    if not ref.is_sent_with_another:  # one call reports its provider's health once
         provider_health.record_outcome(tx, row, ref.provider, outcome)
         if outcome.is_our_fault and tx.ledger.incidents.get(ref.incident_id).namespace != namespaces.OPERATIONS:
             tx.notices.append((outcome.reason or outcome.code, ref.provider))
@@ -167,7 +167,7 @@ def _completed(tx: Transaction, attempt: AttemptFacts, recording: Recording) -> 
     awaited = lifecycle.awaited_until(attempt, tx.now)
     retry_after_s = None if recording.has_alternative else outcome.retry_after_s
     outcome = replace(outcome, receipt_due_at=outcome.receipt_due_at or awaited, retry_after_s=retry_after_s)
-    return replace(outcome, provider_ref="", took_s=None) if attempt.is_carried else outcome
+    return replace(outcome, provider_ref="", took_s=None) if attempt.is_sent_with_another else outcome
 
 
 def _release(tx: Transaction, loaded: _Loaded, released: Release) -> None:

@@ -25,7 +25,7 @@ def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, attemp
     if (row.channel, attempt.provider) not in tx.deps.replying:
         return ""
     code = tx.ledger.replies.give_code(number, row.incident_id, contact.recipient_id, now=tx.now)
-    return code.code if code.is_shown or attempt.carried_by is not None else _ACKNOWLEDGE
+    return code.code if code.is_shown or attempt.sent_with is not None else _ACKNOWLEDGE
 
 
 def texted_number(tx: Transaction, channel: str, contact: Contact) -> str | None:

@@ -40,12 +40,12 @@ def late_reply(tx: Transaction, incident: IncidentFacts, recipient_id: str) -> s
 def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel: str) -> AttemptFacts | None:
     """Find the attempt whose message a status update replaces: the channel's newest page with a provider's id.
 
-    A gathered message is about other incidents, too, and is never replaced.
+    A bundle is about other incidents, too, and is never replaced.
     """
     if not tx.deps.traits(channel).is_edited_in_place:
         return None
     pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
-    alone = [attempt for row in pages for attempt in row.attempts if attempt.carried_by is None]
+    alone = [attempt for row in pages for attempt in row.attempts if attempt.sent_with is None]
     known = [attempt for attempt in alone if attempt.provider_ref and attempt.result in _MAY_HAVE_ARRIVED]
     return max(known, key=lambda attempt: attempt.started_at, default=None)
 

@@ -236,7 +236,7 @@ class Claimed:
         lease_until: The claimer must have recorded or released the attempt by then.
         severity: The round's.
         doubt: The attempt that this one repeats; None for any other attempt.
-        carried: The other attempts of the same call; the message is gathered then, and theirs are not sent.
+        carried: The other attempts of the same call; the message is a bundle then, and theirs are not sent.
     """
 
     token: str

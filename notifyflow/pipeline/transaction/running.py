@@ -151,7 +151,7 @@ class Transaction:
         for attempt in after.attempts:
             is_on_its_way = attempt.result is Result.ACCEPTED and attempt.started_at > self.now - _RECALLED_WITHIN
             is_just_accepted = attempt.id in running and attempt.state is AttemptState.RECORDED
-            is_on_its_way &= attempt.carried_by is None  # the same message carries others
+            is_on_its_way &= attempt.sent_with is None  # the same message carries others
             ref = attempt.provider_ref if is_on_its_way and (is_new or is_just_accepted) else None
             if ref and (is_new or self._is_acknowledged_or_resolved(after)):
                 recall = Recall(attempt_id=attempt.id, channel=after.channel, provider=attempt.provider, provider_ref=ref)

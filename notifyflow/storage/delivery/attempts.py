@@ -35,7 +35,7 @@ class AttemptRef:
 
     Attributes:
         provider_ref: The provider's id of the message, if known.
-        carried_by: The attempt whose call carried this one, too; None if it was sent alone.
+        sent_with: The attempt whose call carried this one, too; None if it was sent alone.
     """
 
     incident_id: str
@@ -45,7 +45,7 @@ class AttemptRef:
     provider: str
     provider_ref: str
     namespace: str
-    carried_by: str | None = None
+    sent_with: str | None = None
 
     @property
     def is_operations(self) -> bool:
@@ -53,9 +53,9 @@ class AttemptRef:
         return self.namespace == OPERATIONS
 
     @property
-    def is_carried(self) -> bool:
+    def is_sent_with_another(self) -> bool:
         """Whether another attempt's call carries it."""
-        return self.carried_by not in (None, self.attempt_id)
+        return self.sent_with not in (None, self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,9 @@ class Attempts(Repository):
             found.setdefault((ref.provider, ref.provider_ref), ref)
         return tuple(found.get(each) for each in stored)
 
-    def carried_by(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
+    def sent_with(self, attempt_ids: Sequence[str]) -> tuple[AttemptRef, ...]:
         """Find the attempts that other attempts' calls carried; not locked."""
-        return tuple(ref for ref in self._refs(_CARRIED_BY(attempt_ids)) if ref.attempt_id != ref.carried_by)
+        return tuple(ref for ref in self._refs(_SENT_WITH(attempt_ids)) if ref.attempt_id != ref.sent_with)
 
     def expired_leases(self, *, now: datetime, limit: int) -> tuple[AttemptRef, ...]:
         """Find running attempts whose lease has expired, the oldest first; not locked."""
@@ -179,7 +179,7 @@ def select_refs(is_wanted: Expression) -> Select:
         AttemptRow.provider,
         AttemptRow.provider_ref,
         NotificationRow.namespace,
-        AttemptRow.carried_by,
+        AttemptRow.sent_with,
     )
     is_its = NotificationRow.id == AttemptRow.notification_id
     return AttemptRow.select(*columns).join(NotificationRow, on=is_its).where(is_wanted)
@@ -191,7 +191,7 @@ _REFS_BY_PROVIDER_REFS = Statement(
         param.any_of(AttemptRow.provider) & param.any_of(AttemptRow.provider_ref) & (AttemptRow.provider_ref != SQL("''"))
     ).order_by(AttemptRow.started_at)
 )
-_CARRIED_BY = Statement(lambda param: select_refs(param.any_of(AttemptRow.carried_by)).order_by(AttemptRow.id))
+_SENT_WITH = Statement(lambda param: select_refs(param.any_of(AttemptRow.sent_with)).order_by(AttemptRow.id))
 _EXPIRED_LEASES = Statement(
     lambda param: (
         select_refs(RUNNING & (AttemptRow.lease_until <= param(AttemptRow.lease_until)) & _IS_FREE)

@@ -99,7 +99,7 @@ class Work(Repository):
     def claim_with(
         self, rows: Sequence[NotificationFacts], channel: str, *, now: datetime, limit: int
     ) -> tuple[NotificationFacts, ...]:
-        """Lock and read the same recipients' notifications on a channel that quiet hours deferred or a gathered call carried.
+        """Lock and read the same recipients' notifications on a channel that quiet hours deferred or a bundled call carried.
 
         As ``claim``, it skips those that another transaction has locked. The addresses may differ.
         """
@@ -293,11 +293,11 @@ def _to_ring(where: Callable[[Parameters], Expression], order: Field) -> Stateme
 
 
 def _waited(param: Parameters) -> Select:
-    """Search for due pages to some escalations' recipients that quiet hours deferred, or that a gathered call carried."""
+    """Search for due pages to some escalations' recipients that quiet hours deferred, or that a bundled call carried."""
     first = EscalationRow.alias()
     recipients = first.select(first.recipient_id).where(param.any_of(first.id))
     is_own = (EscalationRow.id == NotificationRow.escalation_id) & EscalationRow.recipient_id.in_(recipients)
-    was_carried = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.carried_by.is_null(is_null=False)
+    was_carried = (AttemptRow.notification_id == NotificationRow.id) & AttemptRow.sent_with.is_null(is_null=False)
     return (
         select(NotificationFacts, QUEUED, NotificationRow.channel == param(NotificationRow.channel), IS_CALM, _IS_FREE)
         .where(NotificationRow.due_at <= param(NotificationRow.due_at), NotificationRow.kind == SQL("'page'"))

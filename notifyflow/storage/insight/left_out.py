@@ -1,4 +1,4 @@
-"""Gathers the damaged rows that a request's or command's reads leave out, so that its end can report them.
+"""Collects the damaged rows that a request's or command's reads leave out, so that its end can report them.
 
 Only reads for display leave rows out. A transaction that moves rows sets unreadable ones aside.
 """
@@ -16,7 +16,7 @@ _gathered: ContextVar["dict[tuple[str, str], LeftOut] | None"] = ContextVar("not
 
 @contextmanager
 def collecting() -> "Iterator[Mapping[tuple[str, str], LeftOut]]":
-    """Gather the rows that reads in the block leave out, including its worker threads, by table and id."""
+    """Collect the rows that reads in the block leave out, including its worker threads, by table and id."""
     found: dict[tuple[str, str], LeftOut] = {}
     token = _gathered.set(found)
     try:
@@ -25,7 +25,7 @@ def collecting() -> "Iterator[Mapping[tuple[str, str], LeftOut]]":
         _gathered.reset(token)
 
 
-def gathered() -> "tuple[LeftOut, ...]":
+def collected() -> "tuple[LeftOut, ...]":
     """Return the rows that the current block's reads have left out so far; empty outside a block."""
     return tuple((_gathered.get() or {}).values())
 

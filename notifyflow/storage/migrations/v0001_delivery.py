@@ -232,7 +232,7 @@ STATEMENTS = (
         receipt_due_at {instant},
         times_polled INTEGER NOT NULL,
         took_s DOUBLE PRECISION,
-        carried_by TEXT,
+        sent_with TEXT,
         unproven_at {instant},
         UNIQUE (notification_id, number)
     )
@@ -247,7 +247,7 @@ STATEMENTS = (
     "CREATE INDEX notifyflow_attempt_to_poll ON notifyflow_attempt (started_at) "
     "WHERE result = 'accepted' AND times_polled < 3 AND receipt_due_at IS NOT NULL AND provider_ref <> ''",
     # the attempts that a call carried besides the one that made it
-    "CREATE INDEX notifyflow_attempt_carried ON notifyflow_attempt (carried_by) WHERE carried_by IS NOT NULL",
+    "CREATE INDEX notifyflow_attempt_sent_with ON notifyflow_attempt (sent_with) WHERE sent_with IS NOT NULL",
     """
     CREATE TABLE notifyflow_transition (
         id {serial} PRIMARY KEY,

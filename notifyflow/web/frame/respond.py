@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from notifyflow.core.accounts.users import Visitor
 from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.times import Times
-from notifyflow.storage.insight.left_out import gathered
+from notifyflow.storage.insight.left_out import collected
 from notifyflow.web.frame import assets, pages
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.paths import path_below, target_below
@@ -88,7 +88,7 @@ def page(
         status: The status of the response.
     """
     visit: Visit = request.state.visit
-    left_out = sentence(gathered(), are_named=visitor is not None and visitor.namespaces is None)
+    left_out = sentence(collected(), are_named=visitor is not None and visitor.namespaces is None)
     html = pages.render(f"dashboard/{template}", {**_frame(request, visit), **values, "visitor": visitor, "left_out": left_out})
     is_kept = visitor is not None and status == 200 and request.method in ("GET", "HEAD")
     if not is_kept:

@@ -361,7 +361,7 @@ class Describer:
     def _remarks(self, attempt: AttemptFacts) -> Iterator[tuple[str, bool]]:
         awaited_at = attempt.receipt_due_at if attempt.result is Result.ACCEPTED else None
         yield "" if awaited_at is None else f"a receipt is due by {self._brief(awaited_at)}", awaited_at is not None
-        yield "in one message with others", attempt.carried_by is not None
+        yield "in one message with others", attempt.sent_with is not None
         yield "was in doubt", attempt.is_doubted and attempt.result is not Result.IN_DOUBT
         yield "the provider refuses us, not the recipient", attempt.is_our_fault
         yield f"the provider asked to wait {attempt.retry_after_s or 0:g} s", attempt.retry_after_s is not None

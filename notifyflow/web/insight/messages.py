@@ -16,7 +16,7 @@ from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.message_log import SEARCHED, LoggedMessage, MessageFilter, MessagePage
 from notifyflow.core.messages.evidence import VOUCHERS
 from notifyflow.log import get_logger
-from notifyflow.storage.insight.left_out import gathered
+from notifyflow.storage.insight.left_out import collected
 from notifyflow.web.frame import cursors, respond, spreadsheets
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
@@ -154,7 +154,7 @@ def _chunks(read: Read) -> Iterator[str]:
         before = page.older
         if before is None:
             break
-    if damaged := sentence(gathered(), are_named=False):
+    if damaged := sentence(collected(), are_named=False):
         yield spreadsheets.lines([[damaged]])
 
 
@@ -167,7 +167,7 @@ def _rows(message: LoggedMessage) -> Iterator[tuple[object, ...]]:
     for attempt in facts.attempts:
         called = (attempt.number, attempt.provider, attempt.provider_ref, _iso(attempt.started_at), _iso(attempt.ended_at))
         ended = (attempt.result or attempt.state, attempt.evidence, attempt.code, attempt.reason)
-        yield (*about, *called, *ended, attempt.id, attempt.carried_by)
+        yield (*about, *called, *ended, attempt.id, attempt.sent_with)
     if not facts.attempts:
         yield (*about, *[None] * (len(_COLUMNS) - len(about)))
 

@@ -169,7 +169,7 @@ def test_one_call_carries_what_waited_in_quiet_hours_and_its_outcome_is_recorded
     assert [message.content.title for message in scene.provider.messages] == ["3 incidents waited while you were quiet"] * 2
     assert [scene.states(key) for key in keys] == [[NotificationState.SENT]] * 3
     attempts = [scene.rows(key)[0].attempts[-1] for key in keys]
-    assert [(each.carried_by, each.provider_ref) for each in attempts] == [
+    assert [(each.sent_with, each.provider_ref) for each in attempts] == [
         (attempts[0].id, attempts[0].id),
         (attempts[0].id, ""),
         (attempts[0].id, ""),

@@ -131,7 +131,7 @@ FULL_ATTEMPT = attempt(
     provider_ref="SM1",
     retry_after_s=1.5,
     receipt_due_at=INSTANT,
-    carried_by="a0",
+    sent_with="a0",
     unproven_at=INSTANT,
 )
 

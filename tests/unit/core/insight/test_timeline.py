@@ -203,5 +203,5 @@ def test_what_one_call_carried_says_with_how_many_others() -> None:
         line("notification", "n-email", "claimed", "SENDING", 2, attempt="a1", provider="smtp", together="3"),
         line("notification", "n-email", "accepted", "SENT", 3, attempt="a1"),
     )
-    found = told(status(*lines, rows=(row("email", attempts=(attempt(1, Result.ACCEPTED, carried_by="a0"),)),)))
+    found = told(status(*lines, rows=(row("email", attempts=(attempt(1, Result.ACCEPTED, sent_with="a0"),)),)))
     assert [each.others for each in found] == [3, 3]

@@ -1,4 +1,4 @@
-"""The notifications of a gathered message: those that waited in one recipient's quiet hours; pure."""
+"""The notifications of a bundle: those that waited in one recipient's quiet hours; pure."""
 
 import zlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def waits_together(row: NotificationFacts) -> bool:
     """Return whether a queued notification may leave with others: quiet hours deferred it, or its last call carried others."""
     if row.kind is not Kind.PAGE or row.severity is Severity.CRITICAL:
         return False
-    return row.deferred_by is DeferralReason.QUIET or any(each.carried_by is not None for each in counted(row)[-1:])
+    return row.deferred_by is DeferralReason.QUIET or any(each.sent_with is not None for each in counted(row)[-1:])
 
 
 def order(row: NotificationFacts) -> tuple[object, ...]:
@@ -23,9 +23,9 @@ def order(row: NotificationFacts) -> tuple[object, ...]:
     return row.severity.rank, row.created_at, row.id
 
 
-def jitter(carried_by: str) -> float:
+def jitter(sent_with: str) -> float:
     """Return the jitter of one call's retries, between 0 and 1: all its attempts are due again at the same time."""
-    return zlib.crc32(carried_by.encode()) / 2**32
+    return zlib.crc32(sent_with.encode()) / 2**32
 
 
 def split(count: int) -> Sequence[slice]:

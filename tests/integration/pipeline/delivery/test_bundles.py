@@ -56,12 +56,12 @@ def test_one_call_carries_what_waited_without_what_is_over(driver: Driver) -> No
     (carrying,) = (each for each in calls if each.carried)
     assert {each.message.content.key for each in calls if not each.carried} == {"db-5", "db-6", "db-1"}
     assert carrying.message.content.title == "2 incidents waited while you were quiet"
-    assert [each.key for each in carrying.message.content.gathered] == ["db-3", "db-4"]
+    assert [each.key for each in carrying.message.content.bundled] == ["db-3", "db-4"]
     for attempt in carrying.attempts:
         driver.record(attempt)
     assert [driver.pages(key=key)["email"].state for key in KEYS[1:]] == [CANCELLED, SENT, SENT]
     rows = [driver.pages(key=key)["email"].attempts[-1] for key in KEYS[2:]]
-    assert [each.carried_by for each in rows] == [ids(carrying)[0]] * 2
+    assert [each.sent_with for each in rows] == [ids(carrying)[0]] * 2
 
 
 def test_a_claim_takes_along_what_its_ring_and_limit_do_not_name(driver: Driver, counted: list[str]) -> None:
@@ -180,7 +180,7 @@ def test_a_reply_to_a_gathered_text_never_means_one_of_several(driver: Driver) -
     driver.deps = replace(driver.deps, senders={"sms": {provider: "+15550100"}}, replying=frozenset({("sms", provider)}))
     wait(driver, "sms")
     (call,) = driver.claim("sms")
-    codes = [each.reply for each in call.message.content.gathered]
+    codes = [each.reply for each in call.message.content.bundled]
     assert len({*codes} - {"1", ""}) == 4
 
     def reply(code: str) -> Effect:

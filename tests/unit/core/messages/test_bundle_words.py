@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.messages.gathered_words import gather
+from notifyflow.core.messages.bundle_words import bundle_of
 from notifyflow.core.messages.segments import count
 from tests.renderers import PUSH, SLACK, SMS, TEAMS, a_message, elements_of, mail_of
 
@@ -21,12 +21,12 @@ PAGES = [
         link="https://example.com/a/2",
     ),
 ]
-BOTH = gather(PAGES, oldest=PAGES[1])
+BOTH = bundle_of(PAGES, oldest=PAGES[1])
 LONG = [
     replace(SAMPLE, key=f"k{n}" * 40, title="long title " * 90, link=f"https://example.com/a/{n:0180}", severity=Severity.ERROR)
     for n in range(20)
 ]
-MANY = gather(LONG, oldest=LONG[0])
+MANY = bundle_of(LONG, oldest=LONG[0])
 
 
 def test_it_says_how_many_waited_since_when_and_has_nothing_of_only_one() -> None:
@@ -45,13 +45,13 @@ def test_it_says_how_many_waited_since_when_and_has_nothing_of_only_one() -> Non
 
 def test_without_links_each_line_has_its_key() -> None:
     bare = [replace(each, link=None, reply="") for each in PAGES]
-    assert gather(bare, oldest=bare[0]).body.startswith("ERROR: orders db is down, Wed 25 Nov 03:14 CET · db-1\n")
+    assert bundle_of(bare, oldest=bare[0]).body.startswith("ERROR: orders db is down, Wed 25 Nov 03:14 CET · db-1\n")
 
 
 def test_mail_has_a_link_for_each() -> None:
     for content in (BOTH, MANY):
         plain, html = mail_of(content)
-        for each in content.gathered:
+        for each in content.bundled:
             assert f"acknowledge: {each.link}" in plain.replace("=\n", "")
             assert f'href="{each.link}"' in html
         assert 'class="button"' not in html
@@ -59,7 +59,7 @@ def test_mail_has_a_link_for_each() -> None:
 
 def test_slack_and_teams_have_a_link_for_each_and_no_button() -> None:
     for content in (BOTH, MANY):
-        addresses = {each.link for each in content.gathered}
+        addresses = {each.link for each in content.bundled}
         elements = list(elements_of(SLACK.payload(content)))
         assert {element["url"] for element in elements if "url" in element} == addresses
         assert "actions" not in json.dumps(SLACK.payload(content))

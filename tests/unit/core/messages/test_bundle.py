@@ -4,11 +4,11 @@ import pytest
 
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import DeferralReason, Kind, Result, Severity
-from notifyflow.core.messages import gathered
+from notifyflow.core.messages import bundle
 from tests.facts import NOW, attempt, minutes, page
 
 QUIET = DeferralReason.QUIET
-CARRIED = attempt(1, Result.TEMPORARY_FAILURE, carried_by="a0")
+CARRIED = attempt(1, Result.TEMPORARY_FAILURE, sent_with="a0")
 ALONE = attempt(2, Result.TEMPORARY_FAILURE)
 
 
@@ -27,7 +27,7 @@ ALONE = attempt(2, Result.TEMPORARY_FAILURE)
 def test_pages_leave_together_if_quiet_hours_deferred_them_or_their_last_call_carried_others(
     row: NotificationFacts, *, is_together: bool
 ) -> None:
-    assert gathered.waits_together(row) is is_together
+    assert bundle.waits_together(row) is is_together
 
 
 def test_the_most_severe_and_oldest_comes_first() -> None:
@@ -37,17 +37,17 @@ def test_the_most_severe_and_oldest_comes_first() -> None:
         page("b", severity=Severity.ERROR, created_at=new),
         page("c", severity=Severity.ERROR, created_at=old),
     ]
-    assert [row.channel for row in sorted(rows, key=gathered.order)] == ["c", "b", "a"]
+    assert [row.channel for row in sorted(rows, key=bundle.order)] == ["c", "b", "a"]
 
 
 def test_all_that_a_call_carried_is_due_again_at_one_time_and_calls_differ() -> None:
-    assert gathered.jitter("a1") == gathered.jitter("a1") != gathered.jitter("a2")
-    assert 0 <= gathered.jitter("a1") < 1
+    assert bundle.jitter("a1") == bundle.jitter("a1") != bundle.jitter("a2")
+    assert 0 <= bundle.jitter("a1") < 1
 
 
 def test_a_message_carries_twenty_at_most() -> None:
-    assert [len(range(45)[part]) for part in gathered.split(45)] == [20, 20, 5]
+    assert [len(range(45)[part]) for part in bundle.split(45)] == [20, 20, 5]
 
 
 def test_an_attempt_is_carried_if_another_made_the_call() -> None:
-    assert [attempt(1, carried_by=each).is_carried for each in (None, "a1", "a0")] == [False, False, True]
+    assert [attempt(1, sent_with=each).is_sent_with_another for each in (None, "a1", "a0")] == [False, False, True]

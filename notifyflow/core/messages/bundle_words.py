@@ -1,4 +1,4 @@
-"""The words of a gathered message: how many incidents waited, and a line for each, with its own way to acknowledge it."""
+"""The words of a bundle: how many incidents waited, and a line for each, with its own way to acknowledge it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ _TITLE_LIMIT = 100
 _KEY_LIMIT = 60
 
 
-def gather(contents: Sequence[Content], *, oldest: Content) -> Content:
+def bundle_of(contents: Sequence[Content], *, oldest: Content) -> Content:
     """Return the content of one message about several incidents.
 
-    It has no link and no reply code of its own, which would acknowledge one of them only. Templates that know nothing of gathered
-    messages show the lines as its body.
+    It has no link and no reply code of its own, which would acknowledge one of them only. Templates that know nothing of bundles
+    show the lines as its body.
 
     Args:
         contents: The content for each incident, the most severe first.
@@ -32,7 +32,7 @@ def gather(contents: Sequence[Content], *, oldest: Content) -> Content:
         body="\n".join(map(_line, contents)),
         labels={},
         occurred=f"since {oldest.occurred}",
-        gathered=tuple(contents),
+        bundled=tuple(contents),
     )
 
 
