@@ -86,7 +86,6 @@ def admit(
     channels: Collection[str],
     *,
     is_strict: bool = False,
-    may_reach_nobody: bool = False,
     unread: Sequence[Fault] = (),
     most_faults: int | None = None,
     chain: CheckedChain = NO_CHAIN,
@@ -103,7 +102,7 @@ def admit(
     refusals = [*validate_incident(incident), *chain.refusals]
     contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults, may_be_empty=True)
     faults = (*faults, *chain.faults)
-    if not (may_reach_nobody or any(contact.addresses for contact in contacts)):
+    if not any(contact.addresses for contact in contacts):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
         refusals.append(Fault("recipients", what, f"Give at least one a good address for {either(sorted(channels))}"))
     if unread or refusals or (is_strict and faults):

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from notifyflow.core import namespaces
 from notifyflow.core.copies import replace
@@ -14,75 +13,23 @@ from notifyflow.core.delivery.model import (
     Contact,
     DeferralReason,
     Ended,
-    Incident,
     IncidentState,
     Kind,
     NotificationState,
     Notified,
-    Recipient,
-    Step,
 )
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.repeated_key import Given
-from notifyflow.core.intake import validation
-from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.inbound_log import InboundEffect
 from notifyflow.core.intake.validation import Admitted
 from notifyflow.pipeline.delivery import decisions, endings, rounds, series, steps
 from notifyflow.pipeline.transaction.idempotency import Once, Responses
-from notifyflow.pipeline.transaction.ports import Committed, Dependencies
+from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.transaction.running import Transaction
 from notifyflow.pipeline.transaction.set_use_case import SetResult, SetUseCase
 
 Name = tuple[str, str]
 """The namespace and the key of an incident."""
-
-
-def notify(
-    deps: Dependencies,
-    incident: Incident,
-    recipients: Sequence[Recipient],
-    *,
-    policy: Policy,
-    namespace: str = namespaces.SHARED,
-    strict: bool = False,
-    may_reach_nobody: bool = False,
-    then: Sequence[Step] = (),
-    over_after: timedelta | None = None,
-    once: Once | None = None,
-) -> Committed[Notified]:
-    """Validate and store an incident, or refuse it as a whole.
-
-    Args:
-        deps: The dependencies of the use cases.
-        incident: What happened.
-        recipients: The people to page.
-        policy: The policy of a new incident; a repeated key keeps the policy it was opened with.
-        namespace: The namespace of the key.
-        strict: Whether a fault of one recipient refuses the whole incident.
-        may_reach_nobody: Whether it is stored even if no recipient can be reached; operations is paged then.
-        then: The steps that page further people while nobody acknowledges.
-        over_after: The time of the last step; None for the default.
-        once: Identifies a request, so that a repetition does nothing and gets the same response.
-
-    Returns:
-        The incident's id, the recipients added and repeated, and the faults of single recipients.
-
-    Raises:
-        InvalidIncident: When it is malformed, or when no recipient can be reached and ``may_reach_nobody`` is false.
-        IdempotencyMismatch: When another request came under its idempotency key.
-        StorageUnavailable: When the database does not answer in time.
-    """
-    admitted = validation.admit(
-        incident,
-        recipients,
-        deps.check_address,
-        deps.channels,
-        is_strict=strict,
-        may_reach_nobody=may_reach_nobody,
-        chain=check_chain(then, recipients, deps.check_address, deps.channels, over_after=over_after, policy=policy),
-    )
-    return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,7 +56,7 @@ def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> SetResult[N
     """Store validated submissions, in one transaction.
 
     Returns:
-        For each, the result of ``notify``, or its own error, such as ``IdempotencyMismatch``.
+        The result of each, or its own error, such as ``IdempotencyMismatch``.
 
     Raises:
         CommitUnknown: When it is unknown whether they are stored.

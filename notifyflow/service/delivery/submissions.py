@@ -127,7 +127,7 @@ class Submissions:
         self._group_commit.begin_anew()
 
     def store(self, submitted: Submitted, deadline: Deadline) -> Notified:
-        """Store a validated submission; see ``notify``.
+        """Store a validated submission; see ``store_all``.
 
         Args:
             submitted: The submission.

@@ -27,7 +27,6 @@ from notifyflow.errors import (
     TemporaryProviderError,
     UnknownOutcomeError,
 )
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.storage.ledger import Ledger
@@ -35,6 +34,7 @@ from notifyflow.storage.store import Store
 from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.log_lines import capture_logs
+from tests.notifying import notify
 from tests.traits import TRAITS
 
 T = TypeVar("T")

@@ -10,13 +10,13 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.store import Store
 from tests.builders import CountingIds, HandClock, a_contact, a_recipient, an_incident
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
 from tests.log_lines import capture_logs
+from tests.notifying import notify
 from tests.traits import TRAITS
 
 CHANNELS = ("email", "slack", "sms", "voice")

@@ -13,7 +13,7 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError, StorageUnavailable
 from notifyflow.pipeline.delivery.acknowledge import acknowledge
-from notifyflow.pipeline.delivery.notify import Submitted, notify, store_all
+from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.ports import FollowUps
@@ -26,6 +26,7 @@ from tests.driver import Driver
 from tests.integration.engine.test_deliver import Scene
 from tests.integration.storage.samples import begin, count
 from tests.log_lines import capture_logs
+from tests.notifying import notify
 from tests.patience import PatientStore
 from tests.servers.postgres import Postgres
 from tests.servers.relay import Dawdling, Deaf

@@ -13,13 +13,13 @@ from notifyflow.core.intake.validation import OPERATIONS_KEY
 from notifyflow.core.limits.mode import read_delivery
 from notifyflow.core.messages.replies import Effect, HandledReply, Intent, Reply, write_response
 from notifyflow.pipeline.delivery.claim import claim
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.replies import handle_reply
 from notifyflow.pipeline.transaction.ports import Claimed, Committed, Dependencies
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 from tests.leases import record_one
+from tests.notifying import notify
 
 OURS, HERS = "+15005550006", "+15005550011"
 TEXTS = replace(DEFAULT, name="texts", tiers=(Tier(name="primary", channels=("sms",)),))

@@ -17,12 +17,12 @@ from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.namespaces import ALL, OPERATIONS, SHARED
 from notifyflow.errors import AmbiguousKey, NotFound
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.delivery.operations import add_notice
 from notifyflow.settings import Settings
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
 from tests.integration.web.delivery.test_api import SilentBell
+from tests.notifying import notify
 
 ADA = {"id": "ada", "email": "ada@example.com"}
 DIRECTORY = """

@@ -15,10 +15,10 @@ from notifyflow.core.references import ByKey
 from notifyflow.errors import AmbiguousKey, NotFound
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.acknowledge import acknowledge, page_again, resolve
-from notifyflow.pipeline.delivery.notify import notify
 from tests.builders import KEY, REFUSED, a_recipient, an_incident
 from tests.driver import Driver
 from tests.integration.storage.samples import found_in
+from tests.notifying import notify
 
 ADA = a_recipient("ada", "email")
 NAMESPACES = (namespaces.SHARED, "prometheus", "staging")

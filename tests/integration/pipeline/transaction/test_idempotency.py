@@ -10,10 +10,10 @@ import pytest
 from notifyflow.core.delivery.model import Notified
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.errors import IdempotencyMismatch
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.transaction.idempotency import Once
 from tests.builders import KEY, a_recipient, an_incident
 from tests.driver import Driver
+from tests.notifying import notify
 
 ONCE = Once(api_key_id="a", idempotency_key="k", fingerprint="f")
 MANY = 8

@@ -12,12 +12,12 @@ from notifyflow.core.delivery.model import IncidentState, NotificationState, Sev
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.namespaces import SHARED
 from notifyflow.errors import RecipientUnknown, TooManyTests
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.service.oncall.people import People
 from notifyflow.settings import Settings
 from tests.builders import CountingIds, HandClock, a_recipient, an_incident
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.log_lines import capture_logs
+from tests.notifying import notify
 
 DIRECTORY = """
 [recipients.ada]

@@ -15,7 +15,6 @@ from notifyflow.core.delivery.model import Evidence, Incident, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.message_log import MessageFilter
 from notifyflow.pipeline.delivery.claim import claim
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.settings import Settings
 from notifyflow.web.insight import messages
 from tests.asgi import Client
@@ -24,6 +23,7 @@ from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.leases import record_one
 from tests.log_lines import capture_logs
+from tests.notifying import notify
 
 HOSTILE = "<script>alert(1)</script>\"'&%= +"
 ADDRESS = "ada.lovelace@example.com"

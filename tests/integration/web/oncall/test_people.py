@@ -17,7 +17,6 @@ from notifyflow.core.delivery.policy import Policy, Tier
 from notifyflow.core.limits.pauses import Scope
 from notifyflow.errors import InvalidPolicy, RecipientUnknown
 from notifyflow.pipeline.delivery.claim import claim
-from notifyflow.pipeline.delivery.notify import notify
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.fold import fold_all
@@ -28,6 +27,7 @@ from tests.builders import CountingIds, HandClock, a_recipient
 from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.delivery.test_api import SilentBell
 from tests.leases import record_one
+from tests.notifying import notify
 from tests.waiting import wait_until
 
 HOSTILE = "<img src=x onerror=alert(1)>/&?'"
