@@ -26,7 +26,12 @@ def notify(
 ) -> Committed[Notified]:
     """Validate and store an incident, or refuse it as a whole."""
     submission = Submission(
-        incident=incident, recipients=tuple(recipients), then=tuple(then), over_after=over_after, policy=policy.name, strict=strict
+        incident=incident,
+        recipients=tuple(recipients),
+        then=tuple(then),
+        over_after=over_after,
+        policy=policy.name,
+        strict=strict,
     )
     admitted, policy = admit(deps, submission, {policy.name: policy})
     return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()

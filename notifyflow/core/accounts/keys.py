@@ -55,6 +55,11 @@ class ApiKey:
         """The one namespace that it reaches; None if it reaches all."""
         return None if self.namespace == namespaces.ALL else self.namespace
 
+    @property
+    def namespaces(self) -> frozenset[str] | None:
+        """The namespaces that it reaches; None for all."""
+        return None if self.only is None else frozenset({self.only})
+
     def reaches(self, namespace: str) -> bool:
         """Return whether it reaches the incidents of a namespace."""
         return self.only in (None, namespace)

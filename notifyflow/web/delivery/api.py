@@ -20,7 +20,7 @@ from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.references import ById
 from notifyflow.errors import Fault, NotFound, UnreadableIncident
 from notifyflow.pipeline.transaction.idempotency import Once
-from notifyflow.web.delivery.listings import IncidentListing, KnownIn, MessageListing, RecipientListing, reached
+from notifyflow.web.delivery.listings import IncidentListing, KnownIn, MessageListing, RecipientListing, narrowed
 from notifyflow.web.frame import cursors
 from notifyflow.web.frame.auth import Require
 from notifyflow.web.frame.body import Body
@@ -146,7 +146,7 @@ def _add_incidents(routes: APIRouter, context: Context) -> None:
     def list_incidents(caller: Annotated[ApiKey, let_read], listing: Annotated[IncidentListing, Query()]) -> IncidentListResponse:
         """Return the incidents of the key's namespace, the newest first. Scope: `read`."""
         before_id = cursors.read(listing.mark, listing.cursor)
-        incidents = context.service.incidents(listing.filter(caller), before_id=before_id, limit=listing.limit + 1)
+        incidents = context.service.incidents(listing.filter(caller.namespaces), before_id=before_id, limit=listing.limit + 1)
         shown = incidents[: listing.limit]
         is_last = len(incidents) == len(shown)
         return IncidentListResponse(
@@ -249,7 +249,7 @@ def _add_messages(routes: APIRouter, context: Context) -> None:
     def list_messages(caller: Annotated[ApiKey, let_read], listing: Annotated[MessageListing, Query()]) -> MessageListResponse:
         """Return the notifications of the key's namespace with their attempts, the newest first. Scope: `read`."""
         before = cursors.read(listing.mark, listing.cursor) or None
-        page = context.service.messages(listing.filter(caller), before=before, limit=listing.limit)
+        page = context.service.messages(listing.filter(caller.namespaces), before=before, limit=listing.limit)
         return MessageListResponse(
             messages=[MessageDocument.of(each) for each in page.messages],
             next_cursor=None if page.older is None else cursors.write(listing.mark, page.older),
@@ -271,7 +271,9 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
     ) -> RecipientListResponse:
         """Return all recipients of past and present incidents in the key's namespace, by id. Scope: `read`."""
         after_id = cursors.read(listing.mark, listing.cursor)
-        recipients = context.service.recipients(reached(caller, listing.namespace), after_id=after_id, limit=listing.limit + 1)
+        recipients = context.service.recipients(
+            narrowed(caller.namespaces, listing.namespace), after_id=after_id, limit=listing.limit + 1
+        )
         shown = recipients[: listing.limit]
         is_last = len(recipients) == len(shown)
         return RecipientListResponse(
@@ -287,7 +289,7 @@ def _add_recipients(routes: APIRouter, context: Context) -> None:
     )
     def show_recipient(caller: Annotated[ApiKey, let_read], recipient_id: str, namespace: KnownIn = None) -> ReachabilityResponse:
         """Return each channel's providers and the result of its last page. Scope: `read`."""
-        recipient = context.service.recipient(recipient_id, reached(caller, namespace))
+        recipient = context.service.recipient(recipient_id, narrowed(caller.namespaces, namespace))
         if recipient is None:
             raise HTTPException(404, "No incident has a recipient with this id.")
         return ReachabilityResponse.of(recipient, context.channels)

@@ -1,11 +1,10 @@
-"""The lists of the REST API: which entries a request asks for, and what of it a caller's key reaches."""
+"""The lists of incidents, messages and recipients: which entries the query of a URL asks for, of those that its sender sees."""
 
 from typing import Annotated
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifyflow.core.accounts.keys import ApiKey
 from notifyflow.core.delivery.model import Evidence, IncidentState, NotificationState, Severity
 from notifyflow.core.insight.message_log import MessageFilter
 from notifyflow.core.insight.views import IncidentFilter
@@ -25,16 +24,18 @@ class Listing(BaseModel):
     limit: int = Field(50, ge=1, le=200, description="The largest number of entries to return.")
     cursor: str | None = Field(None, max_length=2000, description="The `next_cursor` of the previous page.")
 
+    @property
+    def mark(self) -> object:
+        """The filters, which a cursor belongs to; the same in every process."""
+        filters = self.model_dump(exclude={"limit", "cursor"})
+        alike = [(name, sorted(set(value)) if isinstance(value, list) else value) for name, value in filters.items()]
+        return type(self).__name__, alike
+
 
 class RecipientListing(Listing):
     """The recipients to list."""
 
     namespace: KnownIn = None
-
-    @property
-    def mark(self) -> object:
-        """The filters, which a cursor belongs to."""
-        return "recipients", self.namespace
 
 
 class IncidentListing(Listing):
@@ -54,25 +55,19 @@ class IncidentListing(Listing):
     since: Bound | None = Field(None, description="Incidents that were opened at this time or later.")
     until: Bound | None = Field(None, description="Incidents that were opened before this time.")
 
-    def filter(self, caller: ApiKey) -> IncidentFilter:
-        """Return the filter, narrowed to the namespaces that the caller's key reaches."""
+    def filter(self, namespaces: frozenset[str] | None) -> IncidentFilter:
+        """Return the filter, narrowed to the namespaces that its sender sees; None for all."""
         return IncidentFilter(
             states=frozenset(self.state),
             severities=frozenset(self.severity),
             key=self.key,
-            namespaces=reached(caller, self.namespace),
+            namespaces=narrowed(namespaces, self.namespace),
             labels=frozenset((name, value) for name, _, value in (each.partition(":") for each in self.label)),
             recipient_id=self.recipient,
             text=self.text,
             since=self.since,
             until=self.until,
         )
-
-    @property
-    def mark(self) -> object:
-        """The filters, which a cursor belongs to."""
-        sets = sorted(set(self.state)), sorted(set(self.severity)), sorted(set(self.label))
-        return *sets, self.namespace, self.key, self.recipient, self.text, self.since, self.until
 
 
 class MessageListing(Listing):
@@ -92,8 +87,8 @@ class MessageListing(Listing):
         None, max_length=255, description="Notifications in this namespace; an empty value means the empty namespace."
     )
 
-    def filter(self, caller: ApiKey) -> MessageFilter:
-        """Return the filter, narrowed to the namespaces that the caller's key reaches."""
+    def filter(self, namespaces: frozenset[str] | None) -> MessageFilter:
+        """Return the filter, narrowed to the namespaces that its sender sees; None for all."""
         return MessageFilter(
             states=frozenset(self.state),
             channels=frozenset(self.channel),
@@ -105,19 +100,12 @@ class MessageListing(Listing):
             text=self.text,
             since=self.since,
             until=self.until,
-            namespaces=reached(caller, self.namespace),
+            namespaces=narrowed(namespaces, self.namespace),
         )
 
-    @property
-    def mark(self) -> object:
-        """The filters, which a cursor belongs to."""
-        sets = (sorted(set(some)) for some in (self.state, self.channel, self.provider, self.evidence))
-        texts = self.provider_ref, self.recipient, self.key, self.text, self.since, self.until, self.namespace
-        return "messages", *sets, *texts
 
-
-def reached(caller: ApiKey, namespace: str | None) -> frozenset[str] | None:
-    """Return the namespaces that are both requested and reached by the key; None for all."""
-    if namespace is None:
-        return None if caller.only is None else frozenset({caller.only})
-    return frozenset({namespace}) if caller.reaches(namespace) else frozenset()
+def narrowed(namespaces: frozenset[str] | None, to: str | None) -> frozenset[str] | None:
+    """Return those of some namespaces that are asked for; None stands for all."""
+    if to is None:
+        return namespaces
+    return frozenset({to}) if namespaces is None or to in namespaces else frozenset()

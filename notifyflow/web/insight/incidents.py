@@ -13,17 +13,19 @@ from notifyflow.core.delivery.model import IncidentState, Severity
 from notifyflow.core.insight import chain_words
 from notifyflow.core.insight import pause_words as words
 from notifyflow.core.insight.times import Times
-from notifyflow.core.insight.views import IncidentLine
+from notifyflow.core.insight.views import IncidentLine, ListPlace
 from notifyflow.core.messages import failures
 from notifyflow.core.messages.looks import INCIDENTS
-from notifyflow.web.frame import respond
+from notifyflow.errors import InvalidRequest
+from notifyflow.web.delivery.listings import IncidentListing
+from notifyflow.web.frame import cursors, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.times import zone_of
 from notifyflow.web.frame.visitors import Admit
-from notifyflow.web.insight import incident_search
+from notifyflow.web.insight import searches
+from notifyflow.web.insight.searches import Search
 
-_A_PAGE = 50
 _MOST_LABELS = 4
 
 
@@ -33,15 +35,18 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.api_route("/incidents", methods=["GET", "HEAD"])
     def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
-        search, zone = incident_search.read(request.query_params), zone_of(request)
+        zone = zone_of(request)
+        search = searches.read_valid(IncidentListing, request.query_params, zone)
         times = Times(zone, context.service.now())
-        place = search.read_place(request.query_params.get("cursor"))
+        place = _place(search, request.query_params.get("cursor"))
         stamp = respond.stamp(context, with_time=True)
         if same := respond.unchanged(request, visitor, stamp):
             return same
-        found = context.service.incident_list(search.filter(visitor.namespaces, zone), after=place, limit=_A_PAGE)
+        wanted = search.listing.filter(visitor.namespaces)
+        found = context.service.incident_list(wanted, after=place, limit=search.listing.limit)
         values = {
             "search": search,
+            "has_details": not search.fields.keys() <= {"text", "state"},
             "states": tuple(IncidentState),
             "severities": tuple(Severity),
             "looks": INCIDENTS,
@@ -49,12 +54,26 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "groups": _groups(found.lines, times),
             "live": respond.live(is_moving=any(line.facts.state is IncidentState.OPEN for line in found.lines)),
             "is_first": place is None,
-            "older": search.following(found.following) if found.following else "",
+            "older": _older(search, found.following),
             "is_cut": found.is_cut,
         }
         return respond.page(request, visitor, "incidents.html", values, stamp=stamp)
 
     return routes
+
+
+def _place(search: Search[IncidentListing], cursor: str | None) -> ListPlace | None:
+    """Return where the page before ended; None for the first page, or if the cursor belongs to another search."""
+    try:
+        state, _, incident_id = cursors.read(search.listing.mark, cursor).partition(" ")
+        return ListPlace(state=IncidentState(state), incident_id=incident_id)
+    except (InvalidRequest, ValueError):  # of another search, or forged
+        return None
+
+
+def _older(search: Search[IncidentListing], place: ListPlace | None) -> str:
+    """Return the query of the next page; empty if there is none."""
+    return "" if place is None else search.following(f"{place.state} {place.incident_id}")
 
 
 def _groups(lines: Iterable[IncidentLine], times: Times) -> Sequence[tuple[IncidentState, Sequence[dict[str, Any]]]]:
