@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from notifyflow.core.insight.views import IncidentStatus as IncidentStatus
     from notifyflow.core.insight.views import ListPlace as ListPlace
     from notifyflow.core.insight.views import Note as Note
-    from notifyflow.core.insight.views import Tally as Tally
+    from notifyflow.core.insight.views import RecipientCounts as RecipientCounts
     from notifyflow.core.limits.pauses import Pause as Pause
     from notifyflow.core.limits.pauses import Scope as Scope
     from notifyflow.errors import AccessDenied as AccessDenied
@@ -142,7 +142,7 @@ _NAMES = {
         "DEFAULT INSISTENT OPERATIONS Acknowledgement Failed Policy Repeat Retries Schedule Tier Unacknowledged"
     ),
     "notifyflow.core.insight.views": (
-        "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note Tally"
+        "EscalationStatus IncidentFilter IncidentLine IncidentPage IncidentStatus ListPlace Note RecipientCounts"
     ),
     "notifyflow.errors": (
         "AccessDenied AmbiguousKey ApiKeyNotFound ApiKeyRevoked BrokerUnavailable CommitUnknown Contended DamagedIncident "

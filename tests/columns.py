@@ -50,7 +50,7 @@ WHOLES = {
 ALONE = {
     "storage": {"inbound_log": "intake", "keys": "accounts", "users": "accounts"},
     "pipeline": {
-        "fold": "metrics",
+        "rollup": "metrics",
         "inbound": "intake",
         "keys": "accounts",
         "next_events": "insight",

@@ -10,8 +10,8 @@ from notifyflow.core import text
 from notifyflow.core.upkeep.audit import Finding
 from notifyflow.errors import Fault, InvalidAge
 from notifyflow.pipeline import users
-from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.oncall import overrides
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.pipeline.upkeep.adopt import Survey, adopt, release_from_quarantine, resolve_quarantined, survey
 from notifyflow.pipeline.upkeep.forget import forget
@@ -122,7 +122,7 @@ class Maintenance:
         """Delete incidents that were resolved long ago, in small transactions with pauses, so that delivery goes on.
 
         Unresolved incidents stay. So do incidents that an unresolved operations incident lists, and operations incidents that
-        list an incident which stays, and what transactions that run still keep from being counted in the figures.
+        list an incident which stays, and what transactions that run still keep from being counted in the metrics.
 
         Args:
             older_than: How long ago they were resolved, at least; a day or more.
@@ -139,7 +139,7 @@ class Maintenance:
             raise InvalidAge((Fault("older_than", f"{text.duration(older_than)} is less than a day", "Give a day or more"),))
         before = self._ready().clock.now() - older_than
         if not is_dry_run:
-            fold_all(self._deps)
+            roll_up_all(self._deps)
         place: tuple[datetime, str] | None = _START
         while place is not None:
             began_at = time.monotonic()

@@ -12,7 +12,7 @@ from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.message_log import MessageFilter, MessagePage
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import TimelineEntry
-from notifyflow.core.insight.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, Tally
+from notifyflow.core.insight.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, RecipientCounts
 from notifyflow.service.service import Service
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -27,7 +27,9 @@ class Overview:
         self._service = service
         self._clock = clock
 
-    def unresolved(self, *, namespace: str | None = None, limit: int = 100) -> tuple[tuple[IncidentSummary, Tally], ...]:
+    def unresolved(
+        self, *, namespace: str | None = None, limit: int = 100
+    ) -> tuple[tuple[IncidentSummary, RecipientCounts], ...]:
         """List unresolved incidents, the newest first, with how many recipients each has reached.
 
         Args:
@@ -36,7 +38,7 @@ class Overview:
         """
         wanted = IncidentFilter(states=_UNRESOLVED, namespaces=None if namespace is None else frozenset({namespace}))
         self._database.prepare()
-        return self._database.store.read(lambda reads: reads.listings.tallied(wanted, limit=limit))
+        return self._database.store.read(lambda reads: reads.listings.counted(wanted, limit=limit))
 
     def incidents(self, wanted: IncidentFilter, *, limit: int) -> IncidentPage:
         """List incidents, what is open first, each with how many recipients it has reached.

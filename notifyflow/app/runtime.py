@@ -43,7 +43,7 @@ _LIBRARIES = (  # what the first text that is cut imports, the first request, me
         "notifyflow.channels.http.sessions",
         "notifyflow.channels.template_folder",
         "structlog",
-        "notifyflow.storage.metrics.folds",
+        "notifyflow.storage.metrics.rollup",
     ),
 )
 

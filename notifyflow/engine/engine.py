@@ -18,9 +18,9 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.heartbeat import Heartbeat
-from notifyflow.engine.log_counting import Folder
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
+from notifyflow.engine.rollup_loop import RollupLoop
 from notifyflow.engine.stand_in import StandIn
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
@@ -83,7 +83,7 @@ class Engine:
             places=with_reserve(places),
             urgent_rings=self._urgent_rings,
         )
-        self._folder = Folder(deps)
+        self._rollup_loop = RollupLoop(deps)
         self._heartbeat = heartbeat
         self._status_poller = StatusPoller(deps, channels, self.reporter)
         self._poller = Poller(queue, deps, self.reporter) if queue else None
@@ -140,7 +140,7 @@ class Engine:
         is_clean = not swept.broken
         if self._heartbeat is not None:
             self._heartbeat.note_sweep(is_clean=is_clean)
-        self._folder.turn()
+        self._rollup_loop.turn()
         return is_clean
 
     def _deliver(self, channel: str, notification_ids: Sequence[str], *, is_urgent: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from notifyflow.core.delivery.set_aside import SetAside
 from notifyflow.core.insight.left_out import LeftOut
-from notifyflow.core.metrics.vitals import ProviderVitals, Vitals
+from notifyflow.core.metrics.system_health import ProviderStatus, SystemHealth
 from notifyflow.pipeline.delivery.set_aside_release import release
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.insight.left_out import collecting
@@ -38,21 +38,22 @@ class Health:
         """Let mended rows go on at once; return their ids."""
         return self._use_cases.run(release, row_ids)
 
-    def vitals(self) -> Vitals:
-        """Return the current vitals."""
+    def read(self) -> SystemHealth:
+        """Read the health of the system as it is now."""
         now = self._deps.clock.now()
 
-        def query(reads: Reads) -> Vitals:
-            queues, is_cut = reads.signs.queues(now)
+        def query(reads: Reads) -> SystemHealth:
+            queues, is_cut = reads.system_health.queues(now)
             providers = tuple(
-                ProviderVitals(health=health, limit=self._deps.limit_of(health.provider)) for health in reads.signs.providers()
+                ProviderStatus(health=health, limit=self._deps.limit_of(health.provider))
+                for health in reads.system_health.providers()
             )
-            return Vitals(
+            return SystemHealth(
                 now=now,
                 swept_at=reads.swept_at(),
                 queues=queues,
                 is_queue_cut=is_cut,
-                pauses=reads.signs.pauses(now),
+                pauses=reads.system_health.pauses(now),
                 providers=providers,
                 unreached=len(reads.people.unreached_ids(None, limit=MOST_UNREACHED)),
             )

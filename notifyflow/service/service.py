@@ -28,7 +28,7 @@ from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import circuit
 from notifyflow.core.messages.links import LinkClaim, read_incident_id
 from notifyflow.core.messages.replies import HandledReply, Reply
-from notifyflow.core.metrics.measures import Measures
+from notifyflow.core.metrics.scrape import Scrape
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.oncall.duty_report import with_people
 from notifyflow.core.oncall.roster import calendars_read_at
@@ -313,7 +313,7 @@ class Service:
 
     def pauses(self) -> tuple[Pause, ...]:
         """Return the pauses in force, the oldest first."""
-        return self._read(lambda reads: reads.signs.pauses(self._deps.clock.now()))
+        return self._read(lambda reads: reads.system_health.pauses(self._deps.clock.now()))
 
     def next_events(self, status: IncidentStatus) -> NextEvents:
         """Return the next events of each escalation of an incident if no result, receipt or reply comes in."""
@@ -344,22 +344,22 @@ class Service:
         body = partial(operations.words, incident_id=status.facts.id, content=status.content, contact=contact, now=now)
         return use_case.run(self._deps, body).value
 
-    def figures(self, window: "Window") -> "Charts":
+    def charts(self, window: "Window") -> "Charts":
         """Return the charts of a window: percentiles of durations, and the calls to each provider."""
         from notifyflow.core.metrics.charts import charts  # with Health
 
         now = self._deps.clock.now()
         minutes, since = window.minutes, window.periods(now)[0]
-        durations, calls, folded_at = self._read(
+        durations, calls, rolled_up_at = self._read(
             lambda reads: (
-                reads.figures.durations(minutes, since=since),
-                reads.figures.calls(minutes, since=since),
-                reads.figures.folded_at(),
+                reads.metrics.durations(minutes, since=since),
+                reads.metrics.calls(minutes, since=since),
+                reads.metrics.rolled_up_at(),
             )
         )
-        return charts(window, durations, calls, folded_at=folded_at, now=now)
+        return charts(window, durations, calls, rolled_up_at=rolled_up_at, now=now)
 
-    def measures(self, carried: frozenset[str]) -> Measures:
+    def scrape(self, carried: frozenset[str]) -> Scrape:
         """Return the values of a scrape; ``carried`` are the channels with a provider."""
         from notifyflow.core.upkeep.foresight import FindingKind, gaps  # few processes are scraped
 
@@ -367,19 +367,19 @@ class Service:
         findings = self.foresight.findings(carried)
         lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}
 
-        def read(reads: Reads) -> Measures:
-            return Measures(
+        def read(reads: Reads) -> Scrape:
+            return Scrape(
                 now=now,
-                totals=reads.figures.series(),
-                folded_at=reads.figures.folded_at(),
+                totals=reads.metrics.totals(),
+                rolled_up_at=reads.metrics.rolled_up_at(),
                 swept_at=reads.swept_at(),
-                oldest_due_at=reads.moments.oldest_due_at(self._deps.channels, now),
-                oldest_unacknowledged_at=reads.moments.oldest_unacknowledged_at(),
-                oldest_untold_at=reads.moments.oldest_untold_at(),
+                oldest_due_at=reads.scrape.oldest_due_at(self._deps.channels, now),
+                oldest_unacknowledged_at=reads.scrape.oldest_unacknowledged_at(),
+                oldest_untold_at=reads.scrape.oldest_untold_at(),
                 operations=len(self._deps.operations),
                 calendars_read_at=calendars_read_at(self.rosters.current()),
-                circuits={(each.channel, each.provider): circuit(each, now) for each in reads.moments.health()},
-                unreachable=len(lost | reads.moments.unreached(sorted(people))),
+                circuits={(each.channel, each.provider): circuit(each, now) for each in reads.scrape.health()},
+                unreachable=len(lost | reads.scrape.unreached(sorted(people))),
                 gaps=gaps(findings, self.rosters.current().directory.schedules),
                 unreachable_on_duty=len({each.person for each in findings if each.kind is FindingKind.UNREACHABLE}),
             )

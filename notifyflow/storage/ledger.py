@@ -38,7 +38,7 @@ from notifyflow.storage.upkeep.health import Heartbeat
 from notifyflow.storage.users import Users
 
 if TYPE_CHECKING:
-    from notifyflow.storage.metrics.folds import Folds
+    from notifyflow.storage.metrics.rollup import Rollups
     from notifyflow.storage.upkeep.pruning import Pruning
 
 T = TypeVar("T")
@@ -79,11 +79,11 @@ class Ledger:
         self.work = Work(unit)
 
     @cached_property
-    def folds(self) -> "Folds":
+    def rollups(self) -> "Rollups":
         """The counting of figures, which few processes do."""
-        from notifyflow.storage.metrics.folds import Folds
+        from notifyflow.storage.metrics.rollup import Rollups
 
-        return Folds(self._unit)
+        return Rollups(self._unit)
 
     @cached_property
     def pruning(self) -> "Pruning":

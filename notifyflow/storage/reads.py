@@ -22,8 +22,8 @@ from notifyflow.storage.insight.messages import Messages
 from notifyflow.storage.insight.people import People
 from notifyflow.storage.insight.stamps import Stamps
 from notifyflow.storage.keys import KeyReads
-from notifyflow.storage.metrics.measures import Moments
-from notifyflow.storage.metrics.vitals import Signs
+from notifyflow.storage.metrics.scrape import ScrapeReader
+from notifyflow.storage.metrics.system_health import SystemHealthReader
 from notifyflow.storage.oncall.feeds import FeedReads
 from notifyflow.storage.oncall.roster import RosterReads
 from notifyflow.storage.session.conditions import RUNNING, is_free
@@ -44,7 +44,7 @@ from notifyflow.storage.upkeep.audit import Audits
 from notifyflow.storage.users import UserReads
 
 if TYPE_CHECKING:
-    from notifyflow.storage.metrics.folds import Figures
+    from notifyflow.storage.metrics.rollup import MetricsReader
     from notifyflow.storage.upkeep.pruning import Prunable
 
 _HAS_RECIPIENT = EscalationRow.recipient_id != SQL("''")
@@ -117,21 +117,21 @@ class Reads:
         self.listings = Listings(source)
         self.messages = Messages(source)
         self.people = People(source)
-        self.moments = Moments(source)
+        self.scrape = ScrapeReader(source)
         self.roster = RosterReads(source)
         self.set_aside = SetAsideReads(source)
         self.damage = DamageReads(source)
-        self.signs = Signs(source)
+        self.system_health = SystemHealthReader(source)
         self.stamps = Stamps(source)
         self.steps = StepReads(source)
         self.users = UserReads(source)
 
     @cached_property
-    def figures(self) -> "Figures":
-        """The reads of figures, which few processes show."""
-        from notifyflow.storage.metrics.folds import Figures
+    def metrics(self) -> "MetricsReader":
+        """The reads of metrics, which few processes show."""
+        from notifyflow.storage.metrics.rollup import MetricsReader
 
-        return Figures(self._source)
+        return MetricsReader(self._source)
 
     @cached_property
     def prunable(self) -> "Prunable":

@@ -27,8 +27,7 @@ from notifyflow.errors import (
 )
 from notifyflow.log import get_logger, place
 from notifyflow.storage.insight import left_out
-from notifyflow.web import health, home, integrations, login
-from notifyflow.web import health_page as vitals
+from notifyflow.web import health, health_page, home, integrations, login
 from notifyflow.web.delivery import acknowledge, api, callbacks
 from notifyflow.web.frame import assets, openapi, pages, problems, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
@@ -65,7 +64,7 @@ def build(context: Context) -> FastAPI:
         messages.router(context, bulkhead),
         people.router(context, bulkhead),
         duty_page.router(context, bulkhead),
-        vitals.router(context, bulkhead),
+        health_page.router(context, bulkhead),
     ):
         application.include_router(pages_of, include_in_schema=False)
     application.include_router(integrations.router(context, bulkhead))

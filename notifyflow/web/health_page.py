@@ -14,9 +14,9 @@ from notifyflow.core import text
 from notifyflow.core.accounts.users import Role, Visitor
 from notifyflow.core.delivery.model import DeferralReason
 from notifyflow.core.limits.provider_health import Circuit, circuit, used
-from notifyflow.core.metrics.charts import Charts, ProviderFigures, Window
-from notifyflow.core.metrics.figures import Outcome
-from notifyflow.core.metrics.vitals import COUNTED, ProviderVitals, Vitals
+from notifyflow.core.metrics.charts import Charts, ProviderChart, Window
+from notifyflow.core.metrics.families import CallOutcome
+from notifyflow.core.metrics.system_health import COUNTED, ProviderStatus, SystemHealth
 from notifyflow.errors import Fault
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
@@ -40,7 +40,7 @@ _WHY = {DeferralReason.CIRCUIT: "it does not answer", DeferralReason.SUSPENSION:
 
 
 class Span(StrEnum):
-    """How far back the figures go."""
+    """How far back the charts go."""
 
     HOUR = "hour"
     DAY = "day"
@@ -48,8 +48,8 @@ class Span(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
-    """One sign of health: its name, its value in words, and whether it is good."""
+class Indicator:
+    """One indicator of health: its name, its value in words, and whether it is good."""
 
     name: str
     value: str
@@ -93,25 +93,25 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         if same := respond.unchanged(request, visitor, stamp):
             return same
         zone = zone_of(request)
-        vitals, figures = context.service.health.vitals(), context.service.figures(Window[window.name])
+        system, charts = context.service.health.read(), context.service.charts(Window[window.name])
         broken, damaged = context.service.health.set_aside(), context.service.health.damaged()
         values = {
-            "vitals": vitals,
-            "signs": [
-                *_signs(vitals),
+            "system": system,
+            "indicators": [
+                *_indicators(system),
                 _broken({(each.machine, each.row_id) for each in broken} | {(each.table, each.row_id) for each in damaged}),
                 _duty(context.service.foresight.findings(carried)),
                 _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(carriers)),
             ],
-            "providers": list(_rows(vitals, figures)),
+            "providers": list(_rows(system, charts)),
             "set_aside": broken if visitor.namespaces is None else (),
             "damaged": damaged if visitor.namespaces is None else (),
             "may_release": visitor.namespaces is None and visitor.role.includes(Role.ADMIN),
             "counted": COUNTED,
             "window": window,
             "windows": list(Span),
-            "charts": list(_charts(figures, vitals.now, zone)),
-            "folded_at": figures.folded_at,
+            "charts": list(_charts(charts, system.now, zone)),
+            "rolled_up_at": charts.rolled_up_at,
             "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         }
         return respond.page(request, visitor, "health.html", values, stamp=stamp)
@@ -126,50 +126,50 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     return routes
 
 
-def _charts(figures: Charts, now: datetime, zone: tzinfo) -> Iterator[Chart]:
+def _charts(charts: Charts, now: datetime, zone: tzinfo) -> Iterator[Chart]:
     for id_, title, meaning, courses in (
-        ("accepted", "Accepted", "From the creation of a page to its first acceptance by a provider", figures.accepted),
-        ("delivered", "Delivered", "From the creation of a page to its first proven delivery", figures.delivered),
-        ("human", "Acknowledged", "From the moment an incident pages to the first acknowledgement", figures.human),
+        ("accepted", "Accepted", "From the creation of a page to its first acceptance by a provider", charts.accepted),
+        ("delivered", "Delivered", "From the creation of a page to its first proven delivery", charts.delivered),
+        ("human", "Acknowledged", "From the moment an incident pages to the first acknowledgement", charts.human),
     ):
-        yield chart(id_, title, meaning, courses, figures.window, now, zone)
+        yield chart(id_, title, meaning, courses, charts.window, now, zone)
 
 
-def _signs(vitals: Vitals) -> Iterator[Sign]:
-    now, swept_at = vitals.now, vitals.swept_at
-    yield Sign(
+def _indicators(system: SystemHealth) -> Iterator[Indicator]:
+    now, swept_at = system.now, system.swept_at
+    yield Indicator(
         name="Sweeper",
         value="never" if swept_at is None else f"{_ago(now - swept_at)} ago",
         detail="the last sweep, which finds what is due",
         is_good=swept_at is not None and now - swept_at <= _SWEPT_WITHIN,
     )
-    oldest = min((each.oldest_due_at for each in vitals.queues), default=now)
-    count = sum(each.count for each in vitals.queues)
-    yield Sign(
+    oldest = min((each.oldest_due_at for each in system.queues), default=now)
+    count = sum(each.count for each in system.queues)
+    yield Indicator(
         name="Queue",
-        value=f"{text.quantity(count, 'message')}{' or more' if vitals.is_queue_cut else ''}",
+        value=f"{text.quantity(count, 'message')}{' or more' if system.is_queue_cut else ''}",
         detail=f"due and not sent yet, the oldest for {_ago(now - oldest)}" if count else "due and not sent yet",
         is_good=now - oldest <= _DUE_WITHIN,
         link="messages?state=QUEUED",
     )
-    yield Sign(
+    yield Indicator(
         name="People",
-        value=f"{vitals.unreached:,}",
+        value=f"{system.unreached:,}",
         detail="whom nothing reached in their newest round",
-        is_good=not vitals.unreached,
+        is_good=not system.unreached,
         link="people",
     )
-    open_ones = sum(circuit(each.health, now) is not Circuit.CLOSED for each in vitals.providers)
-    yield Sign(
+    open_ones = sum(circuit(each.health, now) is not Circuit.CLOSED for each in system.providers)
+    yield Indicator(
         name="Providers",
-        value=f"{open_ones} of {len(vitals.providers)}",
+        value=f"{open_ones} of {len(system.providers)}",
         detail="left alone, since they do not answer or refuse us",
         is_good=not open_ones,
     )
 
 
-def _broken(rows: Collection[tuple[str, str]]) -> Sign:
-    return Sign(
+def _broken(rows: Collection[tuple[str, str]]) -> Indicator:
+    return Indicator(
         name="Rows",
         value=f"{len(rows):,}",
         detail="damaged: set aside, so that they hold up no other, or left out of lists",
@@ -178,11 +178,11 @@ def _broken(rows: Collection[tuple[str, str]]) -> Sign:
     )
 
 
-def _duty(findings: "Iterable[Finding]") -> Sign:
+def _duty(findings: "Iterable[Finding]") -> Indicator:
     from notifyflow.core.upkeep.foresight import FindingKind  # loaded with the findings
 
     found = sum(each.kind is not FindingKind.SHORT_STEP for each in findings)
-    return Sign(
+    return Indicator(
         name="Duty",
         value=f"{found:,}",
         detail="schedules without anybody at some time within 30 days, and people on duty whom nothing reaches",
@@ -191,11 +191,11 @@ def _duty(findings: "Iterable[Finding]") -> Sign:
     )
 
 
-def _policies(hazards: Sequence[Fault], rehearsed: Sequence[Fault] | None) -> Sign:
+def _policies(hazards: Sequence[Fault], rehearsed: Sequence[Fault] | None) -> Indicator:
     """Return what may keep a phone silent: first what the rehearsal found, in words."""
     found = [*(rehearsed or ()), *hazards]
     waits = "" if rehearsed is not None else "being rehearsed; "
-    return Sign(
+    return Indicator(
         name="Policies",
         value=f"{len(found):,}",
         detail=f"{found[0].where}: {found[0].what}" if found else f"{waits}behaviour of providers that would keep a phone silent",
@@ -203,14 +203,14 @@ def _policies(hazards: Sequence[Fault], rehearsed: Sequence[Fault] | None) -> Si
     )
 
 
-def _rows(vitals: Vitals, figures: Charts) -> Iterator[Row]:
-    calls = {(each.channel, each.provider): each for each in figures.providers}
-    for each in vitals.providers:
-        yield _row(each, calls.get((each.health.channel, each.health.provider)), vitals.now)
+def _rows(system: SystemHealth, charts: Charts) -> Iterator[Row]:
+    calls = {(each.channel, each.provider): each for each in charts.providers}
+    for each in system.providers:
+        yield _row(each, calls.get((each.health.channel, each.health.provider)), system.now)
 
 
-def _row(vitals: ProviderVitals, calls: ProviderFigures | None, now: datetime) -> Row:
-    health = vitals.health
+def _row(status: ProviderStatus, calls: ProviderChart | None, now: datetime) -> Row:
+    health = status.health
     sign, word, tone = _CIRCUITS[circuit(health, now)]
     waits = health.throttled_until is not None and health.throttled_until > now
     return Row(
@@ -221,10 +221,10 @@ def _row(vitals: ProviderVitals, calls: ProviderFigures | None, now: datetime) -
         tone=tone,
         why=_WHY[health.circuit_opened_by] if health.circuit_opened_by else "it asked to wait" if waits else "",
         used=used(health, now),
-        limit=vitals.limit,
+        limit=status.limit,
         made=calls.made if calls else 0,
         accepted=f"{100 * calls.success:.0f} %" if calls and calls.success is not None else "–",
-        in_doubt=calls.outcomes.get(Outcome.IN_DOUBT, 0) if calls else 0,
+        in_doubt=calls.outcomes.get(CallOutcome.IN_DOUBT, 0) if calls else 0,
         median=spell(calls.took.p50_s if calls else None),
         slow=spell(calls.took.p95_s if calls else None),
     )

@@ -12,7 +12,7 @@ from notifyflow import Recipient
 from notifyflow.cli.frame import serving
 from notifyflow.core.accounts.users import Role
 from notifyflow.core.oncall.overrides import Wish
-from notifyflow.pipeline.fold import fold_all
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.testing import Driver
 from tests.browser import Browser
 from tests.dashboard import PASSWORD
@@ -66,7 +66,7 @@ def dashboard(page: Browser) -> Iterator[tuple[str, str]]:
         with Driver(variables | {"NOTIFYFLOW_DIRECTORY": str(directory)}) as driver:
             incident_id = _let_happen(driver)
             _take_over(driver)
-            fold_all(driver.flow._deps)
+            roll_up_all(driver.flow._deps)
             users = driver.flow.users()
             with serving.served(driver.flow.asgi(), web):
                 yield "setup", f"{url}/setup/{users.offer_setup()}"

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from psycopg import sql
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.metrics import figures
+from notifyflow.core.metrics import families
 from notifyflow.core.metrics.charts import SPANS
-from notifyflow.core.metrics.figures import Family, Outcome, names_of
+from notifyflow.core.metrics.families import CallOutcome, Family, names_of
 from tests.servers.postgres import Postgres
 
 PEOPLE = 500
@@ -25,12 +25,12 @@ _AT = "now() - ({total} - i) * interval '{days} days' / {total}"
 _ID = "lpad(to_hex((extract(epoch FROM {at}) * 1000)::bigint), 12, '0') || '7{kind}' || lpad(to_hex({number}), 17, '0')"
 _WAYS = (("email", "smtp"), ("slack", "slack"), ("sms", "twilio"), ("voice", "twilio"))
 _SERIES = """
-    INSERT INTO notifyflow_series (name, labels, count, sum_s, buckets)
+    INSERT INTO notifyflow_metric_total (name, labels, count, sum_s, buckets)
     SELECT name, labels, 10, 5, buckets
     FROM unnest({names}::text[], {labels}::text[], {buckets}::text[]) AS f (name, labels, buckets)
 """
 _PERIODS = """
-    INSERT INTO notifyflow_minute (minutes, at, name, labels, count, sum_s, buckets)
+    INSERT INTO notifyflow_metric_period (minutes, at, name, labels, count, sum_s, buckets)
     SELECT {span}, to_timestamp(floor(extract(epoch FROM now()) / {span} / 60 - n) * {span} * 60), name, labels, 10, 5, buckets
     FROM generate_series(0, 150) AS n, unnest({names}::text[], {labels}::text[], {buckets}::text[]) AS f (name, labels, buckets)
 """
@@ -128,7 +128,7 @@ def fill(server: Postgres, database: str, *, notifications: int, policy: str) ->
     server.execute(sql.SQL(_SERIES).format(**_arrays(_counted())), database)
     for span in SPANS:
         server.execute(sql.SQL(_PERIODS).format(span=span, **_arrays(_charted())), database)
-    server.execute(sql.SQL("UPDATE notifyflow_fold SET folded_at = now()"), database)
+    server.execute(sql.SQL("UPDATE notifyflow_rollup SET rolled_up_at = now()"), database)
     server.execute(sql.SQL("VACUUM ANALYZE"), database)
 
 
@@ -138,18 +138,18 @@ def _arrays(found: Iterable[tuple[str, str, str]]) -> dict[str, sql.Literal]:
 
 
 def _counted() -> Iterator[tuple[str, str, str]]:
-    """Yield the figures that a scrape reads: name, labels, and the counts of the buckets."""
-    for name, labels in figures.expected(_WAYS, told=frozenset()):
-        yield _figure(figures.FAMILIES[name], *labels, is_charted=False)
+    """Yield the metrics that a scrape reads: name, labels, and the counts of the buckets."""
+    for name, labels in families.expected(_WAYS, told=frozenset()):
+        yield _figure(families.FAMILIES[name], *labels, is_charted=False)
 
 
 def _charted() -> Iterator[tuple[str, str, str]]:
     """Yield the figures that the charts read."""
-    for family in (figures.ACCEPTED_S, figures.DELIVERED_S, figures.HUMAN_S):
+    for family in (families.ACCEPTED_S, families.DELIVERED_S, families.HUMAN_S):
         yield from (_figure(family, severity.value) for severity in Severity)
     for way in _WAYS:
-        yield _figure(figures.REQUEST_S, *way)
-        yield from (_figure(figures.ATTEMPTS, *way, outcome.value) for outcome in Outcome)
+        yield _figure(families.REQUEST_S, *way)
+        yield from (_figure(families.ATTEMPTS, *way, outcome.value) for outcome in CallOutcome)
 
 
 def _figure(family: Family, *labels: str, is_charted: bool = True) -> tuple[str, str, str]:

@@ -18,11 +18,11 @@ from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.core.delivery.policy import Policy, Retries, Schedule, Tier
 from notifyflow.core.delivery.ports import Clock
-from notifyflow.pipeline.fold import fold_all
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.sandbox.system import Sandbox
 from notifyflow.storage.dialects import execute
 from tests import invariants
-from tests.figures import differences, recounted, stored
+from tests.metrics import differences, recounted, stored
 
 ROOT = Path(__file__).parents[2]
 DRAMATIQ = Path(sys.executable).with_name("dramatiq")
@@ -191,10 +191,10 @@ class Field:
 
     def _figures_off(self) -> Mapping[tuple[str, ...], tuple[int, int]]:
         def look(text: str) -> Sequence[Any]:
-            return store.read(lambda reads: execute(reads.figures._source.db, text).fetchall())
+            return store.read(lambda reads: execute(reads.metrics._source.db, text).fetchall())
 
         store = self.flow._store
-        fold_all(self.flow._deps)
+        roll_up_all(self.flow._deps)
         return differences(stored(store), recounted(look))
 
     def verdict(self) -> Verdict:

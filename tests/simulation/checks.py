@@ -31,7 +31,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables.fields import instant_text
 from tests import invariants
-from tests.figures import differences, folded, recounted
+from tests.metrics import differences, recounted, rolled_up
 from tests.oracle import name, opens
 from tests.simulation.adoption import freed
 from tests.simulation.alarms import Alarms
@@ -335,7 +335,7 @@ class Checks:
         now = START + timedelta(seconds=self._world.now_s)
         found = read(lambda db: Reads(db).audits.page("", now=now)).findings + read(lambda db: Reads(db).audits.operations())
         require(not found, f"the checker finds {[(each.rule.value, each.row_id[-4:], each.what) for each in found]}")
-        off = differences(read(folded), recounted(look))
+        off = differences(read(rolled_up), recounted(look))
         require(not off, f"figures: the log counts what the rows do not: {off}")
         for row_id in stored:
             status = self._database.status(row_id)

@@ -132,8 +132,8 @@ def table(found: Sequence[IncidentLine]) -> RenderableType:
             Text(plain(each.title)),
             Text(each.facts.state, INCIDENT[each.facts.state]),
             Text(times.brief(each.facts.opened_at)),
-            Text(f"{each.tally.reached} of {each.tally.recipients}"),
-            Text(str(each.tally.failed), "bold red" if each.tally.failed else ""),
+            Text(f"{each.counts.reached} of {each.counts.recipients}"),
+            Text(str(each.counts.failed), "bold red" if each.counts.failed else ""),
             *((Text(plain(chain_words.in_list(each.chain, brief=times.brief)) if each.chain else ""),) if has_chains else ()),
         )
         for each in found

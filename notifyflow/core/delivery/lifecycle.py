@@ -313,7 +313,7 @@ def _fire(
     due: Callable[[NotificationFacts], datetime | None] | None = None,
     is_end: bool = False,
 ) -> Moved:
-    """Fire an event; the end of a call is logged even if the state stays, since the figures are made from the log."""
+    """Fire an event; the end of a call is logged even if the state stays, since the metrics are made from the log."""
     subject = _Subject(row, before.state, now, due or (lambda _: now))
     is_end &= _MACHINE.fire(event, subject)
     return Moved(after=subject.row, event=event, has_moved=is_end or subject.row.state is not before.state)

@@ -39,7 +39,7 @@ class IncidentLineDocument(IncidentSummaryDocument):
     @model_validator(mode="before")
     @classmethod
     def _flatten(cls, value: object) -> object:
-        return values(value, value.facts, value.tally) if isinstance(value, IncidentLine) else value
+        return values(value, value.facts, value.counts) if isinstance(value, IncidentLine) else value
 
 
 class MessageDocument(NotificationDocument):

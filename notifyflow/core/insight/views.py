@@ -146,7 +146,7 @@ class IncidentSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class RecipientCounts:
     """How many recipients of an incident were reached, by their newest rounds.
 
     Attributes:
@@ -204,7 +204,7 @@ class IncidentLine:
         source: The system that reported it.
         url: Its link.
         occurred_at: When it happened.
-        tally: How many recipients it has reached.
+        counts: How many recipients it has reached.
         chain: How far its chain has come; None without one, or if the incident is not OPEN.
     """
 
@@ -214,7 +214,7 @@ class IncidentLine:
     source: str
     url: str | None
     occurred_at: datetime | None
-    tally: Tally
+    counts: RecipientCounts
     chain: ChainPlace | None = None
 
     @property

@@ -11,13 +11,13 @@ from enum import Enum
 from itertools import accumulate
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.metrics import figures
-from notifyflow.core.metrics.figures import Family, Outcome, Tallies, Tally
+from notifyflow.core.metrics import families
+from notifyflow.core.metrics.families import CallOutcome, Family, MetricValue, MetricValues
 
 SPANS = (1, 15, 360)
 """The lengths of the periods in minutes."""
 _START = datetime(1970, 1, 1, tzinfo=UTC)
-_NOTHING = Tallies()
+_NOTHING = MetricValues()
 
 
 class Window(Enum):
@@ -58,7 +58,7 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class DurationChart:
     """Durations over a window.
 
     Attributes:
@@ -71,7 +71,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderFigures:
+class ProviderChart:
     """The calls to one provider on one channel in a window.
 
     Attributes:
@@ -81,18 +81,18 @@ class ProviderFigures:
 
     channel: str
     provider: str
-    outcomes: Mapping[Outcome, int]
+    outcomes: Mapping[CallOutcome, int]
     took: Percentiles
 
     @property
     def made(self) -> int:
         """How many calls were made."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome is not Outcome.NOT_SENT)
+        return sum(count for outcome, count in self.outcomes.items() if outcome is not CallOutcome.NOT_SENT)
 
     @property
     def success(self) -> float | None:
         """The share of the calls that were accepted, from 0 to 1; None without any."""
-        return self.outcomes.get(Outcome.ACCEPTED, 0) / self.made if self.made else None
+        return self.outcomes.get(CallOutcome.ACCEPTED, 0) / self.made if self.made else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class Charts:
 
     Attributes:
         window: The window.
-        folded_at: Up to when it is complete; None if nothing was counted yet.
+        rolled_up_at: Up to when it is complete; None if nothing was counted yet.
         accepted: From the creation of a page to its first acceptance, by severity; only those that had any.
         delivered: From there to its first reported delivery.
         human: From the moment an incident pages to the first acknowledgement.
@@ -109,11 +109,11 @@ class Charts:
     """
 
     window: Window
-    folded_at: datetime | None
-    accepted: Mapping[Severity, Course]
-    delivered: Mapping[Severity, Course]
-    human: Mapping[Severity, Course]
-    providers: tuple[ProviderFigures, ...]
+    rolled_up_at: datetime | None
+    accepted: Mapping[Severity, DurationChart]
+    delivered: Mapping[Severity, DurationChart]
+    human: Mapping[Severity, DurationChart]
+    providers: tuple[ProviderChart, ...]
 
 
 def beginning(at: datetime, minutes: int) -> datetime:
@@ -123,10 +123,10 @@ def beginning(at: datetime, minutes: int) -> datetime:
 
 def charts(
     window: Window,
-    durations: Mapping[datetime, Tallies],
+    durations: Mapping[datetime, MetricValues],
     calls: Mapping[tuple[str, ...], int],
     *,
-    folded_at: datetime | None,
+    rolled_up_at: datetime | None,
     now: datetime,
 ) -> Charts:
     """Return the charts of a window.
@@ -135,36 +135,36 @@ def charts(
         window: The window.
         durations: The durations in its periods, by their begin.
         calls: The number of calls, by channel, provider and outcome.
-        folded_at: Up to when all of it is complete.
+        rolled_up_at: Up to when all of it is complete.
         now: The end of the window.
     """
     steps = [durations.get(at, _NOTHING) for at in window.periods(now)]
     return Charts(
         window=window,
-        folded_at=folded_at,
-        accepted=_by_severity(figures.ACCEPTED_S, steps),
-        delivered=_by_severity(figures.DELIVERED_S, steps),
-        human=_by_severity(figures.HUMAN_S, steps),
+        rolled_up_at=rolled_up_at,
+        accepted=_by_severity(families.ACCEPTED_S, steps),
+        delivered=_by_severity(families.DELIVERED_S, steps),
+        human=_by_severity(families.HUMAN_S, steps),
         providers=tuple(
             _provider(channel, provider, calls, steps) for channel, provider in sorted({(each[0], each[1]) for each in calls})
         ),
     )
 
 
-def percentiles(family: Family, tally: Tally) -> Percentiles:
+def percentiles(family: Family, value: MetricValue) -> Percentiles:
     """Return the percentiles of durations counted in buckets."""
-    p50_s, p95_s, p99_s = (_quantile(family, tally, share) for share in (0.5, 0.95, 0.99))
-    return Percentiles(count=tally.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
+    p50_s, p95_s, p99_s = (_quantile(family, value, share) for share in (0.5, 0.95, 0.99))
+    return Percentiles(count=value.count, p50_s=p50_s, p95_s=p95_s, p99_s=p99_s)
 
 
-def _quantile(family: Family, tally: Tally, share: float) -> float | None:
+def _quantile(family: Family, value: MetricValue, share: float) -> float | None:
     """Return the duration that a share of all does not exceed, interpolated within its bucket as Prometheus does.
 
     Above the last bound, that bound is returned; without any duration None.
     """
-    if not tally.count:
+    if not value.count:
         return None
-    bounds_s, up_to = family.bounds_s, tuple(accumulate(tally.buckets))
+    bounds_s, up_to = family.bounds_s, tuple(accumulate(value.buckets))
     wanted = up_to[-1] * share
     bucket = bisect_left(up_to, wanted)
     if bucket >= len(bounds_s):
@@ -173,29 +173,29 @@ def _quantile(family: Family, tally: Tally, share: float) -> float | None:
     return lower_s + (bounds_s[bucket] - lower_s) * (wanted - before) / (up_to[bucket] - before)
 
 
-def _by_severity(family: Family, steps: Sequence[Tallies]) -> Mapping[Severity, Course]:
+def _by_severity(family: Family, steps: Sequence[MetricValues]) -> Mapping[Severity, DurationChart]:
     courses = {severity: _course(family, (str(severity),), steps) for severity in Severity}
     return {severity: course for severity, course in courses.items() if course.whole.count}
 
 
-def _course(family: Family, labels: tuple[str, ...], steps: Sequence[Tallies]) -> Course:
-    tallies = [each.get((family.name, labels)) for each in steps]
-    p95_s = tuple(None if each is None else _quantile(family, each, 0.95) for each in tallies)
-    return Course(whole=percentiles(family, _total(tallies)), p95_s=p95_s)
+def _course(family: Family, labels: tuple[str, ...], steps: Sequence[MetricValues]) -> DurationChart:
+    values = [each.get((family.name, labels)) for each in steps]
+    p95_s = tuple(None if each is None else _quantile(family, each, 0.95) for each in values)
+    return DurationChart(whole=percentiles(family, _total(values)), p95_s=p95_s)
 
 
-def _total(tallies: Iterable[Tally | None]) -> Tally:
-    found = [each for each in tallies if each]
+def _total(values: Iterable[MetricValue | None]) -> MetricValue:
+    found = [each for each in values if each]
     buckets = list(map(sum, zip(*(each.buckets for each in found), strict=True)))
-    return Tally(count=sum(each.count for each in found), sum_s=sum(each.sum_s for each in found), buckets=buckets)
+    return MetricValue(count=sum(each.count for each in found), sum_s=sum(each.sum_s for each in found), buckets=buckets)
 
 
-def _provider(channel: str, provider: str, calls: Mapping[tuple[str, ...], int], steps: Sequence[Tallies]) -> ProviderFigures:
-    outcomes = {outcome: calls.get((channel, provider, str(outcome)), 0) for outcome in Outcome}
-    took = _total(each.get((figures.REQUEST_S.name, (channel, provider))) for each in steps)
-    return ProviderFigures(
+def _provider(channel: str, provider: str, calls: Mapping[tuple[str, ...], int], steps: Sequence[MetricValues]) -> ProviderChart:
+    outcomes = {outcome: calls.get((channel, provider, str(outcome)), 0) for outcome in CallOutcome}
+    took = _total(each.get((families.REQUEST_S.name, (channel, provider))) for each in steps)
+    return ProviderChart(
         channel=channel,
         provider=provider,
         outcomes={outcome: number for outcome, number in outcomes.items() if number},
-        took=percentiles(figures.REQUEST_S, took),
+        took=percentiles(families.REQUEST_S, took),
     )

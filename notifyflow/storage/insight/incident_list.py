@@ -95,12 +95,12 @@ class IncidentList(Reader):
         return max(edges, default="")
 
     def _lines(self, rows: list[dict[str, Any]]) -> tuple[IncidentLine, ...]:
-        tallies = Listings(self._source).tallies([row["id"] for row in rows])
+        counts = Listings(self._source).counts([row["id"] for row in rows])
         contents = [{name: row.pop(f"content_{name}") for name in _SHOWN} for row in rows]
         facts = [IncidentFacts(**row) for row in rows]
         places = StepReads(self._source).places([each for each in facts if each.state is IncidentState.OPEN])
         return tuple(
-            IncidentLine(**content, facts=each, tally=tallies.get(each.id, NOBODY), chain=places.get(each.id))
+            IncidentLine(**content, facts=each, counts=counts.get(each.id, NOBODY), chain=places.get(each.id))
             for each, content in zip(facts, contents, strict=True)
         )
 

@@ -20,12 +20,12 @@ from notifyflow.core.delivery.model import (
     Kind,
     NotificationState,
 )
-from notifyflow.core.insight.views import IncidentFilter, IncidentSummary, KnownRecipient, Tally
+from notifyflow.core.insight.views import IncidentFilter, IncidentSummary, KnownRecipient, RecipientCounts
 from notifyflow.storage.session.conditions import IS_UNRESOLVED
 from notifyflow.storage.session.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select
 from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 
-NOBODY = Tally()
+NOBODY = RecipientCounts()
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
 _SKEW = timedelta(minutes=1)
 """How far the clock of an incident's id may differ from the clock of its ``opened_at``."""
@@ -49,16 +49,16 @@ class Listings(Reader):
         query = query.order_by(IncidentRow.id.desc()).limit(limit)
         return tuple(map(_summary, self._source.readable(query, IncidentRow.id, self._source.with_policies)))
 
-    def tallied(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, Tally], ...]:
-        """List unresolved incidents, the newest first, each with its tally."""
+    def counted(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, RecipientCounts], ...]:
+        """List unresolved incidents, the newest first, each with the counts of its recipients."""
         found = self.incidents(wanted, before_id=None, limit=limit)
-        tallies = self.tallies([each.facts.id for each in found])
-        return tuple((each, tallies.get(each.facts.id, NOBODY)) for each in found)
+        counts = self.counts([each.facts.id for each in found])
+        return tuple((each, counts.get(each.facts.id, NOBODY)) for each in found)
 
-    def tallies(self, incident_ids: Sequence[str]) -> Mapping[str, Tally]:
+    def counts(self, incident_ids: Sequence[str]) -> Mapping[str, RecipientCounts]:
         """Count, by incident, the recipients that their newest rounds have reached."""
-        rows = self._source.rows(_tallies(incident_ids)) if incident_ids else []
-        return {row.pop("incident_id"): Tally(**row) for row in rows}
+        rows = self._source.rows(_counts(incident_ids)) if incident_ids else []
+        return {row.pop("incident_id"): RecipientCounts(**row) for row in rows}
 
     def keys(self, namespace: str | None, *, limit: int) -> list[str]:
         """List the keys of the newest incidents of a namespace; None for all."""
@@ -143,7 +143,7 @@ class Listings(Reader):
         return pages
 
 
-def _tallies(incident_ids: Sequence[str]) -> Select:
+def _counts(incident_ids: Sequence[str]) -> Select:
     """Count the recipients of incidents, and those whose newest round has an arrived, a failed, or only failed pages."""
     recipient = EscalationRow.recipient_id
     has_arrived = (NotificationRow.kind == Kind.PAGE) & NotificationRow.state.in_(REACHING)

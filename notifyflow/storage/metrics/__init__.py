@@ -1,1 +1,1 @@
-"""Figures and measurements, read from rows."""
+"""Metrics and the health of the system, read from rows."""

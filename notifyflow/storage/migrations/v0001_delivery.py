@@ -306,7 +306,7 @@ STATEMENTS = (
         reason TEXT NOT NULL,
         at {instant} NOT NULL,
         is_counted BOOLEAN NOT NULL,
-        is_folded BOOLEAN NOT NULL DEFAULT FALSE,
+        is_rolled_up BOOLEAN NOT NULL DEFAULT FALSE,
         is_paging BOOLEAN NOT NULL DEFAULT TRUE,
         is_told BOOLEAN NOT NULL DEFAULT FALSE,
         path TEXT NOT NULL DEFAULT ''
@@ -314,7 +314,7 @@ STATEMENTS = (
     """,
     "CREATE INDEX notifyflow_critical_uncounted ON notifyflow_critical (operations_incident_id) WHERE is_counted = FALSE",
     "CREATE INDEX notifyflow_critical_operations ON notifyflow_critical (operations_incident_id)",
-    "CREATE INDEX notifyflow_critical_unfolded ON notifyflow_critical (escalation_id) WHERE NOT is_folded",
+    "CREATE INDEX notifyflow_critical_not_rolled_up ON notifyflow_critical (escalation_id) WHERE NOT is_rolled_up",
     "CREATE INDEX notifyflow_critical_path ON notifyflow_critical (path, at) WHERE path <> ''",
     """
     CREATE TABLE notifyflow_notice (

@@ -272,7 +272,7 @@ STATEMENTS = (
     """,
     # the figures, in total and by periods for charts
     """
-    CREATE TABLE notifyflow_series (
+    CREATE TABLE notifyflow_metric_total (
         name TEXT NOT NULL,
         labels TEXT NOT NULL,
         count BIGINT NOT NULL,
@@ -282,7 +282,7 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE TABLE notifyflow_minute (
+    CREATE TABLE notifyflow_metric_period (
         minutes INTEGER NOT NULL,
         at {instant} NOT NULL,
         name TEXT NOT NULL,
@@ -295,13 +295,13 @@ STATEMENTS = (
     """,
     # up to where the log is counted: one row, locked while lines are counted
     """
-    CREATE TABLE notifyflow_fold (
+    CREATE TABLE notifyflow_rollup (
         one INTEGER NOT NULL PRIMARY KEY,
         xid BIGINT NOT NULL,
         line_id BIGINT NOT NULL,
         after_id BIGINT NOT NULL,
-        folded_at {instant}
+        rolled_up_at {instant}
     )
     """,
-    "INSERT INTO notifyflow_fold (one, xid, line_id, after_id) VALUES (1, 0, 1, 0)",
+    "INSERT INTO notifyflow_rollup (one, xid, line_id, after_id) VALUES (1, 0, 1, 0)",
 )

@@ -4,7 +4,6 @@ The models are bound to no database; every query names the one it runs on. The m
 compares them with the models. Personal data has columns of its own, which are marked (``MarkedField``).
 """
 
-from notifyflow.storage.tables.figures import FoldRow, MinuteRow, SeriesRow
 from notifyflow.storage.tables.incidents import (
     AttemptRow,
     ContactRow,
@@ -21,6 +20,7 @@ from notifyflow.storage.tables.incidents import (
     StepRow,
     TransitionRow,
 )
+from notifyflow.storage.tables.metrics import MetricPeriodRow, MetricTotalRow, RollupRow
 from notifyflow.storage.tables.roster import CalendarRow, FeedRow, HandOverRow, OverrideRow, RosterRow
 from notifyflow.storage.tables.service import (
     ApiKeyRow,
@@ -52,13 +52,13 @@ __all__ = [
     "EnvironmentRow",
     "EscalationRow",
     "FeedRow",
-    "FoldRow",
     "HandOverRow",
     "HeartbeatRow",
     "IdempotentResponseRow",
     "InboundEntryRow",
     "IncidentRow",
-    "MinuteRow",
+    "MetricPeriodRow",
+    "MetricTotalRow",
     "NoticeRow",
     "NotificationRow",
     "NumberRow",
@@ -72,8 +72,8 @@ __all__ = [
     "QuarantineRow",
     "ReceiptRow",
     "ReplyCodeRow",
+    "RollupRow",
     "RosterRow",
-    "SeriesRow",
     "SessionRow",
     "SetAsideRow",
     "SetupRow",

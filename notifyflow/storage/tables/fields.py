@@ -202,7 +202,7 @@ def _load_preference(document: str) -> Mapping[str, tuple[str, ...]]:
 
 
 class LabelsField(DocumentField):
-    """The labels of a figure: a mapping of text to text. There are few, so those read are remembered."""
+    """The labels of a metric: a mapping of text to text. There are few, so those read are remembered."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_dump_texts, _load_labels, **options)

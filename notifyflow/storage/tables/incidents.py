@@ -128,7 +128,7 @@ class CriticalRow(Table):
     path = PlainTextField()
     is_counted = BooleanField()
     is_told = BooleanField(default=False)
-    is_folded = BooleanField(default=False)
+    is_rolled_up = BooleanField(default=False)
 
 
 class NoticeRow(Table):

@@ -8,7 +8,7 @@ from typing import Any
 from peewee import SQL, Expression, Model, Select, Tuple, fn
 
 from notifyflow.core.delivery.model import IN_PROGRESS
-from notifyflow.storage.metrics.folds import Folds, is_counted
+from notifyflow.storage.metrics.rollup import Rollups, is_counted
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.tables import (
@@ -92,7 +92,7 @@ class Pruning(Repository):
         ids = [row["id"] for row in found]
         rounds = self._unit.rows(EscalationRow.select(EscalationRow.id).where(EscalationRow.incident_id.in_(ids)).limit(limit))
         pruned = self._delete_rounds([row["id"] for row in rounds]) + self._delete_emptied(ids)
-        Folds(self._unit).follow_deletions()
+        Rollups(self._unit).follow_deletions()
         is_done = pruned.incidents == len(ids)
         return Step(pruned=pruned, place=(found[-1]["resolved_at"], ids[-1]) if is_done else place)
 

@@ -81,7 +81,7 @@ def _groups(lines: Iterable[IncidentLine], times: Times) -> Sequence[tuple[Incid
 
 
 def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
-    facts, tally = line.facts, line.tally
+    facts, counts = line.facts, line.counts
     shown = dict(list(line.labels.items())[:_MOST_LABELS])
     return {
         "facts": facts,
@@ -90,7 +90,7 @@ def _row(line: IncidentLine, times: Times) -> dict[str, Any]:
         "more_labels": len(line.labels) - len(shown),
         "opened": times.brief(facts.opened_at),
         "then": _then(line, times),
-        "reached": f"{tally.reached:,} of {text.quantity(tally.recipients, 'recipient')} reached" if tally.recipients else "",
+        "reached": f"{counts.reached:,} of {text.quantity(counts.recipients, 'recipient')} reached" if counts.recipients else "",
         "chain": "" if line.chain is None else chain_words.in_list(line.chain, brief=times.brief),
         "failures": _failures(line),
     }
@@ -108,11 +108,11 @@ def _then(line: IncidentLine, times: Times) -> str:
 
 def _failures(line: IncidentLine) -> Sequence[str]:
     """Return the marks of an incident: unreached people, other critical failures, and failed pages."""
-    tally = line.tally
-    why = failures.critical_failure(tally.critical_reason or "").removeprefix("critical failure")
+    counts = line.counts
+    why = failures.critical_failure(counts.critical_reason or "").removeprefix("critical failure")
     marks = [
-        (tally.failed, "recipient", " not reached"),
-        (max(0, tally.critical - tally.failed), "critical failure", why),
-        (tally.failed_pages, "page", " failed"),
+        (counts.failed, "recipient", " not reached"),
+        (max(0, counts.critical - counts.failed), "critical failure", why),
+        (counts.failed_pages, "page", " failed"),
     ]
     return [f"{text.quantity(count, noun)}{what}" for count, noun, what in marks if count]

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from notifyflow.core import text
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.metrics.charts import Course, Percentiles, Window
+from notifyflow.core.metrics.charts import DurationChart, Percentiles, Window
 
 WIDTH, HEIGHT = 380, 170
 LEFT, RIGHT, _TOP, _BOTTOM = 50, 10, 10, 22
@@ -69,7 +69,7 @@ class Chart:
 
 
 def chart(
-    id_: str, title: str, meaning: str, courses: Mapping[Severity, Course], window: Window, now: datetime, zone: tzinfo
+    id_: str, title: str, meaning: str, courses: Mapping[Severity, DurationChart], window: Window, now: datetime, zone: tzinfo
 ) -> Chart:
     """Return the chart of the 95th percentile by severity, with times in a zone; without durations it has no lines."""
     periods = window.periods(now)

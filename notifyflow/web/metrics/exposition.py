@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.limits.provider_health import Circuit
-from notifyflow.core.metrics.figures import FAMILIES, Family, Key, Tally
-from notifyflow.core.metrics.measures import Measures
+from notifyflow.core.metrics.families import FAMILIES, Family, Key, MetricValue
+from notifyflow.core.metrics.scrape import Scrape
 
 GAUGES = {
     "notifyflow_oldest_due_timestamp_seconds": (
@@ -56,20 +56,20 @@ class Exposition(Collector):
     """Shows what was measured at the moment of a scrape.
 
     Attributes:
-        measures: What was measured.
-        zeros: The figures that are shown from the start, as 0.
+        scraped: What was measured.
+        zeros: The metrics that are shown from the start, as 0.
         carriers: Every channel with each of its providers.
         version: The version of notifyflow.
     """
 
-    measures: Measures
+    scraped: Scrape
     zeros: Sequence[Key]
     carriers: Sequence[tuple[str, str]]
     version: str
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families of metrics."""
-        return _families(self.measures, self.zeros, self.carriers, self.version)
+        return _families(self.scraped, self.zeros, self.carriers, self.version)
 
 
 def write(exposition: Exposition, accept: str) -> tuple[bytes, str]:
@@ -80,58 +80,58 @@ def write(exposition: Exposition, accept: str) -> tuple[bytes, str]:
     return encode(registry), content_type
 
 
-def _families(measures: Measures, zeros: Iterable[Key], carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
-    rows: dict[str, dict[tuple[str, ...], Tally]] = {name: {} for name in FAMILIES}
+def _families(scraped: Scrape, zeros: Iterable[Key], carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
+    rows: dict[str, dict[tuple[str, ...], MetricValue]] = {name: {} for name in FAMILIES}
     for name, labels in zeros:
-        rows[name][labels] = Tally()
-    for (name, labels), tally in measures.totals.items():
+        rows[name][labels] = MetricValue()
+    for (name, labels), value in scraped.totals.items():
         if name in rows and len(labels) == len(FAMILIES[name].labels):  # newer code may count more
-            rows[name][labels] = tally
+            rows[name][labels] = value
     for family in FAMILIES.values():
         yield _histogram(family, rows[family.name]) if family.bounds_s else _counter(family, rows[family.name])
-    yield from _gauges(measures, carriers, version)
+    yield from _gauges(scraped, carriers, version)
 
 
-def _counter(family: Family, rows: dict[tuple[str, ...], Tally]) -> Metric:
+def _counter(family: Family, rows: dict[tuple[str, ...], MetricValue]) -> Metric:
     metric = CounterMetricFamily(family.name, family.meaning, labels=family.labels)
-    for labels, tally in sorted(rows.items()):
-        metric.add_metric(labels, tally.count)
+    for labels, value in sorted(rows.items()):
+        metric.add_metric(labels, value.count)
     return metric
 
 
-def _histogram(family: Family, rows: dict[tuple[str, ...], Tally]) -> Metric:
+def _histogram(family: Family, rows: dict[tuple[str, ...], MetricValue]) -> Metric:
     metric = HistogramMetricFamily(family.name, family.meaning, labels=family.labels)
     bounds = [*(str(float(bound)) for bound in family.bounds_s), "+Inf"]
-    for labels, tally in sorted(rows.items()):
-        metric.add_metric(labels, list(zip(bounds, _cumulative(tally, len(bounds)), strict=True)), tally.sum_s)
+    for labels, value in sorted(rows.items()):
+        metric.add_metric(labels, list(zip(bounds, _cumulative(value, len(bounds)), strict=True)), value.sum_s)
     return metric
 
 
-def _cumulative(tally: Tally, count: int) -> list[float]:
+def _cumulative(value: MetricValue, count: int) -> list[float]:
     sums, total = [], 0.0
-    for bucket in tally.buckets or (0,) * count:
+    for bucket in value.buckets or (0,) * count:
         total += bucket
         sums.append(total)
     return sums
 
 
-def _gauges(measures: Measures, carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
+def _gauges(scraped: Scrape, carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
     values: dict[str, dict[tuple[str, ...], float]] = {
-        "notifyflow_oldest_due_timestamp_seconds": {(): (measures.oldest_due_at or measures.now).timestamp()},
+        "notifyflow_oldest_due_timestamp_seconds": {(): (scraped.oldest_due_at or scraped.now).timestamp()},
         "notifyflow_oldest_unacknowledged_timestamp_seconds": {
-            (Severity.CRITICAL.value,): (measures.oldest_unacknowledged_at or measures.now).timestamp()
+            (Severity.CRITICAL.value,): (scraped.oldest_unacknowledged_at or scraped.now).timestamp()
         },
-        "notifyflow_operations_untold_timestamp_seconds": {(): (measures.oldest_untold_at or measures.now).timestamp()},
-        "notifyflow_operations_recipients": {(): measures.operations},
+        "notifyflow_operations_untold_timestamp_seconds": {(): (scraped.oldest_untold_at or scraped.now).timestamp()},
+        "notifyflow_operations_recipients": {(): scraped.operations},
         "notifyflow_calendar_read_timestamp_seconds": {
-            (schedule,): _seconds(at) for schedule, at in measures.calendars_read_at.items()
+            (schedule,): _seconds(at) for schedule, at in scraped.calendars_read_at.items()
         },
-        "notifyflow_last_sweep_timestamp_seconds": {(): _seconds(measures.swept_at)},
-        "notifyflow_counted_timestamp_seconds": {(): _seconds(measures.folded_at)},
-        "notifyflow_circuit": _circuits(measures, carriers),
-        "notifyflow_unreachable_people": {(): measures.unreachable},
-        "notifyflow_oncall_gaps": {(schedule,): count for schedule, count in measures.gaps.items()},
-        "notifyflow_oncall_unreachable_people": {(): measures.unreachable_on_duty},
+        "notifyflow_last_sweep_timestamp_seconds": {(): _seconds(scraped.swept_at)},
+        "notifyflow_counted_timestamp_seconds": {(): _seconds(scraped.rolled_up_at)},
+        "notifyflow_circuit": _circuits(scraped, carriers),
+        "notifyflow_unreachable_people": {(): scraped.unreachable},
+        "notifyflow_oncall_gaps": {(schedule,): count for schedule, count in scraped.gaps.items()},
+        "notifyflow_oncall_unreachable_people": {(): scraped.unreachable_on_duty},
         "notifyflow_build_info": {(version,): 1},
     }
     for name, rows in values.items():
@@ -142,8 +142,8 @@ def _gauges(measures: Measures, carriers: Iterable[tuple[str, str]], version: st
         yield metric
 
 
-def _circuits(measures: Measures, carriers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:
-    states = {**dict.fromkeys(carriers, Circuit.CLOSED), **measures.circuits}
+def _circuits(scraped: Scrape, carriers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:
+    states = {**dict.fromkeys(carriers, Circuit.CLOSED), **scraped.circuits}
     return {(*carrier, each.value): float(each is state) for carrier, state in states.items() for each in Circuit}
 
 

@@ -1,6 +1,6 @@
 """The metrics for Prometheus: what the database has counted, and what it shows at the moment of a scrape.
 
-Every process shows the same figures, since all of them are rows; a worker needs no port. Nothing here counts anything.
+Every process shows the same metrics, since all of them are rows; a worker needs no port. Nothing here counts anything.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 
 from notifyflow.core.accounts.keys import Scope
-from notifyflow.core.metrics.figures import expected
+from notifyflow.core.metrics.families import expected
 from notifyflow.pipeline.delivery.incident_events import CHANNEL
 from notifyflow.web.frame.auth import Require, bearer
 from notifyflow.web.frame.context import Context
@@ -44,8 +44,8 @@ def router(context: Context) -> APIRouter:
     def scrape(request: Request) -> Response:
         from notifyflow.web.metrics.exposition import Exposition, write
 
-        measures = context.service.measures(carried)
-        shown = Exposition(measures=measures, zeros=zeros, carriers=carriers, version=context.version)
+        scraped = context.service.scrape(carried)
+        shown = Exposition(scraped=scraped, zeros=zeros, carriers=carriers, version=context.version)
         content, kind = write(shown, request.headers.get("accept", ""))
         return Response(content, media_type=kind)
 

@@ -49,8 +49,8 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.SetAsideRow: "row_id machine incident_id escalation_id severity relation code what",
     tables.TurnRow: "channel namespace",
     tables.SpentRow: "channel scope",
-    tables.SeriesRow: "name labels buckets",
-    tables.MinuteRow: "name labels buckets",
+    tables.MetricTotalRow: "name labels buckets",
+    tables.MetricPeriodRow: "name labels buckets",
 }
 """Ids, names of ours, codes, digests and reasons; people appear as recipient ids only."""
 

@@ -19,7 +19,7 @@ from notifyflow.storage.delivery import work
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.metrics.folds import Place
+from notifyflow.storage.metrics.rollup import RollupPosition
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session import sets
 from notifyflow.storage.session.statements import Statement
@@ -103,7 +103,9 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     "idempotent response": lambda ledger: ledger.responses.get([("a", "k")], now=NOW),
     "is_left_behind": lambda ledger: ledger.heartbeat.is_left_behind(before=NOW - SECOND),
     "is_operations_unreached": lambda ledger: ledger.heartbeat.is_operations_unreached(),
-    "fold": lambda ledger: ledger.folds.read(Place(xid=0, line_id=0, after_id=0, folded_at=None, until=1 << 30), limit=10),
+    "rollup": lambda ledger: ledger.rollups.read(
+        RollupPosition(xid=0, line_id=0, after_id=0, rolled_up_at=None, until=1 << 30), limit=10
+    ),
     "prune_incidents": lambda ledger: ledger.pruning.incidents((NOW, ""), before=NOW, limit=10),
 }
 TURNS: dict[str, Callable[[Ledger], object]] = {
@@ -121,7 +123,7 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "incidents": lambda reads: reads.incidents(10),
     "incident_page": lambda reads: reads.listings.incidents(IncidentFilter(), before_id="i", limit=10),
     "incident_page_of_key": lambda reads: reads.listings.incidents(IncidentFilter(key="db-1"), before_id=None, limit=10),
-    "unresolved": lambda reads: reads.listings.tallied(IncidentFilter(states=frozenset({IncidentState.OPEN})), limit=10),
+    "unresolved": lambda reads: reads.listings.counted(IncidentFilter(states=frozenset({IncidentState.OPEN})), limit=10),
     "keys": lambda reads: reads.listings.keys(None, limit=10),
     "incident_list": lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=10),
     "incident_list_of_a_namespace": lambda reads: reads.incident_list.page(
@@ -145,13 +147,13 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "message_of_a_reference": lambda reads: reads.messages.page(MessageFilter(provider_ref="r"), before=None, limit=10),
     "api_key": lambda reads: reads.keys.find("k"),
     "audit": lambda reads: reads.audits.page("", now=NOW),
-    "oldest_due": lambda reads: reads.moments.oldest_due_at(["email", "sms"], NOW),
-    "oldest_unacknowledged": lambda reads: reads.moments.oldest_unacknowledged_at(),
+    "oldest_due": lambda reads: reads.scrape.oldest_due_at(["email", "sms"], NOW),
+    "oldest_unacknowledged": lambda reads: reads.scrape.oldest_unacknowledged_at(),
     "records": lambda reads: reads.people.records(["ada", "bob"], None),
     "records_within": lambda reads: reads.people.records(["ada", "bob"], frozenset({"", "web"})),
-    "unreached": lambda reads: reads.moments.unreached(["ada", "bob"]),
-    "charted_durations": lambda reads: reads.figures.durations(15, since=NOW),
-    "charted_calls": lambda reads: reads.figures.calls(15, since=NOW),
+    "unreached": lambda reads: reads.scrape.unreached(["ada", "bob"]),
+    "charted_durations": lambda reads: reads.metrics.durations(15, since=NOW),
+    "charted_calls": lambda reads: reads.metrics.calls(15, since=NOW),
     "prunable_incidents": lambda reads: reads.prunable.incidents((NOW, ""), before=NOW, limit=10),
 }
 

@@ -169,10 +169,10 @@ def test_unresolved_incidents_are_listed_with_whom_their_newest_rounds_reached(s
 
     store.run(body)
     wanted = IncidentFilter(states=frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED}))
-    ((found, tally),) = store.read(lambda reads: reads.listings.tallied(wanted, limit=10))
+    ((found, counts),) = store.read(lambda reads: reads.listings.counted(wanted, limit=10))
     assert found.facts.id == "i"
-    assert (tally.recipients, tally.reached, tally.failed) == (3, 2, 1)
-    assert store.read(lambda reads: reads.listings.tallied(IncidentFilter(key="none"), limit=10)) == ()
+    assert (counts.recipients, counts.reached, counts.failed) == (3, 2, 1)
+    assert store.read(lambda reads: reads.listings.counted(IncidentFilter(key="none"), limit=10)) == ()
 
 
 def test_names_are_read_from_the_newest_incidents(store: Store) -> None:

@@ -29,10 +29,10 @@ from notifyflow.pipeline import inbound
 from notifyflow.pipeline.delivery import outages as pauses
 from notifyflow.pipeline.delivery.acknowledge import acknowledge
 from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
-from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.inbound import RoutedRequest
 from notifyflow.pipeline.oncall import overrides
 from notifyflow.pipeline.oncall.roster import store_directory
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.pipeline.upkeep import adopt
 from notifyflow.pipeline.upkeep.prune import prune_incidents
 from notifyflow.storage.store import Store
@@ -547,7 +547,7 @@ def test_the_chain_is_deleted_with_its_incident(driver: Driver) -> None:
     driver.notify(None, ADA, then=THEN)
     driver.resolve()
     driver.deliver()
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     incident_id = driver.status().facts.id
     prune_incidents(driver.deps, (START - timedelta(days=1), ""), before=START + timedelta(days=1))
     assert driver.store.read(lambda reads: reads.status_by_id(incident_id)) is None

@@ -229,8 +229,8 @@ def test_a_recipient_who_did_not_reply_was_reached_all_the_same(driver: Driver) 
     assert driver.status(OPS).content.title == 'Ada has not answered about "orders db is down" (CRITICAL)'
     assert "- mail: sent" in (driver.status(OPS).content.body or "")
     assert driver.escalations()[-1].critical_reason == "unanswered"
-    (tally,) = driver.store.read(lambda reads: reads.listings.tallies([driver.status().facts.id])).values()
-    assert (tally.reached, tally.critical, tally.critical_reason) == (1, 1, "unanswered")
+    (counts,) = driver.store.read(lambda reads: reads.listings.counts([driver.status().facts.id])).values()
+    assert (counts.reached, counts.critical, counts.critical_reason) == (1, 1, "unanswered")
 
 
 def test_notices_about_a_forgotten_person_are_overwritten(driver: Driver) -> None:

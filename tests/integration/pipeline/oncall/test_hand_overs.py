@@ -16,15 +16,15 @@ from notifyflow.core.intake.validation import Admitted
 from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
-from notifyflow.pipeline.fold import fold_all
 from notifyflow.pipeline.oncall import hand_overs, overrides
 from notifyflow.pipeline.oncall.roster import store_directory
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.pipeline.upkeep.forget import forget
 from notifyflow.pipeline.upkeep.prune import prune_strays
 from notifyflow.storage.store import Store
 from tests.builders import REFUSED_US, START, a_contact, an_incident
 from tests.driver import Driver
-from tests.figures import stored
+from tests.metrics import stored
 
 DIRECTORY = """
 default.to = ["ada"]
@@ -125,7 +125,7 @@ def test_it_is_a_resolved_incident_that_pages_nobody_and_counts_for_nothing(driv
     assert driver.store.read(lambda reads: reads.people.ids(after="", limit=9)) == []
     assert driver.store.read(lambda reads: reads.people.never_paged(["ada", "ben"])) == {"ada", "ben"}
     assert driver.store.read(lambda reads: reads.people.records(["ada", "ben"], None)) == {}
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     counted = stored(driver.store)
     assert [name for name, *_ in counted if "incident" in name or "escalation" in name] == []
     assert {labels[1] for name, *labels in counted if name == "notifyflow_notifications"} == {"status_update"}

@@ -21,7 +21,7 @@ from notifyflow.core.delivery.model import (
     Severity,
     StepState,
 )
-from notifyflow.core.insight.views import IncidentFilter, IncidentPage, ListPlace, Stamp, Tally
+from notifyflow.core.insight.views import IncidentFilter, IncidentPage, ListPlace, RecipientCounts, Stamp
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.insight.incident_list import WINDOW
@@ -193,7 +193,7 @@ def test_a_line_says_whom_the_newest_rounds_have_reached(store: Store) -> None:
 
     store.run(body)
     (line,) = page(store).lines
-    assert line.tally == Tally(recipients=2, reached=1, failed=1, critical=1, failed_pages=2)
+    assert line.counts == RecipientCounts(recipients=2, reached=1, failed=1, critical=1, failed_pages=2)
 
 
 def test_an_unknown_incident_has_no_stamp(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core.delivery.model import Result, Severity
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.pipeline.fold import fold_all
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.store import Store
@@ -43,7 +43,7 @@ def driver(store: Store) -> Driver:
 def prune(driver: Driver, limit: int = 100) -> Pruned:
     """Prune what is older than a day; after each step, what is left is whole."""
     place, total, before = BEGINNING, Pruned(), driver.clock.now() - DAY
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     while place is not None:
         step = driver.store.run(lambda ledger, place=place: ledger.pruning.incidents(place, before=before, limit=limit))
         total, place = total + step.pruned, step.place

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from notifyflow import Incident, Recipient, Severity
 from notifyflow.core.accounts.keys import Scope
-from notifyflow.core.metrics.figures import FAMILIES
-from notifyflow.pipeline.fold import fold_all
+from notifyflow.core.metrics.families import FAMILIES
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.testing import Driver
 from notifyflow.web.metrics.exposition import GAUGES
 from tests.asgi import Client
@@ -64,7 +64,7 @@ def live(driver: Driver) -> None:
     driver.advance(minutes=12)
     driver.flow.acknowledge("orders-db", by="ada-lovelace")
     driver.advance(minutes=1)
-    fold_all(driver.flow.deps)
+    roll_up_all(driver.flow.deps)
 
 
 def samples(text: str) -> Samples:
@@ -126,7 +126,7 @@ def test_what_is_due_and_who_was_not_reached_is_shown(driver: Driver, client: Cl
     found = samples(client.get("/metrics").text)
     assert value(found, "notifyflow_oldest_due_timestamp_seconds") == opened_at
     driver.advance(minutes=20)
-    fold_all(driver.flow.deps)
+    roll_up_all(driver.flow.deps)
     found = samples(client.get("/metrics").text)
     assert value(found, "notifyflow_oldest_unacknowledged_timestamp_seconds", severity="CRITICAL") == opened_at
     assert value(found, "notifyflow_critical_failures_total", severity="CRITICAL") == 1

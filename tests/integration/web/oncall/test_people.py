@@ -19,7 +19,7 @@ from notifyflow.errors import InvalidPolicy, RecipientUnknown
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.delivery.receive import receive
 from notifyflow.pipeline.delivery.sweep import sweep
-from notifyflow.pipeline.fold import fold_all
+from notifyflow.pipeline.rollup import roll_up_all
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import execute
 from notifyflow.web.oncall import people
@@ -375,7 +375,7 @@ def test_the_health_shows_the_sweep_the_queue_the_providers_and_the_pauses(syste
     system.send("email")
     system.page("ben", "db-2", email="ben@example.com")
     system.send("email", REFUSED)
-    fold_all(system.flow._deps)
+    roll_up_all(system.flow._deps)
     system.flow.pauses.start(Scope.CHANNEL, "sms", span=timedelta(hours=1), by="<b>ada</b>")
     system.clock.pass_time(timedelta(minutes=2))
     page = system.visit().get("/health").text
@@ -439,7 +439,7 @@ def test_the_health_shows_how_long_pages_take(system: System, window: str) -> No
     system.deliver(attempt_id)
     system.clock.pass_time(timedelta(seconds=30))
     system.flow.acknowledge("db-1", by="ada")
-    fold_all(system.flow._deps)
+    roll_up_all(system.flow._deps)
     page = system.visit().get(f"/health?window={window}").text
     assert page.count('<rect class="dot"') == 3 + 3  # in the charts, and in the tables beside the name
     assert [row[0] for row in re.findall(r'</svg> ERROR</th><td class="number">(\d+)</td>(.*)', page)] == ["2", "1", "1"]

@@ -78,7 +78,7 @@ def test_a_title_is_cut_only_in_a_table_and_leaves_forty_characters() -> None:
 
 def test_a_block_says_how_an_incident_stands_line_by_line() -> None:
     chained = replace(LONG, chain=replace(place(chain().steps), people={"ben": "Ben"}))
-    unreached = replace(LINE, facts=replace(LINE.facts, namespace="shop"), tally=replace(LINE.tally, failed=0))
+    unreached = replace(LINE, facts=replace(LINE.facts, namespace="shop"), counts=replace(LINE.counts, failed=0))
     first, second = shown(overview.table([chained, unreached]), width=79).split("CRITICAL  orders db is down\n")
     assert first.splitlines()[2].strip() == LONG_KEY
     assert re.fullmatch(r"  OPEN since Wed 25 Nov \d\d:\d\d:\d\d · 1 of 3 reached · 2 failed", first.splitlines()[3].rstrip())

@@ -6,7 +6,7 @@ from notifyflow.core.delivery.model import NotificationState, Result
 from notifyflow.core.insight.list_documents import IncidentLineDocument, MessageDocument
 from notifyflow.core.insight.message_log import LoggedMessage
 from notifyflow.core.insight.schemas import IncidentSummaryDocument
-from notifyflow.core.insight.views import IncidentLine, IncidentSummary, Tally
+from notifyflow.core.insight.views import IncidentLine, IncidentSummary, RecipientCounts
 from tests.chains import chain
 from tests.statuses import AT, FACTS, INCIDENT, attempt, notification
 
@@ -17,7 +17,7 @@ LINE = IncidentLine(
     source="",
     url=INCIDENT.url,
     occurred_at=AT,
-    tally=Tally(recipients=3, reached=1, failed=2, critical=1, failed_pages=4),
+    counts=RecipientCounts(recipients=3, reached=1, failed=2, critical=1, failed_pages=4),
 )
 SMS = notification("sms", NotificationState.FAILED, attempt(1, Result.PERMANENT_FAILURE, "no such number", "21211"))
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.metrics import figures
+from notifyflow.core.metrics import families
 from notifyflow.core.metrics.charts import SPANS, Window, beginning, charts, percentiles
-from notifyflow.core.metrics.figures import Outcome, Tallies, Tally
+from notifyflow.core.metrics.families import CallOutcome, MetricValue, MetricValues
 from tests.facts import NOW, minutes
 
 
@@ -34,11 +34,11 @@ def test_a_period_begins_on_a_multiple_of_its_length(since: timedelta, span: int
 
 @given(st.lists(st.floats(0.001, 100_000), min_size=1))
 def test_a_percentile_lies_in_the_bucket_of_the_duration_that_it_stands_for(durations: list[float]) -> None:
-    tallies = Tallies()
+    values = MetricValues()
     for each in durations:
-        tallies.observe(figures.HUMAN_S, each, "ERROR")
-    found = percentiles(figures.HUMAN_S, tallies.get((figures.HUMAN_S.name, ("ERROR",))) or Tally())
-    bounds = (0.0, *figures.HUMAN_S.bounds_s, 200_000.0)
+        values.observe(families.HUMAN_S, each, "ERROR")
+    found = percentiles(families.HUMAN_S, values.get((families.HUMAN_S.name, ("ERROR",))) or MetricValue())
+    bounds = (0.0, *families.HUMAN_S.bounds_s, 200_000.0)
     for share, percentile in ((0.5, found.p50_s), (0.95, found.p95_s), (0.99, found.p99_s)):
         actual = sorted(durations)[ceil(len(durations) * share) - 1]
         lower = max(each for each in bounds if each < actual)
@@ -48,22 +48,22 @@ def test_a_percentile_lies_in_the_bucket_of_the_duration_that_it_stands_for(dura
 
 
 def test_what_is_above_the_last_bound_is_said_to_be_there() -> None:
-    tallies = Tallies()
-    tallies.observe(figures.REQUEST_S, 500.0, "sms", "twilio")
-    assert percentiles(figures.REQUEST_S, tallies.get((figures.REQUEST_S.name, ("sms", "twilio"))) or Tally()).p50_s == 30
+    values = MetricValues()
+    values.observe(families.REQUEST_S, 500.0, "sms", "twilio")
+    assert percentiles(families.REQUEST_S, values.get((families.REQUEST_S.name, ("sms", "twilio"))) or MetricValue()).p50_s == 30
 
 
 def test_a_chart_without_anything_is_empty() -> None:
-    found = charts(Window.DAY, {}, {}, folded_at=None, now=NOW)
-    assert (found.accepted, found.delivered, found.human, found.providers, found.folded_at) == ({}, {}, {}, (), None)
+    found = charts(Window.DAY, {}, {}, rolled_up_at=None, now=NOW)
+    assert (found.accepted, found.delivered, found.human, found.providers, found.rolled_up_at) == ({}, {}, {}, (), None)
 
 
 def test_durations_are_shown_by_severity_for_each_period_and_in_all() -> None:
-    early, late = Tallies(), Tallies()
-    early.observe(figures.ACCEPTED_S, 0.2, "CRITICAL")
-    late.observe(figures.ACCEPTED_S, 50.0, "CRITICAL")
+    early, late = MetricValues(), MetricValues()
+    early.observe(families.ACCEPTED_S, 0.2, "CRITICAL")
+    late.observe(families.ACCEPTED_S, 50.0, "CRITICAL")
     last = beginning(NOW, 15)
-    found = charts(Window.DAY, {last - minutes(15): early, last: late}, {}, folded_at=NOW, now=NOW)
+    found = charts(Window.DAY, {last - minutes(15): early, last: late}, {}, rolled_up_at=NOW, now=NOW)
     course = found.accepted[Severity.CRITICAL]
     assert list(found.accepted) == [Severity.CRITICAL]
     assert course.whole.count == 2
@@ -75,12 +75,12 @@ def test_durations_are_shown_by_severity_for_each_period_and_in_all() -> None:
 
 
 def test_the_calls_to_a_provider_are_shown_with_their_share_of_success() -> None:
-    tallies = Tallies()
-    tallies.observe(figures.REQUEST_S, 0.3, "sms", "twilio")
+    values = MetricValues()
+    values.observe(families.REQUEST_S, 0.3, "sms", "twilio")
     calls = {("sms", "twilio", "accepted"): 3, ("sms", "twilio", "in_doubt"): 1, ("sms", "twilio", "not_sent"): 1}
     calls["email", "smtp", "not_sent"] = 1
-    email, sms = charts(Window.HOUR, {beginning(NOW, 1): tallies}, calls, folded_at=NOW, now=NOW).providers
+    email, sms = charts(Window.HOUR, {beginning(NOW, 1): values}, calls, rolled_up_at=NOW, now=NOW).providers
     assert (email.channel, email.provider, email.made, email.success) == ("email", "smtp", 0, None)
-    assert sms.outcomes == {Outcome.ACCEPTED: 3, Outcome.IN_DOUBT: 1, Outcome.NOT_SENT: 1}
+    assert sms.outcomes == {CallOutcome.ACCEPTED: 3, CallOutcome.IN_DOUBT: 1, CallOutcome.NOT_SENT: 1}
     assert (sms.made, sms.success) == (4, 0.75)
     assert sms.took.count == 1

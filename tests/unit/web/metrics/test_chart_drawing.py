@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.metrics.charts import Course, Percentiles, Window
+from notifyflow.core.metrics.charts import DurationChart, Percentiles, Window
 from notifyflow.web.metrics.chart_drawing import HEIGHT, LEFT, WIDTH, chart, spell
 from tests.facts import NOW
 
 NONE = Percentiles(count=0, p50_s=None, p95_s=None, p99_s=None)
 
 
-def course(values: list[float | None], window: Window) -> Course:
-    return Course(whole=NONE, p95_s=tuple(value for _, value in zip(window.periods(NOW), values, strict=False)))
+def course(values: list[float | None], window: Window) -> DurationChart:
+    return DurationChart(whole=NONE, p95_s=tuple(value for _, value in zip(window.periods(NOW), values, strict=False)))
 
 
 @given(

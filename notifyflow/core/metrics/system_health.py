@@ -28,7 +28,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderVitals:
+class ProviderStatus:
     """One provider on one channel.
 
     Attributes:
@@ -41,7 +41,7 @@ class ProviderVitals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class SystemHealth:
     """The health of the whole system.
 
     Attributes:
@@ -59,5 +59,5 @@ class Vitals:
     queues: tuple[Queue, ...]
     is_queue_cut: bool
     pauses: tuple[Pause, ...]
-    providers: tuple[ProviderVitals, ...]
+    providers: tuple[ProviderStatus, ...]
     unreached: int

@@ -1,21 +1,21 @@
-"""The values of a scrape: the cumulative figures, and reads of the moment; frozen values."""
+"""The values of a scrape: the cumulative metrics, and reads of the moment; frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from notifyflow.core.limits.provider_health import Circuit
-from notifyflow.core.metrics.figures import Tallies
+from notifyflow.core.metrics.families import MetricValues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measures:
+class Scrape:
     """The values of a scrape.
 
     Attributes:
         now: When it was read.
         totals: The counts since the first start.
-        folded_at: Up to when it is complete; None if nothing was counted yet.
+        rolled_up_at: Up to when it is complete; None if nothing was counted yet.
         swept_at: When the last noted sweep was; None before the first.
         oldest_due_at: When the oldest notification became due that is not sent yet; None if nothing is due.
         oldest_unacknowledged_at: When the oldest OPEN incident that is CRITICAL was opened; None if there is none.
@@ -29,8 +29,8 @@ class Measures:
     """
 
     now: datetime
-    totals: Tallies
-    folded_at: datetime | None
+    totals: MetricValues
+    rolled_up_at: datetime | None
     swept_at: datetime | None
     oldest_due_at: datetime | None
     oldest_unacknowledged_at: datetime | None

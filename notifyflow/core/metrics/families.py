@@ -1,7 +1,7 @@
-"""The figures made from rows: counts and durations, their labels, and how they add up; pure.
+"""The metrics made from rows: counts and durations, their labels, and how they add up; pure.
 
-The labels are closed lists or names of channels and providers, and nothing personal. Stored figures are cumulative, as Prometheus
-wants them; ``charts`` reads the same figures minute by minute.
+The labels are closed lists or names of channels and providers, and nothing personal. Stored metrics are cumulative, as Prometheus
+wants them; ``charts`` reads the same metrics minute by minute.
 """
 
 from bisect import bisect_left
@@ -15,13 +15,13 @@ OTHER = "other"
 """The channel and provider of counts without a row of their own."""
 NO_PROVIDER = "none"
 """The provider of a failure without a call."""
-MOST_SERIES = 2000
-"""How many rows the cumulative figures have at most."""
+MOST_TOTALS = 2000
+"""How many rows the cumulative metrics have at most."""
 _RESERVED = 200
 """How many of them are kept for ``OTHER``: all labels of closed lists fit in."""
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """How a call to a provider ended."""
 
     ACCEPTED = "accepted"
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     NOT_SENT = "not_sent"
 
 
-class Failure(StrEnum):
+class FailureReason(StrEnum):
     """Why a call failed, or a notification was ended without one."""
 
     REFUSED_US = "refused_us"
@@ -65,7 +65,7 @@ REPORTED = (Result.DELIVERED, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """A figure, which has a row for each combination of its labels.
+    """A metric, which has a row for each combination of its labels.
 
     Attributes:
         name: Its name, without Prometheus's suffix.
@@ -178,8 +178,8 @@ Key = tuple[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
-class Tally:
-    """The counts of one row of a figure.
+class MetricValue:
+    """The counts of one row of a metric.
 
     Attributes:
         count: The number of events.
@@ -191,76 +191,76 @@ class Tally:
     sum_s: float = 0.0
     buckets: list[int] = field(default_factory=list)
 
-    def __add__(self, other: "Tally") -> "Tally":
+    def __add__(self, other: "MetricValue") -> "MetricValue":
         if self.buckets and other.buckets:
             buckets = [mine + its for mine, its in zip(self.buckets, other.buckets, strict=True)]
         else:
             buckets = list(self.buckets or other.buckets)
-        return Tally(count=self.count + other.count, sum_s=self.sum_s + other.sum_s, buckets=buckets)
+        return MetricValue(count=self.count + other.count, sum_s=self.sum_s + other.sum_s, buckets=buckets)
 
 
-class Tallies:
+class MetricValues:
     """Counts and durations that add up, by family and labels."""
 
-    def __init__(self, tallies: Iterable[tuple[Key, Tally]] = ()) -> None:
-        self._tallies: dict[Key, Tally] = dict(tallies)
+    def __init__(self, values: Iterable[tuple[Key, MetricValue]] = ()) -> None:
+        self._values: dict[Key, MetricValue] = dict(values)
 
     def count(self, family: Family, *labels: str) -> None:
         """Add one."""
         key = (family.name, labels)
-        tally = self._tallies.get(key)
-        if tally is None:
-            self._tallies[key] = Tally(count=1)
+        value = self._values.get(key)
+        if value is None:
+            self._values[key] = MetricValue(count=1)
         else:
-            tally.count += 1
+            value.count += 1
 
     def observe(self, family: Family, seconds: float, *labels: str) -> None:
         """Add a duration; one that is negative, by clocks of different machines, counts as 0."""
         seconds = max(seconds, 0.0)
         key = (family.name, labels)
-        tally = self._tallies.get(key)
-        if tally is None:
-            tally = self._tallies[key] = Tally(buckets=[0] * (len(family.bounds_s) + 1))
-        tally.count += 1
-        tally.sum_s += seconds
-        tally.buckets[bisect_left(family.bounds_s, seconds)] += 1
+        value = self._values.get(key)
+        if value is None:
+            value = self._values[key] = MetricValue(buckets=[0] * (len(family.bounds_s) + 1))
+        value.count += 1
+        value.sum_s += seconds
+        value.buckets[bisect_left(family.bounds_s, seconds)] += 1
 
-    def add(self, key: Key, tally: Tally) -> None:
-        """Add a tally from elsewhere."""
-        before = self._tallies.get(key)
-        self._tallies[key] = tally if before is None else before + tally
+    def add(self, key: Key, value: MetricValue) -> None:
+        """Add a value from elsewhere."""
+        before = self._values.get(key)
+        self._values[key] = value if before is None else before + value
 
-    def merge(self, other: "Tallies") -> None:
-        """Add all tallies of another one."""
-        for key, tally in other.items():
-            self.add(key, tally)
+    def merge(self, other: "MetricValues") -> None:
+        """Add all values of another one."""
+        for key, value in other.items():
+            self.add(key, value)
 
-    def items(self) -> Iterator[tuple[Key, Tally]]:
+    def items(self) -> Iterator[tuple[Key, MetricValue]]:
         """Return what was counted, by family and labels."""
-        return iter(self._tallies.items())
+        return iter(self._values.items())
 
-    def get(self, key: Key) -> Tally | None:
+    def get(self, key: Key) -> MetricValue | None:
         """Return what one row has counted; None without such a row."""
-        return self._tallies.get(key)
+        return self._values.get(key)
 
     def __len__(self) -> int:
-        return len(self._tallies)
+        return len(self._values)
 
 
-def grown(stored: Tallies, new: Tallies) -> Tallies:
-    """Return the changed rows of the cumulative figures, with new counts added.
+def grown(stored: MetricValues, new: MetricValues) -> MetricValues:
+    """Return the changed rows of the cumulative metrics, with new counts added.
 
-    When there are almost ``MOST_SERIES`` rows, a new channel or provider is counted as ``OTHER``.
+    When there are almost ``MOST_TOTALS`` rows, a new channel or provider is counted as ``OTHER``.
     """
-    changed = Tallies()
+    changed = MetricValues()
     number = len(stored)
-    for key, tally in new.items():
-        place = key if stored.get(key) or changed.get(key) or number < MOST_SERIES - _RESERVED else _as_other(key)
+    for key, value in new.items():
+        place = key if stored.get(key) or changed.get(key) or number < MOST_TOTALS - _RESERVED else _as_other(key)
         before = changed.get(place) or stored.get(place)
         number += before is None
         if changed.get(place) is None and before is not None:
             changed.add(place, before)
-        changed.add(place, tally)
+        changed.add(place, value)
     return changed
 
 
@@ -292,14 +292,20 @@ def expected(carriers: Iterable[tuple[str, str]], *, told: frozenset[str]) -> It
         for family in () if channel in told else (ACCEPTED_S, DELIVERED_S):
             yield from _each(family, (channel,), Severity)
     for channel, provider in pairs:
-        yield from _each(ATTEMPTS, (channel,), (provider,), Severity, Outcome)
+        yield from _each(ATTEMPTS, (channel,), (provider,), Severity, CallOutcome)
         yield from _each(FAILURES, (channel,), (provider,), CALL_FAILURES)
         yield from _each(RECEIPTS, (channel,), (provider,), REPORTED)
         for family in (DOUBTS, DUPLICATES, AWAITED, REQUEST_S):
             yield family.name, (channel, provider)
 
 
-CALL_FAILURES = (Failure.REFUSED_US, Failure.THROTTLED, Failure.TEMPORARY, Failure.PERMANENT, Failure.NO_ANSWER)
+CALL_FAILURES = (
+    FailureReason.REFUSED_US,
+    FailureReason.THROTTLED,
+    FailureReason.TEMPORARY,
+    FailureReason.PERMANENT,
+    FailureReason.NO_ANSWER,
+)
 
 
 def _each(family: Family, *values: Iterable[str]) -> Iterator[Key]:

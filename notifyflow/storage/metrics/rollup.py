@@ -1,4 +1,4 @@
-"""Reads the lines of the log that are not counted yet, with the rows they belong to, and stores the figures.
+"""Reads the lines of the log that are not counted yet, with the rows they belong to, and stores the metrics.
 
 On PostgreSQL a line may be committed after a line with a higher number. Each carries the number of its transaction, and
 only lines of transactions below ``pg_snapshot_xmin`` are read, which have all ended. SQLite has one writer: its line
@@ -17,8 +17,8 @@ from notifyflow.core import namespaces
 from notifyflow.core.delivery.facts import Transition
 from notifyflow.core.delivery.model import EscalationState, Severity
 from notifyflow.core.metrics.charts import SPANS, beginning
-from notifyflow.core.metrics.figures import ATTEMPTS, Key, Tallies, Tally, grown, names_of
-from notifyflow.core.metrics.folding import Batch, Call, Folded, Sent
+from notifyflow.core.metrics.families import ATTEMPTS, Key, MetricValue, MetricValues, grown, names_of
+from notifyflow.core.metrics.rollup import Call, LoggedLines, Rollup, Sent
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Parameters, Statement
@@ -26,39 +26,39 @@ from notifyflow.storage.tables import (
     AttemptRow,
     CriticalRow,
     EscalationRow,
-    FoldRow,
     IncidentRow,
-    MinuteRow,
+    MetricPeriodRow,
+    MetricTotalRow,
     NotificationRow,
-    SeriesRow,
+    RollupRow,
     TransitionRow,
 )
 
 KEPT_FOR = timedelta(days=35)
-"""How long the figures of the charts are kept."""
-_TALLY = ("count", "sum_s", "buckets")
+"""How long the metrics of the charts are kept."""
+_VALUE = ("count", "sum_s", "buckets")
 _LINE = tuple(getattr(TransitionRow, name) for name in Transition.__dataclass_fields__)
 _UNCOUNTED = ("claimed", "deferred", "noted")
-"""The events that no figure counts; most lines have one of them."""
+"""The events that no metric counts; most lines have one of them."""
 _REACHED = ("SENT", "DELIVERED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RollupPosition:
     """How far the log is counted.
 
     Attributes:
         xid: The transaction of the first uncounted line; 0 on SQLite.
         line_id: The number of that line.
         after_id: Lines up to this number are not counted, since another server wrote them.
-        folded_at: When the log was last counted to its end; None before the first time.
+        rolled_up_at: When the log was last counted to its end; None before the first time.
         until: The first transaction that may not have ended; on SQLite the number of the next line.
     """
 
     xid: int
     line_id: int
     after_id: int
-    folded_at: datetime | None
+    rolled_up_at: datetime | None
     until: int
 
     @property
@@ -68,25 +68,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class UncountedLines:
     """Some uncounted lines.
 
     Attributes:
-        batch: The lines, with the rows they belong to.
+        logged: The lines, with the rows they belong to.
         is_last: Whether there are no more.
-        critical: The escalations of the critical failures in the batch.
+        critical: The escalations of the critical failures among them.
         xid: The transaction of the next line.
         line_id: The number of the next line.
     """
 
-    batch: Batch
+    logged: LoggedLines
     is_last: bool
     critical: Sequence[str]
     xid: int
     line_id: int
 
 
-_UNTIL: Any = FoldRow.select(SQL("pg_snapshot_xmin(pg_current_snapshot())::text").alias("until"))
+_UNTIL: Any = RollupRow.select(SQL("pg_snapshot_xmin(pg_current_snapshot())::text").alias("until"))
 _IS_WANTED = TransitionRow.event.not_in(_UNCOUNTED) & (
     (TransitionRow.machine != "escalation")
     | ((TransitionRow.source != TransitionRow.target) & (TransitionRow.target != EscalationState.ACTIVE))
@@ -161,53 +161,55 @@ _CRITICAL = Statement(
     lambda param: (
         CriticalRow.select(CriticalRow.escalation_id, CriticalRow.at, EscalationRow.severity)
         .join(EscalationRow, on=(EscalationRow.id == CriticalRow.escalation_id))
-        .where(SQL("NOT is_folded"))
+        .where(SQL("NOT is_rolled_up"))
         .limit(param(IntegerField()))
     )
 )
-_SERIES = Statement(
-    lambda param: SeriesRow.select(SeriesRow.name, SeriesRow.labels, *(getattr(SeriesRow, each) for each in _TALLY))
+_TOTALS = Statement(
+    lambda param: MetricTotalRow.select(
+        MetricTotalRow.name, MetricTotalRow.labels, *(getattr(MetricTotalRow, each) for each in _VALUE)
+    )
 )
-_MINUTE = (MinuteRow.at, MinuteRow.name, MinuteRow.labels, *(getattr(MinuteRow, each) for each in _TALLY))
+_MINUTE = (MetricPeriodRow.at, MetricPeriodRow.name, MetricPeriodRow.labels, *(getattr(MetricPeriodRow, each) for each in _VALUE))
 _OF_PERIOD = Statement(
-    lambda param: MinuteRow.select(*_MINUTE).where(
-        MinuteRow.minutes == param(MinuteRow.minutes), MinuteRow.at == param(MinuteRow.at)
+    lambda param: MetricPeriodRow.select(*_MINUTE).where(
+        MetricPeriodRow.minutes == param(MetricPeriodRow.minutes), MetricPeriodRow.at == param(MetricPeriodRow.at)
     )
 )
 
 
 def _since(param: Parameters) -> Expression:
     """Return the condition that a row's period, some minutes long, began at an instant or later."""
-    return (MinuteRow.minutes == param(MinuteRow.minutes)) & (MinuteRow.at >= param(MinuteRow.at))
+    return (MetricPeriodRow.minutes == param(MetricPeriodRow.minutes)) & (MetricPeriodRow.at >= param(MetricPeriodRow.at))
 
 
-_DURATIONS = Statement(lambda param: MinuteRow.select(*_MINUTE).where(_since(param), MinuteRow.name != ATTEMPTS.name))
+_DURATIONS = Statement(lambda param: MetricPeriodRow.select(*_MINUTE).where(_since(param), MetricPeriodRow.name != ATTEMPTS.name))
 _OUTCOMES = Statement(
     lambda param: (
-        MinuteRow.select(MinuteRow.labels, fn.SUM(MinuteRow.count).cast("bigint"))
-        .where(_since(param), MinuteRow.name == ATTEMPTS.name)
-        .group_by(MinuteRow.labels)
+        MetricPeriodRow.select(MetricPeriodRow.labels, fn.SUM(MetricPeriodRow.count).cast("bigint"))
+        .where(_since(param), MetricPeriodRow.name == ATTEMPTS.name)
+        .group_by(MetricPeriodRow.labels)
     ),
-    columns=(MinuteRow.labels, MinuteRow.count),
+    columns=(MetricPeriodRow.labels, MetricPeriodRow.count),
 )
 
 
-class Folds(Repository):
-    """The figures, and how far the log is counted."""
+class Rollups(Repository):
+    """The metrics, and how far the log is counted."""
 
-    def lock(self) -> Place | None:
+    def lock(self) -> RollupPosition | None:
         """Lock and read how far the log is counted; None if another process holds the lock."""
         rows = self._locked()
-        if not rows and self._unit.insert_once(FoldRow, {"one": 1, "xid": 0, "line_id": 0, "after_id": 0}):
+        if not rows and self._unit.insert_once(RollupRow, {"one": 1, "xid": 0, "line_id": 0, "after_id": 0}):
             rows = self._locked()
-        return Place(**rows[0], until=self._until()) if rows else None
+        return RollupPosition(**rows[0], until=self._until()) if rows else None
 
-    def begin_anew(self, place: Place) -> None:
+    def begin_anew(self, place: RollupPosition) -> None:
         """Count only this server's lines from now on, in a log that another server began."""
         last_id = int(self._unit.scalar(TransitionRow.select(fn.MAX(TransitionRow.id))) or 0)
-        self._note(xid=place.until, line_id=0, after_id=last_id, folded_at=place.folded_at)
+        self._note(xid=place.until, line_id=0, after_id=last_id, rolled_up_at=place.rolled_up_at)
 
-    def read(self, place: Place, *, limit: int) -> Read:
+    def read(self, place: RollupPosition, *, limit: int) -> UncountedLines:
         """Read the next uncounted lines with the rows they belong to; not locked."""
         if self._is_server:
             rows = self._unit.rows(_LINES_OF_SERVER(place.xid, place.line_id, place.until, place.after_id, limit))
@@ -220,7 +222,7 @@ class Folds(Repository):
             xid, line_id = rows[-1]["xid"] or 0, rows[-1]["id"] + 1
         lines = [Transition(**{name: row[name] for name in Transition.__dataclass_fields__}) for row in rows]
         critical = self._unit.rows(_CRITICAL(limit))
-        batch = Batch(
+        logged = LoggedLines(
             lines=lines,
             notifications=self._notifications(lines),
             calls=self._calls(lines),
@@ -230,32 +232,36 @@ class Folds(Repository):
             critical=[(row["severity"], row["at"]) for row in critical],
         )
         is_last = is_last and len(critical) < limit
-        return Read(batch=batch, is_last=is_last, critical=[row["escalation_id"] for row in critical], xid=xid, line_id=line_id)
+        return UncountedLines(
+            logged=logged, is_last=is_last, critical=[row["escalation_id"] for row in critical], xid=xid, line_id=line_id
+        )
 
-    def store(self, place: Place, read: Read, folded: Folded, *, now: datetime) -> None:
-        """Add the counts of some lines to the figures, and note that these lines are counted."""
-        if len(folded.total):
-            self._add_to_series(folded.total)
-            self._add_to_minutes(folded.minutes)
+    def store(self, place: RollupPosition, read: UncountedLines, rollup: Rollup, *, now: datetime) -> None:
+        """Add the counts of some lines to the metrics, and note that these lines are counted."""
+        if len(rollup.total):
+            self._add_to_totals(rollup.total)
+            self._add_to_periods(rollup.minutes)
         if read.critical:
-            self._unit.execute(CriticalRow.update(is_folded=True).where(CriticalRow.escalation_id.in_(read.critical)))
-        if read.is_last and (place.folded_at is None or place.folded_at.hour != now.hour):
-            self._unit.execute(MinuteRow.delete().where(MinuteRow.minutes.in_(SPANS), MinuteRow.at < now - KEPT_FOR))
-        folded_at = now if read.is_last else place.folded_at
-        self._note(xid=read.xid, line_id=read.line_id, after_id=place.after_id, folded_at=folded_at)
+            self._unit.execute(CriticalRow.update(is_rolled_up=True).where(CriticalRow.escalation_id.in_(read.critical)))
+        if read.is_last and (place.rolled_up_at is None or place.rolled_up_at.hour != now.hour):
+            self._unit.execute(
+                MetricPeriodRow.delete().where(MetricPeriodRow.minutes.in_(SPANS), MetricPeriodRow.at < now - KEPT_FOR)
+            )
+        rolled_up_at = now if read.is_last else place.rolled_up_at
+        self._note(xid=read.xid, line_id=read.line_id, after_id=place.after_id, rolled_up_at=rolled_up_at)
 
     def follow_deletions(self) -> None:
         """Note the numbers that SQLite reuses after the last lines of the log were deleted; all of those were counted."""
         if not self._is_server:
             last = TransitionRow.select(fn.COALESCE(fn.MAX(TransitionRow.id), 0) + 1)
-            self._unit.execute(FoldRow.update(line_id=last).where(FoldRow.line_id > last))
+            self._unit.execute(RollupRow.update(line_id=last).where(RollupRow.line_id > last))
 
     @property
     def _is_server(self) -> bool:
         return bool(self._unit.db.for_update)
 
     def _locked(self) -> list[dict[str, Any]]:
-        query = FoldRow.select(FoldRow.xid, FoldRow.line_id, FoldRow.after_id, FoldRow.folded_at)
+        query = RollupRow.select(RollupRow.xid, RollupRow.line_id, RollupRow.after_id, RollupRow.rolled_up_at)
         return self._unit.rows(self._unit.locked(query, skips_locked=True))
 
     def _until(self) -> int:
@@ -263,7 +269,7 @@ class Folds(Repository):
         return int(self._unit.scalar(query))
 
     def _note(self, **columns: Any) -> None:
-        self._unit.execute(FoldRow.update(**columns))
+        self._unit.execute(RollupRow.update(**columns))
 
     def _notifications(self, lines: Sequence[Transition]) -> Mapping[str, Sent]:
         ids = sorted({each.row_id for each in lines if each.machine == "notification"})
@@ -289,71 +295,71 @@ class Folds(Repository):
             histories[row["row_id"]].append(Transition(**row))
         return histories
 
-    def _add_to_series(self, new: Tallies) -> None:
-        stored = Tallies(_tallies(self._unit.rows(_SERIES())))
-        self._write(SeriesRow, {}, stored, grown(stored, new))
+    def _add_to_totals(self, new: MetricValues) -> None:
+        stored = MetricValues(_values(self._unit.rows(_TOTALS())))
+        self._write(MetricTotalRow, {}, stored, grown(stored, new))
 
-    def _add_to_minutes(self, minutes: Mapping[datetime, Tallies]) -> None:
+    def _add_to_periods(self, minutes: Mapping[datetime, MetricValues]) -> None:
         for span in SPANS:
-            periods: dict[datetime, Tallies] = defaultdict(Tallies)
-            for minute, tallies in minutes.items():
-                periods[beginning(minute, span)].merge(tallies)
-            for at, tallies in sorted(periods.items()):
-                stored = Tallies(_tallies(self._unit.rows(_OF_PERIOD(span, at))))
-                self._write(MinuteRow, {"minutes": span, "at": at}, stored, _sum(stored, tallies))
+            periods: dict[datetime, MetricValues] = defaultdict(MetricValues)
+            for minute, values in minutes.items():
+                periods[beginning(minute, span)].merge(values)
+            for at, values in sorted(periods.items()):
+                stored = MetricValues(_values(self._unit.rows(_OF_PERIOD(span, at))))
+                self._write(MetricPeriodRow, {"minutes": span, "at": at}, stored, _sum(stored, values))
 
-    def _write(self, model: Any, period: Mapping[str, Any], stored: Tallies, changed: Tallies) -> None:
+    def _write(self, model: Any, period: Mapping[str, Any], stored: MetricValues, changed: MetricValues) -> None:
         guards = (*period, "name", "labels")
         new, updated = [], []
-        for key, tally in changed.items():
-            values = (tally.count, tally.sum_s, tally.buckets)
+        for key, value in changed.items():
+            counts = (value.count, value.sum_s, value.buckets)
             labels = dict(zip(names_of(key[0], is_charted=bool(period)), key[1], strict=True))
             place = (*period.values(), key[0], labels)
             if stored.get(key) is None:
-                new.append(dict(zip((*guards, *_TALLY), (*place, *values), strict=True)))
+                new.append(dict(zip((*guards, *_VALUE), (*place, *counts), strict=True)))
             else:
-                updated.append((*values, *place))
+                updated.append((*counts, *place))
         self._unit.insert(model, new)
         if updated:
-            self._unit.update_those(model, _TALLY, guards, ("name",), updated)
+            self._unit.update_those(model, _VALUE, guards, ("name",), updated)
 
 
-class Figures(Reader):
-    """Reads the figures."""
+class MetricsReader(Reader):
+    """Reads the metrics."""
 
-    def series(self) -> Tallies:
-        """Read the cumulative figures."""
-        return Tallies(_tallies(self._source.rows(_SERIES())))
+    def totals(self) -> MetricValues:
+        """Read the cumulative metrics."""
+        return MetricValues(_values(self._source.rows(_TOTALS())))
 
-    def folded_at(self) -> datetime | None:
+    def rolled_up_at(self) -> datetime | None:
         """Return when the log was last counted to its end; None before the first time."""
-        folded_at: datetime | None = self._source.scalar(FoldRow.select(FoldRow.folded_at))
-        return folded_at
+        rolled_up_at: datetime | None = self._source.scalar(RollupRow.select(RollupRow.rolled_up_at))
+        return rolled_up_at
 
-    def durations(self, span: int, *, since: datetime) -> Mapping[datetime, Tallies]:
+    def durations(self, span: int, *, since: datetime) -> Mapping[datetime, MetricValues]:
         """Read the durations of all periods of ``span`` minutes that began at an instant or later."""
         periods: dict[datetime, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self._source.rows(_DURATIONS(span, since)):
             periods[row["at"]].append(row)
-        return {at: Tallies(_tallies(rows)) for at, rows in periods.items()}
+        return {at: MetricValues(_values(rows)) for at, rows in periods.items()}
 
     def calls(self, span: int, *, since: datetime) -> Mapping[tuple[str, ...], int]:
         """Count the calls to providers in these periods, by channel, provider and outcome."""
         return {tuple(row["labels"].values()): row["count"] for row in self._source.rows(_OUTCOMES(span, since))}
 
 
-def _tallies(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Key, Tally]]:
+def _values(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Key, MetricValue]]:
     for row in rows:
         key = (row["name"], tuple(row["labels"].values()))
-        yield key, Tally(count=row["count"], sum_s=row["sum_s"], buckets=list(row["buckets"]))
+        yield key, MetricValue(count=row["count"], sum_s=row["sum_s"], buckets=list(row["buckets"]))
 
 
-def _sum(stored: Tallies, new: Tallies) -> Tallies:
-    """Return the changed rows, with the new figures added."""
-    changed = Tallies()
-    for key, tally in new.items():
-        changed.add(key, stored.get(key) or Tally())
-        changed.add(key, tally)
+def _sum(stored: MetricValues, new: MetricValues) -> MetricValues:
+    """Return the changed rows, with the new counts added."""
+    changed = MetricValues()
+    for key, value in new.items():
+        changed.add(key, stored.get(key) or MetricValue())
+        changed.add(key, value)
     return changed
 
 
@@ -368,18 +374,18 @@ def _is_acknowledgement(line: Transition) -> bool:
 
 def is_counted(incident_id: Any, *, is_server: bool) -> Expression:
     """Return the condition that every line of an incident is counted, and every critical failure."""
-    only = FoldRow.one == SQL("1")
+    only = RollupRow.one == SQL("1")
     if is_server:
-        place = FoldRow.select(FoldRow.xid.cast("text").cast("xid8"), FoldRow.line_id).where(only)
+        place = RollupRow.select(RollupRow.xid.cast("text").cast("xid8"), RollupRow.line_id).where(only)
         is_ahead = TransitionRow.xid.is_null(is_null=False) & (Tuple(TransitionRow.xid, TransitionRow.id) >= place)
-        is_ahead &= TransitionRow.id > FoldRow.select(FoldRow.after_id).where(only)
+        is_ahead &= TransitionRow.id > RollupRow.select(RollupRow.after_id).where(only)
     else:
-        is_ahead = TransitionRow.id >= FoldRow.select(FoldRow.line_id).where(only)
+        is_ahead = TransitionRow.id >= RollupRow.select(RollupRow.line_id).where(only)
     line = TransitionRow.select(SQL("1")).where(TransitionRow.incident_id == incident_id, is_ahead)
     critical = (
         EscalationRow.select(SQL("1"))
         .join(CriticalRow, on=(CriticalRow.escalation_id == EscalationRow.id))
-        .where(EscalationRow.incident_id == incident_id, SQL("NOT is_folded"))
+        .where(EscalationRow.incident_id == incident_id, SQL("NOT is_rolled_up"))
     )
     both: Expression = ~fn.EXISTS(line) & ~fn.EXISTS(critical)
     return both

@@ -66,7 +66,7 @@ _NEWEST_ON_SERVER = _NEWEST.format(place="p.id", states=_STATES, people="unnest(
 _NEWEST_IN_FILE = _NEWEST.format(place="p.value", states=_STATES, people="json_each(?) AS p")
 
 
-class Moments(Reader):
+class ScrapeReader(Reader):
     """Reads of the current moment for a scrape."""
 
     def oldest_due_at(self, channels: Collection[str], now: datetime) -> datetime | None:

@@ -7,15 +7,15 @@ from peewee import SQL, Select, fn
 
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.provider_health import ProviderHealth
-from notifyflow.core.metrics.vitals import COUNTED, Queue
+from notifyflow.core.metrics.system_health import COUNTED, Queue
 from notifyflow.storage.session.conditions import QUEUED, URGENCY, is_free
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.tables import NotificationRow, PauseRow, ProviderHealthRow
 from notifyflow.storage.tables.fields import read_instant
 
 
-class Signs(Reader):
-    """The signs of health."""
+class SystemHealthReader(Reader):
+    """Reads the health of the system."""
 
     def queues(self, now: datetime) -> tuple[tuple[Queue, ...], bool]:
         """Count due notifications by channel and urgency; return also whether there are more than were counted."""

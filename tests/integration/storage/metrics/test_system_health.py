@@ -1,18 +1,20 @@
-"""The signs of health: queues, pauses and providers."""
+"""The health of health: queues, pauses and providers."""
 
 from datetime import timedelta
 
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.core.metrics.vitals import Queue
+from notifyflow.core.metrics.system_health import Queue
 from notifyflow.storage.store import Store
 from tests.facts import NOW, seconds
 from tests.integration.storage.samples import LATER, a_page, begin
 
 
 def test_an_empty_database_has_no_signs(store: Store) -> None:
-    signs = store.read(lambda reads: (reads.signs.queues(NOW), reads.signs.pauses(NOW), reads.signs.providers()))
-    assert signs == (((), False), (), ())
+    health = store.read(
+        lambda reads: (reads.system_health.queues(NOW), reads.system_health.pauses(NOW), reads.system_health.providers())
+    )
+    assert health == (((), False), (), ())
 
 
 def test_what_is_due_is_counted_by_channel_and_urgency(store: Store) -> None:
@@ -26,7 +28,7 @@ def test_what_is_due_is_counted_by_channel_and_urgency(store: Store) -> None:
         a_page(5, due_at=LATER),
         a_page(6, state=NotificationState.SENT, due_at=None),
     )
-    queues, is_cut = store.read(lambda reads: reads.signs.queues(NOW))
+    queues, is_cut = store.read(lambda reads: reads.system_health.queues(NOW))
     assert not is_cut
     assert queues == (
         Queue(channel="email", is_urgent=True, count=1, oldest_due_at=NOW),
@@ -42,10 +44,10 @@ def test_pauses_in_force_are_read_the_oldest_first(store: Store) -> None:
         Pause(scope=Scope.CHANNEL, name="email", paused_at=NOW, ends_at=NOW + seconds(2), paused_by="ada"),
     ]
     store.run(lambda ledger: [ledger.stops.put_pause(each) for each in pauses])
-    assert store.read(lambda reads: reads.signs.pauses(NOW + seconds(2))) == (pauses[1], pauses[0])
+    assert store.read(lambda reads: reads.system_health.pauses(NOW + seconds(2))) == (pauses[1], pauses[0])
 
 
 def test_providers_that_were_ever_used_are_read_by_channel(store: Store) -> None:
     store.run(lambda ledger: (ledger.providers.lock("sms", ["twilio"]), ledger.providers.lock("email", ["smtp", "ses"])))
-    found = store.read(lambda reads: reads.signs.providers())
+    found = store.read(lambda reads: reads.system_health.providers())
     assert [(each.channel, each.provider) for each in found] == [("email", "ses"), ("email", "smtp"), ("sms", "twilio")]

@@ -10,16 +10,16 @@ from pydantic import SecretStr
 from notifyflow import NotifyFlow, Settings
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.metrics.charts import Window
-from notifyflow.engine.log_counting import Folder
+from notifyflow.engine.rollup_loop import RollupLoop
 from notifyflow.errors import CommitUnknown, StorageUnavailable
-from notifyflow.pipeline.fold import EVERY
+from notifyflow.pipeline.rollup import EVERY
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import a_recipient, an_incident
 from tests.driver import Driver
-from tests.figures import stored
 from tests.integration.engine.scripted import ScriptedProvider, channels
 from tests.log_lines import capture_logs
+from tests.metrics import stored
 from tests.waiting import wait_until
 
 T = TypeVar("T")
@@ -54,40 +54,40 @@ def driver(store: Store) -> Driver:
 
 
 def test_a_turn_counts_all_there_is_and_the_next_waits_for_some_seconds(driver: Driver) -> None:
-    folder = Folder(driver.deps)
+    loop = RollupLoop(driver.deps)
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
-    folder.turn()
+    loop.turn()
     driver.notify(an_incident("b"), a_recipient("ada", "email"))
-    folder.turn()
+    loop.turn()
     assert stored(driver.store)[OPENED] == 1
     driver.clock.pass_time(EVERY)
-    folder.turn()
+    loop.turn()
     assert stored(driver.store)[OPENED] == 2
 
 
 def test_what_goes_wrong_is_logged_and_tried_again(driver: Driver) -> None:
     troubled = Troubled(driver.store)
-    folder = Folder(replace(driver.deps, transactions=troubled))
+    loop = RollupLoop(replace(driver.deps, transactions=troubled))
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
     with capture_logs() as lines:
         for error in (StorageUnavailable(5.0, "gone"), ZeroDivisionError("about ada")):
             troubled.before = error
-            folder.turn()
+            loop.turn()
             driver.clock.pass_time(EVERY)
     assert [line["event"] for line in lines] == ["engine.storage_unavailable", "engine.fold_broke"]
     assert "ada" not in str(lines)
-    folder.turn()
+    loop.turn()
     assert stored(driver.store)[OPENED] == 1
 
 
 def test_what_was_counted_in_a_commit_that_nobody_confirmed_is_not_counted_again(driver: Driver) -> None:
     troubled = Troubled(driver.store)
-    folder = Folder(replace(driver.deps, transactions=troubled))
+    loop = RollupLoop(replace(driver.deps, transactions=troubled))
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
     troubled.after = CommitUnknown(5.0, None)
-    folder.turn()
+    loop.turn()
     driver.clock.pass_time(EVERY)
-    folder.turn()
+    loop.turn()
     assert stored(driver.store)[OPENED] == 1
 
 
@@ -97,10 +97,10 @@ def test_a_process_that_delivers_makes_figures_of_what_it_does(database_url: str
         flow.wait("a", timeout_s=10)
 
         def accepted() -> int:
-            course = flow._service.figures(Window.HOUR).accepted.get(Severity.CRITICAL)
+            course = flow._service.charts(Window.HOUR).accepted.get(Severity.CRITICAL)
             return course.whole.count if course else 0
 
         wait_until(lambda: accepted() == 1)
-        (called,) = flow._service.figures(Window.DAY).providers
+        (called,) = flow._service.charts(Window.DAY).providers
         assert (called.channel, called.made, called.success, called.took.count) == ("email", 1, 1.0, 1)
     assert stored(store)["notifyflow_incident_events", "opened", "CRITICAL"] == 1

@@ -19,7 +19,7 @@ def driver(store: Store) -> Driver:
 def test_the_oldest_due_notification_of_any_channel_and_urgency_is_found(driver: Driver) -> None:
     def oldest(*channels: str) -> object:
         now = driver.clock.now()
-        return driver.store.read(lambda reads: reads.moments.oldest_due_at(channels or CHANNELS, now))
+        return driver.store.read(lambda reads: reads.scrape.oldest_due_at(channels or CHANNELS, now))
 
     assert oldest() is None
     first = driver.clock.now()
@@ -33,7 +33,7 @@ def test_the_oldest_due_notification_of_any_channel_and_urgency_is_found(driver:
 
 def test_the_oldest_critical_incident_that_nobody_took_is_found(driver: Driver) -> None:
     def oldest() -> object:
-        return driver.store.read(lambda reads: reads.moments.oldest_unacknowledged_at())
+        return driver.store.read(lambda reads: reads.scrape.oldest_unacknowledged_at())
 
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
     assert oldest() is None
@@ -50,7 +50,7 @@ def test_the_oldest_critical_incident_that_nobody_took_is_found(driver: Driver) 
 
 def test_somebody_whose_newest_round_reached_nobody_is_unreached_until_a_later_one_does(driver: Driver) -> None:
     def unreached() -> object:
-        return driver.store.read(lambda reads: reads.moments.unreached(["ada", "ben", "cyd"]))
+        return driver.store.read(lambda reads: reads.scrape.unreached(["ada", "ben", "cyd"]))
 
     driver.respond("email", REFUSED)
     driver.notify(an_incident("a"), a_recipient("ada", "email"), a_recipient("ben", "slack"))
@@ -62,4 +62,4 @@ def test_somebody_whose_newest_round_reached_nobody_is_unreached_until_a_later_o
     assert unreached() == {"ada"}, "the new round has no outcome yet"
     driver.deliver()
     assert unreached() == set()
-    assert driver.store.read(lambda reads: reads.moments.unreached([])) == set()
+    assert driver.store.read(lambda reads: reads.scrape.unreached([])) == set()

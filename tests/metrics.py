@@ -7,8 +7,8 @@ from typing import Any
 
 from peewee import Database
 
-from notifyflow.core.metrics.folding import fold
-from notifyflow.storage.metrics.folds import Folds, Place
+from notifyflow.core.metrics.rollup import roll_up
+from notifyflow.storage.metrics.rollup import RollupPosition, Rollups
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.store import Store
 
@@ -49,22 +49,22 @@ _CRITICAL = """
 
 
 def stored(store: Store) -> Counts:
-    """Return what the figures have counted."""
-    return flat(store.read(lambda reads: reads.figures.series()).items())
+    """Return what the metrics have counted."""
+    return flat(store.read(lambda reads: reads.metrics.totals()).items())
 
 
-def flat(tallies: Any) -> Counts:
-    """Return how often each figure was counted; failures without their reason."""
+def flat(values: Any) -> Counts:
+    """Return how often each metric was counted; failures without their reason."""
     found: Counter[tuple[str, ...]] = Counter()
-    for (name, labels), tally in tallies:
-        found[name, *map(str, labels[:2] if name == "notifyflow_failures" else labels)] += tally.count
+    for (name, labels), value in values:
+        found[name, *map(str, labels[:2] if name == "notifyflow_failures" else labels)] += value.count
     return dict(found)
 
 
-def folded(db: Database) -> Counts:
+def rolled_up(db: Database) -> Counts:
     """Return what the whole log of an embedded database counts, from its first line on; nothing is stored."""
-    place = Place(xid=0, line_id=0, after_id=0, folded_at=None, until=_ALL)
-    return flat(fold(Folds(UnitOfWork(db)).read(place, limit=_ALL).batch).total.items())
+    place = RollupPosition(xid=0, line_id=0, after_id=0, rolled_up_at=None, until=_ALL)
+    return flat(roll_up(Rollups(UnitOfWork(db)).read(place, limit=_ALL).logged).total.items())
 
 
 def differences(one: Counts, other: Counts) -> Mapping[tuple[str, ...], tuple[int, int]]:

@@ -1,8 +1,8 @@
-"""Makes figures from the lines of the log, and counts each line once, however many processes try."""
+"""Counts metrics from the lines of the log, and counts each line once, however many processes try."""
 
 from datetime import timedelta
 
-from notifyflow.core.metrics.folding import fold as count
+from notifyflow.core.metrics.rollup import roll_up as count
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.ledger import Ledger
 
@@ -14,10 +14,10 @@ _LINES_A_SLOT = 10
 """How many lines it has at most for each attempt of a claiming transaction; fewer if only one transaction writes at a time."""
 
 
-def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool = False) -> bool:
+def roll_up(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool = False) -> bool:
     """Count some lines of the log, unless another process does, or they were counted a moment ago.
 
-    The figures and how far the log is counted are written in one transaction, so that no line is lost or counted twice.
+    The metrics and how far the log is counted are written in one transaction, so that no line is lost or counted twice.
 
     Args:
         deps: The dependencies of the use cases.
@@ -34,22 +34,22 @@ def fold(deps: Dependencies, *, limit: int | None = None, is_due_at_once: bool =
     now = deps.clock.now()
 
     def body(ledger: Ledger) -> bool:
-        place = ledger.folds.lock()
+        place = ledger.rollups.lock()
         if place is None:
             return False
-        if not is_due_at_once and place.folded_at is not None and place.folded_at <= now < place.folded_at + EVERY:
+        if not is_due_at_once and place.rolled_up_at is not None and place.rolled_up_at <= now < place.rolled_up_at + EVERY:
             return False
         if place.is_elsewhere:
-            ledger.folds.begin_anew(place)
+            ledger.rollups.begin_anew(place)
             return True
-        read = ledger.folds.read(place, limit=limit or min(_LINES, deps.set_size * _LINES_A_SLOT))
-        ledger.folds.store(place, read, count(read.batch), now=now)
+        read = ledger.rollups.read(place, limit=limit or min(_LINES, deps.set_size * _LINES_A_SLOT))
+        ledger.rollups.store(place, read, count(read.logged), now=now)
         return not read.is_last
 
     return deps.transactions.run(body)
 
 
-def fold_all(deps: Dependencies) -> None:
+def roll_up_all(deps: Dependencies) -> None:
     """Count all lines of the log; those of transactions that have not ended stay."""
-    while fold(deps, is_due_at_once=True):
+    while roll_up(deps, is_due_at_once=True):
         pass

@@ -1,4 +1,4 @@
-"""The tables of the figures: totals, figures by the minute, and how far the log is counted."""
+"""The tables of the metrics: totals, metrics by the minute, and how far the log is counted."""
 
 from peewee import BigIntegerField, FloatField, IntegerField
 
@@ -6,8 +6,8 @@ from notifyflow.storage.tables.fields import CountsField, InstantField, LabelsFi
 from notifyflow.storage.tables.table import Table
 
 
-class SeriesRow(Table):
-    """The total of one row of a figure since the first start; never deleted."""
+class MetricTotalRow(Table):
+    """The total of one row of a metric since the first start; never deleted."""
 
     name = PlainTextField()
     labels = LabelsField()
@@ -16,8 +16,8 @@ class SeriesRow(Table):
     buckets = CountsField()
 
 
-class MinuteRow(Table):
-    """The count of one row of a figure in one period of a minute or more, for the charts."""
+class MetricPeriodRow(Table):
+    """The count of one row of a metric in one period of a minute or more, for the charts."""
 
     minutes = IntegerField()
     at = InstantField()
@@ -28,11 +28,11 @@ class MinuteRow(Table):
     buckets = CountsField()
 
 
-class FoldRow(Table):
+class RollupRow(Table):
     """How far the log is counted; one row."""
 
     one = IntegerField(primary_key=True)
     xid = BigIntegerField()
     line_id = BigIntegerField()
     after_id = BigIntegerField()
-    folded_at = InstantField(null=True)
+    rolled_up_at = InstantField(null=True)

@@ -1,6 +1,6 @@
-"""Makes figures from lines of the transition log and from the rows they belong to; pure.
+"""Counts metrics from lines of the transition log and from the rows they belong to; pure.
 
-A line is folded once, whatever has changed its rows since. So only values that never change are read from them, or the traces of
+A line is counted once, whatever has changed its rows since. So only values that never change are read from them, or the traces of
 a call.
 """
 
@@ -11,16 +11,16 @@ from datetime import datetime
 
 from notifyflow.core.delivery.facts import Transition
 from notifyflow.core.delivery.model import AT_REST, Ended, Kind, Result, Severity
-from notifyflow.core.metrics import figures
-from notifyflow.core.metrics.figures import Failure, Family, IncidentChange, Outcome, Tallies
+from notifyflow.core.metrics import families
+from notifyflow.core.metrics.families import CallOutcome, FailureReason, Family, IncidentChange, MetricValues
 
-ENDED_CALLS: Mapping[str, Outcome] = {
-    "accepted": Outcome.ACCEPTED,
-    "refused": Outcome.TEMPORARY_FAILURE,
-    "refused_for_good": Outcome.PERMANENT_FAILURE,
-    "doubted": Outcome.IN_DOUBT,
-    "lease_expired": Outcome.IN_DOUBT,
-    "released": Outcome.NOT_SENT,
+ENDED_CALLS: Mapping[str, CallOutcome] = {
+    "accepted": CallOutcome.ACCEPTED,
+    "refused": CallOutcome.TEMPORARY_FAILURE,
+    "refused_for_good": CallOutcome.PERMANENT_FAILURE,
+    "doubted": CallOutcome.IN_DOUBT,
+    "lease_expired": CallOutcome.IN_DOUBT,
+    "released": CallOutcome.NOT_SENT,
 }
 """The event of the log line at the end of each call."""
 REPORTS: Mapping[str, Result] = {
@@ -32,7 +32,7 @@ REPORTS: Mapping[str, Result] = {
 """The events of receipts that change a notification."""
 _ENDED = frozenset(str(each) for each in Ended)
 _CHARTED = {
-    name: tuple(figures.FAMILIES[name].labels.index(label) for label in labels) for name, labels in figures.CHARTED.items()
+    name: tuple(families.FAMILIES[name].labels.index(label) for label in labels) for name, labels in families.CHARTED.items()
 }
 """The places of the charts' labels among the labels of a family."""
 _STARTS = (IncidentChange.OPENED, IncidentChange.SEVERITY_RAISED, IncidentChange.PAGED_AGAIN)
@@ -77,7 +77,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class LoggedLines:
     """Some lines of the transition log, with the rows they belong to; a missing row was deleted.
 
     Attributes:
@@ -86,7 +86,7 @@ class Batch:
         escalations: The severity of their escalations, by id.
         incidents: The severity of their incidents, by id.
         histories: Each acknowledged incident's own lines, by id, the oldest first.
-        critical: The severity and time of the critical failures linked since the last batch.
+        critical: The severity and time of the critical failures linked since the last lines.
     """
 
     lines: Sequence[Transition]
@@ -99,16 +99,16 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Folded:
-    """The counts of a batch.
+class Rollup:
+    """The counts of lines of the log.
 
     Attributes:
         total: All counts.
         minutes: The counts for the charts, by the minute of the event.
     """
 
-    total: Tallies = field(default_factory=Tallies)
-    minutes: Mapping[datetime, Tallies] = field(default_factory=lambda: defaultdict(Tallies))
+    total: MetricValues = field(default_factory=MetricValues)
+    minutes: Mapping[datetime, MetricValues] = field(default_factory=lambda: defaultdict(MetricValues))
 
     def count(self, family: Family, at: datetime, *labels: str) -> None:
         """Count an event."""
@@ -121,103 +121,103 @@ class Folded:
         self.total.observe(family, seconds, *labels)
         self._minute(at).observe(family, seconds, *_charted(family, labels))
 
-    def _minute(self, at: datetime) -> Tallies:
+    def _minute(self, at: datetime) -> MetricValues:
         return self.minutes[at.replace(second=0, microsecond=0)]
 
 
-def fold(batch: Batch) -> Folded:
-    """Count the lines of a batch."""
-    folded = Folded()
-    for line in batch.lines:
+def roll_up(logged: LoggedLines) -> Rollup:
+    """Count lines of the log."""
+    rollup = Rollup()
+    for line in logged.lines:
         if line.machine == "notification":
-            _fold_notification(folded, batch, line)
+            _count_notification(rollup, logged, line)
         elif line.machine == "escalation":
-            _fold_escalation(folded, batch, line)
+            _count_escalation(rollup, logged, line)
         elif line.machine == "incident":
-            _fold_incident(folded, batch, line)
-    for severity, at in batch.critical:
-        folded.count(figures.CRITICAL, at, severity)
-    return folded
+            _count_incident(rollup, logged, line)
+    for severity, at in logged.critical:
+        rollup.count(families.CRITICAL, at, severity)
+    return rollup
 
 
-def _fold_notification(folded: Folded, batch: Batch, line: Transition) -> None:
-    row = batch.notifications.get(line.row_id)
+def _count_notification(rollup: Rollup, logged: LoggedLines, line: Transition) -> None:
+    row = logged.notifications.get(line.row_id)
     if row is None:
         return
     if not line.source or (line.source != line.target and line.target in AT_REST):
-        folded.count(figures.NOTIFICATIONS, line.at, row.channel, row.kind, row.severity, line.target)
+        rollup.count(families.NOTIFICATIONS, line.at, row.channel, row.kind, row.severity, line.target)
     if line.event in _ENDED:
-        folded.count(figures.FAILURES, line.at, row.channel, figures.NO_PROVIDER, line.event)
-    call = batch.calls.get(line.detail.get("attempt", ""))
+        rollup.count(families.FAILURES, line.at, row.channel, families.NO_PROVIDER, line.event)
+    call = logged.calls.get(line.detail.get("attempt", ""))
     if call is not None and line.event in ENDED_CALLS:
-        _fold_call(folded, row, call, line)
+        _count_call(rollup, row, call, line)
     if call is not None and line.event in REPORTS:
-        _fold_report(folded, row, call, line)
+        _count_report(rollup, row, call, line)
     if row.kind is Kind.PAGE:
-        _fold_arrival(folded, row, line)
+        _count_arrival(rollup, row, line)
 
 
-def _fold_arrival(folded: Folded, row: Sent, line: Transition) -> None:
+def _count_arrival(rollup: Rollup, row: Sent, line: Transition) -> None:
     waited_s = (line.at - row.created_at).total_seconds()
     if line.version == row.reached:
-        folded.observe(figures.ACCEPTED_S, line.at, waited_s, row.channel, row.severity)
+        rollup.observe(families.ACCEPTED_S, line.at, waited_s, row.channel, row.severity)
     if line.version == row.delivered:
-        folded.observe(figures.DELIVERED_S, line.at, waited_s, row.channel, row.severity)
+        rollup.observe(families.DELIVERED_S, line.at, waited_s, row.channel, row.severity)
 
 
-def _fold_call(folded: Folded, row: Sent, call: Call, line: Transition) -> None:
+def _count_call(rollup: Rollup, row: Sent, call: Call, line: Transition) -> None:
     outcome = ENDED_CALLS[line.event]
     carrier = (row.channel, call.provider)
-    folded.count(figures.ATTEMPTS, line.at, *carrier, row.severity, outcome)
-    if outcome is Outcome.NOT_SENT:
+    rollup.count(families.ATTEMPTS, line.at, *carrier, row.severity, outcome)
+    if outcome is CallOutcome.NOT_SENT:
         return
     if call.took_s is not None:
-        folded.observe(figures.REQUEST_S, line.at, call.took_s, *carrier)
-    if outcome is not Outcome.ACCEPTED:
-        folded.count(figures.FAILURES, line.at, *carrier, _reason(outcome, call))
-        if outcome is Outcome.IN_DOUBT:
-            folded.count(figures.DOUBTS, line.at, *carrier)
+        rollup.observe(families.REQUEST_S, line.at, call.took_s, *carrier)
+    if outcome is not CallOutcome.ACCEPTED:
+        rollup.count(families.FAILURES, line.at, *carrier, _reason(outcome, call))
+        if outcome is CallOutcome.IN_DOUBT:
+            rollup.count(families.DOUBTS, line.at, *carrier)
         return
     if call.is_repeat:
-        folded.count(figures.DUPLICATES, line.at, *carrier)
+        rollup.count(families.DUPLICATES, line.at, *carrier)
     if call.receipt_due_at is not None:
-        folded.count(figures.AWAITED, line.at, *carrier)
+        rollup.count(families.AWAITED, line.at, *carrier)
 
 
-def _reason(outcome: Outcome, call: Call) -> Failure:
-    if outcome is Outcome.IN_DOUBT:
-        return Failure.NO_ANSWER
+def _reason(outcome: CallOutcome, call: Call) -> FailureReason:
+    if outcome is CallOutcome.IN_DOUBT:
+        return FailureReason.NO_ANSWER
     if call.is_our_fault:
-        return Failure.REFUSED_US
-    if outcome is Outcome.PERMANENT_FAILURE:
-        return Failure.PERMANENT
-    return Failure.TEMPORARY if call.retry_after_s is None else Failure.THROTTLED
+        return FailureReason.REFUSED_US
+    if outcome is CallOutcome.PERMANENT_FAILURE:
+        return FailureReason.PERMANENT
+    return FailureReason.TEMPORARY if call.retry_after_s is None else FailureReason.THROTTLED
 
 
-def _fold_report(folded: Folded, row: Sent, call: Call, line: Transition) -> None:
+def _count_report(rollup: Rollup, row: Sent, call: Call, line: Transition) -> None:
     result = REPORTS[line.event]
-    folded.count(figures.RECEIPTS, line.at, row.channel, call.provider, result)
-    failures = {Result.TEMPORARY_FAILURE: Failure.TEMPORARY, Result.PERMANENT_FAILURE: Failure.PERMANENT}
+    rollup.count(families.RECEIPTS, line.at, row.channel, call.provider, result)
+    failures = {Result.TEMPORARY_FAILURE: FailureReason.TEMPORARY, Result.PERMANENT_FAILURE: FailureReason.PERMANENT}
     if result in failures:
-        reason = Failure.REFUSED_US if call.is_our_fault else failures[result]
-        folded.count(figures.FAILURES, line.at, row.channel, call.provider, reason)
+        reason = FailureReason.REFUSED_US if call.is_our_fault else failures[result]
+        rollup.count(families.FAILURES, line.at, row.channel, call.provider, reason)
 
 
-def _fold_escalation(folded: Folded, batch: Batch, line: Transition) -> None:
-    severity = batch.escalations.get(line.row_id)
-    if severity is not None and line.source != line.target and line.target in figures.SETTLED:
-        folded.count(figures.ESCALATIONS, line.at, severity, line.target)
+def _count_escalation(rollup: Rollup, logged: LoggedLines, line: Transition) -> None:
+    severity = logged.escalations.get(line.row_id)
+    if severity is not None and line.source != line.target and line.target in families.SETTLED:
+        rollup.count(families.ESCALATIONS, line.at, severity, line.target)
 
 
-def _fold_incident(folded: Folded, batch: Batch, line: Transition) -> None:
-    severity = batch.incidents.get(line.row_id)
+def _count_incident(rollup: Rollup, logged: LoggedLines, line: Transition) -> None:
+    severity = logged.incidents.get(line.row_id)
     if severity is None:
         return
-    folded.count(figures.INCIDENTS, line.at, line.event, severity)
+    rollup.count(families.INCIDENTS, line.at, line.event, severity)
     if line.event == IncidentChange.ACKNOWLEDGED:
-        since = _paged_at(batch.histories.get(line.row_id, ()), line.version)
+        since = _paged_at(logged.histories.get(line.row_id, ()), line.version)
         if since is not None:
-            folded.observe(figures.HUMAN_S, line.at, (line.at - since).total_seconds(), severity)
+            rollup.observe(families.HUMAN_S, line.at, (line.at - since).total_seconds(), severity)
 
 
 def _paged_at(history: Sequence[Transition], version: int) -> datetime | None:

@@ -9,18 +9,18 @@ import psycopg
 import pytest
 
 from notifyflow.core.delivery.model import Result, Severity
-from notifyflow.core.metrics import figures
+from notifyflow.core.metrics import families
 from notifyflow.core.metrics.charts import Window, beginning
-from notifyflow.pipeline.fold import EVERY, fold, fold_all
+from notifyflow.pipeline.rollup import EVERY, roll_up, roll_up_all
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.metrics.folds import KEPT_FOR
+from notifyflow.storage.metrics.rollup import KEPT_FOR
 from notifyflow.storage.store import Store
 from tests.builders import BUSY, REFUSED, UNKNOWN, a_contact, a_recipient, an_incident
 from tests.driver import Driver
-from tests.figures import recounted, stored
 from tests.integration.storage.upkeep.test_pruning import BEGINNING
+from tests.metrics import recounted, stored
 from tests.patience import PatientStore
 
 _REPEAT = """
@@ -62,25 +62,25 @@ def test_the_figures_equal_the_rows_however_many_lines_are_counted_at_a_time(
     driver: Driver, database_url: str, limit: int
 ) -> None:
     live(driver)
-    while fold(driver.deps, limit=limit, is_due_at_once=True):
+    while roll_up(driver.deps, limit=limit, is_due_at_once=True):
         pass
     driver.resolve(key="a")
-    while fold(driver.deps, limit=limit, is_due_at_once=True):
+    while roll_up(driver.deps, limit=limit, is_due_at_once=True):
         pass
     assert stored(driver.store) == recounted(lambda text: sql(database_url, text))
-    assert fold(driver.deps, is_due_at_once=True) is False
+    assert roll_up(driver.deps, is_due_at_once=True) is False
 
 
 def test_the_log_is_looked_at_every_few_seconds(driver: Driver) -> None:
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
-    assert fold(driver.deps, limit=1) is True
-    assert fold(driver.deps) is False
+    assert roll_up(driver.deps, limit=1) is True
+    assert roll_up(driver.deps) is False
     before = stored(driver.store)
     driver.notify(an_incident("b"), a_recipient("ada", "email"))
-    fold(driver.deps)
+    roll_up(driver.deps)
     assert stored(driver.store) == before
     driver.clock.pass_time(EVERY)
-    fold(driver.deps)
+    roll_up(driver.deps)
     assert stored(driver.store)["notifyflow_incident_events", "opened", "ERROR"] == 2
 
 
@@ -93,12 +93,12 @@ def test_a_lower_id_that_is_committed_after_a_fold_is_counted(connection: psycop
         ((early, early_xid),) = connection.execute(_REPEAT).fetchall()
         driver.notify(an_incident("b"), a_recipient("ada", "email"))
         ((late, late_xid),) = sql(postgres_url, "SELECT id, xid::text FROM notifyflow_transition ORDER BY id DESC LIMIT 1")
-        fold_all(driver.deps)
+        roll_up_all(driver.deps)
         before = stored(store)
     assert early < late
     assert int(early_xid) < int(late_xid)
     assert (before[opened], before.get(repeated, 0)) == (1, 0), "what began later waits for what has not ended"
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     found = stored(store)
     assert (found[opened], found[repeated]) == (2, 1)
     assert found == recounted(lambda text: sql(postgres_url, text))
@@ -106,13 +106,13 @@ def test_a_lower_id_that_is_committed_after_a_fold_is_counted(connection: psycop
 
 
 def test_folds_that_race_with_each_other_and_with_commits_count_everything_once(driver: Driver, database_url: str) -> None:
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(_write, driver, name) for name in "ab"]
-        folders = [pool.submit(_fold_until, driver, lambda: all(each.done() for each in writers)) for _ in range(2)]
+        folders = [pool.submit(_roll_up_until, driver, lambda: all(each.done() for each in writers)) for _ in range(2)]
         for future in (*writers, *folders):
             future.result()
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     assert stored(driver.store) == recounted(lambda text: sql(database_url, text))
     assert stored(driver.store)["notifyflow_incident_events", "opened", "ERROR"] == 30
 
@@ -122,18 +122,18 @@ def _write(driver: Driver, name: str) -> None:
         driver.notify(an_incident(f"{name}-{number}"), a_recipient("ada", "email"))
 
 
-def _fold_until(driver: Driver, is_over: Callable[[], bool]) -> None:
+def _roll_up_until(driver: Driver, is_over: Callable[[], bool]) -> None:
     while not is_over():
-        fold(driver.deps, limit=5, is_due_at_once=True)
+        roll_up(driver.deps, limit=5, is_due_at_once=True)
 
 
 def test_a_process_that_counts_lets_others_pass_by(driver: Driver) -> None:
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
 
     def body(ledger: Ledger) -> bool:
-        assert ledger.folds.lock() is not None
-        return driver.store.is_embedded or fold(driver.deps, is_due_at_once=True)
+        assert ledger.rollups.lock() is not None
+        return driver.store.is_embedded or roll_up(driver.deps, is_due_at_once=True)
 
     assert driver.store.run(body) is driver.store.is_embedded
     assert stored(driver.store) == {}
@@ -150,19 +150,19 @@ def test_what_is_not_counted_is_not_pruned_and_what_was_is_never_forgotten(drive
     driver.resolve(key="a")
     driver.resolve(key="notifyflow/operations")
     driver.deliver()
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     driver.notify(an_incident("b"), a_recipient("ada", "email"))
     driver.resolve(key="b")
     driver.clock.pass_time(timedelta(days=2))
     prune(driver)
     assert {key for (key,) in sql(database_url, "SELECT key FROM notifyflow_incident")} == {"b", "notifyflow/operations"}
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     whole = stored(driver.store)
     prune(driver)
     assert sql(database_url, "SELECT COUNT(*) FROM notifyflow_transition") == [(0,)]
     assert stored(driver.store) == whole
     driver.notify(an_incident("c"), a_recipient("ada", "email"))
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     opened = ("notifyflow_incident_events", "opened", "ERROR")
     assert stored(driver.store)[opened] == whole[opened] + 1, "SQLite gives the numbers of deleted lines out again"
 
@@ -172,8 +172,8 @@ def test_a_critical_failure_that_is_not_counted_keeps_its_incident(driver: Drive
     driver.resolve(key="a")
     driver.resolve(key="notifyflow/operations")
     driver.deliver()
-    fold_all(driver.deps)
-    sql(database_url, "UPDATE notifyflow_critical SET is_folded = FALSE")
+    roll_up_all(driver.deps)
+    sql(database_url, "UPDATE notifyflow_critical SET is_rolled_up = FALSE")
     driver.clock.pass_time(timedelta(days=2))
     assert prune(driver) == 0
 
@@ -182,14 +182,14 @@ def test_a_log_that_another_server_wrote_is_counted_from_now_on(postgres_url: st
     store = PatientStore(postgres_url)
     driver = Driver(store)
     driver.notify(an_incident("a"), a_recipient("ada", "email"))
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     before = stored(store)
-    sql(postgres_url, "UPDATE notifyflow_fold SET xid = xid + 1000000")
+    sql(postgres_url, "UPDATE notifyflow_rollup SET xid = xid + 1000000")
     driver.notify(an_incident("b"), a_recipient("ada", "email"))
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     assert stored(store) == before, "it may have been counted there"
     driver.notify(an_incident("c"), a_recipient("ada", "email"))
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     opened = ("notifyflow_incident_events", "opened", "ERROR")
     assert stored(store)[opened] == before[opened] + 1
     store.close()
@@ -199,19 +199,19 @@ def test_what_the_charts_show_is_kept_by_minutes_and_longer_periods_for_some_wee
     driver.notify(an_incident("a", severity=Severity.CRITICAL), a_recipient("ada", "email"))
     driver.clock.pass_time(timedelta(seconds=70))
     driver.deliver()
-    fold_all(driver.deps)
+    roll_up_all(driver.deps)
     now = driver.clock.now()
     for window in Window:
         since, span = now - KEPT_FOR, window.minutes
-        durations = driver.store.read(lambda reads, span=span, since=since: reads.figures.durations(span, since=since))
-        calls = driver.store.read(lambda reads, span=span, since=since: reads.figures.calls(span, since=since))
+        durations = driver.store.read(lambda reads, span=span, since=since: reads.metrics.durations(span, since=since))
+        calls = driver.store.read(lambda reads, span=span, since=since: reads.metrics.calls(span, since=since))
         assert calls == {("email", "the email provider", "accepted"): 1}
         assert list(durations) == [beginning(now, span)]
-        tally = durations[beginning(now, span)].get((figures.ACCEPTED_S.name, ("CRITICAL",)))
-        assert tally is not None
-        assert (tally.count, tally.sum_s) == (1, 70.0)
+        value = durations[beginning(now, span)].get((families.ACCEPTED_S.name, ("CRITICAL",)))
+        assert value is not None
+        assert (value.count, value.sum_s) == (1, 70.0)
     driver.clock.pass_time(KEPT_FOR + timedelta(hours=7))
-    fold_all(driver.deps)
-    assert driver.store.read(lambda reads: reads.figures.durations(1, since=now - KEPT_FOR)) == {}
-    assert driver.store.read(lambda reads: reads.figures.calls(1, since=now - KEPT_FOR)) == {}
-    assert driver.store.read(lambda reads: reads.figures.folded_at()) == driver.clock.now()
+    roll_up_all(driver.deps)
+    assert driver.store.read(lambda reads: reads.metrics.durations(1, since=now - KEPT_FOR)) == {}
+    assert driver.store.read(lambda reads: reads.metrics.calls(1, since=now - KEPT_FOR)) == {}
+    assert driver.store.read(lambda reads: reads.metrics.rolled_up_at()) == driver.clock.now()
