@@ -12,7 +12,7 @@ from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.message_log import MessageFilter, MessagePage
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import TimelineEntry
-from notifyflow.core.insight.views import IncidentFilter, IncidentPage, IncidentStatus, IncidentSummary, RecipientCounts
+from notifyflow.core.insight.views import IncidentFilter, IncidentLine, IncidentPage, IncidentStatus
 from notifyflow.service.service import Service
 
 _UNRESOLVED = frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED})
@@ -27,10 +27,8 @@ class Overview:
         self._service = service
         self._clock = clock
 
-    def unresolved(
-        self, *, namespace: str | None = None, limit: int = 100
-    ) -> tuple[tuple[IncidentSummary, RecipientCounts], ...]:
-        """List unresolved incidents, the newest first, with how many recipients each has reached.
+    def unresolved(self, *, namespace: str | None = None, limit: int = 100) -> tuple[IncidentLine, ...]:
+        """List unresolved incidents, what is open first, each with how many recipients it has reached.
 
         Args:
             namespace: Only those of this namespace; None for all.
@@ -38,7 +36,7 @@ class Overview:
         """
         wanted = IncidentFilter(states=_UNRESOLVED, namespaces=None if namespace is None else frozenset({namespace}))
         self._database.prepare()
-        return self._database.store.read(lambda reads: reads.listings.counted(wanted, limit=limit))
+        return self._database.store.read(lambda reads: reads.incident_list.page(wanted, after=None, limit=limit).lines)
 
     def incidents(self, wanted: IncidentFilter, *, limit: int) -> IncidentPage:
         """List incidents, what is open first, each with how many recipients it has reached.

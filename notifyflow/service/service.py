@@ -248,7 +248,7 @@ class Service:
 
     def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
         """Return a page of incidents, the newest first."""
-        return self._read(lambda reads: reads.listings.incidents(wanted, before_id=before_id, limit=limit))
+        return self._read(lambda reads: reads.incident_list.newest(wanted, before_id=before_id, limit=limit))
 
     def messages(self, wanted: MessageFilter, *, before: str | None, limit: int) -> MessagePage:
         """Return a page of the message log, the newest first.

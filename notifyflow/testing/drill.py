@@ -177,7 +177,7 @@ class Rehearsal:
 
         def is_settled() -> bool:
             unresolved = driver.flow.overview.unresolved()
-            waiting = (summary.facts.round_at for summary, counts in unresolved if counts.failed < counts.recipients)
+            waiting = (each.facts.round_at for each in unresolved if each.counts.failed < each.counts.recipients)
             return driver.flow.is_settled() and not any(waiting) and not has_rounds()
 
         def has_rounds() -> bool:

@@ -45,7 +45,7 @@ class DrivenFlow(NotifyFlow):
 
     def is_settled(self) -> bool:
         """Return whether every escalation of every unresolved incident is settled."""
-        return all(self._service.is_settled(ByKey(summary.facts.id)) for summary, _ in self.overview.unresolved())
+        return all(self._service.is_settled(ByKey(line.facts.id)) for line in self.overview.unresolved())
 
     def prepare(self) -> None:
         """Open the database."""

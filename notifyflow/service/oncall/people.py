@@ -202,7 +202,7 @@ class People:
         return _key(f"{recipient_id}-{self._deps.ids.new()}") if is_taken else key
 
     def _newest(self, wanted: IncidentFilter, *, limit: int) -> Sequence[IncidentSummary]:
-        return self._read(lambda reads: reads.listings.incidents(wanted, before_id=None, limit=limit))
+        return self._read(lambda reads: reads.incident_list.newest(wanted, before_id=None, limit=limit))
 
     def _people(
         self,

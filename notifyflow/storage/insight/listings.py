@@ -1,59 +1,32 @@
 """Reads for the API and for operators: lists that are read page by page, each with a fixed number of queries."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from peewee import JOIN, Case, Expression, Field, Select, fn
 
-from notifyflow.core import ids
-from notifyflow.core.delivery.facts import IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import (
     AT_REST,
     REACHING,
     Contact,
     EscalationState,
-    Incident,
-    IncidentState,
     Kind,
     NotificationState,
 )
-from notifyflow.core.insight.views import IncidentFilter, IncidentSummary, KnownRecipient, RecipientCounts
-from notifyflow.storage.session.conditions import IS_UNRESOLVED
-from notifyflow.storage.session.rows import BY_ID, CONTACT, CONTENT_FIELDS, Reader, select
+from notifyflow.core.insight.views import KnownRecipient, RecipientCounts
+from notifyflow.storage.session.rows import BY_ID, CONTACT, Reader
 from notifyflow.storage.tables import ContactRow, CriticalRow, EscalationRow, IncidentRow, NotificationRow, OptOutRow
 
 NOBODY = RecipientCounts()
 _WITH_OUTCOME = AT_REST - {NotificationState.CANCELLED}
-_SKEW = timedelta(minutes=1)
-"""How far the clock of an incident's id may differ from the clock of its ``opened_at``."""
 _Newer: Any = EscalationRow.alias("newer")
 
 
 class Listings(Reader):
     """Lists for the API and for operators."""
-
-    def incidents(self, wanted: IncidentFilter, *, before_id: str | None, limit: int) -> tuple[IncidentSummary, ...]:
-        """List incidents, the newest first.
-
-        Args:
-            wanted: The filter.
-            before_id: Only incidents older than this one; None begins with the newest.
-            limit: How many at most.
-        """
-        content = [getattr(IncidentRow, f"content_{name}") for name in CONTENT_FIELDS]
-        where = conditions(wanted) + ([IncidentRow.id < before_id] if before_id else [])
-        query = of_recipient(select(IncidentFacts, *where).select_extend(*content), wanted.recipient_id)
-        query = query.order_by(IncidentRow.id.desc()).limit(limit)
-        return tuple(map(_summary, self._source.readable(query, IncidentRow.id, self._source.with_policies)))
-
-    def counted(self, wanted: IncidentFilter, *, limit: int) -> tuple[tuple[IncidentSummary, RecipientCounts], ...]:
-        """List unresolved incidents, the newest first, each with the counts of its recipients."""
-        found = self.incidents(wanted, before_id=None, limit=limit)
-        counts = self.counts([each.facts.id for each in found])
-        return tuple((each, counts.get(each.facts.id, NOBODY)) for each in found)
 
     def counts(self, incident_ids: Sequence[str]) -> Mapping[str, RecipientCounts]:
         """Count, by incident, the recipients that their newest rounds have reached."""
@@ -178,69 +151,3 @@ def _within(query: Select, incident_id: Field, namespaces: frozenset[str] | None
     if namespaces is None:
         return query
     return query.join(IncidentRow, on=(IncidentRow.id == incident_id)).where(IncidentRow.namespace.in_(sorted(namespaces)))
-
-
-def conditions(wanted: IncidentFilter) -> list[Expression]:
-    """Return the conditions of a filter; ``of_recipient`` adds the one for a recipient."""
-    found = [_has_label(name, value) for name, value in sorted(wanted.labels)]
-    if wanted.states:
-        found.append(IncidentRow.state.in_(sorted(wanted.states)))
-        if IncidentState.RESOLVED not in wanted.states:
-            found.append(IS_UNRESOLVED)
-    if wanted.severities:
-        found.append(IncidentRow.severity.in_(sorted(wanted.severities)))
-    if wanted.namespaces is not None:
-        found.append(IncidentRow.namespace.in_(sorted(wanted.namespaces)))
-    if wanted.key is not None:
-        found.append(IncidentRow.key == wanted.key)
-    if wanted.text:
-        found.append(_contains(wanted.text))
-    return [*found, *_opened_within(wanted)]
-
-
-def of_recipient(query: Select, recipient_id: str | None, *where: Expression) -> Select:
-    """Keep only the incidents of a recipient; None keeps all.
-
-    Args:
-        query: Selects incidents.
-        recipient_id: The recipient.
-        where: Conditions on the contacts. Conditions on an incident's id are repeated here, since no database carries them
-            over.
-    """
-    if recipient_id is None:
-        return query
-    of_it = query.join(ContactRow, on=(ContactRow.incident_id == IncidentRow.id))
-    return of_it.where(ContactRow.recipient_id == recipient_id, *where)
-
-
-def _contains(text: str) -> Expression:
-    found: Expression = IncidentRow.id == text
-    for column in (IncidentRow.content_title, IncidentRow.key, IncidentRow.content_source):
-        found |= column.contains(text)
-    return found
-
-
-def _opened_within(wanted: IncidentFilter) -> list[Expression]:
-    """Return the conditions of the period, repeated as conditions on the ids, which have an index."""
-    found = []
-    if wanted.since is not None:
-        found += [IncidentRow.opened_at >= wanted.since, IncidentRow.id >= ids.lowest(wanted.since - _SKEW)]
-    if wanted.until is not None:
-        found += [IncidentRow.opened_at < wanted.until, IncidentRow.id < ids.lowest(wanted.until + _SKEW)]
-    return found
-
-
-def _has_label(name: str, value: str) -> Expression:
-    """Find a label in its column's JSON, with the same result on both databases, whose ``LIKE`` differs.
-
-    Quotes within a JSON text are escaped, so text between a bracket or comma and the closing quote is this label only.
-    """
-    pair = f"{json.dumps(name)}:{json.dumps(value)}"
-    found = [fn.REPLACE(IncidentRow.content_labels, opening + pair, "") != IncidentRow.content_labels for opening in "{,"]
-    return found[0] | found[1]
-
-
-def _summary(row: Mapping[str, Any]) -> IncidentSummary:
-    content = {name: row[f"content_{name}"] for name in CONTENT_FIELDS}
-    facts = {name: value for name, value in row.items() if not name.startswith("content_")}
-    return IncidentSummary(facts=IncidentFacts(**facts), content=Incident(key=row["key"], **content))

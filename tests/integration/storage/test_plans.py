@@ -121,9 +121,11 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "pending_count": lambda reads: reads.pending_count(due_by=NOW),
     "running": lambda reads: reads.running(),
     "incidents": lambda reads: reads.incidents(10),
-    "incident_page": lambda reads: reads.listings.incidents(IncidentFilter(), before_id="i", limit=10),
-    "incident_page_of_key": lambda reads: reads.listings.incidents(IncidentFilter(key="db-1"), before_id=None, limit=10),
-    "unresolved": lambda reads: reads.listings.counted(IncidentFilter(states=frozenset({IncidentState.OPEN})), limit=10),
+    "incident_page": lambda reads: reads.incident_list.newest(IncidentFilter(), before_id="i", limit=10),
+    "incident_page_of_key": lambda reads: reads.incident_list.newest(IncidentFilter(key="db-1"), before_id=None, limit=10),
+    "unresolved": lambda reads: reads.incident_list.page(
+        IncidentFilter(states=frozenset({IncidentState.OPEN})), after=None, limit=10
+    ),
     "keys": lambda reads: reads.listings.keys(None, limit=10),
     "incident_list": lambda reads: reads.incident_list.page(IncidentFilter(), after=None, limit=10),
     "incident_list_of_a_namespace": lambda reads: reads.incident_list.page(
@@ -287,7 +289,7 @@ def test_a_list_of_what_is_not_resolved_passes_over_nothing_that_is(explained: _
     if not isinstance(explained._db, peewee.SqliteDatabase):
         execute(explained._db, RESOLVED)
         execute(explained._db, "ANALYZE notifyflow_incident")
-    Reads(explained._db).listings.incidents(wanted, before_id="i", limit=10)
+    Reads(explained._db).incident_list.newest(wanted, before_id="i", limit=10)
     plan = explained.plans[-1]
     assert "notifyflow_incident_unresolved" in plan
     assert "TEMP B-TREE" not in plan

@@ -169,10 +169,10 @@ def test_unresolved_incidents_are_listed_with_whom_their_newest_rounds_reached(s
 
     store.run(body)
     wanted = IncidentFilter(states=frozenset({IncidentState.OPEN, IncidentState.ACKNOWLEDGED}))
-    ((found, counts),) = store.read(lambda reads: reads.listings.counted(wanted, limit=10))
+    (found,) = store.read(lambda reads: reads.incident_list.page(wanted, after=None, limit=10)).lines
     assert found.facts.id == "i"
-    assert (counts.recipients, counts.reached, counts.failed) == (3, 2, 1)
-    assert store.read(lambda reads: reads.listings.counted(IncidentFilter(key="none"), limit=10)) == ()
+    assert (found.counts.recipients, found.counts.reached, found.counts.failed) == (3, 2, 1)
+    assert store.read(lambda reads: reads.incident_list.page(IncidentFilter(key="none"), after=None, limit=10)).lines == ()
 
 
 def test_names_are_read_from_the_newest_incidents(store: Store) -> None:
