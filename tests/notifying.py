@@ -9,7 +9,7 @@ from notifyflow.core.intake.requests import Submission
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import Committed, Dependencies
-from notifyflow.service.delivery.submissions import admit
+from notifyflow.service.delivery.submissions import check_submission
 
 
 def notify(
@@ -33,5 +33,5 @@ def notify(
         policy=policy.name,
         strict=strict,
     )
-    admitted, policy = admit(deps, submission, {policy.name: policy})
-    return store_all(deps, [Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)]).only()
+    checked, policy = check_submission(deps, submission, {policy.name: policy})
+    return store_all(deps, [Submitted(checked=checked, policy=policy, namespace=namespace, once=once)]).only()

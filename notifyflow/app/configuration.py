@@ -65,7 +65,7 @@ def examine(settings: Settings, channels: Mapping[str, Channel]) -> Configuratio
     own, wrong_policies = _read_policies(settings, channels)
     recipients, wrong_recipients = _read_operations(settings)
     delivery, misdirected = _read_way_out(settings, channels)
-    contacts, unusable = validation.admit_recipients(
+    contacts, unusable = validation.check_recipients(
         recipients, lambda channel, address: channels[channel].check_address(address), channels
     )
     operations = tuple(contact for contact in contacts if contact.addresses)
@@ -209,7 +209,7 @@ def _unshown(
         known = read_file(settings.directory, policies).recipients if settings.directory else {}
     except InvalidInput:  # another warning reports it
         known = {}
-    people, _ = validation.admit_recipients(
+    people, _ = validation.check_recipients(
         list(known.values()), lambda channel, address: channels[channel].check_address(address), channels
     )
     where = "NOTIFYFLOW_DIRECTORY recipients.{}"

@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import Contact, IncidentState, Severity, Via
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry, InboundReason
 from notifyflow.core.intake.integrations.inbound import Action, InboundRequest
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.delivery import acknowledge
 from notifyflow.pipeline.delivery.notify import Unresolved
@@ -109,8 +109,8 @@ def _handle(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, send
 
 def _notify(tx: Transaction, unresolved: Unresolved, routed: RoutedRequest, sender: _Sender) -> Iterator[InboundEntry]:
     request = routed.request
-    admitted = Admitted(incident=request.incident, contacts=routed.contacts, faults=(), chain=routed.chain, is_routed=True)
-    stored = unresolved.store(tx, admitted, routed.policy, namespace=sender.namespace, times=request.times)
+    checked = CheckedIncident(incident=request.incident, contacts=routed.contacts, faults=(), chain=routed.chain, is_routed=True)
+    stored = unresolved.store(tx, checked, routed.policy, namespace=sender.namespace, times=request.times)
     entry = _entry(tx.now, stored.notified.incident_id, routed, sender, stored.did)
     incident = tx.ledger.incidents.get(entry.incident_id)
     if stored.did not in _PAGING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from notifyflow.core.delivery.model import Contact
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.reach import carried_to
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.transaction.ports import Dependencies
@@ -43,5 +43,5 @@ class Foresight:
 
     def _people(self, roster: Roster, carried: frozenset[str]) -> Mapping[str, Contact]:
         recipients = list(roster.directory.recipients.values())
-        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        contacts, _ = check_recipients(recipients, self._deps.check_address, self._deps.channels)
         return {each.recipient_id: carried_to(each, carried) for each in contacts}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from notifyflow.core.delivery.model import Contact
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.intake.policy_validation import hazards
-from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.directory import Directory
 from notifyflow.errors import Fault
 from notifyflow.log import get_logger, place
@@ -80,4 +80,4 @@ class Rehearsals:
 
     def _people(self, directory: Directory) -> tuple[Contact, ...]:
         recipients = list(directory.recipients.values())
-        return tuple(admit_recipients(recipients, self._deps.check_address, self._deps.channels)[0])
+        return tuple(check_recipients(recipients, self._deps.check_address, self._deps.channels)[0])

@@ -49,7 +49,7 @@ from notifyflow.pipeline.transaction.idempotency import Once
 from notifyflow.pipeline.transaction.ports import ReceiptMatch
 from notifyflow.service.accounts.access import Strangers
 from notifyflow.service.delivery.readiness import find_faults
-from notifyflow.service.delivery.submissions import Submissions, admit
+from notifyflow.service.delivery.submissions import Submissions, check_submission
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.foresight import Foresight
 from notifyflow.service.health import Health
@@ -158,15 +158,15 @@ class Service:
         """
         with self._store.within(SUBMIT_WITHIN_S) as deadline:
             most_faults = None if caller is None else NAMED
-            admitted, policy = admit(
+            checked, policy = check_submission(
                 self._deps, submission, self._policies, names=self._names(submission), most_faults=most_faults
             )
             namespace = SHARED
             if caller is not None:
                 namespace = caller.namespace
-                later = admitted.chain.people if admitted.chain else ()
-                self._strangers.admit(namespace, (*admitted.contacts, *later))
-        submitted = Submitted(admitted=admitted, policy=policy, namespace=namespace, once=once)
+                later = checked.chain.people if checked.chain else ()
+                self._strangers.admit(namespace, (*checked.contacts, *later))
+        submitted = Submitted(checked=checked, policy=policy, namespace=namespace, once=once)
         if connection is not None:
             return self._use_cases.run(join, submitted, connection)
         return self._submissions.store(submitted, deadline)

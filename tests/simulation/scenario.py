@@ -561,8 +561,10 @@ class Scenario:
     def _notify_late(
         self, open_for_s: float, key: str, severity: Severity, people: list[Recipient], deps: Dependencies
     ) -> FollowUps:
-        admitted = validation.admit(Incident(key=key, title="down", severity=severity), people, deps.check_address, deps.channels)
-        committed = outbox.join(deps, Submitted(admitted=admitted, policy=self._policy), open_for_s)
+        checked = validation.check_incident(
+            Incident(key=key, title="down", severity=severity), people, deps.check_address, deps.channels
+        )
+        committed = outbox.join(deps, Submitted(checked=checked, policy=self._policy), open_for_s)
         self._accepted.append(committed.value.incident_id)
         self.world.note(f"notified late: {committed.value.incident_id[-4:]} {severity} {[each.id for each in people]}")
         return committed.follow_ups
@@ -571,9 +573,8 @@ class Scenario:
         self, incident: Incident, people: list[Recipient], policy: Policy, namespace: str, chain: Chain | None = None
     ) -> str:
         deps = self._deps(self._web_process)
-        checked = CheckedChain(chain=chain)
-        admitted = validation.admit(incident, people, deps.check_address, deps.channels, chain=checked)
-        incident_id = self._web.submit(Submitted(admitted=admitted, policy=policy, namespace=namespace))
+        checked = validation.check_incident(incident, people, deps.check_address, deps.channels, chain=CheckedChain(chain=chain))
+        incident_id = self._web.submit(Submitted(checked=checked, policy=policy, namespace=namespace))
         self._accepted.append(incident_id)
         return incident_id
 

@@ -17,7 +17,7 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.forms import unknown
 from notifyflow.core.intake.documents import read_recipients
 from notifyflow.core.intake.integrations.inbound import most_severe
-from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.directory import Directory, Route
 from notifyflow.core.oncall.roster import EMPTY, Roster
 from notifyflow.errors import Fault, InvalidInput, StorageError
@@ -120,9 +120,9 @@ def audiences(
     return [_of_route(roster, route, name, begins_at) for route, name in (*routes, (directory.default, "any other alert"))]
 
 
-def admitted(people: Sequence[Recipient], channels: "Mapping[str, Channel]") -> tuple[Contact, ...]:
+def usable_contacts(people: Sequence[Recipient], channels: "Mapping[str, Channel]") -> tuple[Contact, ...]:
     """Return the people who can be paged, with their usable addresses; show the faults of the others."""
-    contacts, faults = admit_recipients(people, lambda channel, address: channels[channel].check_address(address), channels)
+    contacts, faults = check_recipients(people, lambda channel, address: channels[channel].check_address(address), channels)
     screen.show_faults(faults, style="yellow")
     return contacts
 

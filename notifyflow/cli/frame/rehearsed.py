@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from notifyflow.channels.carriers import calling_of, carriers_of
 from notifyflow.core.delivery.model import Contact
-from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.reach import carried_to
 from notifyflow.errors import InvalidInput
 from notifyflow.service.oncall.directory import read_file
@@ -36,5 +36,5 @@ def people_of(settings: Settings, configuration: "Configuration", channels: "Map
         return ()
     carried = frozenset(name for name, channel in channels.items() if channel.providers)
     recipients = list(directory.recipients.values())
-    contacts, _ = admit_recipients(recipients, lambda channel, address: channels[channel].check_address(address), channels)
+    contacts, _ = check_recipients(recipients, lambda channel, address: channels[channel].check_address(address), channels)
     return [carried_to(each, carried) for each in contacts]

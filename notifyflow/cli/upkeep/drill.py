@@ -18,9 +18,9 @@ from notifyflow.cli.frame.audience import (
     PolicyName,
     RecipientsFile,
     SeverityName,
-    admitted,
     audiences,
     policy_of,
+    usable_contacts,
 )
 from notifyflow.cli.frame.exits import Exit
 from notifyflow.cli.frame.options import AsJson
@@ -81,7 +81,7 @@ def drill(
             chosen, how = policy_of(found.policies, policy or each.policy), severity or each.severity
             expected = chain_of(each, chosen, how, channels, found.operations, has_quiet_hours=at is not None)
             if each.route is None or expected is None:
-                drilled.append(rehearsal.run(each.name, admitted(each.people, channels), chosen, how))
+                drilled.append(rehearsal.run(each.name, usable_contacts(each.people, channels), chosen, how))
                 continue
             people, then = _steps(each.route, expected)
             drilled.append(rehearsal.run(each.name, people, chosen, how, then, over_after=each.route.over_after))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from notifyflow.channels.carriers import calling_of, carriers_of
-from notifyflow.cli.frame.audience import Audience, admitted
+from notifyflow.cli.frame.audience import Audience, usable_contacts
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.upkeep.chain_forecast import ExpectedChain, expected_chain
@@ -30,7 +30,7 @@ def chain_of(
         audience.route,
         audience.roster,
         operations=operations,
-        admit=lambda found: admitted(found.recipients, channels),
+        contacts_of=lambda found: usable_contacts(found.recipients, channels),
         fresh=lambda contact: fresh_escalation(contact, policy, severity, calling_of(channels)),
         carriers=carriers_of(channels),
         begins_at=audience.begins_at,

@@ -15,9 +15,9 @@ from notifyflow.cli.frame.audience import (
     PolicyName,
     RecipientsFile,
     SeverityName,
-    admitted,
     audiences,
     policy_of,
+    usable_contacts,
 )
 from notifyflow.cli.frame.options import AsJson
 from notifyflow.core.delivery.model import Contact, Severity
@@ -56,7 +56,7 @@ def explain(
     for each in who:
         chosen, how = policy_of(read.policies, policy or each.policy), severity or each.severity
         expected = chain_of(each, chosen, how, channels, read.operations)
-        contacts = admitted(each.people, channels) if expected is None else expected.contacts
+        contacts = usable_contacts(each.people, channels) if expected is None else expected.contacts
         found += _documents(settings, channels, contacts, chosen, how, is_in_chain=expected is not None)
         chain = None if expected is None else ExpectedChainDocument.of_chain(expected, chosen, how)
     if as_json:

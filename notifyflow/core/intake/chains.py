@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import Contact, Recipient, Step
 from notifyflow.core.delivery.policy import Acknowledgement, Policy
 from notifyflow.core.forms import unknown
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.intake.validation import CheckAddress, CheckedChain, admit_recipients
+from notifyflow.core.intake.validation import CheckAddress, CheckedChain, check_recipients
 from notifyflow.errors import Fault
 
 
@@ -66,7 +66,7 @@ def _people(
     faults: list[Fault] = []
     for index, step in enumerate(then):
         places = [number for number, each in enumerate(step.to) if isinstance(each, Recipient)]
-        contacts, wrong = admit_recipients(
+        contacts, wrong = check_recipients(
             [each for each in step.to if isinstance(each, Recipient)], check, channels, may_be_empty=True
         )
         for fault in wrong:

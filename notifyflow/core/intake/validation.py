@@ -41,7 +41,7 @@ CheckAddress = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class CheckedIncident:
     """A validated incident with its recipients.
 
     Attributes:
@@ -79,7 +79,7 @@ class CheckedChain:
 NO_CHAIN = CheckedChain()
 
 
-def admit(
+def check_incident(
     incident: Incident,
     recipients: Sequence[Recipient],
     check: CheckAddress,
@@ -89,7 +89,7 @@ def admit(
     unread: Sequence[Fault] = (),
     most_faults: int | None = None,
     chain: CheckedChain = NO_CHAIN,
-) -> Admitted:
+) -> CheckedIncident:
     """Validate the arguments of ``notify()``; return the incident and recipients to store, with the faults of single recipients.
 
     Faults that were found while reading the document (``unread``) refuse it. Of the faults of single recipients, the first
@@ -100,7 +100,7 @@ def admit(
             recipient, or when ``is_strict`` and a recipient has a fault.
     """
     refusals = [*validate_incident(incident), *chain.refusals]
-    contacts, faults = admit_recipients(recipients, check, channels, most_faults=most_faults, may_be_empty=True)
+    contacts, faults = check_recipients(recipients, check, channels, most_faults=most_faults, may_be_empty=True)
     faults = (*faults, *chain.faults)
     if not any(contact.addresses for contact in contacts):
         what = "none of them has an address that anything can reach" if recipients else "there are none"
@@ -111,7 +111,7 @@ def admit(
         add_new(reported, (*refusals, *faults))
         raise InvalidIncident(reported)
     given = _given(recipients, contacts)
-    return Admitted(incident=clean(incident), contacts=contacts, faults=faults, chain=chain.chain, given=given)
+    return CheckedIncident(incident=clean(incident), contacts=contacts, faults=faults, chain=chain.chain, given=given)
 
 
 def listed(where: str, given: Any, kind: type[T]) -> tuple[T, ...]:
@@ -133,7 +133,7 @@ def validate_incident(incident: Incident) -> tuple[Fault, ...]:
     return tuple(_type_faults("", incident, Incident)) or tuple(_incident_faults(incident))
 
 
-def admit_recipients(
+def check_recipients(
     recipients: Sequence[Recipient],
     check: CheckAddress,
     channels: Collection[str],

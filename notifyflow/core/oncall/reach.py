@@ -12,7 +12,7 @@ from notifyflow.core.delivery.model import Contact, Recipient
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.forms import add_new, either
 from notifyflow.core.frozen import FrozenDict
-from notifyflow.core.intake.validation import CheckAddress, address_field, admit_recipients
+from notifyflow.core.intake.validation import CheckAddress, address_field, check_recipients
 from notifyflow.core.limits.preferences import reached_for, unreached_for
 from notifyflow.core.oncall.directory import NOBODY, Directory, read_leniently, routes
 from notifyflow.core.oncall.schedule_forms import MARK
@@ -76,7 +76,7 @@ def reach(
     warnings: dict[Fault, None] = {}
     for name, recipient in directory.recipients.items():
         where = f"recipients.{name}"
-        contacts, wrong = admit_recipients([recipient], check, channels)
+        contacts, wrong = check_recipients([recipient], check, channels)
         found += [Fault(fault.where.replace("recipients[0]", where, 1), fault.what, fault.remedy) for fault in wrong]
         addresses = [channel for contact in contacts for channel in contact.addresses]
         people[name] = carried_to(contacts[0] if contacts else Contact(recipient_id=name, name=name, addresses={}), carried)

@@ -64,7 +64,7 @@ def expected_chain(
     roster: Roster,
     *,
     operations: Sequence[Contact],
-    admit: Callable[[Resolved], Sequence[Contact]],
+    contacts_of: Callable[[Resolved], Sequence[Contact]],
     fresh: Callable[[Contact], DecisionContext],
     carriers: Mapping[str, Carrier],
     begins_at: datetime,
@@ -76,7 +76,7 @@ def expected_chain(
         route: The route; a route without later steps has one step.
         roster: The roster.
         operations: The operations recipients.
-        admit: Returns the people with their usable addresses.
+        contacts_of: Returns the people with their usable addresses.
         fresh: Returns a fresh escalation to a recipient.
         carriers: The carrier of each channel.
         begins_at: When the incident begins.
@@ -96,7 +96,7 @@ def expected_chain(
         after = over_after(after, wait, last) if last else after  # one that is passed is followed at once
         soonest += min(wait, max((_spent_after(fresh(each), carriers, wait) for each in last), default=_AT_ONCE))
         resolved = Resolved(recipients=()) if names == (OPERATIONS,) else roster.people(names, begins_at + after)
-        people = list(operations if names == (OPERATIONS,) else admit(resolved))
+        people = list(operations if names == (OPERATIONS,) else contacts_of(resolved))
         last = [each for each in people if each.recipient_id not in paged]
         steps.append(
             ExpectedStep(

@@ -21,7 +21,7 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.repeated_key import Given
 from notifyflow.core.intake.inbound_log import InboundEffect
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.pipeline.delivery import decisions, endings, rounds, series, steps
 from notifyflow.pipeline.transaction.idempotency import Once, Responses
 from notifyflow.pipeline.transaction.ports import Dependencies
@@ -41,7 +41,7 @@ class Submitted:
         once: Identifies the request, so that a repetition does nothing and gets the same response.
     """
 
-    admitted: Admitted
+    checked: CheckedIncident
     policy: Policy
     namespace: str = namespaces.SHARED
     once: Once | None = None
@@ -49,7 +49,7 @@ class Submitted:
     @property
     def name(self) -> Name:
         """The namespace and the key of its incident."""
-        return self.namespace, self.admitted.incident.key
+        return self.namespace, self.checked.incident.key
 
 
 def store_all(deps: Dependencies, submitted: Sequence[Submitted]) -> SetResult[Notified]:
@@ -85,74 +85,80 @@ class Unresolved:
         self.ids = {name: each.id for name, each in found.items()}
         tx.ledger.escalations.load_repeated([each.id for each in found.values() if each.state is not IncidentState.RESOLVED])
 
-    def store(self, tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
+    def store(self, tx: Transaction, checked: CheckedIncident, policy: Policy, *, namespace: str, times: int = 1) -> Stored:
         """Store an incident that came ``times`` times in a row, or count a repeated key, as one step of the transaction."""
-        name = (namespace, admitted.incident.key)
+        name = (namespace, checked.incident.key)
         tx.ledger.incidents.insist(name)
         facts = tx.ledger.incidents.lock(self.ids[name]) if name in self.ids else None
         if facts is not None and facts.state is not IncidentState.RESOLVED:
-            return _repeat(tx, facts, admitted, times)
-        notified = _open(tx, admitted, policy, namespace=namespace, times=times, before=facts)
+            return _repeat(tx, facts, checked, times)
+        notified = _open(tx, checked, policy, namespace=namespace, times=times, before=facts)
         self.ids[name] = notified.incident_id
         return Stored(notified, InboundEffect.OPENED)
 
 
 def store_new(
-    tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int = 1, before: IncidentFacts | None = None
+    tx: Transaction,
+    checked: CheckedIncident,
+    policy: Policy,
+    *,
+    namespace: str,
+    times: int = 1,
+    before: IncidentFacts | None = None,
 ) -> IncidentFacts:
     """Store a new incident and its recipients; it pages nobody yet. ``before`` is the resolved incident of its key, if any."""
-    new = incidents.open_(admitted.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
-    incident = replace(new, times_seen=times, pass_number=1 if admitted.chain else 0)
-    incident = series.follow(tx, before, incident, first={each.recipient_id for each in admitted.contacts})
-    tx.ledger.incidents.add(incident, replace(admitted.incident, occurred_at=admitted.incident.occurred_at or tx.now))
-    tx.ledger.contacts.add(incident.id, admitted.contacts)
-    if admitted.chain:
-        steps.plan(tx, incident, admitted.chain)
+    new = incidents.open_(checked.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
+    incident = replace(new, times_seen=times, pass_number=1 if checked.chain else 0)
+    incident = series.follow(tx, before, incident, first={each.recipient_id for each in checked.contacts})
+    tx.ledger.incidents.add(incident, replace(checked.incident, occurred_at=checked.incident.occurred_at or tx.now))
+    tx.ledger.contacts.add(incident.id, checked.contacts)
+    if checked.chain:
+        steps.plan(tx, incident, checked.chain)
     return incident
 
 
 def _open(
-    tx: Transaction, admitted: Admitted, policy: Policy, *, namespace: str, times: int, before: IncidentFacts | None
+    tx: Transaction, checked: CheckedIncident, policy: Policy, *, namespace: str, times: int, before: IncidentFacts | None
 ) -> Notified:
-    incident = store_new(tx, admitted, policy, namespace=namespace, times=times, before=before)
+    incident = store_new(tx, checked, policy, namespace=namespace, times=times, before=before)
     tx.incident_events.append((incident, OPENED, {}))
-    for contact in admitted.contacts:
+    for contact in checked.contacts:
         decisions.start(tx, incident, contact)
-    added = tuple(contact.recipient_id for contact in admitted.contacts)
+    added = tuple(contact.recipient_id for contact in checked.contacts)
     steps.open_(tx, incident, added, before)
     series.look_into(tx, incident.id)
-    return Notified(incident_id=incident.id, is_new=True, added=added, faults=admitted.faults)
+    return Notified(incident_id=incident.id, is_new=True, added=added, faults=checked.faults)
 
 
-def _repeat(tx: Transaction, facts: IncidentFacts, admitted: Admitted, times: int) -> Stored:
-    update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), admitted.incident, now=tx.now)
-    if update.needs_round and facts.series and not admitted.incident.severity.is_above(facts.series.severity):
+def _repeat(tx: Transaction, facts: IncidentFacts, checked: CheckedIncident, times: int) -> Stored:
+    update = incidents.repeat(replace(facts, times_seen=facts.times_seen + times - 1), checked.incident, now=tx.now)
+    if update.needs_round and facts.series and not checked.incident.severity.is_above(facts.series.severity):
         series.keep_clocks(tx, facts)
     if update.needs_round:
-        update = steps.renew(tx, facts, update, admitted.chain)
-    elif facts.pass_number and admitted.is_routed:
-        admitted = replace(admitted, contacts=())  # the people on duty were read when its step started
+        update = steps.renew(tx, facts, update, checked.chain)
+    elif facts.pass_number and checked.is_routed:
+        checked = replace(checked, contacts=())  # the people on duty were read when its step started
     incident = tx.update_incident(facts, update)
     content = tx.ledger.incidents.content(incident.id)
-    amended = repeated_key.amend(content, admitted.incident)
+    amended = repeated_key.amend(content, checked.incident)
     if amended != content:
         tx.ledger.incidents.set_content(incident.id, amended)
     has_new_words = repeated_key.is_amended(content, amended)
     if has_new_words:
         tx.incident_events.append((incident, AMENDED, {}))
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
-    moved = _update_contacts(tx, incident, admitted)
-    added = repeated_key.newly_paged(incident, admitted.contacts, paged)
+    moved = _update_contacts(tx, incident, checked)
+    added = repeated_key.newly_paged(incident, checked.contacts, paged)
     if update.needs_round and incident.pass_number:
-        steps.raise_severity(tx, facts, incident, admitted)
+        steps.raise_severity(tx, facts, incident, checked)
     elif update.needs_round:
         rounds.start(tx, incident)
     else:
         _follow_contacts(tx, incident, {who: before for who, before in moved.items() if who in paged})
         rounds.start(tx, incident, added)
-    repeated = tuple(contact.recipient_id for contact in admitted.contacts if contact.recipient_id in paged)
+    repeated = tuple(contact.recipient_id for contact in checked.contacts if contact.recipient_id in paged)
     series.look_into(tx, incident.id)
-    notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=admitted.faults)
+    notified = Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=checked.faults)
     return Stored(notified, _did(is_raised=update.needs_round, has_added=bool(added), has_new_words=has_new_words))
 
 
@@ -164,11 +170,11 @@ def _did(*, is_raised: bool, has_added: bool, has_new_words: bool) -> InboundEff
     return InboundEffect.AMENDED if has_new_words else InboundEffect.MERGED
 
 
-def _update_contacts(tx: Transaction, incident: IncidentFacts, admitted: Admitted) -> Mapping[str, Contact]:
+def _update_contacts(tx: Transaction, incident: IncidentFacts, checked: CheckedIncident) -> Mapping[str, Contact]:
     """Store the recipients' new names, addresses and quiet hours; return the old contacts of recipients to page again."""
     known = tx.ledger.contacts.of(incident.id)
-    given = {each.recipient_id: each for each in admitted.given}
-    amended = [_amended(known.get(each.recipient_id, each), each, admitted, given) for each in admitted.contacts]
+    given = {each.recipient_id: each for each in checked.given}
+    amended = [_amended(known.get(each.recipient_id, each), each, checked, given) for each in checked.contacts]
     changed = [each for each in amended if each != known.get(each.recipient_id)]
     if changed:
         tx.ledger.contacts.put(incident.id, changed)
@@ -176,8 +182,8 @@ def _update_contacts(tx: Transaction, incident: IncidentFacts, admitted: Admitte
     return {each.recipient_id: before[each.recipient_id] for each in changed if _is_moved(before.get(each.recipient_id), each)}
 
 
-def _amended(stored: Contact, incoming: Contact, admitted: Admitted, given: Mapping[str, Given]) -> Contact:
-    if admitted.is_routed:
+def _amended(stored: Contact, incoming: Contact, checked: CheckedIncident, given: Mapping[str, Given]) -> Contact:
+    if checked.is_routed:
         return repeated_key.follow_contact(stored, incoming)
     who = incoming.recipient_id
     return repeated_key.amend_contact(stored, incoming, given.get(who) or Given(recipient_id=who))
@@ -225,7 +231,7 @@ def _store(tx: Transaction, loaded: _Loaded, submitted: Submitted) -> Notified:
     (responses, unresolved), once = loaded, submitted.once
     if once is not None and (known := responses.to(once)) is not None:
         return known
-    notified = unresolved.store(tx, submitted.admitted, submitted.policy, namespace=submitted.namespace).notified
+    notified = unresolved.store(tx, submitted.checked, submitted.policy, namespace=submitted.namespace).notified
     if once is not None:
         responses.add(once, notified)
     return notified

@@ -38,22 +38,22 @@ def join(deps: Dependencies, submitted: Submitted, connection: object) -> Commit
 
 def _store(deps: Dependencies, submitted: Submitted, ledger: Ledger) -> Notified:
     tx = Transaction(ledger, deps)
-    admitted, faults = submitted.admitted, submitted.admitted.faults
+    checked, faults = submitted.checked, submitted.checked.faults
     incident = ledger.incidents.unresolved([submitted.name]).get(submitted.name)
     if incident is None:
-        incident = store_new(tx, admitted, submitted.policy, namespace=submitted.namespace)
+        incident = store_new(tx, checked, submitted.policy, namespace=submitted.namespace)
         _add(tx, incident, submitted, is_repeated=False)
-        added = tuple(each.recipient_id for each in admitted.contacts)
+        added = tuple(each.recipient_id for each in checked.contacts)
         return Notified(incident_id=incident.id, is_new=True, added=added, faults=faults)
     known = ledger.contacts.of(incident.id)
     _add(tx, incident, submitted, is_repeated=True)
-    added = repeated_key.newly_paged(incident, admitted.contacts, known)
-    repeated = tuple(each.recipient_id for each in admitted.contacts if each.recipient_id in known)
+    added = repeated_key.newly_paged(incident, checked.contacts, known)
+    repeated = tuple(each.recipient_id for each in checked.contacts if each.recipient_id in known)
     return Notified(incident_id=incident.id, is_new=False, added=added, repeated=repeated, faults=faults)
 
 
 def _add(tx: Transaction, incident: IncidentFacts, submitted: Submitted, *, is_repeated: bool) -> None:
-    submission = submitted.admitted if is_repeated else None
+    submission = submitted.checked if is_repeated else None
     policy = dump_policy(submitted.policy)
     tx.ledger.outbox.add(Entry(id=tx.deps.ids.new(), incident_id=incident.id, policy=policy, submission=submission))
 

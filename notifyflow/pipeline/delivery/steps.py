@@ -19,7 +19,7 @@ from notifyflow.core.delivery.incident import IncidentUpdate
 from notifyflow.core.delivery.model import Contact, IncidentState, Severity, StepState
 from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.delivery.stopped_clocks import without_outages
-from notifyflow.core.intake.validation import Admitted, admit_recipients
+from notifyflow.core.intake.validation import CheckedIncident, check_recipients
 from notifyflow.core.limits import quiet
 from notifyflow.pipeline.delivery import decisions, outages, rounds
 from notifyflow.pipeline.transaction.running import Transaction
@@ -120,31 +120,31 @@ def renew(tx: Transaction, before: IncidentFacts, update: IncidentUpdate, chain:
     return replace(update, after=replace(update.after, pass_number=before.pass_number + 1)) if is_new else update
 
 
-def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, admitted: Admitted) -> None:
+def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, checked: CheckedIncident) -> None:
     """Start a round for the people paged so far, while the steps go on; or a new pass, which reads again who is on duty.
 
     Args:
         tx: The transaction.
         before: The incident before its severity was raised.
         incident: The incident; ``renew`` has numbered its pass.
-        admitted: The submission that raised it; a new pass takes its chain, if it has one.
+        checked: The submission that raised it; a new pass takes its chain, if it has one.
     """
     if incident.pass_number == before.pass_number:
         paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
-        rounds.start(tx, incident, paged | {each.recipient_id for each in admitted.contacts})
+        rounds.start(tx, incident, paged | {each.recipient_id for each in checked.contacts})
         if before.severity is Severity.INFO:
             _rearm(tx, incident, goes_on=True)
         else:  # pauses and quiet hours that defer the next step may not apply to the new severity
             tx.ledger.steps.bring_forward([incident.id], now=tx.now)
         return
     known = tx.ledger.contacts.of(incident.id)
-    people = {each.recipient_id: known[each.recipient_id] for each in admitted.contacts}
-    if admitted.chain is None:
+    people = {each.recipient_id: known[each.recipient_id] for each in checked.contacts}
+    if checked.chain is None:
         new = chains.plan_again(tx.ledger.steps.of_pass(before), incident, _new_ids(tx))
         tx.ledger.steps.add(new, (), at=tx.now)
         people |= {each.recipient_id: each for each in whom(tx, incident, new[0].to)}
     else:
-        plan(tx, incident, admitted.chain)
+        plan(tx, incident, checked.chain)
     is_going_on = before.state is IncidentState.OPEN or not before.pass_number  # nobody took over from the people paged so far
     _page(tx, incident, list(people.values()), everybody=is_going_on)
     begin(tx, incident, list(people))
@@ -242,7 +242,7 @@ def whom(tx: Transaction, incident: IncidentFacts, names: Sequence[str]) -> list
             person = given[name]
             people = (repeated_key.amend_contact(known.get(name, person), person, repeated_key.as_given(person)),)
         else:
-            people, _ = admit_recipients(directory[name], tx.deps.check_address, tx.deps.channels)
+            people, _ = check_recipients(directory[name], tx.deps.check_address, tx.deps.channels)
             people = [repeated_key.follow_contact(known.get(each.recipient_id, each), each) for each in people]
         found |= {each.recipient_id: each for each in people}
     return list(found.values())

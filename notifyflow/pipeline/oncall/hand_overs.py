@@ -14,7 +14,7 @@ from notifyflow.core.delivery import incident as incidents
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts
 from notifyflow.core.delivery.model import Contact, Incident, Kind, Severity
 from notifyflow.core.delivery.policy import DEFAULT
-from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall import hand_over_words, hand_overs
 from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.roster import Roster
@@ -95,7 +95,7 @@ def _tell(tx: Transaction, roster: Roster, told: HandOver) -> bool:
     if not tx.ledger.hand_overs.add(told, incident_id):
         return False
     people = [roster.directory.recipients[each] for each in told.people if each in roster.directory.recipients]
-    contacts, _ = admit_recipients(people, tx.deps.check_address, tx.deps.channels)
+    contacts, _ = check_recipients(people, tx.deps.check_address, tx.deps.channels)
     reached = [each for each in contacts if _channels(tx, each)]
     if reached:
         _open(tx, incident_id, reached, roster, told)

@@ -1,4 +1,4 @@
-"""Validates a submission as a whole, its document, incident, recipients and policy, and stores it with those of other threads."""
+"""Checks a submission as a whole, its document, incident, recipients and policy, and stores it with those of other threads."""
 
 import threading
 from collections.abc import Callable, Collection, Hashable, Mapping
@@ -13,7 +13,7 @@ from notifyflow.core.intake import validation
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.policy_validation import validate_policy
 from notifyflow.core.intake.requests import Submission
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.errors import CommitUnknown, Fault, InvalidIncident, InvalidPolicy, StorageUnavailable
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.pipeline.transaction.group_commit import Deadline, GroupCommit, TimeIsOver
@@ -28,14 +28,14 @@ _ALONE_S = 2.0
 """The time that a submission keeps for itself at the end: another one of its set may wait for the application's transaction."""
 
 
-def admit(
+def check_submission(
     deps: Dependencies,
     submission: Submission,
     policies: Mapping[str, Policy],
     *,
     names: Collection[str] = (),
     most_faults: int | None = None,
-) -> tuple[Admitted, Policy]:
+) -> tuple[CheckedIncident, Policy]:
     """Validate a submission, without the database, and return it with its policy.
 
     A step of its chain may use the directory's ``names``. Of the faults of single recipients, the first ``most_faults`` are
@@ -51,7 +51,7 @@ def admit(
         if faults := _faults(deps, submission, None, names, most_faults):
             raise InvalidIncident((*faults, *unknown.faults)) from None
         raise
-    return _admit(deps, submission, policy, names, most_faults), policy
+    return _checked(deps, submission, policy, names, most_faults), policy
 
 
 def find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: Collection[str]) -> Policy:
@@ -69,10 +69,10 @@ def find_policy(policy: str | Policy, policies: Mapping[str, Policy], channels: 
     return policy
 
 
-def _admit(
+def _checked(
     deps: Dependencies, submission: Submission, policy: Policy | None, names: Collection[str], most_faults: int | None
-) -> Admitted:
-    return validation.admit(
+) -> CheckedIncident:
+    return validation.check_incident(
         submission.incident,
         submission.recipients,
         deps.check_address,
@@ -96,7 +96,7 @@ def _faults(
     deps: Dependencies, submission: Submission, policy: Policy | None, names: Collection[str], most_faults: int | None
 ) -> tuple[Fault, ...]:
     try:
-        return _admit(deps, submission, policy, names, most_faults).faults
+        return _checked(deps, submission, policy, names, most_faults).faults
     except InvalidIncident as invalid:
         return invalid.faults
 
@@ -137,7 +137,7 @@ class Submissions:
             self._use_cases.prepare()
         together = _Sooner(deadline, _ALONE_S)
         may_share = _rows(submitted) <= _MOST_ROWS
-        is_urgent = submitted.admitted.incident.severity is Severity.CRITICAL
+        is_urgent = submitted.checked.incident.severity is Severity.CRITICAL
         while True:
             group_commit, until = (
                 (self._group_commit, together) if may_share and together.left_s else (self._new_group_commit(), deadline)
@@ -184,7 +184,7 @@ class _Sooner:
 
 def _rows(submitted: Submitted) -> int:
     """Return how many rows a submission writes at most, without the log: each address gets a page, if its tier opens at once."""
-    return 1 + sum(2 + len(contact.addresses) for contact in submitted.admitted.contacts)
+    return 1 + sum(2 + len(contact.addresses) for contact in submitted.checked.contacts)
 
 
 def _names(submitted: Submitted) -> Collection[Hashable]:

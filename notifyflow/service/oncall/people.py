@@ -13,7 +13,7 @@ from notifyflow.core.forms import MAX_KEY
 from notifyflow.core.insight.people import MOST_UNREACHED, PeoplePage, Person
 from notifyflow.core.insight.views import IncidentFilter, IncidentStatus, IncidentSummary
 from notifyflow.core.intake.requests import Submission
-from notifyflow.core.intake.validation import MAX_TITLE, admit_recipients
+from notifyflow.core.intake.validation import MAX_TITLE, check_recipients
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.references import ById
 from notifyflow.core.text import cut
@@ -21,7 +21,7 @@ from notifyflow.errors import RecipientUnknown, TooManyTests
 from notifyflow.log import get_logger
 from notifyflow.pipeline.delivery.acknowledge import resolve
 from notifyflow.pipeline.delivery.notify import Submitted
-from notifyflow.service.delivery.submissions import Submissions, admit, find_policy
+from notifyflow.service.delivery.submissions import Submissions, check_submission, find_policy
 from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.service.oncall.roster import Rosters
 from notifyflow.storage.reads import Reads
@@ -163,8 +163,8 @@ class People:
             policy=steps,
         )
         with self._store.within(_SUBMIT_WITHIN_S) as deadline:
-            admitted, steps = admit(self._deps, submission, {})
-        notified = self._submissions.store(Submitted(admitted=admitted, policy=steps, namespace=namespace), deadline)
+            checked, steps = check_submission(self._deps, submission, {})
+        notified = self._submissions.store(Submitted(checked=checked, policy=steps, namespace=namespace), deadline)
         if not notified.is_new:  # another process has just sent one
             raise TooManyTests(math.ceil(TEST_EVERY.total_seconds()))
         _log.info("app.test_sent", incident_id=notified.incident_id, recipient_id=recipient_id, channels=sorted(tested))
@@ -230,7 +230,7 @@ class People:
     def _contacts(self, ids: Collection[str], listed: Mapping[str, Recipient]) -> dict[str, Contact]:
         """Return the contacts of people in the directory, with their usable addresses."""
         recipients = [listed[each] for each in sorted(ids) if each in listed]
-        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        contacts, _ = check_recipients(recipients, self._deps.check_address, self._deps.channels)
         return {contact.recipient_id: contact for contact in contacts}
 
     def _listed(self, namespaces: frozenset[str] | None) -> Mapping[str, Recipient]:

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.model import Recipient
 from notifyflow.core.delivery.policy import Acknowledgement, Policy
 from notifyflow.core.intake.integrations.inbound import InboundRequest
-from notifyflow.core.intake.validation import admit_recipients
+from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.directory import NOBODY, Route
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.pipeline.inbound import RoutedRequest
@@ -52,7 +52,7 @@ class Routes:
         recipients = roster.people(route.to, now).recipients
         if not recipients and chain is None:  # nobody is on duty, and nobody is next
             recipients = tuple(Recipient(id=name) for name in route.to)
-        contacts, _ = admit_recipients(recipients, self._deps.check_address, self._deps.channels)
+        contacts, _ = check_recipients(recipients, self._deps.check_address, self._deps.channels)
         reached = {each.recipient_id for each in contacts if each.addresses}
         return RoutedRequest(
             request=request,

@@ -5,7 +5,7 @@ from typing import Any
 
 from peewee import IntegerField
 
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.storage.session.conditions import is_aside, is_in_quarantine
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Statement
@@ -24,7 +24,7 @@ class Entry:
     id: str
     incident_id: str
     policy: str
-    submission: Admitted | None
+    submission: CheckedIncident | None
 
 
 _COLUMNS: tuple[Any, ...] = tuple(getattr(OutboxRow, name) for name in Entry.__slots__)

@@ -5,7 +5,7 @@ from peewee import BigIntegerField, BooleanField, IntegerField
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, StepFacts, Transition
 from notifyflow.core.delivery.model import Receipt, Severity
 from notifyflow.core.intake.inbound_log import InboundEntry
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.storage.tables.fields import (
     EnumField,
     InstantField,
@@ -151,4 +151,4 @@ class OutboxRow(Table):
     id = PlainTextField(primary_key=True)
     incident_id = PlainTextField()
     policy = PlainTextField()
-    submission = ValueField(Admitted, null=True, forgotten_as=OnForget.KEEP)  # usually for a second
+    submission = ValueField(CheckedIncident, null=True, forgotten_as=OnForget.KEEP)  # usually for a second

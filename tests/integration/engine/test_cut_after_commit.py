@@ -15,7 +15,7 @@ import pytest
 
 from notifyflow.core.delivery.model import AttemptState, Notified, Severity
 from notifyflow.core.delivery.policy import DEFAULT
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.engine.recording import Recorder
 from notifyflow.engine.shared_claims import Batch, Claimer
 from notifyflow.pipeline.delivery.notify import Submitted
@@ -77,8 +77,8 @@ def scene(store: Store, request: pytest.FixtureRequest, unmeasured: None) -> Sce
 
 
 def _submitted(key: str, severity: Severity = Severity.ERROR) -> Submitted:
-    admitted = Admitted(incident=an_incident(key=key, severity=severity), contacts=(a_contact("ada", "email"),), faults=())
-    return Submitted(admitted=admitted, policy=DEFAULT)
+    checked = CheckedIncident(incident=an_incident(key=key, severity=severity), contacts=(a_contact("ada", "email"),), faults=())
+    return Submitted(checked=checked, policy=DEFAULT)
 
 
 def test_submissions_are_stored_once_and_rung_for(scene: Scene, store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from notifyflow.core.delivery.model import Contact, NotificationState, Notified, Receipt, Result, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.references import ByKey
 from notifyflow.errors import CommitUnknown, PermanentProviderError, StorageUnavailable
@@ -85,7 +85,7 @@ def test_a_commit_that_was_done_after_all_counts_as_done(scene: Scene, relay: De
 def test_a_set_of_submissions_is_looked_up_as_a_whole(scene: Scene, relay: Deaf, *, is_done: bool) -> None:
     ada = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com"})
     some = [
-        Submitted(admitted=Admitted(incident=an_incident(key=key), contacts=(ada,), faults=()), policy=DEFAULT)
+        Submitted(checked=CheckedIncident(incident=an_incident(key=key), contacts=(ada,), faults=()), policy=DEFAULT)
         for key in ("db-1", "db-2")
     ]
     relay.swallows, relay.loses = (1, 0) if is_done else (0, 1)
@@ -126,7 +126,7 @@ def test_a_repetition_whose_commit_is_unknown_is_counted_and_pages_nobody(scene:
     scene.notify("ada")
     submissions = Submissions(UseCases(scene.deps, print), within=store.within)
     ada = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@email"})
-    submitted = Submitted(admitted=Admitted(incident=an_incident(), contacts=(ada,), faults=()), policy=DEFAULT)
+    submitted = Submitted(checked=CheckedIncident(incident=an_incident(), contacts=(ada,), faults=()), policy=DEFAULT)
     relay.swallows = 1
     assert not submissions.store(submitted, Deadline(5)).is_new
     assert relay.swallowed == 1
@@ -147,8 +147,8 @@ def test_each_of_many_callers_gets_its_result_whether_the_request_or_the_respons
     relay.swallows, relay.loses = (3, 0) if is_done else (0, 3)
 
     def submit(number: int) -> Notified:
-        admitted = Admitted(incident=an_incident(key=f"db-{number}"), contacts=(ada,), faults=())
-        return submissions.store(Submitted(admitted=admitted, policy=DEFAULT), Deadline(60))
+        checked = CheckedIncident(incident=an_incident(key=f"db-{number}"), contacts=(ada,), faults=())
+        return submissions.store(Submitted(checked=checked, policy=DEFAULT), Deadline(60))
 
     with ThreadPoolExecutor(THREADS) as pool:
         notified = list(pool.map(submit, range(THREADS)))

@@ -185,7 +185,7 @@ def test_all_other_submissions_are_stored(driver: Driver, machine: str) -> None:
     with field.damaged(machine):
         submitted = [
             Submitted(
-                admitted=validation.admit(
+                checked=validation.check_incident(
                     an_incident(key=each.facts.key, severity=Severity.ERROR),
                     [a_recipient(each.facts.key, "email", "sms")],
                     driver.deps.check_address,

@@ -43,8 +43,8 @@ def _notify(
 ) -> Notified:
     recipients = recipients or (ADA, BOB)
     chain = check_chain(then, recipients, check_address, TRAITS)
-    admitted = validation.admit(incident or an_incident(), recipients, check_address, TRAITS, chain=chain)
-    committed = join(driver.deps, Submitted(admitted=admitted, policy=policy), connection)
+    checked = validation.check_incident(incident or an_incident(), recipients, check_address, TRAITS, chain=chain)
+    committed = join(driver.deps, Submitted(checked=checked, policy=policy), connection)
     assert not committed.follow_ups.due
     return committed.value
 

@@ -12,7 +12,7 @@ from notifyflow.core.delivery.incident_events import Subscriber
 from notifyflow.core.delivery.model import Ended, IncidentState, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import DEFAULT
 from notifyflow.core.insight.views import IncidentStatus
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
@@ -136,8 +136,8 @@ def test_it_names_the_newest_open_incidents_that_the_schedule_is_paging_about(dr
     for number in range(12):
         chain = Chain(to=("@primary",), then=(Planned(to=("ada",), after=timedelta(hours=9)),))
         incident = replace(an_incident(f"db-{number:02}"), title="down", url="https://x.example/1")
-        admitted = Admitted(incident=incident, contacts=people, faults=(), chain=chain)
-        store_all(driver.deps, [Submitted(admitted=admitted, policy=DEFAULT)]).only()
+        checked = CheckedIncident(incident=incident, contacts=people, faults=(), chain=chain)
+        store_all(driver.deps, [Submitted(checked=checked, policy=DEFAULT)]).only()
     driver.resolve(key="db-11")
     driver.deliver()
     driver.seen.clear()

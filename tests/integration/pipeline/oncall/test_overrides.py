@@ -7,7 +7,7 @@ import pytest
 
 from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.policy import DEFAULT
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.core.oncall.overrides import Swap, Wish
 from notifyflow.errors import IdempotencyMismatch
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
@@ -43,8 +43,8 @@ def driver(store: Store) -> Driver:
 
 def begin(driver: Driver) -> None:
     """Store an incident that pages Ada, and after ten minutes whoever is on duty."""
-    admitted = Admitted(incident=an_incident("db-1"), contacts=(a_contact("ada", "email"),), faults=(), chain=CHAIN)
-    store_all(driver.deps, [Submitted(admitted=admitted, policy=DEFAULT)]).only()
+    checked = CheckedIncident(incident=an_incident("db-1"), contacts=(a_contact("ada", "email"),), faults=(), chain=CHAIN)
+    store_all(driver.deps, [Submitted(checked=checked, policy=DEFAULT)]).only()
 
 
 def join(driver: Driver, *people: str, instead_of: str = "", schedules: tuple[str, ...] = ("primary",)) -> list[bool]:

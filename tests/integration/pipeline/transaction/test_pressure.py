@@ -126,8 +126,8 @@ def submitting(field: Field) -> Iterator[int]:
 
 def _submitted(driver: Driver, key: str) -> Submitted:
     people = [a_recipient("ada", "email")]
-    admitted = validation.admit(an_incident(key=key), people, driver.deps.check_address, driver.deps.channels)
-    return Submitted(admitted=admitted, policy=DEFAULT)
+    checked = validation.check_incident(an_incident(key=key), people, driver.deps.check_address, driver.deps.channels)
+    return Submitted(checked=checked, policy=DEFAULT)
 
 
 def ringing(field: Field) -> Iterator[int]:

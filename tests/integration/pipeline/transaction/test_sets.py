@@ -20,7 +20,7 @@ from notifyflow.core.delivery.model import (
     Severity,
 )
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.errors import Contended, Fenced, IdempotencyMismatch, StorageError, StorageUnavailable, UnreadableRow
 from notifyflow.pipeline.delivery import operations
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
@@ -451,8 +451,8 @@ def test_a_damaged_escalation_leaves_its_neighbours_leases_to_expire(driver: Dri
 
 def _submitted(key: str, *people: str, severity: Severity = Severity.ERROR, once: Once | None = None) -> Submitted:
     contacts = tuple(Contact(recipient_id=each, name=each, addresses={"email": f"{each}@example.com"}) for each in people)
-    admitted = Admitted(incident=an_incident(key=key, severity=severity), contacts=contacts, faults=())
-    return Submitted(admitted=admitted, policy=DEFAULT, once=once)
+    checked = CheckedIncident(incident=an_incident(key=key, severity=severity), contacts=contacts, faults=())
+    return Submitted(checked=checked, policy=DEFAULT, once=once)
 
 
 def _once(name: str, fingerprint: str = "f") -> Once:
@@ -472,7 +472,7 @@ def test_submissions_need_as_many_statements_as_one(driver: Driver, number: int,
     repeated = store_all(deps, [replace(each, once=_once(f"again {place}")) for place, each in enumerate(new)])
     repeats = len(counted) - opens
     changed = [
-        replace(each, admitted=replace(each.admitted, incident=replace(each.admitted.incident, title="again")), once=None)
+        replace(each, checked=replace(each.checked, incident=replace(each.checked.incident, title="again")), once=None)
         for each in new
     ]
     amended = store_all(deps, changed)

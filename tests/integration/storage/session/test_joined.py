@@ -12,7 +12,7 @@ from psycopg import IsolationLevel
 from psycopg.rows import dict_row
 from psycopg.types.datetime import TimestamptzLoader
 
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.errors import UnsuitableConnection
 from notifyflow.storage.ledger import Entry, Ledger
 from notifyflow.storage.store import Store
@@ -23,7 +23,7 @@ ENTRY = Entry(
     id="1",
     incident_id="i",
     policy="{}",
-    submission=Admitted(incident=an_incident(), contacts=(a_contact("ada", "email"),), faults=()),
+    submission=CheckedIncident(incident=an_incident(), contacts=(a_contact("ada", "email"),), faults=()),
 )
 SHOW = "SELECT current_setting('search_path'), current_setting('DateStyle'), current_setting('TimeZone')"
 

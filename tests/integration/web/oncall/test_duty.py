@@ -11,7 +11,7 @@ from notifyflow.app import NotifyFlow
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.policy import DEFAULT
-from notifyflow.core.intake.validation import Admitted
+from notifyflow.core.intake.validation import CheckedIncident
 from notifyflow.core.namespaces import ALL
 from notifyflow.pipeline.delivery.notify import Submitted, store_all
 from notifyflow.settings import Settings
@@ -159,8 +159,8 @@ def test_a_key_of_one_namespace_changes_nothing_that_belongs_to_all(api: Api):
 def test_the_people_of_a_change_are_paged_for_what_is_open_if_that_is_wanted(api: Api):
     chain = Chain(to=("@primary",), then=(Planned(to=("ada",), after=timedelta(hours=1)),))
     contacts = tuple(a_contact(each, "email") for each in api.now())
-    admitted = Admitted(incident=an_incident("db-1"), contacts=contacts, faults=(), chain=chain)
-    store_all(api.flow._deps, [Submitted(admitted=admitted, policy=DEFAULT)]).only()
+    checked = CheckedIncident(incident=an_incident("db-1"), contacts=contacts, faults=(), chain=chain)
+    store_all(api.flow._deps, [Submitted(checked=checked, policy=DEFAULT)]).only()
 
     def paged() -> set[str]:
         return {each.facts.recipient_id for each in api.flow.status("db-1").escalations} - {contacts[0].recipient_id}

@@ -10,7 +10,7 @@ from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.model import Contact, Recipient, Step
 from notifyflow.core.delivery.policy import DEFAULT, Acknowledgement, Policy
 from notifyflow.core.intake.chains import check_chain
-from notifyflow.core.intake.validation import CheckedChain, admit
+from notifyflow.core.intake.validation import CheckedChain, check_incident
 from notifyflow.errors import InvalidIncident
 from tests.builders import BAD, CHANNELS, a_contact, a_recipient, an_incident, check_address
 
@@ -110,7 +110,7 @@ def test_a_bad_address_is_a_fault_of_its_person_only() -> None:
 
 def test_a_submission_is_refused_with_the_faults_of_its_chain() -> None:
     with pytest.raises(InvalidIncident) as raised:
-        admit(an_incident(title=""), [ADA], check_address, CHANNELS, chain=check(Step(to=())))
+        check_incident(an_incident(title=""), [ADA], check_address, CHANNELS, chain=check(Step(to=())))
     assert [each.where for each in raised.value.faults] == ["title", "then[0].to"]
-    admitted = admit(an_incident(), [ADA], check_address, CHANNELS, chain=check(Step(to=(BEN,))))
-    assert admitted.chain == check(Step(to=(BEN,))).chain
+    checked = check_incident(an_incident(), [ADA], check_address, CHANNELS, chain=check(Step(to=(BEN,))))
+    assert checked.chain == check(Step(to=(BEN,))).chain

@@ -13,7 +13,7 @@ from notifyflow.core.delivery.policy import SHIPPED, Policy, Repeat, Retries, Sc
 from notifyflow.core.intake.chains import check_chain
 from notifyflow.core.intake.documents import read_policies, read_recipients
 from notifyflow.core.intake.requests import read_incident
-from notifyflow.core.intake.validation import admit, admit_recipients
+from notifyflow.core.intake.validation import check_incident, check_recipients
 from tests import strategies
 
 REFERENCE = Path(__file__).parents[4] / "docs" / "reference"
@@ -56,9 +56,11 @@ def test_the_files_of_the_page_are_accepted() -> None:
     whole, recipients, chained = blocks(INCIDENT_FILES, "json")
     submission = read_incident(whole)
     assert submission.unread == ()
-    assert admit(submission.incident, submission.recipients, lambda _, address: address, strategies.CHANNELS).faults == ()
+    assert (
+        check_incident(submission.incident, submission.recipients, lambda _, address: address, strategies.CHANNELS).faults == ()
+    )
     assert set(json.loads(whole)) == {field.name for field in fields(Incident)} | {"recipients"}
-    assert admit_recipients(read_recipients(recipients), lambda _, address: address, strategies.CHANNELS)[1] == ()
+    assert check_recipients(read_recipients(recipients), lambda _, address: address, strategies.CHANNELS)[1] == ()
     next_ones = read_incident(chained)
     assert next_ones.unread == ()
     checked = check_chain(next_ones.then, next_ones.recipients, lambda _, address: address, strategies.CHANNELS)

@@ -16,7 +16,7 @@ from notifyflow.core.intake.requests import (
     read_page,
     read_submission,
 )
-from notifyflow.core.intake.validation import admit
+from notifyflow.core.intake.validation import check_incident
 from notifyflow.errors import InvalidIncident, InvalidRequest, UnreadableIncident
 from tests import strategies
 
@@ -29,7 +29,9 @@ def check(channel: str, address: str) -> str:
 
 def faults_of(submission: Submission) -> list[str]:
     with pytest.raises(InvalidIncident) as refused:
-        admit(submission.incident, submission.recipients, check, strategies.CHANNELS, is_strict=True, unread=submission.unread)
+        check_incident(
+            submission.incident, submission.recipients, check, strategies.CHANNELS, is_strict=True, unread=submission.unread
+        )
     return [str(fault) for fault in refused.value.faults]
 
 
@@ -230,7 +232,7 @@ def test_of_very_many_faults_the_first_are_named_and_the_others_counted_to_the_l
     recipients = [{"id": number, "email": 5} for number in range(3_000)]
     submission = read_incident(json.dumps({"key": "a", "title": "down", "recipients": recipients}))
     with pytest.raises(InvalidIncident) as refused:
-        admit(submission.incident, submission.recipients, check, strategies.CHANNELS, unread=submission.unread)
+        check_incident(submission.incident, submission.recipients, check, strategies.CHANNELS, unread=submission.unread)
     places = [fault.where for fault in refused.value.faults]
     assert places[:4] == ["recipients[0].id", "recipients[0].email", "recipients[1].id", "recipients[1].email"]
     assert (len(places), places[-1]) == (21, "document")

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity, Step
 from notifyflow.core.delivery.repeated_key import Given
-from notifyflow.core.intake.validation import OPERATIONS_KEY, Admitted, admit, admit_recipients, listed, validate_incident
+from notifyflow.core.intake.validation import (
+    OPERATIONS_KEY,
+    CheckedIncident,
+    check_incident,
+    check_recipients,
+    listed,
+    validate_incident,
+)
 from notifyflow.core.text import one_line
 from notifyflow.errors import Fault, InvalidIncident
 from tests import strategies
@@ -25,19 +32,19 @@ def check(channel: str, address: str) -> str:
     return address.lower()
 
 
-def admitted(*recipients: Recipient, incident: Incident = INCIDENT, is_strict: bool = False) -> Admitted:
-    return admit(incident, recipients, check, CHANNELS, is_strict=is_strict)
+def checked(*recipients: Recipient, incident: Incident = INCIDENT, is_strict: bool = False) -> CheckedIncident:
+    return check_incident(incident, recipients, check, CHANNELS, is_strict=is_strict)
 
 
 def refusal(*recipients: Recipient, incident: Incident = INCIDENT, is_strict: bool = False) -> list[str]:
     with pytest.raises(InvalidIncident) as refused:
-        admitted(*recipients, incident=incident, is_strict=is_strict)
+        checked(*recipients, incident=incident, is_strict=is_strict)
     assert str(refused.value) == "\n".join(map(str, refused.value.faults))
     return [fault.where for fault in refused.value.faults]
 
 
 def test_a_recipient_becomes_a_contact_with_normalised_addresses() -> None:
-    result = admitted(replace(ADA, email="Ada@Example.com", addresses={"slack": "C1"}), Recipient(id="bob", push="arn"))
+    result = checked(replace(ADA, email="Ada@Example.com", addresses={"slack": "C1"}), Recipient(id="bob", push="arn"))
     assert result.faults == ()
     assert result.contacts == (
         Contact(
@@ -51,7 +58,7 @@ def test_a_recipient_becomes_a_contact_with_normalised_addresses() -> None:
 
 
 def test_bad_recipients_do_not_silence_good_ones() -> None:
-    result = admitted(
+    result = checked(
         replace(ADA, phone="bad number"),
         Recipient(id="bob", email="bad", addresses={"pager": "5", "slak": "C1"}, timezone="Berlin"),
         replace(ADA, name="another Ada"),
@@ -79,7 +86,7 @@ def test_an_address_that_is_empty_is_called_so() -> None:
     def refuse(channel: str, address: str) -> str:
         raise ValueError(f"is no {channel} address, said in a sentence with its full stop.")
 
-    _, faults = admit_recipients([Recipient(id="ada", email=" ", slack="general")], refuse, CHANNELS)
+    _, faults = check_recipients([Recipient(id="ada", email=" ", slack="general")], refuse, CHANNELS)
     assert [fault.what for fault in faults] == [
         "it is empty",
         "'ge…' (7 characters) is no slack address, said in a sentence with its full stop",
@@ -90,7 +97,7 @@ def test_it_says_what_is_given_of_a_contact_and_what_is_emptied() -> None:
     full = replace(ADA, timezone="Asia/Tokyo", quiet="22:00-07:00", channels={"ERROR": ("email",)})
     empty = Recipient(id="ben", email="b@example.com", phone="", addresses={"pager": ""}, timezone="", quiet="", channels={})
     wrong = Recipient(id="cy", email="c@example.com", timezone="Berlin", quiet="at night", channels={"ERROR": ("fax",)})
-    result = admitted(full, empty, Recipient(id="dan", email="d@example.com"), wrong, replace(ADA, quiet=""))
+    result = checked(full, empty, Recipient(id="dan", email="d@example.com"), wrong, replace(ADA, quiet=""))
     every = ("timezone", "quiet", "channels")
     assert result.given == (
         Given(recipient_id="ada", fields=every),
@@ -103,18 +110,18 @@ def test_it_says_what_is_given_of_a_contact_and_what_is_emptied() -> None:
 
 
 def test_whoever_has_only_emptied_addresses_has_none() -> None:
-    result = admitted(ADA, Recipient(id="ben", email="", phone=""))
+    result = checked(ADA, Recipient(id="ben", email="", phone=""))
     assert [str(fault).partition(".")[0] for fault in result.faults] == ["recipients[1]: ben has no address"]
 
 
 def test_an_empty_text_is_a_fault_where_contacts_are_whole() -> None:
-    _, faults = admit_recipients([replace(ADA, timezone="", quiet="")], check, CHANNELS)
+    _, faults = check_recipients([replace(ADA, timezone="", quiet="")], check, CHANNELS)
     assert [fault.where for fault in faults] == ["recipients[0].timezone", "recipients[0].quiet"]
 
 
 def test_quiet_hours_that_cannot_be_read_are_left_out() -> None:
     ben = Recipient(id="ben", email="ben@example.com", quiet="at night")
-    result = admitted(replace(ADA, quiet="22:00 - 07:00"), ben)
+    result = checked(replace(ADA, quiet="22:00 - 07:00"), ben)
     assert [contact.quiet for contact in result.contacts] == ["22:00-07:00", None]
     assert [str(fault) for fault in result.faults] == [
         "recipients[1].quiet: 'at night' does not say when quiet hours begin and end. Write when they begin and end, such as "
@@ -124,7 +131,7 @@ def test_quiet_hours_that_cannot_be_read_are_left_out() -> None:
 
 def test_preferred_channels_need_an_address_and_a_severity() -> None:
     wishes = {"ERROR": ["sms", "slack", "sms"], "WARNING": ("slack",), "INFO": [], "URGENT": ["sms"]}
-    result = admitted(replace(ADA, channels=wishes), Recipient(id="ben", email="ben@example.com", channels={"INFO": ("slack",)}))
+    result = checked(replace(ADA, channels=wishes), Recipient(id="ben", email="ben@example.com", channels={"INFO": ("slack",)}))
     assert [contact.channels for contact in result.contacts] == [{"ERROR": ("sms",)}, None]
     assert [str(fault) for fault in result.faults] == [
         "recipients[0].channels.ERROR: there is no address for 'slack'. Give one, or leave the channel out; it is skipped.",
@@ -139,19 +146,19 @@ def test_preferred_channels_need_an_address_and_a_severity() -> None:
 
 @pytest.mark.parametrize("wrong", [{"ERROR": "sms"}, {"ERROR": (1,)}, {1: ("sms",)}])
 def test_preferred_channels_of_another_form_are_a_fault(wrong: object) -> None:
-    result = admitted(ADA, Recipient(id="ben", email="ben@example.com", channels=wrong))  # type: ignore[arg-type]
+    result = checked(ADA, Recipient(id="ben", email="ben@example.com", channels=wrong))  # type: ignore[arg-type]
     assert [fault.where for fault in result.faults] == ["recipients[1].channels"]
 
 
 def test_strictness_refuses_the_whole_for_one_fault() -> None:
     assert refusal(ADA, Recipient(id="bob", email="bad"), is_strict=True) == ["recipients[1].email"]
-    assert admitted(ADA, is_strict=True).faults == ()
+    assert checked(ADA, is_strict=True).faults == ()
 
 
 def test_channels_to_choose_from_are_named_in_order() -> None:
     nobody = [Recipient(id="ada", addresses={"fax": "1"}), Recipient(id="ben")]
     with pytest.raises(InvalidIncident) as refused:
-        admit(INCIDENT, nobody, check, frozenset(CHANNELS))
+        check_incident(INCIDENT, nobody, check, frozenset(CHANNELS))
     assert [fault.remedy.partition("one of ")[2] for fault in refused.value.faults] == [", ".join(sorted(CHANNELS))] * 3
 
 
@@ -184,7 +191,7 @@ def test_every_kind_of_list_is_one(given: object) -> None:
 @pytest.mark.parametrize(("given", "kind"), [({"id": "ben"}, "dict"), ("ben", "str"), (None, "NoneType")])
 def test_what_is_no_recipient_is_a_fault_of_its_own(given: Any, kind: str) -> None:
     remedy = "Give Recipient(…); from a dict with the same names it is Recipient(**values)"
-    result = admitted(given, ADA)
+    result = checked(given, ADA)
     assert [contact.recipient_id for contact in result.contacts] == ["ada"]
     assert result.faults == (Fault("recipients[0]", f"it is {kind}, not Recipient", remedy),)
     assert refusal(given) == ["recipients", "recipients[0]"]
@@ -278,7 +285,7 @@ def test_a_value_of_another_type_is_a_fault_and_no_crash(field: str, value: Any,
 
 def test_a_recipient_of_another_type_silences_nobody() -> None:
     wrong: Any = 15550001234
-    result = admitted(ADA, replace(ADA, id="bob", phone=wrong))
+    result = checked(ADA, replace(ADA, id="bob", phone=wrong))
     assert [(fault.where, fault.what) for fault in result.faults] == [("recipients[1].phone", "it is int, not str")]
     assert [contact.recipient_id for contact in result.contacts] == ["ada"]
 
@@ -290,7 +297,7 @@ def test_the_key_of_operations_is_reserved() -> None:
 def test_what_is_not_given_stays_so_and_what_is_given_empty_is_no_fault() -> None:
     (given, bare) = (replace(INCIDENT, body="", source="", url="", labels={}), replace(INCIDENT, body=None, labels=None))
     for incident in (given, bare):
-        stored = admit(incident, [Recipient(id="ada", email="ada@example.com")], check, frozenset(CHANNELS)).incident
+        stored = check_incident(incident, [Recipient(id="ada", email="ada@example.com")], check, frozenset(CHANNELS)).incident
         assert (stored.body, stored.source, stored.url, stored.labels) == (
             *(incident.body, incident.source),
             *(incident.url, incident.labels),
@@ -299,7 +306,7 @@ def test_what_is_not_given_stays_so_and_what_is_given_empty_is_no_fault() -> Non
 
 @given(strategies.incidents)
 def test_an_odd_byte_in_an_alert_silences_nobody(incident: Incident) -> None:
-    stored = admitted(ADA, incident=incident).incident
+    stored = checked(ADA, incident=incident).incident
     texts = (stored.key, stored.title, stored.body, stored.source, *stored.labels, *stored.labels.values())
     assert all("\0" not in text and text.encode() is not None for text in texts)
     assert stored.title
@@ -313,7 +320,7 @@ def test_an_odd_byte_in_an_alert_silences_nobody(incident: Incident) -> None:
 
 @given(st.lists(strategies.recipients, max_size=4))
 def test_whatever_recipients_are_given_each_is_kept_or_has_a_fault(recipients: list[Recipient]) -> None:
-    contacts, faults = admit_recipients(recipients, check, CHANNELS)
+    contacts, faults = check_recipients(recipients, check, CHANNELS)
     assert all(one_line(text) == text for contact in contacts for text in (contact.recipient_id, contact.name, contact.timezone))
     for index, recipient in enumerate(recipients):
         kept = {contact.recipient_id: contact for contact in contacts}.get(recipient.id)
@@ -327,7 +334,7 @@ def test_an_instant_may_be_in_any_zone() -> None:
 
 def test_direction_marks_are_stored_in_no_title_and_no_name_and_refuse_a_key() -> None:
     turned = replace(INCIDENT, title="all is \u202etnaw I sa", source="\u2066prometheus", labels={"te\u200fam": "or\u202cders"})
-    result = admitted(replace(ADA, name="A\u202dda"), incident=turned)
+    result = checked(replace(ADA, name="A\u202dda"), incident=turned)
     assert (result.incident.title, result.incident.source) == ("all is tnaw I sa", "prometheus")
     assert result.incident.labels == {"team": "orders"}
     assert result.contacts[0].name == "Ada"

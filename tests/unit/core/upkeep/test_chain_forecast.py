@@ -41,7 +41,7 @@ OLGA = Contact(recipient_id="ops", name="Olga", addresses={"email": "ops@example
 CARRIERS = {"email": Carrier(providers=("smtp",))}
 
 
-def admit(found: Resolved) -> Sequence[Contact]:
+def contacts_of(found: Resolved) -> Sequence[Contact]:
     people = (each for each in found.recipients if each.email)
     return [Contact(recipient_id=each.id, name=each.name or each.id, addresses=dict(each.ways)) for each in people]
 
@@ -51,7 +51,7 @@ def expected(number: int = 0, policy: Policy = INSISTENT, severity: Severity = S
         DIRECTORY.routes[number],
         Roster(directory=DIRECTORY),
         operations=[OLGA],
-        admit=admit,
+        contacts_of=contacts_of,
         fresh=lambda contact: fresh_escalation(contact, policy, severity, CALLING),
         carriers=CARRIERS,
         begins_at=MONDAY,
@@ -83,7 +83,7 @@ def test_a_step_waits_its_time_where_not_every_way_can_fail_before() -> None:
         DIRECTORY.routes[0],
         Roster(directory=DIRECTORY),
         operations=[],
-        admit=lambda _: [eva],
+        contacts_of=lambda _: [eva],
         fresh=lambda each: fresh_escalation(each, slow, Severity.CRITICAL, CALLING),
         carriers=CARRIERS,
         begins_at=MONDAY,
@@ -99,7 +99,7 @@ def test_a_step_waits_until_quiet_hours_are_over_if_it_is_asked_for_a_severity()
             DIRECTORY.routes[0],
             Roster(directory=DIRECTORY),
             operations=[OLGA],
-            admit=lambda found: [replace(each, quiet="08:00-10:00") for each in admit(found)],
+            contacts_of=lambda found: [replace(each, quiet="08:00-10:00") for each in contacts_of(found)],
             fresh=lambda contact: fresh_escalation(contact, INSISTENT, Severity.ERROR, CALLING),
             carriers=CARRIERS,
             begins_at=MONDAY,
