@@ -57,7 +57,7 @@ ALONE = {
         "replies": "intake",
         "users": "accounts",
     },
-    "service": {"foresight": "upkeep", "health": "insight", "integrations": "intake", "rehearsals": "upkeep"},
+    "service": {"duty_warnings": "upkeep", "health": "insight", "integrations": "intake", "rehearsals": "upkeep"},
     "web": {"health": "upkeep", "health_page": "upkeep", "integrations": "intake", "login": "accounts"},
     "cli": {"keys": "accounts", "pauses": "limits", "users": "accounts"},
 }

@@ -11,7 +11,7 @@ from random import Random
 
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
-from notifyflow.core.upkeep.forecast import LONGEST_CALL, Answers, Carrier, Play, fresh_escalation
+from notifyflow.core.upkeep.forecast import LONGEST_CALL, ChannelModel, ForecastRun, ProviderBehaviour, fresh_escalation
 from tests.builders import CHANNELS
 from tests.traits import CALLING
 
@@ -24,7 +24,7 @@ class Pair:
 
     policy: Policy
     contact: Contact
-    carriers: dict[str, Carrier]
+    models: dict[str, ChannelModel]
     fraction: float
     takes: timedelta
 
@@ -33,26 +33,26 @@ class Pair:
         """The same person without the wish."""
         return replace(self.contact, channels=None)
 
-    def tried(self, contact: Contact, answers: Answers) -> dict[str, datetime]:
+    def tried(self, contact: Contact, behaviour: ProviderBehaviour) -> dict[str, datetime]:
         """Return when each channel is tried for the first time, if providers answer in one way."""
         fresh = fresh_escalation(contact, self.policy, Severity.CRITICAL, CALLING)
-        play = Play(fresh, self.carriers, answers, takes=self.takes, fraction=self.fraction)
-        for _ in play.events():
+        run = ForecastRun(fresh, self.models, behaviour, takes=self.takes, fraction=self.fraction)
+        for _ in run.events():
             pass
         first: dict[str, datetime] = {}
-        for row in play.context.notifications:
+        for row in run.context.notifications:
             first[row.channel] = min(row.created_at, first.get(row.channel, row.created_at))
         return first
 
     def losses(self) -> Iterator[str]:
         """Yield what the wish takes away or delays."""
-        for answers in Answers:
-            wished, plain = self.tried(self.contact, answers), self.tried(self.without, answers)
+        for behaviour in ProviderBehaviour:
+            wished, plain = self.tried(self.contact, behaviour), self.tried(self.without, behaviour)
             for channel, at in plain.items():
                 if channel not in wished:
-                    yield f"{channel} is lost ({answers})"
+                    yield f"{channel} is lost ({behaviour})"
                 elif wished[channel] > at:
-                    yield f"{channel} comes {wished[channel] - at} later ({answers})"
+                    yield f"{channel} comes {wished[channel] - at} later ({behaviour})"
 
 
 def pair(seed: int) -> Pair:
@@ -98,8 +98,9 @@ def pair(seed: int) -> Pair:
             addresses={channel: f"ada@{channel}" for channel in reached},
             channels={Severity.CRITICAL: names},
         ),
-        carriers={
-            name: Carrier(providers=(name,) if chance.random() < 0.9 else (), has_receipts=name not in _DEAF) for name in CHANNELS
+        models={
+            name: ChannelModel(providers=(name,) if chance.random() < 0.9 else (), has_receipts=name not in _DEAF)
+            for name in CHANNELS
         },
         fraction=chance.choice((0.0, 0.5, 1.0)),
         takes=chance.choice((timedelta(), timedelta(seconds=1), LONGEST_CALL)),
@@ -107,7 +108,7 @@ def pair(seed: int) -> Pair:
 
 
 def main() -> None:
-    """Play many pairs, and print how many of them lose or delay a channel."""
+    """ForecastRun many pairs, and print how many of them lose or delay a channel."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--pairs", type=int, default=20_000)
     given = parser.parse_args()

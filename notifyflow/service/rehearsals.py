@@ -15,8 +15,8 @@ from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.service.oncall.roster import Rosters
 
 if TYPE_CHECKING:
-    from notifyflow.core.upkeep.forecast import Carrier
-    from notifyflow.core.upkeep.rehearsal import Finding
+    from notifyflow.core.upkeep.forecast import ChannelModel
+    from notifyflow.core.upkeep.rehearsal import RehearsalFinding
 
 _log = get_logger("notifyflow.app")
 
@@ -25,13 +25,13 @@ def rehearsed(
     policies: Mapping[str, Policy],
     people: Collection[Contact],
     operations: Collection[Contact],
-    carriers: "Mapping[str, Carrier]",
+    models: "Mapping[str, ChannelModel]",
     calling: frozenset[str],
-) -> "tuple[Finding, ...]":
+) -> "tuple[RehearsalFinding, ...]":
     """Return the dangers for each policy, severity and person, and log failed rehearsals."""
     from notifyflow.core.upkeep.rehearsal import Broken, rehearse  # few processes are asked for it
 
-    found = rehearse(policies, people, operations, carriers, calling)
+    found = rehearse(policies, people, operations, models, calling)
     for each in found:
         if isinstance(each, Broken):
             _log.error("app.rehearsal_broke", policy=each.policy, error=each.name, place=place(each.error))
@@ -54,7 +54,7 @@ class Rehearsals:
         self._begun: Directory | None = None
         self._known: tuple[Fault, ...] | None = None
 
-    def faults(self, carriers: "Mapping[str, Carrier]") -> tuple[Fault, ...] | None:
+    def faults(self, models: "Mapping[str, ChannelModel]") -> tuple[Fault, ...] | None:
         """Return the dangers of a page that wakes nobody, or why they are unknown; None while the rehearsal runs.
 
         Raises:
@@ -64,12 +64,12 @@ class Rehearsals:
         with self._lock:
             if self._begun is not directory:
                 self._begun, self._known = directory, None
-                Thread(target=self._rehearse, args=(directory, carriers), name="rehearsal", daemon=True).start()
+                Thread(target=self._rehearse, args=(directory, models), name="rehearsal", daemon=True).start()
             return self._known
 
-    def _rehearse(self, directory: Directory, carriers: "Mapping[str, Carrier]") -> None:
+    def _rehearse(self, directory: Directory, models: "Mapping[str, ChannelModel]") -> None:
         try:
-            found = rehearsed(self._policies, self._people(directory), self._deps.operations, carriers, self._deps.calling)
+            found = rehearsed(self._policies, self._people(directory), self._deps.operations, models, self._deps.calling)
             faults = tuple(each.fault for each in found)
         except Exception as error:  # noqa: BLE001 - otherwise it would seem to go on for ever
             _log.error("app.rehearsal_broke", error=type(error).__name__, place=place(error))

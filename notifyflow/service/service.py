@@ -51,7 +51,7 @@ from notifyflow.service.accounts.access import Strangers
 from notifyflow.service.delivery.readiness import find_faults
 from notifyflow.service.delivery.submissions import Submissions, check_submission
 from notifyflow.service.delivery.use_cases import UseCases
-from notifyflow.service.foresight import Foresight
+from notifyflow.service.duty_warnings import DutyWarnings
 from notifyflow.service.health import Health
 from notifyflow.service.integrations import Integrations
 from notifyflow.service.oncall.directory import DirectoryFile
@@ -87,7 +87,7 @@ class Service:
 
     Attributes:
         people: The people, and tests of whether they can be reached.
-        foresight: Foreseeable faults of the duty.
+        duty_warnings: Foreseeable faults of the duty.
         rehearsals: The findings of the policies' rehearsal.
         rosters: The directory, and who is on duty.
         oncall: Who is on duty, and changes of it.
@@ -115,7 +115,7 @@ class Service:
         )
         self._submissions = Submissions(use_cases, within=store.within)
         self.people = People(store, use_cases, self.rosters, self._submissions, policies)
-        self.foresight = Foresight(self.rosters, self._deps, policies)
+        self.duty_warnings = DutyWarnings(self.rosters, self._deps, policies)
         self.rehearsals = Rehearsals(self.rosters, self._deps, policies)
         self.health = Health(store, use_cases)
         self.oncall = OnCall(store, use_cases, self.rosters)
@@ -361,10 +361,10 @@ class Service:
 
     def scrape(self, carried: frozenset[str]) -> Scrape:
         """Return the values of a scrape; ``carried`` are the channels with a provider."""
-        from notifyflow.core.upkeep.foresight import FindingKind, gaps  # few processes are scraped
+        from notifyflow.core.upkeep.duty_warnings import DutyWarningKind, gaps  # few processes are scraped
 
         now, people = self._deps.clock.now(), self.rosters.people(self._deps.check_address)
-        findings = self.foresight.findings(carried)
+        findings = self.duty_warnings.read(carried)
         lost = {each for each, channels in people.items() if channels.isdisjoint(carried)}
 
         def read(reads: Reads) -> Scrape:
@@ -381,7 +381,7 @@ class Service:
                 circuits={(each.channel, each.provider): circuit(each, now) for each in reads.scrape.health()},
                 unreachable=len(lost | reads.scrape.unreached(sorted(people))),
                 gaps=gaps(findings, self.rosters.current().directory.schedules),
-                unreachable_on_duty=len({each.person for each in findings if each.kind is FindingKind.UNREACHABLE}),
+                unreachable_on_duty=len({each.person for each in findings if each.kind is DutyWarningKind.UNREACHABLE}),
             )
 
         return self._read(read)

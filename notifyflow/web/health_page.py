@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
-from notifyflow.channels.carriers import carriers_of
+from notifyflow.channels.channel_models import models_of
 from notifyflow.core import text
 from notifyflow.core.accounts.users import Role, Visitor
 from notifyflow.core.delivery.model import DeferralReason
@@ -26,7 +26,7 @@ from notifyflow.web.frame.visitors import Admit, form_of
 from notifyflow.web.metrics.chart_drawing import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
 
 if TYPE_CHECKING:
-    from notifyflow.core.upkeep.foresight import Finding
+    from notifyflow.core.upkeep.duty_warnings import DutyWarning
 
 _SWEPT_WITHIN = timedelta(seconds=30)
 """A longer time without a sweep means that no worker runs, or that none can."""
@@ -81,7 +81,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the route of ``/health``."""
     routes = APIRouter(route_class=bulkhead.pages.route_class)
     carried = frozenset(name for name, channel in context.channels.items() if channel.providers)
-    carriers = carriers_of(context.channels)
+    models = models_of(context.channels)
 
     @routes.get("/health")
     def show(
@@ -100,8 +100,8 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "indicators": [
                 *_indicators(system),
                 _broken({(each.machine, each.row_id) for each in broken} | {(each.table, each.row_id) for each in damaged}),
-                _duty(context.service.foresight.findings(carried)),
-                _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(carriers)),
+                _duty(context.service.duty_warnings.read(carried)),
+                _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(models)),
             ],
             "providers": list(_rows(system, charts)),
             "set_aside": broken if visitor.namespaces is None else (),
@@ -178,10 +178,10 @@ def _broken(rows: Collection[tuple[str, str]]) -> Indicator:
     )
 
 
-def _duty(findings: "Iterable[Finding]") -> Indicator:
-    from notifyflow.core.upkeep.foresight import FindingKind  # loaded with the findings
+def _duty(findings: "Iterable[DutyWarning]") -> Indicator:
+    from notifyflow.core.upkeep.duty_warnings import DutyWarningKind  # loaded with the findings
 
-    found = sum(each.kind is not FindingKind.SHORT_STEP for each in findings)
+    found = sum(each.kind is not DutyWarningKind.SHORT_STEP for each in findings)
     return Indicator(
         name="Duty",
         value=f"{found:,}",

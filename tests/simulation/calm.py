@@ -22,7 +22,7 @@ from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.core.limits.preferences import wished
 from notifyflow.core.namespaces import SHARED
 from notifyflow.core.upkeep import forecast
-from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
+from notifyflow.core.upkeep.forecast import ChannelModel, Forecast, ProviderBehaviour
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
@@ -34,11 +34,11 @@ from tests.simulation.world import START, require
 from tests.traits import CALLING, TRAITS
 
 _WITHIN = timedelta(seconds=2)
-_RESPONSES: Mapping[Answers, tuple[str, tuple[Result, ...]]] = {
-    Answers.REFUSED: ("refused for good", ()),
-    Answers.FAILING: ("busy", ()),
-    Answers.SILENT: ("accepted", ()),
-    Answers.ACCEPTED: ("accepted", (Result.ACCEPTED, Result.DELIVERED)),
+_RESPONSES: Mapping[ProviderBehaviour, tuple[str, tuple[Result, ...]]] = {
+    ProviderBehaviour.REFUSED: ("refused for good", ()),
+    ProviderBehaviour.FAILING: ("busy", ()),
+    ProviderBehaviour.SILENT: ("accepted", ()),
+    ProviderBehaviour.ACCEPTED: ("accepted", (Result.ACCEPTED, Result.DELIVERED)),
 }
 _SECOND = timedelta(seconds=1)
 _CHAINED = 0.5
@@ -58,13 +58,13 @@ class Calm(Scenario):
     def __init__(self, seed: int, variant: Variant) -> None:
         super().__init__(seed, variant)
         chance = self.world.apart("calm")
-        self._answers = chance.choice(list(Answers))
-        outcome, receipts = _RESPONSES[self._answers]
+        self._behaviour = chance.choice(list(ProviderBehaviour))
+        outcome, receipts = _RESPONSES[self._behaviour]
         longest_s = chance.choice((0.0, 1.0, PROVIDER_TIMEOUT_S))
         self._longest = timedelta(seconds=longest_s)
         self._outside.certain = Certain(outcome=outcome, receipts=receipts, latencies_s=(longest_s / 2, longest_s))
         self._outside.dropping = {}
-        if self._answers in (Answers.REFUSED, Answers.FAILING):  # they would be told again for ever
+        if self._behaviour in (ProviderBehaviour.REFUSED, ProviderBehaviour.FAILING):  # they would be told again for ever
             self._operations, self._checks.alarms.has_recipients = (), False
         self._operators.limits = {}
         self._phones.senders = {}
@@ -188,8 +188,8 @@ class Calm(Scenario):
         """Require that the tiers, the call, the alert, the attempts and the rounds come within the ranges."""
         facts = escalation.facts
         found = self._forecast(status, escalation)
-        what = f"explain ({self._answers}, {facts.policy.name}, {facts.severity}): {facts.id[-4:]}"
-        ranges = {(each.event.what, each.event.tier): each for each in found.expected if each.answers is self._answers}
+        what = f"explain ({self._behaviour}, {facts.policy.name}, {facts.severity}): {facts.id[-4:]}"
+        ranges = {(each.event.what, each.event.tier): each for each in found.expected if each.behaviour is self._behaviour}
         came = dict(_came(status, escalation))
         for key, after in came.items():
             expected = ranges.get(key)
@@ -210,7 +210,7 @@ class Calm(Scenario):
 
     def _check_call(self, what: str, escalation: EscalationStatus, found: Forecast, every: timedelta) -> None:
         called = [row.created_at - escalation.facts.started_at for row in escalation.notifications if row.channel in CALLING]
-        by = found.called_after[self._answers]
+        by = found.called_after[self._behaviour]
         if by is None:
             require(not called, f"{what}: a phone rang after {called}; none was to")
         elif by < every:
@@ -228,8 +228,8 @@ class Calm(Scenario):
             started_at=facts.started_at,
             repetition=facts.repetition,
         )
-        carriers = {
-            name: Carrier(
+        models = {
+            name: ChannelModel(
                 providers=tuple(each.name for each in channel.providers),
                 has_receipts=name in self._outside.reporting,
                 traits=TRAITS[name],
@@ -237,7 +237,7 @@ class Calm(Scenario):
             for name, channel in self._outside.channels.items()
             if name in TRAITS
         }
-        return forecast.forecast(replace(_context(status, escalation, fresh), notifications=()), carriers)
+        return forecast.forecast(replace(_context(status, escalation, fresh), notifications=()), models)
 
     def _now(self) -> datetime:
         return START + timedelta(seconds=self.world.now_s)

@@ -38,7 +38,7 @@ from notifyflow.core.oncall import hand_overs
 from notifyflow.core.oncall.hand_overs import HandOver
 from notifyflow.core.oncall.schedules import Override
 from notifyflow.core.upkeep import forecast
-from notifyflow.core.upkeep.forecast import Answers, Carrier, Forecast
+from notifyflow.core.upkeep.forecast import ChannelModel, Forecast, ProviderBehaviour
 from notifyflow.engine import deliver, recording, shared_claims
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.recording import Recordings
@@ -474,8 +474,8 @@ def _decide_later(context: DecisionContext, now: datetime) -> Iterator[NextEvent
         yield replace(each, at=(each.at or now) + _LATER)
 
 
-def _foresee_no_call(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
-    return replace(_forecast(fresh, carriers), called_after=dict.fromkeys(Answers))
+def _foresee_no_call(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> Forecast:
+    return replace(_forecast(fresh, models), called_after=dict.fromkeys(ProviderBehaviour))
 
 
 _due, _of_timers, _forecast = next_events._due, next_events._of_timers, forecast.forecast

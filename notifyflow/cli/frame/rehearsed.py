@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from notifyflow.channels.carriers import calling_of, carriers_of
+from notifyflow.channels.channel_models import calling_of, models_of
 from notifyflow.core.delivery.model import Contact
 from notifyflow.core.intake.validation import check_recipients
 from notifyflow.core.oncall.reach import carried_to
@@ -15,15 +15,15 @@ from notifyflow.settings import Settings
 if TYPE_CHECKING:
     from notifyflow.app.configuration import Configuration
     from notifyflow.channels.base import Channel
-    from notifyflow.core.upkeep.rehearsal import Finding
+    from notifyflow.core.upkeep.rehearsal import RehearsalFinding
 
 
 def findings(
     configuration: "Configuration", people: Collection[Contact], channels: "Mapping[str, Channel]"
-) -> "tuple[Finding, ...]":
+) -> "tuple[RehearsalFinding, ...]":
     """Return the dangers of a page that wakes nobody, for each policy, severity and person."""
-    carriers, calling = carriers_of(channels), calling_of(channels)
-    return rehearsed(configuration.policies, people, configuration.operations, carriers, calling)
+    models, calling = models_of(channels), calling_of(channels)
+    return rehearsed(configuration.policies, people, configuration.operations, models, calling)
 
 
 def people_of(settings: Settings, configuration: "Configuration", channels: "Mapping[str, Channel]") -> Collection[Contact]:

@@ -39,7 +39,7 @@ def check(
     has_duty = found.is_usable and bool(found.directory.schedules)
     roster = stored_roster(settings, found.directory) if has_duty else None
     if found.is_usable:
-        found = _foreseen(found, roster or Roster(directory=found.directory), policies)
+        found = _with_duty_warnings(found, roster or Roster(directory=found.directory), policies)
         found = replace(found, faults=(*found.faults, *rehearsed))
     found = replace(found, faults=with_lines(found.faults, document), warnings=with_lines(found.warnings, document))
     if as_json:
@@ -85,16 +85,16 @@ def _reach(settings: Settings, file: Path | None) -> tuple[str, Reach, Mapping[s
     return document, found, policies, (*read.unreached, *faults)
 
 
-def _foreseen(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:
+def _with_duty_warnings(found: Reach, roster: Roster, policies: Mapping[str, Policy]) -> Reach:
     """Add the foreseeable faults."""
     from notifyflow.app.clock_and_ids import system_now
-    from notifyflow.core.upkeep.foresight import foresee  # with this command only
+    from notifyflow.core.upkeep.duty_warnings import duty_warnings  # with this command only
 
-    findings = foresee(roster, found.people, policies, now=system_now())
+    found_warnings = duty_warnings(roster, found.people, policies, now=system_now())
     return replace(
         found,
-        faults=(*found.faults, *(each.fault for each in findings if each.is_fault)),
-        warnings=(*found.warnings, *(each.fault for each in findings if not each.is_fault)),
+        faults=(*found.faults, *(each.fault for each in found_warnings if each.is_fault)),
+        warnings=(*found.warnings, *(each.fault for each in found_warnings if not each.is_fault)),
     )
 
 

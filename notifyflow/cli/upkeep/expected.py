@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from notifyflow.channels.carriers import calling_of, carriers_of
+from notifyflow.channels.channel_models import calling_of, models_of
 from notifyflow.cli.frame.audience import Audience, usable_contacts
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Policy
@@ -32,7 +32,7 @@ def chain_of(
         operations=operations,
         contacts_of=lambda found: usable_contacts(found.recipients, channels),
         fresh=lambda contact: fresh_escalation(contact, policy, severity, calling_of(channels)),
-        carriers=carriers_of(channels),
+        models=models_of(channels),
         begins_at=audience.begins_at,
         quiet_for=severity if has_quiet_hours else None,
     )

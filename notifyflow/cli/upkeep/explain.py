@@ -27,7 +27,7 @@ from notifyflow.settings import Settings
 
 if TYPE_CHECKING:
     from notifyflow.channels.base import Channel
-    from notifyflow.core.upkeep.forecast import Hindrances
+    from notifyflow.core.upkeep.forecast import Obstacles
     from notifyflow.core.upkeep.forecast_document import ForecastDocument
 
 app = typer.Typer()
@@ -76,30 +76,30 @@ def _documents(
     *,
     is_in_chain: bool,
 ) -> "list[ForecastDocument]":
-    from notifyflow.channels.carriers import calling_of, carriers_of
+    from notifyflow.channels.channel_models import calling_of, models_of
     from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument
 
-    hindrances = _hindrances(settings, channels, contacts)
-    carriers, calling = carriers_of(channels), calling_of(channels)
+    obstacles = _obstacles(settings, channels, contacts)
+    models, calling = models_of(channels), calling_of(channels)
     has_links = bool(settings.public_url and settings.secret_key)
     return [
         ForecastDocument.of_recipient(
             each,
             policy,
             severity,
-            carriers,
+            models,
             calling=calling,
             has_links=has_links,
-            hindrances=hindrances.get(each.recipient_id, NOTHING),
+            obstacles=obstacles.get(each.recipient_id, NOTHING),
             is_in_chain=is_in_chain,
         )
         for each in contacts
     ]
 
 
-def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> "Mapping[str, Hindrances]":
+def _obstacles(settings: Settings, channels: "Mapping[str, Channel]", contacts: Sequence[Contact]) -> "Mapping[str, Obstacles]":
     """Return what stands in the way of messages to each recipient, from the database, if there is one."""
-    from notifyflow.core.upkeep.forecast import Hindrances
+    from notifyflow.core.upkeep.forecast import Obstacles
 
     if not is_there(settings.database_url.get_secret_value()):
         return {}
@@ -111,7 +111,7 @@ def _hindrances(settings: Settings, channels: "Mapping[str, Channel]", contacts:
         screen.warn(f"Pauses and STOP are not considered: {error}")
         return {}
     return {
-        each.recipient_id: Hindrances(pauses=pauses, opted_out=frozenset(_opted_out(each, channels, opt_outs)))
+        each.recipient_id: Obstacles(pauses=pauses, opted_out=frozenset(_opted_out(each, channels, opt_outs)))
         for each in contacts
     }
 

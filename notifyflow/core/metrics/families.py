@@ -270,14 +270,14 @@ def _as_other(key: Key) -> Key:
     return name, tuple(OTHER if label in ("channel", "provider") else value for label, value in labels)
 
 
-def expected(carriers: Iterable[tuple[str, str]], *, told: frozenset[str]) -> Iterator[Key]:
+def expected(providers: Iterable[tuple[str, str]], *, told: frozenset[str]) -> Iterator[Key]:
     """Return the rows that a scrape shows from the start, when nothing is counted yet.
 
     Args:
-        carriers: Every channel with each of its providers.
+        providers: Every channel with each of its providers.
         told: The channels that go to other systems, and not to people.
     """
-    pairs = sorted(set(carriers))
+    pairs = sorted(set(providers))
     channels = sorted({channel for channel, _ in pairs})
     yield from _each(INCIDENTS, IncidentChange, Severity)
     yield from _each(ESCALATIONS, Severity, SETTLED)

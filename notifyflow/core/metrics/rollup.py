@@ -167,21 +167,21 @@ def _count_arrival(rollup: Rollup, row: Sent, line: Transition) -> None:
 
 def _count_call(rollup: Rollup, row: Sent, call: Call, line: Transition) -> None:
     outcome = ENDED_CALLS[line.event]
-    carrier = (row.channel, call.provider)
-    rollup.count(families.ATTEMPTS, line.at, *carrier, row.severity, outcome)
+    provider = (row.channel, call.provider)
+    rollup.count(families.ATTEMPTS, line.at, *provider, row.severity, outcome)
     if outcome is CallOutcome.NOT_SENT:
         return
     if call.took_s is not None:
-        rollup.observe(families.REQUEST_S, line.at, call.took_s, *carrier)
+        rollup.observe(families.REQUEST_S, line.at, call.took_s, *provider)
     if outcome is not CallOutcome.ACCEPTED:
-        rollup.count(families.FAILURES, line.at, *carrier, _reason(outcome, call))
+        rollup.count(families.FAILURES, line.at, *provider, _reason(outcome, call))
         if outcome is CallOutcome.IN_DOUBT:
-            rollup.count(families.DOUBTS, line.at, *carrier)
+            rollup.count(families.DOUBTS, line.at, *provider)
         return
     if call.is_repeat:
-        rollup.count(families.DUPLICATES, line.at, *carrier)
+        rollup.count(families.DUPLICATES, line.at, *provider)
     if call.receipt_due_at is not None:
-        rollup.count(families.AWAITED, line.at, *carrier)
+        rollup.count(families.AWAITED, line.at, *provider)
 
 
 def _reason(outcome: CallOutcome, call: Call) -> FailureReason:

@@ -1,7 +1,7 @@
 """The course of a chain if nobody acknowledges: whom each step would page, and when, however providers answer; pure.
 
-A step starts after its time, or sooner when every way to everybody in the step before has failed. Playing their escalations shows
-how soon that can be (``forecast.Play``). Nothing here restates a rule.
+A step starts after its time, or sooner when every way to everybody in the step before has failed. Running their escalations shows
+how soon that can be (``forecast.ForecastRun``). Nothing here restates a rule.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.limits import quiet
 from notifyflow.core.oncall.directory import OPERATIONS, Route
 from notifyflow.core.oncall.roster import Resolved, Roster
-from notifyflow.core.upkeep.forecast import Answers, Carrier, Play
+from notifyflow.core.upkeep.forecast import ChannelModel, ForecastRun, ProviderBehaviour
 
 _AT_ONCE = timedelta()
 
@@ -66,7 +66,7 @@ def expected_chain(
     operations: Sequence[Contact],
     contacts_of: Callable[[Resolved], Sequence[Contact]],
     fresh: Callable[[Contact], DecisionContext],
-    carriers: Mapping[str, Carrier],
+    models: Mapping[str, ChannelModel],
     begins_at: datetime,
     quiet_for: Severity | None = None,
 ) -> ExpectedChain:
@@ -78,7 +78,7 @@ def expected_chain(
         operations: The operations recipients.
         contacts_of: Returns the people with their usable addresses.
         fresh: Returns a fresh escalation to a recipient.
-        carriers: The carrier of each channel.
+        models: The model of each channel.
         begins_at: When the incident begins.
         quiet_for: The severity for which quiet hours put off steps; None leaves quiet hours out.
     """
@@ -94,7 +94,7 @@ def expected_chain(
     after = soonest = _AT_ONCE
     for number, (names, wait) in enumerate(((route.to, _AT_ONCE), *((each.to, each.after) for each in route.then)), start=1):
         after = over_after(after, wait, last) if last else after  # one that is passed is followed at once
-        soonest += min(wait, max((_spent_after(fresh(each), carriers, wait) for each in last), default=_AT_ONCE))
+        soonest += min(wait, max((_spent_after(fresh(each), models, wait) for each in last), default=_AT_ONCE))
         resolved = Resolved(recipients=()) if names == (OPERATIONS,) else roster.people(names, begins_at + after)
         people = list(operations if names == (OPERATIONS,) else contacts_of(resolved))
         last = [each for each in people if each.recipient_id not in paged]
@@ -134,11 +134,11 @@ def chain_warnings(found: ExpectedChain, policy: Policy, severity: Severity) -> 
         yield "the chain pages nobody at all"
 
 
-def _spent_after(fresh: DecisionContext, carriers: Mapping[str, Carrier], wait: timedelta) -> timedelta:
+def _spent_after(fresh: DecisionContext, models: Mapping[str, ChannelModel], wait: timedelta) -> timedelta:
     """Return how soon every way to a recipient can have failed; ``wait`` if that is not before their next round."""
-    play = Play(fresh, carriers, Answers.REFUSED, takes=timedelta(), fraction=0.0)
+    run = ForecastRun(fresh, models, ProviderBehaviour.REFUSED, takes=timedelta(), fraction=0.0)
     start = fresh.escalation.started_at
-    for event in play.events():
-        if event.at is not None and chain.is_spent(play.context, event.at):
+    for event in run.events():
+        if event.at is not None and chain.is_spent(run.context, event.at):
             return event.at - start
     return wait

@@ -30,7 +30,7 @@ LONGEST_CALL = timedelta(seconds=13)
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Answers(StrEnum):
+class ProviderBehaviour(StrEnum):
     """How providers answer, the worst first."""
 
     REFUSED = "refused"
@@ -39,17 +39,17 @@ class Answers(StrEnum):
     ACCEPTED = "accepted"
 
 
-_RESULTS: Mapping[Answers, Result] = {
-    Answers.REFUSED: Result.PERMANENT_FAILURE,
-    Answers.FAILING: Result.TEMPORARY_FAILURE,
-    Answers.SILENT: Result.ACCEPTED,
-    Answers.ACCEPTED: Result.ACCEPTED,
+_RESULTS: Mapping[ProviderBehaviour, Result] = {
+    ProviderBehaviour.REFUSED: Result.PERMANENT_FAILURE,
+    ProviderBehaviour.FAILING: Result.TEMPORARY_FAILURE,
+    ProviderBehaviour.SILENT: Result.ACCEPTED,
+    ProviderBehaviour.ACCEPTED: Result.ACCEPTED,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carrier:
-    """The providers of a channel.
+class ChannelModel:
+    """A channel as forecasts see it.
 
     Attributes:
         providers: The configured providers, the preferred one first; empty if there is none.
@@ -62,7 +62,7 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hindrances:
+class Obstacles:
     """Current obstacles to messages.
 
     Attributes:
@@ -79,13 +79,13 @@ class Expected:
 
     Attributes:
         event: The event, at its earliest.
-        answers: How the providers answer.
+        behaviour: How the providers answer.
         earliest: The time from the start of the round, if calls take no time and waits are as short as their jitter allows.
         latest: The same with the longest calls and waits.
     """
 
     event: NextEvent
-    answers: Answers
+    behaviour: ProviderBehaviour
     earliest: timedelta
     latest: timedelta
 
@@ -97,7 +97,7 @@ class Forecast:
     Attributes:
         first: The channels on which it pages at once: those of the first tier, then wished ones.
         first_tier: The number of their tier; None if no tier opens at once.
-        expected: The later tiers and alerts, by the answers, then by time.
+        expected: The later tiers and alerts, by the behaviour, then by time.
         rounds_at: When further rounds start unless somebody acknowledges, from the start of the first.
         ends_after: When operations is told that nobody has acknowledged the last round; None if the policy does not repeat.
         called_after: For each behaviour of providers, the longest time until a phone rings; None if it does not.
@@ -109,7 +109,7 @@ class Forecast:
     expected: tuple[Expected, ...]
     rounds_at: tuple[timedelta, ...]
     ends_after: timedelta | None
-    called_after: Mapping[Answers, timedelta | None]
+    called_after: Mapping[ProviderBehaviour, timedelta | None]
     expires_after: timedelta
 
     @property
@@ -136,23 +136,23 @@ def fresh_escalation(contact: Contact, policy: Policy, severity: Severity, calli
     )
 
 
-def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecast:
+def forecast(fresh: DecisionContext, models: Mapping[str, ChannelModel]) -> Forecast:
     """Return the forecast of a fresh escalation (ACTIVE, tier 0, without notifications) if nobody acknowledges."""
     start = fresh.escalation.started_at
-    ringing = {name for name in fresh.calling if carriers.get(name, Carrier()).providers}
+    ringing = {name for name in fresh.calling if models.get(name, ChannelModel()).providers}
     expected: list[Expected] = []
-    called: dict[Answers, timedelta | None] = {}
-    for answers in Answers:
-        soon = Play(fresh, carriers, answers, takes=timedelta(), fraction=0.0).events()
-        late = Play(fresh, carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
-        unwished = Play(replace(fresh, wishes=()), carriers, answers, takes=LONGEST_CALL, fraction=1.0).events()
-        found = list(_ranges([soon, late, *([unwished] if fresh.wishes else [])], answers, start))
+    called: dict[ProviderBehaviour, timedelta | None] = {}
+    for behaviour in ProviderBehaviour:
+        soon = ForecastRun(fresh, models, behaviour, takes=timedelta(), fraction=0.0).events()
+        late = ForecastRun(fresh, models, behaviour, takes=LONGEST_CALL, fraction=1.0).events()
+        unwished = ForecastRun(replace(fresh, wishes=()), models, behaviour, takes=LONGEST_CALL, fraction=1.0).events()
+        found = list(_ranges([soon, late, *([unwished] if fresh.wishes else [])], behaviour, start))
         expected += found
-        called[answers] = next((each.latest for each in found if ringing.intersection(each.event.channels)), None)
+        called[behaviour] = next((each.latest for each in found if ringing.intersection(each.event.channels)), None)
     at_once = [
         each.event
         for each in expected
-        if each.answers is Answers.ACCEPTED and each.event.what is NextEventKind.TIER and not each.latest
+        if each.behaviour is ProviderBehaviour.ACCEPTED and each.event.what is NextEventKind.TIER and not each.latest
     ]
     first = next((event for event in at_once if event.tier), None)
     wishes = tuple(channel for event in at_once if not event.tier for channel in event.channels)
@@ -170,7 +170,7 @@ def forecast(fresh: DecisionContext, carriers: Mapping[str, Carrier]) -> Forecas
 
 
 def warnings(
-    fresh: DecisionContext, carriers: Mapping[str, Carrier], found: Forecast, *, has_links: bool, hindrances: Hindrances
+    fresh: DecisionContext, models: Mapping[str, ChannelModel], found: Forecast, *, has_links: bool, obstacles: Obstacles
 ) -> Iterator[str]:
     """Yield, in words, what cannot happen: tiers that page nobody or never open, channels that carry nothing, a missing link."""
     facts = fresh.escalation
@@ -184,31 +184,31 @@ def warnings(
         elif number not in opened:
             yield f"{named} never opens: no way in which providers answer meets its rules before the round ends"
         for channel in ways(fresh, tier):
-            yield from _hindered(channel, carriers.get(channel, Carrier()), facts.severity, hindrances)
+            yield from _obstacles_of(channel, models.get(channel, ChannelModel()), facts.severity, obstacles)
     if not has_links:
         yield "nobody can acknowledge by a link: NOTIFYFLOW_PUBLIC_URL or NOTIFYFLOW_SECRET_KEY is not set"
 
 
-def _hindered(channel: str, carrier: Carrier, severity: Severity, hindrances: Hindrances) -> Iterator[str]:
+def _obstacles_of(channel: str, model: ChannelModel, severity: Severity, obstacles: Obstacles) -> Iterator[str]:
     """Yield why a channel carries nothing, or only by some of its providers."""
-    if not carrier.providers:
+    if not model.providers:
         yield f"{way(channel)} has no provider: its page fails at once"
-    elif channel in hindrances.opted_out:
+    elif channel in obstacles.opted_out:
         yield f"{way(channel)} is blocked: the recipient has sent STOP to every number that could text them"
     is_urgent = severity is Severity.CRITICAL
-    for provider in carrier.providers:
-        ends = [each.ends_at for each in hindrances.pauses if each.covers(channel, provider, is_urgent=is_urgent)]
+    for provider in model.providers:
+        ends = [each.ends_at for each in obstacles.pauses if each.covers(channel, provider, is_urgent=is_urgent)]
         if ends:
             until = text.instant(max(ends).astimezone(UTC), now=None)
             yield f"{way(channel)} over {provider} is paused until {until}: a page waits until then"
 
 
-def _ranges(plays: Iterable[Iterable[NextEvent]], answers: Answers, start: datetime) -> Iterator[Expected]:
+def _ranges(runs: Iterable[Iterable[NextEvent]], behaviour: ProviderBehaviour, start: datetime) -> Iterator[Expected]:
     """Join the events of the fastest and the slowest course; an event that one lacks comes before its next round, if at all.
 
     With a wish, the course without it is the slowest: the first call to end decides which wished page a tier adopts.
     """
-    courses = [{(each.what, each.tier): each for each in course} for course in plays]
+    courses = [{(each.what, each.tier): each for each in course} for course in runs]
     for key in dict.fromkeys(
         key for course in courses for key in course if key[0] in (NextEventKind.TIER, NextEventKind.OPERATIONS)
     ):
@@ -216,16 +216,16 @@ def _ranges(plays: Iterable[Iterable[NextEvent]], answers: Answers, start: datet
         found = [each for course in meant if (each := course.get(key) or course.get((NextEventKind.ROUND, None)))]
         times = [each.at - start for each in found if each.at is not None]
         event = next(course[key] for course in courses if key in course)
-        yield Expected(event=event, answers=answers, earliest=min(times), latest=max(times))
+        yield Expected(event=event, behaviour=behaviour, earliest=min(times), latest=max(times))
 
 
-class Play:
-    """Plays one escalation up to its next round, in virtual time.
+class ForecastRun:
+    """Runs one escalation up to its next round, in virtual time.
 
     Args:
         fresh: The escalation: ACTIVE, in tier 0, without notifications.
-        carriers: The carrier of each channel.
-        answers: How all providers answer, or a function: channel → how its provider answers.
+        models: The model of each channel.
+        behaviour: How all providers answer, or a function: channel → how its provider answers.
         takes: How long each call takes.
         fraction: The random share of each wait's jitter, 0 to 1.
 
@@ -236,15 +236,17 @@ class Play:
     def __init__(
         self,
         fresh: DecisionContext,
-        carriers: Mapping[str, Carrier],
-        answers: Answers | Callable[[str], Answers],
+        models: Mapping[str, ChannelModel],
+        behaviour: ProviderBehaviour | Callable[[str], ProviderBehaviour],
         *,
         takes: timedelta,
         fraction: float,
     ) -> None:
         self.context = fresh
-        self._carriers = carriers
-        self._answers: Callable[[str], Answers] = (lambda channel: answers) if isinstance(answers, Answers) else answers
+        self._models = models
+        self._behaviour: Callable[[str], ProviderBehaviour] = (
+            (lambda channel: behaviour) if isinstance(behaviour, ProviderBehaviour) else behaviour
+        )
         self._takes = takes
         self._fraction = fraction
 
@@ -277,38 +279,38 @@ class Play:
         latest = counted(row)[-1] if counted(row) else None
         if row.state is NotificationState.SENDING and latest:
             return latest.started_at + self._takes
-        is_reported = row.state is NotificationState.SENT and self._answers(row.channel) is Answers.ACCEPTED
+        is_reported = row.state is NotificationState.SENT and self._behaviour(row.channel) is ProviderBehaviour.ACCEPTED
         return latest.ended_at if latest and is_reported and latest.receipt_due_at is not None else None
 
     def _moved(self, row: NotificationFacts, now: datetime) -> NotificationFacts:
-        carrier = self._carriers.get(row.channel, Carrier())
+        model = self._models.get(row.channel, ChannelModel())
         policy = self.context.escalation.policy
         schedule = policy.retries.schedule(row.channel, row.severity)
-        if row.state is NotificationState.QUEUED and not carrier.providers:
+        if row.state is NotificationState.QUEUED and not model.providers:
             return lifecycle.end(row, Ended.NO_PROVIDER, reason="", now=now).after
         if row.state is NotificationState.QUEUED:
-            return lifecycle.claim(row, self._attempt(row, carrier, now), now=now).after
+            return lifecycle.claim(row, self._attempt(row, model, now), now=now).after
         attempt = counted(row)[-1]
         if row.state in IN_PROGRESS:
-            outcome = Outcome(result=_RESULTS[self._answers(row.channel)], receipt_due_at=lifecycle.awaited_until(attempt, now))
+            outcome = Outcome(result=_RESULTS[self._behaviour(row.channel)], receipt_due_at=lifecycle.awaited_until(attempt, now))
             return lifecycle.record(row, attempt.id, outcome, schedule=schedule, now=now, fraction=self._fraction).after
         receipt = Receipt(provider=attempt.provider, event_id="", attempt_id=attempt.id, result=Result.DELIVERED)
         return lifecycle.receive(row, attempt.id, receipt, schedule=schedule, now=now, fraction=self._fraction).after
 
-    def _attempt(self, row: NotificationFacts, carrier: Carrier, now: datetime) -> AttemptFacts:
+    def _attempt(self, row: NotificationFacts, model: ChannelModel, now: datetime) -> AttemptFacts:
         number = len(row.attempts) + 1
         policy = self.context.escalation.policy
-        unproven_after = proof.unproven_after(policy, row.channel, row.severity, carrier.traits)
-        is_silent = not carrier.has_receipts and unproven_after is not None
+        unproven_after = proof.unproven_after(policy, row.channel, row.severity, model.traits)
+        is_silent = not model.has_receipts and unproven_after is not None
         return AttemptFacts(
             id=f"{row.id}.{number}",
             notification_id=row.id,
             number=number,
-            provider=carrier.providers[0],
+            provider=model.providers[0],
             token="",
             started_at=now,
             lease_until=now + timedelta(minutes=1),
-            receipt_due_at=now + proof.overdue_after(policy, row.channel) if carrier.has_receipts else None,
+            receipt_due_at=now + proof.overdue_after(policy, row.channel) if model.has_receipts else None,
             unproven_at=now + unproven_after if is_silent and unproven_after is not None else None,
         )
 

@@ -12,14 +12,22 @@ from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.document import Document
 from notifyflow.core.insight.next_events import NextEventKind, NextEventPremise
 from notifyflow.core.messages.ways import way
-from notifyflow.core.upkeep.forecast import Answers, Carrier, Expected, Hindrances, forecast, fresh_escalation, warnings
+from notifyflow.core.upkeep.forecast import (
+    ChannelModel,
+    Expected,
+    Obstacles,
+    ProviderBehaviour,
+    forecast,
+    fresh_escalation,
+    warnings,
+)
 
-NOTHING = Hindrances()
-_IF: Mapping[Answers, str] = {
-    Answers.REFUSED: "if every message is refused for good",
-    Answers.FAILING: "if every attempt fails",
-    Answers.SILENT: "if no receipt comes",
-    Answers.ACCEPTED: "if every message arrives",
+NOTHING = Obstacles()
+_IF: Mapping[ProviderBehaviour, str] = {
+    ProviderBehaviour.REFUSED: "if every message is refused for good",
+    ProviderBehaviour.FAILING: "if every attempt fails",
+    ProviderBehaviour.SILENT: "if no receipt comes",
+    ProviderBehaviour.ACCEPTED: "if every message arrives",
 }
 
 
@@ -29,7 +37,9 @@ class ExpectedDocument(Document):
     what: NextEventKind
     tier: str | None = Field(description="The name of the tier that opens.")
     channels: dict[str, list[str]] = Field(description="Its channels with their providers, the preferred one first.")
-    answers: Answers = Field(description="How providers answer: refused, failing, silent (no receipt comes) or accepted.")
+    answers: ProviderBehaviour = Field(
+        description="How providers answer: refused, failing, silent (no receipt comes) or accepted."
+    )
     premise: NextEventPremise | None = Field(description="What would keep it from coming.")
     earliest_s: float = Field(description="Seconds from the start of the round, at the earliest.")
     latest_s: float = Field(description="Seconds from the start of the round, at the latest.")
@@ -44,7 +54,9 @@ class ForecastDocument(Document):
     severity: Severity
     at_once: dict[str, list[str]] = Field(description="The channels that are used at once, with their providers.")
     expected: list[ExpectedDocument]
-    called_within_s: dict[Answers, float | None] = Field(description="When a phone rings at the latest; null if none does.")
+    called_within_s: dict[ProviderBehaviour, float | None] = Field(
+        description="When a phone rings at the latest; null if none does."
+    )
     rounds_after_s: list[float] = Field(description="When further rounds start unless somebody acknowledges.")
     unanswered_after_s: float | None = Field(description="When operations is told that nobody has acknowledged any round.")
     expires_after_s: float = Field(description="When no page is sent any more.")
@@ -56,11 +68,11 @@ class ForecastDocument(Document):
         contact: Contact,
         policy: Policy,
         severity: Severity,
-        carriers: Mapping[str, Carrier],
+        models: Mapping[str, ChannelModel],
         *,
         calling: frozenset[str],
         has_links: bool,
-        hindrances: Hindrances = NOTHING,
+        obstacles: Obstacles = NOTHING,
         is_in_chain: bool = False,
     ) -> Self:
         """Build the forecast of a recipient whom an incident of a severity pages by a policy.
@@ -68,15 +80,15 @@ class ForecastDocument(Document):
         In a chain, the next step starts where operations would be told that the recipient cannot be reached.
         """
         fresh = fresh_escalation(contact, policy, severity, calling)
-        found = forecast(fresh, carriers)
+        found = forecast(fresh, models)
         return cls(
             recipient=contact.recipient_id,
             name=contact.name,
             policy=policy.name,
             severity=severity,
-            at_once=_carried(found.first, carriers),
+            at_once=_carried(found.first, models),
             expected=[
-                _expected(each, policy, carriers)
+                _expected(each, policy, models)
                 for each in found.later
                 if not (is_in_chain and each.event.what is NextEventKind.OPERATIONS)
             ],
@@ -86,7 +98,7 @@ class ForecastDocument(Document):
             expires_after_s=found.expires_after.total_seconds(),
             warnings=[
                 *_quiet(contact, severity),
-                *warnings(fresh, carriers, found, has_links=has_links, hindrances=hindrances),
+                *warnings(fresh, models, found, has_links=has_links, obstacles=obstacles),
             ],
         )
 
@@ -123,14 +135,14 @@ class ForecastDocument(Document):
 
 def _phrases(found: Sequence[ExpectedDocument]) -> Iterator[str]:
     """Yield when a step comes, in words, one line for all answers with the same range."""
-    ranges: dict[tuple[float, float, bool], list[Answers]] = {}
+    ranges: dict[tuple[float, float, bool], list[ProviderBehaviour]] = {}
     for each in found:
         is_timed = each.premise is NextEventPremise.NOBODY_ACKNOWLEDGES and each.earliest_s == each.latest_s
         ranges.setdefault((each.earliest_s, each.latest_s, is_timed), []).append(each.answers)
     for (earliest_s, latest_s, is_timed), answers in ranges.items():
         if is_timed:
             yield f"{span(earliest_s)} after the start unless somebody acknowledges"
-        elif len(answers) == len(Answers):
+        elif len(answers) == len(ProviderBehaviour):
             yield between(earliest_s, latest_s)
         else:
             yield f"{between(earliest_s, latest_s)} {' or '.join(_IF[each] for each in answers)}"
@@ -154,21 +166,21 @@ def _quiet(contact: Contact, severity: Severity) -> Iterator[str]:
         yield f"from {contact.quiet.replace('-', ' to ')} ({contact.timezone}) nothing leaves, and no time counts: quiet hours"
 
 
-def _expected(each: Expected, policy: Policy, carriers: Mapping[str, Carrier]) -> ExpectedDocument:
+def _expected(each: Expected, policy: Policy, models: Mapping[str, ChannelModel]) -> ExpectedDocument:
     tier = each.event.tier
     return ExpectedDocument(
         what=each.event.what,
         tier=None if tier is None else policy.tiers[tier - 1].name,
-        channels=_carried(each.event.channels, carriers),
-        answers=each.answers,
+        channels=_carried(each.event.channels, models),
+        answers=each.behaviour,
         premise=each.event.premise,
         earliest_s=each.earliest.total_seconds(),
         latest_s=each.latest.total_seconds(),
     )
 
 
-def _carried(channels: tuple[str, ...], carriers: Mapping[str, Carrier]) -> dict[str, list[str]]:
-    return {channel: list(carriers.get(channel, Carrier()).providers) for channel in channels}
+def _carried(channels: tuple[str, ...], models: Mapping[str, ChannelModel]) -> dict[str, list[str]]:
+    return {channel: list(models.get(channel, ChannelModel()).providers) for channel in channels}
 
 
 def _ways(channels: Mapping[str, list[str]]) -> str:

@@ -21,17 +21,17 @@ from notifyflow.core.delivery.tier_rules import ways
 from notifyflow.core.insight.next_events import NextEvent, NextEventKind
 from notifyflow.core.messages.ways import message
 from notifyflow.core.text import listed
-from notifyflow.core.upkeep.forecast import Answers, Carrier, Play, fresh_escalation
+from notifyflow.core.upkeep.forecast import ChannelModel, ForecastRun, ProviderBehaviour, fresh_escalation
 from notifyflow.errors import Fault
 
-MOST_PLAYS = 300
+MOST_RUNS = 300
 """How many courses are played at most for one person, policy and severity; the shortest first."""
 _ALERTING = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING)
-_IF: Mapping[Answers, str] = {
-    Answers.REFUSED: "is refused for good",
-    Answers.FAILING: "fails at every attempt",
-    Answers.SILENT: "is accepted and no receipt comes",
-    Answers.ACCEPTED: "arrives",
+_IF: Mapping[ProviderBehaviour, str] = {
+    ProviderBehaviour.REFUSED: "is refused for good",
+    ProviderBehaviour.FAILING: "fails at every attempt",
+    ProviderBehaviour.SILENT: "is accepted and no receipt comes",
+    ProviderBehaviour.ACCEPTED: "arrives",
 }
 
 
@@ -43,7 +43,7 @@ class Danger(StrEnum):
     NOBODY_TOLD = "nobody_told"
 
 
-Course = tuple[tuple[str, Answers], ...]
+Course = tuple[tuple[str, ProviderBehaviour], ...]
 """How the provider of each channel behaves, in the order in which they are tried."""
 
 
@@ -92,15 +92,15 @@ class Broken:
         return _fault(self, f"the rehearsal broke: {self.name}", "Find app.rehearsal_broke in the log")
 
 
-Finding: TypeAlias = Weakness | Broken
+RehearsalFinding: TypeAlias = Weakness | Broken
 
 
-def tells_nobody(found: Finding) -> bool:
+def tells_nobody(found: RehearsalFinding) -> bool:
     """Return whether the danger is that nobody is told."""
     return isinstance(found, Weakness) and found.danger is Danger.NOBODY_TOLD
 
 
-def _fault(found: Finding, what: str, remedy: str) -> Fault:
+def _fault(found: RehearsalFinding, what: str, remedy: str) -> Fault:
     whom = f"{', '.join(found.severities)} to {listed(list(found.people))}"
     return Fault(f"policies.{found.policy}", f"{whom}: {what}", remedy)
 
@@ -121,112 +121,114 @@ def rehearse(
     policies: Mapping[str, Policy],
     people: Collection[Contact],
     operations: Collection[Contact],
-    carriers: Mapping[str, Carrier],
+    models: Mapping[str, ChannelModel],
     calling: frozenset[str],
-) -> tuple[Finding, ...]:
+) -> tuple[RehearsalFinding, ...]:
     """Return the dangers for each policy, severity and person; the operations team is paged by its policy.
 
     People with the same channels and wishes behave alike, and are rehearsed once. A rehearsal that fails is named, and the
     findings of the others stand.
     """
-    has_operations = any(_carried(each, carriers) for each in operations)
-    found: dict[Finding, dict[str, dict[Severity, None]]] = defaultdict(lambda: defaultdict(dict))
+    has_operations = any(_carried(each, models) for each in operations)
+    found: dict[RehearsalFinding, dict[str, dict[Severity, None]]] = defaultdict(lambda: defaultdict(dict))
     for name, policy in policies.items():
         is_own = name == OPERATIONS.name  # who tells operations that operations was not told?
-        stage = _Stage(policy=policy, carriers=carriers, calling=calling, has_operations=has_operations or is_own)
-        for alike in _alike(operations if is_own else people, carriers):
+        rehearsal = _Rehearsal(policy=policy, models=models, calling=calling, has_operations=has_operations or is_own)
+        for alike in _alike(operations if is_own else people, models):
             known: dict[object, Mapping[Danger, Course]] = {}
             for severity in (Severity.CRITICAL,) if is_own else _ALERTING:
-                for finding in stage.findings(alike[0], severity, known):
+                for finding in rehearsal.findings(alike[0], severity, known):
                     for each in alike:
                         found[finding][each.recipient_id][severity] = None
     return tuple(_with_people(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
-    """A policy, and the carriers of its pages."""
+class _Rehearsal:
+    """A policy, and the models of the channels of its pages."""
 
     policy: Policy
-    carriers: Mapping[str, Carrier]
+    models: Mapping[str, ChannelModel]
     calling: frozenset[str]
     has_operations: bool
 
-    def findings(self, contact: Contact, severity: Severity, known: dict[object, Mapping[Danger, Course]]) -> Collection[Finding]:
+    def findings(
+        self, contact: Contact, severity: Severity, known: dict[object, Mapping[Danger, Course]]
+    ) -> Collection[RehearsalFinding]:
         """Rehearse with a person, unless a known rehearsal is alike; return the findings, without severities and people."""
         name = self.policy.name
         try:
             fresh = fresh_escalation(contact, self.policy, severity, self.calling)
             manner = _manner(fresh)
             if manner not in known:
-                known[manner] = search(fresh, self.carriers, has_operations=self.has_operations)
+                known[manner] = search(fresh, self.models, has_operations=self.has_operations)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others go on
             return (Broken(policy=name, name=type(error).__name__, error=error),)
         return tuple(Weakness(danger=danger, policy=name, course=course) for danger, course in known[manner].items())
 
 
-def search(fresh: DecisionContext, carriers: Mapping[str, Carrier], *, has_operations: bool) -> Mapping[Danger, Course]:
+def search(fresh: DecisionContext, models: Mapping[str, ChannelModel], *, has_operations: bool) -> Mapping[Danger, Course]:
     """Return for each danger the shortest course to it, by the number of channels tried.
 
     Args:
         fresh: The escalation: ACTIVE, in tier 0, without notifications.
-        carriers: The carrier of each channel.
+        models: The model of each channel.
         has_operations: Whether anybody is in operations.
     """
     found: dict[Danger, Course] = {}
     courses: list[Course] = [()]
     for count, course in enumerate(courses):  # they grow, by one channel at a time: the shortest come first
-        if count == MOST_PLAYS or len(found) == len(Danger):
+        if count == MOST_RUNS or len(found) == len(Danger):
             break
-        play = Play(fresh, carriers, partial(_behaviour, dict(course)), takes=timedelta(seconds=1), fraction=0.5)
+        run = ForecastRun(fresh, models, partial(_behaviour, dict(course)), takes=timedelta(seconds=1), fraction=0.5)
         try:
-            events = tuple(play.events())
+            events = tuple(run.events())
         except _Untried as next_one:
-            behaviours = _behaviours(fresh, carriers[next_one.channel])
+            behaviours = _behaviours(fresh, models[next_one.channel])
             courses += [(*course, (next_one.channel, each)) for each in behaviours]
             continue
-        for danger in _dangers(play.context, carriers, events, has_operations=has_operations):
+        for danger in _dangers(run.context, models, events, has_operations=has_operations):
             found.setdefault(danger, course)
     return found
 
 
 class _Untried(Exception):
-    """Raised when a play reaches a channel without a chosen behaviour; ``search`` goes on with each behaviour."""
+    """Raised when a run reaches a channel without a chosen behaviour; ``search`` goes on with each behaviour."""
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
         self.channel = channel
 
 
-def _behaviour(course: Mapping[str, Answers], channel: str) -> Answers:
+def _behaviour(course: Mapping[str, ProviderBehaviour], channel: str) -> ProviderBehaviour:
     if channel not in course:
         raise _Untried(channel)
     return course[channel]
 
 
-def _behaviours(fresh: DecisionContext, carrier: Carrier) -> Iterator[Answers]:
+def _behaviours(fresh: DecisionContext, model: ChannelModel) -> Iterator[ProviderBehaviour]:
     """Yield the possible behaviours of a provider: nothing arrives; or it arrives, too, if the policy rings in any case."""
     is_critical = fresh.escalation.severity is Severity.CRITICAL
     if is_critical and _rings_by_time(fresh):
-        yield Answers.ACCEPTED
-    yield Answers.REFUSED
-    if is_critical and (carrier.has_receipts or not carrier.traits.shows_without_receipt):
-        yield Answers.SILENT
-    yield Answers.FAILING
+        yield ProviderBehaviour.ACCEPTED
+    yield ProviderBehaviour.REFUSED
+    if is_critical and (model.has_receipts or not model.traits.shows_without_receipt):
+        yield ProviderBehaviour.SILENT
+    yield ProviderBehaviour.FAILING
 
 
 def _dangers(
-    context: DecisionContext, carriers: Mapping[str, Carrier], events: Collection[NextEvent], *, has_operations: bool
+    context: DecisionContext, models: Mapping[str, ChannelModel], events: Collection[NextEvent], *, has_operations: bool
 ) -> Iterator[Danger]:
     rows, is_critical = context.telling, context.escalation.severity is Severity.CRITICAL
     is_reached = any(has_arrived(row) if is_critical else row.state in REACHING for row in rows)
     has_rung = any(row.channel in context.calling and counted(row) for row in context.notifications)
     meant = {channel for tier in context.escalation.policy.tiers for channel in ways(context, tier)}
-    used = {channel for channel in meant if channel in carriers and carriers[channel].providers}
+    used = {channel for channel in meant if channel in models and models[channel].providers}
     if is_critical and used & context.calling and not has_rung and (not is_reached or _rings_by_time(context)):
         yield Danger.SILENT_PHONE
     is_pending = any(row.state is not NotificationState.FAILED for row in rows)
-    shows = any(carriers[channel].traits.shows_without_receipt for channel in used) or used & context.calling
+    shows = any(models[channel].traits.shows_without_receipt for channel in used) or used & context.calling
     if is_critical and not is_reached and is_pending and not shows:
         yield Danger.NO_PROOF
     goes_on = any(each.what is NextEventKind.OPERATIONS or each.what is NextEventKind.ROUND for each in events)
@@ -247,21 +249,21 @@ def _manner(fresh: DecisionContext) -> object:
     return severity is Severity.CRITICAL, tuple((ways(fresh, tier), tier.rules) for tier in tiers)
 
 
-def _carried(contact: Contact, carriers: Mapping[str, Carrier]) -> frozenset[str]:
-    return frozenset(channel for channel in contact.addresses if channel in carriers and carriers[channel].providers)
+def _carried(contact: Contact, models: Mapping[str, ChannelModel]) -> frozenset[str]:
+    return frozenset(channel for channel in contact.addresses if channel in models and models[channel].providers)
 
 
-def _alike(team: Collection[Contact], carriers: Mapping[str, Carrier]) -> Collection[list[Contact]]:
+def _alike(team: Collection[Contact], models: Mapping[str, ChannelModel]) -> Collection[list[Contact]]:
     """Return the people of a team in groups with the same channels and wishes; people without any channel are left out."""
     groups: dict[object, list[Contact]] = defaultdict(list)
     for each in team:
-        if carried := _carried(each, carriers):
+        if carried := _carried(each, models):
             wishes = tuple(sorted((each.channels or {}).items()))
             groups[carried, frozenset(each.addresses), wishes].append(each)
     return groups.values()
 
 
-def _with_people(found: Mapping[Finding, Mapping[str, Mapping[Severity, None]]]) -> Iterator[Finding]:
+def _with_people(found: Mapping[RehearsalFinding, Mapping[str, Mapping[Severity, None]]]) -> Iterator[RehearsalFinding]:
     for finding, concerned in found.items():
         by_severities: dict[tuple[Severity, ...], list[str]] = defaultdict(list)
         for who, severities in concerned.items():

@@ -58,18 +58,18 @@ class Exposition(Collector):
     Attributes:
         scraped: What was measured.
         zeros: The metrics that are shown from the start, as 0.
-        carriers: Every channel with each of its providers.
+        providers: Every channel with each of its providers.
         version: The version of notifyflow.
     """
 
     scraped: Scrape
     zeros: Sequence[Key]
-    carriers: Sequence[tuple[str, str]]
+    providers: Sequence[tuple[str, str]]
     version: str
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families of metrics."""
-        return _families(self.scraped, self.zeros, self.carriers, self.version)
+        return _families(self.scraped, self.zeros, self.providers, self.version)
 
 
 def write(exposition: Exposition, accept: str) -> tuple[bytes, str]:
@@ -80,7 +80,7 @@ def write(exposition: Exposition, accept: str) -> tuple[bytes, str]:
     return encode(registry), content_type
 
 
-def _families(scraped: Scrape, zeros: Iterable[Key], carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
+def _families(scraped: Scrape, zeros: Iterable[Key], providers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
     rows: dict[str, dict[tuple[str, ...], MetricValue]] = {name: {} for name in FAMILIES}
     for name, labels in zeros:
         rows[name][labels] = MetricValue()
@@ -89,7 +89,7 @@ def _families(scraped: Scrape, zeros: Iterable[Key], carriers: Iterable[tuple[st
             rows[name][labels] = value
     for family in FAMILIES.values():
         yield _histogram(family, rows[family.name]) if family.bounds_s else _counter(family, rows[family.name])
-    yield from _gauges(scraped, carriers, version)
+    yield from _gauges(scraped, providers, version)
 
 
 def _counter(family: Family, rows: dict[tuple[str, ...], MetricValue]) -> Metric:
@@ -115,7 +115,7 @@ def _cumulative(value: MetricValue, count: int) -> list[float]:
     return sums
 
 
-def _gauges(scraped: Scrape, carriers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
+def _gauges(scraped: Scrape, providers: Iterable[tuple[str, str]], version: str) -> Iterator[Metric]:
     values: dict[str, dict[tuple[str, ...], float]] = {
         "notifyflow_oldest_due_timestamp_seconds": {(): (scraped.oldest_due_at or scraped.now).timestamp()},
         "notifyflow_oldest_unacknowledged_timestamp_seconds": {
@@ -128,7 +128,7 @@ def _gauges(scraped: Scrape, carriers: Iterable[tuple[str, str]], version: str) 
         },
         "notifyflow_last_sweep_timestamp_seconds": {(): _seconds(scraped.swept_at)},
         "notifyflow_counted_timestamp_seconds": {(): _seconds(scraped.rolled_up_at)},
-        "notifyflow_circuit": _circuits(scraped, carriers),
+        "notifyflow_circuit": _circuits(scraped, providers),
         "notifyflow_unreachable_people": {(): scraped.unreachable},
         "notifyflow_oncall_gaps": {(schedule,): count for schedule, count in scraped.gaps.items()},
         "notifyflow_oncall_unreachable_people": {(): scraped.unreachable_on_duty},
@@ -142,8 +142,8 @@ def _gauges(scraped: Scrape, carriers: Iterable[tuple[str, str]], version: str) 
         yield metric
 
 
-def _circuits(scraped: Scrape, carriers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:
-    states = {**dict.fromkeys(carriers, Circuit.CLOSED), **scraped.circuits}
+def _circuits(scraped: Scrape, providers: Iterable[tuple[str, str]]) -> dict[tuple[str, ...], float]:
+    states = {**dict.fromkeys(providers, Circuit.CLOSED), **scraped.circuits}
     return {(*carrier, each.value): float(each is state) for carrier, state in states.items() for each in Circuit}
 
 

@@ -36,16 +36,16 @@ class RequireMetrics(Require):
 def router(context: Context) -> APIRouter:
     """Build the route."""
     routes = APIRouter()
-    carriers = [(name, provider.name) for name, channel in context.channels.items() for provider in channel.providers]
-    zeros = list(expected(carriers, told=frozenset({CHANNEL})))
-    carried = frozenset(channel for channel, _ in carriers)
+    providers = [(name, provider.name) for name, channel in context.channels.items() for provider in channel.providers]
+    zeros = list(expected(providers, told=frozenset({CHANNEL})))
+    carried = frozenset(channel for channel, _ in providers)
 
     @routes.get("/metrics", dependencies=[Depends(RequireMetrics(context))])
     def scrape(request: Request) -> Response:
         from notifyflow.web.metrics.exposition import Exposition, write
 
         scraped = context.service.scrape(carried)
-        shown = Exposition(scraped=scraped, zeros=zeros, carriers=carriers, version=context.version)
+        shown = Exposition(scraped=scraped, zeros=zeros, providers=providers, version=context.version)
         content, kind = write(shown, request.headers.get("accept", ""))
         return Response(content, media_type=kind)
 

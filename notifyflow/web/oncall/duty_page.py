@@ -239,7 +239,7 @@ def _page(
         "now": now,
         "me": visitor.recipient_id if visitor.recipient_id in people else "",
         "faults": faults,
-        "findings": context.service.foresight.findings(_carried(context)),
+        "findings": context.service.duty_warnings.read(_carried(context)),
         "typed": form_of(request) if faults else {},
     }
     return respond.page(request, visitor, "oncall.html", values, stamp=stamp, status=status)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.upkeep.forecast import Carrier
+from notifyflow.core.upkeep.forecast import ChannelModel
 from notifyflow.service.rehearsals import Rehearsals
 from notifyflow.settings import Settings
 from tests.builders import HandClock
@@ -33,18 +33,18 @@ def test_what_breaks_a_rehearsal_is_told_like_what_it_finds(database_url: str) -
 
 
 def test_a_rehearsal_that_breaks_for_one_is_named_and_logged(database_url: str) -> None:
-    carriers = {"email": Carrier(providers=("smtp",), traits=cast("Any", None))}
+    models = {"email": ChannelModel(providers=("smtp",), traits=cast("Any", None))}
     with rehearsals_of(database_url, HandClock()) as rehearsals, capture_logs() as lines:
-        wait_until(lambda: rehearsals.faults(carriers) is not None)
-        (fault,) = rehearsals.faults(carriers) or ()
+        wait_until(lambda: rehearsals.faults(models) is not None)
+        (fault,) = rehearsals.faults(models) or ()
     assert (fault.where, fault.what) == ("policies.operations", "CRITICAL to ops: the rehearsal broke: AttributeError")
     broke = [line for line in lines if line["event"] == "app.rehearsal_broke"]
     assert [(line["policy"], line["error"]) for line in broke] == [("operations", "AttributeError")]
 
 
 def test_a_directory_is_rehearsed_once_though_the_roster_is_read_every_second(database_url: str) -> None:
-    carriers, clock = {"email": Carrier(providers=("smtp",))}, HandClock()
+    models, clock = {"email": ChannelModel(providers=("smtp",))}, HandClock()
     with rehearsals_of(database_url, clock) as rehearsals:
-        wait_until(lambda: rehearsals.faults(carriers) is not None)
+        wait_until(lambda: rehearsals.faults(models) is not None)
         clock.pass_time(timedelta(seconds=5))
-        assert rehearsals.faults(carriers) is not None
+        assert rehearsals.faults(models) is not None

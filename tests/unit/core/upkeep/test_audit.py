@@ -367,7 +367,7 @@ def test_a_doubt_is_recorded_whatever_is_known_later() -> None:
     assert found(with_attempt(lost, is_doubted=False)) == [unseen]
     assert found(with_attempt(lost, is_doubted=False, result=Result.TEMPORARY_FAILURE)) == [unseen], "its log says so"
     refused = a_round(Row(incident_id="i").sent(Result.TEMPORARY_FAILURE))
-    assert found(with_attempt(refused, evidence=Evidence.CARRIER)) == [unseen], "it was refused, and its carrier reported it"
+    assert found(with_attempt(refused, evidence=Evidence.CARRIER)) == [unseen], "it was refused, and its model reported it"
     nameless = (Rule.DOUBT, "has attempt 1, which is recorded without a result")
     assert nameless in found(with_attempt(a_round(sent()), result=None))
     assert nameless not in found(with_attempt(a_round(sent()), result=None, state=AttemptState.NOT_SENT))

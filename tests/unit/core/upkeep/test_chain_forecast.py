@@ -12,7 +12,7 @@ from notifyflow.core.oncall.directory import read_directory
 from notifyflow.core.oncall.roster import Resolved, Roster
 from notifyflow.core.upkeep.chain_document import ExpectedChainDocument
 from notifyflow.core.upkeep.chain_forecast import ExpectedChain, expected_chain
-from notifyflow.core.upkeep.forecast import Carrier, fresh_escalation
+from notifyflow.core.upkeep.forecast import ChannelModel, fresh_escalation
 from tests.traits import CALLING
 
 MONDAY = datetime(2026, 12, 7, 8, 55, tzinfo=UTC)
@@ -38,7 +38,7 @@ over_after = "30m"
     SHIPPED,
 )
 OLGA = Contact(recipient_id="ops", name="Olga", addresses={"email": "ops@example.com"})
-CARRIERS = {"email": Carrier(providers=("smtp",))}
+MODELS = {"email": ChannelModel(providers=("smtp",))}
 
 
 def contacts_of(found: Resolved) -> Sequence[Contact]:
@@ -53,7 +53,7 @@ def expected(number: int = 0, policy: Policy = INSISTENT, severity: Severity = S
         operations=[OLGA],
         contacts_of=contacts_of,
         fresh=lambda contact: fresh_escalation(contact, policy, severity, CALLING),
-        carriers=CARRIERS,
+        models=MODELS,
         begins_at=MONDAY,
     )
 
@@ -85,7 +85,7 @@ def test_a_step_waits_its_time_where_not_every_way_can_fail_before() -> None:
         operations=[],
         contacts_of=lambda _: [eva],
         fresh=lambda each: fresh_escalation(each, slow, Severity.CRITICAL, CALLING),
-        carriers=CARRIERS,
+        models=MODELS,
         begins_at=MONDAY,
     )
     assert found.steps[1].soonest == found.steps[1].after == timedelta(minutes=10)
@@ -101,7 +101,7 @@ def test_a_step_waits_until_quiet_hours_are_over_if_it_is_asked_for_a_severity()
             operations=[OLGA],
             contacts_of=lambda found: [replace(each, quiet="08:00-10:00") for each in contacts_of(found)],
             fresh=lambda contact: fresh_escalation(contact, INSISTENT, Severity.ERROR, CALLING),
-            carriers=CARRIERS,
+            models=MODELS,
             begins_at=MONDAY,
             quiet_for=quiet_for,
         )

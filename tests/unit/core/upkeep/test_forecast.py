@@ -14,18 +14,27 @@ from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Repeat, Tier, Unacknowledged
 from notifyflow.core.insight.next_events import NextEventKind
 from notifyflow.core.limits.pauses import Pause, Scope
-from notifyflow.core.upkeep.forecast import LONGEST_CALL, Answers, Carrier, Forecast, Hindrances, Play, forecast, warnings
+from notifyflow.core.upkeep.forecast import (
+    LONGEST_CALL,
+    ChannelModel,
+    Forecast,
+    ForecastRun,
+    Obstacles,
+    ProviderBehaviour,
+    forecast,
+    warnings,
+)
 from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument, between, span
 from tests.facts import NOW, context, minutes, seconds
 from tests.strategies import CHANNELS, lively_policies, policies, severities
 from tests.traits import CALLING
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "policies.rst"
-CARRIERS = {
-    "email": Carrier(providers=("smtp",)),
-    "slack": Carrier(providers=("slack",)),
-    "sms": Carrier(providers=("twilio", "twilio-b"), has_receipts=True),
-    "voice": Carrier(providers=("twilio",), has_receipts=True),
+MODELS = {
+    "email": ChannelModel(providers=("smtp",)),
+    "slack": ChannelModel(providers=("slack",)),
+    "sms": ChannelModel(providers=("twilio", "twilio-b"), has_receipts=True),
+    "voice": ChannelModel(providers=("twilio",), has_receipts=True),
 }
 DAYS = timedelta(days=366)
 ADA = Contact(
@@ -45,19 +54,19 @@ def fresh(
 def told(
     policy: Policy, contact: Contact = ADA, *, severity: Severity = Severity.CRITICAL, has_links: bool = True
 ) -> ForecastDocument:
-    return ForecastDocument.of_recipient(contact, policy, severity, CARRIERS, calling=CALLING, has_links=has_links)
+    return ForecastDocument.of_recipient(contact, policy, severity, MODELS, calling=CALLING, has_links=has_links)
 
 
-def ranges(found: Forecast, what: NextEventKind, tier: int | None) -> dict[Answers, tuple[timedelta, timedelta]]:
+def ranges(found: Forecast, what: NextEventKind, tier: int | None) -> dict[ProviderBehaviour, tuple[timedelta, timedelta]]:
     return {
-        each.answers: (each.earliest, each.latest)
+        each.behaviour: (each.earliest, each.latest)
         for each in found.expected
         if (each.event.what, each.event.tier) == (what, tier)
     }
 
 
-carriers = st.fixed_dictionaries(
-    {}, optional={each: st.builds(Carrier, providers=st.just(("one",)), has_receipts=st.booleans()) for each in CHANNELS}
+models = st.fixed_dictionaries(
+    {}, optional={each: st.builds(ChannelModel, providers=st.just(("one",)), has_receipts=st.booleans()) for each in CHANNELS}
 )
 
 
@@ -67,38 +76,38 @@ def test_what_happens_lies_within_the_ranges(data: st.DataObject) -> None:
     policy = replace(policy, fresh_for=DAYS, fresh_for_critical=DAYS, escalate_within=DAYS)  # much longer than any call
     ways = " ".join(sorted(data.draw(st.sets(st.sampled_from(CHANNELS)))))
     facts = fresh(policy, data.draw(severities), ways)
-    carried = data.draw(carriers)
-    answers = data.draw(st.sampled_from(Answers))
+    carried = data.draw(models)
+    behaviour = data.draw(st.sampled_from(ProviderBehaviour))
     takes = data.draw(st.timedeltas(timedelta(), LONGEST_CALL))
     found = forecast(facts, carried)
-    for each in Play(facts, carried, answers, takes=takes, fraction=data.draw(st.floats(0, 1))).events():
+    for each in ForecastRun(facts, carried, behaviour, takes=takes, fraction=data.draw(st.floats(0, 1))).events():
         if each.what in (NextEventKind.TIER, NextEventKind.OPERATIONS):
-            earliest, latest = ranges(found, each.what, each.tier)[answers]
+            earliest, latest = ranges(found, each.what, each.tier)[behaviour]
             assert each.at is not None
             assert earliest <= each.at - NOW <= latest
 
 
 def test_by_default_a_text_follows_two_failures_and_a_call_the_text() -> None:
-    found = forecast(fresh(severity=Severity.ERROR), CARRIERS)
+    found = forecast(fresh(severity=Severity.ERROR), MODELS)
     assert (found.first, found.first_tier) == (("email", "slack"), 1)
     assert ranges(found, NextEventKind.TIER, 2) == {
-        Answers.REFUSED: (timedelta(), LONGEST_CALL),
-        Answers.FAILING: (seconds(450 * 0.9), seconds(450 * 1.1) + 5 * LONGEST_CALL),
+        ProviderBehaviour.REFUSED: (timedelta(), LONGEST_CALL),
+        ProviderBehaviour.FAILING: (seconds(450 * 0.9), seconds(450 * 1.1) + 5 * LONGEST_CALL),
     }
-    assert set(ranges(found, NextEventKind.TIER, 3)) == {Answers.REFUSED, Answers.FAILING}
-    assert found.called_after[Answers.ACCEPTED] is None
+    assert set(ranges(found, NextEventKind.TIER, 3)) == {ProviderBehaviour.REFUSED, ProviderBehaviour.FAILING}
+    assert found.called_after[ProviderBehaviour.ACCEPTED] is None
     assert (found.rounds_at, found.ends_after, found.expires_after) == ((), None, timedelta(hours=24))
 
 
 def test_insistent_calls_after_ten_minutes_though_everything_arrives_and_tells_operations_at_the_end() -> None:
-    found = forecast(fresh(INSISTENT), CARRIERS)
-    assert ranges(found, NextEventKind.TIER, 3)[Answers.ACCEPTED] == (minutes(10), minutes(10))
-    assert found.called_after[Answers.ACCEPTED] == minutes(10)
+    found = forecast(fresh(INSISTENT), MODELS)
+    assert ranges(found, NextEventKind.TIER, 3)[ProviderBehaviour.ACCEPTED] == (minutes(10), minutes(10))
+    assert found.called_after[ProviderBehaviour.ACCEPTED] == minutes(10)
     assert (found.rounds_at, found.ends_after) == ((minutes(15), minutes(30)), minutes(45))
 
 
 def test_a_call_that_nobody_carries_never_rings() -> None:
-    carried = {**CARRIERS, "voice": Carrier()}
+    carried = {**MODELS, "voice": ChannelModel()}
     for policy in (DEFAULT, INSISTENT):
         found = forecast(fresh(policy), carried)
         assert any("voice" in each.event.channels for each in found.expected)
@@ -107,7 +116,7 @@ def test_a_call_that_nobody_carries_never_rings() -> None:
 
 def test_a_tier_that_may_come_only_after_the_next_round_has_started_is_said_to_come_before_it() -> None:
     policy = replace(DEFAULT, repeat=Repeat(every=minutes(8), rounds=2))
-    late = ranges(forecast(fresh(policy, Severity.ERROR), CARRIERS), NextEventKind.TIER, 2)[Answers.FAILING]
+    late = ranges(forecast(fresh(policy, Severity.ERROR), MODELS), NextEventKind.TIER, 2)[ProviderBehaviour.FAILING]
     assert late == (seconds(405), minutes(8))
 
 
@@ -117,10 +126,10 @@ def warned(
     ways: str = "email sms",
     *,
     has_links: bool = True,
-    hindrances: Hindrances = NOTHING,
+    obstacles: Obstacles = NOTHING,
 ) -> list[str]:
     facts = fresh(policy, severity, ways)
-    return list(warnings(facts, CARRIERS, forecast(facts, CARRIERS), has_links=has_links, hindrances=hindrances))
+    return list(warnings(facts, MODELS, forecast(facts, MODELS), has_links=has_links, obstacles=obstacles))
 
 
 def pause(scope: Scope, name: str = "", *, for_m: int = 30, is_for_critical: bool = True) -> Pause:
@@ -164,20 +173,20 @@ def test_what_cannot_happen_is_warned_of(found: list[str], expected: list[str]) 
 
 def test_a_pause_in_force_is_warned_of_with_its_end_unless_it_spares_the_severity() -> None:
     pauses = (pause(Scope.CHANNEL, "email"), pause(Scope.ALL, for_m=90, is_for_critical=False), pause(Scope.PROVIDER, "twilio"))
-    found = Hindrances(pauses=pauses)
+    found = Obstacles(pauses=pauses)
     ways, half, later = "email slack sms voice", "Wed 25 Nov 2026 03:30 UTC", "Wed 25 Nov 2026 04:30 UTC"
-    assert warned(DEFAULT, ways=ways, hindrances=found) == [
+    assert warned(DEFAULT, ways=ways, obstacles=found) == [
         f"mail over smtp is paused until {half}: a page waits until then",
         f"text over twilio is paused until {half}: a page waits until then",
         f"call over twilio is paused until {half}: a page waits until then",
     ]
     assert f"Slack over slack is paused until {later}: a page waits until then" in warned(
-        DEFAULT, Severity.ERROR, ways, hindrances=found
+        DEFAULT, Severity.ERROR, ways, obstacles=found
     )
 
 
 def test_a_recipient_who_sent_stop_to_every_number_is_warned_of() -> None:
-    (stop,) = warned(DEFAULT, ways="email sms voice", hindrances=Hindrances(opted_out=frozenset({"sms"})))
+    (stop,) = warned(DEFAULT, ways="email sms voice", obstacles=Obstacles(opted_out=frozenset({"sms"})))
     assert stop.startswith("text is blocked: the recipient has sent STOP")
 
 

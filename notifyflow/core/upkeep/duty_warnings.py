@@ -16,7 +16,7 @@ from notifyflow.core.oncall.directory import OPERATIONS, Route, routes
 from notifyflow.core.oncall.roster import Roster
 from notifyflow.core.oncall.schedule_forms import MARK
 from notifyflow.core.oncall.schedules import Schedule, Shift
-from notifyflow.core.upkeep.forecast import Answers, Carrier, Play, fresh_escalation
+from notifyflow.core.upkeep.forecast import ChannelModel, ForecastRun, ProviderBehaviour, fresh_escalation
 from notifyflow.errors import Fault
 
 AHEAD = timedelta(days=30)
@@ -27,7 +27,7 @@ _GO_ON = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING)
 """The severities for which a chain goes on."""
 
 
-class FindingKind(StrEnum):
+class DutyWarningKind(StrEnum):
     """What can go wrong."""
 
     GAP = "gap"
@@ -37,7 +37,7 @@ class FindingKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DutyWarning:
     """A foreseeable fault, or a possible one.
 
     Attributes:
@@ -51,7 +51,7 @@ class Finding:
         count: How often it happens within ``AHEAD``.
     """
 
-    kind: FindingKind
+    kind: DutyWarningKind
     where: str
     what: str
     remedy: str
@@ -63,11 +63,11 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Whether somebody will not be reached; otherwise it may be as intended."""
-        return self.kind in (FindingKind.UNREACHABLE, FindingKind.NOBODY_REACHED)
+        return self.kind in (DutyWarningKind.UNREACHABLE, DutyWarningKind.NOBODY_REACHED)
 
     @property
     def fault(self) -> Fault:
-        """The finding as a fault of the directory."""
+        """The warning as a fault of the directory."""
         return Fault(self.where, self.what, self.remedy)
 
 
@@ -107,9 +107,9 @@ class _Ahead:
                 yield from (self.people[each.id] for each in self.roster.directory.everybody([name]) if each.id in self.people)
 
 
-def foresee(
+def duty_warnings(
     roster: Roster, people: Mapping[str, Contact], policies: Mapping[str, Policy], *, now: datetime
-) -> tuple[Finding, ...]:
+) -> tuple[DutyWarning, ...]:
     """Return the foreseeable faults within 30 days.
 
     A schedule whose calendar was never read is left out: its people are not known.
@@ -127,7 +127,7 @@ def foresee(
     }
     used = {route.policy: policies[route.policy] for _, route in routes(roster.directory) if route.policy in policies}
     ahead = _Ahead(roster=roster, people=people, policies=used, shifts=shifts, now=now)
-    found: list[Finding] = []
+    found: list[DutyWarning] = []
     for name in shifts:
         found += _gaps(ahead, name)
         found += _unreachable(ahead, name)
@@ -139,18 +139,18 @@ def foresee(
     return tuple(found)
 
 
-def gaps(findings: Iterable[Finding], schedules: Iterable[str]) -> Mapping[str, int]:
+def gaps(warnings: Iterable[DutyWarning], schedules: Iterable[str]) -> Mapping[str, int]:
     """Return how many times nobody is on duty in each schedule; 0 for one that may have gaps."""
-    counts = {each.where.removeprefix("schedules."): each.count for each in findings if each.kind is FindingKind.GAP}
+    counts = {each.where.removeprefix("schedules."): each.count for each in warnings if each.kind is DutyWarningKind.GAP}
     return {name: counts.get(name, 0) for name in schedules}
 
 
-def _gaps(ahead: _Ahead, name: str) -> Iterator[Finding]:
+def _gaps(ahead: _Ahead, name: str) -> Iterator[DutyWarning]:
     schedule = ahead.schedule(name)
     gaps = () if schedule.may_have_gaps else _when(ahead, name, lambda shift: not shift.people)
     if gaps:
-        yield Finding(
-            kind=FindingKind.GAP,
+        yield DutyWarning(
+            kind=DutyWarningKind.GAP,
             where=f"schedules.{schedule.name}",
             what=f"nobody is on duty {_words(ahead, name, gaps)}",
             remedy="Add a layer before the others, or write may_have_gaps = true into the schedule if it is meant",
@@ -160,7 +160,7 @@ def _gaps(ahead: _Ahead, name: str) -> Iterator[Finding]:
         )
 
 
-def _unreachable(ahead: _Ahead, name: str) -> Iterator[Finding]:
+def _unreachable(ahead: _Ahead, name: str) -> Iterator[DutyWarning]:
     for person in dict.fromkeys(each for shift in ahead.shifts[name] for each in shift.people):
         contact = ahead.people.get(person)
         severities = unreached_for(contact, ahead.policies.values()) if contact else ()
@@ -169,8 +169,8 @@ def _unreachable(ahead: _Ahead, name: str) -> Iterator[Finding]:
         periods = _when(ahead, name, partial(_has, person))
         preferred = "Let them prefer a channel that a configured provider carries, too"
         without = "Give them an address that a configured provider carries, or let somebody else take the duty"
-        yield Finding(
-            kind=FindingKind.UNREACHABLE,
+        yield DutyWarning(
+            kind=DutyWarningKind.UNREACHABLE,
             where=f"schedules.{name.removeprefix(MARK)}",
             what=f"{person} cannot be reached{_for(severities)}, and is on duty {_words(ahead, name, periods)}",
             remedy=preferred if severities else without,
@@ -190,7 +190,7 @@ def _lost(ahead: _Ahead, policy: Policy) -> Collection[str]:
     return {each for each, contact in ahead.people.items() if not reached_for(policy, contact)}
 
 
-def _unreached(ahead: _Ahead, where: str, route: Route, lost: Collection[str]) -> Iterator[Finding]:
+def _unreached(ahead: _Ahead, where: str, route: Route, lost: Collection[str]) -> Iterator[DutyWarning]:
     """Yield the times when nobody in any step of a route can be reached; routes without a schedule never change."""
 
     def is_lost(person: str) -> bool:
@@ -205,8 +205,8 @@ def _unreached(ahead: _Ahead, where: str, route: Route, lost: Collection[str]) -
     for name in dict.fromkeys(named):
         periods = _overlaps(periods, _when(ahead, name, lambda shift: all(map(is_lost, shift.people))))
     if periods:
-        yield Finding(
-            kind=FindingKind.NOBODY_REACHED,
+        yield DutyWarning(
+            kind=DutyWarningKind.NOBODY_REACHED,
             where=where,
             what=f"its chain reaches nobody {_words(ahead, named[0], periods)}",
             remedy=f"Add somebody who can always be reached, or {OPERATIONS}, as its last step",
@@ -230,7 +230,7 @@ def _overlaps(ones: Iterable[_Period], others: Collection[_Period]) -> list[_Per
     return [period for period in both if period[0] < period[1]]
 
 
-def _short_steps(ahead: _Ahead, where: str, route: Route, policy: Policy) -> Iterator[Finding]:
+def _short_steps(ahead: _Ahead, where: str, route: Route, policy: Policy) -> Iterator[DutyWarning]:
     """Yield the steps that end before the policy's timers have opened the last tier that pages somebody in them."""
     if not route.then:
         return
@@ -241,8 +241,8 @@ def _short_steps(ahead: _Ahead, where: str, route: Route, policy: Policy) -> Ite
         person, severities, needed = _longest_need(ahead, names, policy)
         if time < needed:
             tier = f"the policy {policy.name} opens its last tier for {person} after {text.duration(needed)}"
-            yield Finding(
-                kind=FindingKind.SHORT_STEP,
+            yield DutyWarning(
+                kind=DutyWarningKind.SHORT_STEP,
                 where=place,
                 what=f"the step is over after {text.duration(time)}, and {tier}{_for(severities)}",
                 remedy=f"Give it at least {text.duration(needed)}, or choose a policy that is faster",
@@ -265,8 +265,8 @@ def _needed(ahead: _Ahead, contact: Contact, policy: Policy, severity: Severity)
     key = (policy.name, *sorted(contact.addresses), (contact.channels or {}).get(severity), severity)
     if key not in ahead.needs:
         fresh = fresh_escalation(contact, policy, severity, frozenset())
-        carriers = {channel: Carrier(providers=(channel,)) for channel in contact.addresses}
-        came = Play(fresh, carriers, Answers.ACCEPTED, takes=timedelta(), fraction=0.0).events()
+        models = {channel: ChannelModel(providers=(channel,)) for channel in contact.addresses}
+        came = ForecastRun(fresh, models, ProviderBehaviour.ACCEPTED, takes=timedelta(), fraction=0.0).events()
         times = [each.at for each in came if each.what is NextEventKind.TIER and each.at is not None]
         ahead.needs[key] = max(times, default=fresh.escalation.started_at) - fresh.escalation.started_at
     return ahead.needs[key]

@@ -1,4 +1,4 @@
-"""Says who carries each channel, as forecasts and rehearsals need it."""
+"""Models the channels for forecasts and rehearsals."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -7,15 +7,15 @@ from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
 
 if TYPE_CHECKING:
-    from notifyflow.core.upkeep.forecast import Carrier
+    from notifyflow.core.upkeep.forecast import ChannelModel
 
 
-def carriers_of(channels: Mapping[str, Channel]) -> "Mapping[str, Carrier]":
-    """Return who carries each channel."""
-    from notifyflow.core.upkeep.forecast import Carrier  # few processes forecast
+def models_of(channels: Mapping[str, Channel]) -> "Mapping[str, ChannelModel]":
+    """Return the model of each channel."""
+    from notifyflow.core.upkeep.forecast import ChannelModel  # few processes forecast
 
     return {
-        name: Carrier(
+        name: ChannelModel(
             providers=tuple(each.name for each in channel.providers),
             has_receipts=bool(channel.providers) and reports(channel.providers[0]),
             traits=channel.traits,
