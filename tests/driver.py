@@ -32,9 +32,9 @@ from notifyflow.pipeline.delivery.sweep import next_wake_at, sweep
 from notifyflow.pipeline.transaction.ports import NOTHING, Claimed, Claims, Dependencies, FollowUps, ReceiptMatch
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, CHANNELS, KEY, REPORTING, CountingIds, HandClock, an_incident, check_address
+from tests.capabilities import CAPABILITIES
 from tests.leases import record_one, release_one
 from tests.notifying import notify
-from tests.traits import TRAITS
 
 
 class Driver:
@@ -55,7 +55,7 @@ class Driver:
             wiring=WIRING,
             clock=self.clock,
             ids=CountingIds(),
-            channels=TRAITS,
+            channels=CAPABILITIES,
             check_address=check_address,
             operations=tuple(operations),
             public_url=public_url,

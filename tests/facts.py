@@ -11,7 +11,7 @@ from notifyflow.core.delivery.lifecycle import Moved, Stop
 from notifyflow.core.delivery.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT, Policy, Schedule
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
-from tests.traits import CALLING
+from tests.capabilities import CALLING
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)

@@ -38,8 +38,8 @@ from notifyflow.core.delivery.policy import (
 from notifyflow.core.delivery.stopped_clocks import Stop
 from notifyflow.core.messages.content import Content, compose
 from notifyflow.core.text import one_line
+from tests.capabilities import CALLING
 from tests.facts import NOW, attempt, escalation, incident, page
-from tests.traits import CALLING
 
 CHANNELS = ("email", "slack", "teams", "push", "sms", "voice")
 

@@ -13,7 +13,7 @@ from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Failed, Policy, Repeat, Retries, Schedule, Tier, Unacknowledged
 from notifyflow.core.upkeep.forecast import LONGEST_CALL, ChannelModel, ForecastRun, ProviderBehaviour, fresh_escalation
 from tests.builders import CHANNELS
-from tests.traits import CALLING
+from tests.capabilities import CALLING
 
 _DEAF = ("email", "slack", "teams")
 

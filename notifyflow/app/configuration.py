@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from notifyflow.channels.abilities import shows_arrival
 from notifyflow.channels.aws.sqs import queue_faults
 from notifyflow.channels.base import Channel
 from notifyflow.channels.monitor import Monitor
+from notifyflow.channels.provider_protocols import shows_arrival
 from notifyflow.core.delivery.model import Contact, Recipient, Severity
 from notifyflow.core.delivery.policy import OPERATIONS, SHIPPED, Policy
 from notifyflow.core.intake import policy_validation, validation
@@ -161,7 +161,7 @@ def _unknown_providers(settings: Settings, channels: Mapping[str, Channel]) -> l
 
 def _uncapped_channels(settings: Settings, channels: Mapping[str, Channel]) -> list[Fault]:
     """Find caps of channels whose messages are not counted."""
-    capped = sorted(name for name, channel in channels.items() if channel.traits.hourly_cap is not None)
+    capped = sorted(name for name, channel in channels.items() if channel.capabilities.hourly_cap is not None)
     return [
         Fault("NOTIFYFLOW_RECIPIENT_CAPS", f"caps {name!r}, which has no caps", f"Name some of {', '.join(capped)}")
         for name in settings.recipient_caps or ()

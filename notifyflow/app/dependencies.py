@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
+from notifyflow.channels.provider_protocols import FetchesStatus
 from notifyflow.channels.webhook import WebhookChannel
 from notifyflow.core.delivery.incident_events import Subscriber
 from notifyflow.core.delivery.model import Contact
@@ -30,13 +30,13 @@ def make_dependencies(
     operations_policy: Policy,
 ) -> Dependencies:
     """Return the dependencies of the use cases; the addresses in ``delivery`` have been validated."""
-    texting = {name: channel for name, channel in channels.items() if channel.traits.has_text_replies}
+    texting = {name: channel for name, channel in channels.items() if channel.capabilities.has_text_replies}
     return Dependencies(
         transactions=store,
         wiring=wiring,
         clock=clock,
         ids=ids,
-        channels={name: channel.traits for name, channel in channels.items()},
+        channels={name: channel.capabilities for name, channel in channels.items()},
         check_address=lambda channel, address: channels[channel].check_address(address),
         operations=tuple(operations),
         operations_policy=operations_policy,
@@ -81,6 +81,6 @@ def _subscribers(channels: Mapping[str, Channel]) -> tuple[Subscriber, ...]:
 
 
 def _caps(settings: Settings, channels: Mapping[str, Channel]) -> Caps:
-    own = {name: cap for name, channel in channels.items() if (cap := channel.traits.hourly_cap) is not None}
+    own = {name: cap for name, channel in channels.items() if (cap := channel.capabilities.hourly_cap) is not None}
     recipients = own if settings.recipient_caps is None else settings.recipient_caps
     return Caps(channels=frozenset(own), recipients=recipients, prefixes=settings.prefix_caps)

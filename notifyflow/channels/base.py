@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from notifyflow.channels.tables import Statuses, Table
+from notifyflow.core.capabilities import NO_CAPABILITIES, ChannelCapabilities
 from notifyflow.core.delivery.model import Evidence, Receipt
 from notifyflow.core.messages.outbound import OutboundMessage
-from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
+class ProviderCapabilities:
     """The capabilities of a provider as it is configured.
 
     Attributes:
@@ -87,7 +87,7 @@ class Closable(Protocol):
 class Provider(ABC):
     """One configured account with a service that carries a channel's messages: SMTP, SES, Slack, Teams, SNS, Twilio.
 
-    It has further abilities if it defines their methods: ``ReadsCallbacks`` and its neighbours in ``notifyflow.plugin``.
+    It has further capabilities if it defines their methods: ``ReadsCallbacks`` and its neighbours in ``notifyflow.plugin``.
 
     Attributes:
         name: Our name for it; unique in its channel.
@@ -109,9 +109,9 @@ class Provider(ABC):
     setting_prefixes: Sequence[str] = ()
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         """Its capabilities as it is configured; none by default."""
-        return Capabilities()
+        return ProviderCapabilities()
 
     @abstractmethod
     def send(self, message: OutboundMessage) -> Accepted:
@@ -135,7 +135,7 @@ class Channel(ABC):
 
     Attributes:
         name: The name by which it is registered, and by which recipients and policies refer to it.
-        traits: The facts about it that decisions depend on.
+        capabilities: What it can do, as decisions need it.
         provider_names: The names of its providers that settings may mention, configured or not.
         codes: The tables of its providers' codes and reported statuses, each with its title in the reference.
         providers: The configured providers, the preferred one first; each can carry every message. Empty if none is configured.
@@ -145,7 +145,7 @@ class Channel(ABC):
     """
 
     name: ClassVar[str]
-    traits: ClassVar[Traits] = NO_TRAITS
+    capabilities: ClassVar[ChannelCapabilities] = NO_CAPABILITIES
     provider_names: ClassVar[Collection[str]] = ()
     codes: ClassVar[Sequence[tuple[str, Table | Statuses]]] = ()
     providers: Sequence[Provider] = ()

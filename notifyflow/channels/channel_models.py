@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
+from notifyflow.channels.provider_protocols import reports
 
 if TYPE_CHECKING:
     from notifyflow.core.upkeep.forecast import ChannelModel
@@ -18,7 +18,7 @@ def models_of(channels: Mapping[str, Channel]) -> "Mapping[str, ChannelModel]":
         name: ChannelModel(
             providers=tuple(each.name for each in channel.providers),
             has_receipts=bool(channel.providers) and reports(channel.providers[0]),
-            traits=channel.traits,
+            capabilities=channel.capabilities,
         )
         for name, channel in channels.items()
     }
@@ -26,4 +26,4 @@ def models_of(channels: Mapping[str, Channel]) -> "Mapping[str, ChannelModel]":
 
 def calling_of(channels: Mapping[str, Channel]) -> frozenset[str]:
     """Return the channels of calls."""
-    return frozenset(name for name, channel in channels.items() if channel.traits.is_call)
+    return frozenset(name for name, channel in channels.items() if channel.capabilities.is_call)

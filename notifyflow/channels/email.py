@@ -9,7 +9,7 @@ from notifyflow.channels.mail import MailWriter, check_mail_address, parse_sende
 from notifyflow.channels.smtp import Smtp, SmtpServer
 from notifyflow.channels.smtp_codes import SMTP
 from notifyflow.channels.templating import Templates
-from notifyflow.core.traits import Traits
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.errors import Fault, InvalidSettings
 from notifyflow.settings import Settings
 
@@ -18,7 +18,7 @@ class EmailChannel(Channel):
     """Mail in text and HTML, with a link to acknowledge."""
 
     name = "email"
-    traits = Traits(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
     provider_names = ("ses", "smtp")
     codes = (("SMTP", SMTP), ("SES", SES), ("Events of SES", MAIL_EVENTS))
 

@@ -14,9 +14,9 @@ from notifyflow.channels.aws.codes import SNS
 from notifyflow.channels.aws.events import PUSH_FAILURES
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.templating import Templates
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.text import cut
-from notifyflow.core.traits import Traits
 from notifyflow.errors import Fault
 from notifyflow.settings import Settings
 
@@ -88,7 +88,7 @@ class PushChannel(Channel):
     """Push messages to a device."""
 
     name = "push"
-    traits = Traits(is_bundled=True)
+    capabilities = ChannelCapabilities(is_bundled=True)
     provider_names = ("sns",)
     codes = (("SNS, for push", SNS), ("Failures of push over SNS", PUSH_FAILURES))
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient, aws_faults
 from notifyflow.channels.aws.codes import SNS_TEXTS
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Provider, ProviderCapabilities
 from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio.account import TwilioProvider, accounts
 from notifyflow.channels.twilio.codes import MESSAGE_STATUSES, TWILIO
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import HandledReply, Intent, Reply, read_text, write_response
 from notifyflow.core.messages.segments import fit_first
 from notifyflow.core.text import cut
-from notifyflow.core.traits import Traits
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 
@@ -38,7 +38,7 @@ class TwilioSms(TwilioProvider):
     _channel = "sms"
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         """Replies come in if the number's webhook is our public URL."""
         has_replies = self._settings.twilio_sms_replies and self._public_url is not None
         return replace(super().capabilities, has_replies=has_replies)
@@ -185,7 +185,9 @@ class SmsChannel(PhoneChannel):
     """Texts to a phone."""
 
     name = "sms"
-    traits = Traits(has_text_replies=True, hourly_cap=60, is_bundled=True, shows_without_receipt=True, how="by text")
+    capabilities = ChannelCapabilities(
+        has_text_replies=True, hourly_cap=60, is_bundled=True, shows_without_receipt=True, how="by text"
+    )
     provider_names = ("sns", "twilio", "twilio-b")
     codes = (("Twilio", TWILIO), ("SNS, for texts", SNS_TEXTS), ("Twilio's receipts of a text", MESSAGE_STATUSES))
 

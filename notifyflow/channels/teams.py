@@ -14,11 +14,11 @@ from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.http.guard import Guard
 from notifyflow.channels.tables import Row, Table, Verdict, table
 from notifyflow.channels.templating import Templates
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.messages import addresses as links
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.text import cut
-from notifyflow.core.traits import Traits
 from notifyflow.settings import Settings
 
 _SOURCE = "learn.microsoft.com, Azure Logic Apps and Power Automate, HTTP request trigger"
@@ -125,7 +125,7 @@ class TeamsChannel(Channel):
     """Cards in Teams."""
 
     name = "teams"
-    traits = Traits(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, is_bundled=True, shows_without_receipt=True)
     provider_names = ("teams",)
     codes = (("Teams", TEAMS),)
 

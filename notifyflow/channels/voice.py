@@ -11,13 +11,13 @@ from notifyflow.channels.phone import PhoneChannel
 from notifyflow.channels.templating import Templates
 from notifyflow.channels.twilio.account import TwilioProvider, accounts
 from notifyflow.channels.twilio.codes import CALL_STATUSES, TWILIO
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.delivery.model import Evidence, Receipt, Result
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import HandledReply
 from notifyflow.core.messages.speech import sentences, stop_hint, write_key_response
 from notifyflow.core.text import cut
-from notifyflow.core.traits import Traits
 from notifyflow.errors import RejectedCallback
 from notifyflow.settings import Settings
 
@@ -95,7 +95,7 @@ class VoiceChannel(PhoneChannel):
     """Calls to a phone."""
 
     name = "voice"
-    traits = Traits(is_call=True, hourly_cap=30)
+    capabilities = ChannelCapabilities(is_call=True, hourly_cap=30)
     provider_names = ("twilio", "twilio-b")
     codes = (("Twilio", TWILIO), ("Twilio's receipts of a call", CALL_STATUSES))
 

@@ -6,8 +6,8 @@ A found message is not sent again. If none is found, or the provider does not an
 from collections.abc import Sequence
 from dataclasses import replace
 
-from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Provider
+from notifyflow.channels.provider_protocols import FindsSentMessages
 from notifyflow.core.delivery.model import Receipt, Result
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.reporter import Reporter

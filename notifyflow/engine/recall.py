@@ -6,8 +6,8 @@ Each batch has its own thread, so that no acknowledgement waits for a provider; 
 import threading
 from collections.abc import Mapping, Sequence
 
-from notifyflow.channels.abilities import Recalls
 from notifyflow.channels.base import Channel
+from notifyflow.channels.provider_protocols import Recalls
 from notifyflow.core.limits.mode import LIVE, Delivery, Mode
 from notifyflow.engine import threads
 from notifyflow.errors import ProviderError

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from notifyflow.channels.abilities import reports
 from notifyflow.channels.base import Channel
+from notifyflow.channels.provider_protocols import reports
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.delivery.claim import claim
 from notifyflow.pipeline.transaction import journal

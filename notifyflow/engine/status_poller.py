@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from notifyflow.channels.abilities import FetchesStatus
 from notifyflow.channels.base import Channel
+from notifyflow.channels.provider_protocols import FetchesStatus
 from notifyflow.core.limits.mode import Mode
 from notifyflow.engine import threads
 from notifyflow.engine.reporter import Reporter

@@ -203,7 +203,7 @@ class Service:
 
     def handle_reply(self, channel: str, reply: Reply, raw: str) -> HandledReply:
         """Handle a reply, and keep its raw body; the response is withheld if no message may leave for its number."""
-        texting = [name for name, traits in self._deps.channels.items() if traits.has_text_replies]
+        texting = [name for name, capabilities in self._deps.channels.items() if capabilities.has_text_replies]
         on_routes = self.rosters.on_routes(reply.number, self._deps.check_address, texting) if reply.number else ()
         handled = self._use_cases.run(handle_reply, reply, channel=channel, raw=raw, on_routes=on_routes)
         _log.info(

@@ -18,11 +18,11 @@ import pytest
 from notifyflow.channels.templating import SAMPLE
 from notifyflow.plugin import (
     Accepted,
-    Capabilities,
     Channel,
     OutboundMessage,
     PermanentProviderError,
     Provider,
+    ProviderCapabilities,
     ProviderError,
     RefusedUsError,
     Settings,
@@ -186,7 +186,7 @@ class ChannelContract:
 
     def test_only_what_has_a_callback_path_claims_receipts(self, bench: Bench, server: HttpServer) -> None:
         with bench.provider(server) as (provider, _):
-            assert provider.capabilities == Capabilities()
+            assert provider.capabilities == ProviderCapabilities()
         with bench.provider(server, PUBLIC_URL="https://page.example.com") as (provider, _):
             assert provider.capabilities.has_receipts is bench.has_receipts
 

@@ -117,7 +117,7 @@ class Rehearsal:
             recipients = [moved[each.recipient_id] for each in people]
             incident = Incident(key=_KEY, title="A drill", severity=severity)
             driver.flow.notify(incident, recipients, policy=policy, then=steps, over_after=over_after if steps else None)
-            calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.traits.is_call)
+            calling = frozenset(name for name, channel in driver.flow.channels.items() if channel.capabilities.is_call)
             is_settled = self._settles(driver, calling)
             status = driver.flow.status(_KEY)
             operations = driver.flow.status(status.operations_key) if status.operations_key else None

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from notifyflow.channels.abilities import FindsSentMessages
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider, ProviderCapabilities
+from notifyflow.channels.provider_protocols import FindsSentMessages
 from notifyflow.core.delivery.model import Receipt, Severity
 from notifyflow.core.delivery.ports import Bell, Clock, Ids
 from notifyflow.core.messages.outbound import OutboundMessage
@@ -122,7 +122,7 @@ class StrikingProvider(Provider):
         self._provider, self._striker = provider, striker
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         return self._provider.capabilities
 
     def send(self, message: OutboundMessage) -> Accepted:
@@ -152,7 +152,7 @@ class StrikingChannel(Channel):
     def __init__(self, channel: Channel, striker: Striker) -> None:
         super().__init__([strike(provider, striker) for provider in channel.providers], channel.faults)
         self.name = channel.name  # type: ignore[misc]
-        self.traits = channel.traits  # type: ignore[misc]
+        self.capabilities = channel.capabilities  # type: ignore[misc]
         self._channel = channel
 
     @classmethod

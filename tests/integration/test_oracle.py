@@ -34,9 +34,9 @@ from notifyflow.errors import Fenced, IncidentResolved
 from notifyflow.pipeline.transaction.ports import Claimed
 from notifyflow.storage.store import Store
 from tests.builders import ACCEPTED, BUSY, CHANNELS, REFUSED, REFUSED_US, UNKNOWN, a_contact, a_recipient, an_incident
+from tests.capabilities import CALLING
 from tests.driver import Driver
 from tests.oracle import OracleRow, name, opens
-from tests.traits import CALLING
 
 KEYS = ("db-1", "db-2")
 PEOPLE = ("ada", "ben", "cyd")

@@ -26,12 +26,12 @@ from notifyflow.core.upkeep.forecast import ChannelModel, Forecast, ProviderBeha
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
+from tests.capabilities import CALLING, CAPABILITIES
 from tests.simulation.database import Session
 from tests.simulation.outside import CHANNELS, PROVIDER_TIMEOUT_S, Certain
 from tests.simulation.scenario import AS_IT_IS, RunResult, Scenario, Variant
 from tests.simulation.senders import KEY as FLAPPING_KEY
 from tests.simulation.world import START, require
-from tests.traits import CALLING, TRAITS
 
 _WITHIN = timedelta(seconds=2)
 _RESPONSES: Mapping[ProviderBehaviour, tuple[str, tuple[Result, ...]]] = {
@@ -232,10 +232,10 @@ class Calm(Scenario):
             name: ChannelModel(
                 providers=tuple(each.name for each in channel.providers),
                 has_receipts=name in self._outside.reporting,
-                traits=TRAITS[name],
+                capabilities=CAPABILITIES[name],
             )
             for name, channel in self._outside.channels.items()
-            if name in TRAITS
+            if name in CAPABILITIES
         }
         return forecast.forecast(replace(_context(status, escalation, fresh), notifications=()), models)
 

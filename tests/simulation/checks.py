@@ -31,6 +31,7 @@ from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables.fields import instant_text
 from tests import invariants
+from tests.capabilities import CALLING
 from tests.metrics import differences, recounted, rolled_up
 from tests.oracle import name, opens
 from tests.simulation.adoption import freed
@@ -44,7 +45,6 @@ from tests.simulation.phones import Phones
 from tests.simulation.quiet import QuietHours
 from tests.simulation.rosters import Rosters
 from tests.simulation.world import START, Process, Violation, World, require
-from tests.traits import CALLING
 
 _MINUTE = timedelta(minutes=1)
 _LOGS_WITHIN_S = 30.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Channel, Provider, ProviderCapabilities
 from notifyflow.core.delivery.model import Evidence, Receipt, Result, Severity
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.errors import (
@@ -181,8 +181,8 @@ class SimulatedProvider(Provider):
         self.has_server_per_address = channel == SUBSCRIBERS
 
     @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(has_receipts=self._channel in self._outside.reporting)
+    def capabilities(self) -> ProviderCapabilities:
+        return ProviderCapabilities(has_receipts=self._channel in self._outside.reporting)
 
     def send(self, message: OutboundMessage) -> Accepted:
         outside, world = self._outside, self._outside.world

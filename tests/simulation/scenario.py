@@ -33,6 +33,7 @@ from notifyflow.service.delivery.use_cases import UseCases
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.tables.fields import instant_text
+from tests.capabilities import CAPABILITIES
 from tests.log_lines import heard
 from tests.simulation.adoption import Adoption, freed
 from tests.simulation.checks import Checks
@@ -54,7 +55,6 @@ from tests.simulation.senders import FlappingSenders
 from tests.simulation.web import Web
 from tests.simulation.wishes import Wishes
 from tests.simulation.world import START, Interrupted, Monitor, Process, Task, Violation, World, require
-from tests.traits import TRAITS
 
 HEALS_WITHIN_S = 900.0
 SETTLES_WITHIN_S = 3 * 3600.0
@@ -374,7 +374,7 @@ class Scenario:
             wiring=WIRING,
             clock=process,
             ids=self._ids,
-            channels=TRAITS,
+            channels=CAPABILITIES,
             check_address=lambda channel, address: address,
             operations=self._operations,
             subscribers=self._subscribers,

@@ -11,8 +11,8 @@ from notifyflow.plugin import (
     Accepted,
     Callback,
     CallbackResponse,
-    Capabilities,
     Channel,
+    ChannelCapabilities,
     Content,
     Evidence,
     Fault,
@@ -23,6 +23,7 @@ from notifyflow.plugin import (
     Kind,
     OutboundMessage,
     Provider,
+    ProviderCapabilities,
     Receipt,
     RejectedCallback,
     Reply,
@@ -30,7 +31,6 @@ from notifyflow.plugin import (
     Row,
     Settings,
     Table,
-    Traits,
     UnknownOutcomeError,
     Verdict,
     refusal,
@@ -85,9 +85,9 @@ class Pagers(Provider):
         return _fields(self._http.get(self._url + path, query=query))
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         """Results and replies come in where there is a public URL for them."""
-        return Capabilities(has_receipts=self._public_url is not None, has_replies=self._public_url is not None)
+        return ProviderCapabilities(has_receipts=self._public_url is not None, has_replies=self._public_url is not None)
 
     def read_callback(self, callback: Callback) -> CallbackResponse:
         """Read the status of a page."""
@@ -172,7 +172,7 @@ class PagerChannel(Channel):
     """Pages on a pager."""
 
     name = "pager"
-    traits = Traits(gets_status_updates=True, is_edited_in_place=True, hourly_cap=30, how="on the pager")
+    capabilities = ChannelCapabilities(gets_status_updates=True, is_edited_in_place=True, hourly_cap=30, how="on the pager")
     provider_names = ("pagers.example",)
 
     @classmethod

@@ -8,7 +8,7 @@ Its events (delivery, bounce, complaint) come over SNS, to our endpoint or into 
 from notifyflow.channels.aws.client import LIBRARIES, PREFIXES, AwsClient
 from notifyflow.channels.aws.codes import SES
 from notifyflow.channels.aws.events import TAG
-from notifyflow.channels.base import Accepted, Capabilities, Provider
+from notifyflow.channels.base import Accepted, Provider, ProviderCapabilities
 from notifyflow.channels.mail import MailWriter, encoded
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.settings import Settings
@@ -32,13 +32,15 @@ class Ses(Provider):
         self._set = {"ConfigurationSetName": settings.ses_configuration_set} if settings.ses_configuration_set else {}
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         """Receipts are expected if a configuration set publishes events and a callback path is set; *Send* resolves doubts.
 
         Mail cannot be looked up by our attempt, only by SES's own id.
         """
         has_receipts = bool(self._set) and self._has_callback_path
-        return Capabilities(has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0)
+        return ProviderCapabilities(
+            has_receipts=has_receipts, doubts_resolved_within_s=_SEND_EVENT_WITHIN_S if has_receipts else 0.0
+        )
 
     def try_login(self) -> str:
         """Try the key; see ``LogsIn``."""

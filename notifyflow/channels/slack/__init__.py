@@ -10,19 +10,19 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from notifyflow.channels.base import Accepted, Callback, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Callback, Channel, Provider, ProviderCapabilities
 from notifyflow.channels.http import Http, refusal
 from notifyflow.channels.http.guard import Guard, endpoint_faults
 from notifyflow.channels.slack.actions import ACKNOWLEDGE, VALUE_LIMIT, read_action, verify
 from notifyflow.channels.slack.codes import SLACK, WEBHOOK
 from notifyflow.channels.templating import Templates
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.delivery.model import Kind
 from notifyflow.core.messages import addresses as links
 from notifyflow.core.messages.content import Content
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.core.messages.replies import Reply
 from notifyflow.core.text import find_character_end
-from notifyflow.core.traits import Traits
 from notifyflow.errors import RefusedUsError, UnknownOutcomeError
 from notifyflow.settings import Settings
 
@@ -59,9 +59,9 @@ class Slack(Provider):
         self._bot: Any = None
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         """Replies come in if there is a signing secret to verify them with."""
-        return Capabilities(has_replies=bool(self._signing_secrets))
+        return ProviderCapabilities(has_replies=bool(self._signing_secrets))
 
     def send(self, message: OutboundMessage) -> Accepted:
         """Post one message; see ``Provider.send``."""
@@ -199,7 +199,7 @@ class SlackChannel(Channel):
     """Messages in Slack."""
 
     name = "slack"
-    traits = Traits(
+    capabilities = ChannelCapabilities(
         gets_status_updates=True, is_edited_in_place=True, is_bundled=True, shows_without_receipt=True, how="in Slack"
     )
     provider_names = ("slack",)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from notifyflow.channels.base import Callback, Capabilities, Provider
+from notifyflow.channels.base import Callback, Provider, ProviderCapabilities
 from notifyflow.channels.http import Http
 from notifyflow.channels.http.guard import endpoint_faults
 from notifyflow.channels.tables import Status, Verdict
@@ -40,9 +40,9 @@ class TwilioProvider(Provider):
         self._client: Any = None
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ProviderCapabilities:
         """Receipts come in if a public URL is configured."""
-        return Capabilities(has_receipts=self._public_url is not None)
+        return ProviderCapabilities(has_receipts=self._public_url is not None)
 
     @property
     @abstractmethod

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from notifyflow.channels.abilities import LogsIn
 from notifyflow.channels.base import Channel, Provider
+from notifyflow.channels.provider_protocols import LogsIn
 from notifyflow.core.delivery.model import Severity
 from notifyflow.errors import (
     BrokerUnavailable,

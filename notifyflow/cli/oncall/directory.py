@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from notifyflow.channels.abilities import shows_arrival
+from notifyflow.channels.provider_protocols import shows_arrival
 from notifyflow.channels.registry import load
 from notifyflow.cli.frame import screen
 from notifyflow.cli.frame.audience import stored_roster

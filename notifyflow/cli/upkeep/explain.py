@@ -120,7 +120,7 @@ def _opted_out(contact: Contact, channels: "Mapping[str, Channel]", opt_outs: Co
     """Yield the channels on which a recipient has sent STOP to every number of ours."""
     for name, address in contact.addresses.items():
         senders = [provider.sender for provider in channels[name].providers]
-        if channels[name].traits.has_text_replies and senders and all((address, each) in opt_outs for each in senders):
+        if channels[name].capabilities.has_text_replies and senders and all((address, each) in opt_outs for each in senders):
             yield name
 
 

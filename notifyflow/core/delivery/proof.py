@@ -6,11 +6,11 @@ Each function judges one page by its attempts alone, so that all readers of the 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from notifyflow.core.capabilities import ChannelCapabilities
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import Evidence, NotificationState, Severity
 from notifyflow.core.delivery.policy import Policy
-from notifyflow.core.traits import Traits
 
 _OVERDUE_AFTER = timedelta(minutes=5)
 
@@ -20,15 +20,15 @@ def overdue_after(policy: Policy, channel: str) -> timedelta:
     return policy.overdue_after.get(channel, _OVERDUE_AFTER)
 
 
-def unproven_after(policy: Policy, channel: str, severity: Severity, traits: Traits) -> timedelta | None:
+def unproven_after(policy: Policy, channel: str, severity: Severity, capabilities: ChannelCapabilities) -> timedelta | None:
     """Return how long an accepted page without possible receipts may still arrive; None if its acceptance shows its arrival.
 
     For a call it is the time of ringing. Whether a CRITICAL push is seen shows only by an acknowledgement; others are not
     awaited.
     """
-    if traits.shows_without_receipt:
+    if capabilities.shows_without_receipt:
         return None
-    is_awaited = traits.is_call or severity is Severity.CRITICAL
+    is_awaited = capabilities.is_call or severity is Severity.CRITICAL
     return overdue_after(policy, channel) if is_awaited else timedelta(0)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from notifyflow.core import text
+from notifyflow.core.capabilities import SHOWN, ChannelCapabilities
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import lifecycle, proof, rounds
@@ -23,7 +24,6 @@ from notifyflow.core.insight.next_events import NextEvent, NextEventKind, advanc
 from notifyflow.core.limits.pauses import Pause
 from notifyflow.core.limits.preferences import preferred, wished
 from notifyflow.core.messages.ways import way
-from notifyflow.core.traits import SHOWN, Traits
 
 LONGEST_CALL = timedelta(seconds=13)
 """The longest that a call to a provider takes: 3 s to connect and 10 s to answer."""
@@ -58,7 +58,7 @@ class ChannelModel:
 
     providers: tuple[str, ...] = ()
     has_receipts: bool = False
-    traits: Traits = SHOWN
+    capabilities: ChannelCapabilities = SHOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +300,7 @@ class ForecastRun:
     def _attempt(self, row: NotificationFacts, model: ChannelModel, now: datetime) -> AttemptFacts:
         number = len(row.attempts) + 1
         policy = self.context.escalation.policy
-        unproven_after = proof.unproven_after(policy, row.channel, row.severity, model.traits)
+        unproven_after = proof.unproven_after(policy, row.channel, row.severity, model.capabilities)
         is_silent = not model.has_receipts and unproven_after is not None
         return AttemptFacts(
             id=f"{row.id}.{number}",

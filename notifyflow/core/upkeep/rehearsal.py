@@ -212,7 +212,7 @@ def _behaviours(fresh: DecisionContext, model: ChannelModel) -> Iterator[Provide
     if is_critical and _rings_by_time(fresh):
         yield ProviderBehaviour.ACCEPTED
     yield ProviderBehaviour.REFUSED
-    if is_critical and (model.has_receipts or not model.traits.shows_without_receipt):
+    if is_critical and (model.has_receipts or not model.capabilities.shows_without_receipt):
         yield ProviderBehaviour.SILENT
     yield ProviderBehaviour.FAILING
 
@@ -228,7 +228,7 @@ def _dangers(
     if is_critical and used & context.calling and not has_rung and (not is_reached or _rings_by_time(context)):
         yield Danger.SILENT_PHONE
     is_pending = any(row.state is not NotificationState.FAILED for row in rows)
-    shows = any(models[channel].traits.shows_without_receipt for channel in used) or used & context.calling
+    shows = any(models[channel].capabilities.shows_without_receipt for channel in used) or used & context.calling
     if is_critical and not is_reached and is_pending and not shows:
         yield Danger.NO_PROOF
     goes_on = any(each.what is NextEventKind.OPERATIONS or each.what is NextEventKind.ROUND for each in events)

@@ -76,10 +76,10 @@ def _begin(
     has_receipts: bool,
 ) -> Claimed:
     row, escalation, contact = candidate.row, candidate.escalation, candidate.contact
-    policy, traits = escalation.policy, tx.deps.traits(row.channel)
+    policy, capabilities = escalation.policy, tx.deps.capabilities(row.channel)
     is_silent = row.kind is Kind.PAGE and not has_receipts
     wait = earlier_pages.receipt_wait(escalation, row.channel)
-    unproven_after = proof.unproven_after(policy, row.channel, row.severity, traits) if is_silent else None
+    unproven_after = proof.unproven_after(policy, row.channel, row.severity, capabilities) if is_silent else None
     attempt = AttemptFacts(
         id=attempt_id,
         notification_id=row.id,

@@ -118,7 +118,7 @@ class _Search:
         tx.now = max([tx.now, *(row.due_at for row in rows if row.due_at)])  # the ringing process's clock may be ahead
         claiming = _Claiming(at=tx.now, found=len(rows), locked=locked)
         others: Sequence[NotificationFacts] = ()
-        if tx.deps.traits(self.channel).is_bundled and (waiting := [row for row in rows if bundle.waits_together(row)]):
+        if tx.deps.capabilities(self.channel).is_bundled and (waiting := [row for row in rows if bundle.waits_together(row)]):
             others = tx.ledger.work.claim_with(waiting, self.channel, now=tx.now, limit=len(waiting) * bundle.MOST)
         part.items[:] = only or [row.id for row in (*rows, *others)]
         with suppress(*use_case.DAMAGE):  # a damaged row is blamed when it is claimed
@@ -159,7 +159,7 @@ def _groups(
 def _call(tx: Transaction, candidate: Candidate) -> Hashable:
     """Return the key that all notifications of one call share."""
     row, contact = candidate.row, candidate.contact
-    if tx.deps.traits(row.channel).is_bundled and bundle.waits_together(row):
+    if tx.deps.capabilities(row.channel).is_bundled and bundle.waits_together(row):
         return row.namespace, contact.recipient_id, contact.addresses[row.channel]
     return row.id
 

@@ -16,7 +16,7 @@ def reply_hint(tx: Transaction, row: NotificationFacts, contact: Contact, attemp
         The page's code if other incidents are open for the number or in the same message, otherwise ``1``; empty if replies are
         not received.
     """
-    if not tx.deps.traits(row.channel).has_text_replies:
+    if not tx.deps.capabilities(row.channel).has_text_replies:
         return ""
     number = texted_number(tx, row.channel, contact)
     if number is None:

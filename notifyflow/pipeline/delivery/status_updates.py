@@ -42,7 +42,7 @@ def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel
 
     A bundle is about other incidents, too, and is never replaced.
     """
-    if not tx.deps.traits(channel).is_edited_in_place:
+    if not tx.deps.capabilities(channel).is_edited_in_place:
         return None
     pages = (row for row in rows if row.kind is Kind.PAGE and row.channel == channel)
     alone = [attempt for row in pages for attempt in row.attempts if attempt.sent_with is None]
@@ -53,7 +53,7 @@ def replaced_attempt(tx: Transaction, rows: Iterable[NotificationFacts], channel
 def _rows(tx: Transaction, context: DecisionContext, earlier: Sequence[NotificationFacts], by: str) -> list[NotificationFacts]:
     rows = (*earlier, *context.notifications)
     used = {row.channel for row in rows if row.kind is Kind.PAGE and _was_used(row)}
-    used = {channel for channel in used if tx.deps.traits(channel).gets_status_updates}
+    used = {channel for channel in used if tx.deps.capabilities(channel).gets_status_updates}
     if context.escalation.recipient_id == by or not tx.deps.sends_status_updates:
         used = {channel for channel in used if replaced_attempt(tx, rows, channel)}
     return [tx.new_row(context.escalation, channel, Kind.STATUS_UPDATE) for channel in sorted(used)]

@@ -140,7 +140,7 @@ def _start(tx: Transaction, incident: IncidentFacts, contact: Contact) -> Escala
 def _channels(tx: Transaction, contact: Contact) -> list[str]:
     """Return the channels for a person's status updates: of those preferred for INFO, if there are any."""
     preferred = (contact.channels or {}).get(Severity.INFO) or contact.addresses
-    return sorted(each for each in contact.addresses if each in preferred and tx.deps.traits(each).gets_status_updates)
+    return sorted(each for each in contact.addresses if each in preferred and tx.deps.capabilities(each).gets_status_updates)
 
 
 def _as_stored(content: Incident, roster: Roster, told: HandOver) -> Incident:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
+from notifyflow.core.capabilities import NO_CAPABILITIES, ChannelCapabilities
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.incident_events import Subscriber
 from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity
@@ -17,7 +18,6 @@ from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.core.limits.mode import LIVE, Delivery
 from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth
 from notifyflow.core.messages.outbound import OutboundMessage
-from notifyflow.core.traits import NO_TRAITS, Traits
 from notifyflow.errors import StorageUnavailable
 from notifyflow.pipeline.transaction.pressure import Pressure
 from notifyflow.storage.ledger import Due, Ledger
@@ -77,7 +77,7 @@ class Dependencies:
         wiring: The parts of the pipeline that a transaction calls although they are built on it.
         clock: The only source of time.
         ids: The only source of randomness.
-        channels: Every registered channel: its name and its traits.
+        channels: Every registered channel: its name and its capabilities.
         check_address: (channel, address) → the normalised address; raises ValueError with the fault as a sentence.
         operations: The recipients of critical failures, validated; empty if none is configured.
         operations_policy: The policy of the operations incident.
@@ -104,7 +104,7 @@ class Dependencies:
     wiring: Wiring
     clock: Clock
     ids: Ids
-    channels: Mapping[str, Traits]
+    channels: Mapping[str, ChannelCapabilities]
     check_address: Callable[[str, str], str]
     operations: tuple[Contact, ...] = ()
     operations_policy: Policy = OPERATIONS
@@ -125,14 +125,14 @@ class Dependencies:
     set_size: int = 100
     pressure: Pressure = field(default_factory=Pressure)
 
-    def traits(self, channel: str) -> Traits:
-        """Return a channel's traits; the defaults if it is not registered (any more)."""
-        return self.channels.get(channel, NO_TRAITS)
+    def capabilities(self, channel: str) -> ChannelCapabilities:
+        """Return a channel's capabilities; the defaults if it is not registered (any more)."""
+        return self.channels.get(channel, NO_CAPABILITIES)
 
     @property
     def calling(self) -> frozenset[str]:
         """The channels that ring a phone."""
-        return frozenset(name for name, traits in self.channels.items() if traits.is_call)
+        return frozenset(name for name, capabilities in self.channels.items() if capabilities.is_call)
 
     def limit_of(self, provider: str) -> int:
         """Return how many messages a provider accepts a minute."""

@@ -139,7 +139,7 @@ def _outcome(context: Context, status: IncidentStatus, viewer: Viewer) -> Outcom
 def _how(context: Context, via: str) -> str:
     """Return how an incident was acknowledged, in words; empty if unknown."""
     channel = context.channels.get(via)
-    return HOW.get(via) or (channel.traits.how if channel else "")
+    return HOW.get(via) or (channel.capabilities.how if channel else "")
 
 
 def _stopped(status: IncidentStatus, viewer: Contact) -> str:

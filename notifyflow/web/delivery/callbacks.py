@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
-from notifyflow.channels.abilities import ReadsCallbacks, ReadsReplies, Responds
 from notifyflow.channels.base import Callback, Provider
+from notifyflow.channels.provider_protocols import ReadsCallbacks, ReadsReplies, Responds
 from notifyflow.errors import ProviderError, RejectedCallback
 from notifyflow.log import get_logger
 from notifyflow.web.frame.body import Body

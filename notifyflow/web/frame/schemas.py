@@ -121,7 +121,7 @@ class WayResponse(BaseModel):
         """Build it for one channel."""
         last = value.last_pages.get(channel)
         known = channels.get(channel)
-        opted_out_of = value.opted_out_of if known and known.traits.has_text_replies else ()
+        opted_out_of = value.opted_out_of if known and known.capabilities.has_text_replies else ()
         providers = [each.name for each in known.providers if each.sender not in opted_out_of] if known else []
         has_failed = last is not None and last.state is NotificationState.FAILED
         tried = Verdict.WORKS if last else Verdict.UNTRIED

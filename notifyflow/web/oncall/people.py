@@ -231,7 +231,7 @@ def _why(person: Person, found: Standing, usable: frozenset[str], now: datetime)
 
 def _way(person: Person, channel: str, address: str, channels: Mapping[str, Channel], now: datetime) -> Way:
     record, known = person.way(channel), channels.get(channel)
-    texting = known is not None and known.traits.has_text_replies
+    texting = known is not None and known.capabilities.has_text_replies
     configured = tuple(known.providers) if known else ()
     providers = tuple(each.name for each in configured if not (texting and each.sender in person.opted_out_of))
     proof = _proof(record, now)

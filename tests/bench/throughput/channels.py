@@ -10,8 +10,8 @@ from pathlib import Path
 
 from notifyflow.channels.base import Accepted, Channel, Provider
 from notifyflow.channels.http import STATUSES, Http, refusal
+from notifyflow.core.capabilities import SHOWN, ChannelCapabilities
 from notifyflow.core.messages.outbound import OutboundMessage
-from notifyflow.core.traits import SHOWN, Traits
 from notifyflow.errors import PermanentProviderError, TemporaryProviderError
 from notifyflow.settings import Settings
 from tests.bench.peers.provider import report
@@ -64,27 +64,27 @@ class BenchChannel(Channel):
 
 class Email(BenchChannel):
     name = "email"
-    traits = Traits(gets_status_updates=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, shows_without_receipt=True)
 
 
 class Slack(BenchChannel):
     name = "slack"
-    traits = Traits(gets_status_updates=True, shows_without_receipt=True)
+    capabilities = ChannelCapabilities(gets_status_updates=True, shows_without_receipt=True)
 
 
 class Push(BenchChannel):
     name = "push"
-    traits = SHOWN
+    capabilities = SHOWN
 
 
 class Sms(BenchChannel):
     name = "sms"
-    traits = SHOWN
+    capabilities = SHOWN
 
 
 class Voice(BenchChannel):
     name = "voice"
-    traits = Traits(is_call=True)
+    capabilities = ChannelCapabilities(is_call=True)
 
 
 def install(folder: Path) -> None:

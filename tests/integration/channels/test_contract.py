@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from notifyflow.channels.base import Capabilities
+from notifyflow.channels.base import ProviderCapabilities
 from notifyflow.errors import PermanentProviderError, ProviderError, RefusedUsError, TemporaryProviderError
 from notifyflow.testing.channel_contract import Bench, ChannelContract
 from notifyflow.testing.scripted_http import HttpServer, http_server
@@ -29,10 +29,10 @@ def server() -> Iterator[HttpServer]:
 def test_ses_reports_our_attempt_where_a_configuration_set_publishes_events(server: HttpServer) -> None:
     bench = next(bench for bench in BENCHES if bench.name == "ses")
     with bench.provider(server, SES_CONFIGURATION_SET="events") as (provider, _):
-        assert provider.capabilities == Capabilities()
+        assert provider.capabilities == ProviderCapabilities()
     topic = "arn:aws:sns:eu-central-1:123456789012:mail"
     with bench.provider(server, SES_CONFIGURATION_SET="events", SNS_TOPICS=topic) as (provider, _):
-        assert provider.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15)
+        assert provider.capabilities == ProviderCapabilities(has_receipts=True, doubts_resolved_within_s=15)
 
 
 def test_push_services_keep_a_message_no_longer_than_it_is_valid(server: HttpServer) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from notifyflow.channels.abilities import LogsIn
 from notifyflow.channels.email import EmailChannel
+from notifyflow.channels.provider_protocols import LogsIn
 from notifyflow.errors import ProviderError, RefusedUsError, TemporaryProviderError, UnknownOutcomeError
 from notifyflow.settings import Settings
 from notifyflow.testing.channel_contract import Bench, Response

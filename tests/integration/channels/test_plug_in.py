@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from notifyflow import Incident, NotifyFlow, Recipient, Settings
-from notifyflow.channels import abilities
+from notifyflow.channels import provider_protocols
 from notifyflow.channels.base import Channel
 from notifyflow.channels.registry import load
 from notifyflow.cli.frame.serving import listen, served, url_of
@@ -134,18 +134,18 @@ def channel(pagers: PagerService) -> Iterator[Channel]:
 
 
 @pytest.mark.parametrize(
-    "ability",
+    "capability",
     [
-        abilities.ReadsCallbacks,
-        abilities.ReadsReplies,
-        abilities.Responds,
-        abilities.FetchesStatus,
-        abilities.FindsSentMessages,
-        abilities.Recalls,
+        provider_protocols.ReadsCallbacks,
+        provider_protocols.ReadsReplies,
+        provider_protocols.Responds,
+        provider_protocols.FetchesStatus,
+        provider_protocols.FindsSentMessages,
+        provider_protocols.Recalls,
     ],
 )
-def test_its_provider_has_every_ability(channel: Channel, ability: type) -> None:
-    assert isinstance(channel.providers[0], ability)
+def test_its_provider_has_every_capability(channel: Channel, capability: type) -> None:
+    assert isinstance(channel.providers[0], capability)
 
 
 class Scene:
@@ -154,7 +154,7 @@ class Scene:
     def __init__(self, store: Store, channel: Channel) -> None:
         self.driver = Driver(store, public_url="https://page.example.com")
         self.driver.clock.at = datetime.now(UTC)
-        self.driver.deps = replace(self.driver.deps, channels={"pager": channel.traits})
+        self.driver.deps = replace(self.driver.deps, channels={"pager": channel.capabilities})
         channels, reporter = {"pager": channel}, Reporter(NotedBell(), self.driver.deps)
         self.deliverer = Deliverer(self.driver.deps, channels, reporter, send_budget=BUDGET, places=1)
         self.poller = StatusPoller(self.driver.deps, channels, reporter)

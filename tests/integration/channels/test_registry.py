@@ -14,12 +14,12 @@ from notifyflow.testing.channel_contract import a_message
 from notifyflow.testing.scripted_http import http_server
 
 MODULE = """
-from notifyflow.plugin import Accepted, Capabilities, Channel, Http, OutboundMessage, Provider, refusal
+from notifyflow.plugin import Accepted, ProviderCapabilities, Channel, Http, OutboundMessage, Provider, refusal
 
 
 class Pager(Provider):
     name = "pagers.example"
-    capabilities = Capabilities()
+    capabilities = ProviderCapabilities()
 
     def __init__(self, settings):
         self._http = Http(settings)

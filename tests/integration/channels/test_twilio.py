@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from twilio.request_validator import RequestValidator
 
-from notifyflow.channels.abilities import FindsSentMessages
 from notifyflow.channels.base import Callback, Channel
+from notifyflow.channels.provider_protocols import FindsSentMessages
 from notifyflow.channels.sms import SmsChannel, TwilioSms
 from notifyflow.channels.tables import Verdict
 from notifyflow.channels.twilio.codes import CALL_STATUSES, MESSAGE_STATUSES, TWILIO

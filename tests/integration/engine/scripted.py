@@ -10,7 +10,7 @@ from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.pipeline.transaction.ports import Transactions
 from notifyflow.settings import Settings
 from notifyflow.storage.ledger import Ledger
-from tests.traits import TRAITS
+from tests.capabilities import CAPABILITIES
 
 T = TypeVar("T")
 
@@ -37,14 +37,14 @@ class ScriptedProvider(Provider):
 
 
 class ScriptedChannel(Channel):
-    """Carries anything to any address with an @ in it, with the traits of the channel whose place it takes."""
+    """Carries anything to any address with an @ in it, with the capabilities of the channel whose place it takes."""
 
     name = "email"
     faults = ()
 
     def __init__(self, *providers: ScriptedProvider, name: str = "email") -> None:
         self.providers = providers
-        self.traits = TRAITS[name]  # type: ignore[misc]
+        self.capabilities = CAPABILITIES[name]  # type: ignore[misc]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ScriptedChannel":

@@ -32,10 +32,10 @@ from notifyflow.pipeline.transaction.ports import Dependencies, FollowUps
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.store import Store
 from tests.builders import START, CountingIds, HandClock, a_recipient, an_incident
+from tests.capabilities import CAPABILITIES
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.log_lines import capture_logs
 from tests.notifying import notify
-from tests.traits import TRAITS
 
 T = TypeVar("T")
 LEASE = timedelta(seconds=60)
@@ -83,7 +83,7 @@ class Scene:
             wiring=WIRING,
             clock=self.clock,
             ids=CountingIds(),
-            channels={name: TRAITS[name] for name in ("email", "slack")},
+            channels={name: CAPABILITIES[name] for name in ("email", "slack")},
             check_address=lambda _channel, address: address,
             lease=lease,
             **deps,

@@ -13,11 +13,11 @@ from notifyflow.engine.reporter import Reporter
 from notifyflow.pipeline.transaction.ports import Dependencies
 from notifyflow.storage.store import Store
 from tests.builders import CountingIds, HandClock, a_contact, a_recipient, an_incident
+from tests.capabilities import CAPABILITIES
 from tests.integration.engine.scripted import ScriptedChannel, ScriptedProvider
 from tests.integration.engine.test_deliver import NotedBell
 from tests.log_lines import capture_logs
 from tests.notifying import notify
-from tests.traits import TRAITS
 
 CHANNELS = ("email", "slack", "sms", "voice")
 FAILED, CRITICAL_FAILURE = "engine.notification_failed", "engine.critical_failure"
@@ -35,7 +35,7 @@ class Scene:
             wiring=WIRING,
             clock=self.clock,
             ids=CountingIds(),
-            channels=TRAITS,
+            channels=CAPABILITIES,
             check_address=lambda _channel, address: address,
             **deps,
         )

@@ -33,7 +33,7 @@ def test_what_breaks_a_rehearsal_is_told_like_what_it_finds(database_url: str) -
 
 
 def test_a_rehearsal_that_breaks_for_one_is_named_and_logged(database_url: str) -> None:
-    models = {"email": ChannelModel(providers=("smtp",), traits=cast("Any", None))}
+    models = {"email": ChannelModel(providers=("smtp",), capabilities=cast("Any", None))}
     with rehearsals_of(database_url, HandClock()) as rehearsals, capture_logs() as lines:
         wait_until(lambda: rehearsals.faults(models) is not None)
         (fault,) = rehearsals.faults(models) or ()

@@ -24,8 +24,8 @@ from notifyflow.errors import NotifyflowError
 from notifyflow.sandbox.script import PHRASES
 from notifyflow.testing import Driver
 from tests import sentences
+from tests.capabilities import CALLING
 from tests.dashboard import ORIGIN, Visit, visit
-from tests.traits import CALLING
 
 PEOPLE = {
     "ada": Recipient(id="ada", name="Ada", email="ada@example.com", phone="+15005550011"),

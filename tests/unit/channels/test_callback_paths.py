@@ -3,7 +3,7 @@
 import pytest
 
 from notifyflow.channels.aws.sqs import FeedbackQueue, queue_faults
-from notifyflow.channels.base import Capabilities
+from notifyflow.channels.base import ProviderCapabilities
 from notifyflow.channels.email import EmailChannel
 from notifyflow.channels.push import PushChannel
 from notifyflow.settings import Settings
@@ -23,18 +23,18 @@ def test_receipts_of_ses_are_awaited_where_it_publishes_events_and_there_is_a_ca
     callback_path: dict[str, str],
 ) -> None:
     (ses,) = EmailChannel.from_settings(settings(**SES, **SET, **callback_path)).providers
-    assert ses.capabilities == Capabilities(has_receipts=True, doubts_resolved_within_s=15.0)
+    assert ses.capabilities == ProviderCapabilities(has_receipts=True, doubts_resolved_within_s=15.0)
 
 
 @pytest.mark.parametrize("more", [{}, SET, QUEUE, TOPICS])
 def test_without_one_of_the_two_mail_over_ses_stays_sent(more: dict[str, str]) -> None:
     (ses,) = EmailChannel.from_settings(settings(**SES, **more)).providers
-    assert ses.capabilities == Capabilities()
+    assert ses.capabilities == ProviderCapabilities()
 
 
 def test_of_push_no_receipt_is_awaited_since_only_failures_are_reported() -> None:
     (sns,) = PushChannel.from_settings(settings(**SES, **QUEUE)).providers
-    assert sns.capabilities == Capabilities()
+    assert sns.capabilities == ProviderCapabilities()
 
 
 def test_a_queue_is_polled_over_https_in_a_region() -> None:

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from fastapi import FastAPI
 
-from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Capabilities, Channel, Provider
+from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Channel, Provider, ProviderCapabilities
 from notifyflow.core.accounts.keys import ApiKey, Scope
 from notifyflow.core.accounts.users import Visitor
 from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
@@ -39,7 +39,7 @@ class Pigeon(Provider):
     """A provider that signs with the word `coo`."""
 
     name = "pigeon"
-    capabilities = Capabilities(has_receipts=True)
+    capabilities = ProviderCapabilities(has_receipts=True)
 
     def send(self, message: OutboundMessage) -> Accepted:
         return Accepted(provider_ref=message.attempt_id)

@@ -21,8 +21,8 @@ from notifyflow.pipeline.upkeep import adopt
 from notifyflow.storage.store import Store
 from notifyflow.storage.tables import PolicyRow
 from tests.builders import KEY, REFUSED, a_contact, a_recipient, an_incident, check_address
+from tests.capabilities import CAPABILITIES
 from tests.driver import Driver
-from tests.traits import TRAITS
 
 ADA, BOB = a_recipient("ada", "email"), a_recipient("bob", "email", "sms")
 
@@ -42,8 +42,8 @@ def _notify(
     then: Sequence[Step] = (),
 ) -> Notified:
     recipients = recipients or (ADA, BOB)
-    chain = check_chain(then, recipients, check_address, TRAITS)
-    checked = validation.check_incident(incident or an_incident(), recipients, check_address, TRAITS, chain=chain)
+    chain = check_chain(then, recipients, check_address, CAPABILITIES)
+    checked = validation.check_incident(incident or an_incident(), recipients, check_address, CAPABILITIES, chain=chain)
     committed = join(driver.deps, Submitted(checked=checked, policy=policy), connection)
     assert not committed.follow_ups.due
     return committed.value

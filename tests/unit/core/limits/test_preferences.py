@@ -11,7 +11,7 @@ from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
 from notifyflow.core.limits.preferences import preferred
 from notifyflow.core.upkeep.forecast import fresh_escalation
-from tests.traits import CALLING
+from tests.capabilities import CALLING
 from tests.wishes import pair
 
 

@@ -13,7 +13,7 @@ from notifyflow.core.oncall.roster import Resolved, Roster
 from notifyflow.core.upkeep.chain_document import ExpectedChainDocument
 from notifyflow.core.upkeep.chain_forecast import ExpectedChain, expected_chain
 from notifyflow.core.upkeep.forecast import ChannelModel, fresh_escalation
-from tests.traits import CALLING
+from tests.capabilities import CALLING
 
 MONDAY = datetime(2026, 12, 7, 8, 55, tzinfo=UTC)
 DIRECTORY = read_directory(

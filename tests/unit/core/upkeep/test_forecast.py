@@ -25,9 +25,9 @@ from notifyflow.core.upkeep.forecast import (
     warnings,
 )
 from notifyflow.core.upkeep.forecast_document import NOTHING, ForecastDocument, between, span
+from tests.capabilities import CALLING
 from tests.facts import NOW, context, minutes, seconds
 from tests.strategies import CHANNELS, lively_policies, policies, severities
-from tests.traits import CALLING
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "policies.rst"
 MODELS = {

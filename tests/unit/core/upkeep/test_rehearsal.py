@@ -11,10 +11,10 @@ from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, OPERATIONS, SHIP
 from notifyflow.core.upkeep import rehearsal
 from notifyflow.core.upkeep.forecast import ChannelModel, ProviderBehaviour
 from notifyflow.core.upkeep.rehearsal import Broken, Danger, Weakness, rehearse, tells_nobody
-from tests.traits import CALLING, TRAITS
+from tests.capabilities import CALLING, CAPABILITIES
 
 MODELS = {
-    name: ChannelModel(providers=(name,), has_receipts=name in ("sms", "voice", "email"), traits=TRAITS[name])
+    name: ChannelModel(providers=(name,), has_receipts=name in ("sms", "voice", "email"), capabilities=CAPABILITIES[name])
     for name in ("email", "slack", "teams", "push", "sms", "voice")
 }
 
@@ -101,7 +101,7 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_rehearsal_that_breaks_is_named_and_hides_nothing_that_the_others_find() -> None:
-    models = MODELS | {"pigeon": ChannelModel(providers=("loft",), traits=cast("Any", None))}
+    models = MODELS | {"pigeon": ChannelModel(providers=("loft",), capabilities=cast("Any", None))}
     hasty = replace(DEFAULT, name="hasty", escalate_within=timedelta(minutes=5))
     birds = replace(hasty, name="birds", tiers=(replace(DEFAULT.tiers[0], channels=("email", "pigeon")), *DEFAULT.tiers[1:]))
     torn = replace(DEFAULT, name="torn", tiers=cast("Any", None))

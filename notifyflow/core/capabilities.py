@@ -1,11 +1,11 @@
-"""The facts of a channel that decisions depend on, as each channel declares them."""
+"""What a channel can do, as each channel declares it and decisions need it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """The facts of one channel; the defaults hold for a channel that declares nothing.
+class ChannelCapabilities:
+    """The capabilities of one channel; the defaults hold for a channel that declares nothing.
 
     Attributes:
         gets_status_updates: Whether it carries status updates; not where a message rings or costs.
@@ -31,5 +31,5 @@ class Traits:
     how: str = ""
 
 
-NO_TRAITS = Traits()
-SHOWN = Traits(shows_without_receipt=True)
+NO_CAPABILITIES = ChannelCapabilities()
+SHOWN = ChannelCapabilities(shows_without_receipt=True)

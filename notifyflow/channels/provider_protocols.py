@@ -1,4 +1,4 @@
-"""The abilities of providers besides sending. A provider has an ability if it defines the ability's methods.
+"""The capabilities of providers besides sending. A provider has one if it defines its methods.
 
 Each call has the time of a send, and raises ``ProviderError`` when the provider does not respond or refuses.
 """
@@ -98,8 +98,10 @@ class Recalls(Protocol):
 
 def shows_arrival(channel: Channel) -> bool:
     """Return whether pages on a channel are shown to have arrived, by receipts or by being accepted; a call is by a key only."""
-    traits = channel.traits
-    return traits.shows_without_receipt or (not traits.is_call and any(reports(each) for each in channel.providers[:1]))
+    capabilities = channel.capabilities
+    return capabilities.shows_without_receipt or (
+        not capabilities.is_call and any(reports(each) for each in channel.providers[:1])
+    )
 
 
 def reports(provider: Provider) -> bool:
