@@ -14,13 +14,13 @@ from notifyflow.core.insight.message_log import LoggedMessage, MessageFilter, Me
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import Explain, TimelineEntry, timeline
 from notifyflow.core.insight.views import (
+    ETag,
     IncidentFilter,
     IncidentPage,
     IncidentStatus,
     IncidentSummary,
     KnownRecipient,
     ListPlace,
-    Stamp,
 )
 from notifyflow.core.intake.integrations.inbound import InboundRequest
 from notifyflow.core.intake.requests import Submission
@@ -291,21 +291,21 @@ class Service:
         step = None if status is None else self.next_events(status).step
         return None if step is None else step.at
 
-    def stamp(self, incident_id: str) -> Stamp:
-        """Return a stamp that differs whenever an incident has changed; raise ``NotFound``."""
-        stamp = self._read(lambda reads: reads.stamps.of(incident_id))
-        if stamp is None:
+    def etag(self, incident_id: str) -> ETag:
+        """Return an etag that differs whenever an incident has changed; raise ``NotFound``."""
+        etag = self._read(lambda reads: reads.etags.of(incident_id))
+        if etag is None:
             raise NotFound(incident_id)
-        return stamp
+        return etag
 
-    def stamp_of_all(self) -> str | None:
+    def etag_of_all(self) -> str | None:
         """Return a text that changes with the database and the directory's file; None if the database has no such text.
 
         Later reads, including the roster's, are at least as new.
         """
-        stamp = self._read(lambda reads: reads.stamps.of_all())
+        etag = self._read(lambda reads: reads.etags.of_all())
         self.rosters.read()
-        return stamp
+        return etag
 
     def now(self) -> datetime:
         """Return the current time of the service."""

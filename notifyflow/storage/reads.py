@@ -16,11 +16,11 @@ from notifyflow.storage.delivery.set_aside import DamageReads, SetAsideReads
 from notifyflow.storage.delivery.steps import StepReads
 from notifyflow.storage.delivery.stops import SWEPT_AT
 from notifyflow.storage.inbound_log import InboundLogReader
+from notifyflow.storage.insight.etags import ETags
 from notifyflow.storage.insight.incident_list import IncidentList
 from notifyflow.storage.insight.listings import Listings
 from notifyflow.storage.insight.messages import Messages
 from notifyflow.storage.insight.people import People
-from notifyflow.storage.insight.stamps import Stamps
 from notifyflow.storage.keys import KeyReads
 from notifyflow.storage.metrics.scrape import ScrapeReader
 from notifyflow.storage.metrics.system_health import SystemHealthReader
@@ -122,7 +122,7 @@ class Reads:
         self.set_aside = SetAsideReads(source)
         self.damage = DamageReads(source)
         self.system_health = SystemHealthReader(source)
-        self.stamps = Stamps(source)
+        self.etags = ETags(source)
         self.steps = StepReads(source)
         self.users = UserReads(source)
 

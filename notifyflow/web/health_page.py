@@ -89,8 +89,8 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         request: Request,
         window: Annotated[Span, Query()] = Span.DAY,
     ) -> Response:
-        stamp = respond.stamp(context, with_time=True)
-        if same := respond.unchanged(request, visitor, stamp):
+        etag = respond.etag(context, with_time=True)
+        if same := respond.unchanged(request, visitor, etag):
             return same
         zone = zone_of(request)
         system, charts = context.service.health.read(), context.service.charts(Window[window.name])
@@ -114,7 +114,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "rolled_up_at": charts.rolled_up_at,
             "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         }
-        return respond.page(request, visitor, "health.html", values, stamp=stamp)
+        return respond.page(request, visitor, "health.html", values, etag=etag)
 
     @routes.post("/health")
     def release(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request) -> Response:

@@ -252,7 +252,7 @@ class IncidentPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
+class ETag:
     """Differs whenever an incident has changed.
 
     Attributes:

@@ -18,7 +18,7 @@ _log = get_logger("notifyflow.app")
 _BROKEN = "its file was changed and cannot be used; the version before stays in force (see `notifyflow directory check`)"
 _AT_REST_AFTER = timedelta(seconds=1)
 
-Stamp = tuple[int, int, int]
+FileState = tuple[int, int, int]
 
 
 def read_file(path: Path, policies: Mapping[str, Policy]) -> Directory:
@@ -75,7 +75,7 @@ class DirectoryFile:
         self._clock = clock
         self._tell = tell
         self._version: Version | None = None
-        self._stamp: Stamp | None = None
+        self._state: FileState | None = None
         self._is_read = False
         self._is_untold = False
         self.is_refused = False
@@ -105,13 +105,13 @@ class DirectoryFile:
         try:
             stat = path.stat()
         except OSError:
-            stamp, is_at_rest = None, True
+            state, is_at_rest = None, True
         else:
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             is_at_rest = abs(self._clock.now() - datetime.fromtimestamp(stat.st_mtime, UTC)) >= _AT_REST_AFTER
-        has_changed = not self._is_read or (stamp != self._stamp and is_at_rest)
+        has_changed = not self._is_read or (state != self._state and is_at_rest)
         if has_changed:
-            self._stamp = stamp
+            self._state = state
         return has_changed
 
     def _read(self, path: Path) -> None:
@@ -124,6 +124,6 @@ class DirectoryFile:
             _log.error("app.directory_refused", faults=len(error.faults), see="notifyflow directory check")
         else:
             self._is_untold = self.is_refused = False
-            changed_at = self._clock.now() if self._stamp is None else datetime.fromtimestamp(self._stamp[0] / 1e9, UTC)
+            changed_at = self._clock.now() if self._state is None else datetime.fromtimestamp(self._state[0] / 1e9, UTC)
             self._version = Version(document=document, changed_at=changed_at)
             _log.info("app.directory_read", recipients=len(directory.recipients), routes=len(directory.routes))

@@ -14,7 +14,7 @@ from notifyflow.core.forms import MAX_KEY, length_faults
 from notifyflow.core.insight.list_documents import MessageDocument
 from notifyflow.core.insight.report_document import IncidentReportDocument
 from notifyflow.core.insight.schemas import IncidentSummaryDocument, NotifiedDocument
-from notifyflow.core.insight.views import IncidentStatus, Stamp
+from notifyflow.core.insight.views import ETag, IncidentStatus
 from notifyflow.core.intake import request_schemas
 from notifyflow.core.intake.requests import read_act, read_page, read_submission
 from notifyflow.core.references import ById
@@ -165,9 +165,9 @@ def _add_incident(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> No
     )
     async def show(caller: Annotated[ApiKey, Depends(Require(context, Scope.READ))], incident_id: str) -> Response:
         """Return one incident with all that belongs to it, what happened and what comes next. Scope: `read`."""
-        stamp = await bulkhead.reports.run(partial(_stamp, context, caller, incident_id))
+        etag = await bulkhead.reports.run(partial(_etag, context, caller, incident_id))
         read, write = partial(_report, context, incident_id), partial(Response, media_type="application/json")
-        if stamp.escalations > CROWD:
+        if etag.escalations > CROWD:
             return await bulkhead.crowds.run(f"document of {incident_id}", read, write)
         return await bulkhead.reports.run(lambda: write(read()))
 
@@ -178,12 +178,12 @@ def _report(context: Context, incident_id: str) -> str:
     return IncidentReportDocument.of_all(status, service.next_events(status), service.timeline(status)).model_dump_json()
 
 
-def _stamp(context: Context, caller: ApiKey, incident_id: str) -> Stamp:
-    """Return the stamp of an incident; one of a namespace that the key does not reach is treated as missing."""
-    stamp = context.service.stamp(incident_id)
-    if not caller.reaches(stamp.namespace):
+def _etag(context: Context, caller: ApiKey, incident_id: str) -> ETag:
+    """Return the etag of an incident; one of a namespace that the key does not reach is treated as missing."""
+    etag = context.service.etag(incident_id)
+    if not caller.reaches(etag.namespace):
         raise NotFound(incident_id)
-    return stamp
+    return etag
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
@@ -214,7 +214,7 @@ def _add_acts(routes: APIRouter, context: Context) -> None:
 
 def _stop(context: Context, act: Callable[..., Stopped], incident_id: str, caller: ApiKey, body: str) -> StoppedResponse:
     by = read_act(body).by or caller.name
-    _stamp(context, caller, incident_id)
+    _etag(context, caller, incident_id)
     stopped = act(ById(incident_id), by=by, via=Via.API)
     return StoppedResponse.of({**asdict(stopped), "incident": _find(context, caller, incident_id)})
 
@@ -232,7 +232,7 @@ def _add_page_again(routes: APIRouter, context: Context) -> None:
     def page_again(incident_id: str, caller: Annotated[ApiKey, let_operate], body: Annotated[str, act_body]) -> ActResponse:
         """Start a new round for one recipient, also after an acknowledgement. Scope: `operate`."""
         page = read_page(body)
-        _stamp(context, caller, incident_id)
+        _etag(context, caller, incident_id)
         context.service.page_again(ById(incident_id), page.recipient, by=page.by or caller.name, via=Via.API)
         return ActResponse(has_changed=True, incident=IncidentSummaryDocument.of(_find(context, caller, incident_id)))
 

@@ -1,7 +1,7 @@
 """The responses of the dashboard: its pages, with headers that let a browser load assets and ask whether anything changed.
 
-An ETag has two parts: the stamp of what a page is made from, which is known before the page is, and the digest of the page. A
-browser that has the stamp gets a 304 at once; one that has the digest alone gets it once the page is made.
+An ETag has two parts: the etag of the data that a page is made from, which is known before the page is, and the digest of the
+page. A browser that has the first gets a 304 at once; one that has the digest alone gets it once the page is made.
 """
 
 import hashlib
@@ -55,14 +55,14 @@ def live(*, is_moving: bool) -> Live:
     return Live.MOVING if is_moving else Live.WATCHING
 
 
-def stamp(context: Context, *, with_time: bool = False) -> str | None:
+def etag(context: Context, *, with_time: bool = False) -> str | None:
     """Return a text that differs after any change, so that an unchanged page need not be made; None if there is no such text.
 
     Args:
         context: The services.
         with_time: Whether the page also changes with time alone: it shows ages, or who is on duty.
     """
-    found = context.service.stamp_of_all()
+    found = context.service.etag_of_all()
     return f"{found} {int(context.service.now().timestamp()) // _STEP_S}" if found and with_time else found
 
 
@@ -72,7 +72,7 @@ def page(
     template: str,
     values: Mapping[str, Any],
     *,
-    stamp: str | None = None,
+    etag: str | None = None,
     status: int = 200,
 ) -> Response:
     """Render a page for a visitor; 304 without a body if their browser has it already.
@@ -84,7 +84,7 @@ def page(
         values: The values of the template. It also gets ``visitor``, ``root`` (the relative way to the dashboard's root, before
             every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone),
             ``written`` (writes times) and ``asset`` (name → address below it).
-        stamp: Differs whenever the values do, and was taken before they were read; None if only the page itself can be compared.
+        etag: Differs whenever the values do, and was taken before they were read; None if only the page itself can be compared.
         status: The status of the response.
     """
     visit: Visit = request.state.visit
@@ -94,27 +94,27 @@ def page(
     if not is_kept:
         return _with_key(request, HTMLResponse(html, status, {**_HEADERS, "Cache-Control": _UNKEPT}))
     digest = _digest(html)
-    etag = f'"{_stamped(request, visitor, stamp)}{digest}"'
+    header = f'"{_first_part(request, visitor, etag)}{digest}"'
     is_known = any(each.endswith(f'{digest}"') for each in _tags(request))
-    headers = {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag}
+    headers = {**_HEADERS, "Cache-Control": _KEPT, "ETag": header}
     return _with_key(request, Response(None, 304, headers) if is_known else HTMLResponse(html, status, headers))
 
 
-def unchanged(request: Request, visitor: Visitor | None, stamp: str | None) -> Response | None:
-    """Return the response without a body if the browser has the page of this stamp; None if it must be made.
+def unchanged(request: Request, visitor: Visitor | None, etag: str | None) -> Response | None:
+    """Return the response without a body if the browser has the page of this etag; None if it must be made.
 
     A route calls it before it reads what the page shows.
     """
-    if stamp is None:
+    if etag is None:
         return None
-    stamped = _stamped(request, visitor, stamp)
-    etag = next((each for each in _tags(request) if each.startswith(f'"{stamped}')), None)
-    return None if etag is None else Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": etag})
+    first = _first_part(request, visitor, etag)
+    header = next((each for each in _tags(request) if each.startswith(f'"{first}')), None)
+    return None if header is None else Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": header})
 
 
-def has_tag(request: Request, etag: str) -> bool:
+def has_tag(request: Request, tag: str) -> bool:
     """Return whether the client has the content of a tag."""
-    return etag in _tags(request)
+    return tag in _tags(request)
 
 
 def _tags(request: Request) -> Sequence[str]:
@@ -185,13 +185,13 @@ def _with_key(request: Request, response: Response) -> Response:
     return response
 
 
-def _stamped(request: Request, visitor: Visitor | None, stamp: str | None) -> str:
-    """Return the part of an ETag for a stamp, and for all else that decides how a page looks; empty without a stamp."""
-    if stamp is None:
+def _first_part(request: Request, visitor: Visitor | None, etag: str | None) -> str:
+    """Return the first part of an ETag: the data's, with all else that decides how a page looks; empty without one."""
+    if etag is None:
         return ""
     visit: Visit = request.state.visit
     context = context_of(request)
-    decisive = (stamp, target_below(request.scope), visitor, visit.csrf, str(zone_of(request)), context.notice, context.version)
+    decisive = (etag, target_below(request.scope), visitor, visit.csrf, str(zone_of(request)), context.notice, context.version)
     return f"{_digest(repr(decisive))}-"
 
 

@@ -101,18 +101,18 @@ def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
         page: Annotated[int, Query(ge=1, le=10_000)] = 1,
     ) -> Response:
         def look() -> Response | tuple[str, bool]:
-            stamp, is_crowd = _stamp(context, visitor, incident_id)
-            return respond.unchanged(request, visitor, stamp) or (stamp, is_crowd)
+            etag, is_crowd = _etag(context, visitor, incident_id)
+            return respond.unchanged(request, visitor, etag) or (etag, is_crowd)
 
         looked = await bulkhead.pages.run(look)
         if isinstance(looked, Response):
             return looked
-        stamp, is_crowd = looked
+        etag, is_crowd = looked
         part = Part(number=page if everybody else None, chosen_id=notification)
 
         def make(seen: Seen) -> Response:
             values = _values(context, seen, zone_of(request), visitor, part)
-            return respond.page(request, visitor, "incident.html", values, stamp=stamp)
+            return respond.page(request, visitor, "incident.html", values, etag=etag)
 
         read = partial(_read, context, incident_id)
         if is_crowd:
@@ -158,24 +158,24 @@ def _read(context: Context, incident_id: str) -> Seen:
     return Seen(status=status, next_events=context.service.next_events(status), entries=entries)
 
 
-def _stamp(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
-    """Return a stamp of the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
+def _etag(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
+    """Return an etag of the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
 
-    The stamp is the versions of its rows, and the time, which counts in finer steps the sooner something is due.
+    The etag is the versions of its rows, and the time, which counts in finer steps the sooner something is due.
     """
-    stamp = context.service.stamp(incident_id)
-    if not visitor.reaches(stamp.namespace):
+    etag = context.service.etag(incident_id)
+    if not visitor.reaches(etag.namespace):
         raise NotFound(incident_id)
     now = context.service.now()
-    is_soon = stamp.soonest_at is not None and stamp.soonest_at - now < _SOON
+    is_soon = etag.soonest_at is not None and etag.soonest_at - now < _SOON
     paused = context.service.pauses()
     turn = int(now.timestamp()) // (_CLOCK_S if is_soon else _SLOW_CLOCK_S)
-    return repr((stamp, paused, turn)), stamp.escalations > CROWD
+    return repr((etag, paused, turn)), etag.escalations > CROWD
 
 
 def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
     """Return a reference to an incident that the visitor may see; raise ``NotFound``."""
-    if not visitor.reaches(context.service.stamp(incident_id).namespace):
+    if not visitor.reaches(context.service.etag(incident_id).namespace):
         raise NotFound(incident_id)
     return ById(incident_id)
 

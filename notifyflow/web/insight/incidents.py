@@ -39,8 +39,8 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         search = searches.read_valid(IncidentListing, request.query_params, zone)
         times = Times(zone, context.service.now())
         place = _place(search, request.query_params.get("cursor"))
-        stamp = respond.stamp(context, with_time=True)
-        if same := respond.unchanged(request, visitor, stamp):
+        etag = respond.etag(context, with_time=True)
+        if same := respond.unchanged(request, visitor, etag):
             return same
         wanted = search.listing.filter(visitor.namespaces)
         found = context.service.incident_list(wanted, after=place, limit=search.listing.limit)
@@ -57,7 +57,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "older": _older(search, found.following),
             "is_cut": found.is_cut,
         }
-        return respond.page(request, visitor, "incidents.html", values, stamp=stamp)
+        return respond.page(request, visitor, "incidents.html", values, etag=etag)
 
     return routes
 

@@ -47,12 +47,12 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     def show(visitor: Annotated[Visitor, let_view], request: Request) -> Response:
         search, cursor = _read(request), request.query_params.get("cursor")
         before = cursors.read(search.listing.mark, cursor) or None
-        stamp = respond.stamp(context)
-        if same := respond.unchanged(request, visitor, stamp):
+        etag = respond.etag(context)
+        if same := respond.unchanged(request, visitor, etag):
             return same
         page = context.service.messages(search.listing.filter(visitor.namespaces), before=before, limit=search.listing.limit)
         values = _values(context, visitor, search, page) | {"is_older": cursor is not None}
-        return respond.page(request, visitor, "messages.html", values, stamp=stamp)
+        return respond.page(request, visitor, "messages.html", values, etag=etag)
 
     @routes.get("/messages.csv")
     def export(visitor: Annotated[Visitor, let_view], request: Request) -> Response:

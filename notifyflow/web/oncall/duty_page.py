@@ -220,8 +220,8 @@ def _page(
 ) -> Response:
     if visitor.namespaces is not None:
         return respond.page(request, visitor, "oncall.html", {"is_seen": False})
-    stamp = respond.stamp(context, with_time=True)
-    if same := respond.unchanged(request, visitor, stamp):
+    etag = respond.etag(context, with_time=True)
+    if same := respond.unchanged(request, visitor, etag):
         return same
     roster, now = context.service.rosters.current(), context.access.now()
     people = roster.directory.recipients
@@ -242,7 +242,7 @@ def _page(
         "findings": context.service.duty_warnings.read(_carried(context)),
         "typed": form_of(request) if faults else {},
     }
-    return respond.page(request, visitor, "oncall.html", values, stamp=stamp, status=status)
+    return respond.page(request, visitor, "oncall.html", values, etag=etag, status=status)
 
 
 def _carried(context: Context) -> frozenset[str]:

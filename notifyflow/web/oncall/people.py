@@ -145,8 +145,8 @@ def _test(context: Context, visitor: Visitor, request: Request, recipient_id: st
 
 
 def _list(context: Context, visitor: Visitor, request: Request, after: str) -> Response:
-    stamp = respond.stamp(context, with_time=True)
-    if same := respond.unchanged(request, visitor, stamp):
+    etag = respond.etag(context, with_time=True)
+    if same := respond.unchanged(request, visitor, etag):
         return same
     page = context.service.people.page(visitor.namespaces, after=after, limit=_ON_A_PAGE)
     now = context.access.now()
@@ -160,14 +160,14 @@ def _list(context: Context, visitor: Visitor, request: Request, after: str) -> R
         "next": page.after and f"?{urlencode({'after': page.after})}",
         "rounds": ROUNDS,
     }
-    return respond.page(request, visitor, "people.html", values, stamp=stamp)
+    return respond.page(request, visitor, "people.html", values, etag=etag)
 
 
 def _page(
     context: Context, visitor: Visitor, request: Request, recipient_id: str, *, fault: str = "", status: int = 200
 ) -> Response:
-    stamp = respond.stamp(context, with_time=True)
-    if same := respond.unchanged(request, visitor, stamp):
+    etag = respond.etag(context, with_time=True)
+    if same := respond.unchanged(request, visitor, etag):
         return same
     people, now, zone = context.service.people, context.access.now(), zone_of(request)
     person = people.find(recipient_id, visitor.namespaces)
@@ -185,7 +185,7 @@ def _page(
         "fault": fault,
         "rounds": ROUNDS,
     }
-    return respond.page(request, visitor, "person.html", values, stamp=stamp, status=status)
+    return respond.page(request, visitor, "person.html", values, etag=etag, status=status)
 
 
 def _end(context: Context, visitor: Visitor, request: Request, recipient_id: str, incident_id: str) -> Response:

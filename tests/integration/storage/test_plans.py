@@ -137,7 +137,7 @@ INDEXED_READS: dict[str, Callable[[Reads], object]] = {
     "incident_list_of_a_time": lambda reads: reads.incident_list.page(
         IncidentFilter(since=NOW, until=NOW, text="orders"), after=None, limit=10
     ),
-    "stamp": lambda reads: reads.stamps.of("i"),
+    "etag": lambda reads: reads.etags.of("i"),
     "recipient_ids": lambda reads: reads.listings.recipient_ids(limit=10),
     "recipient_page": lambda reads: reads.listings.recipients(after_id="", limit=10, since=NOW),
     "recipient": lambda reads: reads.listings.recipient("ada", since=NOW),

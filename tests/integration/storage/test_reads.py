@@ -104,23 +104,23 @@ def test_an_incident_is_settled_when_no_escalation_is_active(store: Store) -> No
 def test_the_stamp_of_everything_differs_after_each_commit_also_of_a_transaction_that_began_before(
     store: Store, database_url: str
 ) -> None:
-    def stamp() -> str | None:
-        return store.read(lambda reads: reads.stamps.of_all())
+    def etag() -> str | None:
+        return store.read(lambda reads: reads.etags.of_all())
 
     if store.is_embedded:
-        assert stamp() is None
+        assert etag() is None
         return
-    seen = [stamp()]
+    seen = [etag()]
     with closing(PatientStore(database_url)) as other:
 
         def write_early(ledger: Ledger) -> None:
             ledger.replies.opt_out("+15005550001", "+15005550006", at=NOW)
             other.run(lambda later: later.replies.opt_out("+15005550001", "+15005550007", at=NOW))
-            seen.append(stamp())
+            seen.append(etag())
 
         store.run(write_early)
-    seen.append(stamp())
-    assert stamp() == seen[-1]
+    seen.append(etag())
+    assert etag() == seen[-1]
     assert len(set(seen)) == 3
 
 

@@ -1,4 +1,4 @@
-"""The list of incidents and the stamp of one, over both databases."""
+"""The list of incidents and the etag of one, over both databases."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from notifyflow.core.delivery.model import (
     Severity,
     StepState,
 )
-from notifyflow.core.insight.views import IncidentFilter, IncidentPage, ListPlace, RecipientCounts, Stamp
+from notifyflow.core.insight.views import ETag, IncidentFilter, IncidentPage, ListPlace, RecipientCounts
 from notifyflow.storage.dialects import dialect_for
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.insight.incident_list import WINDOW
@@ -197,15 +197,15 @@ def test_a_line_says_whom_the_newest_rounds_have_reached(store: Store) -> None:
 
 
 def test_an_unknown_incident_has_no_stamp(store: Store) -> None:
-    assert store.read(lambda reads: reads.stamps.of("i")) is None
+    assert store.read(lambda reads: reads.etags.of("i")) is None
 
 
 def test_each_change_of_an_incident_changes_its_stamp(store: Store) -> None:
     begin(store, a_page())
-    seen: list[Stamp | None] = []
+    seen: list[ETag | None] = []
 
     def note() -> None:
-        seen.append(store.read(lambda reads: reads.stamps.of("i")))
+        seen.append(store.read(lambda reads: reads.etags.of("i")))
         assert len({each.figures for each in seen if each}) == len(seen)
 
     def change(act: Callable[[Ledger], object]) -> None:

@@ -21,7 +21,7 @@ from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.delivery.test_api import SilentBell
 
 SHOWN = {"headline": "<b>one</b>", "detail": "two"}
-STATE = {"stamp": "1", "shown": "a"}
+STATE = {"etag": "1", "shown": "a"}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def flow(sqlite_url: str) -> Iterator[NotifyFlow]:
 
 @pytest.fixture
 def application(flow: NotifyFlow) -> FastAPI:
-    """An application with a page, a page that knows its stamp, and an action."""
+    """An application with a page, a page that knows its etag, and an action."""
     application = flow.asgi()
     context = application.state.context
     viewer, admin = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.ADMIN))
@@ -46,9 +46,9 @@ def application(flow: NotifyFlow) -> FastAPI:
 
     @application.get("/stamped")
     def show_stamped(visitor: Annotated[Visitor, viewer], request: Request, number: int = 0) -> Response:
-        stamp = STATE["stamp"]
-        same = respond.unchanged(request, visitor, stamp)
-        return same or respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": STATE["shown"]}, stamp=stamp)
+        etag = STATE["etag"]
+        same = respond.unchanged(request, visitor, etag)
+        return same or respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": STATE["shown"]}, etag=etag)
 
     @application.post("/sample/{name}")
     def act(visitor: Annotated[Visitor, admin], request: Request, name: str) -> Response:
@@ -100,9 +100,9 @@ def test_a_page_with_a_stamp_is_made_again_when_that_changes_and_sent_again_when
 
     known = dict(admin.get("/stamped").headers)
     assert ask(shown="not made") == 304
-    assert ask(shown="a", stamp="2") == 304
-    assert ask(shown="not made") == 304  # the browser has been told the new stamp
-    assert ask(stamp="3") == 200
+    assert ask(shown="a", etag="2") == 304
+    assert ask(shown="not made") == 304  # the browser has been told the new etag
+    assert ask(etag="3") == 200
     assert ask(path="/stamped?number=1", shown="b") == 200
     assert ask(visit(flow, Role.VIEWER, application=application)) == 200
 

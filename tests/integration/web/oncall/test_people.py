@@ -211,7 +211,7 @@ def test_pages_that_search_or_show_ages_are_sent_again_only_when_they_change(sys
     wait_until(lambda: "being rehearsed" not in browser.get("/health").text)
     paths = ("/incidents?text=down", "/messages?reason=nowhere", "/people", "/people/ada", "/health", "/oncall")
     tags = {path: browser.get(path).headers["etag"] for path in paths}
-    assert {"-" in tag for tag in tags.values()} == {database_url.startswith("postgresql")}  # the stamp that SQLite lacks
+    assert {"-" in tag for tag in tags.values()} == {database_url.startswith("postgresql")}  # the etag that SQLite lacks
 
     def changed() -> set[str]:
         found = {path: browser.request("GET", path, headers={"if-none-match": tag}).status_code for path, tag in tags.items()}

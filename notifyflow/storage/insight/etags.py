@@ -7,7 +7,7 @@ from typing import Any
 from peewee import JOIN, SQL, Case, Select, fn
 
 from notifyflow.core.delivery.model import Evidence, Result
-from notifyflow.core.insight.views import Stamp
+from notifyflow.core.insight.views import ETag
 from notifyflow.storage.session.conditions import QUEUED, RUNNING
 from notifyflow.storage.session.rows import Reader
 from notifyflow.storage.session.statements import Run, Statement
@@ -70,8 +70,8 @@ _ARRIVALS = Statement(
 _OF_ALL = Select(columns=(SQL("concat(pg_current_snapshot(), ' ', pg_postmaster_start_time())"),))
 
 
-class Stamps(Reader):
-    """Stamps of incidents and of the whole database."""
+class ETags(Reader):
+    """The etags of incidents, and of the whole database."""
 
     def of_all(self) -> str | None:
         """Return a text that differs between any two states of the database; None on SQLite, which has no such text.
@@ -82,8 +82,8 @@ class Stamps(Reader):
         """
         return str(self._source.scalar(_OF_ALL)) if self._source.db.for_update else None
 
-    def of(self, incident_id: str) -> Stamp | None:
-        """Return the stamp of an incident, or None."""
+    def of(self, incident_id: str) -> ETag | None:
+        """Return the etag of an incident, or None."""
         incidents = self._source.rows(_INCIDENT(incident_id))
         if not incidents:
             return None
@@ -93,7 +93,7 @@ class Stamps(Reader):
             row = self._figures(statement(incident_id))
             times += [at for name, at in row.items() if name.endswith("_at") and at is not None]
             figures += row.values()
-        return Stamp(
+        return ETag(
             namespace=incidents[0]["namespace"],
             escalations=figures[1],
             figures=tuple(map(str, figures)),
