@@ -253,8 +253,8 @@ class Store:
         return self._dialect.unavailable(deadline.waited_s, str(trouble))
 
     def _transact(self, work: Callable[[Database], T], deadline: Deadline, access: Access) -> T:
-        turn = self._pool.turn.acquired(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
-        with turn, self._pool.connection(deadline) as db:
+        write_lock = self._pool.write_lock.acquired(deadline) if self.is_embedded and access is Access.WRITE else nullcontext()
+        with write_lock, self._pool.connection(deadline) as db:
             self._dialect.begin(db, access=access, deadline=deadline)
             if access is Access.BARE:
                 return work(db)

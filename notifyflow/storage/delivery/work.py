@@ -13,9 +13,9 @@ from peewee import SQL, EnclosedNodeList, Expression, Field, IntegerField, NodeL
 
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.limits import fairness
+from notifyflow.core.limits import fair_queue
+from notifyflow.storage.delivery.fair_queue import FairQueue
 from notifyflow.storage.delivery.timers import EARLIEST, ESCALATIONS_DUE, INCIDENTS_DUE, ROUNDS_DUE, ROUNDS_DUE_OF
-from notifyflow.storage.delivery.turns import Turns
 from notifyflow.storage.session.conditions import (
     IS_ANY,
     IS_CALM,
@@ -59,7 +59,7 @@ class Work(Repository):
 
     def __init__(self, unit: UnitOfWork) -> None:
         super().__init__(unit)
-        self._turns = Turns(unit)
+        self._fair_queue = FairQueue(unit)
 
     def claim(
         self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int
@@ -82,7 +82,7 @@ class Work(Repository):
         rows = self._claim_all(channel, requested_ids, now=now, limit=limit)
         for is_urgent in (True, False) if not rows else ():
             if len(rows) < limit:
-                rows += self._claim_by_turns(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
+                rows += self._claim_fairly(channel, requested_ids, is_urgent=is_urgent, now=now, limit=limit - len(rows))
         if len(rows) < limit and (missing := sorted(set(requested_ids).difference(row["id"] for row in rows))):
             due = [row["id"] for row in self._unit.rows(_DUE_OF(missing, channel, now, now + _APART, limit - len(rows)))]
             free = self._unit.rows(self._unit.locked(_THESE(due, now + _APART), skips_locked=True)) if due else []
@@ -166,31 +166,31 @@ class Work(Repository):
         return min((row["due_at"] for row in self._unit.rows(EARLIEST())), default=None)
 
     def _claim_all(self, channel: str, requested_ids: Sequence[str], *, now: datetime, limit: int) -> list[Row]:
-        """Lock everything due on a channel, if it is one namespace's and not too much, so that no turns are needed."""
+        """Lock everything due on a channel, if it is one namespace's and not too much, so that no queue is needed."""
         all_due = _ALL_DUE(channel, now, limit + 1, channel, now, limit + 1, limit, now)
         found = self._unit.rows(self._unit.locked(all_due, skips_locked=True))
         return sorted(found, key=partial(_place, requested=frozenset(requested_ids), stale_at=now - _STALE_AFTER))
 
-    def _claim_by_turns(
+    def _claim_fairly(
         self, channel: str, requested_ids: Sequence[str], *, is_urgent: bool, now: datetime, limit: int
     ) -> list[Row]:
-        """Lock due, equally urgent notifications, taking turns among the namespaces."""
+        """Lock due, equally urgent notifications, in the order of the fair queue."""
         pick = partial(self._pick_in_order, channel, requested_ids, is_urgent=is_urgent, now=now)
-        names = self._turns.due(channel, is_urgent=is_urgent, now=now)
+        names = self._fair_queue.due(channel, is_urgent=is_urgent, now=now)
         if len(names) < 2:
             return pick([], limit=limit) if names else []
-        begun = fairness.starts(self._turns.had(channel, names, is_urgent=is_urgent), names)
+        begun = fair_queue.starts(self._fair_queue.served(channel, names, is_urgent=is_urgent), names)
         claimed: dict[str, list[Row]] = {name: [] for name in names}
         waiting = set(names)
         while waiting and (left := limit - sum(map(len, claimed.values()))) > 0:
             next_starts = {name: begun[name] + len(claimed[name]) for name in waiting}
-            for name, share in fairness.shares(next_starts, left).items():
-                found = pick(claimed[name], limit=share, namespace=name)
+            for name, slots in fair_queue.slots_of_each(next_starts, left).items():
+                found = pick(claimed[name], limit=slots, namespace=name)
                 claimed[name] += found
-                if len(found) < share:
+                if len(found) < slots:
                     waiting.discard(name)
-        self._turns.count(channel, begun, {name: len(some) for name, some in claimed.items()}, is_urgent=is_urgent)
-        return fairness.in_turn(begun, claimed)
+        self._fair_queue.count(channel, begun, {name: len(some) for name, some in claimed.items()}, is_urgent=is_urgent)
+        return fair_queue.in_order(begun, claimed)
 
     def _pick_in_order(
         self,

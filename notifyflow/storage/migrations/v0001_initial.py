@@ -167,9 +167,9 @@ STATEMENTS = (
         PRIMARY KEY (channel, scope, hour)
     )
     """,
-    # how many turns each namespace had, so that none makes the others wait
+    # how many rows each namespace was served, so that none makes the others wait
     """
-    CREATE TABLE notifyflow_turn (
+    CREATE TABLE notifyflow_fair_queue (
         channel TEXT NOT NULL,
         is_urgent BOOLEAN NOT NULL,
         namespace TEXT NOT NULL,

@@ -30,40 +30,40 @@ class ForkedInside(Exception):
         self.is_child = is_child
 
 
-class Turn:
+class WriteLock:
     """A fair lock: threads get it in the order of their requests.
 
     SQLite's own busy handler polls: of ten writing threads, some wait for a second while others pass twice.
     """
 
     def __init__(self) -> None:
-        self._line: deque[threading.Event] = deque()  # the first has the turn
+        self._queue: deque[threading.Event] = deque()  # the first has the lock
 
     @contextmanager
     def acquired(self, deadline: Deadline) -> Iterator[None]:
-        """Wait for the turn and hold it.
+        """Wait for the lock and hold it.
 
         Raises:
-            StorageUnavailable: When the turn does not come before the deadline.
+            StorageUnavailable: When the lock does not come before the deadline.
         """
         mine = threading.Event()
         try:
             with GATE.lock:
-                self._line.append(mine)
-                self._line[0].set()
+                self._queue.append(mine)
+                self._queue[0].set()
             if not mine.wait(deadline.left_s):
                 raise StorageUnavailable(deadline.waited_s, "other threads kept it busy")
             yield
         finally:
             with GATE.lock:
-                if mine in self._line:  # it is gone in a child that was forked meanwhile
-                    self._line.remove(mine)
-                if self._line:
-                    self._line[0].set()
+                if mine in self._queue:  # it is gone in a child that was forked meanwhile
+                    self._queue.remove(mine)
+                if self._queue:
+                    self._queue[0].set()
 
     def begin_anew(self) -> None:
         """Empty the line in a child, which has no other threads."""
-        self._line.clear()
+        self._queue.clear()
 
 
 class _Lent(Lease):
@@ -108,11 +108,11 @@ class Pool:
     open.
 
     Attributes:
-        turn: Every thread that writes to a file holds it.
+        write_lock: Every thread that writes to a file holds it.
     """
 
     def __init__(self, dialect: Dialect, size: int) -> None:
-        self.turn = Turn()
+        self.write_lock = WriteLock()
         self._dialect = dialect
         self._size = size
         self._freed = threading.Condition(GATE.lock)
@@ -156,7 +156,7 @@ class Pool:
 
     def begin_anew(self) -> None:
         """Forget, in a child, the threads that used or waited for connections."""
-        self.turn.begin_anew()
+        self.write_lock.begin_anew()
         self._openings.clear()
         self._freed = threading.Condition(GATE.lock)
         self._lent.clear()

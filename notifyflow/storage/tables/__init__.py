@@ -25,6 +25,7 @@ from notifyflow.storage.tables.roster import CalendarRow, FeedRow, HandOverRow, 
 from notifyflow.storage.tables.service import (
     ApiKeyRow,
     EnvironmentRow,
+    FairQueueRow,
     HeartbeatRow,
     IdempotentResponseRow,
     NumberRow,
@@ -39,7 +40,6 @@ from notifyflow.storage.tables.service import (
     SetupRow,
     SpentRow,
     StopRow,
-    TurnRow,
     UserRow,
 )
 
@@ -51,6 +51,7 @@ __all__ = [
     "CriticalRow",
     "EnvironmentRow",
     "EscalationRow",
+    "FairQueueRow",
     "FeedRow",
     "HandOverRow",
     "HeartbeatRow",
@@ -82,6 +83,5 @@ __all__ = [
     "StepRow",
     "StopRow",
     "TransitionRow",
-    "TurnRow",
     "UserRow",
 ]

@@ -140,8 +140,8 @@ class SetAsideRow(Table, stores=SetAside):
     is_reported = BooleanField()
 
 
-class TurnRow(Table):
-    """The turns a namespace has had on a channel, counted separately for CRITICAL and everything else."""
+class FairQueueRow(Table):
+    """How many rows a namespace was served on a channel, counted separately for CRITICAL and everything else."""
 
     channel = PlainTextField()
     is_urgent = BooleanField()

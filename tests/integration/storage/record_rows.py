@@ -27,13 +27,13 @@ from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.unit_of_work import UnitOfWork
-from notifyflow.storage.tables import OutageRow, PolicyRow, TurnRow
+from notifyflow.storage.tables import FairQueueRow, OutageRow, PolicyRow
 from tests.builders import BAD, BUSY, REFUSED, a_contact, a_recipient, an_incident
 from tests.driver import Driver
 
 DATA = Path(__file__).parents[2] / "data"
 
-SHARED = tuple(model._meta.table_name for model in (OutageRow, TurnRow))
+SHARED = tuple(model._meta.table_name for model in (OutageRow, FairQueueRow))
 """Tables whose rows all processes share; what is written there depends on what stands there, so it is not recorded."""
 
 _LONG = 200

@@ -47,7 +47,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.FeedRow: "id schedule recipient_id made_by",
     tables.QuarantineRow: "incident_id",
     tables.SetAsideRow: "row_id machine incident_id escalation_id severity relation code what",
-    tables.TurnRow: "channel namespace",
+    tables.FairQueueRow: "channel namespace",
     tables.SpentRow: "channel scope",
     tables.MetricTotalRow: "name labels buckets",
     tables.MetricPeriodRow: "name labels buckets",

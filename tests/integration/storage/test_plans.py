@@ -108,10 +108,10 @@ INDEXED: dict[str, Callable[[Ledger], object]] = {
     ),
     "prune_incidents": lambda ledger: ledger.pruning.incidents((NOW, ""), before=NOW, limit=10),
 }
-TURNS: dict[str, Callable[[Ledger], object]] = {
+QUEUES: dict[str, Callable[[Ledger], object]] = {
     "claim_due": INDEXED["claim_due"],
-    "namespaces_due": lambda ledger: ledger.work._turns.due("email", is_urgent=False, now=NOW),
-    "turns": lambda ledger: ledger.work._turns.had("email", ["a", "b"], is_urgent=True),
+    "namespaces_due": lambda ledger: ledger.work._fair_queue.due("email", is_urgent=False, now=NOW),
+    "fair_queue": lambda ledger: ledger.work._fair_queue.served("email", ["a", "b"], is_urgent=True),
 }
 """Where several namespaces have something due."""
 INDEXED_READS: dict[str, Callable[[Reads], object]] = {
@@ -202,11 +202,11 @@ def test_the_ledger_searches_by_an_index(explained: _Explained, search: str) -> 
     _assert_indexed(explained)
 
 
-@pytest.mark.parametrize("search", TURNS)
+@pytest.mark.parametrize("search", QUEUES)
 def test_namespaces_take_turns_by_an_index_and_sort_nothing(store: Store, explained: _Explained, search: str) -> None:
     others = [a_page(number, namespace=f"sender {number % 3}", urgent=number % 2 == 0) for number in range(10, 30)]
     begin(store, *others, number=2)
-    TURNS[search](Ledger(UnitOfWork(explained._db)))
+    QUEUES[search](Ledger(UnitOfWork(explained._db)))
     _assert_indexed(explained)
     for plan in explained.plans:
         if "notifyflow_attempt" not in plan and '"id" IN' not in plan and '"id" NOT IN' not in plan:

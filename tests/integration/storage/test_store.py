@@ -14,7 +14,7 @@ from notifyflow.core.delivery.model import Incident
 from notifyflow.errors import InvalidSettings, NotFound, StaleRow, StorageError, StorageUnavailable
 from notifyflow.storage.dialects.deadline import Deadline
 from notifyflow.storage.ledger import Ledger
-from notifyflow.storage.session.pool import Turn
+from notifyflow.storage.session.pool import WriteLock
 from notifyflow.storage.store import Store
 from tests.facts import incident
 from tests.integration.storage.samples import begin, count
@@ -153,7 +153,7 @@ class TestEmbedded:
         other.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as pool:
             counted = pool.submit(store.run, count, timeout_s=60)
-            while not store._pool.turn._line:
+            while not store._pool.write_lock._queue:
                 time.sleep(0.001)
             other.execute("COMMIT")
             counted.result(60)
@@ -180,27 +180,31 @@ class TestTurn:
     """Writers of one process go in the order in which they came."""
 
     def test_the_turn_is_handed_on_in_order(self) -> None:
-        turn = Turn()
+        write_lock = WriteLock()
         served: list[int] = []
 
         def serve(number: int) -> None:
-            with turn.acquired(Deadline(60)):
+            with write_lock.acquired(Deadline(60)):
                 served.append(number)
 
-        with turn.acquired(Deadline(1)):
+        with write_lock.acquired(Deadline(1)):
             threads = [threading.Thread(target=serve, args=(number,)) for number in range(8)]
             for number, thread in enumerate(threads, start=2):
                 thread.start()
-                while len(turn._line) < number:
+                while len(write_lock._queue) < number:
                     time.sleep(0.001)
         for thread in threads:
             thread.join()
         assert served == list(range(8))
 
     def test_whoever_gives_up_is_passed_over(self) -> None:
-        turn = Turn()
-        with turn.acquired(Deadline(1)), pytest.raises(StorageUnavailable, match="busy"), turn.acquired(Deadline(0.01)):
+        write_lock = WriteLock()
+        with (
+            write_lock.acquired(Deadline(1)),
+            pytest.raises(StorageUnavailable, match="busy"),
+            write_lock.acquired(Deadline(0.01)),
+        ):
             pass
-        with turn.acquired(Deadline(0.01)):
-            assert len(turn._line) == 1
-        assert not turn._line
+        with write_lock.acquired(Deadline(0.01)):
+            assert len(write_lock._queue) == 1
+        assert not write_lock._queue

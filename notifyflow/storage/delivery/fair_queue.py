@@ -1,4 +1,4 @@
-"""Stores how many turns each namespace has had, and finds the namespaces with due notifications."""
+"""Stores the fair queue: how many rows each namespace was served. Finds the namespaces with due notifications."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,11 +8,11 @@ from peewee import SQL, Case, Select
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.statements import Parameters, Statement
-from notifyflow.storage.tables import NotificationRow, TurnRow
+from notifyflow.storage.tables import FairQueueRow, NotificationRow
 
 
-class Turns(Repository):
-    """Reads and counts turns. Only the count takes a lock; a claim counts last, just before it writes its rows."""
+class FairQueue(Repository):
+    """Reads and counts what namespaces were served. Only the count locks; a claim counts last, before it writes its rows."""
 
     def due(self, channel: str, *, is_urgent: bool, now: datetime) -> list[str]:
         """List by name the namespaces with due notifications on a channel; each costs one step along an index."""
@@ -25,21 +25,23 @@ class Turns(Repository):
             row = self._unit.rows(following(channel, name))
         return found
 
-    def had(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
-        """Read how many turns namespaces have had; those without a turn are left out."""
-        is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & TurnRow.namespace.in_(namespaces)
-        query = TurnRow.select(TurnRow.namespace, TurnRow.served).where(is_its)
+    def served(self, channel: str, namespaces: Sequence[str], *, is_urgent: bool) -> Mapping[str, int]:
+        """Read how many rows namespaces were served; those without any are left out."""
+        is_its = (
+            (FairQueueRow.channel == channel) & (FairQueueRow.is_urgent == is_urgent) & FairQueueRow.namespace.in_(namespaces)
+        )
+        query = FairQueueRow.select(FairQueueRow.namespace, FairQueueRow.served).where(is_its)
         return {row["namespace"]: row["served"] for row in self._unit.rows(query)}
 
     def count(self, channel: str, virtual_starts: Mapping[str, int], counts: Mapping[str, int], *, is_urgent: bool) -> None:
-        """Add turns to namespaces from their virtual starts; turns that others have added meanwhile are kept."""
+        """Add to what namespaces were served, from their virtual starts; what others have added meanwhile stays."""
         for name in sorted(each for each in counts if counts[each]):
             start = virtual_starts[name]
-            had = Case(None, [(TurnRow.served < start, start)], TurnRow.served)
-            is_its = (TurnRow.channel == channel) & (TurnRow.is_urgent == is_urgent) & (TurnRow.namespace == name)
-            if not self._unit.execute(TurnRow.update(served=had + counts[name]).where(is_its)):
+            before = Case(None, [(FairQueueRow.served < start, start)], FairQueueRow.served)
+            is_its = (FairQueueRow.channel == channel) & (FairQueueRow.is_urgent == is_urgent) & (FairQueueRow.namespace == name)
+            if not self._unit.execute(FairQueueRow.update(served=before + counts[name]).where(is_its)):
                 row = {"channel": channel, "is_urgent": is_urgent, "namespace": name, "served": start + counts[name]}
-                self._unit.insert_once(TurnRow, row)
+                self._unit.insert_once(FairQueueRow, row)
 
 
 def _walk(is_urgent: bool, *, follows: bool) -> Statement:
