@@ -40,7 +40,7 @@ class OracleChain:
         plan: The steps: whom each pages, and after which time; then the time of the last one.
         duty: Whom a name means.
         severity: The incident's.
-        breaks: The times that do not count.
+        intervals: The times that do not count.
         state: The incident's.
         spent: Those of whom every way has failed.
         passes: The steps of each pass.
@@ -55,7 +55,7 @@ class OracleChain:
     plan: Sequence[tuple[tuple[str, ...], timedelta]]
     duty: Duty
     severity: str
-    breaks: list[Break] = field(default_factory=list)
+    intervals: list[Break] = field(default_factory=list)
     state: str = "OPEN"
     spent: set[str] = field(default_factory=set)
     passes: list[list[OracleStep]] = field(default_factory=list)
@@ -154,16 +154,18 @@ class OracleChain:
             return False
         before = self.steps[self.steps.index(self.waiting[0]) - 1]
         if before.state == "PASSED" or self.spent.issuperset(before.people):
-            return not any(begins <= now < ends for begins, ends in self.breaks)
+            return not any(begins <= now < ends for begins, ends in self.intervals)
         return self._counted(now) >= self.waiting[0].after
 
     def _counted(self, now: datetime) -> timedelta:
         """Return how much of the time since the last begin counts."""
         assert self.since is not None
-        cuts = sorted({min(max(at, self.since), now) for at in (self.since, now, *(at for each in self.breaks for at in each))})
+        cuts = sorted(
+            {min(max(at, self.since), now) for at in (self.since, now, *(at for each in self.intervals for at in each))}
+        )
         pieces = [
             later - sooner
             for sooner, later in pairwise(cuts)
-            if not any(begins <= sooner and later <= ends for begins, ends in self.breaks)
+            if not any(begins <= sooner and later <= ends for begins, ends in self.intervals)
         ]
         return self.waited + sum(pieces, timedelta())

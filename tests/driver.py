@@ -158,20 +158,20 @@ class Driver:
         """Let time pass (``minutes=5``); sweepers and workers run whenever something is due."""
         until = self.clock.at + timedelta(**span)
         while (wake_at := next_wake_at(self.deps)) is not None and wake_at <= until:
-            self.keep_watch(max(self.clock.at, wake_at))
+            self.note_sweep(max(self.clock.at, wake_at))
             self.sweep()
             self.deliver()
-        self.keep_watch(until)
+        self.note_sweep(until)
 
     def be_away(self, **span: float) -> FollowUps:
         """Let time pass without any process (``hours=2``), then sweep."""
         self.clock.at += timedelta(**span)
         return self.sweep()
 
-    def keep_watch(self, until: datetime) -> None:
+    def note_sweep(self, until: datetime) -> None:
         """Let time pass with sweeps that find nothing to do."""
         self.clock.at = until
-        self.store.run(lambda ledger: ledger.stops.note_sweep(at=until))
+        self.store.run(lambda ledger: ledger.intervals.note_sweep(at=until))
 
     def status(self, key: str = KEY) -> IncidentStatus:
         status = self.store.read(lambda reads: reads.status(key))

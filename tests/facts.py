@@ -7,7 +7,7 @@ from typing import Any
 from notifyflow.core.delivery import lifecycle
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome
-from notifyflow.core.delivery.lifecycle import Moved, Stop
+from notifyflow.core.delivery.lifecycle import Moved, StopEvent
 from notifyflow.core.delivery.model import AttemptState, Ended, NotificationState, Receipt, Result, Severity, Via
 from notifyflow.core.delivery.policy import DEFAULT, Policy, Schedule
 from notifyflow.core.intake.inbound_log import InboundEffect, InboundEntry
@@ -170,7 +170,7 @@ class Row:
     def end(self, why: Ended, reason: str = "") -> "Row":
         return self._follow(lifecycle.end(self.facts, why, reason=reason, now=self._pass()))
 
-    def stop(self, event: Stop = "acknowledged") -> "Row":
+    def stop(self, event: StopEvent = "acknowledged") -> "Row":
         return self._follow(lifecycle.stop(self.facts, event, now=self._pass()))
 
     def sent(self, result: Result = Result.ACCEPTED, **fields: Any) -> "Row":

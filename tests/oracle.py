@@ -116,12 +116,12 @@ def _is_timed(context: DecisionContext, now: datetime) -> bool:
 
 def _watched(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
     """Return the time since an instant, without outages and stops."""
-    return now - since - _covered([*context.outages, *context.stops], since, now)
+    return now - since - _covered([*context.outages, *context.paused_intervals], since, now)
 
 
 def _unstopped(context: DecisionContext, since: datetime, now: datetime) -> timedelta:
     """Return the time since an instant, without stops; outages count."""
-    return now - since - _covered(context.stops, since, now)
+    return now - since - _covered(context.paused_intervals, since, now)
 
 
 def _swept(context: DecisionContext, since: datetime, now: datetime) -> timedelta:

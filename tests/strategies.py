@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
 from notifyflow.core.delivery.incident_events import EVENTS, IncidentEvent
+from notifyflow.core.delivery.intervals import PausedInterval
 from notifyflow.core.delivery.lifecycle import state_of
 from notifyflow.core.delivery.model import (
     DETAILS,
@@ -35,7 +36,6 @@ from notifyflow.core.delivery.policy import (
     Tier,
     Unacknowledged,
 )
-from notifyflow.core.delivery.stopped_clocks import Stop
 from notifyflow.core.messages.content import Content, compose
 from notifyflow.core.text import one_line
 from tests.capabilities import CALLING
@@ -352,9 +352,10 @@ def lively_policies(draw: st.DrawFn) -> Policy:
 
 
 _STOPPED = st.tuples(st.sampled_from((-30, 0, 2, 5, 29)), st.sampled_from((1, 5, 30, 1_500)))
-stops = st.lists(_STOPPED, max_size=2).map(
+paused_intervals = st.lists(_STOPPED, max_size=2).map(
     lambda spans: tuple(
-        Stop(began_at=NOW + timedelta(minutes=began), ended_at=NOW + timedelta(minutes=began + length)) for began, length in spans
+        PausedInterval(began_at=NOW + timedelta(minutes=began), ended_at=NOW + timedelta(minutes=began + length))
+        for began, length in spans
     )
 )
 """Times in which an operator had stopped everything; they may overlap, and may not have ended yet."""
@@ -394,7 +395,7 @@ def contexts(draw: st.DrawFn) -> DecisionContext:
         addresses=addresses,
         wishes=tuple(wishes),
         calling=CALLING,
-        stops=draw(stops),
+        paused_intervals=draw(paused_intervals),
     )
 
 
@@ -414,7 +415,7 @@ def brinks(draw: st.DrawFn) -> DecisionContext:
         notifications=rows,
         addresses=frozenset(CHANNELS),
         calling=CALLING,
-        stops=draw(stops),
+        paused_intervals=draw(paused_intervals),
     )
 
 
@@ -431,8 +432,10 @@ def moments(draw: st.DrawFn, context: DecisionContext) -> datetime:
         for each in row.attempts:
             edges += [each.started_at + policy.escalate_within, each.started_at + policy.unconfirmed_after]
             edges += [at for at in (each.receipt_due_at, each.unproven_at) if at]
-    stopped = sum((each.ended_at - max(each.began_at, NOW) for each in context.stops if each.ended_at > NOW), timedelta())
-    edges += [edge + stopped for edge in edges] + [each.ended_at for each in context.stops]
+    stopped = sum(
+        (each.ended_at - max(each.began_at, NOW) for each in context.paused_intervals if each.ended_at > NOW), timedelta()
+    )
+    edges += [edge + stopped for edge in edges] + [each.ended_at for each in context.paused_intervals]
     at_an_edge = st.sampled_from(edges).flatmap(lambda edge: st.sampled_from([edge + away for away in _EDGES]))
     return draw(st.one_of(at_an_edge, _AGES.map(lambda age: NOW + age)))
 

@@ -74,7 +74,7 @@ def handle(deps: Dependencies, requests: Sequence[RoutedRequest], *, by: str, vi
     """
 
     def body(tx: Transaction) -> int:
-        sender = _Sender(by=by, via=via, namespace=namespace, pauses=tx.ledger.stops.pauses(now=tx.now))
+        sender = _Sender(by=by, via=via, namespace=namespace, pauses=tx.ledger.intervals.pauses(now=tx.now))
         done, entries = 0, list[InboundEntry]()
         some = requests[:BATCH_LIMIT]
         unresolved = Unresolved(tx, {(namespace, routed.request.incident.key) for routed in some})

@@ -27,7 +27,7 @@ def read(deps: Dependencies, status: IncidentStatus) -> NextEvents:
         coming = {escalation_id: next_events(context, tx.now) for escalation_id, context in contexts.items()}
         late = frozenset(each for each, context in contexts.items() if tier_rules.is_too_late_to_open(context, tx.now))
         is_urgent = status.facts.severity is Severity.CRITICAL
-        paused = pauses.covering(tx.ledger.stops.pauses(now=tx.now), is_urgent=is_urgent)
+        paused = pauses.covering(tx.ledger.intervals.pauses(now=tx.now), is_urgent=is_urgent)
         found = NextEvents(escalations=coming, now=tx.now, too_late=late, pauses=paused)
         if not status.steps:
             return found
@@ -46,7 +46,7 @@ def step_times(deps: Dependencies, places: Mapping[str, tuple[IncidentFacts, Cha
     """
 
     def body(tx: Transaction) -> Mapping[str, datetime]:
-        tx.ledger.stops.load(places)
+        tx.ledger.intervals.load(places)
         tx.ledger.contacts.load_all([each for each, (facts, _) in places.items() if facts.severity is not Severity.CRITICAL])
         found = {each: _step_time(tx, facts, place) for each, (facts, place) in places.items()}
         return {each: at for each, at in found.items() if at is not None}
@@ -58,13 +58,13 @@ def _step_time(tx: Transaction, facts: IncidentFacts, place: ChainPlace) -> date
     step = place.following
     if step is None or step.waits_since is None or step.due_at is None:
         return None
-    breaks = outages.breaks_of(tx, facts, since=step.waits_since)
+    intervals = outages.intervals_of(tx, facts, since=step.waits_since)
     if facts.severity is not Severity.CRITICAL:
         known = tx.ledger.contacts.of(facts.id)
         people = [known[each] for each in place.before if each in known]
-        breaks += quiet.step_stops(people, facts.severity, step.after, since=step.waits_since, now=tx.now)
-    is_early = step.due_at < step.waits_since + step.after - step.waited or step.due_at in {each.ended_at for each in breaks}
-    return None if is_early else max(tx.now, chain.goes_on_at(step, facts.severity, breaks, is_spent=False, now=tx.now))
+        intervals += quiet.step_intervals(people, facts.severity, step.after, since=step.waits_since, now=tx.now)
+    is_early = step.due_at < step.waits_since + step.after - step.waited or step.due_at in {each.ended_at for each in intervals}
+    return None if is_early else max(tx.now, chain.goes_on_at(step, facts.severity, intervals, is_spent=False, now=tx.now))
 
 
 def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStatus) -> DecisionContext:
@@ -85,8 +85,8 @@ def _next_step(tx: Transaction, status: IncidentStatus, contexts: Collection[Dec
     """Return the next step of an incident's chain."""
     live = [each for each in contexts if each.escalation.is_current]
     since = min((each.waits_since for each in current(status) if each.waits_since), default=tx.now)
-    breaks = outages.breaks_of(tx, status.facts, since=since)
-    return next_step(status, live, breaks, lambda step: _people(tx, status, step.to), now=tx.now)
+    intervals = outages.intervals_of(tx, status.facts, since=since)
+    return next_step(status, live, intervals, lambda step: _people(tx, status, step.to), now=tx.now)
 
 
 def _people(tx: Transaction, status: IncidentStatus, names: Sequence[str]) -> Mapping[str, str]:

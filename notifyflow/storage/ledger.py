@@ -15,6 +15,7 @@ from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.idempotency import Responses
 from notifyflow.storage.delivery.inbox import Inbox
 from notifyflow.storage.delivery.incidents import Contacts, Incidents
+from notifyflow.storage.delivery.intervals import Intervals
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.delivery.operations import Operations
 from notifyflow.storage.delivery.outbox import Entry, Outbox
@@ -22,7 +23,6 @@ from notifyflow.storage.delivery.providers import Providers
 from notifyflow.storage.delivery.replies import Replies, ReplyCode
 from notifyflow.storage.delivery.set_aside import Place, SetAsides, Tried
 from notifyflow.storage.delivery.steps import Steps
-from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.delivery.work import Due, Work
 from notifyflow.storage.inbound_log import InboundLog
 from notifyflow.storage.keys import Keys
@@ -74,7 +74,7 @@ class Ledger:
         self.roster = StoredRoster(unit)
         self.set_asides = SetAsides(unit)
         self.steps = Steps(unit)
-        self.stops = Stops(unit)
+        self.intervals = Intervals(unit)
         self.users = Users(unit)
         self.work = Work(unit)
 

@@ -12,9 +12,9 @@ from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, Notif
 from notifyflow.core.delivery.model import Contact, Incident
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus, Note
+from notifyflow.storage.delivery.intervals import SWEPT_AT
 from notifyflow.storage.delivery.set_aside import DamageReads, SetAsideReads
 from notifyflow.storage.delivery.steps import StepReads
-from notifyflow.storage.delivery.stops import SWEPT_AT
 from notifyflow.storage.inbound_log import InboundLogReader
 from notifyflow.storage.insight.etags import ETags
 from notifyflow.storage.insight.incident_list import IncidentList

@@ -48,7 +48,7 @@ def _round(driver: Driver, name: str, *, is_damaged: bool) -> float:
         assert settled.results.count(None) == PAGES + (not is_damaged)
     release_all(driver.deps)
     driver.deliver()
-    driver.keep_watch(driver.clock.at + timedelta(minutes=5))  # so that the provider's limit lets the next ones through
+    driver.note_sweep(driver.clock.at + timedelta(minutes=5))  # so that the provider's limit lets the next ones through
     return took
 
 

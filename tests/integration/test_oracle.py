@@ -194,7 +194,7 @@ class AnyStory(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from(SPANS))
     def pass_time(self, seconds: float) -> None:
-        self.driver.keep_watch(self.driver.clock.now() + timedelta(seconds=seconds))
+        self.driver.note_sweep(self.driver.clock.now() + timedelta(seconds=seconds))
         self.sweep()
 
     @rule()

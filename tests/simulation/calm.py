@@ -149,7 +149,7 @@ class Calm(Scenario):
         What quiet hours put off is left out: it is said once it was tried.
         """
         now = self._now()
-        for escalation in (each for each in status.escalations if not self._quiet.stops(each.facts)):
+        for escalation in (each for each in status.escalations if not self._quiet.paused_intervals(each.facts)):
             row_id = escalation.facts.id
             coming = next_events.next_events(_context(status, escalation, escalation.facts), now)
             kept = [each for each in coming if not _pages_again(each, escalation.facts)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import Interval, PausedInterval
 from notifyflow.core.delivery.lifecycle import counted, state_of
 from notifyflow.core.delivery.machines import MACHINES
 from notifyflow.core.delivery.model import (
@@ -23,10 +24,9 @@ from notifyflow.core.delivery.model import (
     Result,
     Severity,
 )
-from notifyflow.core.delivery.stopped_clocks import Interval, Stop
 from notifyflow.core.insight.next_events import LATE_AFTER, NextEvent, NextEventKind, next_events
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
-from notifyflow.storage.delivery.stops import Stops
+from notifyflow.storage.delivery.intervals import Intervals
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables.fields import instant_text
@@ -374,7 +374,7 @@ class Checks:
     def _context(
         self, status: IncidentStatus, escalation: EscalationStatus, facts: EscalationFacts, now: datetime
     ) -> DecisionContext:
-        stops, outages = self._idle_times(facts, now)
+        paused_intervals, outages = self._idle_times(facts, now)
         return DecisionContext(
             escalation=facts,
             incident=status.facts,
@@ -382,7 +382,7 @@ class Checks:
             addresses=frozenset(escalation.contact.addresses),
             calling=CALLING,
             outages=outages,
-            stops=stops,
+            paused_intervals=paused_intervals,
         )
 
     def _context_at(self, status: IncidentStatus, escalation: EscalationStatus, now: datetime) -> DecisionContext:
@@ -394,13 +394,13 @@ class Checks:
         processes = [(each.booted_s, each.is_dead, each.paused_until_s, each.interrupted_s) for each in world.processes]
         return *self._operators.disturbances(), *processes, *world.faults.values(), self._operators.covers.count
 
-    def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[Stop, ...], tuple[Interval, ...]]:
+    def _idle_times(self, facts: EscalationFacts, now: datetime) -> tuple[tuple[PausedInterval, ...], tuple[Interval, ...]]:
         """Return the pauses, quarantines, quiet hours and outages that stopped the clocks of an escalation."""
-        found = self._database.read(lambda db: Stops(UnitOfWork(db)).of(facts.incident_id, since=facts.started_at, now=now))
-        stops = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
-        stops += self._quiet.stops(facts)
-        outages = self._database.read(lambda db: Stops(UnitOfWork(db)).outages(since=facts.started_at, now=now))
-        return stops, (*outages, *(each for each in stops if each.is_quarantined))
+        found = self._database.read(lambda db: Intervals(UnitOfWork(db)).of(facts.incident_id, since=facts.started_at, now=now))
+        paused_intervals = tuple(each for each in found if each.is_for_critical or facts.severity is not Severity.CRITICAL)
+        paused_intervals += self._quiet.paused_intervals(facts)
+        outages = self._database.read(lambda db: Intervals(UnitOfWork(db)).outages(since=facts.started_at, now=now))
+        return paused_intervals, (*outages, *(each for each in paused_intervals if each.is_quarantined))
 
     def _check_incident(self, status: IncidentStatus, now: datetime) -> None:
         try:

@@ -26,11 +26,11 @@ from notifyflow.core.delivery import (
     tier_rules,
 )
 from notifyflow.core.delivery.facts import AttemptFacts, EscalationFacts, IncidentFacts, NotificationFacts, Outcome, StepFacts
+from notifyflow.core.delivery.intervals import moved
 from notifyflow.core.delivery.model import REACHING, AttemptState, Contact, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy, Tier, Unacknowledged, timers
 from notifyflow.core.delivery.set_aside import SetAside
-from notifyflow.core.delivery.stopped_clocks import moved
 from notifyflow.core.insight import next_events, timeline
 from notifyflow.core.insight.next_events import NextEvent
 from notifyflow.core.limits import preferences, provider_health, quiet, slots
@@ -59,11 +59,11 @@ from notifyflow.storage.delivery.attempts import Attempts, select_refs
 from notifyflow.storage.delivery.escalations import Escalations
 from notifyflow.storage.delivery.inbox import Inbox
 from notifyflow.storage.delivery.incidents import Incidents
+from notifyflow.storage.delivery.intervals import Intervals
 from notifyflow.storage.delivery.notifications import Notifications
 from notifyflow.storage.delivery.outbox import Outbox
 from notifyflow.storage.delivery.set_aside import SetAsides, Tried
 from notifyflow.storage.delivery.steps import StepReads
-from notifyflow.storage.delivery.stops import Stops
 from notifyflow.storage.delivery.work import Work
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.oncall.hand_overs import HandOvers
@@ -160,19 +160,19 @@ class QuarantinedLeases(Overriding, Attempts):
         return self._refs(select_refs(is_over).order_by(AttemptRow.started_at).limit(limit))
 
 
-class NoSecondCheck(Overriding, Stops):
+class NoSecondCheck(Overriding, Intervals):
     """Takes nothing for quarantined that was found by a search."""
 
     def quarantined_among(self, incident_ids: Any) -> frozenset[str]:
         return frozenset()
 
 
-class ForgottenQuarantine(Overriding, Stops):
+class ForgottenQuarantine(Overriding, Intervals):
     def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
         del incident_ids, at
 
 
-class NoPauses(Overriding, Stops):
+class NoPauses(Overriding, Intervals):
     def pauses(self, **arguments: Any) -> Any:
         return ()
 
@@ -417,7 +417,7 @@ def _round_by_the_clock(context: DecisionContext) -> datetime | None:
     return None if is_paged_once else context.escalation.started_at + repeat.every
 
 
-def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, stops: Any) -> datetime:
+def _age_by_the_clock(escalation: EscalationFacts, row: NotificationFacts, paused_intervals: Any) -> datetime:
     return escalation.started_at + escalation.policy.freshness(escalation.severity)
 
 
@@ -648,7 +648,9 @@ MUTANTS = (
         known=31,
     ),
     Mutant("quiet hours that hold CRITICAL", swap=lambda: swapped(quiet, "quiet_until", _quiet_for_all), known=2),
-    Mutant("clocks that run in quiet hours", swap=lambda: swapped(quiet, "clock_stops", lambda contact, escalation, now: ())),
+    Mutant(
+        "clocks that run in quiet hours", swap=lambda: swapped(quiet, "escalation_intervals", lambda contact, escalation, now: ())
+    ),
     Mutant("pages that waited and leave one by one", Variant(parts=(OneByOne,)), known=32),
     Mutant(
         "a carried page that counts as sent although its call failed",
@@ -806,7 +808,7 @@ MUTANTS = (
     ),
     Mutant(
         "steps whose time runs in quiet hours",
-        swap=lambda: swapped(quiet, "step_stops", lambda *given, **named: ()),
+        swap=lambda: swapped(quiet, "step_intervals", lambda *given, **named: ()),
         known=7,
         world=simulate_calm,
     ),

@@ -8,7 +8,7 @@ from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.engine.deliver import Deliverer
 from notifyflow.pipeline.delivery.outages import pause, resume
 from notifyflow.pipeline.transaction.ports import NOTHING, Dependencies, FollowUps
-from notifyflow.storage.delivery.stops import Stops
+from notifyflow.storage.delivery.intervals import Intervals
 from notifyflow.storage.session.unit_of_work import UnitOfWork
 from notifyflow.storage.tables.fields import instant_text
 from tests.simulation.adoption import freed
@@ -101,7 +101,7 @@ class Operators:
     def paused(self, channel: str, provider: str, *, is_urgent: bool, before_s: float) -> Pause | None:
         """Return a pause that was committed before a time, still stands, and covers a send; otherwise None."""
         now = self._world.task.process.now()
-        for standing in self._database.read(lambda db: Stops(UnitOfWork(db)).pauses(now=now)):
+        for standing in self._database.read(lambda db: Intervals(UnitOfWork(db)).pauses(now=now)):
             if self.pauses.get(standing, before_s) < before_s and standing.covers(channel, provider, is_urgent=is_urgent):
                 return standing
         return None
@@ -119,7 +119,7 @@ class Operators:
         self.covers.end(scope, name)
         pause(deps, new)
         self.pauses[new] = self._world.now_s
-        if new in self._database.read(lambda db: Stops(UnitOfWork(db)).pauses(now=now)):  # another act may have been faster
+        if new in self._database.read(lambda db: Intervals(UnitOfWork(db)).pauses(now=now)):  # another act may have been faster
             self.covers.end(scope, name)
             self.covers.begin(new, ends_s=at_s + span_s)
         self._world.note(f"paused: {scope} {name} for {span_s:.0f} s, CRITICAL, too: {is_for_critical}")
@@ -130,7 +130,7 @@ class Operators:
         was_paused = resume(deps, scope, name)
         self.covers.end(scope, name)  # what was paused meanwhile
         self._world.note(f"resumed: {scope} {name}: {was_paused}")
-        if was_paused and not self._database.read(lambda db: Stops(UnitOfWork(db)).pauses(now=deps.clock.now())):
+        if was_paused and not self._database.read(lambda db: Intervals(UnitOfWork(db)).pauses(now=deps.clock.now())):
             later = instant_text(deps.clock.now() + timedelta(seconds=1 + 2 * self._world.widest_skew_s))
             left = [row_id[-4:] for (row_id,) in self._database.look(_WAITING, later)]
             require(not left, f"pause: {left} wait for the end of a pause that was ended")

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from notifyflow.core.delivery.facts import EscalationFacts
+from notifyflow.core.delivery.intervals import PausedInterval, counted
 from notifyflow.core.delivery.lifecycle import counted as made
 from notifyflow.core.delivery.model import DeferralReason, Kind, NotificationState, Recipient, Severity
 from notifyflow.core.delivery.policy import Unacknowledged
-from notifyflow.core.delivery.stopped_clocks import Stop, counted
 from notifyflow.core.insight.views import EscalationStatus
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.world import START, World, require
@@ -70,13 +70,13 @@ class QuietHours:
         begins_at = START + night[0]
         return replace(recipient, quiet=f"{begins_at:%H:%M}-{begins_at + night[1]:%H:%M}")
 
-    def stops(self, facts: EscalationFacts) -> tuple[Stop, ...]:
+    def paused_intervals(self, facts: EscalationFacts) -> tuple[PausedInterval, ...]:
         """Return the quiet times of an escalation's recipient; none if it is CRITICAL."""
         night = self._night_of(facts.incident_id, facts.recipient_id)
         if night is None or facts.severity is Severity.CRITICAL:
             return ()
         begins = (START + night[0] + day * _DAY for day in range(-1, _DAYS))
-        return tuple(Stop(began_at=each, ended_at=each + night[1], is_for_critical=False) for each in begins)
+        return tuple(PausedInterval(began_at=each, ended_at=each + night[1], is_for_critical=False) for each in begins)
 
     def shared_s(self, incident_id: str, recipient_ids: Sequence[str], severity: Severity) -> list[tuple[float, float]]:
         """Return the times in which all of some recipients are quiet, in seconds since the start; none for CRITICAL."""
@@ -125,7 +125,9 @@ class QuietHours:
         needed = self._needed(escalation, line)
         if needed is None:
             return
-        passed = counted(facts.started_at, line["at"], self.stops(facts)) + timedelta(seconds=self._world.widest_skew_s)
+        passed = counted(facts.started_at, line["at"], self.paused_intervals(facts)) + timedelta(
+            seconds=self._world.widest_skew_s
+        )
         if facts.carried is not None and line["event"] != "expired":
             passed += facts.carried.clock
         require(
@@ -167,8 +169,10 @@ class QuietHours:
         night = self._nights.get(recipient_id)
         return night if night and self._database.look(_IS_KNOWN, incident_id, recipient_id) else None
 
-    def _lasting(self, incident_id: str, recipient_id: str, at: datetime) -> Stop | None:
+    def _lasting(self, incident_id: str, recipient_id: str, at: datetime) -> PausedInterval | None:
         night = self._night_of(incident_id, recipient_id)
         begins = () if night is None else (START + night[0] + day * _DAY for day in range(-1, _DAYS))
-        found = (Stop(began_at=each, ended_at=each + night[1]) for each in begins if night and each <= at < each + night[1])
+        found = (
+            PausedInterval(began_at=each, ended_at=each + night[1]) for each in begins if night and each <= at < each + night[1]
+        )
         return next(found, None)

@@ -81,8 +81,10 @@ def test_gaps_do_not_count_and_firings_do() -> None:
 
 def test_a_pause_of_everything_stops_the_clocks() -> None:
     story = a_story(Pauses(0.0, "", 3600.0))
-    assert kinds(story, seen((61, "sms", "ada"), (62, "voice", "ada"), (70, "email", "ops"), stops=[(0.0, 3600.0)])) == []
-    assert "voice was not tried" in kinds(story, seen((61, "sms", "ada"), stops=[(0.0, 3600.0)]))
+    assert (
+        kinds(story, seen((61, "sms", "ada"), (62, "voice", "ada"), (70, "email", "ops"), paused_intervals=[(0.0, 3600.0)])) == []
+    )
+    assert "voice was not tried" in kinds(story, seen((61, "sms", "ada"), paused_intervals=[(0.0, 3600.0)]))
 
 
 def test_outages_put_off_what_is_due_by_a_quarter_of_an_hour_in_all() -> None:

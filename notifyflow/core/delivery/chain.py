@@ -13,10 +13,10 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import page_rules, tier_rules
 from notifyflow.core.delivery.escalation import AlertOperations
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, StepFacts
+from notifyflow.core.delivery.intervals import Interval, counted, paged_at
 from notifyflow.core.delivery.machines import MACHINES, Move
 from notifyflow.core.delivery.model import LIVE, Contact, EscalationState, IncidentState, NotificationState, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.delivery.stopped_clocks import Interval, counted, paged_at
 from notifyflow.core.frozen import FrozenDict
 
 _MACHINE = MACHINES["step"]
@@ -160,20 +160,22 @@ def arm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta
     return replace(step, waits_since=now, waited=waited, due_at=now + max(step.after - waited, timedelta()))
 
 
-def goes_on_at(step: StepFacts, severity: Severity, breaks: Collection[Interval], *, is_spent: bool, now: datetime) -> datetime:
+def goes_on_at(
+    step: StepFacts, severity: Severity, intervals: Collection[Interval], *, is_spent: bool, now: datetime
+) -> datetime:
     """Return when an armed step starts: after its time, or now; not within a break.
 
     Args:
         step: The step.
         severity: The incident's.
-        breaks: Outages, pauses that cover the incident, and quiet hours common to all people of the step before.
+        intervals: Outages, pauses that cover the incident, and quiet hours common to all people of the step before.
         is_spent: Whether every way to everybody in the step before has failed.
         now: The time of the decision.
     """
     if is_spent or step.waits_since is None:
-        return max((each.ended_at for each in breaks if each.began_at <= now < each.ended_at), default=now)
+        return max((each.ended_at for each in intervals if each.began_at <= now < each.ended_at), default=now)
     left = max(step.after - step.waited, timedelta())
-    return paged_at(step.waits_since + left, breaks, since=step.waits_since, severity=severity)
+    return paged_at(step.waits_since + left, intervals, since=step.waits_since, severity=severity)
 
 
 def is_spent(context: DecisionContext, now: datetime) -> bool:
@@ -235,13 +237,13 @@ def stop(step: StepFacts, event: Literal["acknowledged", "resolved"]) -> StepUpd
     return _fire(step, event, StepState.STOPPED)
 
 
-def waited(step: StepFacts, *, until: datetime, breaks: Iterable[Interval]) -> timedelta:
+def waited(step: StepFacts, *, until: datetime, intervals: Iterable[Interval]) -> timedelta:
     """Return how much of a step's time had passed in a resolved incident; all of it if its chain was over."""
     if step.state is StepState.PASSED:
         return step.after
     if step.waits_since is None or step.waits_since > until:
         return step.waited
-    return step.waited + counted(step.waits_since, until, breaks)
+    return step.waited + counted(step.waits_since, until, intervals)
 
 
 def rearm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepUpdate:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import Interval, paged_at
 from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import NotificationState, Result, Severity
 from notifyflow.core.delivery.proof import has_arrived, overdue_after
 from notifyflow.core.delivery.series_carried import EarlierPage
-from notifyflow.core.delivery.stopped_clocks import Interval, paged_at
 
 PAGE_AGAIN_AFTER = timedelta(minutes=10)
 """How long after the last page of the series a tier that had opened pages again, once in each incident."""
@@ -55,7 +55,7 @@ def failed_at(
     escalation: EscalationFacts,
     *,
     outages: Iterable[Interval],
-    breaks: Iterable[Interval],
+    intervals: Iterable[Interval],
 ) -> datetime | None:
     """Return when an earlier page counts as failed or suspected in the open incident; None if never.
 
@@ -64,7 +64,7 @@ def failed_at(
         own: The page of the open incident on the same channel of the tier; None if there is none yet.
         escalation: The escalation of the open incident.
         outages: Outages since it started, by which the wait for a receipt moves.
-        breaks: Outages and stops since then, by which every other wait moves.
+        intervals: Outages and pauses since then, by which every other wait moves.
     """
     row, now = earlier.row, escalation.started_at
     if has_arrived(row) or (own is not None and own.state in (NotificationState.SENT, NotificationState.DELIVERED)):
@@ -84,7 +84,7 @@ def failed_at(
     schedule = policy.retries.schedule(row.channel, escalation.severity)
     patience = policy.suspected_after_deferral if is_critical else schedule.window
     left = max(patience - earlier.page.waited, timedelta())
-    return paged_at(now + left, breaks, since=now, severity=escalation.severity)
+    return paged_at(now + left, intervals, since=now, severity=escalation.severity)
 
 
 def pages_again_at(earlier: Earlier, escalation: EscalationFacts) -> datetime:

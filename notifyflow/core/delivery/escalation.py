@@ -12,7 +12,7 @@ from typing import Literal, cast
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import held_up, rounds, series, tier_rules
 from notifyflow.core.delivery.facts import EscalationFacts
-from notifyflow.core.delivery.lifecycle import Stop
+from notifyflow.core.delivery.lifecycle import StopEvent
 from notifyflow.core.delivery.machines import MACHINES, Cell, Move
 from notifyflow.core.delivery.model import REACHING, EscalationState, NotificationState, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext as DecisionContext
@@ -75,7 +75,7 @@ class AlertOperations:
 class StopPages:
     """Effect: ``lifecycle.stop(row, event)`` for each page of the escalation."""
 
-    event: Stop
+    event: StopEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +279,7 @@ class _Subject:
         told_at = self._told_at(is_told=move.event == "acknowledged")
         escalation = self.context.escalation
         self._update(replace(escalation, next_decision_at=None, next_round_at=None, readdress_at=None, told_at=told_at))
-        self.effects.append(StopPages(event=cast(Stop, move.event)))
+        self.effects.append(StopPages(event=cast(StopEvent, move.event)))
 
     @property
     def _is_opening(self) -> bool:

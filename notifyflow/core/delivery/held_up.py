@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from notifyflow.core.delivery import page_rules, tier_rules
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.intervals import paged_at
 from notifyflow.core.delivery.model import IN_PROGRESS, DeferralReason, IncidentState, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Unacknowledged
 from notifyflow.core.delivery.proof import has_arrived
-from notifyflow.core.delivery.stopped_clocks import paged_at
 
 REASON = "held_up"
 """The reason of the alert, as in ``AlertOperations``."""
@@ -66,7 +66,7 @@ def _held_up_at(context: DecisionContext, row: NotificationFacts) -> datetime | 
     after = _AFTER.get(row.deferred_by) if row.deferred_by is not None else None
     if after is None or row.deferred_since is None:
         return None
-    return paged_at(row.deferred_since + after, context.breaks, since=row.deferred_since, severity=row.severity)
+    return paged_at(row.deferred_since + after, context.intervals, since=row.deferred_since, severity=row.severity)
 
 
 def _is_timed(context: DecisionContext, row: NotificationFacts) -> bool:

@@ -11,17 +11,17 @@ from typing import Literal
 
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts, Outcome
+from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.machines import MACHINES, Move
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, Ended, Evidence, NotificationState, Receipt, Result
 from notifyflow.core.delivery.policy import Schedule
 from notifyflow.core.delivery.retry import next_due, resend_at
-from notifyflow.core.delivery.stopped_clocks import Interval
 from notifyflow.errors import IllegalMove, StorageError
 
 _AT_ONCE = timedelta()
 _ACCEPTED = (Result.ACCEPTED, Result.DELIVERED)
 
-Stop = Literal["acknowledged", "resolved", "replaced"]
+StopEvent = Literal["acknowledged", "resolved", "replaced"]
 
 _MACHINE = MACHINES["notification"]
 
@@ -106,12 +106,12 @@ def record(
     now: datetime,
     fraction: float,
     doubt_resolution_time: timedelta = _AT_ONCE,
-    breaks: tuple[Interval, ...] = (),
+    intervals: tuple[Interval, ...] = (),
 ) -> Moved:
     """Record the outcome of the running attempt.
 
     A message in doubt is not sent again before ``doubt_resolution_time`` is over, in which the provider's events may resolve
-    it. The ``breaks`` do not count for the retry window if the provider asked to wait.
+    it. The ``intervals`` do not count for the retry window if the provider asked to wait.
 
     Raises:
         IllegalMove: When the attempt is not running.
@@ -134,7 +134,7 @@ def record(
         took_s=outcome.took_s,
     )
     wait = doubt_resolution_time if outcome.result is Result.IN_DOUBT else _AT_ONCE
-    due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, breaks=breaks, doubt_resolution_time=wait)
+    due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, intervals=intervals, doubt_resolution_time=wait)
     return _fire(row, _with(row, attempt), event, now=now, due=due, is_end=True)
 
 
@@ -173,11 +173,11 @@ def receive(
     schedule: Schedule,
     now: datetime,
     fraction: float,
-    breaks: tuple[Interval, ...] = (),
+    intervals: tuple[Interval, ...] = (),
 ) -> Moved:
     """Apply a receipt to its attempt; on a CANCELLED row only the attempt changes.
 
-    The ``breaks`` do not count for the retry window if the latest attempt's provider asked to wait.
+    The ``intervals`` do not count for the retry window if the latest attempt's provider asked to wait.
     """
     attempt = find(row, attempt_id)
     is_contradicted = attempt.state is AttemptState.RECORDED and attempt.evidence is None
@@ -189,7 +189,7 @@ def receive(
         provider_ref=attempt.provider_ref or receipt.provider_ref or "",
     )
     event = _REPORTED.get(receipt.result, "noted") if receipt.result else "noted"
-    due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, breaks=breaks)
+    due = partial(_retry_at, schedule=schedule, now=now, fraction=fraction, intervals=intervals)
     return _fire(row, _with(row, attempt), event, now=now, due=due)
 
 
@@ -211,7 +211,7 @@ def end(row: NotificationFacts, why: Ended, *, reason: str, now: datetime) -> Mo
     return moved if moved.has_moved else replace(moved, after=row)
 
 
-def stop(row: NotificationFacts, event: Stop, *, now: datetime) -> Moved:
+def stop(row: NotificationFacts, event: StopEvent, *, now: datetime) -> Moved:
     """Allow no further attempt: CANCELLED takes the place of QUEUED."""
     return _fire(row, replace(row, is_stopped=True), event, now=now)
 
@@ -222,7 +222,7 @@ def _retry_at(
     schedule: Schedule,
     now: datetime,
     fraction: float,
-    breaks: tuple[Interval, ...],
+    intervals: tuple[Interval, ...],
     doubt_resolution_time: timedelta = _AT_ONCE,
 ) -> datetime | None:
     """Return the time of the next attempt by the policy's schedule."""
@@ -234,7 +234,7 @@ def _retry_at(
         now=now,
         fraction=fraction,
         retry_after_s=attempts[-1].retry_after_s,
-        breaks=breaks,
+        intervals=intervals,
     )
     return due_at and resend_at(due_at, severity=row.severity, called_at=now, doubt_resolution_time=doubt_resolution_time)
 

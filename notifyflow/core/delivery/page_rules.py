@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from notifyflow.core.delivery import earlier_pages
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import GRACE, POLLED_GRACE, Interval, PausedInterval, moved, paged_at
 from notifyflow.core.delivery.lifecycle import counted
 from notifyflow.core.delivery.model import IN_PROGRESS, DeferralReason, Kind, NotificationState, Severity
 from notifyflow.core.delivery.policy import Policy
 from notifyflow.core.delivery.proof import awaits_receipt, has_arrived, is_confirmed, silent_at
-from notifyflow.core.delivery.stopped_clocks import GRACE, POLLED_GRACE, Interval, Stop, moved, paged_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class DecisionContext:
         wishes: The channels that the recipient wants at the start of a CRITICAL round.
         outages: Outages of the sweeper since the round started.
         polled: The providers that are polled for missing receipts.
-        stops: Times since then in which an operator had stopped its clocks: a pause of everything of its urgency, or a quarantine
+        paused_intervals: Intervals since then without its clocks: a pause of everything of its urgency, or a quarantine
             of its incident.
         earlier: The pages carried over from earlier incidents of the series.
     """
@@ -40,7 +40,7 @@ class DecisionContext:
     wishes: tuple[str, ...] = ()
     polled: frozenset[str] = frozenset()
     outages: tuple[Interval, ...] = ()
-    stops: tuple[Stop, ...] = ()
+    paused_intervals: tuple[PausedInterval, ...] = ()
     earlier: tuple[Earlier, ...] = ()
 
     @property
@@ -59,32 +59,32 @@ class DecisionContext:
         return (*self.pages, *(row for row in self.wished if is_confirmed(row)))
 
     @property
-    def breaks(self) -> tuple[Interval, ...]:
+    def intervals(self) -> tuple[Interval, ...]:
         """The times that do not count for deadlines of pages and people; for those of receipts only ``outages`` do not."""
-        return (*self.outages, *self.stops)
+        return (*self.outages, *self.paused_intervals)
 
 
-def expires_at(escalation: EscalationFacts, breaks: Iterable[Interval]) -> datetime:
+def expires_at(escalation: EscalationFacts, intervals: Iterable[Interval]) -> datetime:
     """Return when the round expires: then no page is sent and no tier opens."""
-    return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), breaks, since=escalation.started_at)
+    return moved(escalation.started_at + escalation.policy.freshness(escalation.severity), intervals, since=escalation.started_at)
 
 
-def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, breaks: Iterable[Interval]) -> datetime:
+def row_expires_at(escalation: EscalationFacts, row: NotificationFacts, intervals: Iterable[Interval]) -> datetime:
     """Return when a notification expires.
 
     A page expires with its round, or later by the time of the pauses that deferred it. Any other notification's age counts from
     when it was queued.
     """
     if row.kind is not Kind.PAGE:
-        return moved(row.created_at + escalation.policy.fresh_for, breaks, since=row.created_at)
-    return expires_at(escalation, (*breaks, *paused(row)))
+        return moved(row.created_at + escalation.policy.fresh_for, intervals, since=row.created_at)
+    return expires_at(escalation, (*intervals, *paused(row)))
 
 
-def paused(row: NotificationFacts) -> tuple[Stop, ...]:
+def paused(row: NotificationFacts) -> tuple[PausedInterval, ...]:
     """Return the pauses that deferred a row; empty if none did."""
     if row.paused_since is None or row.paused_until is None:
         return ()
-    return (Stop(began_at=row.paused_since, ended_at=row.paused_until),)
+    return (PausedInterval(began_at=row.paused_since, ended_at=row.paused_until),)
 
 
 def is_suspected(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
@@ -146,7 +146,7 @@ def is_young(context: DecisionContext, row: NotificationFacts, now: datetime) ->
     """Return whether a failure may open a tier: its attempt began, or the row was ended, less than ``escalate_within`` ago."""
     attempts = counted(row)
     began_at = row.ended_at or (attempts[-1].started_at if attempts else now)
-    return now < moved(began_at + context.escalation.policy.escalate_within, context.breaks, since=began_at)
+    return now < moved(began_at + context.escalation.policy.escalate_within, context.intervals, since=began_at)
 
 
 def is_overdue(context: DecisionContext, row: NotificationFacts, now: datetime) -> bool:
@@ -160,7 +160,7 @@ def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime 
     if row.deferred_since is None:
         return None
     at = row.deferred_since + patience(row, context.escalation.policy)
-    return paged_at(at, context.breaks, since=row.deferred_since, severity=row.severity)
+    return paged_at(at, context.intervals, since=row.deferred_since, severity=row.severity)
 
 
 def is_lost(context: DecisionContext, row: NotificationFacts) -> bool:

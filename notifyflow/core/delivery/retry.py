@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from notifyflow.core.delivery import stopped_clocks
+from notifyflow.core.delivery.intervals import Interval, counted
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import Schedule
-from notifyflow.core.delivery.stopped_clocks import Interval
 
 
 def next_due(
@@ -17,20 +16,17 @@ def next_due(
     now: datetime,
     fraction: float,
     retry_after_s: float | None,
-    breaks: Iterable[Interval] = (),
+    intervals: Iterable[Interval] = (),
 ) -> datetime | None:
     """Return the time of the next attempt, never sooner than the provider asked; None if that is beyond the window.
 
-    The window begins with the first attempt; outages and pauses (``breaks``) do not count for it. Only a provider's
+    The window begins with the first attempt; outages and pauses (``intervals``) do not count for it. Only a provider's
     ``Retry-After`` can end a row early. ``attempts`` is the number of attempts that count, from 1, and less than the schedule
     has.
     """
     wait = schedule.delays[attempts - 1] * (1 + schedule.jitter * (2 * fraction - 1))
     if retry_after_s is not None and retry_after_s > wait.total_seconds():
-        if (
-            stopped_clocks.counted(first_started_at, now, breaks).total_seconds() + retry_after_s
-            > schedule.window.total_seconds()
-        ):
+        if counted(first_started_at, now, intervals).total_seconds() + retry_after_s > schedule.window.total_seconds():
             return None
         wait = timedelta(seconds=retry_after_s)
     return now + wait

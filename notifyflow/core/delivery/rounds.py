@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from notifyflow.core.delivery.facts import EscalationFacts
+from notifyflow.core.delivery.intervals import paged_at
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.delivery.stopped_clocks import paged_at
 from notifyflow.core.delivery.tier_rules import carried_clock, has_passed_rounds
 
 READDRESS_EVERY = timedelta(minutes=15)
@@ -18,13 +18,13 @@ def due_at(context: DecisionContext) -> datetime | None:
     if repeat is None or escalation.severity in repeat.never_for or has_passed_rounds(escalation):
         return None
     since, left = escalation.started_at, max(repeat.every - carried_clock(escalation), timedelta())
-    return paged_at(since + left, context.breaks, since=since, severity=escalation.severity)
+    return paged_at(since + left, context.intervals, since=since, severity=escalation.severity)
 
 
 def readdress_at(context: DecisionContext) -> datetime | None:
     """Return until when a changed address starts no round, since the last such round is too recent; None if there was none."""
     last = context.escalation.readdressed_at
-    return last and paged_at(last + READDRESS_EVERY, context.breaks, since=last, severity=context.escalation.severity)
+    return last and paged_at(last + READDRESS_EVERY, context.intervals, since=last, severity=context.escalation.severity)
 
 
 def next_at(context: DecisionContext, now: datetime, *, has_passed: bool) -> datetime | None:

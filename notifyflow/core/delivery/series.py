@@ -11,6 +11,7 @@ from notifyflow.core.copies import replace
 from notifyflow.core.delivery import earlier_pages, proof
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import Interval, counted, without_outages
 from notifyflow.core.delivery.model import (
     REACHING,
     AttemptState,
@@ -24,7 +25,6 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.policy import Acknowledgement
 from notifyflow.core.delivery.series_carried import Carried, EarlierPage, Series
-from notifyflow.core.delivery.stopped_clocks import Interval, counted, without_outages
 
 GAP = timedelta(minutes=30)
 """An incident that opens within this time after the resolve of the one before belongs to its series."""
@@ -176,7 +176,7 @@ def carry(
     earlier: Iterable[Earlier],
     *,
     until: datetime,
-    breaks: Sequence[Interval],
+    intervals: Sequence[Interval],
 ) -> Carried:
     """Return the state that a recipient's next escalation carries over, in the next incident or round of the series.
 
@@ -185,15 +185,15 @@ def carry(
         rows: Its notifications, as they are now.
         earlier: The pages that it had carried over itself.
         until: When its clock stopped: at the resolve, or at an acknowledgement before it.
-        breaks: Outages and stops of its clock since it started.
+        intervals: Outages and pauses since it started.
     """
-    breaks = without_outages(breaks, before.severity)
-    clock = counted(before.started_at, until, breaks) if until > before.started_at else timedelta()
+    intervals = without_outages(intervals, before.severity)
+    clock = counted(before.started_at, until, intervals) if until > before.started_at else timedelta()
     known = before.carried
     pages = {(each.page.tier, each.page.channel): each for each in earlier}
     newest = {(row.tier, row.channel): row for row in rows if row.kind is Kind.PAGE and row.tier is not None}
     kept = [_waiting_on(each, clock) for place, each in pages.items() if place not in newest]
-    own = [_after(row, pages.get(place), before, until, breaks) for place, row in newest.items()]
+    own = [_after(row, pages.get(place), before, until, intervals) for place, row in newest.items()]
     in_all = clock + (known.clock if known else timedelta())
     return Carried(clock=in_all, tier=before.tier, pages=tuple(sorted((*kept, *own), key=lambda each: (each.tier, each.channel))))
 
@@ -208,7 +208,7 @@ def _after(
     earlier: Earlier | None,
     escalation: EscalationFacts,
     until: datetime,
-    breaks: Sequence[Interval],
+    intervals: Sequence[Interval],
 ) -> EarlierPage:
     """Return the page of a row; the failures and the wait of earlier ones count unless one has arrived."""
     page = EarlierPage(notification_id=row.id, tier=row.tier or 0, channel=row.channel)
@@ -216,7 +216,7 @@ def _after(
         page = replace(page, paged_at=_paged_at(earlier))
     if proof.has_arrived(row):
         return page
-    page = replace(page, waited=counted(row.created_at, max(until, row.created_at), breaks))
+    page = replace(page, waited=counted(row.created_at, max(until, row.created_at), intervals))
     if earlier is None or proof.has_arrived(earlier.row):
         return page
     return replace(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from notifyflow.core.delivery import earlier_pages, page_rules
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import paged_at
 from notifyflow.core.delivery.model import (
     IN_PROGRESS,
     REACHING,
@@ -23,7 +24,6 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Failed, Tier, Unacknowledged, timers
 from notifyflow.core.delivery.proof import has_arrived
-from notifyflow.core.delivery.stopped_clocks import paged_at
 
 _FEWEST_ACCEPTED = 5
 _FEWEST_PEOPLE = 3
@@ -223,7 +223,7 @@ def next_decision_at(context: DecisionContext, now: datetime, *, is_opening: boo
     for row in context.pages:
         timers += [at for at in page_rules.timers_of(context, row) if at > now]
     queued = (row for row in (*context.pages, *context.wished) if row.state is NotificationState.QUEUED)
-    timers += [page_rules.row_expires_at(context.escalation, row, context.breaks) for row in queued]
+    timers += [page_rules.row_expires_at(context.escalation, row, context.intervals) for row in queued]
     if is_opening:
         timers.append(_expires_at(context))
     return min(timers, default=None)
@@ -244,7 +244,7 @@ def has_expired_unreached(context: DecisionContext) -> bool:
 
 
 def _expires_at(context: DecisionContext) -> datetime:
-    return page_rules.expires_at(context.escalation, context.breaks)
+    return page_rules.expires_at(context.escalation, context.intervals)
 
 
 def _has_a_way(context: DecisionContext) -> bool:
@@ -274,7 +274,7 @@ def _is_shut(context: DecisionContext) -> bool:
 def _opens_at(context: DecisionContext, rule: Unacknowledged) -> datetime:
     escalation = context.escalation
     since, left = escalation.started_at, max(rule.after - carried_clock(escalation), timedelta())
-    return paged_at(since + left, context.breaks, since=since, severity=escalation.severity)
+    return paged_at(since + left, context.intervals, since=since, severity=escalation.severity)
 
 
 def _in_force(context: DecisionContext) -> tuple[Mapping[str, NotificationFacts], Sequence[Earlier]]:
@@ -287,7 +287,7 @@ def _in_force(context: DecisionContext) -> tuple[Mapping[str, NotificationFacts]
 def _failed_at(context: DecisionContext, earlier: Earlier) -> datetime | None:
     own, _ = _in_force(context)
     return earlier_pages.failed_at(
-        earlier, own.get(earlier.row.channel), context.escalation, outages=context.outages, breaks=context.breaks
+        earlier, own.get(earlier.row.channel), context.escalation, outages=context.outages, intervals=context.intervals
     )
 
 

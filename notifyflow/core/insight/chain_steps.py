@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from notifyflow.core.delivery import chain, page_rules
 from notifyflow.core.delivery.facts import NotificationFacts, StepFacts, Transition
+from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.model import IN_PROGRESS, IncidentState, Kind, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.delivery.stopped_clocks import Interval
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.limits import quiet
@@ -57,7 +57,7 @@ class NextStep:
 def next_step(
     status: IncidentStatus,
     contexts: Collection[DecisionContext],
-    breaks: Collection[Interval],
+    intervals: Collection[Interval],
     resolve: Resolve,
     *,
     now: datetime,
@@ -67,7 +67,7 @@ def next_step(
     Args:
         status: The incident.
         contexts: Its current escalations.
-        breaks: The breaks in the step's time, besides quiet hours.
+        intervals: The intervals that do not count for the step's time, besides quiet hours.
         resolve: Returns the people that the step would page now.
         now: The time.
     """
@@ -78,12 +78,12 @@ def next_step(
     is_spent = chain.is_step_spent(steps, step, contexts, now)
     before = steps[step.number - 2].duty
     own = [each for each in contexts if each.escalation.recipient_id in before]
-    spent_at = None if is_spent else _spent_at(step, status.facts.severity, own, breaks, now)
+    spent_at = None if is_spent else _spent_at(step, status.facts.severity, own, intervals, now)
     if not is_spent:
         people = [each.contact for each in status.escalations if each.facts.is_current and each.facts.recipient_id in before]
-        nights = quiet.step_stops(people, status.facts.severity, step.after, since=step.waits_since, now=now)
-        breaks = (*breaks, *nights)
-    at = chain.goes_on_at(step, status.facts.severity, breaks, is_spent=is_spent, now=now)
+        nights = quiet.step_intervals(people, status.facts.severity, step.after, since=step.waits_since, now=now)
+        intervals = (*intervals, *nights)
+    at = chain.goes_on_at(step, status.facts.severity, intervals, is_spent=is_spent, now=now)
     meant = {} if step.is_end else resolve(step)
     paged = chain.paged(each.escalation for each in contexts)
     left = {each: name for each, name in meant.items() if each not in paged}
@@ -100,12 +100,12 @@ def next_step(
 
 
 def _spent_at(
-    step: StepFacts, severity: Severity, own: Collection[DecisionContext], breaks: Collection[Interval], now: datetime
+    step: StepFacts, severity: Severity, own: Collection[DecisionContext], intervals: Collection[Interval], now: datetime
 ) -> datetime | None:
     """Return when a step starts because everybody in the step before is spent, if no receipt comes; None if unknown."""
     known = [now if chain.is_spent(each, now) else _silent_at(each, now) for each in own]
     times = [at for at in known if at is not None]
-    return chain.goes_on_at(step, severity, breaks, is_spent=True, now=max(times)) if len(times) == len(known) else None
+    return chain.goes_on_at(step, severity, intervals, is_spent=True, now=max(times)) if len(times) == len(known) else None
 
 
 def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
@@ -115,7 +115,7 @@ def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
     """
     overdue_at = max(filter(None, (page_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
     round_at = context.escalation.next_round_at
-    is_quarantined = any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops)
+    is_quarantined = any(each.is_quarantined and each.ended_at >= now for each in context.paused_intervals)
     tried = (row.due_at for row in context.pages if row.state in IN_PROGRESS)
     if is_quarantined or (round_at is not None and round_at <= overdue_at) or any(at is None or at < overdue_at for at in tried):
         return None

@@ -132,7 +132,7 @@ def next_events(context: DecisionContext, now: datetime) -> tuple[NextEvent, ...
     the attempt changes nothing.
     """
     events = sorted((*_of_rows(context, now), *_of_timers(context, now)), key=lambda each: each.at or now)
-    if any(stop.is_quarantined and stop.ended_at >= now for stop in context.stops):
+    if any(each.is_quarantined and each.ended_at >= now for each in context.paused_intervals):
         return (
             (NextEvent(what=NextEventKind.RELEASE, at=None, premise=NextEventPremise.NO_RELEASE),)
             if events or timers(context)
@@ -252,14 +252,14 @@ def _is_live(context: DecisionContext) -> bool:
 
 def _expired(context: DecisionContext, row: NotificationFacts, now: datetime) -> NotificationFacts:
     """Return a page, ended if it expires before it is attempted again."""
-    expires_at = page_rules.row_expires_at(context.escalation, row, context.breaks)
+    expires_at = page_rules.row_expires_at(context.escalation, row, context.intervals)
     if row.kind is not Kind.PAGE or row.due_at is None or expires_at > min(now, row.due_at):
         return row
     return lifecycle.end(row, Ended.EXPIRED, reason="", now=now).after
 
 
 def _of_queued(context: DecisionContext, row: NotificationFacts, now: datetime) -> NextEvent:
-    due_at, expires_at = row.due_at or now, page_rules.row_expires_at(context.escalation, row, context.breaks)
+    due_at, expires_at = row.due_at or now, page_rules.row_expires_at(context.escalation, row, context.intervals)
     if expires_at <= max(now, due_at):
         return _due(_about(row, NextEventKind.EXPIRY, expires_at), now)
     return _due(replace(_about(row, NextEventKind.ATTEMPT, due_at), wait=_wait(row, now), attempt=len(counted(row)) + 1), now)

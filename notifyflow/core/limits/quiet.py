@@ -11,9 +11,9 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from notifyflow.core.delivery.facts import EscalationFacts
+from notifyflow.core.delivery.intervals import PausedInterval
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.policy import Policy, Unacknowledged
-from notifyflow.core.delivery.stopped_clocks import Stop
 from notifyflow.core.hours import Hours, stretch
 from notifyflow.core.limits.pauses import LONGEST as LONGEST_PAUSE
 
@@ -64,41 +64,43 @@ def read_quiet(written: str) -> Quiet:
     return quiet
 
 
-def quiet_times(quiet: Quiet, zone: ZoneInfo, since: datetime, until: datetime) -> tuple[Stop, ...]:
+def quiet_times(quiet: Quiet, zone: ZoneInfo, since: datetime, until: datetime) -> tuple[PausedInterval, ...]:
     """Return the quiet times, in order, that overlap the period from ``since`` until before ``until``.
 
     They begin and end when the clocks of the zone first show their times; if the clocks skip a time, at the next instant.
     """
     hours = (Hours(days=_EVERY_DAY, begins=quiet.begins, ends=quiet.ends),)
-    found: list[Stop] = []
+    found: list[PausedInterval] = []
     at = since
     while at < until:
         each = stretch(hours, zone, at)
         if each.is_covered:
-            found.append(Stop(began_at=each.begins_at, ended_at=each.ends_at, is_for_critical=False))
+            found.append(PausedInterval(began_at=each.begins_at, ended_at=each.ends_at, is_for_critical=False))
         at = each.ends_at
     return tuple(found)
 
 
-def stops(contact: Contact, severity: Severity, *, since: datetime, until: datetime) -> tuple[Stop, ...]:
+def paused_intervals(contact: Contact, severity: Severity, *, since: datetime, until: datetime) -> tuple[PausedInterval, ...]:
     """Return the quiet times of a recipient for a severity; none for CRITICAL."""
     if contact.quiet is None or severity is Severity.CRITICAL:
         return ()
     return quiet_times(read_quiet(contact.quiet), ZoneInfo(contact.timezone), since, until)
 
 
-def shared_stops(contacts: Iterable[Contact], severity: Severity, *, since: datetime, until: datetime) -> tuple[Stop, ...]:
+def shared_intervals(
+    contacts: Iterable[Contact], severity: Severity, *, since: datetime, until: datetime
+) -> tuple[PausedInterval, ...]:
     """Return the times at which all of some recipients are quiet; none without recipients."""
-    shared: tuple[Stop, ...] | None = None
+    shared: tuple[PausedInterval, ...] | None = None
     for contact in contacts:
-        own = stops(contact, severity, since=since, until=until)
+        own = paused_intervals(contact, severity, since=since, until=until)
         shared = own if shared is None else tuple(_common(shared, own))
     return shared or ()
 
 
-def step_stops(
+def step_intervals(
     contacts: Iterable[Contact], severity: Severity, after: timedelta, *, since: datetime, now: datetime
-) -> tuple[Stop, ...]:
+) -> tuple[PausedInterval, ...]:
     """Return the quiet times that stop the time of a step: those in which everybody in the step before is quiet.
 
     Args:
@@ -109,25 +111,25 @@ def step_stops(
         now: The time of the decision.
     """
     until = now + (after + LONGEST_PAUSE) * (_DAY / (_DAY - LONGEST)) + 2 * _DAY
-    return shared_stops(contacts, severity, since=since, until=until)
+    return shared_intervals(contacts, severity, since=since, until=until)
 
 
-def _common(some: Iterable[Stop], others: Iterable[Stop]) -> Iterable[Stop]:
+def _common(some: Iterable[PausedInterval], others: Iterable[PausedInterval]) -> Iterable[PausedInterval]:
     others = tuple(others)
     for each in some:
         for other in others:
             began_at, ended_at = max(each.began_at, other.began_at), min(each.ended_at, other.ended_at)
             if began_at < ended_at:
-                yield Stop(began_at=began_at, ended_at=ended_at, is_for_critical=False)
+                yield PausedInterval(began_at=began_at, ended_at=ended_at, is_for_critical=False)
 
 
 def quiet_until(contact: Contact, severity: Severity, now: datetime) -> datetime | None:
     """Return until when a recipient is not paged for a severity; None if they may be paged now."""
-    lasting = stops(contact, severity, since=now, until=now + timedelta(microseconds=1))
+    lasting = paused_intervals(contact, severity, since=now, until=now + timedelta(microseconds=1))
     return lasting[0].ended_at.astimezone(UTC) if lasting else None
 
 
-def clock_stops(contact: Contact, escalation: EscalationFacts, now: datetime) -> tuple[Stop, ...]:
+def escalation_intervals(contact: Contact, escalation: EscalationFacts, now: datetime) -> tuple[PausedInterval, ...]:
     """Return the quiet times that may move a deadline of an escalation.
 
     No wait begins later than now, so none ends after its time has passed outside quiet hours and the longest pause.
@@ -136,7 +138,7 @@ def clock_stops(contact: Contact, escalation: EscalationFacts, now: datetime) ->
         return ()
     share = _DAY / (_DAY - read_quiet(contact.quiet).length)
     until = now + (longest_wait(escalation.policy, escalation.severity) + LONGEST_PAUSE) * share + 2 * _DAY
-    return stops(contact, escalation.severity, since=escalation.started_at, until=until)
+    return paused_intervals(contact, escalation.severity, since=escalation.started_at, until=until)
 
 
 def longest_wait(policy: Policy, severity: Severity) -> timedelta:

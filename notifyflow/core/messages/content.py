@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from notifyflow.core import text
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.incident_events import IncidentEvent
+from notifyflow.core.delivery.intervals import counted
 from notifyflow.core.delivery.model import DETAILS, Contact, Incident, Kind, Severity
-from notifyflow.core.delivery.stopped_clocks import counted
 from notifyflow.core.limits import quiet
 from notifyflow.core.messages import looks
 from notifyflow.core.messages.addresses import is_web_address
@@ -144,7 +144,7 @@ def compose(
     occurred_at = incident.occurred_at or round_started_at
     zone = ZoneInfo(contact.timezone)
     local = occurred_at.astimezone(zone)
-    held_up = counted(due_at, now, quiet.stops(contact, severity, since=due_at, until=now))
+    held_up = counted(due_at, now, quiet.paused_intervals(contact, severity, since=due_at, until=now))
     is_page = kind is Kind.PAGE
     told = clean(incident)
     acknowledger = text.one_line(acknowledged_by) or "somebody"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifyflow.core.delivery import chain
+from notifyflow.core.delivery.intervals import moved
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Acknowledgement, Policy
-from notifyflow.core.delivery.stopped_clocks import moved
 from notifyflow.core.frozen import FrozenDict
 from notifyflow.core.limits import quiet
 from notifyflow.core.oncall.directory import OPERATIONS, Route
@@ -85,7 +85,7 @@ def expected_chain(
 
     def over_after(after: timedelta, wait: timedelta, people: Sequence[Contact]) -> timedelta:
         since = begins_at + after
-        nights = quiet.step_stops(people, quiet_for, wait, since=since, now=since) if quiet_for else ()
+        nights = quiet.step_intervals(people, quiet_for, wait, since=since, now=since) if quiet_for else ()
         return moved(since + wait, nights, since=since) - begins_at
 
     steps: list[ExpectedStep] = []

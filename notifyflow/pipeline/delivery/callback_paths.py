@@ -49,7 +49,7 @@ def seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
 
 def _seems_broken(tx: Transaction, channel: str, provider: str) -> bool:
     since = tx.now - _AN_HOUR
-    since = max([since, *(outage.ended_at for outage in tx.ledger.stops.outages(since=since, now=tx.now))])
+    since = max([since, *(outage.ended_at for outage in tx.ledger.intervals.outages(since=since, now=tx.now))])
     if tx.ledger.inbox.has_called_back(provider, channel, since=since):
         return False
     return tier_rules.seems_broken(tx.ledger.attempts.silence(provider, channel, since=since, now=tx.now))

@@ -43,7 +43,7 @@ from notifyflow.storage.ledger import AttemptRef
 def load(tx: Transaction, refs: Sequence[AttemptRef]) -> None:
     """Do the locking of ``lock`` for a set of attempts, and load the rows for their decisions, all at once."""
     tx.ledger.escalations.load_attempts(refs)
-    tx.ledger.stops.load({ref.incident_id for ref in refs})
+    tx.ledger.intervals.load({ref.incident_id for ref in refs})
 
 
 def lock(tx: Transaction, ref: AttemptRef) -> tuple[EscalationFacts, NotificationFacts]:
@@ -192,7 +192,7 @@ def start(
     )
     if left := tx.left.pop((incident.id, contact.recipient_id), None):
         new = series_rules.go_on(new, left, contact)
-    context = replace(_context(tx, new, incident, contact), stops=quiet.clock_stops(contact, new, tx.now))
+    context = replace(_context(tx, new, incident, contact), paused_intervals=quiet.escalation_intervals(contact, new, tx.now))
     decided = escalations.start(context, now=tx.now)
     detail = {"recipient": new.recipient_id, "round": str(new.round), "tier": str(decided.after.tier)}
     tx.ledger.escalations.add(decided.after, event="started", detail=detail)

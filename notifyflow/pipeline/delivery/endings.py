@@ -21,10 +21,10 @@ _REASONS = {
 
 def is_expired(tx: Transaction, row: NotificationFacts, escalation: EscalationFacts) -> bool:
     """Return whether a notification is too old to send."""
-    if tx.now < page_rules.row_expires_at(escalation, row, ()):  # true of most rows, for which the stops need not be read
+    if tx.now < page_rules.row_expires_at(escalation, row, ()):  # true of most rows, for which the intervals need not be read
         return False
-    idle, stops = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
-    return tx.now >= page_rules.row_expires_at(escalation, row, (*idle, *stops))
+    idle, paused_intervals = outages.idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
+    return tx.now >= page_rules.row_expires_at(escalation, row, (*idle, *paused_intervals))
 
 
 def is_overtaken(row: NotificationFacts, escalation: EscalationFacts) -> bool:

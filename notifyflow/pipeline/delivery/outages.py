@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery import page_rules
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import OUTAGE_AFTER, Interval, Outage, PausedInterval, outage_since
 from notifyflow.core.delivery.model import Contact, DeferralReason, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.delivery.stopped_clocks import STANDSTILL, Interval, Outage, Stop, outage_since
 from notifyflow.core.limits import quiet
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.pipeline.delivery import incident_events
@@ -22,7 +22,7 @@ _NOTE_EVERY = timedelta(seconds=5)
 _NOTE_EACH_FOR = timedelta(seconds=10)
 
 
-def keep(tx: Transaction, swept_at: datetime | None, *, began_at: datetime | None = None) -> Outage | None:
+def note_sweep(tx: Transaction, swept_at: datetime | None, *, began_at: datetime | None = None) -> Outage | None:
     """Note a sweep, and end an outage, exactly once if several processes begin to sweep at the same time.
 
     A period in which no timer ran is no outage: a process that runs now and then has many of these. Deadlines are computed from
@@ -40,54 +40,56 @@ def keep(tx: Transaction, swept_at: datetime | None, *, began_at: datetime | Non
     is_new = began_at is not None and tx.now < began_at + _NOTE_EACH_FOR
     if swept_at is not None and tx.now < swept_at + _NOTE_EVERY and not is_new:
         return None
-    swept_at = tx.ledger.stops.lock_watch()
+    swept_at = tx.ledger.intervals.lock_last_sweep()
     if swept_at is None:
-        tx.ledger.stops.begin_watch(at=tx.now)
+        tx.ledger.intervals.note_first_sweep(at=tx.now)
         return None
     outage = outage_since(swept_at, tx.now)
-    if outage is None or not tx.ledger.stops.has_waited(since=tx.now - STANDSTILL):
-        tx.ledger.stops.note_sweep(at=max(tx.now, swept_at))
+    if outage is None or not tx.ledger.intervals.has_waited(since=tx.now - OUTAGE_AFTER):
+        tx.ledger.intervals.note_sweep(at=max(tx.now, swept_at))
         return None
-    tx.ledger.stops.end_outage(outage)
+    tx.ledger.intervals.end_outage(outage)
     return outage
 
 
 def inform(tx: Transaction, context: DecisionContext, contact: Contact) -> DecisionContext:
     """Return the context with the outages, pauses and quiet hours since its round started."""
-    outages, stops = idle_times(tx, context.escalation, contact)
-    return replace(context, outages=outages, stops=stops)
+    outages, paused_intervals = idle_times(tx, context.escalation, contact)
+    return replace(context, outages=outages, paused_intervals=paused_intervals)
 
 
-def idle_times(tx: Transaction, escalation: EscalationFacts, contact: Contact) -> tuple[tuple[Interval, ...], tuple[Stop, ...]]:
-    """Return the outages, and the stops of its clocks, since the start of a recipient's escalation."""
+def idle_times(
+    tx: Transaction, escalation: EscalationFacts, contact: Contact
+) -> tuple[tuple[Interval, ...], tuple[PausedInterval, ...]]:
+    """Return the outages, and the paused intervals, since the start of a recipient's escalation."""
     since = escalation.started_at
     covering = _covering(tx, escalation.incident_id, escalation.severity, since)
-    idle = (*tx.ledger.stops.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined))
-    return idle, (*covering, *quiet.clock_stops(contact, escalation, tx.now))
+    idle = (*tx.ledger.intervals.outages(since=since, now=tx.now), *(each for each in covering if each.is_quarantined))
+    return idle, (*covering, *quiet.escalation_intervals(contact, escalation, tx.now))
 
 
-def breaks_of(tx: Transaction, incident: IncidentFacts, *, since: datetime) -> tuple[Interval, ...]:
-    """Return the breaks since an instant that a step's time does not count: outages, and the stops of its clocks."""
-    return (*tx.ledger.stops.outages(since=since, now=tx.now), *_covering(tx, incident.id, incident.severity, since))
+def intervals_of(tx: Transaction, incident: IncidentFacts, *, since: datetime) -> tuple[Interval, ...]:
+    """Return the intervals since an instant that a step's time does not count: outages, and pauses that cover it."""
+    return (*tx.ledger.intervals.outages(since=since, now=tx.now), *_covering(tx, incident.id, incident.severity, since))
 
 
-def _covering(tx: Transaction, incident_id: str, severity: Severity, since: datetime) -> tuple[Stop, ...]:
-    stops = tx.ledger.stops.of(incident_id, since=since, now=tx.now)
-    return tuple(each for each in stops if each.is_for_critical or severity is not Severity.CRITICAL)
+def _covering(tx: Transaction, incident_id: str, severity: Severity, since: datetime) -> tuple[PausedInterval, ...]:
+    paused_intervals = tx.ledger.intervals.of(incident_id, since=since, now=tx.now)
+    return tuple(each for each in paused_intervals if each.is_for_critical or severity is not Severity.CRITICAL)
 
 
-def breaks(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
-    """Return the breaks that a row's retry window does not count: outages, pauses of everything or of the row, quiet hours."""
+def intervals(tx: Transaction, row: NotificationFacts) -> tuple[Interval, ...]:
+    """Return the intervals that a row's retry window does not count: outages, pauses of everything or of the row, quiet hours."""
     escalation = tx.ledger.escalations.get(row.escalation_id)
-    idle, stops = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
-    return (*idle, *stops, *page_rules.paused(row))
+    idle, paused_intervals = idle_times(tx, escalation, incident_events.receiver(tx, row, escalation))
+    return (*idle, *paused_intervals, *page_rules.paused(row))
 
 
 def pause(deps: Dependencies, wanted: Pause) -> None:
     """Start a validated pause, which replaces an earlier one with the same scope and name."""
 
     def body(tx: Transaction) -> None:
-        if tx.ledger.stops.put_pause(wanted):
+        if tx.ledger.intervals.put_pause(wanted):
             _go_on(tx)
 
     use_case.run(deps, body)
@@ -97,7 +99,7 @@ def resume(deps: Dependencies, scope: Scope, name: str) -> bool:
     """End a pause, and return whether it existed; notifications that another pause covers are deferred again."""
 
     def body(tx: Transaction) -> bool:
-        was_paused = tx.ledger.stops.drop_pause(scope, name, at=tx.now)
+        was_paused = tx.ledger.intervals.drop_pause(scope, name, at=tx.now)
         if was_paused:
             _go_on(tx)
         return was_paused
@@ -114,4 +116,4 @@ def _go_on(tx: Transaction) -> None:
 
 def pauses(deps: Dependencies) -> tuple[Pause, ...]:
     """Return the current pauses, the oldest first."""
-    return use_case.run(deps, lambda tx: tx.ledger.stops.pauses(now=tx.now))[0]
+    return use_case.run(deps, lambda tx: tx.ledger.intervals.pauses(now=tx.now))[0]

@@ -47,7 +47,7 @@ class SlotAllocation:
         """Lock the providers' rows until the transaction ends; a second call does nothing."""
         if self._before:
             return
-        self._pauses = self._tx.ledger.stops.pauses(now=self._tx.now)
+        self._pauses = self._tx.ledger.intervals.pauses(now=self._tx.now)
         self._before = self._tx.ledger.providers.lock(self._channel, self._providers)
         self._health = dict(self._before)
 
@@ -188,7 +188,7 @@ def _recheck(tx: Transaction, obstacle: Obstacle, channel: str, *, is_urgent: bo
     """Check a pause again under its lock, since its end brings deferred notifications forward; return None if it is over."""
     if obstacle.why is not DeferralReason.PAUSE:
         return obstacle
-    paused = tx.ledger.stops.lock_pauses(now=tx.now)
+    paused = tx.ledger.intervals.lock_pauses(now=tx.now)
     until = pauses.until(paused, channel, obstacle.provider, is_urgent=is_urgent, now=tx.now)
     return None if until is None else replace(obstacle, until=until)
 

@@ -142,7 +142,7 @@ def _apply(tx: Transaction, ref: AttemptRef, receipt: Receipt) -> None:
         schedule=decisions.schedule(escalation, row),
         now=tx.now,
         fraction=decisions.fraction(tx, ref),
-        breaks=outages.breaks(tx, row) if has_to_wait else (),
+        intervals=outages.intervals(tx, row) if has_to_wait else (),
     )
     tx.write(row, moved, attempt=ref.attempt_id, code=receipt.code, reason=receipt.reason)
     if incident is None:  # an acknowledgement opens no tier

@@ -145,7 +145,7 @@ def _record(tx: Transaction, loaded: _Loaded, recording: Recording) -> None:
         now=tx.now,
         fraction=decisions.fraction(tx, ref),
         doubt_resolution_time=tx.deps.doubt_resolution_time(attempt.provider),
-        breaks=outages.breaks(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
+        intervals=outages.intervals(tx, row) if outcome.retry_after_s and not recording.has_alternative else (),
     )
     tx.write(row, moved, attempt=attempt.id, result=outcome.result.value, code=outcome.code, reason=outcome.reason)
     waited = loaded.waited.get(attempt.id, ())

@@ -53,13 +53,13 @@ def keep_clocks(tx: Transaction, incident: IncidentFacts) -> None:
 
 
 def _left(tx: Transaction, escalation: EscalationFacts, incident: IncidentFacts, contact: Contact, *, is_first: bool) -> Left:
-    idle, stops = outages.idle_times(tx, escalation, contact)
+    idle, paused_intervals = outages.idle_times(tx, escalation, contact)
     carried = rules.carry(
         escalation,
         tx.ledger.notifications.of(escalation.id),
         earlier(tx, escalation),
         until=rules.stopped_at(incident) or tx.now,
-        breaks=(*idle, *stops),
+        intervals=(*idle, *paused_intervals),
     )
     return Left(carried=carried, escalation=escalation, contact=contact, is_first=is_first)
 

@@ -16,9 +16,9 @@ from notifyflow.core.delivery import series as series_rules
 from notifyflow.core.delivery.chain import Chain, StepUpdate
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, StepFacts
 from notifyflow.core.delivery.incident import IncidentUpdate
+from notifyflow.core.delivery.intervals import without_outages
 from notifyflow.core.delivery.model import Contact, IncidentState, Severity, StepState
 from notifyflow.core.delivery.policy import Acknowledgement
-from notifyflow.core.delivery.stopped_clocks import without_outages
 from notifyflow.core.intake.validation import CheckedIncident, check_recipients
 from notifyflow.core.limits import quiet
 from notifyflow.pipeline.delivery import decisions, outages, rounds
@@ -56,9 +56,9 @@ def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelt
     since = step.waits_since or until
     contacts = tx.ledger.contacts.of(before.id)
     people = [contacts[each] for each in tx.ledger.steps.of_pass(before)[step.number - 2].duty if each in contacts]
-    nights = quiet.step_stops(people, before.severity, step.after, since=since, now=until)
-    breaks = without_outages(outages.breaks_of(tx, before, since=since), before.severity)
-    return chains.waited(step, until=until, breaks=(*breaks, *nights))
+    nights = quiet.step_intervals(people, before.severity, step.after, since=since, now=until)
+    intervals = without_outages(outages.intervals_of(tx, before, since=since), before.severity)
+    return chains.waited(step, until=until, intervals=(*intervals, *nights))
 
 
 def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
@@ -94,11 +94,11 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
         return
     is_spent = chains.is_step_spent(steps, step, contexts, tx.now)
     since = step.waits_since or tx.now
-    breaks = outages.breaks_of(tx, incident, since=since)
+    intervals = outages.intervals_of(tx, incident, since=since)
     if not is_spent:
         before = [contacts[each] for each in steps[step.number - 2].duty]
-        breaks += quiet.step_stops(before, incident.severity, step.after, since=since, now=tx.now)
-    goes_on_at = chains.goes_on_at(step, incident.severity, breaks, is_spent=is_spent, now=tx.now)
+        intervals += quiet.step_intervals(before, incident.severity, step.after, since=since, now=tx.now)
+    goes_on_at = chains.goes_on_at(step, incident.severity, intervals, is_spent=is_spent, now=tx.now)
     if goes_on_at > tx.now:
         tx.ledger.save(step, replace(step, due_at=goes_on_at))
     else:

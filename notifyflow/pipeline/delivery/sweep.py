@@ -33,8 +33,8 @@ _SET = 100  # how many are handled in one transaction
 
 
 @dataclass(frozen=True, slots=True)
-class _Watched:
-    """What the watch over all has found.
+class _Noted:
+    """What the note of a sweep has found.
 
     Attributes:
         follow_ups: Its follow-ups.
@@ -71,9 +71,9 @@ def sweep(
     Raises:
         StorageUnavailable: When the database does not answer in time, and nothing was done.
     """
-    total, watched = _ring(deps, limit, ring_again_after, began_at)
+    total, noted = _ring(deps, limit, ring_again_after, began_at)
     try:
-        for job in _jobs(deps, limit, watched):
+        for job in _jobs(deps, limit, noted):
             total += _attempt(job)
             if total.cut_short is not None:
                 break
@@ -96,10 +96,10 @@ def next_wake_at(deps: Dependencies) -> datetime | None:
     return deps.transactions.run(lambda ledger: ledger.work.next_wake_at())
 
 
-def _jobs(deps: Dependencies, limit: int, watched: _Watched) -> Iterator[Callable[[], FollowUps]]:
+def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[], FollowUps]]:
     """Search in one transaction for all due work; each job checks under its locks whether it is still due."""
     now = deps.clock.now()
-    since = min(now, watched.swept_at or now) - _MATCH_WITHIN
+    since = min(now, noted.swept_at or now) - _MATCH_WITHIN
     before = now - _DISOWN_AFTER
     missed, leases, decisions_due, incident_ids, round_ids, entries = deps.transactions.run(
         lambda ledger: (
@@ -111,7 +111,7 @@ def _jobs(deps: Dependencies, limit: int, watched: _Watched) -> Iterator[Callabl
             ledger.outbox.waiting(limit=limit),
         )
     )
-    caught_up = [each for each in watched.tried if each.machine in CAUGHT_UP]
+    caught_up = [each for each in noted.tried if each.machine in CAUGHT_UP]
     yield from (partial(_run_set, deps, CATCH_UP, [each]) for each in caught_up)
     yield from (partial(_run_set, deps, receive.MISSED, some) for some in _sets(missed))
     yield from (partial(_run_set, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
@@ -145,7 +145,7 @@ def _load_leases(tx: Transaction, refs: Sequence[AttemptRef]) -> frozenset[str]:
     """Lock and load the rows for expiring leases; return the incidents that were adopted since the leases were listed."""
     keep_apart([ref.is_operations for ref in refs])
     decisions.load(tx, refs)
-    return tx.ledger.stops.quarantined_among({ref.incident_id for ref in refs})
+    return tx.ledger.intervals.quarantined_among({ref.incident_id for ref in refs})
 
 
 def _expire_lease(tx: Transaction, quarantined: frozenset[str], ref: AttemptRef) -> None:
@@ -169,7 +169,7 @@ def _load_due(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
 
 def _load_escalations(tx: Transaction, due: Sequence[tuple[str, str]], *, moving: Collection[str] = ()) -> None:
     tx.ledger.escalations.load([escalation_id for _, escalation_id in due], moving=moving)
-    tx.ledger.stops.load({incident_id for incident_id, _ in due})
+    tx.ledger.intervals.load({incident_id for incident_id, _ in due})
 
 
 def _expired(tx: Transaction, escalation: EscalationFacts) -> Iterator[NotificationFacts]:
@@ -233,8 +233,8 @@ _GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incide
 _PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
 
 
-def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[FollowUps, _Watched]:
-    """Ring for due notifications, or for fewer under contention; return also what the watch has found.
+def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[FollowUps, _Noted]:
+    """Ring for due notifications, or for fewer under contention; return also what the note of the sweep has found.
 
     If a row is damaged, each part runs in its own transaction, and the rows to ring for are halved until the damaged one is
     alone.
@@ -242,43 +242,43 @@ def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: date
     parts: Parts[Due] = Parts(deps, _MARK_RUNG.name)
     part = parts.search(limit)
 
-    def body(tx: Transaction) -> _Watched:
-        watched = _keep_watch(tx, began_at)
+    def body(tx: Transaction) -> _Noted:
+        noted = _note_sweep(tx, began_at)
         for tidy in _TIDYING:
             tidy(tx, limit)
         part.items[:] = tx.ledger.work.ring(now=tx.now, again_after=again_after, limit=part.wanted)
-        return watched
+        return noted
 
     while True:
         try:
-            watched, follow_ups = parts.run(part, body)
-            return watched.follow_ups + FollowUps(due=tuple(part.items)) + follow_ups, watched
+            noted, follow_ups = parts.run(part, body)
+            return noted.follow_ups + FollowUps(due=tuple(part.items)) + follow_ups, noted
         except use_case.DAMAGE as error:
             if set_aside.is_damage(error):
                 break
             if not isinstance(error, Contended):
                 raise
         part = parts.search(limit, is_insisted_on=part.count == 1)
-    watched, follow_ups = use_case.run(deps, partial(_keep_watch, began_at=began_at))
-    total = watched.follow_ups
+    noted, follow_ups = use_case.run(deps, partial(_note_sweep, began_at=began_at))
+    total = noted.follow_ups
     for tidy in _TIDYING:
         total += _attempt(partial(_tidy, deps, tidy, limit))
     due = deps.transactions.run(
         lambda ledger: ledger.work.ring(now=deps.clock.now(), again_after=again_after, limit=limit, is_marking=False)
     )
-    return total + follow_ups + _run_set(deps, _MARK_RUNG, due), watched
+    return total + follow_ups + _run_set(deps, _MARK_RUNG, due), noted
 
 
 def _tidy(deps: Dependencies, tidy: Callable[[Transaction, int], None], limit: int) -> FollowUps:
     return use_case.run(deps, lambda tx: tidy(tx, limit), tries=use_case.ALONE).follow_ups
 
 
-def _keep_watch(tx: Transaction, began_at: datetime | None) -> _Watched:
+def _note_sweep(tx: Transaction, began_at: datetime | None) -> _Noted:
     """Note the sweep, and let damaged rows be tried again."""
-    swept_at = tx.ledger.stops.swept_at()
-    outage = outages.keep(tx, swept_at, began_at=began_at)
+    swept_at = tx.ledger.intervals.swept_at()
+    outage = outages.note_sweep(tx, swept_at, began_at=began_at)
     tried = tx.ledger.set_asides.try_again(now=tx.now)
-    return _Watched(FollowUps(outages=(outage,) if outage else ()), swept_at, tried)
+    return _Noted(FollowUps(outages=(outage,) if outage else ()), swept_at, tried)
 
 
 def _disown(tx: Transaction, limit: int) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 from notifyflow.core.capabilities import NO_CAPABILITIES, ChannelCapabilities
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
 from notifyflow.core.delivery.incident_events import Subscriber
+from notifyflow.core.delivery.intervals import Outage
 from notifyflow.core.delivery.model import Contact, Incident, Recipient, Severity
 from notifyflow.core.delivery.policy import OPERATIONS, Policy
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.core.delivery.set_aside import SetAside
-from notifyflow.core.delivery.stopped_clocks import Outage
 from notifyflow.core.limits.cap_counts import Caps
 from notifyflow.core.limits.mode import LIVE, Delivery
 from notifyflow.core.limits.provider_health import DEFAULT_LIMIT, ProviderHealth

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from notifyflow.core.delivery import incident as incidents
 from notifyflow.core.delivery import lifecycle
+from notifyflow.core.delivery.intervals import OUTAGE_AFTER
 from notifyflow.core.delivery.model import IncidentState, Via
-from notifyflow.core.delivery.stopped_clocks import STANDSTILL
 from notifyflow.errors import DatabaseInUse
 from notifyflow.pipeline.delivery import decisions, steps
 from notifyflow.pipeline.transaction import use_case
@@ -69,8 +69,8 @@ def adopt(deps: Dependencies, environment: str | None, *, is_forced: bool = Fals
 
 
 def _insist_on_a_copy(tx: Transaction, *, is_forced: bool) -> None:
-    swept_at = tx.ledger.stops.swept_at()
-    if not is_forced and swept_at is not None and tx.now - swept_at <= STANDSTILL:
+    swept_at = tx.ledger.intervals.swept_at()
+    if not is_forced and swept_at is not None and tx.now - swept_at <= OUTAGE_AFTER:
         raise DatabaseInUse(len(tx.ledger.adoption.unfinished()), max(0, int((tx.now - swept_at).total_seconds())))
 
 
@@ -79,7 +79,7 @@ def release_from_quarantine(deps: Dependencies) -> int:
 
     def body(tx: Transaction) -> int:
         quarantined = tx.ledger.adoption.quarantined()
-        tx.ledger.stops.keep_quarantined(quarantined, at=tx.now)
+        tx.ledger.intervals.keep_quarantined(quarantined, at=tx.now)
         tx.ledger.adoption.release(quarantined)
         return len(quarantined)
 

@@ -1,7 +1,7 @@
 """Finds obstacles to delivery: an unusable database or schema, no sweeper, quarantined incidents."""
 
+from notifyflow.core.delivery.intervals import OUTAGE_AFTER
 from notifyflow.core.delivery.ports import Clock
-from notifyflow.core.delivery.stopped_clocks import STANDSTILL
 from notifyflow.errors import Fault, SchemaMismatch, StorageError, UnreleasedSchema
 from notifyflow.storage.store import Store
 
@@ -23,8 +23,8 @@ def find_faults(store: Store, clock: Clock) -> tuple[Fault, ...]:
     except StorageError:
         return (Fault("database", "it does not answer", "Look at NOTIFYFLOW_DATABASE_URL and the server"),)
     faults = []
-    if swept_at is None or clock.now() - swept_at > STANDSTILL:
-        what = f"no process has swept for more than {STANDSTILL.seconds} s"
+    if swept_at is None or clock.now() - swept_at > OUTAGE_AFTER:
+        what = f"no process has swept for more than {OUTAGE_AFTER.seconds} s"
         faults.append(Fault("sweeping", what, "Start a worker, or `notifyflow up`, and look at its log"))
     if quarantined:
         incidents = "incident is" if quarantined == 1 else "incidents are"

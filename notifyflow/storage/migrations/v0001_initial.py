@@ -68,7 +68,7 @@ STATEMENTS = (
     """,
     # pauses that were ended or replaced, and quarantines of incidents: notifications that waited for them are not late
     """
-    CREATE TABLE notifyflow_stop (
+    CREATE TABLE notifyflow_paused_interval (
         scope TEXT NOT NULL,
         name TEXT NOT NULL,
         began_at {instant} NOT NULL,
@@ -76,7 +76,7 @@ STATEMENTS = (
         is_for_critical BOOLEAN NOT NULL
     )
     """,
-    "CREATE INDEX notifyflow_stop_ended ON notifyflow_stop (ended_at)",
+    "CREATE INDEX notifyflow_paused_interval_ended ON notifyflow_paused_interval (ended_at)",
     # one row is not over: it begins at the last sweep, and becomes an outage only if that is long ago
     """
     CREATE TABLE notifyflow_outage (

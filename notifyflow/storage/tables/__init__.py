@@ -31,6 +31,7 @@ from notifyflow.storage.tables.service import (
     NumberRow,
     OptOutRow,
     OutageRow,
+    PausedIntervalRow,
     PauseRow,
     ProviderHealthRow,
     QuarantineRow,
@@ -39,7 +40,6 @@ from notifyflow.storage.tables.service import (
     SetAsideRow,
     SetupRow,
     SpentRow,
-    StopRow,
     UserRow,
 )
 
@@ -68,6 +68,7 @@ __all__ = [
     "OutboxRow",
     "OverrideRow",
     "PauseRow",
+    "PausedIntervalRow",
     "PolicyRow",
     "ProviderHealthRow",
     "QuarantineRow",
@@ -81,7 +82,6 @@ __all__ = [
     "SpentRow",
     "StepContactRow",
     "StepRow",
-    "StopRow",
     "TransitionRow",
     "UserRow",
 ]

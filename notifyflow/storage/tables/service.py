@@ -27,8 +27,8 @@ class PauseRow(Table, stores=Pause):
     """A pause: its scope, its end, its author."""
 
 
-class StopRow(Table):
-    """A past stop by an operator: a pause, or the quarantine of an incident."""
+class PausedIntervalRow(Table):
+    """A past interval in which clocks were paused: a pause, or the quarantine of an incident."""
 
     scope = PlainTextField()
     name = PlainTextField()

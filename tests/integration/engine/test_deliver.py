@@ -11,9 +11,9 @@ import pytest
 
 from notifyflow.app.composition import WIRING
 from notifyflow.core.delivery.facts import AttemptFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import Outage
 from notifyflow.core.delivery.model import AttemptState, DeferralReason, NotificationState, Result, Severity
 from notifyflow.core.delivery.policy import DEFAULT
-from notifyflow.core.delivery.stopped_clocks import Outage
 from notifyflow.core.limits.provider_health import ProviderHealth
 from notifyflow.core.messages.outbound import OutboundMessage
 from notifyflow.engine.deliver import Deliverer

@@ -81,7 +81,7 @@ def test_what_has_expired_rings_for_operations(store: Store) -> None:
     scene = Scene(store, operations=(a_contact("ops", "sms"),))
     rung = scene.notify("slack")
     scene.clock.at += timedelta(hours=25)
-    scene.store.run(lambda ledger: ledger.stops.note_sweep(at=scene.clock.at))
+    scene.store.run(lambda ledger: ledger.intervals.note_sweep(at=scene.clock.at))
     assert scene.deliver("slack", rung) == [(FAILED, "its round started too long ago"), (CRITICAL_FAILURE, "ada")]
     (ring,) = scene.bell.rung
     assert ring[:2] == ("sms", Severity.CRITICAL)

@@ -40,7 +40,7 @@ def test_sends_without_an_outcome_are_counted_until_the_last_lease_ends(store: S
 
 
 def test_a_process_that_swept_within_the_last_ten_seconds_may_still_run(store: Store) -> None:
-    store.run(lambda ledger: ledger.stops.begin_watch(at=NOW))
+    store.run(lambda ledger: ledger.intervals.note_first_sweep(at=NOW))
     assert observe(store, SOON).is_recent
     assert not observe(store, SOON + timedelta(seconds=1)).is_recent
 

@@ -164,7 +164,7 @@ def test_what_was_ended_before_a_claim_was_cut_short_is_reported_and_what_it_cla
     for name in NAMES[1:3]:
         scene.page(name)
     driver.clock.at += timedelta(hours=25)
-    driver.store.run(lambda ledger: ledger.stops.note_sweep(at=driver.clock.at))
+    driver.store.run(lambda ledger: ledger.intervals.note_sweep(at=driver.clock.at))
     named = scene.page(NAMES[0])
     stopping = StopsAfter(driver.store, 2, KeyboardInterrupt())  # the claim, and the end of the first that is too old
     batch = Batch([named], 3)

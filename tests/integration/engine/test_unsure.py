@@ -175,7 +175,7 @@ def test_what_was_given_back_beside_a_damaged_row_is_due_and_rung_for(
 def test_what_a_claim_ended_is_reported(scene: Scene, store: BreakingStore, *, is_done: bool) -> None:
     ids = scene.notify("ada", "ben")
     scene.clock.at += timedelta(hours=25)
-    store.run(lambda ledger: ledger.stops.note_sweep(at=scene.clock.at))
+    store.run(lambda ledger: ledger.intervals.note_sweep(at=scene.clock.at))
     store.break_at(becomes(NotificationState.FAILED, ids[0]), is_done=is_done)
     lines = _deliver(scene, ids)
     lines += _deliver(scene, ids)  # what nobody could end is due

@@ -29,7 +29,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.NoticeRow: "reason provider day",
     tables.ProviderHealthRow: "channel provider spent taken",
     tables.PauseRow: "name paused_by",
-    tables.StopRow: "scope name",
+    tables.PausedIntervalRow: "scope name",
     tables.HeartbeatRow: "name",
     tables.ApiKeyRow: "id name namespace scopes digest",
     tables.UserRow: "id namespaces recipient_id password",

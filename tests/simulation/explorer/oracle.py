@@ -358,9 +358,11 @@ def _deadline(story: Story, seen: Seen, need: Need, after_s: float) -> float:
     """
     left_s, outage_s = after_s + _slack_s(story, need), _OUTAGE_S
     for began_s, ends_s in need.spans:
-        cuts = sorted({began_s, ends_s, *(at for each in (*seen.stops, *seen.away) for at in each if began_s < at < ends_s)})
+        cuts = sorted(
+            {began_s, ends_s, *(at for each in (*seen.paused_intervals, *seen.away) for at in each if began_s < at < ends_s)}
+        )
         for since_s, until_s in pairwise(cuts):
-            if _within(seen.stops, since_s):
+            if _within(seen.paused_intervals, since_s):
                 continue
             spare_s = min(outage_s, until_s - since_s) if _within(seen.away, since_s) else 0.0
             outage_s -= spare_s

@@ -96,7 +96,7 @@ class Seen:
         sent: What the providers saw, in order.
         arrived: When something arrived at Ada: a phone reported it, a key was pressed, or mail or chat was accepted.
         moved_s: When Ada got her new number; None before.
-        stops: When everything was paused, from and until.
+        paused_intervals: When everything was paused, from and until.
         away: When no worker lived, from and until.
         until_s: When the story ends.
     """
@@ -105,7 +105,7 @@ class Seen:
     sent: list[Sent] = field(default_factory=list)
     arrived: list[float] = field(default_factory=list)
     moved_s: float | None = None
-    stops: list[tuple[float, float]] = field(default_factory=list)
+    paused_intervals: list[tuple[float, float]] = field(default_factory=list)
     away: list[tuple[float, float]] = field(default_factory=list)
     until_s: float = 0.0
 
@@ -138,7 +138,7 @@ class Stage(Driver):
         for act in self._story.acts:
             self._plan(act)
         now_s = 0.0
-        self.store.run(lambda ledger: ledger.stops.begin_watch(at=self.clock.now()))
+        self.store.run(lambda ledger: ledger.intervals.note_first_sweep(at=self.clock.now()))
         while now_s < until_s:
             while self._line and self._line[0][0] <= now_s:
                 heapq.heappop(self._line)[2]()
@@ -153,7 +153,7 @@ class Stage(Driver):
         if self._now_s >= self._wakes_s or self._is_young:
             self.sweep()
         else:
-            self.keep_watch(self.clock.now())
+            self.note_sweep(self.clock.now())
         self.deliver()
 
     @property
@@ -253,7 +253,7 @@ class Stage(Driver):
         wanted = Pause(scope=scope, name=act.channel, paused_at=now, ends_at=ends_at, paused_by="grace", is_for_critical=True)
         pause(self.deps, wanted)
         if not act.channel:
-            self.observed.stops.append((self._now_s, self._now_s + act.span_s))
+            self.observed.paused_intervals.append((self._now_s, self._now_s + act.span_s))
 
     def _ada(self) -> Recipient:
         who = "ada" if self.observed.moved_s is None else _MOVED

@@ -35,7 +35,7 @@ def wait(driver: Driver, *channels: str, keys: Sequence[str] = KEYS) -> None:
     for key in keys:
         driver.notify(an_incident(key), quiet(*channels))
     driver.deliver()
-    driver.keep_watch(START + NIGHT)
+    driver.note_sweep(START + NIGHT)
 
 
 def states(driver: Driver, channel: str = "email") -> list[NotificationState]:
@@ -80,7 +80,7 @@ def test_a_claim_whose_clock_is_behind_takes_along_what_was_due_for_whoever_rang
     driver.deliver()
     due_at = driver.pages(key="db-1")["email"].due_at
     assert due_at is not None
-    driver.keep_watch(due_at)
+    driver.note_sweep(due_at)
     driver.sweep()
     driver.clock.at -= timedelta(milliseconds=5)
     (call,) = driver.claim("email", driver.pages(key="db-1")["email"].id)

@@ -398,7 +398,7 @@ def test_two_last_failures_at_the_same_instant_start_the_next_step_once(driver: 
 def test_two_sweepers_start_a_step_once(driver: Driver) -> None:
     driver.notify(None, ADA, then=THEN)
     driver.deliver()
-    driver.keep_watch(START + 10 * MINUTE)
+    driver.note_sweep(START + 10 * MINUTE)
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda _: sweep(driver.deps), range(2)))
     assert [who for who, _ in paged(driver)] == ["ada", "ben"]
@@ -407,7 +407,7 @@ def test_two_sweepers_start_a_step_once(driver: Driver) -> None:
 def test_an_acknowledgement_at_the_instant_of_a_step_leaves_nobody_paged(driver: Driver) -> None:
     driver.notify(None, ADA, then=THEN)
     driver.deliver()
-    driver.keep_watch(START + 10 * MINUTE)
+    driver.note_sweep(START + 10 * MINUTE)
     with ThreadPoolExecutor(2) as threads:
         acknowledged = threads.submit(acknowledge, driver.deps, ByKey(KEY), by="ada", via=Via.LIBRARY)
         threads.submit(sweep, driver.deps).result()
@@ -509,7 +509,7 @@ def test_who_takes_a_duty_before_the_step_starts_is_paged_and_who_takes_it_later
 
 def test_an_override_while_a_step_starts_leaves_one_person_on_duty(driver: Driver) -> None:
     route(driver, a_contact("cy", "email"), to="cy", then="@primary")
-    driver.keep_watch(START + 10 * MINUTE)
+    driver.note_sweep(START + 10 * MINUTE)
     wish = Wish(schedules=("primary",), people=("ada",), ends_at=driver.clock.at + 60 * MINUTE, by="eve")
     with ThreadPoolExecutor(2) as threads:
         taken = threads.submit(overrides.make, driver.deps, wish)

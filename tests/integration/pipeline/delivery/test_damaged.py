@@ -223,7 +223,7 @@ def test_all_other_leases_expire(driver: Driver, machine: str) -> None:
     field = Field(driver)
     driver.claim("email")
     with field.damaged(machine):
-        driver.keep_watch(driver.clock.at + timedelta(minutes=2))
+        driver.note_sweep(driver.clock.at + timedelta(minutes=2))
         assert driver.sweep().broken == ()
         assert field.states() == {NotificationState.QUEUED}
 
@@ -233,7 +233,7 @@ def test_all_other_timers_open_tiers(driver: Driver, machine: str) -> None:
     field = Field(driver, policy=INSISTENT)
     field.accept()
     with field.damaged(machine):
-        driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+        driver.note_sweep(driver.clock.at + timedelta(minutes=5))
         opened = {due.notification_id for due in driver.sweep().due if due.channel == "sms"}
         sms = {row.id for each in field.good for row in _pages(field.status(each)) if row.channel == "sms"}
         assert len(sms) == GOOD
@@ -249,7 +249,7 @@ def test_all_other_rounds_start(driver: Driver, machine: str) -> None:
     field = Field(driver, policy=INSISTENT)
     field.accept()
     with field.damaged(machine):
-        driver.keep_watch(driver.clock.at + timedelta(minutes=15))
+        driver.note_sweep(driver.clock.at + timedelta(minutes=15))
         driver.sweep()
         rounds = {max(each.facts.round for each in field.status(one).escalations) for one in field.good}
         assert rounds == {2}
@@ -262,7 +262,7 @@ def test_all_other_rounds_of_one_incident_start(driver: Driver, damage: Damage) 
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(GOOD)), policy=INSISTENT)
     driver.deliver()
     with damaged(driver.deps, "escalation", driver.escalation("p7").id, damage):
-        driver.keep_watch(driver.clock.at + timedelta(minutes=15))
+        driver.note_sweep(driver.clock.at + timedelta(minutes=15))
         driver.sweep()
         others = {driver.escalation(f"p{number}").round for number in range(GOOD) if number != 7}
         assert others == {2}
@@ -275,7 +275,7 @@ def test_all_other_steps_start(driver: Driver, machine: str) -> None:
     field = Field(driver, then=[Step(to=(ben,), after=timedelta(minutes=10))])
     field.accept()
     with field.damaged(machine):
-        driver.keep_watch(driver.clock.at + timedelta(minutes=10))
+        driver.note_sweep(driver.clock.at + timedelta(minutes=10))
         driver.sweep()
         people = [{each.facts.recipient_id for each in field.status(one).escalations} for one in field.good]
         assert all("ben" in each for each in people)

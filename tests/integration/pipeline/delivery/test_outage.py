@@ -8,9 +8,9 @@ from threading import Barrier
 
 import pytest
 
+from notifyflow.core.delivery.intervals import Outage
 from notifyflow.core.delivery.model import EscalationState, NotificationState, Receipt, Result, Severity
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.core.delivery.stopped_clocks import Outage
 from notifyflow.pipeline.delivery import callback_paths, outages
 from notifyflow.pipeline.delivery.sweep import sweep
 from notifyflow.pipeline.transaction.running import Transaction
@@ -36,7 +36,7 @@ def _called(driver: Driver, *keys: str) -> list[str]:
 
 
 def _outages(driver: Driver) -> tuple[Outage, ...]:
-    return driver.store.run(lambda ledger: ledger.stops.outages(since=START, now=driver.clock.at))
+    return driver.store.run(lambda ledger: ledger.intervals.outages(since=START, now=driver.clock.at))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_sweepers_that_come_back_at_once_make_up_for_an_outage_once(watched: Dri
 
 def _keep(driver: Driver, *, swept_at: datetime) -> Outage | None:
     """Note a sweep, as a process does that has read when the last one was before somebody else noted another."""
-    return driver.store.run(lambda ledger: outages.keep(Transaction(ledger, driver.deps), swept_at))
+    return driver.store.run(lambda ledger: outages.note_sweep(Transaction(ledger, driver.deps), swept_at))
 
 
 def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(watched: Driver) -> None:
@@ -196,12 +196,12 @@ def test_a_process_that_comes_back_a_moment_later_does_not_end_the_outage_again(
     assert _outages(watched) == (outage,)
 
 
-def test_a_sweeper_whose_clock_is_behind_does_not_set_the_watch_back(watched: Driver) -> None:
+def test_a_sweeper_whose_clock_is_behind_does_not_set_the_last_sweep_back(watched: Driver) -> None:
     watched.notify(None, ADA)
-    watched.keep_watch(START + MINUTE)
+    watched.note_sweep(START + MINUTE)
     watched.clock.at = START + MINUTE / 2
     assert _keep(watched, swept_at=START) is None
-    assert watched.store.run(lambda ledger: ledger.stops.swept_at()) == START + MINUTE
+    assert watched.store.run(lambda ledger: ledger.intervals.swept_at()) == START + MINUTE
     watched.clock.at = START + 2 * MINUTE
     assert _keep(watched, swept_at=START + MINUTE) is None
     assert _outages(watched) == (), "two minutes after the first sweep, and one after the last"
@@ -214,7 +214,7 @@ def test_two_sweepers_at_once_double_nothing(watched: Driver) -> None:
         watched.claim("email")
     watched.pass_time(seconds=59)
     watched.clock.pass_time(timedelta(minutes=15))
-    watched.store.run(lambda ledger: ledger.stops.note_sweep(at=watched.clock.at))
+    watched.store.run(lambda ledger: ledger.intervals.note_sweep(at=watched.clock.at))
     start = Barrier(2)
 
     def come(_: int) -> Counter[str]:

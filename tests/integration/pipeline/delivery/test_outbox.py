@@ -105,7 +105,7 @@ def test_it_is_in_a_savepoint_of_the_application(driver: Driver, connection: psy
 
 def test_its_clocks_begin_with_the_first_sweep_after_the_commit(driver: Driver, connection: psycopg.Connection[Any]) -> None:
     _notify(driver, connection, an_incident(severity=Severity.CRITICAL), policy=INSISTENT)
-    driver.keep_watch(driver.clock.at + timedelta(hours=100))
+    driver.note_sweep(driver.clock.at + timedelta(hours=100))
     connection.commit()
     driver.sweep()
     driver.deliver()

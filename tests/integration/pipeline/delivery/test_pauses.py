@@ -206,7 +206,7 @@ def test_a_worker_that_saw_a_pause_which_was_ended_meanwhile_defers_nothing(driv
 
 def test_old_pauses_are_let_go_of(driver: Driver) -> None:
     def kept() -> int:
-        return len(driver.store.run(lambda ledger: ledger.stops.of("i", since=START - HOUR, now=driver.clock.now())))
+        return len(driver.store.run(lambda ledger: ledger.intervals.of("i", since=START - HOUR, now=driver.clock.now())))
 
     for _ in range(2):
         stop(driver, HOUR)

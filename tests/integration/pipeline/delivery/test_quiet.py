@@ -97,7 +97,7 @@ def test_nothing_is_suspected_and_nothing_expires_in_quiet_hours(driver: Driver)
     driver.pass_time(hours=3.99)
     assert {name: row.state for name, row in driver.pages().items()} == {"email": QUEUED}
     for hours, state, ended in ((4.5, QUEUED, None), (5.1, FAILED, Ended.EXPIRED)):  # sweepers are there, but no worker
-        driver.keep_watch(START + hours * HOUR)
+        driver.note_sweep(START + hours * HOUR)
         driver.sweep()
         page = driver.pages()["email"]
         assert (page.state, page.ended) == (state, ended)

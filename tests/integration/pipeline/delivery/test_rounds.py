@@ -170,7 +170,7 @@ def test_a_damaged_row_is_set_aside_by_a_claim_and_lets_the_others_pass(driver: 
     assert driver.claim("email", providers=()) == ()  # also where nobody could carry it
     _keep_policy(driver, damaged, INSISTENT)
     assert driver.claim("email") == ()
-    driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+    driver.note_sweep(driver.clock.at + timedelta(minutes=5))
     driver.sweep()
     (claimed,) = driver.claim("email")
     assert claimed.message.incident_id == driver.status("damaged").facts.id
@@ -189,7 +189,7 @@ def test_a_damaged_row_that_can_be_sent_no_more_is_set_aside_too(driver: Driver)
     assert driver.pages(key="sound")["email"].state is NotificationState.FAILED
     driver.store.run(lambda ledger: ledger.contacts.put(incident_id, [contact]))
     assert driver.pages(key="damaged")["email"].state is NotificationState.QUEUED
-    driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+    driver.note_sweep(driver.clock.at + timedelta(minutes=5))
     driver.sweep()
     driver.claim("email", providers=())
     assert driver.pages(key="damaged")["email"].state is NotificationState.FAILED

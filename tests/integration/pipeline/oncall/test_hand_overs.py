@@ -207,7 +207,7 @@ def test_nobody_is_told_an_hour_later(driver: Driver) -> None:
 
 def test_a_message_that_could_not_leave_within_an_hour_is_given_up_and_quiet_hours_do_not_count(driver: Driver) -> None:
     tell(driver)
-    driver.keep_watch(driver.clock.at + timedelta(minutes=61))
+    driver.note_sweep(driver.clock.at + timedelta(minutes=61))
     assert addressees(driver) == [("email", "ben@example.com"), ("slack", "https://hooks.slack.com/ben")]
     (ended,) = (row for each in told(driver).escalations for row in each.notifications if row.ended)
     assert (ended.state, ended.ended) == (NotificationState.FAILED, Ended.EXPIRED)

@@ -71,7 +71,7 @@ class Field:
         return claimed
 
     def wait(self, **span: float) -> None:
-        self.driver.keep_watch(self.driver.clock.at + timedelta(**span))
+        self.driver.note_sweep(self.driver.clock.at + timedelta(**span))
 
     def escalations(self) -> int:
         return sum(len(self.driver.status(key).escalations) for key in self.keys)

@@ -416,13 +416,13 @@ def test_a_sweep_needs_a_bounded_number_of_statements(driver: Driver, people: in
     everybody = [a_recipient(f"p{number}", "email", "slack", "sms") for number in range(people)]
     driver.notify(an_incident(), *everybody, policy=INSISTENT)
     lost = driver.claim("slack")
-    driver.keep_watch(driver.clock.at + timedelta(minutes=1))
+    driver.note_sweep(driver.clock.at + timedelta(minutes=1))
     expiring = len(counted)
     driver.sweep()
     expired = len(counted)
     assert all(_state(driver, each) is AttemptState.RECORDED for each in lost)
     driver.deliver()
-    driver.keep_watch(driver.clock.at + timedelta(minutes=5))
+    driver.note_sweep(driver.clock.at + timedelta(minutes=5))
     deciding = len(counted)
     opened = driver.sweep()
     assert sum(due.channel == "sms" for due in opened.due) == people
@@ -433,7 +433,7 @@ def test_a_sweep_needs_a_bounded_number_of_statements(driver: Driver, people: in
 def test_a_sweep_ends_pages_that_are_too_old(driver: Driver) -> None:
     people = [a_recipient(f"p{number}", "email", "sms") for number in range(3)]
     driver.notify(an_incident(), *people)
-    driver.keep_watch(driver.clock.at + timedelta(days=2))
+    driver.note_sweep(driver.clock.at + timedelta(days=2))
     assert driver.sweep().broken == ()
     assert {driver.pages(each.id)["email"].state for each in people} == {NotificationState.FAILED}
 
@@ -442,7 +442,7 @@ def test_a_damaged_escalation_leaves_its_neighbours_leases_to_expire(driver: Dri
     driver.notify(an_incident(), *(a_recipient(f"p{number}", "email") for number in range(3)))
     bad, *others = driver.claim("email")
     _set_severity(driver, bad, "LOUD")
-    driver.keep_watch(driver.clock.at + timedelta(minutes=1))
+    driver.note_sweep(driver.clock.at + timedelta(minutes=1))
     assert [each.row_id for each in driver.sweep().set_aside] == [bad.message.notification_id]
     _mend(driver, bad)
     assert {_state(driver, each) for each in others} == {AttemptState.RECORDED}

@@ -43,7 +43,7 @@ def test_pauses_in_force_are_read_the_oldest_first(store: Store) -> None:
         Pause(scope=Scope.ALL, name="", paused_at=NOW, ends_at=LATER, paused_by="ada", is_for_critical=True),
         Pause(scope=Scope.CHANNEL, name="email", paused_at=NOW, ends_at=NOW + seconds(2), paused_by="ada"),
     ]
-    store.run(lambda ledger: [ledger.stops.put_pause(each) for each in pauses])
+    store.run(lambda ledger: [ledger.intervals.put_pause(each) for each in pauses])
     assert store.read(lambda reads: reads.system_health.pauses(NOW + seconds(2))) == (pauses[1], pauses[0])
 
 

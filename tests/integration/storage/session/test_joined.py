@@ -69,8 +69,8 @@ def test_its_settings_change_nothing_here_and_stay_as_they_are(
             raise AssertionError("the application's loader read a value of ours")
 
     def use(ledger: Ledger) -> object:
-        ledger.stops.begin_watch(at=START)
-        return ledger.stops.swept_at()
+        ledger.intervals.note_first_sweep(at=START)
+        return ledger.intervals.swept_at()
 
     connection.row_factory = dict_row
     connection.adapters.register_loader("timestamptz", Loud)

@@ -99,7 +99,7 @@ class System:
     def pass_time(self, **span: float) -> None:
         """Let time pass with sweeps that find nothing to do, then sweep."""
         self.clock.pass_time(timedelta(**span))
-        self.flow._store.run(lambda ledger: ledger.stops.note_sweep(at=self.clock.now()))
+        self.flow._store.run(lambda ledger: ledger.intervals.note_sweep(at=self.clock.now()))
         sweep(self.flow._deps)
 
     def deliver(self, attempt_id: str) -> None:

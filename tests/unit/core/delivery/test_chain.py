@@ -15,9 +15,9 @@ from notifyflow.core.delivery import chain as chains
 from notifyflow.core.delivery.chain import Chain, Planned
 from notifyflow.core.delivery.escalation import DecisionContext
 from notifyflow.core.delivery.facts import EscalationFacts, StepFacts
+from notifyflow.core.delivery.intervals import Interval, Outage, PausedInterval
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.delivery.policy import DEFAULT, Policy, Tier
-from notifyflow.core.delivery.stopped_clocks import Interval, Outage, Stop
 from notifyflow.errors import IllegalMove
 from tests.facts import NOW, attempt, escalation, incident, minutes, page
 
@@ -118,23 +118,23 @@ def test_the_time_of_a_step_begins_now_unless_it_is_info() -> None:
     assert chains.arm(one(), Severity.INFO, now=NOW) == one()
 
 
-def at(step: StepFacts, *breaks: Outage | Stop, is_spent: bool = False, after: float = 0) -> datetime:
-    return chains.goes_on_at(step, Severity.ERROR, breaks, is_spent=is_spent, now=NOW + minutes(after))
+def at(step: StepFacts, *intervals: Outage | PausedInterval, is_spent: bool = False, after: float = 0) -> datetime:
+    return chains.goes_on_at(step, Severity.ERROR, intervals, is_spent=is_spent, now=NOW + minutes(after))
 
 
 def test_outages_and_pauses_put_a_step_off() -> None:
     step = chains.arm(one(), Severity.ERROR, now=NOW)
     assert at(step) == NOW + minutes(10)
     assert at(step, Outage(began_at=NOW + minutes(2), ended_at=NOW + minutes(5))) == NOW + minutes(13)
-    assert at(step, Stop(began_at=NOW - minutes(9), ended_at=NOW + minutes(5))) == NOW + minutes(15)
-    assert at(step, Stop(began_at=NOW + minutes(11), ended_at=NOW + minutes(15))) == NOW + minutes(10)
+    assert at(step, PausedInterval(began_at=NOW - minutes(9), ended_at=NOW + minutes(5))) == NOW + minutes(15)
+    assert at(step, PausedInterval(began_at=NOW + minutes(11), ended_at=NOW + minutes(15))) == NOW + minutes(10)
 
 
 def test_a_step_starts_at_once_when_everybody_before_it_is_spent_but_not_in_a_pause() -> None:
     step = chains.arm(one(), Severity.ERROR, now=NOW)
     assert at(step, is_spent=True, after=3) == NOW + minutes(3)
-    assert at(step, Stop(began_at=NOW, ended_at=NOW + minutes(5)), is_spent=True, after=3) == NOW + minutes(5)
-    assert at(step, Stop(began_at=NOW, ended_at=NOW + minutes(2)), is_spent=True, after=3) == NOW + minutes(3)
+    assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(5)), is_spent=True, after=3) == NOW + minutes(5)
+    assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(2)), is_spent=True, after=3) == NOW + minutes(3)
     assert at(one(), after=3) == NOW + minutes(3)
 
 
@@ -145,14 +145,14 @@ spans = st.integers(0, 600).map(lambda number: timedelta(seconds=number))
 @example([(timedelta(0), minutes(5))], minutes(1), True)
 @example([(timedelta(0), minutes(5))], minutes(1), False)
 def test_no_step_starts_within_a_break_or_before_its_time(
-    breaks: list[tuple[timedelta, timedelta]], passed: timedelta, is_spent: bool
+    intervals: list[tuple[timedelta, timedelta]], passed: timedelta, is_spent: bool
 ) -> None:
-    stops = [Stop(began_at=NOW + began, ended_at=NOW + began + length) for began, length in breaks]
+    paused_intervals = [PausedInterval(began_at=NOW + began, ended_at=NOW + began + length) for began, length in intervals]
     step, now = chains.arm(one(), Severity.ERROR, now=NOW), NOW + passed
-    due_at = chains.goes_on_at(step, Severity.ERROR, stops, is_spent=is_spent, now=now)
+    due_at = chains.goes_on_at(step, Severity.ERROR, paused_intervals, is_spent=is_spent, now=now)
     assert due_at >= (now if is_spent else NOW + step.after)
     if not is_spent:
-        assert not any(each.began_at < due_at < each.ended_at for each in stops)
+        assert not any(each.began_at < due_at < each.ended_at for each in paused_intervals)
 
 
 @pytest.mark.parametrize(
@@ -268,11 +268,13 @@ def test_a_step_that_was_passed_had_begun() -> None:
 
 def test_the_time_of_a_step_goes_on_without_gaps() -> None:
     step = one(waits_since=NOW, waited=minutes(2), after=minutes(10))
-    assert chains.waited(step, until=NOW + minutes(5), breaks=()) == minutes(7)
-    assert chains.waited(step, until=NOW + minutes(5), breaks=[Interval(began_at=NOW, ended_at=NOW + minutes(4))]) == minutes(3)
-    assert chains.waited(step, until=NOW - minutes(1), breaks=()) == minutes(2)
-    assert chains.waited(replace(step, waits_since=None), until=NOW, breaks=()) == minutes(2)
-    assert chains.waited(replace(step, state=PASSED), until=NOW, breaks=()) == minutes(10)
+    assert chains.waited(step, until=NOW + minutes(5), intervals=()) == minutes(7)
+    assert chains.waited(step, until=NOW + minutes(5), intervals=[Interval(began_at=NOW, ended_at=NOW + minutes(4))]) == minutes(
+        3
+    )
+    assert chains.waited(step, until=NOW - minutes(1), intervals=()) == minutes(2)
+    assert chains.waited(replace(step, waits_since=None), until=NOW, intervals=()) == minutes(2)
+    assert chains.waited(replace(step, state=PASSED), until=NOW, intervals=()) == minutes(10)
 
 
 def test_what_had_started_before_somebody_was_paged_again_is_counted_too() -> None:

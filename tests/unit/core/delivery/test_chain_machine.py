@@ -14,11 +14,11 @@ from notifyflow.core.delivery import incident as incidents
 from notifyflow.core.delivery import series
 from notifyflow.core.delivery.chain import Chain, Planned, StepUpdate
 from notifyflow.core.delivery.facts import IncidentFacts, StepFacts
+from notifyflow.core.delivery.intervals import Interval
 from notifyflow.core.delivery.machines import STEP
 from notifyflow.core.delivery.model import EscalationState, Incident, IncidentState, NotificationState, Severity
 from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy, Tier
-from notifyflow.core.delivery.stopped_clocks import Interval
 from tests.chain_oracle import OracleChain
 from tests.facts import NOW, context, incident, minutes, page
 from tests.oracle import is_spent
@@ -60,7 +60,7 @@ class AnyChain(RuleBasedStateMachine):
         self.passes: list[tuple[StepFacts, ...]] = []
         self.alerts: list[int] = []
         self.rounds: dict[str, DecisionContext] = {}
-        self.breaks: list[Interval] = []
+        self.intervals: list[Interval] = []
 
     @initialize(steps=CHAINS, over_after=st.sampled_from(WAITS), severity=st.sampled_from(Severity))
     def open(self, steps: list[tuple[tuple[str, ...], timedelta]], over_after: timedelta, severity: Severity) -> None:
@@ -101,8 +101,8 @@ class AnyChain(RuleBasedStateMachine):
     def stop_clocks(self, after: timedelta, span: timedelta) -> None:
         """Let time not count, from now or from later on."""
         begins = self.now + after
-        self.breaks.append(Interval(began_at=begins, ended_at=begins + span))
-        self.oracle.breaks.append((begins, begins + span))
+        self.intervals.append(Interval(began_at=begins, ended_at=begins + span))
+        self.oracle.intervals.append((begins, begins + span))
 
     @rule()
     def acknowledge(self) -> None:
@@ -158,9 +158,9 @@ class AnyChain(RuleBasedStateMachine):
     def open_again(self, severity: Severity) -> None:
         """Report the key of a resolved incident again: a new incident, which may begin with several steps."""
         predecessor, last = self.incident, self.steps
-        before, breaks = self.oracle, self.oracle.breaks
+        before, intervals = self.oracle, self.oracle.intervals
         self.incident, self.passes, self.alerts, self.rounds = incident(severity=severity), [], [], {}
-        self.oracle = OracleChain(plan=self.plan, duty=on_duty, severity=severity, breaks=breaks)
+        self.oracle = OracleChain(plan=self.plan, duty=on_duty, severity=severity, intervals=intervals)
         self.begin_pass(chains.plan(self.chain, self.next_pass(), self.ids))
         up_to, going_on = 1, None
         if predecessor.acknowledged_at is None and series.is_continued(predecessor, self.now):
@@ -168,7 +168,7 @@ class AnyChain(RuleBasedStateMachine):
         for step in self.steps[1:up_to]:
             self.begin(step)
         if going_on is not None and predecessor.resolved_at is not None:
-            self.rearm(chains.waited(going_on, until=predecessor.resolved_at, breaks=self.breaks))
+            self.rearm(chains.waited(going_on, until=predecessor.resolved_at, intervals=self.intervals))
         self.oracle.begin(self.now, after=before)
         self.sweep()
 
@@ -219,7 +219,7 @@ class AnyChain(RuleBasedStateMachine):
         if step is None or step.waits_since is None or self.incident.state is not IncidentState.OPEN:
             return None
         is_over = chains.is_step_spent(self.steps, step, self.rounds.values(), self.now)
-        return chains.goes_on_at(step, Severity.ERROR, self.breaks, is_spent=is_over, now=self.now)
+        return chains.goes_on_at(step, Severity.ERROR, self.intervals, is_spent=is_over, now=self.now)
 
     def begin(self, step: StepFacts) -> None:
         if step.is_end:

@@ -30,7 +30,7 @@ def opened(severity: Severity = Severity.CRITICAL, **fields: Any) -> EscalationF
 
 
 def failing(before: Earlier, own: NotificationFacts | None = None, facts: EscalationFacts | None = None) -> datetime | None:
-    return failed_at(before, own, facts or opened(), outages=(), breaks=())
+    return failed_at(before, own, facts or opened(), outages=(), intervals=())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import page_rules, tier_rules
 from notifyflow.core.delivery.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound, Step, StopPages
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.intervals import GRACE, Outage, PausedInterval
 from notifyflow.core.delivery.model import (
     DeferralReason,
     Ended,
@@ -23,7 +24,6 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Failed, Policy, Tier, Unacknowledged
 from notifyflow.core.delivery.series_carried import Series
-from notifyflow.core.delivery.stopped_clocks import GRACE, Outage, Stop
 from tests.facts import NOW, attempt, context, escalation, incident, minutes, page, seconds
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
@@ -203,7 +203,9 @@ def test_an_expired_round_opens_no_tier() -> None:
 def test_what_a_pause_of_its_channel_deferred_expires_later_by_as_long() -> None:
     paused = page("email", paused_since=NOW + HOUR, paused_until=NOW + 6 * HOUR)
     assert decide(context(paused, addresses="email")).after.next_decision_at == NOW + timedelta(hours=29)
-    overlapping = replace(context(paused, addresses="email"), stops=(Stop(began_at=NOW, ended_at=NOW + 2 * HOUR),))
+    overlapping = replace(
+        context(paused, addresses="email"), paused_intervals=(PausedInterval(began_at=NOW, ended_at=NOW + 2 * HOUR),)
+    )
     assert decide(overlapping).after.next_decision_at == NOW + timedelta(hours=30)
 
 
@@ -678,7 +680,9 @@ def test_the_round_of_a_changed_address_is_due_when_the_last_one_is_old_enough()
     arrived = replace(waiting, notifications=(page("email", DELIVERED),))
     over = decide(arrived, event="round_due", now=NOW + minutes(15))
     assert (starts(over), over.after.readdress_at, over.after.next_round_at) == ([], None, None)
-    paused = replace(waiting, stops=(Stop(began_at=NOW + minutes(6), ended_at=NOW + minutes(16), is_for_critical=True),))
+    paused = replace(
+        waiting, paused_intervals=(PausedInterval(began_at=NOW + minutes(6), ended_at=NOW + minutes(16), is_for_critical=True),)
+    )
     later = decide(paused, event="round_due", now=NOW + minutes(16))
     assert (starts(later), later.after.next_round_at) == ([], NOW + minutes(25))
 

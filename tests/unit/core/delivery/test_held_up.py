@@ -9,9 +9,9 @@ from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import held_up
 from notifyflow.core.delivery.escalation import AlertOperations, DecisionContext
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.intervals import PausedInterval
 from notifyflow.core.delivery.model import DeferralReason, IncidentState, NotificationState, Result, Severity
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.core.delivery.stopped_clocks import Stop
 from tests.facts import NOW, attempt, context, incident, minutes, page, seconds
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
@@ -85,8 +85,8 @@ def test_it_is_about_open_incidents_and_critical_pages_and_never_about_operation
 
 
 def test_a_pause_of_everything_stops_its_clock() -> None:
-    stop = Stop(began_at=NOW, ended_at=NOW + minutes(60))
-    paused = replace(of(held()), stops=(stop,))
+    stop = PausedInterval(began_at=NOW, ended_at=NOW + minutes(60))
+    paused = replace(of(held()), paused_intervals=(stop,))
     assert not held_up.is_held_up(paused, NOW + minutes(59))
     assert held_up.is_held_up(paused, NOW + minutes(60) + seconds(30))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifyflow.core.delivery.intervals import GRACE, LONGEST, POLLED_GRACE, Interval, Outage, PausedInterval, moved, paged_at
 from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.stopped_clocks import GRACE, LONGEST, POLLED_GRACE, Interval, Outage, Stop, moved, paged_at
 from tests.facts import NOW, minutes, seconds
 
 CRITICAL = Severity.CRITICAL
@@ -19,8 +19,8 @@ def outage(began: float, ended: float) -> Outage:
     return Outage(began_at=NOW + minutes(began), ended_at=NOW + minutes(ended))
 
 
-def stop(began: float, ended: float) -> Stop:
-    return Stop(began_at=NOW + minutes(began), ended_at=NOW + minutes(ended))
+def stop(began: float, ended: float) -> PausedInterval:
+    return PausedInterval(began_at=NOW + minutes(began), ended_at=NOW + minutes(ended))
 
 
 def paged(after_min: float, *intervals: Interval, severity: Severity = CRITICAL, grace: timedelta = GRACE) -> float:
@@ -74,7 +74,7 @@ def intervals(draw: st.DrawFn) -> list[Interval]:
         at = ended + draw(st.integers(1, 120))
     for _ in range(draw(st.integers(0, 3))):
         began = draw(st.integers(-300, 4000))
-        found.append(Stop(began_at=NOW + seconds(began), ended_at=NOW + seconds(began + draw(st.integers(1, 1200)))))
+        found.append(PausedInterval(began_at=NOW + seconds(began), ended_at=NOW + seconds(began + draw(st.integers(1, 1200)))))
     return draw(st.permutations(found))
 
 
@@ -84,7 +84,7 @@ def by_the_second(wait_s: int, known: Sequence[Interval]) -> datetime:
     while left_s:
         stopped = [each for each in known if each.began_at <= at < each.ended_at]
         at += seconds(1)
-        if any(isinstance(each, Stop) for each in stopped):
+        if any(isinstance(each, PausedInterval) for each in stopped):
             continue
         if stopped and allowance_s:
             allowance_s -= 1
@@ -98,7 +98,7 @@ def _after(ended_at: datetime, known: Sequence[Interval]) -> datetime:
     """Return the end of the grace after an outage, which stands still in pauses."""
     at, left = ended_at, GRACE
     while left:
-        is_paused = any(isinstance(each, Stop) and each.began_at <= at < each.ended_at for each in known)
+        is_paused = any(isinstance(each, PausedInterval) and each.began_at <= at < each.ended_at for each in known)
         at += seconds(1)
         left -= timedelta() if is_paused else seconds(1)
     return at
@@ -115,7 +115,7 @@ def test_it_is_never_later_than_what_silences_and_a_quarter_of_an_hour_or_the_en
 ) -> None:
     deadline = NOW + seconds(wait_s)
     at = paged_at(deadline, known, since=NOW, severity=CRITICAL)
-    stops = [each for each in known if isinstance(each, Stop)]
-    latest = moved(deadline + LONGEST, stops, since=NOW)
+    paused_intervals = [each for each in known if isinstance(each, PausedInterval)]
+    latest = moved(deadline + LONGEST, paused_intervals, since=NOW)
     ends = [each.ended_at for each in known if isinstance(each, Outage) and each.began_at <= latest]
-    assert deadline <= at <= max([latest, *(moved(each + GRACE, stops, since=each) for each in ends)])
+    assert deadline <= at <= max([latest, *(moved(each + GRACE, paused_intervals, since=each) for each in ends)])

@@ -3,10 +3,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from notifyflow.core.delivery.intervals import PausedInterval
 from notifyflow.core.delivery.model import Severity
 from notifyflow.core.delivery.policy import CRITICAL_SCHEDULE, NORMAL_SCHEDULE, Schedule
 from notifyflow.core.delivery.retry import next_due, resend_at
-from notifyflow.core.delivery.stopped_clocks import Stop
 from tests import strategies
 
 START = datetime(2026, 11, 25, 2, 14, tzinfo=UTC)
@@ -24,7 +24,7 @@ def due_in_s(
 
 
 def test_what_was_paused_is_no_part_of_the_window() -> None:
-    paused = [Stop(began_at=START + timedelta(seconds=60), ended_at=START + timedelta(seconds=660))]
+    paused = [PausedInterval(began_at=START + timedelta(seconds=60), ended_at=START + timedelta(seconds=660))]
     times = {
         "attempts": 1,
         "first_started_at": START,
@@ -33,7 +33,7 @@ def test_what_was_paused_is_no_part_of_the_window() -> None:
         "retry_after_s": 90,
     }
     assert next_due(NORMAL_SCHEDULE, **times) is None
-    assert next_due(NORMAL_SCHEDULE, **times, breaks=paused) == START + timedelta(seconds=790)
+    assert next_due(NORMAL_SCHEDULE, **times, intervals=paused) == START + timedelta(seconds=790)
 
 
 def test_the_shipped_schedules_wait_as_the_rules_say() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from notifyflow.core.delivery import series
 from notifyflow.core.delivery.earlier_pages import Earlier
 from notifyflow.core.delivery.facts import EscalationFacts, IncidentFacts, NotificationFacts
+from notifyflow.core.delivery.intervals import Outage, PausedInterval
 from notifyflow.core.delivery.model import (
     AttemptState,
     Contact,
@@ -26,7 +27,6 @@ from notifyflow.core.delivery.model import (
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Acknowledgement
 from notifyflow.core.delivery.series import Left
 from notifyflow.core.delivery.series_carried import Carried, EarlierPage, Series
-from notifyflow.core.delivery.stopped_clocks import Outage, Stop
 from tests.facts import NOW, attempt, escalation, incident, minutes, page
 
 CRITICAL, ERROR, WARNING, INFO = Severity.CRITICAL, Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -205,7 +205,7 @@ def test_operations_is_told_once_a_day_and_severity_of_what_nobody_acknowledges_
 
 def carry(*rows: NotificationFacts, earlier: tuple[Earlier, ...] = (), until: float = 7, **fields: Any) -> Carried:
     facts = escalation(**({"policy": INSISTENT} | fields))
-    return series.carry(facts, rows, earlier, until=NOW + minutes(until), breaks=())
+    return series.carry(facts, rows, earlier, until=NOW + minutes(until), intervals=())
 
 
 def test_the_clock_and_the_tier_go_on_where_they_stopped() -> None:
@@ -216,13 +216,13 @@ def test_the_clock_and_the_tier_go_on_where_they_stopped() -> None:
 
 
 def test_what_stopped_the_clock_does_not_count_except_outages_for_critical() -> None:
-    breaks = (
+    intervals = (
         Outage(began_at=NOW + minutes(1), ended_at=NOW + minutes(3)),
-        Stop(began_at=NOW + minutes(4), ended_at=NOW + minutes(5)),
+        PausedInterval(began_at=NOW + minutes(4), ended_at=NOW + minutes(5)),
     )
 
     def clock(severity: Severity) -> timedelta:
-        return series.carry(escalation(severity=severity), [], [], until=NOW + minutes(7), breaks=breaks).clock
+        return series.carry(escalation(severity=severity), [], [], until=NOW + minutes(7), intervals=intervals).clock
 
     assert (clock(ERROR), clock(CRITICAL)) == (minutes(4), minutes(6))
 
@@ -270,7 +270,7 @@ def test_gaps_between_the_incidents_of_a_series_do_not_count(openings: list[tupl
     for gap, length in openings:
         facts = escalation(started_at=at + minutes(gap), carried=carried)
         at = facts.started_at + minutes(length)
-        carried = series.carry(facts, [], [], until=at, breaks=())
+        carried = series.carry(facts, [], [], until=at, intervals=())
     assert carried is not None
     assert carried.clock == minutes(sum(length for _, length in openings))
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.delivery.facts import NotificationFacts, StepFacts
+from notifyflow.core.delivery.intervals import Interval, PausedInterval
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.delivery.stopped_clocks import Interval, Stop
 from notifyflow.core.insight.chain_steps import Because, NextStep, because, next_step, passes
 from notifyflow.core.insight.views import IncidentStatus
 from tests.chains import chain, moved, step
@@ -29,10 +29,12 @@ def found(
     after: timedelta = timedelta(),
     *,
     ada: EscalationState = EscalationState.ACTIVE,
-    breaks: tuple[Interval, ...] = (),
+    intervals: tuple[Interval, ...] = (),
     people: tuple[str, ...] = ("ben",),
 ) -> NextStep | None:
-    return next_step(status, contexts(status, ada), breaks, lambda step: {each: each.title() for each in people}, now=AT + after)
+    return next_step(
+        status, contexts(status, ada), intervals, lambda step: {each: each.title() for each in people}, now=AT + after
+    )
 
 
 def certain(status: IncidentStatus, after: timedelta = timedelta(), **given: object) -> NextStep:
@@ -51,7 +53,7 @@ def test_it_comes_at_once_when_everybody_before_is_spent_and_a_break_moves_it() 
     spent = certain(chain(), timedelta(minutes=2), ada=EscalationState.EXHAUSTED)
     assert (spent.at, spent.waits_for) == (AT + timedelta(minutes=2), ())
     pause = Interval(began_at=AT, ended_at=AT + timedelta(minutes=5))
-    assert certain(chain(), breaks=(pause,)).at == AT + timedelta(minutes=15)
+    assert certain(chain(), intervals=(pause,)).at == AT + timedelta(minutes=15)
 
 
 def test_a_step_that_is_due_is_late_after_some_seconds() -> None:
@@ -94,7 +96,7 @@ def retried(due_after_s: float) -> NotificationFacts:
 
 LOST = page("email", NotificationState.FAILED, severity=Severity.CRITICAL)
 SMS, CALL = sent("sms", 60), sent("voice", 90)
-QUARANTINE = Stop(began_at=AT, ended_at=AT + timedelta(minutes=1), is_quarantined=True)
+QUARANTINE = PausedInterval(began_at=AT, ended_at=AT + timedelta(minutes=1), is_quarantined=True)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ QUARANTINE = Stop(began_at=AT, ended_at=AT + timedelta(minutes=1), is_quarantine
         ((LOST, SMS, sent("slack", None)), {}, None),
         ((LOST, SMS, sent("voice", 601)), {}, None),
         ((SMS,), {"next_round_at": AT + timedelta(seconds=60)}, None),
-        ((SMS,), {"stops": (QUARANTINE,)}, None),
+        ((SMS,), {"paused_intervals": (QUARANTINE,)}, None),
         ((LOST,), {}, 0),
     ],
     ids=["receipts", "outage", "retry after", "retry before", "accepted", "after its time", "round", "quarantine", "spent"],
@@ -127,14 +129,14 @@ def test_the_last_of_several_people_counts_and_a_pause_puts_it_off() -> None:
     ben = replace(ada, escalation=replace(ada.escalation, id="e2", recipient_id="ben"), notifications=(LOST,))
     cy = replace(ada, escalation=replace(ada.escalation, id="e3", recipient_id="cy"), notifications=(CALL,))
 
-    def at(*own: DecisionContext, breaks: tuple[Interval, ...] = ()) -> object:
-        coming = next_step(status, own, breaks, lambda step: {}, now=AT)
+    def at(*own: DecisionContext, intervals: tuple[Interval, ...] = ()) -> object:
+        coming = next_step(status, own, intervals, lambda step: {}, now=AT)
         return coming and coming.spent_at and (coming.spent_at - AT).total_seconds()
 
     assert at(ada, ben, cy) == 90
     assert at(ada, ben, replace(cy, notifications=(sent("slack", None),))) is None
     pause = Interval(began_at=AT + timedelta(seconds=80), ended_at=AT + timedelta(minutes=4))
-    assert at(ada, ben, cy, breaks=(pause,)) == 240
+    assert at(ada, ben, cy, intervals=(pause,)) == 240
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery import tier_rules
 from notifyflow.core.delivery.escalation import AlertOperations, Decided, DecisionContext, OpenTier, StartRound
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.intervals import PausedInterval
 from notifyflow.core.delivery.model import (
     LIVE,
     REACHING,
@@ -23,7 +24,6 @@ from notifyflow.core.delivery.model import (
 )
 from notifyflow.core.delivery.page_rules import is_pending
 from notifyflow.core.delivery.policy import INSISTENT
-from notifyflow.core.delivery.stopped_clocks import Stop
 from notifyflow.core.insight.next_events import NextEvent, NextEventKind, NextEventPremise, Wait, events_of, next_events
 from tests.facts import NOW, attempt, context, incident, minutes, page, seconds
 from tests.strategies import brinks, contexts, moments
@@ -58,7 +58,7 @@ def test_it_is_never_empty_while_anything_is_due(found: tuple[DecisionContext, d
 @given(stored())
 def test_a_tier_opens_exactly_when_it_says(found: tuple[DecisionContext, datetime]) -> None:
     facts, now = found
-    if any(stop.is_quarantined and stop.ended_at >= now for stop in facts.stops):
+    if any(each.is_quarantined and each.ended_at >= now for each in facts.paused_intervals):
         return
     decisions = [
         each
@@ -192,7 +192,7 @@ def test_a_timed_tier_without_an_address_hands_its_condition_on_to_the_next() ->
 
 def test_a_quarantined_incident_waits_for_its_release() -> None:
     row = page("email", due_at=NOW)
-    held = replace(context(row, tier=1), stops=(Stop(began_at=NOW, ended_at=NOW, is_quarantined=True),))
+    held = replace(context(row, tier=1), paused_intervals=(PausedInterval(began_at=NOW, ended_at=NOW, is_quarantined=True),))
     assert [(each.what, each.at) for each in next_events(held, NOW)] == [(NextEventKind.RELEASE, None)]
     at_rest = replace(held, notifications=(page("email", state=NotificationState.DELIVERED),))
     assert next_events(at_rest, NOW) == ()

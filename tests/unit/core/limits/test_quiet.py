@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from notifyflow.core.delivery import rounds
 from notifyflow.core.delivery.escalation import DecisionContext
+from notifyflow.core.delivery.intervals import PausedInterval, moved
 from notifyflow.core.delivery.model import Contact, Severity
 from notifyflow.core.delivery.page_rules import expires_at
 from notifyflow.core.delivery.policy import DEFAULT, INSISTENT, Policy
-from notifyflow.core.delivery.stopped_clocks import Stop, moved
 from notifyflow.core.delivery.tier_rules import next_decision_at
 from notifyflow.core.hours import Hours
 from notifyflow.core.limits import quiet
@@ -133,8 +133,8 @@ def _any_time(chance: random.Random) -> time:
 
 
 def test_nobody_is_quiet_for_critical_and_nobody_without_quiet_hours() -> None:
-    assert quiet.stops(ADA, Severity.CRITICAL, since=NOW, until=NOW + DAY) == ()
-    assert quiet.stops(replace(ADA, quiet=None), Severity.INFO, since=NOW, until=NOW + DAY) == ()
+    assert quiet.paused_intervals(ADA, Severity.CRITICAL, since=NOW, until=NOW + DAY) == ()
+    assert quiet.paused_intervals(replace(ADA, quiet=None), Severity.INFO, since=NOW, until=NOW + DAY) == ()
     assert quiet.quiet_until(ADA, Severity.CRITICAL, NOW) is None
     assert quiet.quiet_until(ADA, Severity.ERROR, NOW) == datetime(2026, 11, 25, 7, tzinfo=UTC)
     assert quiet.quiet_until(ADA, Severity.ERROR, datetime(2026, 11, 25, 7, tzinfo=UTC)) is None
@@ -146,7 +146,7 @@ def test_several_people_are_quiet_while_each_of_them_is() -> None:
     since = AWAKE - 3 * HOUR
 
     def shared(*people: Contact) -> list[tuple[datetime, datetime]]:
-        found = quiet.shared_stops(people, Severity.ERROR, since=since, until=since + DAY)
+        found = quiet.shared_intervals(people, Severity.ERROR, since=since, until=since + DAY)
         return [(each.began_at - since, each.ended_at - since) for each in found]  # type: ignore[misc]
 
     assert shared(ADA, ben) == [(5.5 * HOUR, 11 * HOUR)]
@@ -159,7 +159,7 @@ def test_the_time_of_a_step_passes_only_while_one_of_those_before_is_awake() -> 
     ben = replace(ADA, recipient_id="ben", quiet="00:00-05:00")
 
     def due_at(*people: Contact, after: timedelta, severity: Severity = Severity.ERROR) -> datetime:
-        return moved(AWAKE + after, quiet.step_stops(people, severity, after, since=AWAKE, now=AWAKE), since=AWAKE)
+        return moved(AWAKE + after, quiet.step_intervals(people, severity, after, since=AWAKE, now=AWAKE), since=AWAKE)
 
     assert due_at(ADA, after=2 * HOUR) == AWAKE + 11 * HOUR
     assert due_at(ADA, ben, after=5 * HOUR) == AWAKE + 10 * HOUR
@@ -169,7 +169,7 @@ def test_the_time_of_a_step_passes_only_while_one_of_those_before_is_awake() -> 
 
 def _context(policy: Policy, contact: Contact = ADA, severity: Severity = Severity.ERROR) -> DecisionContext:
     fresh = context(policy=policy, severity=severity, started_at=AWAKE, tier=1, addresses="email sms voice")
-    return replace(fresh, stops=quiet.clock_stops(contact, fresh.escalation, AWAKE))
+    return replace(fresh, paused_intervals=quiet.escalation_intervals(contact, fresh.escalation, AWAKE))
 
 
 def test_a_tier_a_round_and_the_age_of_a_page_wait_for_their_end() -> None:
@@ -179,7 +179,7 @@ def test_a_tier_a_round_and_the_age_of_a_page_wait_for_their_end() -> None:
     night = replace(_context(late), escalation=replace(_context(late).escalation, started_at=AWAKE + 2 * HOUR))
     assert next_decision_at(night, AWAKE + 2 * HOUR, is_opening=False) == AWAKE + 10 * HOUR + minutes(5)
     asleep = _context(DEFAULT)
-    assert expires_at(asleep.escalation, asleep.stops) == AWAKE + DAY + 2 * 9 * HOUR
+    assert expires_at(asleep.escalation, asleep.paused_intervals) == AWAKE + DAY + 2 * 9 * HOUR
 
 
 @given(
@@ -192,9 +192,9 @@ def test_no_deadline_lies_beyond_the_quiet_times_that_are_known(hours: str, fres
     policy = replace(INSISTENT, fresh_for=fresh_h * HOUR)
     facts = escalation(policy=policy, started_at=AWAKE)
     contact, now = replace(ADA, quiet=hours), AWAKE + age_h * HOUR
-    pause = (Stop(began_at=now, ended_at=now + DAY),) if has_pause else ()
-    known = quiet.clock_stops(contact, facts, now)
-    more = quiet.stops(contact, Severity.ERROR, since=AWAKE, until=now + 100 * DAY)
+    pause = (PausedInterval(began_at=now, ended_at=now + DAY),) if has_pause else ()
+    known = quiet.escalation_intervals(contact, facts, now)
+    more = quiet.paused_intervals(contact, Severity.ERROR, since=AWAKE, until=now + 100 * DAY)
     for since in (AWAKE, now):
         assert moved(since + policy.fresh_for, (*known, *pause), since=since) == moved(
             since + policy.fresh_for, (*more, *pause), since=since
@@ -202,8 +202,8 @@ def test_no_deadline_lies_beyond_the_quiet_times_that_are_known(hours: str, fres
 
 
 def test_nothing_stops_the_clocks_of_critical_or_of_a_recipient_without_quiet_hours() -> None:
-    assert _context(INSISTENT, severity=Severity.CRITICAL).stops == ()
-    assert _context(INSISTENT, replace(ADA, quiet=None)).stops == ()
+    assert _context(INSISTENT, severity=Severity.CRITICAL).paused_intervals == ()
+    assert _context(INSISTENT, replace(ADA, quiet=None)).paused_intervals == ()
 
 
 def test_the_longest_wait_is_one_of_a_timer_a_round_a_retry_window_or_the_age_of_a_page() -> None:

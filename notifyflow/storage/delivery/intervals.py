@@ -1,7 +1,7 @@
-"""Stores pauses, outages and stops, which are past periods of a pause or a quarantine.
+"""Stores pauses, outages and paused intervals, which are past periods of a pause or a quarantine.
 
-An outage is a period without sweeps. The one row that has not ended, the watch, begins at the last noted sweep. It becomes
-an outage if it ends much later.
+An outage is a period without sweeps. The one row that has not ended begins at the last noted sweep. It becomes an outage if it
+ends much later.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,41 +11,51 @@ from typing import Any
 
 from peewee import SQL, Expression
 
-from notifyflow.core.delivery.stopped_clocks import Outage, Stop, outage_since
+from notifyflow.core.delivery.intervals import Outage, PausedInterval, outage_since
 from notifyflow.core.limits.pauses import Pause, Scope
 from notifyflow.storage.session.repositories import Repository
 from notifyflow.storage.session.rows import first
 from notifyflow.storage.session.statements import Parameters, Statement
-from notifyflow.storage.tables import EscalationRow, OutageRow, PauseRow, QuarantineRow, StepRow, StopRow
+from notifyflow.storage.tables import EscalationRow, OutageRow, PausedIntervalRow, PauseRow, QuarantineRow, StepRow
 
 _QUARANTINED = "incident"
-"""The scope of a stop by an incident's quarantine."""
+"""The scope of an incident's quarantine."""
 _KEPT_FOR = timedelta(days=30)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-_STOP = (StopRow.scope, StopRow.name, StopRow.began_at, StopRow.ended_at, StopRow.is_for_critical)
+_COLUMNS = (
+    PausedIntervalRow.scope,
+    PausedIntervalRow.name,
+    PausedIntervalRow.began_at,
+    PausedIntervalRow.ended_at,
+    PausedIntervalRow.is_for_critical,
+)
 
 
-def _stops_of_everything(param: Parameters) -> Any:
-    """Select the past stops with the scope of everything, and the pause with that scope."""
-    over = StopRow.select(*_STOP).where(StopRow.scope == SQL("'all'"), StopRow.ended_at > param(StopRow.ended_at))
+def _pauses_of_everything(param: Parameters) -> Any:
+    """Select the past and the running pauses of everything."""
+    over = PausedIntervalRow.select(*_COLUMNS).where(
+        PausedIntervalRow.scope == SQL("'all'"), PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)
+    )
     pauses = PauseRow.select(PauseRow.scope, PauseRow.name, PauseRow.paused_at, PauseRow.ends_at, PauseRow.is_for_critical)
     return over.union_all(pauses.where(PauseRow.scope == SQL("'all'"), PauseRow.ends_at > param(PauseRow.ends_at)))
 
 
 def _quarantines(param: Parameters) -> Any:
     """Select the past and the running quarantines of incidents."""
-    is_kept = StopRow.ended_at > param(StopRow.ended_at)  # always true; there is an index of this column only
-    over = StopRow.select(*_STOP).where(is_kept, StopRow.scope == SQL("'incident'"), param.any_of(StopRow.name))
+    is_kept = PausedIntervalRow.ended_at > param(PausedIntervalRow.ended_at)  # always true; there is an index of this column only
+    over = PausedIntervalRow.select(*_COLUMNS).where(
+        is_kept, PausedIntervalRow.scope == SQL("'incident'"), param.any_of(PausedIntervalRow.name)
+    )
     running = QuarantineRow.select(
         SQL("'incident'"), QuarantineRow.incident_id, QuarantineRow.quarantined_at, SQL("NULL"), SQL("TRUE")
     )
     return over.union_all(running.where(param.any_of(QuarantineRow.incident_id)))
 
 
-_STOPS_OF_EVERYTHING = Statement(_stops_of_everything, columns=_STOP)
-_QUARANTINES = Statement(_quarantines, columns=_STOP)
+_PAUSES_OF_EVERYTHING = Statement(_pauses_of_everything, columns=_COLUMNS)
+_QUARANTINES = Statement(_quarantines, columns=_COLUMNS)
 _PAUSES = Statement(
     lambda param: PauseRow.select().where(PauseRow.ends_at > param(PauseRow.ends_at)).order_by(PauseRow.paused_at)
 )
@@ -54,32 +64,34 @@ _IN_ORDER = Statement(
 )
 
 
-_IS_WATCH = OutageRow.is_over == SQL("FALSE")
+_IS_CURRENT = OutageRow.is_over == SQL("FALSE")
 _OUTAGES = Statement(
     lambda param: OutageRow.select(OutageRow.began_at, OutageRow.ended_at).where(
-        _IS_WATCH | (OutageRow.ended_at > param(OutageRow.ended_at))
+        _IS_CURRENT | (OutageRow.ended_at > param(OutageRow.ended_at))
     )
 )
-SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_WATCH).limit(1))
-_NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_WATCH))
+SWEPT_AT = Statement(lambda param: OutageRow.select(OutageRow.began_at).where(_IS_CURRENT).limit(1))
+_NOTE_SWEEP = Statement(lambda param: OutageRow.update(began_at=param(OutageRow.began_at)).where(_IS_CURRENT))
 
 
-class Stops(Repository):
-    """Pauses, stops and outages."""
+class Intervals(Repository):
+    """Pauses, paused intervals and outages."""
 
-    def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[Stop, ...]:
-        """Read the stops of an incident, including those of everything, that ended after an instant; not locked."""
-        everything = self._unit.read_since("stops", since, lambda early: self._unit.rows(_STOPS_OF_EVERYTHING(early, early)))
-        if ("stops", incident_id) not in self._unit.unlocked:
+    def of(self, incident_id: str, *, since: datetime, now: datetime) -> tuple[PausedInterval, ...]:
+        """Read the paused intervals of an incident, including those of everything, that ended after an instant; not locked."""
+        everything = self._unit.read_since(
+            "paused_intervals", since, lambda early: self._unit.rows(_PAUSES_OF_EVERYTHING(early, early))
+        )
+        if ("paused_intervals", incident_id) not in self._unit.unlocked:
             self.load([incident_id])
         return tuple(
-            Stop(
+            PausedInterval(
                 began_at=row["began_at"],
                 ended_at=row["ended_at"] or max(now, row["began_at"]),
                 is_for_critical=row["is_for_critical"],
                 is_quarantined=row["scope"] == _QUARANTINED,
             )
-            for row in (*everything, *self._unit.unlocked["stops", incident_id])
+            for row in (*everything, *self._unit.unlocked["paused_intervals", incident_id])
             if row["ended_at"] is None or row["ended_at"] > since
         )
 
@@ -89,12 +101,12 @@ class Stops(Repository):
         found: dict[str, list[dict[str, Any]]] = {each: [] for each in ids}
         for row in self._unit.rows(_QUARANTINES(_EARLIEST, ids, ids)) if ids else ():
             found[row["name"]].append(row)
-        self._unit.unlocked.update({("stops", each): rows for each, rows in found.items()})
+        self._unit.unlocked.update({("paused_intervals", each): rows for each, rows in found.items()})
 
     def quarantined_among(self, incident_ids: Collection[str]) -> frozenset[str]:
         """Return the incidents that were quarantined when ``load`` read them."""
-        stops = {each: self._unit.unlocked["stops", each] for each in incident_ids}
-        return frozenset(each for each, rows in stops.items() if any(row["ended_at"] is None for row in rows))
+        paused_intervals = {each: self._unit.unlocked["paused_intervals", each] for each in incident_ids}
+        return frozenset(each for each, rows in paused_intervals.items() if any(row["ended_at"] is None for row in rows))
 
     def pauses(self, *, now: datetime) -> tuple[Pause, ...]:
         """Read the pauses that are not over."""
@@ -117,7 +129,7 @@ class Stops(Repository):
         return self._end_pause((PauseRow.scope == scope) & (PauseRow.name == name), at=at)
 
     def keep_quarantined(self, incident_ids: Sequence[str], *, at: datetime) -> None:
-        """Store the quarantine of incidents as stops, up to now."""
+        """Store the quarantine of incidents as paused intervals, up to now."""
         quarantined = self._unit.rows(QuarantineRow.select().where(QuarantineRow.incident_id.in_(incident_ids)))
         self._store([(_QUARANTINED, row["incident_id"], row["quarantined_at"], at, True) for row in quarantined], at=at)
 
@@ -133,25 +145,25 @@ class Stops(Repository):
         swept_at: datetime | None = self._unit.scalar(SWEPT_AT())
         return swept_at
 
-    def lock_watch(self) -> datetime | None:
-        """Lock the watch and return when the last sweep was noted; None also if another process has just ended an outage."""
+    def lock_last_sweep(self) -> datetime | None:
+        """Lock and return when the last sweep was noted; None also if another process has just ended an outage."""
         found = first(self._unit.rows(self._unit.locked(SWEPT_AT())))
         return None if found is None else found["began_at"]
 
-    def begin_watch(self, *, at: datetime) -> None:
+    def note_first_sweep(self, *, at: datetime) -> None:
         """Note the first sweep, unless another process has."""
         self._unit.insert_once(OutageRow, {"began_at": at, "ended_at": None, "is_over": False})
 
     def note_sweep(self, *, at: datetime) -> None:
-        """Note a sweep; the watch is locked."""
+        """Note a sweep; the last one is locked."""
         self._unit.execute(_NOTE_SWEEP(at))
 
     def end_outage(self, outage: Outage) -> None:
-        """Store an outage that is over, for as long as any notification may wait, and begin a new watch. The watch is locked."""
+        """Store an outage that is over, for as long as any notification may wait. The last sweep is locked."""
         self._unit.unlocked.clear()
         self._unit.execute(OutageRow.delete().where(OutageRow.ended_at < outage.ended_at - _KEPT_FOR))
-        self._unit.execute(OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_WATCH))
-        self.begin_watch(at=outage.ended_at)
+        self._unit.execute(OutageRow.update(ended_at=outage.ended_at, is_over=True).where(_IS_CURRENT))
+        self.note_first_sweep(at=outage.ended_at)
 
     def has_waited(self, *, since: datetime) -> bool:
         """Return whether an escalation that started before an instant has a running timer, or a chain has waited since."""
@@ -167,7 +179,7 @@ class Stops(Repository):
         return any(self._unit.first(query) is not None for query in waiting)
 
     def _end_pause(self, is_it: Expression, *, at: datetime) -> bool:
-        """Delete a pause and store it as a stop, with its real end."""
+        """Delete a pause and store it as a paused interval, with its real end."""
         found = [Pause(**row) for row in self._unit.rows(self._unit.locked(PauseRow.select().where(is_it)))]
         self._unit.execute(PauseRow.delete().where(is_it))
         self._unit.unlocked.clear()
@@ -176,9 +188,9 @@ class Stops(Repository):
         self._store([(each.scope.value, each.name, each.paused_at, end, each.is_for_critical) for each, end in ended], at=at)
         return any(each.ends_at > at for each in found)
 
-    def _store(self, stops: Sequence[tuple[Any, ...]], *, at: datetime) -> None:
-        """Store stops, for as long as any notification may wait."""
-        rows = [dict(zip((field.name for field in _STOP), each, strict=True)) for each in stops]
-        self._unit.execute(StopRow.delete().where(StopRow.ended_at < at - _KEPT_FOR))
-        self._unit.insert(StopRow, rows)
+    def _store(self, paused_intervals: Sequence[tuple[Any, ...]], *, at: datetime) -> None:
+        """Store paused intervals, for as long as any notification may wait."""
+        rows = [dict(zip((field.name for field in _COLUMNS), each, strict=True)) for each in paused_intervals]
+        self._unit.execute(PausedIntervalRow.delete().where(PausedIntervalRow.ended_at < at - _KEPT_FOR))
+        self._unit.insert(PausedIntervalRow, rows)
         self._unit.unlocked.clear()

@@ -5,18 +5,18 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.core.delivery.model import Severity
-from notifyflow.core.delivery.stopped_clocks import (
+from notifyflow.core.delivery.intervals import (
     GRACE,
-    STANDSTILL,
+    OUTAGE_AFTER,
     Interval,
     Outage,
-    Stop,
+    PausedInterval,
     counted,
     moved,
     outage_since,
     paged_at,
 )
+from notifyflow.core.delivery.model import Severity
 from tests.facts import NOW, minutes, seconds
 
 INSTANT = timedelta(microseconds=1)
@@ -40,11 +40,11 @@ def outages(draw: st.DrawFn) -> list[Outage]:
 
 
 def test_no_sweep_for_more_than_a_minute_is_an_outage() -> None:
-    assert outage_since(NOW, NOW + STANDSTILL) is None
-    assert outage_since(NOW, NOW - STANDSTILL) is None
-    found = outage_since(NOW, NOW + STANDSTILL + INSTANT)
-    assert found == Outage(began_at=NOW, ended_at=NOW + STANDSTILL + INSTANT)
-    assert found.length == STANDSTILL + INSTANT
+    assert outage_since(NOW, NOW + OUTAGE_AFTER) is None
+    assert outage_since(NOW, NOW - OUTAGE_AFTER) is None
+    found = outage_since(NOW, NOW + OUTAGE_AFTER + INSTANT)
+    assert found == Outage(began_at=NOW, ended_at=NOW + OUTAGE_AFTER + INSTANT)
+    assert found.length == OUTAGE_AFTER + INSTANT
 
 
 def test_a_deadline_moves_by_what_was_waited_through() -> None:
@@ -70,9 +70,9 @@ def test_a_deadline_is_never_sooner_than_it_was_set_and_never_within_an_outage(s
     assert deadline - ours == NOW + span
 
 
-def stop(began: float, ended: float) -> Stop:
+def stop(began: float, ended: float) -> PausedInterval:
     """Make a pause that began and ended so many minutes after NOW."""
-    return Stop(began_at=NOW + minutes(began), ended_at=NOW + minutes(ended))
+    return PausedInterval(began_at=NOW + minutes(began), ended_at=NOW + minutes(ended))
 
 
 def test_what_several_cover_is_counted_once() -> None:
@@ -120,7 +120,7 @@ def test_of_a_critical_page_what_outages_and_a_pause_cover_together_counts_once(
     def paged(*intervals: Interval, severity: Severity = Severity.CRITICAL) -> timedelta:
         return paged_at(NOW + minutes(5), intervals, since=NOW, severity=severity) - NOW
 
-    pause = Stop(began_at=NOW + minutes(1), ended_at=NOW + minutes(4))
+    pause = PausedInterval(began_at=NOW + minutes(1), ended_at=NOW + minutes(4))
     assert paged(pause, outage(2, 3)) == paged(pause, outage(2, 3), outage(2, 2.5)) == minutes(8)
     assert paged(pause, outage(3, 7)) == minutes(11)
     assert paged(outage(-3, -2), pause) == minutes(8)

@@ -1,4 +1,4 @@
-"""Deadlines, and the outages and pauses by which they move; pure.
+"""Deadlines, and the intervals by which they move: outages, pauses and quarantines; pure.
 
 During an outage of notifyflow receipts may be lost and people may be unable to acknowledge; during a pause nobody is paged. So a
 deadline that passes during either shows nothing, and moves by its length. But a CRITICAL page must not wait for ever if no
@@ -20,7 +20,7 @@ GRACE = timedelta(seconds=20)
 POLLED_GRACE = timedelta(seconds=60)
 """The same for a receipt whose provider is polled, which takes a while."""
 
-STANDSTILL = timedelta(seconds=60)
+OUTAGE_AFTER = timedelta(seconds=60)
 """A longer time without a sweep is an outage."""
 
 
@@ -47,7 +47,7 @@ class Outage(Interval):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop(Interval):
+class PausedInterval(Interval):
     """A pause, or a quarantine.
 
     Attributes:
@@ -61,7 +61,7 @@ class Stop(Interval):
 
 def outage_since(swept_at: datetime, now: datetime) -> Outage | None:
     """Return the outage that has lasted since the last sweep; None if there is none."""
-    return Outage(began_at=swept_at, ended_at=now) if now - swept_at > STANDSTILL else None
+    return Outage(began_at=swept_at, ended_at=now) if now - swept_at > OUTAGE_AFTER else None
 
 
 def moved(deadline: datetime, intervals: Iterable[Interval], *, since: datetime) -> datetime:
@@ -89,7 +89,7 @@ def paged_at(
     known = tuple(intervals)
     if severity is not Severity.CRITICAL:
         return moved(deadline, known, since=since)
-    stops = [each for each in known if not isinstance(each, Outage)]
+    paused_intervals = [each for each in known if not isinstance(each, Outage)]
     left = LONGEST
     for each in _stretches(known, since):
         if each.began_at >= deadline:
@@ -98,15 +98,15 @@ def paged_at(
         deadline += length
         left -= length if isinstance(each, Outage) else timedelta()
     ends = [each.ended_at for each in known if isinstance(each, Outage) and each.began_at < deadline <= each.ended_at]
-    return moved(max(ends) + grace, stops, since=max(ends)) if ends else deadline
+    return moved(max(ends) + grace, paused_intervals, since=max(ends)) if ends else deadline
 
 
 def _stretches(intervals: Sequence[Interval], since: datetime) -> list[Interval]:
-    """Return intervals from an instant on, in order and without overlaps; of an outage only the time that no stop covers."""
-    stops = _joined((each for each in intervals if not isinstance(each, Outage)), since)
+    """Return intervals from an instant on, in order and without overlaps; of an outage only the time that no pause covers."""
+    paused_intervals = _joined((each for each in intervals if not isinstance(each, Outage)), since)
     outages = _joined((each for each in intervals if isinstance(each, Outage)), since)
-    alone = (rest for each in outages for rest in _uncovered(each, stops))
-    return sorted((*stops, *alone), key=lambda each: each.began_at)
+    alone = (rest for each in outages for rest in _uncovered(each, paused_intervals))
+    return sorted((*paused_intervals, *alone), key=lambda each: each.began_at)
 
 
 def _joined(intervals: Iterable[Interval], since: datetime) -> list[Interval]:
@@ -120,14 +120,14 @@ def _joined(intervals: Iterable[Interval], since: datetime) -> list[Interval]:
     return found
 
 
-def _uncovered(outage: Interval, stops: Iterable[Interval]) -> Iterator[Outage]:
-    """Yield the parts of an outage that no stop covers; the stops are in order."""
+def _uncovered(outage: Interval, paused_intervals: Iterable[Interval]) -> Iterator[Outage]:
+    """Yield the parts of an outage that no paused interval covers; these are in order."""
     at = outage.began_at
-    for stop in stops:
-        until = min(stop.began_at, outage.ended_at)
+    for pause in paused_intervals:
+        until = min(pause.began_at, outage.ended_at)
         if at < until:
             yield Outage(began_at=at, ended_at=until)
-        at = max(at, stop.ended_at)
+        at = max(at, pause.ended_at)
     if at < outage.ended_at:
         yield Outage(began_at=at, ended_at=outage.ended_at)
 
