@@ -212,11 +212,11 @@ def choice(kind: str, members: type[E]) -> Codec[E]:
     return Codec(read, str)
 
 
-def listed(each: Codec[T], stand_in: T | None = None) -> Codec[tuple[T, ...]]:
+def listed(each: Codec[T], placeholder: T | None = None) -> Codec[tuple[T, ...]]:
     """Return a codec of lists; a refused item is left out, or replaced by the stand-in, so that later ones keep their numbers."""
 
     def read(node: Node) -> tuple[T, ...]:
-        values = [stand_in if value is None else value for value in map(partial(_good, each), node.items())]
+        values = [placeholder if value is None else value for value in map(partial(_good, each), node.items())]
         return tuple(value for value in values if value is not None)
 
     return Codec(read, lambda values: [each.write(value) for value in values])
@@ -238,7 +238,7 @@ def mapped(each: Codec[T]) -> Codec[dict[str, T]]:
     return Codec(read, lambda values: {name: each.write(value) for name, value in values.items()})
 
 
-def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: Mapping[str, object]) -> Codec[T]:
+def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], placeholders: Mapping[str, object]) -> Codec[T]:
     """Return a codec of tables with known fields, which ``make`` accepts as keywords; a missing or null field gets its default.
 
     The required fields have stand-ins for when they are missing or refused, so that the rest can be validated.
@@ -246,13 +246,13 @@ def record(make: Callable[..., T], fields: Mapping[str, Codec[Any]], stand_ins: 
 
     def read(node: Node) -> T:
         present = {name: value for name, value in node.fields().items() if value is not None}
-        values = dict(stand_ins)
+        values = dict(placeholders)
         _refuse_unknown(node, [name for name in present if name not in fields], fields)
         for name, codec in fields.items():
             if name in present:
                 with suppress(Refused):
                     values[name] = codec.read(node.field(name, present[name]))
-            elif name in stand_ins:
+            elif name in placeholders:
                 node.field(name, None).refuse_whole("it is missing", "Give it a value")
         return make(**values)
 
@@ -281,7 +281,7 @@ def codec_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({})) 
         return mapped(codec_of(arguments[1], known))
     if issubclass(kind, StrEnum):
         return choice(kind.__name__.casefold(), kind)
-    return record(kind, codecs_of(kind, known), stand_ins=_stand_ins(kind))
+    return record(kind, codecs_of(kind, known), placeholders=_placeholders(kind))
 
 
 def codecs_of(kind: Any, known: Mapping[Any, Codec[Any]] = MappingProxyType({}), *, without: str = "") -> dict[str, Codec[Any]]:
@@ -296,7 +296,7 @@ def _or_text(codec: Codec[T]) -> Codec[T | str]:
     )
 
 
-def _stand_ins(kind: Any) -> Mapping[str, object]:
+def _placeholders(kind: Any) -> Mapping[str, object]:
     """Return an empty value for each required field of a dataclass."""
     hints = get_type_hints(kind)
     required = [each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING]

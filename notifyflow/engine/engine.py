@@ -18,10 +18,10 @@ from notifyflow.engine.deliver import Deliverer
 from notifyflow.engine.feedback_poller import Poller
 from notifyflow.engine.hand_over_teller import HandOverTeller
 from notifyflow.engine.heartbeat import Heartbeat
+from notifyflow.engine.local_bell import LocalBell
 from notifyflow.engine.recall import Recaller
 from notifyflow.engine.reporter import Reporter
 from notifyflow.engine.rollup_loop import RollupLoop
-from notifyflow.engine.stand_in import StandIn
 from notifyflow.engine.status_poller import StatusPoller
 from notifyflow.engine.sweeper import Sweeper
 from notifyflow.pipeline.delivery.sweep import RING_AGAIN_AFTER, next_wake_at, sweep
@@ -67,9 +67,9 @@ class Engine:
         queue: FeedbackQueue | None = None,
         roster_loops: Sequence[RosterLoop] = (),
     ) -> None:
-        self._stand_in = StandIn(self._deliver, with_reserve(places))
+        self._local_bell = LocalBell(self._deliver, with_reserve(places))
         recaller = Recaller(channels, deps.delivery)
-        self.reporter = Reporter(bell or BrokerBell(broker), deps, recaller, self._stand_in)
+        self.reporter = Reporter(bell or BrokerBell(broker), deps, recaller, self._local_bell)
         self._broker = broker
         self._deps = deps
         self._started_at = deps.clock.now() if is_alone else None
@@ -113,7 +113,7 @@ class Engine:
         self._broker.stop_reading(self._deliverer.give_back)
         self._deliverer.stop(rung_for(item.message for item in self._waiting_rings()))
         self._sweeper.stop()
-        self._stand_in.stop()
+        self._local_bell.stop()
         self._broker.stop_reading(self._deliverer.give_back)  # again, since the last sweep may have rung in this process
         if self._poller is not None:
             self._poller.stop()

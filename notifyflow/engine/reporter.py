@@ -42,11 +42,13 @@ class Reporter:
         bell: Rings for due notifications.
         deps: The dependencies of the use case that removes the marks of rings that failed.
         recalling: Recalls unwanted attempts on their way; None recalls nothing.
-        stand_in: The bell for rings that fail; None leaves them to the sweepers.
+        local_bell: The bell for rings that fail; None leaves them to the sweepers.
     """
 
-    def __init__(self, bell: Bell, deps: Dependencies, recalling: Recalling | None = None, stand_in: Bell | None = None) -> None:
-        self._bells = (bell,) if stand_in is None else (bell, stand_in)
+    def __init__(
+        self, bell: Bell, deps: Dependencies, recalling: Recalling | None = None, local_bell: Bell | None = None
+    ) -> None:
+        self._bells = (bell,) if local_bell is None else (bell, local_bell)
         self._deps = deps
         self._recalling = recalling
 

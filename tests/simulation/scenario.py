@@ -394,7 +394,7 @@ class Scenario:
         """Start the threads of one worker process: those that handle rings, and a sweeper."""
         deps = self._deps(process)
         stand_in = StandIn(lambda ring: process.spawn(lambda: self._handle(deliverer, ring)))
-        reporter = Reporter(self._broker, deps, stand_in=stand_in)
+        reporter = Reporter(self._broker, deps, local_bell=stand_in)
         deliverer = Deliverer(
             deps,
             self._outside.channels,

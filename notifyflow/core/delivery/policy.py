@@ -34,7 +34,7 @@ class Unacknowledged:
     after: timedelta
 
 
-Rule = Failed | Unacknowledged
+OpeningRule = Failed | Unacknowledged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Tier:
 
     name: str
     channels: tuple[str, ...]
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[OpeningRule, ...] = ()
     shut_for: tuple[Severity, ...] = ()
 
 
@@ -59,7 +59,7 @@ def timers(tiers: Iterable[Tier]) -> tuple[Unacknowledged, ...]:
     return tuple(rule for tier in tiers for rule in tier.rules if isinstance(rule, Unacknowledged))
 
 
-def opening_rules(ahead: Sequence[Tier]) -> tuple[Rule, ...]:
+def opening_rules(ahead: Sequence[Tier]) -> tuple[OpeningRule, ...]:
     """Return the rules that open the first of some tiers: its own, and a later tier's timer if that is over before its own."""
     own = [rule.after for rule in timers(ahead[:1])]
     sooner = [rule for rule in timers(ahead[1:]) if all(rule.after < each for each in own)]

@@ -85,7 +85,7 @@ def as_decided(row: NotificationFacts, now: datetime) -> NotificationFacts:
     return replace(row, state=NotificationState.FAILED, ended_at=now, due_at=None, reason=REASON)
 
 
-def stand_in(values: Mapping[str, Any]) -> NotificationFacts:
+def placeholder(values: Mapping[str, Any]) -> NotificationFacts:
     """Return a stand-in for an unreadable row, made from its readable values; it is never written."""
     known = {name: value for name, value in values.items() if name in NotificationFacts.__dataclass_fields__}
     return NotificationFacts(**{**_UNKNOWN, **known, "is_readable": False})

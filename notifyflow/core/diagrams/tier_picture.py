@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from xml.sax.saxutils import escape
 
-from notifyflow.core.delivery.policy import Failed, Policy, Rule, Tier, opening_rules
+from notifyflow.core.delivery.policy import Failed, OpeningRule, Policy, Tier, opening_rules
 from notifyflow.core.diagrams.diagram import Arrow, Drawing, identifier
 from notifyflow.core.diagrams.layout import EdgeKind, StateColour
 from notifyflow.core.messages.ways import way
@@ -130,7 +130,7 @@ def _opening(ahead: Sequence[Tier]) -> str:
     return f"if {' or '.join(map(_condition, opening_rules(ahead)))}"
 
 
-def _condition(rule: Rule) -> str:
+def _condition(rule: OpeningRule) -> str:
     if isinstance(rule, Failed):
         return f"{rule.at_least} fail" if rule.at_least > 1 else "it fails"
     return f"nobody acknowledges in {rule.after.total_seconds() / 60:g} min"

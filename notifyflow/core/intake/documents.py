@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 from notifyflow.core.delivery.model import Incident, Recipient, Step
-from notifyflow.core.delivery.policy import Failed, Policy, Rule, Unacknowledged
+from notifyflow.core.delivery.policy import Failed, OpeningRule, Policy, Unacknowledged
 from notifyflow.core.faults import Faults
 from notifyflow.core.forms import (
     DURATION,
@@ -32,13 +32,13 @@ from notifyflow.errors import Fault, InvalidIncident, InvalidPolicy, UnreadableI
 
 T = TypeVar("T")
 
-_RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], Rule]]] = {
+_RULES: Mapping[str, tuple[Codec[Any], Callable[[Any], OpeningRule]]] = {
     "failed": (WHOLE, lambda at_least: Failed(at_least=at_least)),
     "unacknowledged_after": (DURATION, lambda after: Unacknowledged(after=after)),
 }
 
 
-def _read_rule(node: Node) -> Rule:
+def _read_rule(node: Node) -> OpeningRule:
     fields = node.fields()
     for name in fields:
         if name not in _RULES:
@@ -51,17 +51,17 @@ def _read_rule(node: Node) -> Rule:
     return make(codec.read(node.field(name, value)))
 
 
-def _write_rule(rule: Rule) -> dict[str, object]:
+def _write_rule(rule: OpeningRule) -> dict[str, object]:
     if isinstance(rule, Failed):
         return {"failed": rule.at_least}
     return {"unacknowledged_after": DURATION.write(rule.after)}
 
 
-_POLICY_FIELDS = codecs_of(Policy, {Rule: Codec(_read_rule, _write_rule)}, without="name")
+_POLICY_FIELDS = codecs_of(Policy, {OpeningRule: Codec(_read_rule, _write_rule)}, without="name")
 
 
 def _policy(name: str) -> Codec[Policy]:
-    return record(partial(Policy, name=name), _POLICY_FIELDS, stand_ins={"tiers": ()})
+    return record(partial(Policy, name=name), _POLICY_FIELDS, placeholders={"tiers": ()})
 
 
 def read_policies(document: str, channels: Collection[str] | None = None) -> dict[str, Policy]:
@@ -119,8 +119,8 @@ def unreadable(language: str, wrong: Exception) -> Fault:
 INCIDENT_FIELDS = codecs_of(Incident)
 RECIPIENT_FIELDS = codecs_of(Recipient, without="id")
 RECIPIENT: Codec[Recipient] = codec_of(Recipient)
-RECIPIENTS = listed(RECIPIENT, stand_in=Recipient(id=""))
-STEPS = listed(codec_of(Step), stand_in=Step(to=()))
+RECIPIENTS = listed(RECIPIENT, placeholder=Recipient(id=""))
+STEPS = listed(codec_of(Step), placeholder=Step(to=()))
 
 _codec: Callable[[Any], Codec[Any]] = cache(codec_of)
 

@@ -86,8 +86,8 @@ def _submission(**values: Any) -> Submission:
     return Submission(incident=Incident(**values), **options)
 
 
-_INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, **_WHOM}, stand_ins={"key": "", "title": ""})
-_SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, stand_ins={"key": "", "title": ""})
+_INCIDENT_FILE = record(_submission, {**INCIDENT_FIELDS, **_WHOM}, placeholders={"key": "", "title": ""})
+_SUBMISSION = record(_submission, {**INCIDENT_FIELDS, **OPTIONS}, placeholders={"key": "", "title": ""})
 _ACT: Codec[Act] = codec_of(Act)
 _PAGE: Codec[Page] = codec_of(Page)
 _DUTY_CHANGE: Codec[DutyChange] = codec_of(DutyChange)

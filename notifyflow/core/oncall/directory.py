@@ -193,13 +193,13 @@ def _read_patterns(node: Node) -> tuple[str, ...]:
     return (TEXT.read(node),) if isinstance(node.value, str) else listed(TEXT).read(node)
 
 
-def _named(make: Callable[[str], Codec[T]], stand_in: Callable[[str], T]) -> Codec[dict[str, T]]:
+def _named(make: Callable[[str], Codec[T]], placeholder: Callable[[str], T]) -> Codec[dict[str, T]]:
     """Return a codec of a table; a refused value gets a stand-in, so that references to its name are not refused, too."""
 
     def read(node: Node) -> dict[str, T]:
         values: dict[str, T] = {}
         for name, value in node.fields().items():
-            values[name] = stand_in(name)
+            values[name] = placeholder(name)
             with suppress(Refused):
                 values[name] = make(name).read(node.field(name, value))
         return values
@@ -209,11 +209,11 @@ def _named(make: Callable[[str], Codec[T]], stand_in: Callable[[str], T]) -> Cod
 
 _PATTERNS: Codec[tuple[str, ...]] = Codec(_read_patterns, list)
 _REFUSED_STEP = Then(after=timedelta(minutes=1), to=())
-_THEN = record(Then, {"after": DURATION, "to": listed(TEXT)}, stand_ins={"after": _REFUSED_STEP.after, "to": _REFUSED_STEP.to})
+_THEN = record(Then, {"after": DURATION, "to": listed(TEXT)}, placeholders={"after": _REFUSED_STEP.after, "to": _REFUSED_STEP.to})
 _DEFAULT: Mapping[str, Codec[Any]] = {
     "to": listed(TEXT),
     "policy": TEXT,
-    "then": listed(_THEN, stand_in=_REFUSED_STEP),
+    "then": listed(_THEN, placeholder=_REFUSED_STEP),
     "over_after": DURATION,
 }
 _ROUTE: Mapping[str, Codec[Any]] = {"match": mapped(_PATTERNS), "keys": _PATTERNS, **_DEFAULT}
@@ -225,10 +225,10 @@ _DIRECTORY = record(
         ),
         "groups": _named(lambda _: listed(TEXT), lambda _: ()),
         "schedules": _named(schedule_codec, no_schedule),
-        "routes": listed(record(Route, _ROUTE, stand_ins={"to": ()}), stand_in=Route(to=())),
-        "default": record(Route, _DEFAULT, stand_ins={"to": ()}),
+        "routes": listed(record(Route, _ROUTE, placeholders={"to": ()}), placeholder=Route(to=())),
+        "default": record(Route, _DEFAULT, placeholders={"to": ()}),
     },
-    stand_ins={"default": Route(to=())},
+    placeholders={"default": Route(to=())},
 )
 
 

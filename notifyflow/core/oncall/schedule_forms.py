@@ -98,16 +98,16 @@ def _layer(**fields: Any) -> Layer:
 
 
 _LAYER: Mapping[str, Codec[Any]] = {
-    "who": listed(Codec(_turn, list), stand_in=("",)),
+    "who": listed(Codec(_turn, list), placeholder=("",)),
     "from": Codec(_local, datetime.isoformat),
     "every": Codec(_every, str),
     "only": Codec(_only, str),
 }
 _NO_LAYER = Layer(who=(), first=datetime.combine(EARLIEST.date(), _MIDNIGHT), every=Every(count=1, unit=Unit.WEEKS))
-_STAND_INS: Mapping[str, object] = {"who": (), "from": _NO_LAYER.first, "every": _NO_LAYER.every}
+_PLACEHOLDERS: Mapping[str, object] = {"who": (), "from": _NO_LAYER.first, "every": _NO_LAYER.every}
 _SCHEDULE: Mapping[str, Codec[Any]] = {
     "timezone": TEXT,
-    "layers": listed(record(_layer, _LAYER, stand_ins=_STAND_INS), stand_in=_NO_LAYER),
+    "layers": listed(record(_layer, _LAYER, placeholders=_PLACEHOLDERS), placeholder=_NO_LAYER),
     "ical": TEXT,
     "may_have_gaps": FLAG,
     "handover": FLAG,
@@ -116,7 +116,7 @@ _SCHEDULE: Mapping[str, Codec[Any]] = {
 
 def schedule_codec(name: str) -> Codec[Schedule]:
     """Return the codec of the table of a schedule."""
-    table = record(partial(no_schedule, name), _SCHEDULE, stand_ins={})
+    table = record(partial(no_schedule, name), _SCHEDULE, placeholders={})
 
     def read(node: Node) -> Schedule:
         found = table.read(node)

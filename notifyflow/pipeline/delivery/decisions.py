@@ -135,7 +135,7 @@ def _context(
         escalation=escalation,
         incident=incident,
         notifications=tuple(
-            set_aside.as_decided(row, tx.now) for row in (*rows, *tx.ledger.notifications.stand_ins(escalation.id))
+            set_aside.as_decided(row, tx.now) for row in (*rows, *tx.ledger.notifications.placeholders(escalation.id))
         ),
         addresses=frozenset(contact.addresses),
         calling=tx.deps.calling,

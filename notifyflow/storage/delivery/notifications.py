@@ -10,7 +10,7 @@ from peewee import IntegerField, Select
 from notifyflow.core.copies import replace
 from notifyflow.core.delivery.facts import EscalationFacts, NotificationFacts
 from notifyflow.core.delivery.model import DeferralReason
-from notifyflow.core.delivery.set_aside import stand_in
+from notifyflow.core.delivery.set_aside import placeholder
 from notifyflow.storage.session.conditions import IS_CALM, IS_URGENT, QUEUED, URGENCY, is_free
 from notifyflow.storage.session.repositories import MachineRepository
 from notifyflow.storage.session.rows import NOTIFICATIONS_OF, select
@@ -69,10 +69,10 @@ class Notifications(MachineRepository[NotificationFacts]):
         self.load([escalation_id])
         return self._loaded([escalation_id])
 
-    def stand_ins(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
+    def placeholders(self, escalation_id: str) -> tuple[NotificationFacts, ...]:
         """Return stand-ins for an escalation's notifications that could not be read in this transaction."""
         own = {each.row_id: each for each in self._unit.unread if each.table == "notification"}
-        return tuple(stand_in(each.values) for each in own.values() if each.values.get("escalation_id") == escalation_id)
+        return tuple(placeholder(each.values) for each in own.values() if each.values.get("escalation_id") == escalation_id)
 
     def load(self, escalation_ids: Collection[str]) -> None:
         """Load all notifications of escalations with their attempts; not locked."""

@@ -19,7 +19,7 @@ from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.dialects.deadline import Deadline
 
 
-class Lease:
+class ConnectionInUse:
     """A connection that one thread uses.
 
     Attributes:
@@ -59,7 +59,7 @@ class ForkGate:
         self.lock = threading.RLock()  # a signal's handler may fork while its thread holds it
         self._changed = threading.Condition(self.lock)
         self._holders: weakref.WeakSet[Closable] = weakref.WeakSet()
-        self._leases: set[Lease] = set()
+        self._used: set[ConnectionInUse] = set()
         self._is_shut = False
 
     def watch(self, holder: Closable) -> None:
@@ -67,34 +67,34 @@ class ForkGate:
         with self.lock:
             self._holders.add(holder)
 
-    def enter(self, lease: Lease, deadline: Deadline) -> None:
+    def enter(self, used: ConnectionInUse, deadline: Deadline) -> None:
         """Begin to use a connection. A thread that already uses another one passes, since the fork waits for it.
 
         Raises:
             StorageUnavailable: When a fork waits for others until the deadline.
         """
         with self._changed:
-            is_inside = any(each.thread == lease.thread for each in self._leases)
+            is_inside = any(each.thread == used.thread for each in self._used)
             if not is_inside and not self._changed.wait_for(lambda: not self._is_shut, deadline.left_s):
                 raise StorageUnavailable(deadline.waited_s, "this process is about to fork and waits for other transactions")
-            self._leases.add(lease)
+            self._used.add(used)
 
-    def leave(self, lease: Lease) -> None:
+    def leave(self, used: ConnectionInUse) -> None:
         """End the use of a connection."""
         with self._changed:
-            self._leases.discard(lease)
+            self._used.discard(used)
             self._changed.notify_all()
 
     def shut(self) -> None:
         """Close all connections before a fork: this thread's own at once, the others when they are free."""
         self.lock.acquire()
-        for lease in [each for each in self._leases if each.thread == threading.get_ident()]:
-            lease.cut()
-            self._leases.discard(lease)
+        for used in [each for each in self._used if each.thread == threading.get_ident()]:
+            used.cut()
+            self._used.discard(used)
         self._changed.notify_all()
         self._changed.wait_for(lambda: not self._is_shut)  # another thread forks
         self._is_shut = True
-        self._changed.wait_for(lambda: not self._leases)
+        self._changed.wait_for(lambda: not self._used)
         for holder in list(self._holders):
             holder.drop_idle()
 
@@ -107,7 +107,7 @@ class ForkGate:
     def begin_anew(self) -> None:
         """Go on in the child, where only the thread that forked exists."""
         self._changed = threading.Condition(self.lock)
-        self._leases.clear()
+        self._used.clear()
         for holder in list(self._holders):
             holder.begin_anew()
         self.reopen()

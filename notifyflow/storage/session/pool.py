@@ -12,7 +12,7 @@ from peewee import Database, PeeweeException
 from notifyflow.errors import StorageUnavailable
 from notifyflow.storage.dialects import Dialect
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.storage.session.forks import GATE, Lease
+from notifyflow.storage.session.forks import GATE, ConnectionInUse
 
 _CONNECT_WITHIN_S = 30.0
 
@@ -66,7 +66,7 @@ class WriteLock:
         self._queue.clear()
 
 
-class _Lent(Lease):
+class _Lent(ConnectionInUse):
     """A connection of a pool while one thread uses it."""
 
     def __init__(self) -> None:

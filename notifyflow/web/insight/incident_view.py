@@ -24,7 +24,7 @@ from notifyflow.core.delivery.model import (
     NotificationState,
     Result,
 )
-from notifyflow.core.delivery.policy import Failed, Rule, Tier, opening_rules
+from notifyflow.core.delivery.policy import Failed, OpeningRule, Tier, opening_rules
 from notifyflow.core.insight import told
 from notifyflow.core.insight.left_out import LeftOut
 from notifyflow.core.insight.next_events import NextEvent, NextEvents
@@ -392,7 +392,7 @@ def _pages(escalation: EscalationStatus, tier: Tier) -> bool:
     return not is_shut and not escalation.contact.addresses.keys().isdisjoint(tier.channels)
 
 
-def _condition(rule: Rule, ways: int) -> str:
+def _condition(rule: OpeningRule, ways: int) -> str:
     """Return when a rule opens a tier, if the tier before has that many ways; more than these cannot fail."""
     if isinstance(rule, Failed):
         needed = min(rule.at_least, ways)

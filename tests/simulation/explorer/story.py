@@ -11,10 +11,10 @@ from notifyflow.core.delivery.policy import (
     DEFAULT,
     INSISTENT,
     Failed,
+    OpeningRule,
     Policy,
     Repeat,
     Retries,
-    Rule,
     Schedule,
     Tier,
     Unacknowledged,
@@ -201,7 +201,7 @@ def _policy(chance: Random) -> Policy:
     tiers = [Tier(name="first", channels=tuple(groups[0]))]
     timer = timedelta()
     for number, group in enumerate(groups[1:], start=2):
-        rules: list[Rule] = [Failed(at_least=chance.choice((1, 1, 2)))] if chance.random() < 0.8 else []
+        rules: list[OpeningRule] = [Failed(at_least=chance.choice((1, 1, 2)))] if chance.random() < 0.8 else []
         timer += timedelta(minutes=chance.choice((1, 3, 5, 10)))
         if not rules or chance.random() < 0.5:
             rules.append(Unacknowledged(after=timer))

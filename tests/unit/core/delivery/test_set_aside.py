@@ -63,7 +63,7 @@ def test_a_page_at_rest_counts_as_what_it_is() -> None:
 
 def test_what_cannot_be_read_is_taken_for_a_page_that_waits() -> None:
     values = {"id": "n", "incident_id": "i", "escalation_id": "e", "channel": "email", "tier": 1, "times_aside": 2, "x": 1}
-    row = set_aside.stand_in(values)
+    row = set_aside.placeholder(values)
     assert (row.channel, row.tier, row.state, row.severity) == ("email", 1, NotificationState.QUEUED, Severity.CRITICAL)
     assert row.is_set_aside
     assert not row.is_readable

@@ -6,7 +6,7 @@ from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery.escalation import DecisionContext, OpenTier
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import EscalationState, NotificationState, Severity
-from notifyflow.core.delivery.policy import DEFAULT, Failed, Policy, Rule, Tier, Unacknowledged, opening_rules
+from notifyflow.core.delivery.policy import DEFAULT, Failed, OpeningRule, Policy, Tier, Unacknowledged, opening_rules
 from tests.facts import NOW, context, minutes, page, seconds
 
 CRITICAL = Severity.CRITICAL
@@ -21,7 +21,7 @@ def openings(of: DecisionContext, *, now_s: float = 0) -> list[OpenTier]:
     return [effect for effect in decided.effects if isinstance(effect, OpenTier)]
 
 
-def ladder(*rules: tuple[Rule, ...], shut: tuple[int, ...] = ()) -> Policy:
+def ladder(*rules: tuple[OpeningRule, ...], shut: tuple[int, ...] = ()) -> Policy:
     """Make a policy of mail, text and call, of which some are shut for CRITICAL."""
     first = Tier(name="mail", channels=("email",))
     later = [
@@ -31,8 +31,8 @@ def ladder(*rules: tuple[Rule, ...], shut: tuple[int, ...] = ()) -> Policy:
     return replace(DEFAULT, tiers=(first, *later))
 
 
-FAILURE: tuple[Rule, ...] = (Failed(at_least=1),)
-TIMER: tuple[Rule, ...] = (Unacknowledged(after=minutes(5)),)
+FAILURE: tuple[OpeningRule, ...] = (Failed(at_least=1),)
+TIMER: tuple[OpeningRule, ...] = (Unacknowledged(after=minutes(5)),)
 ARRIVED = page("email", NotificationState.DELIVERED)
 
 

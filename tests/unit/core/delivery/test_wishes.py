@@ -9,7 +9,7 @@ from notifyflow.core.delivery import escalation as escalations
 from notifyflow.core.delivery.escalation import AlertOperations, DecisionContext, OpenTier
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import EscalationState, Evidence, IncidentState, NotificationState, Result, Severity
-from notifyflow.core.delivery.policy import DEFAULT, Failed, Rule, Unacknowledged
+from notifyflow.core.delivery.policy import DEFAULT, Failed, OpeningRule, Unacknowledged
 from tests.facts import NOW, attempt, context, incident, minutes, page, seconds
 
 QUEUED, SENDING, SENT = NotificationState.QUEUED, NotificationState.SENDING, NotificationState.SENT
@@ -76,7 +76,7 @@ def test_an_adopted_page_that_is_suspected_opens_the_tier_behind_at_once() -> No
 
 
 def test_an_adopted_page_counts_beside_those_that_its_tier_queues() -> None:
-    rules: tuple[Rule, ...] = (Failed(at_least=2),)
+    rules: tuple[OpeningRule, ...] = (Failed(at_least=2),)
     tiers = (DEFAULT.tiers[0], replace(DEFAULT.tiers[1], channels=("sms", "push")), replace(DEFAULT.tiers[2], rules=rules))
     failing = wished("sms", QUEUED, attempt(1, Result.TEMPORARY_FAILURE), attempt(2, Result.TEMPORARY_FAILURE))
     of = critical(*BOTH_FAILED, failing, addresses="email slack sms push voice", policy=replace(DEFAULT, tiers=tiers))

@@ -8,7 +8,7 @@ from notifyflow.engine.actors import Deliver, handle_ring
 from notifyflow.errors import BrokerUnavailable
 
 
-class StandIn:
+class LocalBell:
     """A bell whose rings are handled by threads of this process; those for CRITICAL notifications have threads of their own.
 
     Args:

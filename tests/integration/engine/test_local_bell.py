@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from notifyflow.core.delivery.model import Severity
-from notifyflow.engine.stand_in import StandIn
+from notifyflow.engine.local_bell import LocalBell
 from notifyflow.errors import BrokerUnavailable
 from tests.log_lines import capture_logs
 from tests.waiting import wait_until
@@ -29,7 +29,7 @@ class Hanging:
 
 def test_an_urgent_ring_does_not_wait_for_others() -> None:
     deliver = Hanging()
-    stand_in = StandIn(deliver, threads=1)
+    stand_in = LocalBell(deliver, threads=1)
     stand_in.ring("email", Severity.ERROR, ["1"])
     stand_in.ring("sms", Severity.ERROR, ["2"])
     stand_in.ring("sms", Severity.CRITICAL, ["3", "4"])
@@ -42,7 +42,7 @@ def test_an_urgent_ring_does_not_wait_for_others() -> None:
 
 def test_a_stop_waits_for_what_was_accepted_and_nothing_is_accepted_after_it() -> None:
     deliver = Hanging()
-    stand_in = StandIn(deliver, threads=1)
+    stand_in = LocalBell(deliver, threads=1)
     for number in range(3):
         stand_in.ring("email", Severity.ERROR, [str(number)])
     stopping = threading.Thread(target=stand_in.stop)
@@ -64,7 +64,7 @@ def test_an_error_is_logged_and_the_next_ring_is_handled() -> None:
         handled.set()
 
     with capture_logs() as lines:
-        stand_in = StandIn(deliver, threads=1)
+        stand_in = LocalBell(deliver, threads=1)
         stand_in.ring("email", Severity.ERROR, ["1"])
         stand_in.ring("sms", Severity.ERROR, ["2"])
         stand_in.stop()
