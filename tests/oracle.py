@@ -258,11 +258,11 @@ def _is_suspected(context: DecisionContext, row, now: datetime) -> bool:  # type
     if row.state not in ("QUEUED", "SENDING"):
         return False
     failures = [call for call in calls if call.result in (Result.IN_DOUBT, Result.TEMPORARY_FAILURE, Result.PERMANENT_FAILURE)]
-    patience = policy.suspected_after_deferral if is_critical else policy.retries.schedule(row.channel, row.severity).window
+    longest = policy.suspected_after_deferral if is_critical else policy.retries.schedule(row.channel, row.severity).window
     if row.deferred_by == "suspension":  # its provider refuses us
-        patience = timedelta(0)
+        longest = timedelta(0)
     return (
         any(call.is_our_fault for call in calls)
         or (is_critical and len(failures) >= policy.suspected_after_attempts)
-        or (row.deferred_since is not None and _watched(context, row.deferred_since, now) >= patience)
+        or (row.deferred_since is not None and _watched(context, row.deferred_since, now) >= longest)
     )

@@ -100,8 +100,8 @@ class Driver:
         self._rings = _Rings()
         with ExitStack() as stack:
             used = folder or Path(stack.enter_context(TemporaryDirectory(prefix="notifyflow-")))
-            patience = timedelta(seconds=Settings.from_variables(given).read_timeout_s)
-            self._surroundings = VirtualSurroundings(self.clock, self._ask, patience=patience)
+            timeout = timedelta(seconds=Settings.from_variables(given).read_timeout_s)
+            self._surroundings = VirtualSurroundings(self.clock, self._ask, timeout=timeout)
             sandbox = Sandbox(surroundings=self._surroundings, mail_over=mail_over, has_spares=has_spares, failing=failing)
             self.sandbox = stack.enter_context(sandbox)
             settings = Settings.from_variables(

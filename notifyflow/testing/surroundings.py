@@ -36,14 +36,14 @@ class VirtualSurroundings(Surroundings):
     Args:
         clock: The time.
         ask: Sends a callback.
-        patience: How long notifyflow waits for a provider's response.
+        timeout: How long notifyflow waits for a provider's response.
     """
 
-    def __init__(self, clock: VirtualClock, ask: Ask, *, patience: timedelta) -> None:
+    def __init__(self, clock: VirtualClock, ask: Ask, *, timeout: timedelta) -> None:
         self._clock = clock
         self._began_at = clock.now()
         self._ask = ask
-        self._patience = patience
+        self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop
         self._is_open = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -80,9 +80,9 @@ class VirtualSurroundings(Surroundings):
 
     def carry_out(self, reaction: Reaction) -> Reaction:
         """Let the clock pass what the response takes, and respond at once; cut the connection where notifyflow gives up."""
-        took = self._patience if reaction.kind is Kind.HANG else timedelta(seconds=reaction.delay_s)
-        self._clock.pass_time(min(took, self._patience))
-        return replace(reaction, delay_s=0.0, kind=Kind.CUT if took >= self._patience else reaction.kind)
+        took = self._timeout if reaction.kind is Kind.HANG else timedelta(seconds=reaction.delay_s)
+        self._clock.pass_time(min(took, self._timeout))
+        return replace(reaction, delay_s=0.0, kind=Kind.CUT if took >= self._timeout else reaction.kind)
 
     async def post(self, url: str, body: str, headers: Mapping[str, str]) -> tuple[int | None, str]:
         """Post a form to notifyflow's web application, one after the other, as soon as callbacks may come."""

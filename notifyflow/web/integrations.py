@@ -32,7 +32,7 @@ _log = get_logger("notifyflow.web")
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024  # a group of ten thousand alerts; senders do not retry after a 413
 
-_PATIENCE_S = 10.0  # for a body that is read before authentication
+_TIMEOUT_S = 10.0  # for a body that is read before authentication
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class RoutingKey(IntegrationGate):
     def __init__(self, context: Context, scope: Scope, bulkhead: Bulkhead) -> None:
         super().__init__(context, scope)
         self._bulkhead = bulkhead
-        self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, patience_s=_PATIENCE_S)
+        self._body = Body(pagerduty.BODY_LIMIT_BYTES, room=bulkhead.small_room, timeout_s=_TIMEOUT_S)
 
     async def __call__(self, request: Request) -> AsyncIterator[Presented]:
         """Return the body with the caller's API key; raise ``UnreadableIncident``, or ``AccessDenied`` as ``admit`` does."""

@@ -155,7 +155,7 @@ def fifths(samples: Sequence[Sample], name: str) -> tuple[float, float]:
 
 
 def is_flat(name: str, before: float, after: float) -> bool:
-    """Return whether a figure has stayed within bounds."""
+    """Return whether a figure has stayed within limits."""
     return after <= before * (1 + MOST_GROWTH) if name.endswith("memory") else after - before <= MOST_MORE
 
 

@@ -11,7 +11,7 @@ import uvicorn
 
 from notifyflow.app import NotifyFlow
 from notifyflow.cli.frame import serving
-from notifyflow.cli.frame.timed_http import Bounds
+from notifyflow.cli.frame.timed_http import HttpLimits
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.sandbox.system import Sandbox
@@ -77,13 +77,13 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variables: str) -> Iterator[Target]:
+def targeted(folder: Path, *script: str, limits: HttpLimits | None = None, **variables: str) -> Iterator[Target]:
     """Start the system under attack.
 
     Args:
         folder: Where its database stands.
         script: What the stand-ins for the providers do.
-        bounds: What connections must keep to; as usual where None.
+        limits: What connections must keep to; as usual where None.
         variables: More settings, without their prefix.
     """
     with Sandbox() as sandbox:
@@ -98,7 +98,7 @@ def targeted(folder: Path, *script: str, bounds: Bounds | None = None, **variabl
         with (
             NotifyFlow(Settings.from_variables(values)) as flow,
             serving.listen("127.0.0.1", 0) as listening,
-            serving.served(flow.asgi(), listening, bounds) as server,
+            serving.served(flow.asgi(), listening, limits) as server,
         ):
             yield Target(flow, sandbox, listening.getsockname()[1], server)
 

@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
-from notifyflow.cli.frame.timed_http import Bounds
+from notifyflow.cli.frame.timed_http import HttpLimits
 from tests.security.conftest import Target, targeted
 from tests.waiting import wait_until
 
@@ -71,7 +71,7 @@ def alert(target: Target, number: int) -> int:
 
 @KINDS
 def test_all_alerts_links_and_receipts_are_taken_while_strangers_hold_what_they_can(tmp_path: Path, begun: bytes):
-    with targeted(tmp_path, bounds=Bounds(connections=100)) as target, flooded(target, begun, 300):
+    with targeted(tmp_path, limits=HttpLimits(connections=100)) as target, flooded(target, begun, 300):
         for number in range(15):
             assert alert(target, number) == 201
             assert target.request("GET", "/a/x")[0] == 404
@@ -80,7 +80,7 @@ def test_all_alerts_links_and_receipts_are_taken_while_strangers_hold_what_they_
 
 @KINDS
 def test_one_address_displaces_no_other(tmp_path: Path, begun: bytes):
-    with targeted(tmp_path, bounds=Bounds(connections=40)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=40)) as target, ExitStack() as stack:
         others = [stack.enter_context(connect(target, ELSEWHERE)) for _ in range(10)]
         for connection in others:
             connection.sendall(begun)
@@ -91,7 +91,7 @@ def test_one_address_displaces_no_other(tmp_path: Path, begun: bytes):
 
 
 def test_many_addresses_displace_first_who_has_most(tmp_path: Path):
-    with targeted(tmp_path, bounds=Bounds(connections=40)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=40)) as target, ExitStack() as stack:
         one = stack.enter_context(connect(target, ELSEWHERE))
         one.sendall(HEADERS)
         wait_until(lambda: len(target.server.server_state.connections) == 1)
@@ -105,7 +105,7 @@ def test_many_addresses_displace_first_who_has_most(tmp_path: Path):
 @KINDS
 def test_a_connection_with_a_known_key_does_not_count_by_its_address(tmp_path: Path, begun: bytes):
     body = json.dumps({"key": "slow", "title": "down", "recipients": [{"id": "ada", "email": "ada@example.com"}]}).encode()
-    with targeted(tmp_path, bounds=Bounds(connections=20)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=20)) as target, ExitStack() as stack:
         head = (
             f"POST /v1/incidents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {target.key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -120,7 +120,7 @@ def test_a_connection_with_a_known_key_does_not_count_by_its_address(tmp_path: P
 
 
 def test_the_holder_of_a_key_displaces_nobody_but_themselves(tmp_path: Path):
-    with targeted(tmp_path, bounds=Bounds(connections=40)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=40)) as target, ExitStack() as stack:
         _, other = target.flow.access().create("other", ["ingest"], valid_for=None)
         head = "POST /v1/incidents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 100\r\n\r\n"
         victim = stack.enter_context(connect(target, ELSEWHERE))
@@ -135,7 +135,7 @@ def test_the_holder_of_a_key_displaces_nobody_but_themselves(tmp_path: Path):
 def knows(target: Target) -> int:
     """Return how many connections count by a key or a login."""
     connections = list(target.server.server_state.connections)
-    return sum(each._pool is not None and each._pool is each._hall.known for each in connections)
+    return sum(each._pool is not None and each._pool is each._connections.known for each in connections)
 
 
 class TestBehindAProxy:
@@ -143,7 +143,7 @@ class TestBehindAProxy:
 
     @pytest.fixture
     def proxied(self, tmp_path: Path) -> Iterator[Target]:
-        with targeted(tmp_path, bounds=Bounds(connections=40), TRUSTED_PROXIES="127.0.0.1") as target:
+        with targeted(tmp_path, limits=HttpLimits(connections=40), TRUSTED_PROXIES="127.0.0.1") as target:
             yield target
 
     def begin(self, target: Target, client: str) -> socket.socket:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from notifyflow.app import NotifyFlow
-from notifyflow.cli.frame.timed_http import Bounds
+from notifyflow.cli.frame.timed_http import HttpLimits
 from notifyflow.core.accounts.keys import Scope
 from notifyflow.core.delivery.model import NotificationState
 from notifyflow.sandbox.system import Sandbox
@@ -30,7 +30,7 @@ POSTED = b"POST {path} HTTP/1.1\r\nHost: notify.example\r\nContent-Type: applica
 
 @pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[Target]:
-    with targeted(tmp_path, bounds=Bounds(headers_s=0.3, body_s=-1.5, response_s=0.3, connections=20, chunks=50)) as target:
+    with targeted(tmp_path, limits=HttpLimits(headers_s=0.3, body_s=-1.5, response_s=0.3, connections=20, chunks=50)) as target:
         yield target
 
 
@@ -100,7 +100,7 @@ def test_a_response_that_is_not_read_keeps_no_connection_open(hasty: Target):
 
 
 def test_an_idle_connection_is_closed_in_favour_of_a_request(tmp_path: Path):
-    with targeted(tmp_path, bounds=Bounds(connections=20)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=20)) as target, ExitStack() as stack:
         idle = [stack.enter_context(target.connect()) for _ in range(100)]
         for connection in idle:
             with suppress(ConnectionError):
@@ -113,7 +113,7 @@ def test_an_idle_connection_is_closed_in_favour_of_a_request(tmp_path: Path):
 
 @pytest.mark.parametrize("path", ["/v2/enqueue", "/callbacks/twilio/sms/a", "/login", "/nothing"])
 def test_a_body_that_does_not_come_gives_way_to_a_request(tmp_path: Path, path: str):
-    with targeted(tmp_path, bounds=Bounds(connections=20)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=20)) as target, ExitStack() as stack:
         waiting = [stack.enter_context(target.connect()) for _ in range(100)]
         for connection in waiting:
             with suppress(ConnectionError):
@@ -123,7 +123,7 @@ def test_a_body_that_does_not_come_gives_way_to_a_request(tmp_path: Path, path: 
 
 
 def test_a_response_that_is_not_read_gives_way_to_a_request(tmp_path: Path):
-    with targeted(tmp_path, bounds=Bounds(connections=8)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=8)) as target, ExitStack() as stack:
         for _ in range(20):
             connection = stack.enter_context(target.connect())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -135,7 +135,7 @@ def test_a_response_that_is_not_read_gives_way_to_a_request(tmp_path: Path):
 
 
 def test_connections_with_a_running_request_are_not_closed(tmp_path: Path):
-    with targeted(tmp_path, bounds=Bounds(connections=4)) as target, ExitStack() as stack:
+    with targeted(tmp_path, limits=HttpLimits(connections=4)) as target, ExitStack() as stack:
         event = json.dumps({"routing_key": target.key, "event_action": "trigger", "payload": {"summary": "down"}}).encode()
         request = b"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(event), event)
         lock = stack.enter_context(closing(sqlite3.connect(tmp_path / "target.db", isolation_level=None)))

@@ -14,7 +14,7 @@ from notifyflow.web.frame.entrance import Entrance
 _MOST_KEPT = 4096
 
 
-class Connection(Protocol):
+class HeldConnection(Protocol):
     """A connection that can be ended."""
 
     def give_way(self) -> None:
@@ -25,11 +25,11 @@ class Connection(Protocol):
 class _Owner:
     """The connections of one owner: all of them, and the waiting ones, the longest first."""
 
-    held: set[Connection] = field(default_factory=set)
-    waiting: dict[Connection, None] = field(default_factory=dict)
+    held: set[HeldConnection] = field(default_factory=set)
+    waiting: dict[HeldConnection, None] = field(default_factory=dict)
 
 
-class Pool:
+class ConnectionPool:
     """Connections that count together.
 
     Args:
@@ -43,7 +43,7 @@ class Pool:
         self._owners: dict[str | None, _Owner] = {}
         self._count = 0
 
-    def enter(self, connection: Connection, owner: str | None) -> bool:
+    def enter(self, connection: HeldConnection, owner: str | None) -> bool:
         """Count a connection as an owner's; return False if there are too many, and none of them waits."""
         has_room = self._make_room(owner)
         mine = self._owners.get(owner)
@@ -53,7 +53,7 @@ class Pool:
         self._count += 1
         return has_room
 
-    def leave(self, connection: Connection, owner: str | None) -> None:
+    def leave(self, connection: HeldConnection, owner: str | None) -> None:
         """Count a connection no more."""
         mine = self._owners[owner]
         mine.held.remove(connection)
@@ -62,13 +62,13 @@ class Pool:
         if not mine.held:
             del self._owners[owner]
 
-    def wait(self, connection: Connection, owner: str | None) -> None:
+    def wait(self, connection: HeldConnection, owner: str | None) -> None:
         """Note that a connection begins to wait for its client."""
         waiting = self._owners[owner].waiting
         waiting.pop(connection, None)
         waiting[connection] = None
 
-    def work(self, connection: Connection, owner: str | None) -> None:
+    def work(self, connection: HeldConnection, owner: str | None) -> None:
         """Note that a connection waits for its client no more."""
         self._owners[owner].waiting.pop(connection, None)
 
@@ -89,8 +89,8 @@ def _end_longest(owner: _Owner) -> bool:
     return longest is not None
 
 
-class Hall:
-    """All connections: strangers' count by address, and those with a valid key or login by that, in a separate pool.
+class ClientConnections:
+    """All connections: one without a valid key or login counts by its address, and one with them by that, in a separate pool.
 
     Args:
         most: How many connections are held; a quarter of them is for known owners.
@@ -99,8 +99,8 @@ class Hall:
 
     def __init__(self, most: int, entrance: Entrance) -> None:
         known = max(1, most // 4)
-        self.strangers = Pool(most=max(1, most - known), most_of_one=max(1, most // 2))
-        self.known = Pool(most=known, most_of_one=max(1, known // 2))
+        self.unknown = ConnectionPool(most=max(1, most - known), most_of_one=max(1, most // 2))
+        self.known = ConnectionPool(most=known, most_of_one=max(1, known // 2))
         self._entrance = entrance
         self._of_address = lru_cache(_MOST_KEPT)(entrance.owner_of)
 

@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from notifyflow.cli.frame.pools import Hall
-from notifyflow.cli.frame.timed_http import Bounds, TimedProtocol
+from notifyflow.cli.frame.pools import ClientConnections
+from notifyflow.cli.frame.timed_http import HttpLimits, TimedProtocol
 from notifyflow.engine import threads
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.entrance import Entrance
@@ -61,10 +61,10 @@ def connections_within(files: int, limit: int) -> int:
 
 
 @contextmanager
-def served(application: FastAPI, listening: socket.socket, bounds: Bounds | None = None) -> Iterator[uvicorn.Server]:
+def served(application: FastAPI, listening: socket.socket, limits: HttpLimits | None = None) -> Iterator[uvicorn.Server]:
     """Serve in a thread of its own, until the block ends."""
-    bounds = bounds or Bounds()
-    protocol: Any = partial(TimedProtocol, bounds, Hall(bounds.connections, _entrance_of(application)))
+    limits = limits or HttpLimits()
+    protocol: Any = partial(TimedProtocol, limits, ClientConnections(limits.connections, _entrance_of(application)))
     config = uvicorn.Config(
         application,
         http=protocol,

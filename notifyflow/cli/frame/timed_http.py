@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from notifyflow.cli.frame.pools import Hall, Pool
+from notifyflow.cli.frame.pools import ClientConnections, ConnectionPool
 from notifyflow.web.frame.known import EXTENSION
 
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -24,7 +24,7 @@ _GRACE_S = 2.0  # lets a route send its own response, and the last bytes be writ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class HttpLimits:
     """The limits on time and number.
 
     Attributes:
@@ -47,8 +47,8 @@ class TimedProtocol(H11Protocol):
 
     def __init__(
         self,
-        bounds: Bounds,
-        hall: Hall,
+        limits: HttpLimits,
+        connections: ClientConnections,
         /,
         config: Config,
         server_state: ServerState,
@@ -56,13 +56,13 @@ class TimedProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._bounds = bounds
-        self._hall = hall
+        self._limits = limits
+        self._connections = connections
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._chunks = 0
         self._has_received_data = False
-        self._pool: Pool | None = None
+        self._pool: ConnectionPool | None = None
         self._owner: str | None = None
         self._is_awaited = True  # the rest of a request, or the next one
         self.conn = _Connection(self._on_event)
@@ -74,7 +74,7 @@ class TimedProtocol(H11Protocol):
         # asyncio sets it only for sockets whose proto is TCP, and an accepted one has 0. Without it, the second part of each
         # response waits for the client to acknowledge the first, which takes 40 ms.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._wait(self._bounds.headers_s)
+        self._wait(self._limits.headers_s)
         # It is counted once the loop has looked whether a request is there already: among very many that are accepted at once,
         # one with a request would have to give way before its first byte is read.
         self.loop.call_soon(self.loop.call_soon, self._enter)
@@ -97,7 +97,7 @@ class TimedProtocol(H11Protocol):
         """Receive data; the first byte of another request starts its time limit."""
         self._has_received_data = True
         if self._timer is None and self.conn.their_state is h11.IDLE:
-            self._wait(self._bounds.headers_s)
+            self._wait(self._limits.headers_s)
         super().data_received(data)
 
     def on_response_complete(self) -> None:
@@ -123,7 +123,7 @@ class TimedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for the client to read the response, up to the time limit."""
         super().pause_writing()
-        self._stall = self.loop.call_later(self._bounds.response_s, self.transport.abort)
+        self._stall = self.loop.call_later(self._limits.response_s, self.transport.abort)
         self._await_client(self._is_awaited)
 
     def resume_writing(self) -> None:
@@ -146,16 +146,16 @@ class TimedProtocol(H11Protocol):
 
     def _vouch(self, cycle: object, owner: str) -> None:
         if self.cycle is cycle and self._pool is not None:
-            self._move(self._hall.known, owner)
+            self._move(self._connections.known, owner)
 
     def _enter(self) -> None:
         """Count this connection as its address's, unless its request has done that; without room, close it."""
         if self._pool is None and not self.transport.is_closing():
             address = self.client[0] if self.client else ""
-            if not self._move(self._hall.strangers, self._hall.owner_of(address)):
+            if not self._move(self._connections.unknown, self._connections.owner_of(address)):
                 self.give_way()
 
-    def _move(self, pool: Pool, owner: str | None) -> bool:
+    def _move(self, pool: ConnectionPool, owner: str | None) -> bool:
         has_room = True
         if self._pool is not pool or self._owner != owner:
             self._leave()
@@ -191,14 +191,14 @@ class TimedProtocol(H11Protocol):
             address = self.client[0] if self.client else ""
             self._is_awaited = True
             forwarded = [value.decode("latin-1") for name, value in event.headers if name == b"x-forwarded-for"]
-            if not self._move(self._hall.strangers, self._hall.owner_of(address, forwarded)):
+            if not self._move(self._connections.unknown, self._connections.owner_of(address, forwarded)):
                 self._refuse()
                 raise h11.RemoteProtocolError("too many requests of this client are running")
             self._chunks = 0
-            self._wait(self._bounds.body_s + _GRACE_S)
+            self._wait(self._limits.body_s + _GRACE_S)
         elif isinstance(event, h11.Data):
             self._chunks += event.chunk_start
-            if self._chunks > self._bounds.chunks:
+            if self._chunks > self._limits.chunks:
                 raise h11.RemoteProtocolError("the body has too many chunks")
         elif isinstance(event, h11.EndOfMessage):
             self._await_client(False)

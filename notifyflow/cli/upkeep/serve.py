@@ -50,17 +50,17 @@ def _deliver(flow: "notifyflow.NotifyFlow") -> None:
 
 def _serve(host: str, port: int, begin: Callable[["notifyflow.NotifyFlow"], None]) -> None:
     from notifyflow.cli.frame import serving
-    from notifyflow.cli.frame.timed_http import Bounds
+    from notifyflow.cli.frame.timed_http import HttpLimits
 
     settings = Settings()
     files = serving.raise_file_limit()
-    bounds = Bounds(connections=serving.connections_within(files, settings.web_connections))
+    limits = HttpLimits(connections=serving.connections_within(files, settings.web_connections))
     with notifyflow.NotifyFlow(settings) as flow, _bind(port, lambda: serving.listen(host, port)) as listening:
         log_output.to_stderr(default="info")
         begin(flow)
         application = flow.asgi()
         memory.freeze()
-        with serving.served(application, listening, bounds):
+        with serving.served(application, listening, limits):
             is_over = serving.expect_signal()
             screen.out.print(f"Listening on {serving.url_of(listening)}")
             _offer_setup(flow, settings.public_url or serving.url_of(listening))

@@ -82,8 +82,8 @@ def failed_at(
         wait = receipt_wait(escalation, row.channel)
         return paged_at(now + wait, outages, since=now, severity=escalation.severity) if is_critical else None
     schedule = policy.retries.schedule(row.channel, escalation.severity)
-    patience = policy.suspected_after_deferral if is_critical else schedule.window
-    left = max(patience - earlier.page.waited, timedelta())
+    longest = policy.suspected_after_deferral if is_critical else schedule.window
+    left = max(longest - earlier.page.waited, timedelta())
     return paged_at(now + left, intervals, since=now, severity=escalation.severity)
 
 

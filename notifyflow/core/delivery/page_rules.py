@@ -134,7 +134,7 @@ def is_pending(context: DecisionContext, row: NotificationFacts, now: datetime) 
     return now < unconfirmed_at(row, context.escalation.policy, context.outages)
 
 
-def patience(row: NotificationFacts, policy: Policy) -> timedelta:
+def longest_deferral(row: NotificationFacts, policy: Policy) -> timedelta:
     """Return how long a row may be deferred before it is suspected; zero if the provider is suspended."""
     if row.deferred_by is DeferralReason.SUSPENSION:
         return timedelta(0)
@@ -159,7 +159,7 @@ def _suspected_at(context: DecisionContext, row: NotificationFacts) -> datetime 
     """Return when a deferred row becomes suspected; None if it is not deferred."""
     if row.deferred_since is None:
         return None
-    at = row.deferred_since + patience(row, context.escalation.policy)
+    at = row.deferred_since + longest_deferral(row, context.escalation.policy)
     return paged_at(at, context.intervals, since=row.deferred_since, severity=row.severity)
 
 

@@ -14,7 +14,7 @@ MOST_UNREACHED = 10
 """How many unreached people a page shows at most: the newest."""
 
 
-class Standing(StrEnum):
+class Reachability(StrEnum):
     """Whether a person can be reached, the worst first."""
 
     UNREACHABLE = "unreachable"
@@ -97,7 +97,7 @@ class PeoplePage:
 _UNTRIED = WayRecord()
 
 
-def standing(person: Person, usable: Collection[str]) -> Standing:
+def reachability(person: Person, usable: Collection[str]) -> Reachability:
     """Return whether a person can be reached.
 
     Args:
@@ -107,9 +107,9 @@ def standing(person: Person, usable: Collection[str]) -> Standing:
     record = person.record
     has_failed = record is not None and record.last_round is EscalationState.EXHAUSTED
     if has_failed or all(is_failing(person.way(channel)) for channel in usable):
-        return Standing.UNREACHABLE
+        return Reachability.UNREACHABLE
     is_proven = any(person.way(channel).proven is not None for channel in usable)
-    return Standing.PROVEN if is_proven else Standing.UNPROVEN
+    return Reachability.PROVEN if is_proven else Reachability.UNPROVEN
 
 
 def is_failing(way: WayRecord) -> bool:

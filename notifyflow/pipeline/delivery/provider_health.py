@@ -211,7 +211,7 @@ def _defer(tx: Transaction, due: Sequence[tuple[NotificationFacts, Obstacle]]) -
 
 def _decide_when_suspected(tx: Transaction, row: NotificationFacts, deferred_since: datetime) -> None:
     escalation = tx.ledger.escalations.lock(row.escalation_id)
-    at = deferred_since + min(page_rules.patience(row, escalation.policy), held_up.SHORTEST)
+    at = deferred_since + min(page_rules.longest_deferral(row, escalation.policy), held_up.SHORTEST)
     if escalation.is_current and (escalation.next_decision_at is None or escalation.next_decision_at > at):
         tx.ledger.save(escalation, replace(escalation, next_decision_at=at))
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import HTTPException, Request
 
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 _AGAIN_AFTER_S = 1
 
 
@@ -34,13 +34,13 @@ class Body:
     Args:
         limit_bytes: The largest body that is accepted.
         room: The budget shared with other bodies; None for no limit.
-        patience_s: How long the client may take to send it.
+        timeout_s: How long the client may take to send it.
     """
 
-    def __init__(self, limit_bytes: int, *, room: Room | None = None, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, limit_bytes: int, *, room: Room | None = None, timeout_s: float = _TIMEOUT_S) -> None:
         self.limit_bytes = limit_bytes
         self._room = room
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
         """Read the body; its room is released when the response has been sent."""
@@ -60,12 +60,12 @@ class Body:
 
     async def _fill(self, body: bytearray, request: Request) -> None:
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 async for chunk in request.stream():
                     self._reserve(len(body) + len(chunk), len(chunk))
                     body += chunk
         except TimeoutError:
-            raise HTTPException(408, f"The body did not arrive within {self._patience_s:g} seconds.") from None
+            raise HTTPException(408, f"The body did not arrive within {self._timeout_s:g} seconds.") from None
 
     def _reserve(self, total: int, more: int) -> None:
         if total > self.limit_bytes:

@@ -25,7 +25,7 @@ _PAGES_AT_A_TIME = 2
 _LOGINS_AT_A_TIME = 2
 _MOST_LOGINS = 20
 _MOST_WAITING = 200
-_PATIENCE_S = 10.0
+_TIMEOUT_S = 10.0
 CROWD = 200
 """How many escalations an incident may have at most that is read and shown like all others."""
 _SAFE = frozenset({"GET", "HEAD"})
@@ -57,7 +57,7 @@ class Line:
             raise self._refusal()
         self._count += 1
         try:
-            return await self._in_turn(work, _PATIENCE_S)
+            return await self._in_turn(work, _TIMEOUT_S)
         except TimeoutError:
             raise self._refusal() from None
         finally:
@@ -89,9 +89,9 @@ class Line:
         del page.__wrapped__  # this one is asynchronous, and the other is not
         return page
 
-    async def _in_turn(self, work: Callable[[], T], patience_s: float | None) -> T:
+    async def _in_turn(self, work: Callable[[], T], timeout_s: float | None) -> T:
         borrower = object()
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             await self._places.acquire_on_behalf_of(borrower)
         try:
             return await to_thread.run_sync(work, limiter=self._threads)

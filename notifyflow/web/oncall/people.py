@@ -14,7 +14,7 @@ from notifyflow.core import text
 from notifyflow.core.accounts.users import Role, Visitor
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
-from notifyflow.core.insight.people import MOST_UNREACHED, ROUNDS, Person, Standing, WayRecord, is_failing, standing
+from notifyflow.core.insight.people import MOST_UNREACHED, ROUNDS, Person, Reachability, WayRecord, is_failing, reachability
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.core.messages.evidence import VOUCHERS
 from notifyflow.core.references import ById
@@ -73,7 +73,7 @@ class Shown:
 
     id: str
     name: str
-    standing: Standing
+    reachability: Reachability
     why: str
     ways: tuple[Way, ...]
 
@@ -211,14 +211,14 @@ def shown(person: Person, channels: Mapping[str, Channel], now: datetime) -> Sho
     """Return a person as pages show them."""
     ways = tuple(_way(person, channel, address, channels, now) for channel, address in person.contact.addresses.items())
     usable = frozenset(way.channel for way in ways if way.providers)
-    found = standing(person, usable)
+    found = reachability(person, usable)
     contact = person.contact
-    return Shown(id=contact.recipient_id, name=contact.name, standing=found, why=_why(person, found, usable, now), ways=ways)
+    return Shown(id=contact.recipient_id, name=contact.name, reachability=found, why=_why(person, found, usable, now), ways=ways)
 
 
-def _why(person: Person, found: Standing, usable: frozenset[str], now: datetime) -> str:
+def _why(person: Person, found: Reachability, usable: frozenset[str], now: datetime) -> str:
     record = person.record
-    if found is Standing.PROVEN:
+    if found is Reachability.PROVEN:
         return ""
     if not usable:
         return "no address can be used"
@@ -226,7 +226,7 @@ def _why(person: Person, found: Standing, usable: frozenset[str], now: datetime)
         return "never paged"
     if record.last_round is EscalationState.EXHAUSTED:
         return f"nothing reached them {_age(now - record.last_round_at)} ago"
-    return "the last page failed on every channel" if found is Standing.UNREACHABLE else "no delivery is proven"
+    return "the last page failed on every channel" if found is Reachability.UNREACHABLE else "no delivery is proven"
 
 
 def _way(person: Person, channel: str, address: str, channels: Mapping[str, Channel], now: datetime) -> Way:

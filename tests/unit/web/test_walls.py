@@ -77,7 +77,7 @@ def test_a_body_that_does_not_come_is_not_waited_for():
     request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
 
     async def read() -> None:
-        async with Body(100, patience_s=0.001).read(request):
+        async with Body(100, timeout_s=0.001).read(request):
             raise AssertionError
 
     with pytest.raises(HTTPException) as refused:

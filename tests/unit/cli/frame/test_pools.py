@@ -5,14 +5,14 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifyflow.cli.frame.pools import Hall, Pool
+from notifyflow.cli.frame.pools import ClientConnections, ConnectionPool
 from notifyflow.web.frame.entrance import Entrance
 
 
 class Wire:
     """A connection that notes whether it was ended."""
 
-    def __init__(self, pool: Pool, owner: str | None) -> None:
+    def __init__(self, pool: ConnectionPool, owner: str | None) -> None:
         self.pool = pool
         self.owner = owner
         self.is_open = True
@@ -22,7 +22,7 @@ class Wire:
         self.is_open = False
 
 
-def entered(pool: Pool, owner: str | None, *, waits: bool = True) -> Wire:
+def entered(pool: ConnectionPool, owner: str | None, *, waits: bool = True) -> Wire:
     wire = Wire(pool, owner)
     if not pool.enter(wire, owner):
         wire.give_way()
@@ -32,7 +32,7 @@ def entered(pool: Pool, owner: str | None, *, waits: bool = True) -> Wire:
 
 
 def test_of_an_owner_with_too_many_the_one_that_waited_longest_gives_way():
-    pool = Pool(most=10, most_of_one=2)
+    pool = ConnectionPool(most=10, most_of_one=2)
     first, second, other = entered(pool, "a"), entered(pool, "a"), entered(pool, "b")
     pool.wait(first, "a")  # it began to wait anew
     third = entered(pool, "a")
@@ -40,7 +40,7 @@ def test_of_an_owner_with_too_many_the_one_that_waited_longest_gives_way():
 
 
 def test_of_a_full_pool_the_owner_with_most_gives_way():
-    pool = Pool(most=4, most_of_one=3)
+    pool = ConnectionPool(most=4, most_of_one=3)
     one, several = entered(pool, "a"), [entered(pool, "b") for _ in range(3)]
     entered(pool, "c")
     assert one.is_open
@@ -48,7 +48,7 @@ def test_of_a_full_pool_the_owner_with_most_gives_way():
 
 
 def test_a_connection_that_works_does_not_give_way():
-    pool = Pool(most=2, most_of_one=1)
+    pool = ConnectionPool(most=2, most_of_one=1)
     works = entered(pool, "a", waits=False)
     assert not entered(pool, "a").is_open
     entered(pool, "b", waits=False)
@@ -59,7 +59,7 @@ def test_a_connection_that_works_does_not_give_way():
 
 
 def test_a_proxy_has_no_limit_and_gives_way_last():
-    pool = Pool(most=4, most_of_one=1)
+    pool = ConnectionPool(most=4, most_of_one=1)
     behind = [entered(pool, None) for _ in range(3)]
     alone = entered(pool, "a")
     entered(pool, "b")
@@ -71,7 +71,7 @@ def test_a_proxy_has_no_limit_and_gives_way_last():
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60), st.integers(1, 8), st.integers(1, 8))
 def test_no_limit_is_passed_and_who_gives_way_for_another_had_most(entering: list[tuple[str, bool]], most: int, most_of_one: int):
-    pool = Pool(most=most, most_of_one=most_of_one)
+    pool = ConnectionPool(most=most, most_of_one=most_of_one)
     wires: list[tuple[Wire, bool]] = []
     for owner, waits in entering:
         before, may_end = Counter(each.owner for each, _ in wires), {each.owner for each, is_waiting in wires if is_waiting}
@@ -87,6 +87,6 @@ def test_no_limit_is_passed_and_who_gives_way_for_another_had_most(entering: lis
 
 
 def test_a_quarter_of_the_connections_is_for_those_that_are_known():
-    hall = Hall(1_000, Entrance())
-    assert (hall.strangers._most, hall.strangers._most_of_one, hall.known._most, hall.known._most_of_one) == (750, 500, 250, 125)
-    assert Hall(1, Entrance()).strangers._most == 1
+    held = ClientConnections(1_000, Entrance())
+    assert (held.unknown._most, held.unknown._most_of_one, held.known._most, held.known._most_of_one) == (750, 500, 250, 125)
+    assert ClientConnections(1, Entrance()).unknown._most == 1

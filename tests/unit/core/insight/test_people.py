@@ -3,7 +3,7 @@
 import pytest
 
 from notifyflow.core.delivery.model import Contact, EscalationState, NotificationState
-from notifyflow.core.insight.people import Person, PersonRecord, Standing, WayRecord, standing
+from notifyflow.core.insight.people import Person, PersonRecord, Reachability, WayRecord, reachability
 from tests.facts import NOW, page
 
 ADA = Contact(recipient_id="ada", name="Ada", addresses={"email": "ada@example.com", "sms": "+15005550006"})
@@ -20,21 +20,21 @@ def person(state: EscalationState = EscalationState.REACHED, **ways: WayRecord) 
 @pytest.mark.parametrize(
     ("who", "usable", "expected"),
     [
-        (Person(contact=ADA), {"email", "sms"}, Standing.UNPROVEN),
-        (Person(contact=ADA), set(), Standing.UNREACHABLE),
-        (person(email=SENT), {"email", "sms"}, Standing.UNPROVEN),
-        (person(email=SENT, sms=PROVEN), {"email", "sms"}, Standing.PROVEN),
-        (person(email=SENT, sms=PROVEN), {"email"}, Standing.UNPROVEN),
-        (person(email=FAILED), {"email", "sms"}, Standing.UNPROVEN),
-        (person(email=FAILED), {"email"}, Standing.UNREACHABLE),
-        (person(email=FAILED, sms=PROVEN_ONCE), {"email", "sms"}, Standing.UNREACHABLE),
-        (person(email=SENT, sms=PROVEN_ONCE), {"email", "sms"}, Standing.PROVEN),
-        (person(EscalationState.EXHAUSTED, email=SENT, sms=PROVEN), {"email", "sms"}, Standing.UNREACHABLE),
-        (person(EscalationState.CANCELLED, sms=PROVEN), {"email", "sms"}, Standing.PROVEN),
+        (Person(contact=ADA), {"email", "sms"}, Reachability.UNPROVEN),
+        (Person(contact=ADA), set(), Reachability.UNREACHABLE),
+        (person(email=SENT), {"email", "sms"}, Reachability.UNPROVEN),
+        (person(email=SENT, sms=PROVEN), {"email", "sms"}, Reachability.PROVEN),
+        (person(email=SENT, sms=PROVEN), {"email"}, Reachability.UNPROVEN),
+        (person(email=FAILED), {"email", "sms"}, Reachability.UNPROVEN),
+        (person(email=FAILED), {"email"}, Reachability.UNREACHABLE),
+        (person(email=FAILED, sms=PROVEN_ONCE), {"email", "sms"}, Reachability.UNREACHABLE),
+        (person(email=SENT, sms=PROVEN_ONCE), {"email", "sms"}, Reachability.PROVEN),
+        (person(EscalationState.EXHAUSTED, email=SENT, sms=PROVEN), {"email", "sms"}, Reachability.UNREACHABLE),
+        (person(EscalationState.CANCELLED, sms=PROVEN), {"email", "sms"}, Reachability.PROVEN),
     ],
 )
-def test_a_person_is_proven_unproven_or_unreachable(who: Person, usable: set[str], expected: Standing) -> None:
-    assert standing(who, usable) is expected
+def test_a_person_is_proven_unproven_or_unreachable(who: Person, usable: set[str], expected: Reachability) -> None:
+    assert reachability(who, usable) is expected
 
 
 def test_a_channel_without_a_page_is_untried() -> None:

@@ -41,8 +41,8 @@ def test_a_line_runs_two_at_a_time_and_has_an_end(one: Line, calls: int, taken: 
     assert counts == [2] * taken
 
 
-def test_nobody_waits_in_a_line_for_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bulkhead, "_PATIENCE_S", 0.05)
+def test_nobody_waits_in_a_line_for_longer_than_the_timeout(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bulkhead, "_TIMEOUT_S", 0.05)
     is_over = threading.Event()
 
     async def wait() -> str:
@@ -59,7 +59,7 @@ def test_nobody_waits_in_a_line_for_longer_than_the_patience(monkeypatch: pytest
 
 
 def test_a_response_that_has_begun_is_made_to_its_end(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bulkhead, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(bulkhead, "_TIMEOUT_S", 0.01)
     is_over = threading.Event()
 
     async def read() -> list[str]:
