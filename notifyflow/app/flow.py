@@ -310,7 +310,7 @@ class NotifyFlow:
         from notifyflow.channels.aws.sns_messages import SnsReceiver
         from notifyflow.web.application import build
         from notifyflow.web.frame.context import Context
-        from notifyflow.web.frame.entrance import Entrance
+        from notifyflow.web.frame.site import Site
 
         self._runtime.prepare_for_requests()
         return build(
@@ -319,7 +319,7 @@ class NotifyFlow:
                 access=self.access(),
                 users=self.users(),
                 feeds=self.feeds(),
-                entrance=Entrance(
+                site=Site(
                     public_url=self._settings.public_url,
                     proxies=self._settings.trusted_proxies,
                     user_header=self._settings.proxy_user_header,

@@ -34,7 +34,7 @@ from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.openapi import LEFT_OUT
 from notifyflow.web.frame.paths import path_below
-from notifyflow.web.frame.visitors import MissingRole
+from notifyflow.web.frame.permissions import MissingRole
 from notifyflow.web.insight import incident, incidents, messages
 from notifyflow.web.metrics import scrape
 from notifyflow.web.oncall import duty, duty_page, feeds, people
@@ -95,7 +95,7 @@ def build(context: Context) -> FastAPI:
     application.add_exception_handler(HTTPException, _respond_refused)
     application.add_exception_handler(RequestValidationError, _respond_invalid)
     application.state.context = context
-    application.add_middleware(Edge, notice=context.notice, is_secure=context.entrance.is_secure)
+    application.add_middleware(Edge, notice=context.notice, is_secure=context.site.is_secure)
     return application
 
 
@@ -195,7 +195,7 @@ def _respond_damaged(request: Request, error: Exception) -> Response:
     if problems.is_for_program(request.scope):
         return problems.respond(request, error)
     headline, detail = problems.words_of(error)
-    if respond.has_visitor(request):
+    if respond.has_user(request):
         return respond.refusal(request, 409, headline, detail)
     detail = "Its row in the database cannot be read. Tell those who run notifyflow: `notifyflow status --broken` names it."
     return HTMLResponse(pages.refusal(headline, detail, request.app.state.context.notice), 409)
@@ -214,17 +214,17 @@ def _respond_too_many_logins(request: Request, error: Exception) -> Response:
 
 def _respond_problem(request: Request, error: Exception) -> Response:
     response = problems.respond(request, error)
-    return _as_page(request, response, problems.words_of(error)) if respond.has_visitor(request) else response
+    return _as_page(request, response, problems.words_of(error)) if respond.has_user(request) else response
 
 
 def _respond_invalid(request: Request, error: Exception) -> Response:
     response = problems.respond_invalid(request, error)
     detail = "Its address has a value that this page does not know. Follow a link here instead."
-    return _as_page(request, response, ("This is not possible here.", detail)) if respond.has_visitor(request) else response
+    return _as_page(request, response, ("This is not possible here.", detail)) if respond.has_user(request) else response
 
 
 def _as_page(request: Request, response: Response, words: tuple[str, str]) -> Response:
-    """Return a problem document as a page for a visitor of the dashboard."""
+    """Return a problem document as a page for a user of the dashboard."""
     return respond.refusal(request, response.status_code, *words)
 
 
@@ -233,7 +233,7 @@ def _respond_refused(request: Request, error: Exception) -> Response:
     if problems.is_for_program(request.scope):
         return problems.respond_refused(request, error)
     headline = "Page not found." if error.status_code == 404 else "This is not possible here."
-    if respond.has_visitor(request):
+    if respond.has_user(request):
         return respond.refusal(request, error.status_code, headline, error.detail, error.headers)
     page = pages.refusal(headline, error.detail, request.app.state.context.notice)
     return HTMLResponse(page, error.status_code, error.headers)

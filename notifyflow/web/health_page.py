@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from notifyflow.channels.channel_models import models_of
 from notifyflow.core import text
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.delivery.model import DeferralReason
 from notifyflow.core.limits.provider_health import Circuit, circuit, used
 from notifyflow.core.metrics.charts import Charts, ProviderChart, Window
@@ -21,8 +21,8 @@ from notifyflow.errors import Fault
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.permissions import RequireRole, form_of
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.frame.visitors import Admit, form_of
 from notifyflow.web.metrics.chart_drawing import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart, spell
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.get("/health")
     def show(
-        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
+        user: Annotated[CurrentUser, Depends(RequireRole(context, Role.VIEWER))],
         request: Request,
         window: Annotated[Span, Query()] = Span.DAY,
     ) -> Response:
         etag = respond.etag(context, with_time=True)
-        if same := respond.unchanged(request, visitor, etag):
+        if same := respond.unchanged(request, user, etag):
             return same
         zone = zone_of(request)
         system, charts = context.service.health.read(), context.service.charts(Window[window.name])
@@ -104,9 +104,9 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
                 _policies(context.service.rehearsals.hazards, context.service.rehearsals.faults(models)),
             ],
             "providers": list(_rows(system, charts)),
-            "set_aside": broken if visitor.namespaces is None else (),
-            "damaged": damaged if visitor.namespaces is None else (),
-            "may_release": visitor.namespaces is None and visitor.role.includes(Role.ADMIN),
+            "set_aside": broken if user.namespaces is None else (),
+            "damaged": damaged if user.namespaces is None else (),
+            "may_release": user.namespaces is None and user.role.includes(Role.ADMIN),
             "counted": COUNTED,
             "window": window,
             "windows": list(Span),
@@ -114,11 +114,11 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "rolled_up_at": charts.rolled_up_at,
             "frame": {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
         }
-        return respond.page(request, visitor, "health.html", values, etag=etag)
+        return respond.page(request, user, "health.html", values, etag=etag)
 
     @routes.post("/health")
-    def release(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request) -> Response:
-        if visitor.namespaces is not None:
+    def release(user: Annotated[CurrentUser, Depends(RequireRole(context, Role.ADMIN))], request: Request) -> Response:
+        if user.namespaces is not None:
             raise HTTPException(403, "Damaged rows are released by those who see all namespaces; you see some of them.")
         context.service.health.release([form_of(request).get("release", "")])
         return respond.redirect("health#broken")

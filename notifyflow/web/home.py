@@ -6,7 +6,7 @@ from fastapi.responses import HTMLResponse, Response
 from notifyflow.web.frame import pages, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
-from notifyflow.web.frame.visitors import recognise
+from notifyflow.web.frame.permissions import recognise
 
 
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
@@ -16,6 +16,6 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.api_route("/", methods=["GET", "HEAD"])
     def show(request: Request) -> Response:
-        return respond.redirect("incidents") if recognise(context, request).visitor else HTMLResponse(page)
+        return respond.redirect("incidents") if recognise(context, request).user else HTMLResponse(page)
 
     return routes

@@ -8,13 +8,21 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from notifyflow.core.accounts.users import SHORTEST_PASSWORD, Role, Visitor
+from notifyflow.core.accounts.users import SHORTEST_PASSWORD, CurrentUser, Role
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, SetupOver, TooManyLogins
 from notifyflow.service.accounts.users import LoggedIn
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
-from notifyflow.web.frame.visitors import LOGIN_LIMIT_BYTES, Admit, Visit, check_site, form_of, read_form, recognise
+from notifyflow.web.frame.permissions import (
+    LOGIN_LIMIT_BYTES,
+    BrowserSession,
+    RequireRole,
+    check_site,
+    form_of,
+    read_form,
+    recognise,
+)
 
 _START = "incidents"
 _LONGEST_WAY = 512
@@ -28,22 +36,22 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.api_route("/login", methods=["GET", "HEAD"])
     def show(request: Request, next: str = "") -> Response:
-        visit = _recognise(context, request)
-        return respond.redirect(_safe(next)) if visit.visitor else _form(request, {"next": next})
+        browser = _recognise(context, request)
+        return respond.redirect(_safe(next)) if browser.user else _form(request, {"next": next})
 
     @routes.post("/login")
     async def log_in(request: Request) -> Response:
         await _read(context, bulkhead, request)
         form = form_of(request)
         name, password = form.get("name", ""), form.get("password", "")
-        entrance = context.entrance
+        site = context.site
         work = partial(
             context.users.log_in,
             name,
             password,
-            client=entrance.client_of(request),
-            device=entrance.device_of(request),
-            session=entrance.session_of(request),
+            client=site.client_of(request),
+            device=site.device_of(request),
+            session=site.session_of(request),
         )
         try:
             logged_in = await bulkhead.hashes.run(work)
@@ -55,10 +63,10 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
         return _enter(context, request, logged_in, _safe(form.get("next", "")))
 
     @routes.post("/logout")
-    def log_out(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
-        context.users.log_out(context.entrance.session_of(request))
+    def log_out(user: Annotated[CurrentUser, Depends(RequireRole(context, Role.VIEWER))], request: Request) -> Response:
+        context.users.log_out(context.site.session_of(request))
         response = respond.redirect("login")
-        context.entrance.drop_login(request, response)
+        context.site.drop_login(request, response)
         return response
 
     return routes
@@ -96,17 +104,17 @@ def setup(context: Context, bulkhead: Bulkhead) -> APIRouter:
     return routes
 
 
-def _recognise(context: Context, request: Request) -> Visit:
-    visit = recognise(context, request)
-    request.state.visit = visit
-    return visit
+def _recognise(context: Context, request: Request) -> BrowserSession:
+    browser = recognise(context, request)
+    request.state.browser = browser
+    return browser
 
 
 async def _read(context: Context, bulkhead: Bulkhead, request: Request) -> None:
-    """Read a form of somebody who is not logged in, as ``Admit`` reads those of visitors."""
+    """Read a form of somebody who is not logged in, as ``RequireRole`` reads those of users."""
     check_site(context, request)
-    visit = await bulkhead.logins.run(partial(_recognise, context, request))
-    await read_form(request, visit, limit_bytes=LOGIN_LIMIT_BYTES)
+    browser = await bulkhead.logins.run(partial(_recognise, context, request))
+    await read_form(request, browser, limit_bytes=LOGIN_LIMIT_BYTES)
 
 
 def _form(request: Request, values: Mapping[str, str], fault: str = "", *, status: int = 200) -> Response:
@@ -126,7 +134,7 @@ def _later(response: Response, error: TooManyLogins) -> Response:
 
 def _enter(context: Context, request: Request, logged_in: LoggedIn, address: str) -> Response:
     response = respond.redirect(address)
-    context.entrance.keep_login(request, response, session=logged_in.session, device=logged_in.device)
+    context.site.keep_login(request, response, session=logged_in.session, device=logged_in.device)
     return response
 
 

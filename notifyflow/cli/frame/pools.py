@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 
 _MOST_KEPT = 4096
 
@@ -94,16 +94,16 @@ class ClientConnections:
 
     Args:
         most: How many connections are held; a quarter of them is for known owners.
-        entrance: Finds the owner of a request that a trusted proxy passes on.
+        site: Finds the owner of a request that a trusted proxy passes on.
     """
 
-    def __init__(self, most: int, entrance: Entrance) -> None:
+    def __init__(self, most: int, site: Site) -> None:
         known = max(1, most // 4)
         self.unknown = ConnectionPool(most=max(1, most - known), most_of_one=max(1, most // 2))
         self.known = ConnectionPool(most=known, most_of_one=max(1, known // 2))
-        self._entrance = entrance
-        self._of_address = lru_cache(_MOST_KEPT)(entrance.owner_of)
+        self._site = site
+        self._of_address = lru_cache(_MOST_KEPT)(site.owner_of)
 
     def owner_of(self, address: str, forwarded: Sequence[str] = ()) -> str | None:
-        """Return the owner of a connection, as ``Entrance.owner_of`` does; one that comes without a proxy is looked up once."""
-        return self._entrance.owner_of(address, forwarded) if forwarded else self._of_address(address)
+        """Return the owner of a connection, as ``Site.owner_of`` does; one that comes without a proxy is looked up once."""
+        return self._site.owner_of(address, forwarded) if forwarded else self._of_address(address)

@@ -16,7 +16,7 @@ from notifyflow.cli.frame.pools import ClientConnections
 from notifyflow.cli.frame.timed_http import HttpLimits, TimedProtocol
 from notifyflow.engine import threads
 from notifyflow.web.frame.context import Context
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 
 _BURST = 128
 _RESERVED = 256
@@ -64,7 +64,7 @@ def connections_within(files: int, limit: int) -> int:
 def served(application: FastAPI, listening: socket.socket, limits: HttpLimits | None = None) -> Iterator[uvicorn.Server]:
     """Serve in a thread of its own, until the block ends."""
     limits = limits or HttpLimits()
-    protocol: Any = partial(TimedProtocol, limits, ClientConnections(limits.connections, _entrance_of(application)))
+    protocol: Any = partial(TimedProtocol, limits, ClientConnections(limits.connections, _site_of(application)))
     config = uvicorn.Config(
         application,
         http=protocol,
@@ -86,7 +86,7 @@ def served(application: FastAPI, listening: socket.socket, limits: HttpLimits | 
         threads.end(thread)
 
 
-def _entrance_of(application: FastAPI) -> Entrance:
+def _site_of(application: FastAPI) -> Site:
     """Return an application's trust in its proxies; one that is not ours trusts none."""
     context: Context | None = getattr(application.state, "context", None)
-    return context.entrance if context else Entrance()
+    return context.site if context else Site()

@@ -45,7 +45,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
+class CurrentUser:
     """A person who uses the dashboard.
 
     Attributes:
@@ -100,9 +100,9 @@ class User:
     logged_in_at: datetime | None = None
 
     @property
-    def visitor(self) -> Visitor:
-        """The user as a visitor of the dashboard."""
-        return Visitor(
+    def current(self) -> CurrentUser:
+        """The user, without what pages need not know."""
+        return CurrentUser(
             name=self.name, role=self.role, namespaces=self.namespaces, recipient_id=self.recipient_id, user_id=self.id
         )
 

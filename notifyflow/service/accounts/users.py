@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from notifyflow.core.accounts import users as rules
-from notifyflow.core.accounts.users import NOTE_USE_EVERY, SETUP_FOR, Role, Session, User, Visitor
+from notifyflow.core.accounts.users import NOTE_USE_EVERY, SETUP_FOR, CurrentUser, Role, Session, User
 from notifyflow.core.delivery.ports import Clock, Ids
 from notifyflow.errors import Fault, InvalidUser, LoginRefused, NotLoggedIn, SetupOver, TooManyLogins
 from notifyflow.log import get_logger
@@ -184,8 +184,8 @@ class Users:
         if user_id := stored.log_out(self._store, rules.digest(token)):
             _log.info("app.logged_out", user_id=user_id)
 
-    def visit(self, token: str) -> Visitor:
-        """Return the user of a session as a visitor.
+    def of_session(self, token: str) -> CurrentUser:
+        """Return the user of a session.
 
         Raises:
             NotLoggedIn: When the session does not exist or is over.
@@ -197,10 +197,10 @@ class Users:
         session, user = found
         if now - session.used_at >= NOTE_USE_EVERY:
             stored.note_use(self._store, session.digest, now=now)
-        return user.visitor
+        return user.current
 
-    def visit_as(self, name: str) -> Visitor:
-        """Return the user of a name, which a trusted proxy has verified, as a visitor.
+    def of_name(self, name: str) -> CurrentUser:
+        """Return the user of a name, which a trusted proxy has verified.
 
         Raises:
             NotLoggedIn: When there is no such user, or they are disabled.
@@ -209,7 +209,7 @@ class Users:
         user = self._store.read(lambda reads: reads.users.named(spelled))
         if user is None or user.disabled_at is not None:
             raise NotLoggedIn
-        return user.visitor
+        return user.current
 
     # The first user
 

@@ -44,10 +44,10 @@ _BODY_OF_ALL_TIERS = "This is a test, and nothing is wrong. It goes on, as an in
 
 
 class People:
-    """The people, as visitors with some namespaces may see them.
+    """The people, as users with some namespaces may see them.
 
     Args:
-        rosters: The roster in force; only visitors who see all namespaces see the people of its directory.
+        rosters: The roster in force; only users who see all namespaces see the people of its directory.
         submissions: Stores the tests.
         policies: The policies by name.
     """

@@ -10,7 +10,7 @@ from notifyflow.service.accounts.access import Access
 from notifyflow.service.accounts.users import Users
 from notifyflow.service.oncall.feeds import Feeds
 from notifyflow.service.service import Service
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Context:
         access: Admits the holders of API keys.
         users: The users of the dashboard.
         feeds: The feeds of calendars.
-        entrance: Tells their browsers and proxies apart.
+        site: Tells their browsers and proxies apart.
         channels: The channels by name; their providers verify and read their callbacks.
         sns: Verifies and reads the messages of SNS; None if no topic is configured.
         new_id: Returns a new id.
@@ -36,7 +36,7 @@ class Context:
     access: Access
     users: Users
     feeds: Feeds
-    entrance: Entrance
+    site: Site
     channels: Mapping[str, Channel]
     sns: SnsReceiver | None
     new_id: Callable[[], str]

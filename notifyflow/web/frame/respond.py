@@ -12,15 +12,15 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from notifyflow.core.accounts.users import Visitor
+from notifyflow.core.accounts.users import CurrentUser
 from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.times import Times
 from notifyflow.storage.insight.left_out import collected
 from notifyflow.web.frame import assets, pages
 from notifyflow.web.frame.context import Context
 from notifyflow.web.frame.paths import path_below, target_below
+from notifyflow.web.frame.permissions import BrowserSession, MissingRole, login_address, root_of
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.frame.visitors import MissingRole, Visit, login_address, root_of
 
 NAVIGATION: Mapping[str, str] = {
     "incidents": "Incidents",
@@ -68,46 +68,46 @@ def etag(context: Context, *, with_time: bool = False) -> str | None:
 
 def page(
     request: Request,
-    visitor: Visitor | None,
+    user: CurrentUser | None,
     template: str,
     values: Mapping[str, Any],
     *,
     etag: str | None = None,
     status: int = 200,
 ) -> Response:
-    """Render a page for a visitor; 304 without a body if their browser has it already.
+    """Render a page for a user; 304 without a body if their browser has it already.
 
     Args:
         request: The request.
-        visitor: Who looks at it; None for somebody who is not logged in, whose pages are kept nowhere.
+        user: Who looks at it; None for somebody who is not logged in, whose pages are kept nowhere.
         template: Its file in ``templates/dashboard/``, which extends ``dashboard/base.html``.
-        values: The values of the template. It also gets ``visitor``, ``root`` (the relative way to the dashboard's root, before
+        values: The values of the template. It also gets ``user``, ``root`` (the relative way to the dashboard's root, before
             every link), ``csrf`` (for forms), ``here`` (the first part of the path), ``zone`` (the browser's time zone),
             ``written`` (writes times) and ``asset`` (name → address below it).
         etag: Differs whenever the values do, and was taken before they were read; None if only the page itself can be compared.
         status: The status of the response.
     """
-    visit: Visit = request.state.visit
-    left_out = sentence(collected(), are_named=visitor is not None and visitor.namespaces is None)
-    html = pages.render(f"dashboard/{template}", {**_frame(request, visit), **values, "visitor": visitor, "left_out": left_out})
-    is_kept = visitor is not None and status == 200 and request.method in ("GET", "HEAD")
+    browser: BrowserSession = request.state.browser
+    left_out = sentence(collected(), are_named=user is not None and user.namespaces is None)
+    html = pages.render(f"dashboard/{template}", {**_frame(request, browser), **values, "user": user, "left_out": left_out})
+    is_kept = user is not None and status == 200 and request.method in ("GET", "HEAD")
     if not is_kept:
         return _with_key(request, HTMLResponse(html, status, {**_HEADERS, "Cache-Control": _UNKEPT}))
     digest = _digest(html)
-    header = f'"{_first_part(request, visitor, etag)}{digest}"'
+    header = f'"{_first_part(request, user, etag)}{digest}"'
     is_known = any(each.endswith(f'{digest}"') for each in _tags(request))
     headers = {**_HEADERS, "Cache-Control": _KEPT, "ETag": header}
     return _with_key(request, Response(None, 304, headers) if is_known else HTMLResponse(html, status, headers))
 
 
-def unchanged(request: Request, visitor: Visitor | None, etag: str | None) -> Response | None:
+def unchanged(request: Request, user: CurrentUser | None, etag: str | None) -> Response | None:
     """Return the response without a body if the browser has the page of this etag; None if it must be made.
 
     A route calls it before it reads what the page shows.
     """
     if etag is None:
         return None
-    first = _first_part(request, visitor, etag)
+    first = _first_part(request, user, etag)
     header = next((each for each in _tags(request) if each.startswith(f'"{first}')), None)
     return None if header is None else Response(None, 304, {**_HEADERS, "Cache-Control": _KEPT, "ETag": header})
 
@@ -126,8 +126,8 @@ def _tags(request: Request) -> Sequence[str]:
 
 def refusal(request: Request, status: int, headline: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Render the page about an error for somebody who may be logged in."""
-    visit: Visit = request.state.visit
-    response = page(request, visit.visitor, "refusal.html", {"headline": headline, "detail": detail}, status=status)
+    browser: BrowserSession = request.state.browser
+    response = page(request, browser.user, "refusal.html", {"headline": headline, "detail": detail}, status=status)
     response.headers.update(headers or {})
     return response
 
@@ -137,10 +137,10 @@ def redirect(address: str) -> Response:
     return RedirectResponse(address, 303)
 
 
-def has_visitor(request: Request) -> bool:
+def has_user(request: Request) -> bool:
     """Return whether the request came as far as a page of the dashboard, for somebody who is logged in."""
-    visit: Visit | None = getattr(request.state, "visit", None)
-    return visit is not None and visit.visitor is not None
+    browser: BrowserSession | None = getattr(request.state, "browser", None)
+    return browser is not None and browser.user is not None
 
 
 def respond_not_logged_in(request: Request, _error: Exception) -> Response:
@@ -151,7 +151,7 @@ def respond_not_logged_in(request: Request, _error: Exception) -> Response:
 
 
 def respond_missing_role(request: Request, error: Exception) -> Response:
-    """Return the page about a role that the visitor does not have."""
+    """Return the page about a role that the user does not have."""
     assert isinstance(error, MissingRole)  # noqa: S101 - the handler's registration says so
     return refusal(request, 403, "You may not do this.", error.detail)
 
@@ -162,13 +162,13 @@ def context_of(request: Request) -> Context:
     return context
 
 
-def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
+def _frame(request: Request, browser: BrowserSession) -> Mapping[str, Any]:
     """Return the values that every page has."""
     zone = zone_of(request)
     return {
         "root": root_of(request),
-        "csrf": visit.csrf,
-        "may_log_out": visit.may_log_out,
+        "csrf": browser.csrf,
+        "may_log_out": browser.may_log_out,
         "here": path_below(request.scope).split("/")[1],
         "navigation": NAVIGATION,
         "asset": assets.address,
@@ -179,19 +179,19 @@ def _frame(request: Request, visit: Visit) -> Mapping[str, Any]:
 
 
 def _with_key(request: Request, response: Response) -> Response:
-    visit: Visit = request.state.visit
-    if visit.is_new_key:
-        context_of(request).entrance.keep_form_key(request, response, visit.form_key)
+    browser: BrowserSession = request.state.browser
+    if browser.is_new_key:
+        context_of(request).site.keep_form_key(request, response, browser.form_key)
     return response
 
 
-def _first_part(request: Request, visitor: Visitor | None, etag: str | None) -> str:
+def _first_part(request: Request, user: CurrentUser | None, etag: str | None) -> str:
     """Return the first part of an ETag: the data's, with all else that decides how a page looks; empty without one."""
     if etag is None:
         return ""
-    visit: Visit = request.state.visit
+    browser: BrowserSession = request.state.browser
     context = context_of(request)
-    decisive = (etag, target_below(request.scope), visitor, visit.csrf, str(zone_of(request)), context.notice, context.version)
+    decisive = (etag, target_below(request.scope), user, browser.csrf, str(zone_of(request)), context.notice, context.version)
     return f"{_digest(repr(decisive))}-"
 
 

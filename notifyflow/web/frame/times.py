@@ -1,4 +1,4 @@
-"""Reads the zone of a visitor, which their browser names in a cookie."""
+"""Reads the zone of a user, which their browser names in a cookie."""
 
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ _LONGEST = 64
 
 
 def zone_of(request: Request) -> tzinfo:
-    """Return the zone of the visitor's browser; UTC if it is unknown."""
+    """Return the zone of the user's browser; UTC if it is unknown."""
     name = request.cookies.get(SAFE_COOKIE) or request.cookies.get(COOKIE, "")
     if not name or len(name) > _LONGEST:
         return UTC

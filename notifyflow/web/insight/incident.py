@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from notifyflow.channels.meanings import meanings
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.machines import NOTIFICATION
 from notifyflow.core.delivery.model import IncidentState, Via
@@ -34,8 +34,8 @@ from notifyflow.log import get_logger
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import CROWD, Bulkhead
 from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.permissions import RequireRole, form_of
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.frame.visitors import Admit, form_of
 from notifyflow.web.insight.incident_view import Describer, way
 
 _log = get_logger("notifyflow.web")
@@ -93,7 +93,7 @@ class Part:
 def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
     @routes.api_route("", methods=["GET", "HEAD"])
     async def show(
-        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))],
+        user: Annotated[CurrentUser, Depends(RequireRole(context, Role.VIEWER))],
         request: Request,
         incident_id: str,
         notification: str = "",
@@ -101,8 +101,8 @@ def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
         page: Annotated[int, Query(ge=1, le=10_000)] = 1,
     ) -> Response:
         def look() -> Response | tuple[str, bool]:
-            etag, is_crowd = _etag(context, visitor, incident_id)
-            return respond.unchanged(request, visitor, etag) or (etag, is_crowd)
+            etag, is_crowd = _etag(context, user, incident_id)
+            return respond.unchanged(request, user, etag) or (etag, is_crowd)
 
         looked = await bulkhead.pages.run(look)
         if isinstance(looked, Response):
@@ -111,8 +111,8 @@ def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
         part = Part(number=page if everybody else None, chosen_id=notification)
 
         def make(seen: Seen) -> Response:
-            values = _values(context, seen, zone_of(request), visitor, part)
-            return respond.page(request, visitor, "incident.html", values, etag=etag)
+            values = _values(context, seen, zone_of(request), user, part)
+            return respond.page(request, user, "incident.html", values, etag=etag)
 
         read = partial(_read, context, incident_id)
         if is_crowd:
@@ -121,35 +121,37 @@ def _add_page(routes: APIRouter, context: Context, bulkhead: Bulkhead) -> None:
 
 
 def _add_acts(routes: APIRouter, context: Context) -> None:
-    admit = Depends(Admit(context, Role.RESPONDER))
+    let_respond = Depends(RequireRole(context, Role.RESPONDER))
 
     @routes.post("/acknowledge")
-    def acknowledge(visitor: Annotated[Visitor, admit], incident_id: str) -> Response:
-        ref = _ref(context, visitor, incident_id)
-        context.service.acknowledge(ref, by=visitor.by, via=Via.DASHBOARD)
+    def acknowledge(user: Annotated[CurrentUser, let_respond], incident_id: str) -> Response:
+        ref = _ref(context, user, incident_id)
+        context.service.acknowledge(ref, by=user.by, via=Via.DASHBOARD)
         return respond.redirect(f"../{incident_id}")
 
     @routes.post("/resolve")
-    def resolve(visitor: Annotated[Visitor, admit], incident_id: str) -> Response:
-        ref = _ref(context, visitor, incident_id)
-        context.service.resolve(ref, by=visitor.by, via=Via.DASHBOARD)
+    def resolve(user: Annotated[CurrentUser, let_respond], incident_id: str) -> Response:
+        ref = _ref(context, user, incident_id)
+        context.service.resolve(ref, by=user.by, via=Via.DASHBOARD)
         return respond.redirect(f"../{incident_id}")
 
     @routes.post("/page-again")
-    def page_again(visitor: Annotated[Visitor, admit], request: Request, incident_id: str) -> Response:
-        ref = _ref(context, visitor, incident_id)
-        context.service.page_again(ref, form_of(request).get("recipient", ""), by=visitor.by, via=Via.DASHBOARD)
+    def page_again(user: Annotated[CurrentUser, let_respond], request: Request, incident_id: str) -> Response:
+        ref = _ref(context, user, incident_id)
+        context.service.page_again(ref, form_of(request).get("recipient", ""), by=user.by, via=Via.DASHBOARD)
         return respond.redirect(f"../{incident_id}")
 
 
 def _add_addresses(routes: APIRouter, context: Context) -> None:
     @routes.post("/addresses")
-    def reveal(visitor: Annotated[Visitor, Depends(Admit(context, Role.ADMIN))], request: Request, incident_id: str) -> Response:
-        status = _reached(context, visitor, incident_id)
-        _log.warning("web.address_revealed", user_id=visitor.user_id, incident_id=incident_id)
+    def reveal(
+        user: Annotated[CurrentUser, Depends(RequireRole(context, Role.ADMIN))], request: Request, incident_id: str
+    ) -> Response:
+        status = _reached(context, user, incident_id)
+        _log.warning("web.address_revealed", user_id=user.user_id, incident_id=incident_id)
         contacts = {each.contact.recipient_id: each.contact for each in status.escalations}
         values = {"facts": status.facts, "title": status.content.title, "contacts": contacts.values()}
-        return respond.page(request, visitor, "addresses.html", values)
+        return respond.page(request, user, "addresses.html", values)
 
 
 def _read(context: Context, incident_id: str) -> Seen:
@@ -158,13 +160,13 @@ def _read(context: Context, incident_id: str) -> Seen:
     return Seen(status=status, next_events=context.service.next_events(status), entries=entries)
 
 
-def _etag(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bool]:
-    """Return an etag of the page, and whether the incident is a crowd's; raise ``NotFound`` if the visitor may not see it.
+def _etag(context: Context, user: CurrentUser, incident_id: str) -> tuple[str, bool]:
+    """Return an etag of the page, and whether the incident is a crowd's; raise ``NotFound`` if the user may not see it.
 
     The etag is the versions of its rows, and the time, which counts in finer steps the sooner something is due.
     """
     etag = context.service.etag(incident_id)
-    if not visitor.reaches(etag.namespace):
+    if not user.reaches(etag.namespace):
         raise NotFound(incident_id)
     now = context.service.now()
     is_soon = etag.soonest_at is not None and etag.soonest_at - now < _SOON
@@ -173,22 +175,22 @@ def _etag(context: Context, visitor: Visitor, incident_id: str) -> tuple[str, bo
     return repr((etag, paused, turn)), etag.escalations > CROWD
 
 
-def _ref(context: Context, visitor: Visitor, incident_id: str) -> ById:
-    """Return a reference to an incident that the visitor may see; raise ``NotFound``."""
-    if not visitor.reaches(context.service.etag(incident_id).namespace):
+def _ref(context: Context, user: CurrentUser, incident_id: str) -> ById:
+    """Return a reference to an incident that the user may see; raise ``NotFound``."""
+    if not user.reaches(context.service.etag(incident_id).namespace):
         raise NotFound(incident_id)
     return ById(incident_id)
 
 
-def _reached(context: Context, visitor: Visitor, incident_id: str) -> IncidentStatus:
-    """Return an incident that the visitor may see; raise ``NotFound``."""
+def _reached(context: Context, user: CurrentUser, incident_id: str) -> IncidentStatus:
+    """Return an incident that the user may see; raise ``NotFound``."""
     status = context.service.status(ById(incident_id))
-    if not visitor.reaches(status.facts.namespace):
+    if not user.reaches(status.facts.namespace):
         raise NotFound(incident_id)
     return status
 
 
-def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: Part) -> Mapping[str, Any]:
+def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part: Part) -> Mapping[str, Any]:
     status, next_events = seen.status, seen.next_events
     facts, content = status.facts, status.content
     times = Times(zone, next_events.now, facts.opened_at)
@@ -231,8 +233,8 @@ def _values(context: Context, seen: Seen, zone: tzinfo, visitor: Visitor, part: 
         "damaged": status.damaged_itself,
         "operations_key": status.operations_key,
         "operations": told.of_incident(status),
-        "may_act": visitor.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
-        "may_reveal": visitor.may(Role.ADMIN),
+        "may_act": user.may(Role.RESPONDER) and facts.state is not IncidentState.RESOLVED,
+        "may_reveal": user.may(Role.ADMIN),
     }
 
 

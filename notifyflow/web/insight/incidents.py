@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from notifyflow.core import text
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.delivery.model import IncidentState, Severity
 from notifyflow.core.insight import chain_words
 from notifyflow.core.insight import pause_words as words
@@ -21,8 +21,8 @@ from notifyflow.web.delivery.listings import IncidentListing
 from notifyflow.web.frame import cursors, respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.permissions import RequireRole
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.frame.visitors import Admit
 from notifyflow.web.insight import searches
 from notifyflow.web.insight.searches import Search
 
@@ -34,15 +34,15 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     routes = APIRouter(route_class=bulkhead.pages.route_class)
 
     @routes.api_route("/incidents", methods=["GET", "HEAD"])
-    def show(visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request) -> Response:
+    def show(user: Annotated[CurrentUser, Depends(RequireRole(context, Role.VIEWER))], request: Request) -> Response:
         zone = zone_of(request)
         search = searches.read_valid(IncidentListing, request.query_params, zone)
         times = Times(zone, context.service.now())
         place = _place(search, request.query_params.get("cursor"))
         etag = respond.etag(context, with_time=True)
-        if same := respond.unchanged(request, visitor, etag):
+        if same := respond.unchanged(request, user, etag):
             return same
-        wanted = search.listing.filter(visitor.namespaces)
+        wanted = search.listing.filter(user.namespaces)
         found = context.service.incident_list(wanted, after=place, limit=search.listing.limit)
         values = {
             "search": search,
@@ -57,7 +57,7 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
             "older": _older(search, found.following),
             "is_cut": found.is_cut,
         }
-        return respond.page(request, visitor, "incidents.html", values, etag=etag)
+        return respond.page(request, user, "incidents.html", values, etag=etag)
 
     return routes
 

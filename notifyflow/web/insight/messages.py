@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 
 from notifyflow.core import text
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.delivery.model import IN_PROGRESS, Evidence, Kind, NotificationState
 from notifyflow.core.insight.left_out import sentence
 from notifyflow.core.insight.message_log import SEARCHED, LoggedMessage, MessagePage
@@ -19,8 +19,8 @@ from notifyflow.web.delivery.listings import MessageListing
 from notifyflow.web.frame import cursors, respond, spreadsheets
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.permissions import RequireRole, form_of
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.frame.visitors import Admit, form_of
 from notifyflow.web.insight import searches
 from notifyflow.web.insight.searches import Search
 
@@ -41,37 +41,37 @@ Read = Callable[[str | None], MessagePage]
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/messages``."""
     routes = APIRouter(route_class=bulkhead.pages.route_class)
-    let_view, let_reveal = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.ADMIN))
+    let_view, let_reveal = Depends(RequireRole(context, Role.VIEWER)), Depends(RequireRole(context, Role.ADMIN))
 
     @routes.get("/messages")
-    def show(visitor: Annotated[Visitor, let_view], request: Request) -> Response:
+    def show(user: Annotated[CurrentUser, let_view], request: Request) -> Response:
         search, cursor = _read(request), request.query_params.get("cursor")
         before = cursors.read(search.listing.mark, cursor) or None
         etag = respond.etag(context)
-        if same := respond.unchanged(request, visitor, etag):
+        if same := respond.unchanged(request, user, etag):
             return same
-        page = context.service.messages(search.listing.filter(visitor.namespaces), before=before, limit=search.listing.limit)
-        values = _values(context, visitor, search, page) | {"is_older": cursor is not None}
-        return respond.page(request, visitor, "messages.html", values, etag=etag)
+        page = context.service.messages(search.listing.filter(user.namespaces), before=before, limit=search.listing.limit)
+        values = _values(context, user, search, page) | {"is_older": cursor is not None}
+        return respond.page(request, user, "messages.html", values, etag=etag)
 
     @routes.get("/messages.csv")
-    def export(visitor: Annotated[Visitor, let_view], request: Request) -> Response:
+    def export(user: Annotated[CurrentUser, let_view], request: Request) -> Response:
         search = _read(request)
-        wanted = search.listing.filter(visitor.namespaces)
-        _log.info("web.messages_exported", user_id=visitor.user_id, fields=sorted(search.fields))
+        wanted = search.listing.filter(user.namespaces)
+        _log.info("web.messages_exported", user_id=user.user_id, fields=sorted(search.fields))
         chunks = _chunks(lambda before: context.service.messages(wanted, before=before, limit=_IN_A_CHUNK))
         headers = {"Content-Disposition": 'attachment; filename="notifyflow-messages.csv"'}
         return StreamingResponse(bulkhead.pages.stream(chunks), media_type="text/csv; charset=utf-8", headers=headers)
 
     @routes.post("/messages/reveal")
-    def reveal(visitor: Annotated[Visitor, let_reveal], request: Request) -> Response:
+    def reveal(user: Annotated[CurrentUser, let_reveal], request: Request) -> Response:
         message = context.service.message(form_of(request).get("notification", ""))
-        if message is None or not visitor.reaches(message.facts.namespace):
+        if message is None or not user.reaches(message.facts.namespace):
             raise HTTPException(404, "There is no such message, or it has been deleted.")
         _log.warning(
-            "web.address_revealed", notification_id=message.facts.id, recipient_id=message.recipient_id, user_id=visitor.user_id
+            "web.address_revealed", notification_id=message.facts.id, recipient_id=message.recipient_id, user_id=user.user_id
         )
-        return respond.page(request, visitor, "address.html", {"message": message})
+        return respond.page(request, user, "address.html", {"message": message})
 
     return routes
 
@@ -80,7 +80,7 @@ def _read(request: Request) -> Search[MessageListing]:
     return searches.read(MessageListing, request.query_params, zone_of(request), names=_NAMES)
 
 
-def _values(context: Context, visitor: Visitor, search: Search[MessageListing], page: MessagePage) -> dict[str, object]:
+def _values(context: Context, user: CurrentUser, search: Search[MessageListing], page: MessagePage) -> dict[str, object]:
     return {
         "page": page,
         "search": search,
@@ -93,7 +93,7 @@ def _values(context: Context, visitor: Visitor, search: Search[MessageListing], 
         "channels": sorted(context.channels),
         "providers": sorted({provider.name for channel in context.channels.values() for provider in channel.providers}),
         "vouchers": VOUCHERS,
-        "may_reveal": visitor.may(Role.ADMIN),
+        "may_reveal": user.may(Role.ADMIN),
     }
 
 

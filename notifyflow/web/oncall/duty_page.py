@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from notifyflow.core import text
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.hours import LATEST
 from notifyflow.core.local_times import read_time
 from notifyflow.core.oncall.feeds import Feed, address
@@ -24,7 +24,7 @@ from notifyflow.service.oncall.duty import OnCall
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
-from notifyflow.web.frame.visitors import Admit, Form, form_of
+from notifyflow.web.frame.permissions import Form, RequireRole, form_of
 from notifyflow.web.oncall.duty_calendar import Day, Name, Span, joined, span_at, weeks
 
 _MOST_CALENDARS = 6
@@ -131,22 +131,22 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
     @routes.get("/oncall")
     def show(
-        visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))], request: Request, schedule: Chosen = ""
+        user: Annotated[CurrentUser, Depends(RequireRole(context, Role.VIEWER))], request: Request, schedule: Chosen = ""
     ) -> Response:
-        return _page(context, visitor, request, schedule)
+        return _page(context, user, request, schedule)
 
     @routes.post("/oncall")
     def act(
-        visitor: Annotated[Visitor, Depends(Admit(context, Role.RESPONDER))], request: Request, schedule: Chosen = ""
+        user: Annotated[CurrentUser, Depends(RequireRole(context, Role.RESPONDER))], request: Request, schedule: Chosen = ""
     ) -> Response:
-        _insist_on_all(visitor)
+        _insist_on_all(user)
         try:
-            _change(context.service.oncall, visitor, form_of(request))
+            _change(context.service.oncall, user, form_of(request))
         except InvalidInput as error:
-            return _page(context, visitor, request, schedule, faults=error.faults, status=422)
+            return _page(context, user, request, schedule, faults=error.faults, status=422)
         except OverrideNotFound:
             gone = Fault("override", "it has ended, or was cancelled before", "Look at what is left of it")
-            return _page(context, visitor, request, schedule, faults=(gone,), status=409)
+            return _page(context, user, request, schedule, faults=(gone,), status=409)
         return respond.redirect(f"oncall?{urlencode({'schedule': schedule})}" if schedule else "oncall")
 
     _add_feeds(routes, context)
@@ -155,30 +155,30 @@ def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
 
 def _add_feeds(routes: APIRouter, context: Context) -> None:
     @routes.post("/oncall/feeds")
-    def change_feeds(visitor: Annotated[Visitor, Depends(Admit(context, Role.RESPONDER))], request: Request) -> Response:
-        _insist_on_all(visitor)
+    def change_feeds(user: Annotated[CurrentUser, Depends(RequireRole(context, Role.RESPONDER))], request: Request) -> Response:
+        _insist_on_all(user)
         form = form_of(request)
         try:
             if feed_id := form.get("revoke"):
-                context.feeds.revoke(feed_id, user_id=visitor.user_id)
+                context.feeds.revoke(feed_id, user_id=user.user_id)
                 return respond.redirect("../oncall")
             feed, token = context.feeds.make(
                 schedule=form.get("schedule", ""),
                 recipient_id=form.get("recipient", "").strip(),
-                by=visitor.by,
+                by=user.by,
                 valid_for=_VALID_FOR.get(form.get("valid", "")),
             )
         except FeedNotFound:
             raise HTTPException(404, "There is no such feed, or it was revoked before.") from None
         except InvalidInput as error:
-            return _page(context, visitor, request, "", faults=error.faults, status=422)
-        values = {"of": _of(feed), "address": address(context.entrance.public_url, token)}
-        return respond.page(request, visitor, "oncall_feed.html", values)
+            return _page(context, user, request, "", faults=error.faults, status=422)
+        values = {"of": _of(feed), "address": address(context.site.public_url, token)}
+        return respond.page(request, user, "oncall_feed.html", values)
 
 
-def _insist_on_all(visitor: Visitor) -> None:
-    """Refuse a visitor who does not see all namespaces."""
-    if visitor.namespaces is not None:
+def _insist_on_all(user: CurrentUser) -> None:
+    """Refuse a user who does not see all namespaces."""
+    if user.namespaces is not None:
         raise HTTPException(403, "Who is on duty is changed by those who see all namespaces; you see some of them.")
 
 
@@ -186,7 +186,7 @@ def _of(feed: Feed) -> str:
     return feed.recipient_id or f"{MARK}{feed.schedule}"
 
 
-def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
+def _change(oncall: OnCall, user: CurrentUser, form: Form) -> None:
     """Cancel an override, let two shifts change places, or make an override: of the whole duty, or of that of one person.
 
     Raises:
@@ -194,13 +194,13 @@ def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
         OverrideNotFound: When there is no such override to cancel.
     """
     if override_id := form.get("cancel"):
-        oncall.cancel(override_id, by=visitor.by)
+        oncall.cancel(override_id, by=user.by)
         return
     name, now = form.get("schedule", ""), oncall.now()
     zone = ZoneInfo(find_schedule(oncall.roster(), name).timezone)
     if "first" in form:
         first, second = (read_time(form.get(each, ""), zone, where=each, after=now) for each in ("first", "second"))
-        oncall.change(Swap(schedule=name, first=first, second=second, by=visitor.by))
+        oncall.change(Swap(schedule=name, first=first, second=second, by=user.by))
         return
     begins_at = read_time(form["from"], zone, where="from", after=now) if form.get("from") else None
     oncall.change(
@@ -210,18 +210,18 @@ def _change(oncall: OnCall, visitor: Visitor, form: Form) -> None:
             instead_of=form.get("instead_of", "").strip(),
             begins_at=begins_at,
             ends_at=read_time(form.get("until", ""), zone, where="until", after=begins_at or now),
-            by=visitor.by,
+            by=user.by,
         )
     )
 
 
 def _page(
-    context: Context, visitor: Visitor, request: Request, chosen: str, *, faults: Sequence[Fault] = (), status: int = 200
+    context: Context, user: CurrentUser, request: Request, chosen: str, *, faults: Sequence[Fault] = (), status: int = 200
 ) -> Response:
-    if visitor.namespaces is not None:
-        return respond.page(request, visitor, "oncall.html", {"is_seen": False})
+    if user.namespaces is not None:
+        return respond.page(request, user, "oncall.html", {"is_seen": False})
     etag = respond.etag(context, with_time=True)
-    if same := respond.unchanged(request, visitor, etag):
+    if same := respond.unchanged(request, user, etag):
         return same
     roster, now = context.service.rosters.current(), context.access.now()
     people = roster.directory.recipients
@@ -233,16 +233,16 @@ def _page(
         "chosen": chosen,
         "rotas": list(_rotas(roster, now, drawn)),
         "people": sorted((each.id, each.name or each.id) for each in people.values()),
-        "feeds": [(each, _of(each)) for each in context.feeds.all()] if visitor.may(Role.RESPONDER) else [],
-        "may_act": visitor.may(Role.RESPONDER),
+        "feeds": [(each, _of(each)) for each in context.feeds.all()] if user.may(Role.RESPONDER) else [],
+        "may_act": user.may(Role.RESPONDER),
         "spans": list(_VALID_FOR),
         "now": now,
-        "me": visitor.recipient_id if visitor.recipient_id in people else "",
+        "me": user.recipient_id if user.recipient_id in people else "",
         "faults": faults,
         "findings": context.service.duty_warnings.read(_carried(context)),
         "typed": form_of(request) if faults else {},
     }
-    return respond.page(request, visitor, "oncall.html", values, etag=etag, status=status)
+    return respond.page(request, user, "oncall.html", values, etag=etag, status=status)
 
 
 def _carried(context: Context) -> frozenset[str]:

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from notifyflow.channels.base import Channel
 from notifyflow.core import text
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.core.delivery.facts import NotificationFacts
 from notifyflow.core.delivery.model import IN_PROGRESS, EscalationState, IncidentState, NotificationState, Result, Via
 from notifyflow.core.insight.people import MOST_UNREACHED, ROUNDS, Person, Reachability, WayRecord, is_failing, reachability
@@ -22,8 +22,8 @@ from notifyflow.errors import InvalidIncident, RecipientUnknown, TooManyTests
 from notifyflow.web.frame import respond
 from notifyflow.web.frame.bulkhead import Bulkhead
 from notifyflow.web.frame.context import Context
+from notifyflow.web.frame.permissions import RequireRole, form_of
 from notifyflow.web.frame.times import zone_of
-from notifyflow.web.frame.visitors import Admit, form_of
 
 _ON_A_PAGE = 20
 _DAY = timedelta(days=1)
@@ -103,52 +103,52 @@ class Test:
 def router(context: Context, bulkhead: Bulkhead) -> APIRouter:
     """Build the routes of ``/people``."""
     routes = APIRouter(route_class=bulkhead.pages.route_class)
-    let_view, let_respond = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.RESPONDER))
+    let_view, let_respond = Depends(RequireRole(context, Role.VIEWER)), Depends(RequireRole(context, Role.RESPONDER))
 
     @routes.get("/people")
     def list_people(
-        visitor: Annotated[Visitor, let_view], request: Request, after: Annotated[str, Query(max_length=255)] = ""
+        user: Annotated[CurrentUser, let_view], request: Request, after: Annotated[str, Query(max_length=255)] = ""
     ) -> Response:
-        return _list(context, visitor, request, after)
+        return _list(context, user, request, after)
 
     @routes.get("/people/{recipient_id:path}")
-    def show(visitor: Annotated[Visitor, let_view], request: Request, recipient_id: str) -> Response:
-        return _page(context, visitor, request, recipient_id)
+    def show(user: Annotated[CurrentUser, let_view], request: Request, recipient_id: str) -> Response:
+        return _page(context, user, request, recipient_id)
 
     @routes.post("/people/{recipient_id:path}")
-    def act(visitor: Annotated[Visitor, let_respond], request: Request, recipient_id: str) -> Response:
+    def act(user: Annotated[CurrentUser, let_respond], request: Request, recipient_id: str) -> Response:
         form = form_of(request)
         if "end" in form:
-            return _end(context, visitor, request, recipient_id, form["end"])
-        return _test(context, visitor, request, recipient_id, form)
+            return _end(context, user, request, recipient_id, form["end"])
+        return _test(context, user, request, recipient_id, form)
 
     return routes
 
 
-def _test(context: Context, visitor: Visitor, request: Request, recipient_id: str, form: Mapping[str, str]) -> Response:
+def _test(context: Context, user: CurrentUser, request: Request, recipient_id: str, form: Mapping[str, str]) -> Response:
     """Send a test, or page people themselves as an incident would by a policy of the routes to them."""
     people, policy = context.service.people, form.get("whole")
-    if policy is not None and visitor.recipient_id != recipient_id:
+    if policy is not None and user.recipient_id != recipient_id:
         fault = "Only they can page themselves as an incident would. You can send a test."
-        return _page(context, visitor, request, recipient_id, fault=fault, status=403)
+        return _page(context, user, request, recipient_id, fault=fault, status=403)
     if policy is not None and policy not in people.policies_for(recipient_id):
         fault = "No route pages you by this policy any more; nothing was sent."
-        return _page(context, visitor, request, recipient_id, fault=fault, status=409)
+        return _page(context, user, request, recipient_id, fault=fault, status=409)
     chosen = list(filter(None, (form.get("test"),)))
     try:
-        people.test(recipient_id, chosen, visitor.namespaces, sender=visitor.name, by=visitor.by, policy=policy)
+        people.test(recipient_id, chosen, user.namespaces, sender=user.name, by=user.by, policy=policy)
     except TooManyTests as error:
-        return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=429)
+        return _page(context, user, request, recipient_id, fault=_sentence(error), status=429)
     except (RecipientUnknown, InvalidIncident) as error:
-        return _page(context, visitor, request, recipient_id, fault=_sentence(error), status=422)
+        return _page(context, user, request, recipient_id, fault=_sentence(error), status=422)
     return _back(recipient_id)
 
 
-def _list(context: Context, visitor: Visitor, request: Request, after: str) -> Response:
+def _list(context: Context, user: CurrentUser, request: Request, after: str) -> Response:
     etag = respond.etag(context, with_time=True)
-    if same := respond.unchanged(request, visitor, etag):
+    if same := respond.unchanged(request, user, etag):
         return same
-    page = context.service.people.page(visitor.namespaces, after=after, limit=_ON_A_PAGE)
+    page = context.service.people.page(user.namespaces, after=after, limit=_ON_A_PAGE)
     now = context.access.now()
     values = {
         "people": [shown(each, context.channels, now) for each in page.people],
@@ -160,41 +160,41 @@ def _list(context: Context, visitor: Visitor, request: Request, after: str) -> R
         "next": page.after and f"?{urlencode({'after': page.after})}",
         "rounds": ROUNDS,
     }
-    return respond.page(request, visitor, "people.html", values, etag=etag)
+    return respond.page(request, user, "people.html", values, etag=etag)
 
 
 def _page(
-    context: Context, visitor: Visitor, request: Request, recipient_id: str, *, fault: str = "", status: int = 200
+    context: Context, user: CurrentUser, request: Request, recipient_id: str, *, fault: str = "", status: int = 200
 ) -> Response:
     etag = respond.etag(context, with_time=True)
-    if same := respond.unchanged(request, visitor, etag):
+    if same := respond.unchanged(request, user, etag):
         return same
     people, now, zone = context.service.people, context.access.now(), zone_of(request)
-    person = people.find(recipient_id, visitor.namespaces)
+    person = people.find(recipient_id, user.namespaces)
     if person is None:
         raise HTTPException(404, "Nobody is known by this id.")
-    last = people.last_test(recipient_id, visitor.namespaces)
+    last = people.last_test(recipient_id, user.namespaces)
     test = None if last is None else tested(last, now, zone)
     values = {
         "person": shown(person, context.channels, now),
         "test": test,
         "live": respond.live(is_moving=test is not None and test.is_moving),
-        "may_test": visitor.may(Role.RESPONDER),
-        "is_me": visitor.recipient_id == recipient_id,
+        "may_test": user.may(Role.RESPONDER),
+        "is_me": user.recipient_id == recipient_id,
         "policies": people.policies_for(recipient_id),
         "fault": fault,
         "rounds": ROUNDS,
     }
-    return respond.page(request, visitor, "person.html", values, etag=etag, status=status)
+    return respond.page(request, user, "person.html", values, etag=etag, status=status)
 
 
-def _end(context: Context, visitor: Visitor, request: Request, recipient_id: str, incident_id: str) -> Response:
+def _end(context: Context, user: CurrentUser, request: Request, recipient_id: str, incident_id: str) -> Response:
     """End a test of this person; it may have ended already."""
-    last = context.service.people.last_test(recipient_id, visitor.namespaces)
+    last = context.service.people.last_test(recipient_id, user.namespaces)
     if last is None or last.facts.id != incident_id:
         fault = "There is a newer test, or none any more; nothing was ended."
-        return _page(context, visitor, request, recipient_id, fault=fault, status=409)
-    context.service.resolve(ById(incident_id), by=visitor.by, via=Via.DASHBOARD)
+        return _page(context, user, request, recipient_id, fault=fault, status=409)
+    context.service.resolve(ById(incident_id), by=user.by, via=Via.DASHBOARD)
     return _back(recipient_id)
 
 

@@ -26,7 +26,7 @@ from notifyflow.core.namespaces import ALL, SHARED
 from notifyflow.core.oncall.overrides import Wish
 from notifyflow.settings import Settings
 from notifyflow.web.frame import assets
-from notifyflow.web.frame.visitors import Admit
+from notifyflow.web.frame.permissions import RequireRole
 from tests.asgi import Client
 from tests.builders import START, CountingIds, HandClock
 from tests.integration.web.delivery.test_api import SilentBell
@@ -256,7 +256,7 @@ OPEN: set[Route] = {(method.upper(), path) for method, path in OPEN_TO_ALL} | {
 def role_of(route: BaseRoute) -> Role | None:
     """Return the role that a route of the dashboard declares; None if it declares none."""
     dependencies = getattr(getattr(route, "dependant", None), "dependencies", ())
-    return next((each.call.role for each in dependencies if isinstance(each.call, Admit)), None)
+    return next((each.call.role for each in dependencies if isinstance(each.call, RequireRole)), None)
 
 
 def routes_of(routes: Iterable[BaseRoute], *, besides: bool = True) -> Iterator[Route]:

@@ -115,21 +115,21 @@ def on_the_terminal(driver: Driver, status: IncidentStatus) -> list[str]:
 
 def check(
     driver: Driver,
-    visitor: Visit,
+    browser: Visit,
     status: IncidentStatus,
     operations: IncidentStatus | None,
     about: IncidentStatus | None = None,
 ) -> None:
     """Read all that is said of an incident; that of operations speaks of another one, too."""
     explain = meanings(driver.flow.channels)
-    page = visitor.get(f"/incidents/{status.facts.id}").text
+    page = browser.get(f"/incidents/{status.facts.id}").text
     drilled = DrilledDocument.of_incident("x", status, operations, calling=CALLING, explain=explain, is_settled=True)
     said = {
         "page": sentences.words(page),
         "terminal": on_the_terminal(driver, status),
         "drill": list(drilled.lines()),
         "post-mortem": markdown(status, driver.flow.overview.timeline(status), here=str).splitlines(),
-        "list": sentences.words(visitor.get("/incidents").text),
+        "list": sentences.words(browser.get("/incidents").text),
     }
     for where, lines in said.items():
         others = (operations if where in ("list", "drill") else None, about)
@@ -162,12 +162,12 @@ def check_pages_of_operations(driver: Driver, failed: IncidentStatus) -> None:
 def test_every_claim_that_is_shown_follows_from_rows(story: dict[str, Any]) -> None:
     variables = {"NOTIFYFLOW_OPS_RECIPIENTS": json.dumps(OPERATIONS)} if story["has_operations"] else {}
     with Driver({"NOTIFYFLOW_PUBLIC_URL": ORIGIN, **variables}) as driver:
-        visitor = visit(driver.flow, Role.VIEWER)
+        browser = visit(driver.flow, Role.VIEWER)
         for _ in tell(driver, story):
             status = driver.flow.status("db-1")
             operations = driver.flow.status(status.operations_key) if status.operations_key else None
-            check(driver, visitor, status, operations)
+            check(driver, browser, status, operations)
             check_next_instant(driver, status)
             if operations:
-                check(driver, visitor, operations, None, about=status)
+                check(driver, browser, operations, None, about=status)
         check_pages_of_operations(driver, driver.flow.status("db-1"))

@@ -15,7 +15,7 @@ from notifyflow.errors import InvalidUser, LoginRefused, NotLoggedIn, UserNotFou
 from notifyflow.service.accounts.users import Users
 from notifyflow.settings import Settings
 from notifyflow.storage.upkeep.forgetting import Forgotten
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, PASSWORD, Visit
 from tests.integration.web.delivery.test_api import SilentBell
@@ -62,19 +62,19 @@ CHANGES: dict[str, Callable[[Users], object]] = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_ends_the_sessions_of_a_user(users: Users, change: Callable[[Users], object]):
     mine, other = enter(users), enter(users, "grace")
-    assert users.visit(mine).name == "ada"
+    assert users.of_session(mine).name == "ada"
     change(users)
     with pytest.raises(NotLoggedIn):
-        users.visit(mine)
-    assert users.visit(other).name == "grace"
+        users.of_session(mine)
+    assert users.of_session(other).name == "grace"
 
 
 def test_a_changed_user_may_do_what_was_given_and_keeps_the_rest(users: Users):
     users.change("ada", role=Role.RESPONDER, namespaces=["team", ""])
-    ada = users.visit(enter(users))
+    ada = users.of_session(enter(users))
     assert (ada.role, ada.namespaces, ada.by) == (Role.RESPONDER, frozenset({"team", ""}), "ada-lovelace")
     users.change("ada", namespaces=["*"], recipient_id="")
-    ada = users.visit(enter(users))
+    ada = users.of_session(enter(users))
     assert (ada.role, ada.namespaces, ada.by) == (Role.RESPONDER, None, "ada")
     for wrong in ({"namespaces": ["a\nb"]}, {"recipient_id": " "}):
         with pytest.raises(InvalidUser):
@@ -85,7 +85,7 @@ def test_a_new_password_replaces_the_old_one(users: Users):
     users.set_password("ada", OTHER)
     with pytest.raises(LoginRefused):
         enter(users)
-    assert users.visit(enter(users, password=OTHER)).name == "ada"
+    assert users.of_session(enter(users, password=OTHER)).name == "ada"
     with pytest.raises(InvalidUser):
         users.set_password("ada", "short")
 
@@ -101,7 +101,7 @@ def test_a_disabled_user_is_let_in_again_when_they_are_enabled(users: Users):
     with pytest.raises(LoginRefused):
         enter(users)
     users.enable("ada")
-    assert users.visit(enter(users)).name == "ada"
+    assert users.of_session(enter(users)).name == "ada"
 
 
 def test_changing_somebody_who_is_no_user_raises(users: Users):
@@ -124,7 +124,7 @@ def test_a_forgotten_recipient_is_no_user_any_more(system: tuple[NotifyFlow, Han
     session = enter(users)
     flow.maintenance.forget("ada-lovelace")
     with pytest.raises(NotLoggedIn):
-        users.visit(session)
+        users.of_session(session)
     assert [user.name for user in users.users()] == ["grace"]
 
 
@@ -141,7 +141,7 @@ def test_a_prune_deletes_sessions_that_are_over(system: tuple[NotifyFlow, HandCl
     list(flow.maintenance.prune(timedelta(days=30)))
     clock.pass_time(-IDLE_FOR)
     with pytest.raises(NotLoggedIn):
-        users.visit(old)
+        users.of_session(old)
 
 
 def test_a_login_deletes_sessions_that_are_over(system: tuple[NotifyFlow, HandClock], users: Users):
@@ -151,7 +151,7 @@ def test_a_login_deletes_sessions_that_are_over(system: tuple[NotifyFlow, HandCl
     enter(users, "grace")
     clock.pass_time(-IDLE_FOR)
     with pytest.raises(NotLoggedIn):
-        users.visit(old)
+        users.of_session(old)
 
 
 HEADER = "X-Forwarded-User"
@@ -217,8 +217,8 @@ def test_of_several_names_none_counts():
         "client": ("10.0.0.1", 1),
         "headers": [(HEADER.lower().encode(), b"ada"), (HEADER.lower().encode(), b"eve")],
     }
-    entrance = Entrance(proxies=NETWORKS, user_header=HEADER)
-    assert entrance.name_of(Request(scope)) == ""
+    site = Site(proxies=NETWORKS, user_header=HEADER)
+    assert site.name_of(Request(scope)) == ""
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_of_several_names_none_counts():
 def test_a_client_is_where_the_last_trusted_proxy_says(peer: str | None, forwarded: list[str], client: str):
     headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
     scope = {"type": "http", "client": None if peer is None else (peer, 1), "headers": headers}
-    assert Entrance(proxies=NETWORKS).client_of(Request(scope)) == client
+    assert Site(proxies=NETWORKS).client_of(Request(scope)) == client
 
 
 @pytest.mark.parametrize(
@@ -258,5 +258,5 @@ def test_a_client_is_where_the_last_trusted_proxy_says(peer: str | None, forward
 )
 def test_our_own_origin_is_the_public_one_or_that_of_the_host(public_url: str | None, origin: str, host: str, is_own: bool):
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]
-    entrance = Entrance(public_url=public_url)
-    assert entrance.is_from_own_site(Request({"type": "http", "headers": headers})) == is_own
+    site = Site(public_url=public_url)
+    assert site.is_from_own_site(Request({"type": "http", "headers": headers})) == is_own

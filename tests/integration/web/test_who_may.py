@@ -11,12 +11,12 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.routing import BaseRoute
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.users import IDLE_FOR, Role, Visitor
+from notifyflow.core.accounts.users import IDLE_FOR, CurrentUser, Role
 from notifyflow.core.delivery.model import Incident, Recipient
 from notifyflow.settings import Settings
 from notifyflow.storage.dialects import dialect_for, execute
 from notifyflow.storage.dialects.deadline import Deadline
-from notifyflow.web.frame.visitors import Admit, recognise
+from notifyflow.web.frame.permissions import RequireRole, recognise
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, Visit, visit
 from tests.integration.web.delivery.test_api import SilentBell
@@ -171,14 +171,14 @@ def test_a_page_without_a_rule_is_found(system: System):
 
 
 def test_a_page_that_does_not_keep_its_rule_is_found(system: System):
-    class Lax(Admit):
-        async def __call__(self, request: Request) -> Visitor:
-            return recognise(system.application.state.context, request).visitor or NOBODY
+    class Lax(RequireRole):
+        async def __call__(self, request: Request) -> CurrentUser:
+            return recognise(system.application.state.context, request).user or NOBODY
 
     context = system.application.state.context
 
     @system.application.post("/sample")
-    def act(visitor: Annotated[Visitor, Depends(Lax(context, Role.ADMIN))]) -> Response:
+    def act(visitor: Annotated[CurrentUser, Depends(Lax(context, Role.ADMIN))]) -> Response:
         return Response(visitor.name)
 
     assert violations(system, ("POST", "/sample"), Role.ADMIN) == [
@@ -188,4 +188,4 @@ def test_a_page_that_does_not_keep_its_rule_is_found(system: System):
     ]
 
 
-NOBODY = Visitor(name="nobody", role=Role.VIEWER, namespaces=None, recipient_id=None)
+NOBODY = CurrentUser(name="nobody", role=Role.VIEWER, namespaces=None, recipient_id=None)

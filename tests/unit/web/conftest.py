@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from notifyflow.channels.base import Accepted, Callback, CallbackResponse, Channel, Provider, ProviderCapabilities
 from notifyflow.core.accounts.keys import ApiKey, Scope
-from notifyflow.core.accounts.users import Visitor
+from notifyflow.core.accounts.users import CurrentUser
 from notifyflow.core.delivery.model import Contact, Incident, Receipt, Result, Stopped
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.timeline import TimelineEntry, timeline
@@ -26,7 +26,7 @@ from notifyflow.service.service import Service
 from notifyflow.settings import Settings
 from notifyflow.web.application import build
 from notifyflow.web.frame.context import Context
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 from tests.asgi import Client
 from tests.statuses import ACKNOWLEDGED, AT, INCIDENT_ID, OPEN
 
@@ -145,7 +145,7 @@ class Backend:
             raise InvalidApiKey("is not valid")
         return ApiKey(id="1", name="prometheus", scopes=frozenset((scope,)), digest="", created_at=AT)
 
-    def visit(self, token: str) -> Visitor:
+    def of_session(self, token: str) -> CurrentUser:
         raise NotLoggedIn
 
     def new_token(self) -> str:
@@ -164,13 +164,13 @@ def backend() -> Backend:
     return Backend()
 
 
-def application_of(backend: Backend, *, notice: str = "", entrance: Entrance | None = None) -> FastAPI:
+def application_of(backend: Backend, *, notice: str = "", site: Site | None = None) -> FastAPI:
     context = Context(
         service=cast(Service, backend),
         access=cast(Access, backend),
         users=cast(Users, backend),
         feeds=cast(Feeds, backend),
-        entrance=entrance or Entrance(),
+        site=site or Site(),
         channels=backend.channels(),
         sns=None,
         new_id=lambda: "new-id",
@@ -191,8 +191,8 @@ def client(application: FastAPI) -> Client:
     return Client(application)
 
 
-def client_of(backend: Backend, *, notice: str = "", entrance: Entrance | None = None) -> Client:
-    return Client(application_of(backend, notice=notice, entrance=entrance))
+def client_of(backend: Backend, *, notice: str = "", site: Site | None = None) -> Client:
+    return Client(application_of(backend, notice=notice, site=site))
 
 
 def link(who: str = "ada", *, days: int = 1, incident_id: str = INCIDENT_ID) -> str:

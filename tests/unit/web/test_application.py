@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 from tests.asgi import Client
 from tests.unit.web.conftest import Backend, client_of, link
 
@@ -33,10 +33,10 @@ def test_every_response_is_kept_nowhere_framed_nowhere_and_tells_nobody(client: 
 
 @pytest.mark.parametrize(("method", "path", "code"), REQUESTS.values(), ids=REQUESTS)
 def test_browsers_that_came_over_https_come_back_over_https(backend: Backend, method: str, path: str, code: int):
-    secure = client_of(backend, entrance=Entrance(public_url="https://notify.example")).request(method, path)
+    secure = client_of(backend, site=Site(public_url="https://notify.example")).request(method, path)
     assert (secure.status_code, secure.headers["strict-transport-security"]) == (code, "max-age=31536000")
     for url in ("http://127.0.0.1:8000", None):
-        plain = client_of(backend, entrance=Entrance(public_url=url)).request(method, path)
+        plain = client_of(backend, site=Site(public_url=url)).request(method, path)
         assert "strict-transport-security" not in plain.headers
 
 

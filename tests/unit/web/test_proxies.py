@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from notifyflow.web.frame.visitors import LOGIN_LIMIT_BYTES
+from notifyflow.web.frame.permissions import LOGIN_LIMIT_BYTES
 
 DEPLOY = Path(__file__).parents[3] / "docs" / "deploy"
 NGINX, CADDY = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))

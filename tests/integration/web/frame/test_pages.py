@@ -10,11 +10,11 @@ import pytest
 from fastapi import Depends, FastAPI, Request, Response
 
 from notifyflow.app import NotifyFlow
-from notifyflow.core.accounts.users import Role, Visitor
+from notifyflow.core.accounts.users import CurrentUser, Role
 from notifyflow.errors import Fault, InvalidRequest
 from notifyflow.settings import Settings
 from notifyflow.web.frame import assets, respond
-from notifyflow.web.frame.visitors import Admit, form_of
+from notifyflow.web.frame.permissions import RequireRole, form_of
 from tests.asgi import Client
 from tests.builders import CountingIds, HandClock
 from tests.dashboard import ORIGIN, Visit, visit
@@ -36,23 +36,23 @@ def application(flow: NotifyFlow) -> FastAPI:
     """An application with a page, a page that knows its etag, and an action."""
     application = flow.asgi()
     context = application.state.context
-    viewer, admin = Depends(Admit(context, Role.VIEWER)), Depends(Admit(context, Role.ADMIN))
+    viewer, admin = Depends(RequireRole(context, Role.VIEWER)), Depends(RequireRole(context, Role.ADMIN))
 
     @application.get("/sample/{name}")
-    def show(visitor: Annotated[Visitor, viewer], request: Request, name: str) -> Response:
+    def show(user: Annotated[CurrentUser, viewer], request: Request, name: str) -> Response:
         if name == "wrong":
             raise InvalidRequest((Fault("state", "it is unknown", "Choose another"),))
-        return respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": name})
+        return respond.page(request, user, "refusal.html", {**SHOWN, "detail": name})
 
     @application.get("/stamped")
-    def show_stamped(visitor: Annotated[Visitor, viewer], request: Request, number: int = 0) -> Response:
+    def show_stamped(user: Annotated[CurrentUser, viewer], request: Request, number: int = 0) -> Response:
         etag = STATE["etag"]
-        same = respond.unchanged(request, visitor, etag)
-        return same or respond.page(request, visitor, "refusal.html", {**SHOWN, "detail": STATE["shown"]}, etag=etag)
+        same = respond.unchanged(request, user, etag)
+        return same or respond.page(request, user, "refusal.html", {**SHOWN, "detail": STATE["shown"]}, etag=etag)
 
     @application.post("/sample/{name}")
-    def act(visitor: Annotated[Visitor, admin], request: Request, name: str) -> Response:
-        return respond.redirect(f"{name}?{form_of(request)['word']}&{visitor.name}")
+    def act(user: Annotated[CurrentUser, admin], request: Request, name: str) -> Response:
+        return respond.redirect(f"{name}?{form_of(request)['word']}&{user.name}")
 
     return application
 
@@ -90,11 +90,11 @@ def test_a_page_that_has_not_changed_is_not_sent_again(admin: Visit):
 def test_a_page_with_a_stamp_is_made_again_when_that_changes_and_sent_again_when_the_page_does(
     flow: NotifyFlow, application: FastAPI, admin: Visit, monkeypatch: pytest.MonkeyPatch
 ):
-    def ask(visitor: Visit = admin, path: str = "/stamped", **state: str) -> int:
+    def ask(user: Visit = admin, path: str = "/stamped", **state: str) -> int:
         for name, value in state.items():
             monkeypatch.setitem(STATE, name, value)
-        response = visitor.request("GET", path, headers={"if-none-match": f'"x", W/{known["etag"]}'})
-        if visitor is admin:
+        response = user.request("GET", path, headers={"if-none-match": f'"x", W/{known["etag"]}'})
+        if user is admin:
             known.update(response.headers)
         return response.status_code
 

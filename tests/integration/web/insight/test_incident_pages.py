@@ -39,10 +39,10 @@ to = ["ada"]
 class Walk:
     """Somebody who looks at one page after the other."""
 
-    def __init__(self, visitor: Visit) -> None:
-        self.visitor = visitor
+    def __init__(self, browser: Visit) -> None:
+        self.browser = browser
         self.place = "/incidents"
-        self.page = visitor.get(self.place).text
+        self.page = browser.get(self.place).text
         self.clicks = 0
 
     def click(self, name: str) -> None:
@@ -50,7 +50,7 @@ class Walk:
         links = re.findall(r'<a [^>]*?href="([^"]+)"[^>]*>(.*?)</a>', self.page)
         address = next(address for address, text in links if html.unescape(text) == name)
         self.place = urljoin(self.place, html.unescape(address))
-        response = self.visitor.get(self.place.partition("#")[0])
+        response = self.browser.get(self.place.partition("#")[0])
         assert response.status_code == 200
         self.page = response.text
         self.clicks += 1
@@ -184,14 +184,14 @@ def test_a_tier_opens_if_as_many_ways_fail_as_a_recipient_has(driver: Driver, sl
 def test_times_are_those_of_the_visitors_zone(driver: Driver) -> None:
     driver.flow.notify(DOWN, [ADA], policy="insistent")
     driver.deliver()
-    visitor = visit(driver.flow, Role.VIEWER)
-    visitor.cookies["notifyflow_zone"] = "Europe/Berlin"
-    assert "text at 10:05:00" in visitor.get(address_of(driver)).text
+    browser = visit(driver.flow, Role.VIEWER)
+    browser.cookies["notifyflow_zone"] = "Europe/Berlin"
+    assert "text at 10:05:00" in browser.get(address_of(driver)).text
     for unknown in ("../etc/passwd", "Mars/Phobos", "Europe", "."):
-        visitor.cookies["notifyflow_zone"] = unknown
-        assert "text at 09:05:00" in visitor.get(address_of(driver)).text
-    visitor.cookies["__Host-notifyflow_zone"] = "Asia/Kolkata"
-    assert "text at 14:35:00" in visitor.get(address_of(driver)).text, "the one that comes over https counts"
+        browser.cookies["notifyflow_zone"] = unknown
+        assert "text at 09:05:00" in browser.get(address_of(driver)).text
+    browser.cookies["__Host-notifyflow_zone"] = "Asia/Kolkata"
+    assert "text at 14:35:00" in browser.get(address_of(driver)).text, "the one that comes over https counts"
 
 
 def test_the_script_names_the_zone_in_the_cookies_that_are_read() -> None:
@@ -272,9 +272,9 @@ def test_a_page_that_is_beyond_the_last_is_empty_and_one_that_is_no_number_is_re
     driver: Driver, query: str, status: int
 ) -> None:
     driver.flow.notify(DOWN, [ADA])
-    visitor = visit(driver.flow)
+    browser = visit(driver.flow)
     incident_id = driver.flow.status("db-1").facts.id
-    response = visitor.get(f"/incidents/{incident_id}?everybody=1&{query}")
+    response = browser.get(f"/incidents/{incident_id}?everybody=1&{query}")
     assert response.status_code == status
     assert ("There are no more recipients." in response.text) == (status == 200)
 
@@ -291,15 +291,15 @@ def test_hostile_text_in_every_field_stays_text(driver: Driver) -> None:
     driver.flow.notify(evil, [Recipient(id="ada", name=HOSTILE, email="ada@example.com")])
     driver.deliver()
     driver.flow.acknowledge(HOSTILE, by=HOSTILE)
-    visitor = visit(driver.flow, Role.ADMIN)
+    browser = visit(driver.flow, Role.ADMIN)
     address = address_of(driver, HOSTILE)
     filters = dict.fromkeys(("text", "recipient", "label", "since", "until", "state", "severity", "cursor"), HOSTILE)
     pages = [
-        visitor.get("/incidents").text,
-        visitor.request("GET", "/incidents", params=filters).text,
-        visitor.get(address).text,
-        visitor.request("GET", address, params={"notification": HOSTILE}).text,
-        visitor.send(address, f"{address}/addresses").text,
+        browser.get("/incidents").text,
+        browser.request("GET", "/incidents", params=filters).text,
+        browser.get(address).text,
+        browser.request("GET", address, params={"notification": HOSTILE}).text,
+        browser.send(address, f"{address}/addresses").text,
     ]
     for page in pages:
         assert "<script>alert" not in page
@@ -380,18 +380,18 @@ def test_a_filter_stands_in_the_url_and_the_next_page_keeps_it(driver: Driver) -
     for number in range(55):
         driver.flow.notify(Incident(key=f"db-{number}", title=f"db {number} is down", labels={"team": "orders"}), [ADA])
     driver.flow.notify(Incident(key="web", title="the web is down"), [BEN])
-    visitor = visit(driver.flow, Role.VIEWER)
-    response = visitor.get("/incidents?state=OPEN&recipient=ada&label=team:orders&text=db&severity=ERROR")
+    browser = visit(driver.flow, Role.VIEWER)
+    response = browser.get("/incidents?state=OPEN&recipient=ada&label=team:orders&text=db&severity=ERROR")
     assert "the web is down" not in response.text
     assert 'value="team:orders"' in response.text
     assert len(re.findall(r'id="incident-', response.text)) == 50
     (older,) = re.findall(r'id="older" href="([^"]+)"', response.text)
-    following = visitor.get("/" + html.unescape(older))
+    following = browser.get("/" + html.unescape(older))
     assert len(re.findall(r'id="incident-', following.text)) == 5
     assert 'value="team:orders"' in following.text
-    assert "the web is down" in visitor.get("/incidents").text
-    assert "No incident matches." in visitor.get("/incidents?text=nothing").text
-    foreign = visitor.get(f"/incidents?text=web&{html.unescape(older).partition('&')[2]}")
+    assert "the web is down" in browser.get("/incidents").text
+    assert "No incident matches." in browser.get("/incidents?text=nothing").text
+    foreign = browser.get(f"/incidents?text=web&{html.unescape(older).partition('&')[2]}")
     assert foreign.status_code == 200
 
 
@@ -406,16 +406,16 @@ def test_a_filter_that_cannot_be_understood_is_named_and_left_out(driver: Driver
 def test_a_page_is_not_sent_again_until_something_changes(driver: Driver) -> None:
     driver.flow.notify(DOWN, [ADA])
     driver.run_until_settled()
-    visitor = visit(driver.flow, Role.VIEWER)
+    browser = visit(driver.flow, Role.VIEWER)
     for address in ("/incidents", address_of(driver)):
-        first = visitor.get(address)
+        first = browser.get(address)
         assert first.headers["cache-control"] == "private, no-cache"
-        same = visitor.request("GET", address, headers={"if-none-match": first.headers["etag"]})
+        same = browser.request("GET", address, headers={"if-none-match": first.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")
-    tags = [(address, visitor.get(address).headers["etag"]) for address in ("/incidents", address_of(driver))]
+    tags = [(address, browser.get(address).headers["etag"]) for address in ("/incidents", address_of(driver))]
     driver.flow.acknowledge("db-1", by="ada")
     for address, tag in tags:
-        assert visitor.request("GET", address, headers={"if-none-match": tag}).status_code == 200
+        assert browser.request("GET", address, headers={"if-none-match": tag}).status_code == 200
 
 
 def test_the_page_of_a_link_leads_to_the_incident(driver: Driver) -> None:
@@ -423,8 +423,8 @@ def test_the_page_of_a_link_leads_to_the_incident(driver: Driver) -> None:
     driver.deliver()
     (mail,) = driver.inbox.messages(channel="email")
     link = next(link for link in mail.links if "/a/" in link).removeprefix(ORIGIN)
-    visitor = visit(driver.flow, Role.VIEWER)
-    page = visitor.get(link).text
+    browser = visit(driver.flow, Role.VIEWER)
+    page = browser.get(link).text
     (address,) = re.findall(r'href="([^"]+)">Who is paged', page)
     assert urljoin(link, address) == address_of(driver)
 
@@ -436,14 +436,14 @@ def test_the_next_person_of_a_chain_is_named_with_the_time_until_then(driver: Dr
     driver.flow.notify(replace(DOWN, key="db-2"), [ADA])
     seen = walk(driver)
     assert seen.words.count("next: Ben at Mon 7 Jan 09:10:00; step 1 of 3") == 1
-    seen.page = seen.visitor.get(address_of(driver)).text
+    seen.page = seen.browser.get(address_of(driver)).text
     assert "in 8 m, at 09:10:00: Ben, or at once when all ways to Ada have failed" in seen.words
     driver.advance(minutes=8)
-    seen.page = seen.visitor.get(address_of(driver)).text
+    seen.page = seen.browser.get(address_of(driver)).text
     assert "◐ started Ben started at 09:10:00" in seen.words
     assert "in 5 m, at 09:15:00: Ada, but its people are paged already" in seen.words
     driver.advance(minutes=5)
-    seen.page = seen.visitor.get(address_of(driver)).text
+    seen.page = seen.browser.get(address_of(driver)).text
     assert "The chain is over, and nobody has acknowledged." in seen.words
     assert "step 2 starts, since nobody has acknowledged in 10 m: Ben" in seen.words
 
@@ -454,8 +454,8 @@ def test_the_list_the_page_and_the_terminal_tell_the_same_next_instant_while_eve
     driver.advance(seconds=120)
     driver.flow.pauses.start(Scope.ALL, "", span=timedelta(minutes=20), by="eve", is_for_critical=True)
     driver.advance(seconds=20)
-    visitor = visit(driver.flow, Role.VIEWER)
-    listed, page = visitor.get("/incidents").text, visitor.get(address_of(driver)).text
+    browser = visit(driver.flow, Role.VIEWER)
+    listed, page = browser.get("/incidents").text, browser.get(address_of(driver)).text
     assert "operations is told at Mon 7 Jan 09:22:00" in listed
     assert "at 09:22:00: operations is told that nobody has acknowledged" in page
     for shown in (listed, page):
@@ -471,10 +471,10 @@ def test_the_list_the_page_and_the_terminal_tell_the_same_next_instant_while_eve
 
 def test_what_changes_is_marked_for_screen_readers_and_a_page_has_a_place_to_say_it(driver: Driver) -> None:
     driver.flow.notify(DOWN, [ADA])
-    visitor = visit(driver.flow, Role.VIEWER)
-    page = visitor.get(address_of(driver)).text
+    browser = visit(driver.flow, Role.VIEWER)
+    page = browser.get(address_of(driver)).text
     assert '<p id="news" class="unseen" role="status" aria-live="polite"></p>' in page
     assert re.search(r"data-news>● open<", page)
     assert re.search(r'<div class="first" data-news>\s*<h3 id="recipient-1">', page)
-    assert "data-news" in visitor.get("/incidents").text
-    assert "data-news" in visitor.get("/health").text
+    assert "data-news" in browser.get("/incidents").text
+    assert "data-news" in browser.get("/health").text

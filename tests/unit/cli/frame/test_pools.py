@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifyflow.cli.frame.pools import ClientConnections, ConnectionPool
-from notifyflow.web.frame.entrance import Entrance
+from notifyflow.web.frame.site import Site
 
 
 class Wire:
@@ -87,6 +87,6 @@ def test_no_limit_is_passed_and_who_gives_way_for_another_had_most(entering: lis
 
 
 def test_a_quarter_of_the_connections_is_for_those_that_are_known():
-    held = ClientConnections(1_000, Entrance())
+    held = ClientConnections(1_000, Site())
     assert (held.unknown._most, held.unknown._most_of_one, held.known._most, held.known._most_of_one) == (750, 500, 250, 125)
-    assert ClientConnections(1, Entrance()).unknown._most == 1
+    assert ClientConnections(1, Site()).unknown._most == 1

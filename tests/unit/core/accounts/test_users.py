@@ -6,36 +6,45 @@ from datetime import timedelta
 import pytest
 
 from notifyflow.core.accounts import users
-from notifyflow.core.accounts.users import IDLE_FOR, LONGEST_PASSWORD, SHORTEST_PASSWORD, VALID_FOR, Role, Session, User, Visitor
+from notifyflow.core.accounts.users import (
+    IDLE_FOR,
+    LONGEST_PASSWORD,
+    SHORTEST_PASSWORD,
+    VALID_FOR,
+    CurrentUser,
+    Role,
+    Session,
+    User,
+)
 from tests.builders import START
 
 ADA = User(id="u1", name="ada", role=Role.RESPONDER, password="$argon2id$x", created_at=START)
 
 
-def a_visitor(role: Role = Role.VIEWER, *namespaces: str, recipient_id: str | None = None) -> Visitor:
-    return Visitor(name="ada", role=role, namespaces=frozenset(namespaces) if namespaces else None, recipient_id=recipient_id)
+def a_current_user(role: Role = Role.VIEWER, *namespaces: str, recipient_id: str | None = None) -> CurrentUser:
+    return CurrentUser(name="ada", role=role, namespaces=frozenset(namespaces) if namespaces else None, recipient_id=recipient_id)
 
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("needed", Role)
 def test_a_role_may_do_all_that_those_before_it_may(role: Role, needed: Role):
     order = [Role.VIEWER, Role.RESPONDER, Role.ADMIN]
-    assert a_visitor(role).may(needed) == (order.index(role) >= order.index(needed))
+    assert a_current_user(role).may(needed) == (order.index(role) >= order.index(needed))
 
 
 def test_a_visitor_reaches_their_namespaces_or_all():
-    assert a_visitor().reaches("team")
-    assert a_visitor(Role.ADMIN, "team").reaches("team")
-    assert not a_visitor(Role.ADMIN, "team").reaches("")
+    assert a_current_user().reaches("team")
+    assert a_current_user(Role.ADMIN, "team").reaches("team")
+    assert not a_current_user(Role.ADMIN, "team").reaches("")
 
 
 def test_a_visitor_who_is_a_recipient_acts_as_that_recipient():
-    assert a_visitor().by == "ada"
-    assert a_visitor(recipient_id="ada-lovelace").by == "ada-lovelace"
+    assert a_current_user().by == "ada"
+    assert a_current_user(recipient_id="ada-lovelace").by == "ada-lovelace"
 
 
 def test_a_user_is_a_visitor_and_does_not_show_the_hash():
-    assert ADA.visitor == replace(a_visitor(Role.RESPONDER), user_id=ADA.id)
+    assert ADA.current == replace(a_current_user(Role.RESPONDER), user_id=ADA.id)
     assert "argon2" not in repr(ADA)
 
 

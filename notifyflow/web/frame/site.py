@@ -30,7 +30,7 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entrance:
+class Site:
     """Distinguishes browsers and proxies.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Who may use a page: each route of the dashboard declares the role that its visitors must have.
+"""Who may use a page: each route of the dashboard declares the role that its users must have.
 
 A request that changes something must come from a page of ours besides: by the headers that browsers set, and by a token in the
 form. Both are checked here, so that no route can forget it.
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 
-from notifyflow.core.accounts.users import Role, Visitor, form_token, is_form_token
+from notifyflow.core.accounts.users import CurrentUser, Role, form_token, is_form_token
 from notifyflow.errors import NotLoggedIn
 from notifyflow.log import get_logger
 from notifyflow.web.frame.body import Body
@@ -32,17 +32,17 @@ Form = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class BrowserSession:
     """The sender of a request to the dashboard.
 
     Attributes:
-        visitor: The visitor; None for somebody who is not logged in.
+        user: The user; None for somebody who is not logged in.
         form_key: The secret in the browser's cookie that its forms are bound to.
         is_new_key: Whether the browser does not have that cookie yet.
         may_log_out: Whether there is a session to end; a name from a proxy has none.
     """
 
-    visitor: Visitor | None
+    user: CurrentUser | None
     form_key: str
     is_new_key: bool
     may_log_out: bool
@@ -54,11 +54,11 @@ class Visit:
 
 
 class MissingRole(HTTPException):
-    """Raised when a visitor does not have the role that a page needs."""
+    """Raised when a user does not have the role that a page needs."""
 
-    def __init__(self, visitor: Visitor, role: Role) -> None:
-        super().__init__(403, f"You are logged in as {visitor.name}, a {visitor.role}; this needs the role {role}.")
-        self.visitor = visitor
+    def __init__(self, user: CurrentUser, role: Role) -> None:
+        super().__init__(403, f"You are logged in as {user.name}, a {user.role}; this needs the role {role}.")
+        self.user = user
 
 
 class UnknownUser(HTTPException):
@@ -68,10 +68,10 @@ class UnknownUser(HTTPException):
         super().__init__(403, "You are logged in at the proxy, and are no user of notifyflow. Ask its administrator to add you.")
 
 
-class Admit:
-    """A dependency that admits visitors with a role, and passes the visitor to the route.
+class RequireRole:
+    """A dependency that lets users with a role through, and passes the user to the route.
 
-    Use ``visitor: Annotated[Visitor, Depends(Admit(context, Role.VIEWER))]``. In a route that changes something, ``form_of``
+    Use ``user: Annotated[CurrentUser, Depends(RequireRole(context, role))]``. In a route that changes something, ``form_of``
     returns the fields of the form.
 
     Attributes:
@@ -82,68 +82,68 @@ class Admit:
         self._context = context
         self.role = role
 
-    async def __call__(self, request: Request) -> Visitor:
-        """Return the visitor.
+    async def __call__(self, request: Request) -> CurrentUser:
+        """Return the user.
 
         Raises:
             NotLoggedIn: When nobody is logged in.
-            MissingRole: When the visitor does not have the role.
+            MissingRole: When the user does not have the role.
             HTTPException: When a changing request does not come from a page of ours, or its form is too large.
         """
         if request.method not in _SAFE:
             check_site(self._context, request)
-        visit = await run_in_threadpool(recognise, self._context, request)
-        request.state.visit = visit
-        if visit.visitor is None:
+        browser = await run_in_threadpool(recognise, self._context, request)
+        request.state.browser = browser
+        if browser.user is None:
             raise NotLoggedIn
-        if not visit.visitor.may(self.role):
+        if not browser.user.may(self.role):
             _log.warning("web.visitor_refused", why="role")
-            raise MissingRole(visit.visitor, self.role)
-        tell_known(request.scope, f"user {visit.visitor.name}")
+            raise MissingRole(browser.user, self.role)
+        tell_known(request.scope, f"user {browser.user.name}")
         if request.method not in _SAFE:
-            await read_form(request, visit)
-        return visit.visitor
+            await read_form(request, browser)
+        return browser.user
 
 
-def recognise(context: Context, request: Request) -> Visit:
+def recognise(context: Context, request: Request) -> BrowserSession:
     """Return the sender of a request: the session's user, or the user that a trusted proxy names.
 
     Raises:
         UnknownUser: When a trusted proxy names somebody who is no user.
     """
-    entrance, name = context.entrance, context.entrance.name_of(request)
-    session = entrance.session_of(request) if name is None else ""
+    site, name = context.site, context.site.name_of(request)
+    session = site.session_of(request) if name is None else ""
     try:
-        visitor = context.users.visit(session) if name is None else context.users.visit_as(name)
+        user = context.users.of_session(session) if name is None else context.users.of_name(name)
     except NotLoggedIn:
         if name is not None:
             _log.warning("web.visitor_refused", why="unknown_user")
             raise UnknownUser from None
-        visitor, session = None, ""
-    key = session or entrance.form_key_of(request)
-    return Visit(visitor=visitor, form_key=key or context.users.new_token(), is_new_key=not key, may_log_out=bool(session))
+        user, session = None, ""
+    key = session or site.form_key_of(request)
+    return BrowserSession(user=user, form_key=key or context.users.new_token(), is_new_key=not key, may_log_out=bool(session))
 
 
 def check_site(context: Context, request: Request) -> None:
     """Refuse a request that another site made a browser send."""
-    if not context.entrance.is_from_own_site(request):
+    if not context.site.is_from_own_site(request):
         _log.warning("web.visitor_refused", why="other_site")
         raise HTTPException(403, "The request came from another site. Open the page here, and do it again.")
 
 
-async def read_form(request: Request, visit: Visit, *, limit_bytes: int = _FORM_LIMIT_BYTES) -> None:
+async def read_form(request: Request, browser: BrowserSession, *, limit_bytes: int = _FORM_LIMIT_BYTES) -> None:
     """Read the form of a request, which ``form_of`` returns then, and refuse it without the token of the page."""
     async with Body(limit_bytes).read(request) as body:
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     presented = request.headers.get(_HEADER) or form.get(_FIELD, "")
-    if visit.is_new_key or not is_form_token(presented, visit.form_key):
+    if browser.is_new_key or not is_form_token(presented, browser.form_key):
         _log.warning("web.visitor_refused", why="form_token")
         raise HTTPException(403, "This page is out of date. Go back, reload it, and do it again.")
     request.state.form = form
 
 
 def form_of(request: Request) -> Form:
-    """Return the fields of the form that a visitor has sent; of a field that comes twice, the last."""
+    """Return the fields of the form that a user has sent; of a field that comes twice, the last."""
     form: Form = request.state.form
     return form
 
