@@ -17,10 +17,12 @@ import peewee
 from peewee import Database, Query, Select
 
 from notifyflow.core.delivery.facts import NotificationFacts
+from notifyflow.core.delivery.retry import pause_s
 from notifyflow.core.insight.views import IncidentStatus
 from notifyflow.errors import CommitUnknown, Contended, Refused, StaleRow, StorageUnavailable
 from notifyflow.storage import migrations
 from notifyflow.storage.dialects import Sqlite
+from notifyflow.storage.dialects.deadline import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from notifyflow.storage.ledger import Ledger
 from notifyflow.storage.reads import Reads
 from notifyflow.storage.session.repositories import Repository
@@ -303,8 +305,10 @@ class SimulatedDatabase:
         world.point("before a transaction")
         ends_s = min(world.now_s + timeout_s, self._limits.get(task, float("inf")))
         met: list[str] = []
+        often = 0
         while True:
             session = Session(self, task)
+            often += 1
             try:
                 if world.now_s >= self.up_at_s:
                     task.session = session
@@ -320,7 +324,8 @@ class SimulatedDatabase:
                 raise Contended(0, met[-1], code=met[-1], is_of_row=met[-1] != "deadlock")
             if world.now_s >= ends_s:
                 raise StorageUnavailable(timeout_s, "simulated")
-            world.sleep(min(0.25, max(0.0, ends_s - world.now_s)))
+            longest_s = min(LONGEST_PAUSE_S, max(0.0, ends_s - world.now_s))
+            world.sleep(pause_s(often, world.random.random(), first_s=FIRST_PAUSE_S, longest_s=longest_s))
 
     def _stop_at_refusal(self, error: Exception) -> None:
         """Raise what repeating does not help: a broken constraint, unless another transaction has just stored the same key."""
