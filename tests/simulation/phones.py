@@ -13,6 +13,7 @@ from tests.simulation.world import Violation, World
 
 _TEXTING = 0.25
 _LATER_S = 300.0
+_STOPS = 3
 _IS_OUT = "SELECT 1 FROM notifyflow_opt_out WHERE number = ? AND our_number = ?"
 
 
@@ -42,7 +43,9 @@ class Phones:
             theirs, ours = f"{chance.choice(('ada', 'ben'))}@sms", chance.choice(list(self.senders.values()))
             intent = chance.choice((Intent.STOP, Intent.STOP, Intent.ACKNOWLEDGE, Intent.YES))
             at_s = chance.uniform(0, until_s) * chance.random()
-            people(at_s, partial(self._text, f"text-{number}", intent, theirs, ours))
+            again_s = [at_s + chance.uniform(1, _LATER_S) for _ in range(_STOPS if intent is Intent.STOP else 0)]
+            for often, each_s in enumerate((at_s, *again_s)):  # only a number that got a text is known
+                people(each_s, partial(self._text, f"text-{number}-{often}", intent, theirs, ours))
             if intent is Intent.STOP and chance.random() < 0.3:
                 people(at_s + chance.uniform(1, _LATER_S), partial(self._text, f"start-{number}", Intent.START, theirs, ours))
 
