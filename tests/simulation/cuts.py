@@ -40,7 +40,7 @@ class Cuts(ThreadWatch):
         raise Interrupted
 
     def _check(self, pages: list[str], attempts: list[str], undisturbed: Any) -> None:
-        if self._state() != undisturbed:
+        if self._state() != undisturbed or self._broker.up_at_s > self._world.now_s - _WITHIN_S:
             return
         for each in pages:
             require(each in self._broker.rung, f"{each[-4:]} is not rung for, whose thread was cut short")
