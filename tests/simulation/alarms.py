@@ -37,7 +37,7 @@ _ACKNOWLEDGED_AT = """
     WHERE c.escalation_id = ?
 """
 _RESOLVED_BY = """
-    SELECT i.resolved_by FROM notifyflow_critical c JOIN notifyflow_incident i ON i.id = c.operations_incident_id
+    SELECT i.resolved_by, c.path FROM notifyflow_critical c JOIN notifyflow_incident i ON i.id = c.operations_incident_id
     WHERE c.escalation_id = ?
 """
 _ACCEPTED_AT = """
@@ -194,8 +194,8 @@ class Alarms:
         late_s = max(due_s, healed_s) + covered_s + _LATE_S + self._world.widest_skew_s
         latest = START + timedelta(seconds=late_s)
         skew = timedelta(seconds=self._world.widest_skew_s)
-        ((resolved_by,),) = self._database.look(_RESOLVED_BY, waiting.row_id)
-        if resolved_by == ADOPTER:
+        ((resolved_by, path),) = self._database.look(_RESOLVED_BY, waiting.row_id)
+        if resolved_by == ADOPTER or path:  # failures of one callback path are one, which is paged every four hours
             return
         rounds = [datetime.fromisoformat(at) for at, repetition in self._database.look(_ROUNDS) if repetition == 1]
         is_paged = any(waiting.due_at - skew <= at <= latest for at in rounds)
