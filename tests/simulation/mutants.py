@@ -604,17 +604,17 @@ MUTANTS = (
     Mutant("no due sweep", Variant(parts=(NoDueSweep,))),
     Mutant("no sweep of the outbox", Variant(parts=(NoOutboxSweep,)), known=1),
     Mutant("no lease sweep", Variant(parts=(NoLeaseSweep,)), known=6),
-    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=18),
+    Mutant("no sweep for missed receipts", Variant(parts=(NoReceiptSweep,)), known=28),
     Mutant("claim without compare-and-set", Variant(unit=UnguardedClaim, without=(_NO_RUNNING_INDEX, _NO_NUMBER)), known=4),
     Mutant("no fencing token", swap=lambda: swapped(recording, "record", _record_whatever_runs), known=61),
     Mutant(
         "an unconfirmed commit counts as a lost lease",
         swap=_without_commit_checks,
-        known=7,
+        known=9,
     ),
-    Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=7),
+    Mutant("a record in doubt that reports nothing", swap=_silent_after_doubt, known=9),
     Mutant("last receipt wins", swap=lambda: swapped(lifecycle, "_apply", _apply_the_last)),
-    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=10),
+    Mutant("escalation without lock", Variant(parts=(UnlockedEscalations,)), known=53),
     Mutant(
         "escalation without the UNIQUE constraint",
         Variant(unit=UnguardedEscalation, parts=(UnlockedEscalations,), without=(_NO_TIER,)),
@@ -661,11 +661,11 @@ MUTANTS = (
     Mutant(
         "a STOP that is ignored",
         swap=lambda: swapped(eligibility, "allowed_providers", lambda tx, row, escalation, providers: providers),
-        known=58,
+        known=82,
     ),
-    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=90),
-    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=30),
-    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=7),
+    Mutant("a stop that loses running sends", swap=lambda: swapped(Recordings, "add", _add_unless_stopping), known=3),
+    Mutant("a set that fails as a whole", swap=lambda: swapped(SetUseCase, "handle_all", _fail_together), known=3),
+    Mutant("an item that does not see its neighbours", Variant(parts=(BlindToNeighbours,)), known=9),
     Mutant("an interrupted leader that stays the leader", swap=lambda: swapped(GroupCommit, "_leave", _keep_the_lead), known=3),
     Mutant(
         "owed rings that nobody gives back",
@@ -675,7 +675,7 @@ MUTANTS = (
     Mutant(
         "a ring that is lost while its row is locked",
         swap=lambda: swapped(shared_claims, "claim", _forget_locked),
-        known=17,
+        known=48,
         world=simulate_calm,
     ),
     Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=200),
@@ -683,7 +683,7 @@ MUTANTS = (
     Mutant(
         "a commit that nobody looks up and that is made anew",
         swap=lambda: swapped(use_case, "_was_done", lambda deps, done, waited_s: False),
-        known=7,
+        known=9,
     ),
     Mutant(
         "outcomes that are reported before their commit", swap=lambda: swapped(GroupCommit, "wait_for", _report_at_once), known=48
@@ -691,7 +691,7 @@ MUTANTS = (
     Mutant(
         "overdue receipts that raise no suspicion",
         swap=lambda: swapped(page_rules, "is_overdue", lambda context, row, now: False),
-        known=42,
+        known=92,
     ),
     Mutant(
         "a callback path that seems broken mutes overdue receipts",
@@ -799,7 +799,7 @@ MUTANTS = (
         known=16,
     ),
     Mutant("timers of which nothing is said", swap=lambda: swapped(next_events, "timers", lambda context: [])),
-    Mutant("a message that is said to have gone out", swap=lambda: swapped(timeline, "was_accepted", lambda row: True), known=1),
+    Mutant("a message that is said to have gone out", swap=lambda: swapped(timeline, "was_accepted", lambda row: True), known=4),
     Mutant("lateness that is not said", swap=lambda: swapped(next_events, "_late_since", lambda due_at, now: None), known=3),
     Mutant(
         "outages that put a page off for as long as they last",
@@ -891,6 +891,7 @@ MUTANTS = (
     Mutant(
         "sets that are not halved for the locks of others",
         swap=_without_halving,
+        known=1,
         world=simulate_pressure,
     ),
     Mutant(
