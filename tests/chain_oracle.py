@@ -16,11 +16,11 @@ Break = tuple[datetime, datetime]
 
 @dataclass
 class OracleStep:
-    """One step of a pass; without a name it is the end of the chain.
+    """One step of a run; without a name it is the end of the chain.
 
     Attributes:
         place: Its place in the plan, from 1; whoever is paged again by hand has that of the last step that had begun.
-        people: Those whom it pages; nobody else pages them in this pass.
+        people: Those whom it pages; nobody else pages them in this run.
         was_started: Whether it has ever paged anybody.
     """
 
@@ -34,7 +34,7 @@ class OracleStep:
 
 @dataclass
 class OracleChain:
-    """One incident with a chain, and all its passes.
+    """One incident with a chain, and all its runs.
 
     Attributes:
         plan: The steps: whom each pages, and after which time; then the time of the last one.
@@ -43,9 +43,9 @@ class OracleChain:
         intervals: The times that do not count.
         state: The incident's.
         spent: Those of whom every way has failed.
-        passes: The steps of each pass.
-        alerts: The passes whose end was told to operations.
-        by_hand: Whom this pass pages beside its steps: by hand, or since the severity was raised.
+        runs: The steps of each run.
+        alerts: The runs whose end was told to operations.
+        by_hand: Whom this run pages beside its steps: by hand, or since the severity was raised.
         since: Since when the time of the next step counts.
         waited: How much of the time of the next step had passed in earlier incidents of its key.
         resolved_at: When it was resolved, unless somebody had acknowledged it.
@@ -58,7 +58,7 @@ class OracleChain:
     intervals: list[Break] = field(default_factory=list)
     state: str = "OPEN"
     spent: set[str] = field(default_factory=set)
-    passes: list[list[OracleStep]] = field(default_factory=list)
+    runs: list[list[OracleStep]] = field(default_factory=list)
     alerts: list[int] = field(default_factory=list)
     by_hand: set[str] = field(default_factory=set)
     since: datetime | None = None
@@ -68,7 +68,7 @@ class OracleChain:
 
     @property
     def steps(self) -> list[OracleStep]:
-        return self.passes[-1]
+        return self.runs[-1]
 
     @property
     def waiting(self) -> list[OracleStep]:
@@ -109,7 +109,7 @@ class OracleChain:
         self._stop("RESOLVED")
 
     def raise_severity(self, severity: str, now: datetime) -> None:
-        """Page everybody anew; a pass that has ended begins anew, and one that INFO held begins to count."""
+        """Page everybody anew; a run that has ended begins anew, and one that INFO held begins to count."""
         was_info, self.severity = self.severity == "INFO", severity
         if self.state == "ACKNOWLEDGED" or not self.waiting:
             self._begin_pass(self.plan, now)
@@ -118,7 +118,7 @@ class OracleChain:
         self.spent.clear()
 
     def page_again(self, who: str, now: datetime) -> None:
-        """Page somebody anew, and count anew to the next step; a pass that has ended goes on with what it had not started."""
+        """Page somebody anew, and count anew to the next step; a run that has ended goes on with what it had not started."""
         if self.state == "ACKNOWLEDGED" or not self.waiting:
             ahead = [each for each in self.steps if not each.was_started and (not each.to or each.state != "PASSED")]
             self._begin_pass([((who,), timedelta()), *((each.to, each.after) for each in ahead)], now)
@@ -131,18 +131,18 @@ class OracleChain:
         self.state = "OPEN"
         self.by_hand.clear()
         first = len(self.plan) - len(plan) + 1
-        self.passes.append([OracleStep(to, after, place) for place, (to, after) in enumerate(plan, start=first)])
+        self.runs.append([OracleStep(to, after, place) for place, (to, after) in enumerate(plan, start=first)])
         self._begin_step(self.steps[0], now)
 
     def _begin_step(self, step: OracleStep, now: datetime) -> None:
         found = [each for name in step.to for each in self.duty(name, now)]
         step.people = tuple(each for each in dict.fromkeys(found) if each not in self.paged)
         step.was_started = bool(step.people)
-        self.spent.difference_update(step.people)  # since an earlier pass
+        self.spent.difference_update(step.people)  # since an earlier run
         step.state = "STARTED" if step.people else "PASSED"
         self.since, self.waited = now, timedelta()
         if not step.to:
-            self.alerts.append(len(self.passes))
+            self.alerts.append(len(self.runs))
 
     def _stop(self, state: str) -> None:
         for step in self.steps:

@@ -18,7 +18,7 @@ def step(number: int, state: StepState = StepState.WAITING, **fields: Any) -> St
     after = timedelta(minutes=10) if number > 1 else timedelta()
     if state in (StepState.STARTED, StepState.STOPPED) and "started_at" not in fields:
         fields["started_at"] = AT + (number - 1) * after
-    given = {"id": f"s{number}", "incident_id": INCIDENT_ID, "pass_number": 1, "to": PEOPLE[number - 1], "after": after}
+    given = {"id": f"s{number}", "incident_id": INCIDENT_ID, "run_number": 1, "to": PEOPLE[number - 1], "after": after}
     return StepFacts(**{"number": number, "state": state, **given, **fields})
 
 
@@ -30,7 +30,7 @@ def chain(*steps: StepFacts, **fields: Any) -> IncidentStatus:
         step(3),
         step(4),
     )
-    facts = replace(OPEN.facts, pass_number=1, **fields)
+    facts = replace(OPEN.facts, run_number=1, **fields)
     return replace(OPEN, facts=facts, steps=steps or usual)
 
 

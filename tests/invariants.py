@@ -37,7 +37,7 @@ def check(status: IncidentStatus) -> None:
 
 
 def _check_chain(status: IncidentStatus) -> None:
-    """Check that each step starts once a pass, in order and never after an end, and that a pass ends in one alert at most."""
+    """Check that each step starts once a run, in order and never after an end, and that a run ends in one alert at most."""
     starts = Counter(
         line.row_id for line in status.transitions if line.machine == "step" and line.event in ("step_due", "passed")
     )
@@ -45,9 +45,9 @@ def _check_chain(status: IncidentStatus) -> None:
     ends = [step for step in status.steps if step.is_end and step.state is StepState.PASSED]
     alerted = [each.facts for each in status.escalations if each.facts.alerted_at is not None]
     if status.steps:
-        assert len(alerted) <= len(ends), "a pass ended in two alerts"
+        assert len(alerted) <= len(ends), "a run ended in two alerts"
     for step in status.steps:
-        is_current = step.pass_number == status.facts.pass_number
+        is_current = step.run_number == status.facts.run_number
         assert step.due_at is None or (step.state is StepState.WAITING and is_current)
         assert status.facts.state is IncidentState.OPEN or not is_current or step.state in (StepState.PASSED, StepState.STOPPED)
 

@@ -188,7 +188,7 @@ class Reads:
         in_outbox = OutboxRow.select(fn.COUNT(1)).where(OutboxRow.incident_id == incident.id)
         if int(self._source.scalar(active)) + int(self._source.scalar(in_outbox)):
             return False
-        steps = self.steps.of([incident.id])[incident.id] if incident.pass_number else ()
+        steps = self.steps.of([incident.id])[incident.id] if incident.run_number else ()
         return all(step.due_at is None for step in steps)
 
     def pending_count(self, *, due_by: datetime | None = None) -> int:
@@ -224,7 +224,7 @@ class Reads:
         events = tuple(sorted((row for row in rows if row.incident_event), key=lambda row: row.created_at))
         operations = first(links)
         content = self._source.contents([incident.id]).get(incident.id)
-        steps = self.steps.of([incident.id])[incident.id] if incident.pass_number else ()
+        steps = self.steps.of([incident.id])[incident.id] if incident.run_number else ()
         arrivals = self.inbound_log.of(incident.id)
         paged = [row.id for each in escalations for row in each.notifications]
         others = [*(row.id for row in events), *(step.id for step in steps)]

@@ -42,7 +42,7 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO notifyflow_incident (id, namespace, key, state, version, severity, policy, is_operations, opened_at, last_seen_at,
-        times_seen, pass_number, acknowledged_at, acknowledged_by, acknowledged_via, resolved_at, resolved_by, content_title,
+        times_seen, run_number, acknowledged_at, acknowledged_by, acknowledged_via, resolved_at, resolved_by, content_title,
         content_body, content_severity, content_source, content_labels)
     SELECT incident_id, CASE WHEN i % 10 = 0 THEN 'web' ELSE '' END, 'service-' || i % 5000 || '-' || i,
         CASE WHEN is_open THEN 'OPEN' ELSE 'RESOLVED' END, 3, (ARRAY['CRITICAL', 'ERROR', 'WARNING', 'INFO'])[1 + i % 4],
@@ -68,7 +68,7 @@ _STATEMENTS = (
     FROM filled, generate_series(0, 1) AS who
     """,
     """
-    INSERT INTO notifyflow_step (id, incident_id, pass_number, number, "to", after, state, version, waits_since, due_at,
+    INSERT INTO notifyflow_step (id, incident_id, run_number, number, "to", after, state, version, waits_since, due_at,
         started_at, duty, reason)
     SELECT incident_id || '-' || number, incident_id, 1, number, (ARRAY['["@rota0"]', '["@rota1","p1"]', '["p2"]', '[]'])[number],
         '10m', CASE number WHEN 1 THEN 'STARTED' ELSE 'WAITING' END, 1, CASE number WHEN 2 THEN now() END,

@@ -25,7 +25,7 @@ _ONLY_LINKED = """
     SELECT e.id, e.incident_id FROM notifyflow_escalation e JOIN notifyflow_incident i ON i.id = e.incident_id
     WHERE e.critical_at IS NOT NULL AND e.alerted_at IS NULL AND e.state IN ('ACTIVE', 'REACHED', 'EXHAUSTED')
         AND e.is_current AND i.state = 'OPEN' AND NOT i.is_operations
-        AND i.pass_number = 0
+        AND i.run_number = 0
         AND e.id NOT IN (SELECT escalation_id FROM notifyflow_critical WHERE reason = 'unconfirmed')
 """
 _ROUNDS = """
@@ -133,7 +133,7 @@ class Alarms:
             return _does_flapping_page(status)
         if reason in ("unanswered", "chain_over") and self._was_told_before(failed.facts, status):
             return False
-        if status.facts.pass_number:
+        if status.facts.run_number:
             own = [each.facts.state for each in status.escalations if each.facts.is_current]
             is_mild = status.facts.severity is Severity.WARNING and EscalationState.REACHED in own
             return reason == "chain_over" and not is_mild

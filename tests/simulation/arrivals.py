@@ -39,7 +39,7 @@ class Arrivals:
         for each in status.escalations:
             is_over = each.facts.is_current and each.facts.state in _ON_THEIR_OWN
             if is_over and each.facts.severity is Severity.CRITICAL and not self._has_arrived(each):
-                self._require_told(each, is_operated=is_operated and not status.facts.pass_number)
+                self._require_told(each, is_operated=is_operated and not status.facts.run_number)
 
     def _has_arrived(self, escalation: EscalationStatus) -> bool:
         """Return whether anybody got a page, or may have: one that was taken where people read, or was reported as delivered."""

@@ -31,7 +31,7 @@ _WAITING = "SELECT id, incident_id, number FROM notifyflow_step WHERE state = 'W
 _OVERS = """
     SELECT e.incident_id, c.escalation_id, c.reason, c.at, e.alerted_at
     FROM notifyflow_critical c JOIN notifyflow_escalation e ON e.id = c.escalation_id
-    JOIN notifyflow_incident i ON i.id = e.incident_id WHERE i.pass_number > 0
+    JOIN notifyflow_incident i ON i.id = e.incident_id WHERE i.run_number > 0
 """
 _BEFORE = """
     SELECT id FROM notifyflow_incident WHERE namespace = ? AND key = ? AND state = 'RESOLVED' AND resolved_at <= ? AND id < ?
@@ -104,8 +104,8 @@ class Chains:
             self._counts_since[step.id] = line["at"]
         if line["event"] not in ("step_due", "passed"):
             return
-        what = f"10: step {step.number} of pass {step.pass_number} of {step.incident_id[-4:]}"
-        key = (step.incident_id, step.pass_number, step.number)
+        what = f"10: step {step.number} of run {step.run_number} of {step.incident_id[-4:]}"
+        key = (step.incident_id, step.run_number, step.number)
         require(key not in self._begun, f"{what} begins a second time")
         self._begun[key] = line["at"]
         states = [each["source"] for each in session.lines if each["row_id"] == step.incident_id]
@@ -114,7 +114,7 @@ class Chains:
         require(state == IncidentState.OPEN or is_reopened, f"{what} begins, and its incident is {state}")
         if step.number > 1:
             self._check_due(what, step, status, line["at"], session)
-        elif step.pass_number == 1:
+        elif step.run_number == 1:
             self._check_repetition(what, step, status)
         if not step.is_end:
             self._check_people(what, step, status, session, line["at"])
@@ -147,7 +147,7 @@ class Chains:
             require(late_s <= STARTS_WITHIN_S + _SWEEP_S, f"{what} begins {late_s:.2f} s after its time is over")
 
     def _check_people(self, what: str, step: StepFacts, status: IncidentStatus, session: Session, at: datetime) -> None:
-        """Require that a step pages whom its names mean now, without those whom the pass pages already."""
+        """Require that a step pages whom its names mean now, without those whom the run pages already."""
         new = {line["row_id"] for line in session.lines if line["machine"] == "escalation" and not line["source"]}
         before = [each.facts for each in status.escalations if each.facts.is_current and each.facts.id not in new]
         paged = {each.recipient_id for each in before if each.state in LIVE} if step.number > 1 else set()
@@ -194,7 +194,7 @@ class Chains:
     def _is_repeated(self, step: StepFacts, status: IncidentStatus) -> bool:
         """Return whether a step begins at once, since the key comes again soon after a resolve that nobody acknowledged."""
         facts = status.facts
-        if step.pass_number != 1 or self._begun[facts.id, 1, 1] != self._begun[facts.id, 1, step.number]:
+        if step.run_number != 1 or self._begun[facts.id, 1, 1] != self._begun[facts.id, 1, step.number]:
             return False
         before = (each for each in self._steps_before(facts) if not each.is_end)
         begun = {_plan(each) for each in before if each.started_at or each.state is StepState.PASSED}
@@ -202,7 +202,7 @@ class Chains:
 
     def _counted_before_s(self, step: StepFacts, status: IncidentStatus) -> float:
         """Return how long a step had waited in the incidents before it of a series, at the most: nothing is taken off."""
-        before = self._steps_before(status.facts) if step.pass_number == 1 else ()
+        before = self._steps_before(status.facts) if step.run_number == 1 else ()
         same = next((each for each in before if _plan(each) == _plan(step) and each.started_at is None), None)
         if same is None or same.id not in self._counts_since:
             return 0.0
@@ -234,7 +234,7 @@ class Chains:
         return before.steps if facts.opened_at - before.facts.resolved_at <= _FLAPS_WITHIN else ()
 
     def _check_alerts(self) -> None:
-        """Require that a pass pages operations once at most, and not before its end; flapping uses nothing up."""
+        """Require that a run pages operations once at most, and not before its end; flapping uses nothing up."""
         for incident_id, escalation_id, reason, at, alerted_at in self._database.look(_OVERS):
             if reason == "flapping":
                 continue
@@ -242,23 +242,23 @@ class Chains:
                 require(alerted_at is None, f"10: {escalation_id[-4:]} pages operations ({reason}), and its chain is not over")
             elif (escalation_id, at) not in self._told:
                 self._told.add((escalation_id, at))
-                ((number,),) = self._database.look("SELECT pass_number FROM notifyflow_incident WHERE id = ?", incident_id)
+                ((number,),) = self._database.look("SELECT run_number FROM notifyflow_incident WHERE id = ?", incident_id)
                 self._alerts[incident_id, number] += 1
                 count = self._alerts[incident_id, number]
                 require(count == 1, f"10: pass {number} of {incident_id[-4:]} ends in {count} alerts")
 
     def at_end(self, status: IncidentStatus) -> None:
-        """Require that each pass has come to an end: acknowledged, resolved, replaced, or in one alert."""
+        """Require that each run has come to an end: acknowledged, resolved, replaced, or in one alert."""
         facts, what = status.facts, f"10: the chain of {status.facts.id[-4:]}"
         require(
-            bool(facts.pass_number) is bool(status.steps), f"{what} has {len(status.steps)} steps in {facts.pass_number} passes"
+            bool(facts.run_number) is bool(status.steps), f"{what} has {len(status.steps)} steps in {facts.run_number} passes"
         )
-        numbers = [(each.pass_number, each.number) for each in status.steps]
+        numbers = [(each.run_number, each.number) for each in status.steps]
         require(len(set(numbers)) == len(numbers), f"{what} has a step twice: {numbers}")
         for step in status.steps:
-            is_left = step.state is StepState.WAITING and step.pass_number < facts.pass_number
-            require(not is_left, f"{what} has a step that waits in a pass that was replaced")
-        last = [each for each in status.steps if each.pass_number == facts.pass_number]
+            is_left = step.state is StepState.WAITING and step.run_number < facts.run_number
+            require(not is_left, f"{what} has a step that waits in a run that was replaced")
+        last = [each for each in status.steps if each.run_number == facts.run_number]
         if not last or status.is_quarantined:
             return
         if facts.state is not IncidentState.OPEN:
@@ -266,11 +266,11 @@ class Chains:
             require(not left, f"{what} goes on with {left}, and its incident is {facts.state}")
         elif facts.severity is Severity.INFO:
             begun = [each.number for each in last if each.number > 1 and each.state is not StepState.WAITING]
-            require(not begun or self._alerts[facts.id, facts.pass_number] <= 1, f"{what} is INFO")
+            require(not begun or self._alerts[facts.id, facts.run_number] <= 1, f"{what} is INFO")
         else:
             waiting = [each.number for each in last if each.state is StepState.WAITING]
             require(not waiting, f"{what} does not end: {waiting} wait")
-            count = self._alerts[facts.id, facts.pass_number]
+            count = self._alerts[facts.id, facts.run_number]
             require(count == 1, f"{what} ends in {count} alerts")
 
 
@@ -279,11 +279,11 @@ def _plan(step: StepFacts) -> tuple[tuple[str, ...], timedelta]:
 
 
 def _is_beside(one: StepFacts, other: StepFacts) -> bool:
-    return (one.incident_id, one.pass_number) == (other.incident_id, other.pass_number)
+    return (one.incident_id, one.run_number) == (other.incident_id, other.run_number)
 
 
 def _next(status: IncidentStatus) -> StepFacts | None:
     """Return the step that waits for the one before it."""
     facts = status.facts
-    own = (each for each in status.steps if each.pass_number == facts.pass_number and each.state is StepState.WAITING)
+    own = (each for each in status.steps if each.run_number == facts.run_number and each.state is StepState.WAITING)
     return next(own, None) if facts.state is IncidentState.OPEN else None

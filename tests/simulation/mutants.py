@@ -389,7 +389,7 @@ def _duty_at_display(reads: StepReads, incident_ids: Collection[str]) -> Mapping
 def _alert_beside_the_chain(subject: Any, **named: Any) -> None:
     """Alert operations of each failure, as if there were no chain that does so at its end."""
     incident = subject.context.incident
-    subject.context = replace(subject.context, incident=replace(incident, pass_number=0))
+    subject.context = replace(subject.context, incident=replace(incident, run_number=0))
     _alert(subject, **named)
     subject.context = replace(subject.context, incident=incident)
 
@@ -770,7 +770,7 @@ MUTANTS = (
     ),
     Mutant("duty that is read when it is shown", swap=lambda: swapped(StepReads, "of", _duty_at_display), known=5),
     Mutant(
-        "a pass that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
+        "a run that ends in two alerts", swap=lambda: swapped(escalation._Subject, "_alert", _alert_beside_the_chain), known=4
     ),
     Mutant("a hand-over that each worker tells", swap=_without_hand_over_marks, known=57),
     Mutant("a message for each click", swap=lambda: swapped(hand_overs, "QUIET_FOR", timedelta()), known=62),

@@ -201,7 +201,7 @@ def _next(status: IncidentStatus, facts: EscalationFacts, next_events: NextEvent
 
 
 def _chain(status: IncidentStatus, next_events: NextEvents, times: Times) -> Iterator[Text]:
-    """Yield the steps of the current pass of a chain, a line for each, and its next event."""
+    """Yield the steps of the current run of a chain, a line for each, and its next event."""
     name = chain_words.names(status, next_events)
     steps = chain_words.lines(status, current(status), next_events.step, name=name, now=next_events.now, brief=times.brief)
     if steps:

@@ -1,6 +1,6 @@
 """Chains: which step is next, when it starts and whom it pages, and when a chain is over; pure.
 
-A chain belongs to an incident. One run through it is a pass; functions here take the steps of one pass, in their order. The
+A chain belongs to an incident. Functions here take the steps of one run through it, in their order. The
 caller looks up the people of a directory name when a step starts.
 """
 
@@ -105,7 +105,7 @@ class StepUpdate:
 
 
 def plan(chain: Chain, incident: IncidentFacts, ids: Iterable[str]) -> tuple[StepFacts, ...]:
-    """Return the steps of a chain for the incident's current pass, including its end; each takes one of the ids."""
+    """Return the steps of a chain for the incident's current run, including its end; each takes one of the ids."""
     times = (timedelta(), *(each.after for each in chain.then), chain.over_after)
     people = (chain.to, *(each.to for each in chain.then), ())
     return _numbered(zip(people, times, strict=True), incident, ids)
@@ -114,7 +114,7 @@ def plan(chain: Chain, incident: IncidentFacts, ids: Iterable[str]) -> tuple[Ste
 def plan_again(
     last: Sequence[StepFacts], incident: IncidentFacts, ids: Iterable[str], *, first: Sequence[str] = ()
 ) -> tuple[StepFacts, ...]:
-    """Return the steps of a new pass: those of the last one; or ``first`` and the last pass's steps that had not started."""
+    """Return the steps of a new run: those of the last one; or ``first`` and the last run's steps that had not started."""
     ahead = [each for each in last if each.started_at is None and each.reason in ("", OVER)] if first else last
     begin = [(tuple(first), timedelta())] if first else []
     return _numbered((*begin, *_plans(ahead)), incident, ids)
@@ -124,7 +124,7 @@ def _numbered(
     steps: Iterable[tuple[tuple[str, ...], timedelta]], incident: IncidentFacts, ids: Iterable[str]
 ) -> tuple[StepFacts, ...]:
     return tuple(
-        StepFacts(id=each, incident_id=incident.id, pass_number=incident.pass_number, number=number, to=to, after=after)
+        StepFacts(id=each, incident_id=incident.id, run_number=incident.run_number, number=number, to=to, after=after)
         for number, ((to, after), each) in enumerate(zip(steps, ids, strict=False), start=1)
     )
 
@@ -135,7 +135,7 @@ def next_step(steps: Sequence[StepFacts]) -> StepFacts | None:
 
 
 def place(steps: Sequence[StepFacts]) -> ChainPlace:
-    """Return how far a pass has come, without the next step's people."""
+    """Return how far a run has come, without the next step's people."""
     following = next_step(steps)
     begun = len(steps) if following is None else following.number - 1
     paged = frozenset(who for step in steps for who in step.duty)
@@ -144,12 +144,12 @@ def place(steps: Sequence[StepFacts]) -> ChainPlace:
 
 
 def is_over(steps: Sequence[StepFacts]) -> bool:
-    """Return whether a pass has come to its end: it was stopped, or operations has been alerted."""
+    """Return whether a run has come to its end: it was stopped, or operations has been alerted."""
     return next_step(steps) is None
 
 
-def needs_new_pass(before: IncidentFacts, steps: Sequence[StepFacts]) -> bool:
-    """Return whether a round that is started by a higher severity, or by hand, begins a new pass."""
+def needs_new_run(before: IncidentFacts, steps: Sequence[StepFacts]) -> bool:
+    """Return whether a round that is started by a higher severity, or by hand, begins a new run."""
     return before.state is IncidentState.ACKNOWLEDGED or is_over(steps)
 
 
@@ -197,7 +197,7 @@ def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collect
     """Return whether everybody in the step before is spent; also true if that step was passed.
 
     Args:
-        steps: The steps of the pass.
+        steps: The steps of the run.
         step: One of them, not the first.
         contexts: The current escalations of the incident.
         now: The time of the decision.
@@ -208,7 +208,7 @@ def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collect
 
 
 def paged(escalations: Iterable[EscalationFacts]) -> frozenset[str]:
-    """Return the recipients of the current pass, by the current escalations; older passes left theirs closed."""
+    """Return the recipients of the current run, by the current escalations; older runs left theirs closed."""
     return frozenset(each.recipient_id for each in escalations if each.state in LIVE)
 
 
@@ -218,7 +218,7 @@ def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now
     Args:
         step: The step.
         people: The ids of its recipients who are on duty now.
-        paged: The recipients whom the pass pages already.
+        paged: The recipients whom the run pages already.
         now: The time of the start.
     """
     left = tuple(each for each in dict.fromkeys(people) if each not in paged)
@@ -276,12 +276,12 @@ def steps_to_repeat(last: Sequence[StepFacts], steps: Sequence[StepFacts]) -> tu
     """Return how many steps start at once in an incident that continues a series: as many as had started in the one before.
 
     Args:
-        last: The steps of the last pass of the incident before. If somebody was paged again, they are the remaining steps, with
+        last: The steps of the last run of the incident before. If somebody was paged again, they are the remaining steps, with
             numbers of their own.
         steps: The steps of the new incident.
 
     Returns:
-        The number, at least one; and the step of the last pass whose time goes on, None if the chain is another one.
+        The number, at least one; and the step of the last run whose time goes on, None if the chain is another one.
     """
     begun = (each for each in last if each.started_at is not None or (each.state is StepState.PASSED and not each.is_end))
     started = max((each.number for each in begun), default=1)
@@ -320,5 +320,5 @@ def _fire(step: StepFacts, event: str, target: StepState, **changed: object) -> 
 
 
 def _detail(step: StepFacts) -> Mapping[str, str]:
-    facts = {"pass": str(step.pass_number), "step": str(step.number), "duty": " ".join(step.duty), "reason": step.reason}
+    facts = {"pass": str(step.run_number), "step": str(step.number), "duty": " ".join(step.duty), "reason": step.reason}
     return {name: value for name, value in facts.items() if value}

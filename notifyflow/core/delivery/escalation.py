@@ -312,7 +312,7 @@ class _Subject:
     def _alert(self, *, is_over: bool, has_settled: bool) -> None:
         """Mark a critical failure, and page operations; a bounce long after the round has settled pages nobody."""
         escalation, is_operations = self.context.escalation, self.context.incident.is_operations
-        is_linked_only = is_operations or self.context.incident.pass_number > 0  # the end of a chain pages operations
+        is_linked_only = is_operations or self.context.incident.run_number > 0  # the end of a chain pages operations
         is_done = escalation.critical_at if is_operations else escalation.alerted_at
         if is_done or escalation.severity is Severity.INFO:
             return
@@ -332,7 +332,7 @@ class _Subject:
         if is_told or self._is_opening or not held_up.is_held_up(self.context, self._now):
             return
         self._update(replace(escalation, held_up_at=self._now))
-        self.effects.append(AlertOperations(reason=held_up.REASON, is_paging=self.context.incident.pass_number == 0))
+        self.effects.append(AlertOperations(reason=held_up.REASON, is_paging=self.context.incident.run_number == 0))
 
     def _reasons(self, *, is_over: bool) -> Iterator[str]:
         """Yield why the escalation is a critical failure, the clearest reason first."""

@@ -251,7 +251,7 @@ class IncidentFacts:
         version: Number of writes.
         severity: The highest reported so far.
         policy: The policy for new rounds.
-        pass_number: Number of the pass through its chain, from 1; 0 if it has no chain.
+        run_number: Number of the run through its chain, from 1; 0 if it has no chain.
         is_operations: Whether it is an operations incident, whose own failures raise no alert.
         opened_at: When it was first notified.
         last_seen_at: When it was last notified.
@@ -275,7 +275,7 @@ class IncidentFacts:
     namespace: str = ""
     state: IncidentState = IncidentState.OPEN
     version: int = 1
-    pass_number: int = 0
+    run_number: int = 0
     is_operations: bool = False
     times_seen: int = 1
     round_at: datetime | None = None
@@ -289,15 +289,15 @@ class IncidentFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
-    """One step of the chain of an incident, in one pass.
+    """One step of the chain of an incident, in one run.
 
-    The last one of a pass names nobody: it is the chain's end, and alerts operations when it is due.
+    The last one of a run names nobody: it is the chain's end, and alerts operations when it is due.
 
     Attributes:
         id: Opaque.
         incident_id: Its incident.
-        pass_number: The pass, from 1.
-        number: Its number in the pass; step 1 is paged at once.
+        run_number: The run, from 1.
+        number: Its number in the run; step 1 is paged at once.
         to: Recipient ids and names of the directory; empty for the chain's end.
         after: How long after the step before it starts.
         state: Its state.
@@ -313,7 +313,7 @@ class StepFacts:
 
     id: str
     incident_id: str
-    pass_number: int
+    run_number: int
     number: int
     to: tuple[str, ...]
     after: timedelta

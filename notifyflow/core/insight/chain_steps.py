@@ -1,4 +1,4 @@
-"""The next step of a chain, its time and its people, and the state of each step of a pass. Pure."""
+"""The next step of a chain, its time and its people, and the state of each step of a run. Pure."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,13 +123,13 @@ def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
 
 
 def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
-    """Return the steps of the current pass, by number."""
-    return tuple(each for each in status.steps if each.pass_number == status.facts.pass_number)
+    """Return the steps of the current run, by number."""
+    return tuple(each for each in status.steps if each.run_number == status.facts.run_number)
 
 
 def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[NotificationFacts, ...]:
-    """Return the pages of a step: those of its people's rounds since ``since`` and before a newer pass."""
-    newer = [each.started_at for each in status.steps if each.pass_number > step.pass_number and each.started_at]
+    """Return the pages of a step: those of its people's rounds since ``since`` and before a newer run."""
+    newer = [each.started_at for each in status.steps if each.run_number > step.run_number and each.started_at]
     until = min(newer, default=None)
     rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
     own = (each for each in rounds if since <= each.facts.started_at and (not until or each.facts.started_at < until))
@@ -144,7 +144,7 @@ def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[
 
     Args:
         lines: The transition log of the incident, by time.
-        steps: The steps of all passes.
+        steps: The steps of all runs.
     """
     return dict(_because(lines, {each.id: each for each in steps}))
 
@@ -154,7 +154,7 @@ def _because(lines: Sequence[Transition], steps: Mapping[str, StepFacts]) -> Ite
     follows: dict[tuple[int, int], str] = {}
     for line in (each for each in lines if each.event in _BEGIN and each.row_id in steps):
         step = steps[line.row_id]
-        place, following = (step.pass_number, step.number), (step.pass_number, step.number + 1)
+        place, following = (step.run_number, step.number), (step.run_number, step.number + 1)
         if line.event == "rearmed":
             armed_at[place] = line.at
             continue
@@ -170,7 +170,7 @@ def _because(lines: Sequence[Transition], steps: Mapping[str, StepFacts]) -> Ite
 _BEGIN = frozenset({"step_due", "passed", "rearmed"})
 
 
-def passes(status: IncidentStatus) -> tuple[tuple[StepFacts, ...], ...]:
-    """Return the steps of each pass, the newest pass first."""
-    numbers = sorted({each.pass_number for each in status.steps}, reverse=True)
-    return tuple(tuple(each for each in status.steps if each.pass_number == number) for number in numbers)
+def runs(status: IncidentStatus) -> tuple[tuple[StepFacts, ...], ...]:
+    """Return the steps of each run, the newest run first."""
+    numbers = sorted({each.run_number for each in status.steps}, reverse=True)
+    return tuple(tuple(each for each in status.steps if each.run_number == number) for number in numbers)

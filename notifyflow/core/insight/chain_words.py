@@ -69,7 +69,7 @@ def lines(
     now: datetime,
     brief: Callable[[datetime], str],
 ) -> tuple[StepLine, ...]:
-    """Return the steps of a pass in order, with the time of the next one."""
+    """Return the steps of a run in order, with the time of the next one."""
     shown = {} if found is None else {found.step.id: found}
     return tuple(
         StepLine(

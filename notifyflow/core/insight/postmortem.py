@@ -84,20 +84,20 @@ def _paged(escalation: EscalationStatus) -> tuple[str, ...]:
 
 
 def _chain(status: IncidentStatus) -> Iterator[str]:
-    """Yield the chain, pass by pass, if there is one."""
+    """Yield the chain, run by run, if there is one."""
     if status.steps:
         name = status.name_of
         yield "## Its chain"
         rows = (
             (
-                str(each.pass_number),
+                str(each.run_number),
                 str(each.number),
                 _plain(chain_words.who(each, name=name)),
                 _plain(chain_words.standing(status, each, brief=_in_utc)),
             )
             for each in status.steps
         )
-        yield _table(("Pass", "Step", "Who", "How it went"), rows)
+        yield _table(("Run", "Step", "Who", "How it went"), rows)
 
 
 def _arrived(status: IncidentStatus, here: Here) -> Iterator[str]:

@@ -132,10 +132,10 @@ class EscalationDocument(Document):
 
 
 class ChainStepDocument(Document):
-    """One step of an incident's chain, in one pass; the last of a pass names nobody, and is the chain's end."""
+    """One step of an incident's chain, in one run; the last of a run names nobody, and is the chain's end."""
 
-    pass_number: int = Field(description="The pass through the chain, from 1.")
-    number: int = Field(description="Its number in the pass; 1 is whom the incident paged at once.")
+    pass_number: int = Field(validation_alias="run_number", description="The run through the chain, from 1.")
+    number: int = Field(description="Its number in the run; 1 is whom the incident paged at once.")
     to: list[str] = Field(description="Whom it pages: recipients' ids, and names of the directory; empty for the chain's end.")
     after_s: float = Field(description="How long after the step before it starts, in seconds.")
     state: StepState
@@ -266,7 +266,7 @@ class IncidentDocument(IncidentSummaryDocument):
     )
     operations_key: str | None = Field(description="The key of the operations incident that its critical failures are linked to.")
     escalations: list[EscalationDocument]
-    steps: list[ChainStepDocument] = Field(description="The steps of its chain, by pass and number; empty if it has none.")
+    steps: list[ChainStepDocument] = Field(description="The steps of its chain, by run and number; empty if it has none.")
     transitions: list[TransitionDocument] = Field(description="The log of all its rows, by time.")
     notes: list[NoteDocument] = Field(description="What providers reported that changes no state, in order of arrival.")
     incident_events: list[IncidentEventDocument] = Field(description="Its events for subscribers, sent or to be sent.")

@@ -69,7 +69,7 @@ class IncidentStatus:
         content: Its latest title, body, labels and so on.
         escalations: By recipient in the order they were added, then round.
         transitions: The transition log of all rows, by time.
-        steps: The steps of its chain, by pass and number; empty if it has none.
+        steps: The steps of its chain, by run and number; empty if it has none.
         operations_key: The key of the operations incident that its critical failures are linked to; None if there are none.
         has_operations_recipients: Whether that operations incident has recipients, who can be told.
         operations_told_at: When providers accepted its pages, the earliest first.
@@ -113,7 +113,7 @@ class IncidentStatus:
 
     def alerted_at(self, facts: EscalationFacts) -> datetime | None:
         """Return when operations was alerted about a recipient; None if it was not. In a chain, a held-up page is only linked."""
-        return facts.alerted_at or (None if self.facts.pass_number else facts.held_up_at)
+        return facts.alerted_at or (None if self.facts.run_number else facts.held_up_at)
 
     def told_at(self, facts: EscalationFacts) -> datetime | None:
         """Return when a provider first accepted a page about a critical failure; None if none has."""

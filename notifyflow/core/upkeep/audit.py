@@ -71,7 +71,7 @@ class Rule(StrEnum):
     ACKNOWLEDGED = "acknowledged", "Nobody is paged in a round that was acknowledged or is over."
     CHAIN = (
         "chain",
-        "The steps of a chain start one after the other, once a pass, and none after an acknowledgement or a resolve.",
+        "The steps of a chain start one after the other, once a run, and none after an acknowledgement or a resolve.",
     )
     SET_ASIDE = "set_aside", "No row is set aside because it is damaged."
     DOUBT = "doubt", "A doubt is recorded for every message that may have been sent twice."
@@ -138,15 +138,15 @@ def check_round(stood: Round, *, now: datetime) -> Iterator[Finding]:
 def check_chain(
     incident: IncidentFacts, steps: Sequence[StepFacts], transitions: Sequence[Transition], *, now: datetime
 ) -> Iterator[Finding]:
-    """Check the steps of an incident, by pass and number, against their log and each other."""
+    """Check the steps of an incident, by run and number, against their log and each other."""
     for step in steps:
         yield from _replay(step, [line for line in transitions if line.row_id == step.id])
         if _is_long_ago(step.due_at, now):
             yield _finding(Rule.OVERDUE, step, f"should have started at {step.due_at}")
     for before, step in pairwise(steps):
-        if before.state is StepState.WAITING and step.state in _BEGUN and step.pass_number == before.pass_number:
+        if before.state is StepState.WAITING and step.state in _BEGUN and step.run_number == before.run_number:
             yield _finding(Rule.CHAIN, step, f"is {step.state}, and step {before.number} before it waits")
-    yield from _check_pass(incident, [step for step in steps if step.pass_number == incident.pass_number])
+    yield from _check_run(incident, [step for step in steps if step.run_number == incident.run_number])
 
 
 def check_operations(unresolved: Sequence[str]) -> Iterator[Finding]:
@@ -174,8 +174,8 @@ def missing(machine: str, row_id: str, incident_id: str) -> Finding:
     return Finding(rule=Rule.STATE, machine=machine, row_id=row_id, incident_id=incident_id, what=what)
 
 
-def _check_pass(incident: IncidentFacts, steps: Sequence[StepFacts]) -> Iterator[Finding]:
-    """Check the steps of the current pass against their incident; until the outbox is carried out, none has begun."""
+def _check_run(incident: IncidentFacts, steps: Sequence[StepFacts]) -> Iterator[Finding]:
+    """Check the steps of the current run against their incident; until the outbox is carried out, none has begun."""
     if incident.state is not IncidentState.OPEN:
         for step in steps:
             if step.state in (StepState.WAITING, StepState.STARTED):

@@ -239,7 +239,7 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
         tx.critical.append(stored)
     for effect in decided.effects:
         _apply_effect(tx, context, stored, effect)
-    if context.incident.pass_number and _is_spent(
+    if context.incident.run_number and _is_spent(
         tx, replace(escalations.with_adopted(context, decided), escalation=stored), decided
     ):
         tx.spent.add(stored.incident_id)

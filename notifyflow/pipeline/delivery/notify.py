@@ -108,7 +108,7 @@ def store_new(
 ) -> IncidentFacts:
     """Store a new incident and its recipients; it pages nobody yet. ``before`` is the resolved incident of its key, if any."""
     new = incidents.open_(checked.incident, incident_id=tx.deps.ids.new(), policy=policy, now=tx.now, namespace=namespace)
-    incident = replace(new, times_seen=times, pass_number=1 if checked.chain else 0)
+    incident = replace(new, times_seen=times, run_number=1 if checked.chain else 0)
     incident = series.follow(tx, before, incident, first={each.recipient_id for each in checked.contacts})
     tx.ledger.incidents.add(incident, replace(checked.incident, occurred_at=checked.incident.occurred_at or tx.now))
     tx.ledger.contacts.add(incident.id, checked.contacts)
@@ -136,7 +136,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, checked: CheckedIncident, tim
         series.keep_clocks(tx, facts)
     if update.needs_round:
         update = steps.renew(tx, facts, update, checked.chain)
-    elif facts.pass_number and checked.is_routed:
+    elif facts.run_number and checked.is_routed:
         checked = replace(checked, contacts=())  # the people on duty were read when its step started
     incident = tx.update_incident(facts, update)
     content = tx.ledger.incidents.content(incident.id)
@@ -149,7 +149,7 @@ def _repeat(tx: Transaction, facts: IncidentFacts, checked: CheckedIncident, tim
     paged = {each.recipient_id for each in tx.ledger.escalations.lock_current(incident.id)}
     moved = _update_contacts(tx, incident, checked)
     added = repeated_key.newly_paged(incident, checked.contacts, paged)
-    if update.needs_round and incident.pass_number:
+    if update.needs_round and incident.run_number:
         steps.raise_severity(tx, facts, incident, checked)
     elif update.needs_round:
         rounds.start(tx, incident)

@@ -31,22 +31,22 @@ def at_end(tx: Transaction) -> None:
 
 
 def plan(tx: Transaction, incident: IncidentFacts, chain: Chain) -> None:
-    """Store the steps of a pass that is about to begin."""
+    """Store the steps of a run that is about to begin."""
     tx.ledger.steps.add(chains.plan(chain, incident, _new_ids(tx)), chain.people, at=tx.now)
 
 
 def open_(tx: Transaction, incident: IncidentFacts, people: Sequence[str], before: IncidentFacts | None) -> None:
-    """Begin the first pass of a new incident, whose first people are paged.
+    """Begin the first run of a new incident, whose first people are paged.
 
     In a series it begins with the steps that had started in the incident ``before``, and the next step's time goes on.
     """
-    if not incident.pass_number:
+    if not incident.run_number:
         return
-    steps = tx.ledger.steps.lock_pass(incident)
+    steps = tx.ledger.steps.lock_run(incident)
     if before is None or not series_rules.is_continued(before, tx.now):
         _begin(tx, incident, people, steps, up_to=1)
         return
-    up_to, waiting = chains.steps_to_repeat(tx.ledger.steps.of_pass(before), steps)
+    up_to, waiting = chains.steps_to_repeat(tx.ledger.steps.of_run(before), steps)
     _begin(tx, incident, people, steps, up_to=up_to, waited=_waited(tx, before, waiting) if waiting else timedelta())
 
 
@@ -55,15 +55,15 @@ def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelt
     until = series_rules.stopped_at(before) or tx.now
     since = step.waits_since or until
     contacts = tx.ledger.contacts.of(before.id)
-    people = [contacts[each] for each in tx.ledger.steps.of_pass(before)[step.number - 2].duty if each in contacts]
+    people = [contacts[each] for each in tx.ledger.steps.of_run(before)[step.number - 2].duty if each in contacts]
     nights = quiet.step_intervals(people, before.severity, step.after, since=since, now=until)
     intervals = without_outages(outages.intervals_of(tx, before, since=since), before.severity)
     return chains.waited(step, until=until, intervals=(*intervals, *nights))
 
 
 def begin(tx: Transaction, incident: IncidentFacts, people: Sequence[str]) -> None:
-    """Begin a further pass: its first people are paged."""
-    _begin(tx, incident, people, tx.ledger.steps.lock_pass(incident), up_to=1)
+    """Begin a further run: its first people are paged."""
+    _begin(tx, incident, people, tx.ledger.steps.lock_run(incident), up_to=1)
 
 
 def _begin(
@@ -75,7 +75,7 @@ def _begin(
     up_to: int,
     waited: timedelta = timedelta(),
 ) -> None:
-    """Begin a pass: page its first people and those of further steps up to a number.
+    """Begin a run: page its first people and those of further steps up to a number.
 
     ``waited`` is how much of the next step's time has passed.
     """
@@ -88,7 +88,7 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
     """Start the next step of an incident if its time has come, or everybody in the step before is spent."""
     found, contacts = decisions.lock_contexts(tx, incident), tx.ledger.contacts.of(incident.id)
     contexts = [outages.inform(tx, each, contacts[each.escalation.recipient_id]) for each in found]
-    steps = tx.ledger.steps.lock_pass(incident)
+    steps = tx.ledger.steps.lock_run(incident)
     step = chains.next_step(steps)
     if incident.state is not IncidentState.OPEN or step is None or step.due_at is None or step.due_at > tx.now:
         return
@@ -106,30 +106,30 @@ def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
 
 
 def stop(tx: Transaction, incident: IncidentFacts, event: Literal["acknowledged", "resolved"]) -> None:
-    """Stop the current pass of an incident."""
-    for step in tx.ledger.steps.lock_pass(incident):
+    """Stop the current run of an incident."""
+    for step in tx.ledger.steps.lock_run(incident):
         _write(tx, step, chains.stop(step, event))
 
 
 def renew(tx: Transaction, before: IncidentFacts, update: IncidentUpdate, chain: Chain | None = None) -> IncidentUpdate:
-    """Return an update with the number of a new pass, if its round begins one; ``chain`` came with the update."""
-    if before.pass_number:
-        is_new = chains.needs_new_pass(before, tx.ledger.steps.of_pass(before))
+    """Return an update with the number of a new run, if its round begins one; ``chain`` came with the update."""
+    if before.run_number:
+        is_new = chains.needs_new_run(before, tx.ledger.steps.of_run(before))
     else:
         is_new = chain is not None and before.policy.acknowledgement is not Acknowledgement.EACH
-    return replace(update, after=replace(update.after, pass_number=before.pass_number + 1)) if is_new else update
+    return replace(update, after=replace(update.after, run_number=before.run_number + 1)) if is_new else update
 
 
 def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, checked: CheckedIncident) -> None:
-    """Start a round for the people paged so far, while the steps go on; or a new pass, which reads again who is on duty.
+    """Start a round for the people paged so far, while the steps go on; or a new run, which reads again who is on duty.
 
     Args:
         tx: The transaction.
         before: The incident before its severity was raised.
-        incident: The incident; ``renew`` has numbered its pass.
-        checked: The submission that raised it; a new pass takes its chain, if it has one.
+        incident: The incident; ``renew`` has numbered its run.
+        checked: The submission that raised it; a new run takes its chain, if it has one.
     """
-    if incident.pass_number == before.pass_number:
+    if incident.run_number == before.run_number:
         paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
         rounds.start(tx, incident, paged | {each.recipient_id for each in checked.contacts})
         if before.severity is Severity.INFO:
@@ -140,25 +140,25 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
     known = tx.ledger.contacts.of(incident.id)
     people = {each.recipient_id: known[each.recipient_id] for each in checked.contacts}
     if checked.chain is None:
-        new = chains.plan_again(tx.ledger.steps.of_pass(before), incident, _new_ids(tx))
+        new = chains.plan_again(tx.ledger.steps.of_run(before), incident, _new_ids(tx))
         tx.ledger.steps.add(new, (), at=tx.now)
         people |= {each.recipient_id: each for each in whom(tx, incident, new[0].to)}
     else:
         plan(tx, incident, checked.chain)
-    is_going_on = before.state is IncidentState.OPEN or not before.pass_number  # nobody took over from the people paged so far
+    is_going_on = before.state is IncidentState.OPEN or not before.run_number  # nobody took over from the people paged so far
     _page(tx, incident, list(people.values()), everybody=is_going_on)
     begin(tx, incident, list(people))
 
 
 def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, recipient_id: str) -> None:
-    """Restart the time of the next step after a recipient was paged again; or begin a new pass.
+    """Restart the time of the next step after a recipient was paged again; or begin a new run.
 
-    ``renew`` has numbered its pass; ``before`` is the incident before it was opened again.
+    ``renew`` has numbered its run; ``before`` is the incident before it was opened again.
     """
-    if incident.pass_number == before.pass_number:
+    if incident.run_number == before.run_number:
         _rearm(tx, incident, goes_on=False)
         return
-    steps = tx.ledger.steps.of_pass(before)
+    steps = tx.ledger.steps.of_run(before)
     new = chains.plan_again(steps, incident, _new_ids(tx), first=(recipient_id,))
     tx.ledger.steps.add(new, (), at=tx.now)
     begin(tx, incident, [recipient_id])
@@ -170,7 +170,7 @@ def join(tx: Transaction, incident: IncidentFacts, *, names: Sequence[str], has_
     They count as people of the step, so that the next step waits for them.
     """
     known = tx.ledger.escalations.lock_current(incident.id) if incident.state is IncidentState.OPEN else ()
-    step = next((each for each in reversed(tx.ledger.steps.lock_pass(incident)) if has_duty(each)), None)
+    step = next((each for each in reversed(tx.ledger.steps.lock_run(incident)) if has_duty(each)), None)
     paged = chains.paged(known)
     if not known or step is None or paged.issuperset(names):
         return False
@@ -258,7 +258,7 @@ def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *
 
 
 def _rearm(tx: Transaction, incident: IncidentFacts, *, goes_on: bool) -> None:
-    step = chains.next_step(tx.ledger.steps.lock_pass(incident))
+    step = chains.next_step(tx.ledger.steps.lock_run(incident))
     if step is not None:
         waited = step.waited if goes_on else timedelta()
         _write(tx, step, chains.rearm(step, incident.severity, now=tx.now, waited=waited))

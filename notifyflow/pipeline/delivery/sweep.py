@@ -117,7 +117,7 @@ def _jobs(deps: Dependencies, limit: int, noted: _Noted) -> Iterator[Callable[[]
     yield from (partial(_run_set, deps, _EXPIRE_LEASES, some) for some in _sets(leases))
     yield from (partial(_run_set, deps, _DECIDE, some) for some in _sets(decisions_due))
     yield from (partial(_run_set, deps, _GO_ON, [each]) for each in incident_ids)
-    yield from (partial(_pass_rounds, deps, each, now) for each in round_ids)
+    yield from (partial(_start_due_rounds, deps, each, now) for each in round_ids)
     yield from (partial(_run_set, deps, outbox.CARRY_OUT, [each]) for each in entries)
 
 
@@ -200,9 +200,9 @@ def _go_on(tx: Transaction, loaded: None, incident_id: str) -> None:
         operations.pass_round(tx, incident)
 
 
-def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowUps:
+def _start_due_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowUps:
     """Start the due rounds of an incident; part by part if they cannot be started together."""
-    parts: Parts[str] = Parts(deps, _PASS_ROUNDS.name)
+    parts: Parts[str] = Parts(deps, _START_ROUNDS.name)
     whole = parts.search(_SET)
     try:
         if whole.wanted == _SET:
@@ -211,7 +211,7 @@ def _pass_rounds(deps: Dependencies, incident_id: str, now: datetime) -> FollowU
         if not (isinstance(error, Contended) or set_aside.is_damage(error)):
             raise
     due = deps.transactions.run(lambda ledger: ledger.work.rounds_due_of(incident_id, now=now))
-    return _run_set(deps, _PASS_ROUNDS, [(incident_id, each) for each in due])
+    return _run_set(deps, _START_ROUNDS, [(incident_id, each) for each in due])
 
 
 def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ()) -> None:
@@ -222,7 +222,7 @@ def _pass_time(tx: Transaction, incident_id: str, *, only: Collection[str] = ())
         rounds.pass_time(tx, incident, only=only)
 
 
-def _pass_some(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
+def _start_rounds(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
     """Start some of an incident's due rounds."""
     _pass_time(tx, due[0][0], only=[escalation_id for _, escalation_id in due])
 
@@ -230,7 +230,7 @@ def _pass_some(tx: Transaction, due: Sequence[tuple[str, str]]) -> None:
 _EXPIRE_LEASES = SetUseCase("expire leases", _load_leases, _expire_lease, place=lambda ref: ("notification", ref.notification_id))
 _DECIDE = SetUseCase("decide", _load_due, _decide, place=lambda due: ("escalation", due[1]))
 _GO_ON = SetUseCase("go on", lambda tx, items: None, _go_on, place=lambda incident_id: ("incident", incident_id))
-_PASS_ROUNDS = SetUseCase("pass rounds", _pass_some, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
+_START_ROUNDS = SetUseCase("start rounds", _start_rounds, lambda tx, loaded, due: None, place=lambda due: ("escalation", due[1]))
 
 
 def _ring(deps: Dependencies, limit: int, again_after: timedelta, began_at: datetime | None) -> tuple[FollowUps, _Noted]:

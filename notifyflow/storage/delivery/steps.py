@@ -16,14 +16,14 @@ from notifyflow.storage.session.statements import Run, Statement
 from notifyflow.storage.tables import IncidentRow, StepContactRow, StepRow
 
 _PERSON = tuple(getattr(StepContactRow, name) for name in Contact.__dataclass_fields__)
-_OF_PASS = Statement(
+_OF_RUN = Statement(
     lambda param: select(
-        StepFacts, StepRow.incident_id == param(StepRow.incident_id), StepRow.pass_number == param(StepRow.pass_number)
+        StepFacts, StepRow.incident_id == param(StepRow.incident_id), StepRow.run_number == param(StepRow.run_number)
     ).order_by(StepRow.number)
 )
 _OF = Statement(
     lambda param: select(StepFacts, param.any_of(StepRow.incident_id)).order_by(
-        StepRow.incident_id, StepRow.pass_number, StepRow.number
+        StepRow.incident_id, StepRow.run_number, StepRow.number
     )
 )
 _PEOPLE = Statement(
@@ -44,7 +44,7 @@ _NEXT = Statement(lambda param: select(StepFacts, _IS_RUNNING).order_by(StepRow.
 _STARTED = Statement(
     lambda param: (
         StepRow.select(StepRow.incident_id, StepRow.to)
-        .join(IncidentRow, on=((IncidentRow.id == StepRow.incident_id) & (IncidentRow.pass_number == StepRow.pass_number)))
+        .join(IncidentRow, on=((IncidentRow.id == StepRow.incident_id) & (IncidentRow.run_number == StepRow.run_number)))
         .where(StepRow.state == StepState.STARTED, IncidentRow.state == SQL("'OPEN'"))
     )
 )
@@ -55,18 +55,18 @@ class Steps(MachineRepository[StepFacts]):
 
     facts = StepFacts
 
-    def of_pass(self, incident: IncidentFacts) -> tuple[StepFacts, ...]:
-        """Read the steps of the current pass, by number; empty without a chain."""
-        return tuple(self._unit.read(StepFacts, _OF_PASS(incident.id, incident.pass_number))) if incident.pass_number else ()
+    def of_run(self, incident: IncidentFacts) -> tuple[StepFacts, ...]:
+        """Read the steps of the current run, by number; empty without a chain."""
+        return tuple(self._unit.read(StepFacts, _OF_RUN(incident.id, incident.run_number))) if incident.run_number else ()
 
-    def lock_pass(self, incident: IncidentFacts) -> tuple[StepFacts, ...]:
-        """Lock and read the steps of the current pass, by number, after the incident's escalations; empty without a chain."""
-        if not incident.pass_number:
+    def lock_run(self, incident: IncidentFacts) -> tuple[StepFacts, ...]:
+        """Lock and read the steps of the current run, by number, after the incident's escalations; empty without a chain."""
+        if not incident.run_number:
             return ()
-        return tuple(self._unit.read(StepFacts, self._unit.locked(_OF_PASS(incident.id, incident.pass_number))))
+        return tuple(self._unit.read(StepFacts, self._unit.locked(_OF_RUN(incident.id, incident.run_number))))
 
     def add(self, steps: Sequence[StepFacts], people: Sequence[Contact], *, at: datetime) -> None:
-        """Store and log the steps of a new pass, with the recipients given with them."""
+        """Store and log the steps of a new run, with the recipients given with them."""
         self._unit.add(steps)
         self._unit.log(steps, event="planned", at=at)
         known = self.people(steps[0].incident_id) if people else {}
@@ -101,7 +101,7 @@ class StepReads(Reader):
     """Reads steps for display and for the checker."""
 
     def of(self, incident_ids: Collection[str]) -> Mapping[str, tuple[StepFacts, ...]]:
-        """Read the steps of incidents, by pass and number."""
+        """Read the steps of incidents, by run and number."""
         found: dict[str, list[StepFacts]] = {each: [] for each in incident_ids}
         for step in self._source.read(StepFacts, _OF(sorted(incident_ids))) if incident_ids else ():
             found[step.incident_id].append(step)
@@ -109,15 +109,15 @@ class StepReads(Reader):
 
     def places(self, incidents: Collection[IncidentFacts]) -> Mapping[str, ChainPlace]:
         """Read how far the chains of incidents have come, with the names of the recipients given with the next step."""
-        passes = {each.id: each.pass_number for each in incidents if each.pass_number}
-        if not passes:
+        runs = {each.id: each.run_number for each in incidents if each.run_number}
+        if not runs:
             return {}
-        names: dict[str, dict[str, str]] = {each: {} for each in passes}
-        for row in self._source.rows(_NAMES(sorted(passes))):
+        names: dict[str, dict[str, str]] = {each: {} for each in runs}
+        for row in self._source.rows(_NAMES(sorted(runs))):
             names[row["incident_id"]][row["recipient_id"]] = row["name"]
         found = {}
-        for incident_id, steps in self.of(passes).items():
-            reached = place([each for each in steps if each.pass_number == passes[incident_id]])
+        for incident_id, steps in self.of(runs).items():
+            reached = place([each for each in steps if each.run_number == runs[incident_id]])
             to = reached.following.to if reached.following else ()
             given = {each: name for each, name in names[incident_id].items() if each in to}
             found[incident_id] = replace(reached, people=FrozenDict(given))

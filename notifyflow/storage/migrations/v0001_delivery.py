@@ -27,7 +27,7 @@ STATEMENTS = (
         content_url TEXT,
         content_labels TEXT NOT NULL,
         content_occurred_at {instant},
-        pass_number INTEGER NOT NULL DEFAULT 0,
+        run_number INTEGER NOT NULL DEFAULT 0,
         series TEXT
     )
     """,
@@ -79,7 +79,7 @@ STATEMENTS = (
     CREATE TABLE notifyflow_step (
         id TEXT NOT NULL PRIMARY KEY,
         incident_id TEXT NOT NULL REFERENCES notifyflow_incident (id),
-        pass_number INTEGER NOT NULL,
+        run_number INTEGER NOT NULL,
         number INTEGER NOT NULL,
         "to" TEXT NOT NULL,
         after TEXT NOT NULL,
@@ -93,7 +93,7 @@ STATEMENTS = (
         waited TEXT NOT NULL DEFAULT '0s'
     )
     """,
-    "CREATE UNIQUE INDEX notifyflow_step_number ON notifyflow_step (incident_id, pass_number, number)",
+    "CREATE UNIQUE INDEX notifyflow_step_number ON notifyflow_step (incident_id, run_number, number)",
     "CREATE INDEX notifyflow_step_due ON notifyflow_step (due_at) WHERE due_at IS NOT NULL",
     """
     CREATE TABLE notifyflow_step_contact (

@@ -58,7 +58,7 @@ class ContactRow(Table):
 
 
 class StepRow(Table, stores=StepFacts):
-    """One step of the chain of an incident, in one pass."""
+    """One step of the chain of an incident, in one run."""
 
 
 class StepContactRow(Table):

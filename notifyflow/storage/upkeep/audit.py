@@ -126,7 +126,7 @@ class Audits(Reader):
             incidents[incident.id] = incident
             findings += audit.check_incident(incident, log, now=now)
         for chained in self._readable(
-            [each for each in incidents if incidents[each].pass_number], self._chains, "incident", str, findings
+            [each for each in incidents if incidents[each].run_number], self._chains, "incident", str, findings
         ):
             findings += audit.check_chain(incidents[chained.incident_id], chained.steps, chained.log, now=now)
         read = partial(self._stood, incidents)

@@ -18,7 +18,7 @@ from notifyflow.core.delivery.model import IncidentState, Via
 from notifyflow.core.diagrams.diagram_svg import svg
 from notifyflow.core.insight import chain_words, inbound_words, told
 from notifyflow.core.insight import pause_words as words
-from notifyflow.core.insight.chain_steps import passes
+from notifyflow.core.insight.chain_steps import runs
 from notifyflow.core.insight.next_events import NextEvents
 from notifyflow.core.insight.series_words import firings
 from notifyflow.core.insight.timeline import TimelineEntry, timeline
@@ -209,7 +209,7 @@ def _values(context: Context, seen: Seen, zone: tzinfo, user: CurrentUser, part:
         "head": _head(status, times),
         "chain": [
             chain_words.lines(status, steps, next_events.step, name=names, now=next_events.now, brief=times.brief)
-            for steps in passes(status)
+            for steps in runs(status)
         ],
         "chain_coming": chain_words.last_word(status, next_events, name=names, brief=times.brief),
         "recipients": recipients,

@@ -1,4 +1,4 @@
-"""A page that one person sleeps through reaches the next: when a step starts, what stops it, and how a pass ends."""
+"""A page that one person sleeps through reaches the next: when a step starts, what stops it, and how a run ends."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -80,7 +80,7 @@ def paged(driver: Driver) -> list[tuple[str, timedelta]]:
 
 
 def states(status: IncidentStatus) -> list[StepState]:
-    return [step.state for step in status.steps if step.pass_number == status.facts.pass_number]
+    return [step.state for step in status.steps if step.run_number == status.facts.run_number]
 
 
 def told(driver: Driver) -> int:
@@ -246,7 +246,7 @@ def test_a_higher_severity_pages_those_paged_so_far_and_the_steps_go_on(driver: 
     assert paged(driver)[2:] == [("ada", 12 * MINUTE), ("ben", 12 * MINUTE)]
     driver.pass_time(minutes=18)
     assert paged(driver)[4:] == [("cy", 30 * MINUTE)]
-    assert {step.pass_number for step in driver.status().steps} == {1}
+    assert {step.run_number for step in driver.status().steps} == {1}
 
 
 def test_a_higher_severity_after_an_acknowledgement_begins_a_new_pass(driver: Driver) -> None:
@@ -257,7 +257,7 @@ def test_a_higher_severity_after_an_acknowledgement_begins_a_new_pass(driver: Dr
     driver.notify(CRITICAL, ADA)
     driver.deliver()
     status = driver.status()
-    assert (status.facts.pass_number, status.facts.state) == (2, IncidentState.OPEN)
+    assert (status.facts.run_number, status.facts.state) == (2, IncidentState.OPEN)
     assert states(status) == [STARTED, WAITING, WAITING, WAITING]
     assert paged(driver)[2:] == [("ada", 12 * MINUTE)]
     driver.pass_time(minutes=10)
@@ -312,7 +312,7 @@ def test_paging_again_after_an_acknowledgement_goes_on_with_the_first_step_that_
     driver.acknowledge("ben")
     driver.page_again("ada")
     driver.deliver()
-    assert [step.to for step in driver.status().steps if step.pass_number == 2] == [("ada",), ("cy",), ()]
+    assert [step.to for step in driver.status().steps if step.run_number == 2] == [("ada",), ("cy",), ()]
     driver.pass_time(minutes=20)
     assert paged(driver)[2:] == [("ada", 12 * MINUTE), ("cy", 32 * MINUTE)]
 
@@ -476,7 +476,7 @@ def test_an_alert_that_comes_again_reads_the_duty_only_if_its_severity_is_raised
     driver.acknowledge("ada")
     route(driver, a_contact("cy", "email"), to="ada", then="@primary", incident=CRITICAL)
     status = driver.status()
-    assert [(step.pass_number, step.state, step.duty) for step in status.steps if step.number == 1] == [
+    assert [(step.run_number, step.state, step.duty) for step in status.steps if step.number == 1] == [
         (1, STOPPED, ("ada",)),
         (2, STARTED, ("cy",)),
     ]

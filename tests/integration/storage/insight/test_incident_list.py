@@ -95,7 +95,7 @@ def test_what_is_open_comes_first_then_what_is_acknowledged_then_what_is_resolve
 def test_chains_are_read_with_as_many_queries_however_many_there_are(store: Store, database_url: str, number: int) -> None:
     def begin_chain(ledger: Ledger, incident_id: str) -> None:
         before = ledger.incidents.lock(incident_id)
-        ledger.save(before, replace(before, pass_number=1))
+        ledger.save(before, replace(before, run_number=1))
         steps = [step(each.number, each.state, id=f"{incident_id}{each.id}", incident_id=incident_id) for each in STEPS]
         ledger.steps.add(steps, [Contact(recipient_id="cy", name="Cy", addresses={})], at=NOW)
 

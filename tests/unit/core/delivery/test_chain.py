@@ -1,4 +1,4 @@
-"""When a step of a chain starts, whom it pages, when its people are spent, and how a pass ends."""
+"""When a step of a chain starts, whom it pages, when its people are spent, and how a run ends."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -37,11 +37,11 @@ def ids() -> Iterator[str]:
 
 
 def planned(**facts: Any) -> tuple[StepFacts, ...]:
-    return chains.plan(CHAIN, incident(pass_number=1, **facts), ids())
+    return chains.plan(CHAIN, incident(run_number=1, **facts), ids())
 
 
 def begun(count: int, steps: Sequence[StepFacts] | None = None) -> tuple[StepFacts, ...]:
-    """Return the steps of a pass, of which the first ones have started."""
+    """Return the steps of a run, of which the first ones have started."""
     return tuple(replace(each, started_at=NOW if each.number <= count else None) for each in steps or planned())
 
 
@@ -53,7 +53,7 @@ def context(state: EscalationState = ACTIVE, *pages: Any, who: str = "ada", **fa
     own: dict[str, Any] = {"recipient_id": who, "state": state, "policy": LONE_MAIL}
     return DecisionContext(
         escalation=escalation(**(own | facts)),
-        incident=incident(pass_number=1),
+        incident=incident(run_number=1),
         notifications=pages,
         addresses=frozenset({"email", "sms"}),
     )
@@ -68,12 +68,12 @@ def test_a_pass_has_the_people_at_once_each_step_and_an_end() -> None:
         (4, (), minutes(5)),
     ]
     assert [each.is_end for each in steps] == [False, False, False, True]
-    assert {(each.incident_id, each.pass_number, each.state, each.due_at) for each in steps} == {("i", 1, WAITING, None)}
+    assert {(each.incident_id, each.run_number, each.state, each.due_at) for each in steps} == {("i", 1, WAITING, None)}
 
 
 def test_a_new_pass_repeats_all_steps_of_the_last() -> None:
-    new = chains.plan_again(planned(), incident(pass_number=2), ids())
-    assert [(each.pass_number, each.number, each.to, each.after) for each in new] == [
+    new = chains.plan_again(planned(), incident(run_number=2), ids())
+    assert [(each.run_number, each.number, each.to, each.after) for each in new] == [
         (2, each.number, each.to, each.after) for each in planned()
     ]
 
@@ -81,14 +81,14 @@ def test_a_new_pass_repeats_all_steps_of_the_last() -> None:
 def test_a_new_pass_for_one_person_goes_on_with_what_had_not_started() -> None:
     first, second, third, end = planned()
     last = (replace(first, started_at=NOW), replace(second, state=PASSED, reason="paged_already"), third, end)
-    new = chains.plan_again(last, incident(pass_number=2), ids(), first=("ada",))
+    new = chains.plan_again(last, incident(run_number=2), ids(), first=("ada",))
     assert [(each.number, each.to, each.after) for each in new] == [
         (1, ("ada",), timedelta()),
         (2, ("leads",), minutes(20)),
         (3, (), minutes(5)),
     ]
     over = (*last[:2], replace(third, started_at=NOW), replace(end, state=PASSED, reason=chains.OVER))
-    assert [each.to for each in chains.plan_again(over, incident(pass_number=2), ids(), first=("ada",))] == [("ada",), ()]
+    assert [each.to for each in chains.plan_again(over, incident(run_number=2), ids(), first=("ada",))] == [("ada",), ()]
 
 
 def test_the_next_step_is_the_first_that_waits() -> None:
@@ -109,7 +109,7 @@ def test_a_round_begins_a_new_pass_after_an_acknowledgement_and_after_the_end(
     state: IncidentState, is_end_passed: bool, is_new: bool
 ) -> None:
     steps = tuple(replace(each, state=PASSED if is_end_passed else WAITING) for each in planned())
-    assert chains.needs_new_pass(incident(state=state), steps) is is_new
+    assert chains.needs_new_run(incident(state=state), steps) is is_new
 
 
 def test_the_time_of_a_step_begins_now_unless_it_is_info() -> None:
@@ -236,7 +236,7 @@ def alerted(severity: Severity, *states: EscalationState, **facts: Any) -> tuple
         escalation(id=f"e{number}", recipient_id=f"r{number}", state=state, started_at=NOW + minutes(number), **facts)
         for number, state in enumerate(states)
     ]
-    marked, effect = chains.alert(incident(severity=severity, pass_number=1), own, NOW + minutes(9))
+    marked, effect = chains.alert(incident(severity=severity, run_number=1), own, NOW + minutes(9))
     return marked, effect.is_paging, effect.reason
 
 
@@ -278,7 +278,7 @@ def test_the_time_of_a_step_goes_on_without_gaps() -> None:
 
 
 def test_what_had_started_before_somebody_was_paged_again_is_counted_too() -> None:
-    again = partial(chains.plan_again, incident=incident(pass_number=2), ids=ids())
+    again = partial(chains.plan_again, incident=incident(run_number=2), ids=ids())
     steps = again(begun(2), first=("ada",))
     assert [each.to for each in steps] == [("ada",), ("leads",), ()]
     assert chains.steps_to_repeat(begun(1, steps), planned())[0] == 2
@@ -289,5 +289,5 @@ def test_what_had_started_before_somebody_was_paged_again_is_counted_too() -> No
 def test_of_another_chain_as_many_steps_begin_as_had_started() -> None:
     shorter, longer = ((*CHAIN.then[:1], *[Planned(to=("cy",), after=minutes(10))] * more) for more in (0, 3))
     for then, count in itertools.product((shorter, longer), (1, 2)):
-        steps = chains.plan(replace(CHAIN, then=then), incident(pass_number=1), ids())
+        steps = chains.plan(replace(CHAIN, then=then), incident(run_number=1), ids())
         assert chains.steps_to_repeat(begun(count), steps) == (count, None)

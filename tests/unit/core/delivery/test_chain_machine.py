@@ -57,7 +57,7 @@ class AnyChain(RuleBasedStateMachine):
         super().__init__()
         self.now = NOW
         self.ids = map(str, count())
-        self.passes: list[tuple[StepFacts, ...]] = []
+        self.runs: list[tuple[StepFacts, ...]] = []
         self.alerts: list[int] = []
         self.rounds: dict[str, DecisionContext] = {}
         self.intervals: list[Interval] = []
@@ -120,7 +120,7 @@ class AnyChain(RuleBasedStateMachine):
         update = incidents.repeat(before, Incident(key="db-1", title="down", severity=severity), now=self.now)
         self.incident = update.after
         if update.needs_round:
-            is_new = chains.needs_new_pass(before, self.steps)
+            is_new = chains.needs_new_run(before, self.steps)
             self.oracle.raise_severity(severity, self.now)
             if is_new:
                 self.begin_pass(chains.plan(self.chain, self.next_pass(), self.ids))
@@ -135,7 +135,7 @@ class AnyChain(RuleBasedStateMachine):
     @rule(data=st.data())
     def page_again(self, data: st.DataObject) -> None:
         who = data.draw(st.sampled_from(sorted(self.rounds)))
-        is_new, steps = chains.needs_new_pass(self.incident, self.steps), self.steps
+        is_new, steps = chains.needs_new_run(self.incident, self.steps), self.steps
         self.incident = incidents.page_again(self.incident, now=self.now).after
         self.oracle.page_again(who, self.now)
         if is_new:
@@ -159,7 +159,7 @@ class AnyChain(RuleBasedStateMachine):
         """Report the key of a resolved incident again: a new incident, which may begin with several steps."""
         predecessor, last = self.incident, self.steps
         before, intervals = self.oracle, self.oracle.intervals
-        self.incident, self.passes, self.alerts, self.rounds = incident(severity=severity), [], [], {}
+        self.incident, self.runs, self.alerts, self.rounds = incident(severity=severity), [], [], {}
         self.oracle = OracleChain(plan=self.plan, duty=on_duty, severity=severity, intervals=intervals)
         self.begin_pass(chains.plan(self.chain, self.next_pass(), self.ids))
         up_to, going_on = 1, None
@@ -174,29 +174,29 @@ class AnyChain(RuleBasedStateMachine):
 
     @invariant()
     def the_steps_are_those_of_the_oracle(self) -> None:
-        if not self.passes:
+        if not self.runs:
             return
-        for own, expected in zip(self.passes, self.oracle.passes, strict=True):
+        for own, expected in zip(self.runs, self.oracle.runs, strict=True):
             assert [(str(each.state), each.duty) for each in own] == [(each.state, each.people) for each in expected]
         assert self.alerts == self.oracle.alerts
-        assert len(set(self.alerts)) == len(self.alerts), "a pass ended in two alerts"
+        assert len(set(self.alerts)) == len(self.alerts), "a run ended in two alerts"
 
     @invariant()
     def nobody_is_paged_by_two_steps(self) -> None:
-        for steps in self.passes:
+        for steps in self.runs:
             paged = [each for step in steps for each in step.duty]
             assert len(set(paged)) == len(paged)
 
     @property
     def steps(self) -> tuple[StepFacts, ...]:
-        return self.passes[-1]
+        return self.runs[-1]
 
     def next_pass(self) -> IncidentFacts:
-        self.incident = replace(self.incident, pass_number=self.incident.pass_number + 1)
+        self.incident = replace(self.incident, run_number=self.incident.run_number + 1)
         return self.incident
 
     def begin_pass(self, steps: tuple[StepFacts, ...]) -> None:
-        self.passes.append(steps)
+        self.runs.append(steps)
         self.close_rounds()
         self.begin(steps[0])
 
@@ -224,7 +224,7 @@ class AnyChain(RuleBasedStateMachine):
     def begin(self, step: StepFacts) -> None:
         if step.is_end:
             self.change_steps([chains.finish(step)])
-            self.alerts.append(len(self.passes))
+            self.alerts.append(len(self.runs))
             return
         people = [each for name in step.to for each in on_duty(name, self.now)]
         paged = chains.paged(each.escalation for each in self.rounds.values())
@@ -247,7 +247,7 @@ class AnyChain(RuleBasedStateMachine):
         for update in updates:
             before = self.steps[update.after.number - 1]
             assert not update.has_moved or update.after.state in STEP.targets(before.state, update.event)
-            self.passes[-1] = tuple(update.after if each.id == update.after.id else each for each in self.steps)
+            self.runs[-1] = tuple(update.after if each.id == update.after.id else each for each in self.steps)
 
 
 TestAnyChain = AnyChain.TestCase

@@ -106,7 +106,7 @@ def test_it_alerts_once_and_leaves_the_other_alerts() -> None:
 
 
 def test_in_a_chain_it_is_linked_only() -> None:
-    chained = replace(of(held()), incident=incident(pass_number=1))
+    chained = replace(of(held()), incident=incident(run_number=1))
     decided = escalations.decide(chained, event="timer_due", now=NOW + minutes(1))
     assert decided.effects == (AlertOperations(reason="held_up", is_paging=False),)
 

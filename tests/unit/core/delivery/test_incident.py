@@ -161,7 +161,7 @@ def test_any_sequence_of_events_replays_through_the_table(events: list[tuple], p
 
 
 def test_its_chain_goes_on_while_it_is_open() -> None:
-    facts = incident(pass_number=1)
+    facts = incident(run_number=1)
     assert incidents.go_on(facts, now=LATER) == IncidentUpdate(after=facts, event="step_due", has_moved=True)
     for state in (ACKNOWLEDGED, RESOLVED):
         late = incident(state=state)

@@ -9,7 +9,7 @@ from notifyflow.core.delivery.facts import NotificationFacts, StepFacts
 from notifyflow.core.delivery.intervals import Interval, PausedInterval
 from notifyflow.core.delivery.model import EscalationState, IncidentState, NotificationState, Result, Severity, StepState
 from notifyflow.core.delivery.page_rules import DecisionContext
-from notifyflow.core.insight.chain_steps import Because, NextStep, because, next_step, passes
+from notifyflow.core.insight.chain_steps import Because, NextStep, because, next_step, runs
 from notifyflow.core.insight.views import IncidentStatus
 from tests.chains import chain, moved, step
 from tests.facts import attempt, page
@@ -179,6 +179,6 @@ def test_a_time_that_begins_anew_counts_from_then() -> None:
 
 def test_the_newest_pass_comes_first() -> None:
     def of(number: int) -> tuple[StepFacts, ...]:
-        return tuple(replace(step(each), pass_number=number) for each in (1, 2))
+        return tuple(replace(step(each), run_number=number) for each in (1, 2))
 
-    assert passes(replace(chain(), steps=(*of(1), *of(2)))) == (of(2), of(1))
+    assert runs(replace(chain(), steps=(*of(1), *of(2)))) == (of(2), of(1))

@@ -121,14 +121,14 @@ def test_a_step_says_by_which_ways_it_has_paged_its_people() -> None:
     def standing(*rows: NotificationFacts, **fields: object) -> str:
         ada = escalation("ada", *rows)
         facts = replace(ada.facts, **fields)  # type: ignore[arg-type]
-        status = chain(step(1, STARTED, duty=("ada",)), replace(step(1, STARTED, started_at=AT + TEN), id="x", pass_number=2))
+        status = chain(step(1, STARTED, duty=("ada",)), replace(step(1, STARTED, started_at=AT + TEN), id="x", run_number=2))
         return words.standing(replace(status, escalations=(replace(ada, facts=facts),)), status.steps[0], brief=brief)
 
     sent, failed = notification("email", N.SENT, attempt(1, Result.ACCEPTED)), notification("voice", N.FAILED)
     assert standing(sent, failed, notification("sms", N.QUEUED)) == "started at 02:14:03: mail went out"
     assert standing(failed, notification("sms", N.QUEUED)) == "started at 02:14:03: nothing has gone out yet"
     assert standing(failed) == "started at 02:14:03: nothing went out"
-    assert standing(sent, started_at=AT + TEN) == "started at 02:14:03: nothing went out", "that is the newer pass's"
+    assert standing(sent, started_at=AT + TEN) == "started at 02:14:03: nothing went out", "that is the newer run's"
     assert standing(replace(sent, kind=Kind.STATUS_UPDATE)) == "started at 02:14:03: nothing went out"
 
 

@@ -36,7 +36,7 @@ def test_a_page_that_was_held_up_is_told_as_well_but_in_a_chain_it_is_only_linke
     (ada, ben) = OPEN.escalations
     held = replace(OPEN, escalations=(replace(ada, facts=replace(ada.facts, held_up_at=AT)), ben), operations_told_at=(AT,))
     assert told.of_incident(held) == "operations was told"
-    chained = replace(held, facts=replace(held.facts, pass_number=1))
+    chained = replace(held, facts=replace(held.facts, run_number=1))
     assert told.of_incident(chained) == "operations was not paged for it, only linked"
 
 

@@ -83,7 +83,7 @@ def test_a_page_that_was_only_wished_for_reaches_nobody_by_being_sent() -> None:
 
 
 def steps(*states: StepState, due: bool = True) -> list[StepFacts]:
-    planned = chains.plan(CHAIN, incident(pass_number=1), iter("abc"))
+    planned = chains.plan(CHAIN, incident(run_number=1), iter("abc"))
     found = [replace(step, state=state, version=2) for step, state in zip(planned, states, strict=True)]
     first = next((step for step in found if step.state is WAITING), None)
     return [replace(step, due_at=NOW) if due and step is first else step for step in found]
@@ -103,7 +103,7 @@ def log(some: list[StepFacts]) -> list[Transition]:
 
 
 def broken(some: list[StepFacts], **facts: object) -> list[tuple[Rule, str]]:
-    chained: IncidentFacts = incident(pass_number=1, **facts)
+    chained: IncidentFacts = incident(run_number=1, **facts)
     return [(each.rule, each.what) for each in check_chain(chained, some, log(some), now=NOW + minutes(6))]
 
 
@@ -132,7 +132,7 @@ def test_a_chain_that_stands_still_or_goes_on_after_its_end_is_found() -> None:
 
 def test_the_log_of_a_step_is_replayed() -> None:
     some = steps(STARTED, PASSED, PASSED)
-    found = list(check_chain(incident(pass_number=1), some, [], now=NOW))
+    found = list(check_chain(incident(run_number=1), some, [], now=NOW))
     assert [(each.rule, each.machine, each.what) for each in found] == [(Rule.LOG, "step", "has no log")] * 3
 
 

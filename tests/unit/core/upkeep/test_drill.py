@@ -124,7 +124,7 @@ def chained(*people: EscalationStatus, moves: tuple[Transition, ...] = ()) -> In
 
 def a_step(number: int, state: StepState, *, to: tuple[str, ...] = ("x",), duty: tuple[str, ...] = ()) -> StepFacts:
     return StepFacts(
-        id=f"s{number}", incident_id="i", pass_number=1, number=number, to=to, after=seconds(60), state=state, duty=duty
+        id=f"s{number}", incident_id="i", run_number=1, number=number, to=to, after=seconds(60), state=state, duty=duty
     )
 
 
