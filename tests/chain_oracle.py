@@ -85,7 +85,7 @@ class OracleChain:
         """
         self._begin_pass(self.plan, now)
         if after is not None and after.resolved_at is not None and now - after.resolved_at <= timedelta(minutes=30):
-            begun = (step for step in after.steps if step.was_started or (step.state == "PASSED" and step.to))
+            begun = (step for step in after.steps if step.was_started or (step.state == "SKIPPED" and step.to))
             furthest = max((step.place for step in begun), default=1)
             for step in [each for each in self.waiting if each.place <= furthest]:
                 self._begin_step(step, now)
@@ -120,7 +120,7 @@ class OracleChain:
     def page_again(self, who: str, now: datetime) -> None:
         """Page somebody anew, and count anew to the next step; a run that has ended goes on with what it had not started."""
         if self.state == "ACKNOWLEDGED" or not self.waiting:
-            ahead = [each for each in self.steps if not each.was_started and (not each.to or each.state != "PASSED")]
+            ahead = [each for each in self.steps if not each.was_started and (not each.to or each.state != "SKIPPED")]
             self._begin_pass([((who,), timedelta()), *((each.to, each.after) for each in ahead)], now)
         else:
             self.since, self.waited = now, timedelta()
@@ -139,21 +139,21 @@ class OracleChain:
         step.people = tuple(each for each in dict.fromkeys(found) if each not in self.paged)
         step.was_started = bool(step.people)
         self.spent.difference_update(step.people)  # since an earlier run
-        step.state = "STARTED" if step.people else "PASSED"
+        step.state = "STARTED" if step.people else "SKIPPED"
         self.since, self.waited = now, timedelta()
         if not step.to:
             self.alerts.append(len(self.runs))
 
     def _stop(self, state: str) -> None:
         for step in self.steps:
-            step.state = step.state if step.state == "PASSED" else "STOPPED"
+            step.state = step.state if step.state == "SKIPPED" else "STOPPED"
         self.state = state
 
     def _is_due(self, now: datetime) -> bool:
         if self.state != "OPEN" or self.severity == "INFO" or not self.waiting:
             return False
         before = self.steps[self.steps.index(self.waiting[0]) - 1]
-        if before.state == "PASSED" or self.spent.issuperset(before.people):
+        if before.state == "SKIPPED" or self.spent.issuperset(before.people):
             return not any(begins <= now < ends for begins, ends in self.intervals)
         return self._counted(now) >= self.waiting[0].after
 

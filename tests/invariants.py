@@ -39,17 +39,17 @@ def check(status: IncidentStatus) -> None:
 def _check_chain(status: IncidentStatus) -> None:
     """Check that each step starts once a run, in order and never after an end, and that a run ends in one alert at most."""
     starts = Counter(
-        line.row_id for line in status.transitions if line.machine == "step" and line.event in ("step_due", "passed")
+        line.row_id for line in status.transitions if line.machine == "step" and line.event in ("step_due", "chain_over")
     )
     assert set(starts.values()) <= {1}, "a step started twice"
-    ends = [step for step in status.steps if step.is_end and step.state is StepState.PASSED]
+    ends = [step for step in status.steps if step.is_end and step.state is StepState.SKIPPED]
     alerted = [each.facts for each in status.escalations if each.facts.alerted_at is not None]
     if status.steps:
         assert len(alerted) <= len(ends), "a run ended in two alerts"
     for step in status.steps:
         is_current = step.run_number == status.facts.run_number
         assert step.due_at is None or (step.state is StepState.WAITING and is_current)
-        assert status.facts.state is IncidentState.OPEN or not is_current or step.state in (StepState.PASSED, StepState.STOPPED)
+        assert status.facts.state is IncidentState.OPEN or not is_current or step.state in (StepState.SKIPPED, StepState.STOPPED)
 
 
 def _is_at_rest(status: IncidentStatus, escalation: EscalationStatus) -> bool:

@@ -100,9 +100,9 @@ class Chains:
 
     def _check_move(self, line: dict[str, Any], status: IncidentStatus, session: Session) -> None:
         step = next(each for each in status.steps if each.id == line["row_id"])
-        if line["event"] == "rearmed":
+        if line["event"] == "restarted":
             self._counts_since[step.id] = line["at"]
-        if line["event"] not in ("step_due", "passed"):
+        if line["event"] not in ("step_due", "chain_over"):
             return
         what = f"10: step {step.number} of run {step.run_number} of {step.incident_id[-4:]}"
         key = (step.incident_id, step.run_number, step.number)
@@ -135,7 +135,7 @@ class Chains:
         counted_s -= self._covers.covered_s(since_s, now_s, step.incident_id, is_urgent=is_urgent, others=quiet)
         counted_s += self._counted_before_s(step, status)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
-        is_over = counted_s >= step.after.total_seconds() - leeway_s or before.state is StepState.PASSED
+        is_over = counted_s >= step.after.total_seconds() - leeway_s or before.state is StepState.SKIPPED
         is_early = is_over or self._is_spent(before, status, at) or self._is_repeated(step, status)
         require(
             is_early,
@@ -181,7 +181,7 @@ class Chains:
             return
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         now = START + timedelta(seconds=self._world.now_s)
-        if before.state is StepState.PASSED or self._is_spent(before, status, now):
+        if before.state is StepState.SKIPPED or self._is_spent(before, status, now):
             spent = Spent(self._world.now_s, session.task.process.skew, self._disturbances())
             self._spent.setdefault(step.id, spent)
         else:
@@ -197,7 +197,7 @@ class Chains:
         if step.run_number != 1 or self._begun[facts.id, 1, 1] != self._begun[facts.id, 1, step.number]:
             return False
         before = (each for each in self._steps_before(facts) if not each.is_end)
-        begun = {_plan(each) for each in before if each.started_at or each.state is StepState.PASSED}
+        begun = {_plan(each) for each in before if each.started_at or each.state is StepState.SKIPPED}
         return any(_plan(each) in begun for each in status.steps if _is_beside(each, step) and each.number >= step.number)
 
     def _counted_before_s(self, step: StepFacts, status: IncidentStatus) -> float:

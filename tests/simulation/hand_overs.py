@@ -83,7 +83,7 @@ class HandOvers:
             return
         chance = self._chance
         for line in session.lines:
-            if line["machine"] == "step" and line["target"] in (StepState.STARTED, StepState.PASSED) and chance.random() < 0.5:
+            if line["machine"] == "step" and line["target"] in (StepState.STARTED, StepState.SKIPPED) and chance.random() < 0.5:
                 found = self._database.look("SELECT key FROM notifyflow_incident WHERE id = ?", line["incident_id"])
                 due = self._database.look("SELECT MIN(due_at) FROM notifyflow_step WHERE incident_id = ?", line["incident_id"])
                 acts = [partial(self._acknowledge, found[0][0]), partial(self._resolve, found[0][0]), self._rosters.take]

@@ -93,7 +93,7 @@ def drill(
 
 
 def _steps(route: "Route", chain: "ExpectedChain") -> "tuple[Sequence[Contact], Sequence[Later]]":
-    """Return the people that a chain pages at once, and its later steps; a step without people is passed at once."""
+    """Return the people that a chain pages at once, and its later steps; a step without people is skipped at once."""
     from notifyflow.testing.drill import Later
 
     contacts = {each.recipient_id: each for each in chain.contacts}

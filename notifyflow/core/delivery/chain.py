@@ -153,7 +153,7 @@ def needs_new_run(before: IncidentFacts, steps: Sequence[StepFacts]) -> bool:
     return before.state is IncidentState.ACKNOWLEDGED or is_over(steps)
 
 
-def arm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepFacts:
+def begin_waiting(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepFacts:
     """Return a waiting step whose time begins now, or continues in a series; for INFO no later step starts."""
     if severity is Severity.INFO:
         return replace(step, waited=waited)
@@ -163,7 +163,7 @@ def arm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta
 def goes_on_at(
     step: StepFacts, severity: Severity, intervals: Collection[Interval], *, is_spent: bool, now: datetime
 ) -> datetime:
-    """Return when an armed step starts: after its time, or now; not within a break.
+    """Return when a waiting step starts: after its time, or now; not within a break.
 
     Args:
         step: The step.
@@ -194,7 +194,7 @@ def is_spent(context: DecisionContext, now: datetime) -> bool:
 
 
 def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collection[DecisionContext], now: datetime) -> bool:
-    """Return whether everybody in the step before is spent; also true if that step was passed.
+    """Return whether everybody in the step before is spent; also true if that step was skipped.
 
     Args:
         steps: The steps of the run.
@@ -204,7 +204,7 @@ def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collect
     """
     before = steps[step.number - 2]
     own = [each for each in contexts if each.escalation.recipient_id in before.duty]
-    return before.state is StepState.PASSED or all(is_spent(each, now) for each in own)
+    return before.state is StepState.SKIPPED or all(is_spent(each, now) for each in own)
 
 
 def paged(escalations: Iterable[EscalationFacts]) -> frozenset[str]:
@@ -213,7 +213,7 @@ def paged(escalations: Iterable[EscalationFacts]) -> frozenset[str]:
 
 
 def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now: datetime) -> StepUpdate:
-    """Start a step, or pass it if it has nobody to page.
+    """Start a step, or skip it if it has nobody to page.
 
     Args:
         step: The step.
@@ -224,12 +224,12 @@ def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now
     left = tuple(each for each in dict.fromkeys(people) if each not in paged)
     if left:
         return _fire(step, "step_due", StepState.STARTED, started_at=now, duty=left)
-    return _fire(step, "step_due", StepState.PASSED, reason="paged_already" if people else "nobody_on_duty")
+    return _fire(step, "step_due", StepState.SKIPPED, reason="paged_already" if people else "nobody_on_duty")
 
 
 def finish(step: StepFacts) -> StepUpdate:
-    """Pass the end of a chain: operations is alerted."""
-    return _fire(step, "passed", StepState.PASSED, reason=OVER)
+    """End a chain: operations is alerted."""
+    return _fire(step, "chain_over", StepState.SKIPPED, reason=OVER)
 
 
 def stop(step: StepFacts, event: Literal["acknowledged", "resolved"]) -> StepUpdate:
@@ -239,17 +239,17 @@ def stop(step: StepFacts, event: Literal["acknowledged", "resolved"]) -> StepUpd
 
 def waited(step: StepFacts, *, until: datetime, intervals: Iterable[Interval]) -> timedelta:
     """Return how much of a step's time had passed in a resolved incident; all of it if its chain was over."""
-    if step.state is StepState.PASSED:
+    if step.state is StepState.SKIPPED:
         return step.after
     if step.waits_since is None or step.waits_since > until:
         return step.waited
     return step.waited + counted(step.waits_since, until, intervals)
 
 
-def rearm(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepUpdate:
+def restart(step: StepFacts, severity: Severity, *, now: datetime, waited: timedelta = timedelta()) -> StepUpdate:
     """Restart a step's time, or continue it in a series."""
-    armed = arm(step, severity, now=now, waited=waited)
-    return _fire(step, "rearmed", step.state, waits_since=armed.waits_since, waited=armed.waited, due_at=armed.due_at)
+    waiting = begin_waiting(step, severity, now=now, waited=waited)
+    return _fire(step, "restarted", step.state, waits_since=waiting.waits_since, waited=waiting.waited, due_at=waiting.due_at)
 
 
 def alert(
@@ -283,7 +283,7 @@ def steps_to_repeat(last: Sequence[StepFacts], steps: Sequence[StepFacts]) -> tu
     Returns:
         The number, at least one; and the step of the last run whose time goes on, None if the chain is another one.
     """
-    begun = (each for each in last if each.started_at is not None or (each.state is StepState.PASSED and not each.is_end))
+    begun = (each for each in last if each.started_at is not None or (each.state is StepState.SKIPPED and not each.is_end))
     started = max((each.number for each in begun), default=1)
     ahead = last[started:]
     is_same_chain = bool(ahead) and _plans(ahead) == _plans(steps[1:][-len(ahead) :])
@@ -313,7 +313,7 @@ def _fire(step: StepFacts, event: str, target: StepState, **changed: object) -> 
     if not _MACHINE.fire(event, subject):
         return StepUpdate(after=step, event=event, has_moved=False)
     stopped: dict[str, object] = {} if subject.state == StepState.WAITING else {"due_at": None}
-    if subject.state in (StepState.STARTED, StepState.PASSED):
+    if subject.state in (StepState.STARTED, StepState.SKIPPED):
         stopped["waits_since"] = None
     after = replace(step, state=StepState(subject.state), **{**stopped, **changed})  # type: ignore[arg-type]
     return StepUpdate(after=after, event=event, has_moved=True, detail=_detail(after))

@@ -308,7 +308,7 @@ class StepFacts:
             computed again.
         started_at: When it started.
         duty: The ids of the recipients who were on duty when it started.
-        reason: Why it is PASSED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
+        reason: Why it is SKIPPED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
     """
 
     id: str

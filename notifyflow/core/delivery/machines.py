@@ -360,7 +360,7 @@ S = StepState
 
 
 def _ending(name: str, meaning: str) -> Event:
-    return Event(name, meaning, dict.fromkeys((S.WAITING, S.STARTED), (S.STOPPED,)), late=(S.PASSED, S.STOPPED), guard="")
+    return Event(name, meaning, dict.fromkeys((S.WAITING, S.STARTED), (S.STOPPED,)), late=(S.SKIPPED, S.STOPPED), guard="")
 
 
 STEP = Table(
@@ -368,22 +368,24 @@ STEP = Table(
     states={
         S.WAITING: "Waits until the time of the step before is over, or every way to everybody in it has failed",
         S.STARTED: "It pages its people",
-        S.PASSED: "It pages nobody: its people are paged already, nobody is on duty, or the chain is over",
+        S.SKIPPED: "It pages nobody: its people are paged already, nobody is on duty, or the chain is over",
         S.STOPPED: "The incident was acknowledged or resolved",
     },
     initial_states=(S.WAITING,),
-    ends=(S.PASSED, S.STOPPED),
+    ends=(S.SKIPPED, S.STOPPED),
     events=(
         Event(
             "step_due",
             "The time of the step before is over, or every way to everybody in it has failed",
-            {S.WAITING: (S.STARTED, S.PASSED)},
-            late=(S.STARTED, S.PASSED, S.STOPPED),
+            {S.WAITING: (S.STARTED, S.SKIPPED)},
+            late=(S.STARTED, S.SKIPPED, S.STOPPED),
         ),
-        Event("passed", "The chain is over, and nobody has acknowledged", {S.WAITING: (S.PASSED,)}, late=(S.STOPPED,), guard=""),
+        Event(
+            "chain_over", "The chain is over, and nobody has acknowledged", {S.WAITING: (S.SKIPPED,)}, late=(S.STOPPED,), guard=""
+        ),
         _ending("acknowledged", "Somebody acknowledged the incident"),
         _ending("resolved", "The incident was resolved"),
-        Event("rearmed", "Its time begins anew", {S.WAITING: (S.WAITING,)}, late=(S.STARTED, S.PASSED), guard=""),
+        Event("restarted", "Its time begins anew", {S.WAITING: (S.WAITING,)}, late=(S.STARTED, S.SKIPPED), guard=""),
     ),
 )
 

@@ -66,7 +66,7 @@ class StepState(StrEnum):
 
     WAITING = "WAITING"
     STARTED = "STARTED"
-    PASSED = "PASSED"
+    SKIPPED = "SKIPPED"
     STOPPED = "STOPPED"
 
 

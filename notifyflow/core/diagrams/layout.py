@@ -154,18 +154,18 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
     "step": Layout(
         main_path=(S.WAITING, S.STARTED, S.STOPPED),
-        sides={S.PASSED: (0, 0)},
+        sides={S.SKIPPED: (0, 0)},
         colours={
             S.WAITING: StateColour.WAITING,
             S.STARTED: StateColour.BAD,
-            S.PASSED: StateColour.QUIET,
+            S.SKIPPED: StateColour.QUIET,
             S.STOPPED: StateColour.GOOD,
         },
         edges=(
             Edge(S.WAITING, S.STARTED, EdgeKind.USUAL, "it is due"),
             Edge(S.STARTED, S.STOPPED, EdgeKind.USUAL, "acknowledged"),
             Edge(S.WAITING, S.STOPPED, EdgeKind.STOP, "acknowledged, or resolved"),
-            Edge(S.WAITING, S.PASSED, EdgeKind.FAILURE, "nobody to page, or over"),
+            Edge(S.WAITING, S.SKIPPED, EdgeKind.FAILURE, "nobody to page, or over"),
             Edge(S.WAITING, S.WAITING, EdgeKind.RETRY, is_simple=False),
         ),
     ),

@@ -22,12 +22,12 @@ Resolve = Callable[[StepFacts], Mapping[str, str]]
 
 
 class Because(StrEnum):
-    """Why a step began: it was the FIRST, its TIME was over, everybody in the step before was SPENT, or that step was PASSED."""
+    """Why a step began: it was the FIRST, its TIME was over, everybody in the step before was SPENT, or that step was SKIPPED."""
 
     FIRST = "first"
     TIME = "time"
     SPENT = "spent"
-    PASSED = "passed"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class NextStep:
         at: When it starts; now, if it is due.
         late_since: When it was due, if it is late; None if it is not.
         people: The ids and names of the people that it would page now; personal. Empty if nobody is left or on duty.
-        is_paged_already: Whether the chain pages all of its people already, so that it will be passed.
+        is_paged_already: Whether the chain pages all of its people already, so that it will be skipped.
         waits_for: The ids of the people whose last failure would start it at once.
         spent_at: When it starts at the latest if no receipt comes: every way to these people counts as failed then. None if that
             is not before ``at``, or if later attempts decide it.
@@ -140,7 +140,7 @@ def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[
     """Return why each logged step began, by its id.
 
     A step's time counts from the start of the step before, or from its last restart. A step that begins sooner follows one that
-    was passed, or in which everybody was spent.
+    was skipped, or in which everybody was spent.
 
     Args:
         lines: The transition log of the incident, by time.
@@ -150,24 +150,24 @@ def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[
 
 
 def _because(lines: Sequence[Transition], steps: Mapping[str, StepFacts]) -> Iterator[tuple[str, Because]]:
-    armed_at: dict[tuple[int, int], datetime] = {}
+    began_at: dict[tuple[int, int], datetime] = {}
     follows: dict[tuple[int, int], str] = {}
     for line in (each for each in lines if each.event in _BEGIN and each.row_id in steps):
         step = steps[line.row_id]
         place, following = (step.run_number, step.number), (step.run_number, step.number + 1)
-        if line.event == "rearmed":
-            armed_at[place] = line.at
+        if line.event == "restarted":
+            began_at[place] = line.at
             continue
-        armed_at[following], follows[following] = line.at, line.target
+        began_at[following], follows[following] = line.at, line.target
         if place not in follows:
             yield step.id, Because.FIRST
-        elif line.at >= armed_at[place] + step.after:
+        elif line.at >= began_at[place] + step.after:
             yield step.id, Because.TIME
         else:
-            yield step.id, Because.PASSED if follows[place] == StepState.PASSED else Because.SPENT
+            yield step.id, Because.SKIPPED if follows[place] == StepState.SKIPPED else Because.SPENT
 
 
-_BEGIN = frozenset({"step_due", "passed", "rearmed"})
+_BEGIN = frozenset({"step_due", "chain_over", "restarted"})
 
 
 def runs(status: IncidentStatus) -> tuple[tuple[StepFacts, ...], ...]:

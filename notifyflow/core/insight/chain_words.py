@@ -18,7 +18,7 @@ from notifyflow.core.text import duration, listed, span
 
 SCHEDULE = "@"
 _MINUTE = timedelta(minutes=1)
-PASSED: Mapping[str, str] = {
+SKIPPED: Mapping[str, str] = {
     "paged_already": "its people are paged already",
     "nobody_on_duty": "nobody is on duty",
     "chain_over": "nobody has acknowledged",
@@ -74,7 +74,7 @@ def lines(
     return tuple(
         StepLine(
             step=step,
-            look=CHAIN_OVER if step.is_end and step.state is StepState.PASSED else STEPS[step.state],
+            look=CHAIN_OVER if step.is_end and step.state is StepState.SKIPPED else STEPS[step.state],
             who=_who_next(shown[step.id], name=name) if step.id in shown else who(step, name=name),
             standing=when(shown[step.id], now=now, brief=brief) if step.id in shown else standing(status, step, brief=brief),
             sooner=_sooner(shown[step.id], name=name, now=now, brief=brief) if step.id in shown else "",
@@ -98,12 +98,12 @@ def called(step: StepFacts, people: tuple[str, ...], *, name: Name) -> str:
 
 
 def standing(status: IncidentStatus, step: StepFacts, *, brief: Callable[[datetime], str]) -> str:
-    """Return the state of a step other than the next: ``started at 03:14:03: mail went out``, ``passed: nobody is on duty``."""
+    """Return the state of a step other than the next: ``started at 03:14:03: mail went out``, ``skipped: nobody is on duty``."""
     match step.state:
         case StepState.WAITING:
             return f"{span(step.after)} later"
-        case StepState.PASSED:
-            return "nobody acknowledged" if step.is_end else f"passed: {PASSED.get(step.reason, step.reason)}"
+        case StepState.SKIPPED:
+            return "nobody acknowledged" if step.is_end else f"skipped: {SKIPPED.get(step.reason, step.reason)}"
         case _ if step.started_at is not None:
             stopped = ", stopped" if step.state is StepState.STOPPED else ""
             return f"started at {brief(step.started_at)}{stopped}: {_went_out(status, step, step.started_at)}"
@@ -133,7 +133,7 @@ def last_word(status: IncidentStatus, next_events: NextEvents, *, name: Name, br
         return coming(next_events.step, name=name, now=next_events.now, brief=brief)
     if not steps or status.facts.state is not IncidentState.OPEN:
         return ""
-    if steps[-1].state is StepState.PASSED:
+    if steps[-1].state is StepState.SKIPPED:
         return "The chain is over, and nobody has acknowledged."
     return f"{status.facts.severity} starts no later step."
 
@@ -179,7 +179,7 @@ def _who_next(found: NextStep, *, name: Name) -> str:
         return who(step, name=name)
     if found.people:
         return called(step, tuple(found.people), name=name)
-    why = PASSED["paged_already" if found.is_paged_already else "nobody_on_duty"]
+    why = SKIPPED["paged_already" if found.is_paged_already else "nobody_on_duty"]
     return f"{listed([name(each) for each in step.to])}, but {why}"
 
 
@@ -198,7 +198,7 @@ def begun(why: Because, *, after: timedelta, before: str) -> str:
             return f"nobody has acknowledged in {span(after)}"
         case Because.SPENT:
             return f"all ways to {before} have failed"
-        case Because.PASSED:
+        case Because.SKIPPED:
             return "the step before paged nobody"
         case _:
             assert_never(why)

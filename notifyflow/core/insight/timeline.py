@@ -115,7 +115,7 @@ _TONES: Mapping[tuple[str, str], Tone] = {
     ("incident", "acknowledged"): Tone.GOOD,
     ("incident", "resolved"): Tone.GOOD,
     ("step", "step_due"): Tone.UNSURE,
-    ("step", "passed"): Tone.BAD,
+    ("step", "chain_over"): Tone.BAD,
     ("escalation", "tier_opened"): Tone.UNSURE,
     ("escalation", "round_due"): Tone.UNSURE,
     ("notification", "deferred"): Tone.UNSURE,

@@ -84,11 +84,11 @@ _SENTENCES: Mapping[tuple[str, ...], str] = {
     ("escalation", UNHEARD): f"{NO_RECIPIENTS}, and is not told about {{who}}",
     ("step", "planned"): "step {step} is planned",
     ("step", "step_due"): "step {step} starts{begun}: {people}",
-    ("step", "step_due", StepState.PASSED): "step {step} ({people}) is passed: {passed}",
-    ("step", "passed"): "the chain is over{begun}",
+    ("step", "step_due", StepState.SKIPPED): "step {step} ({people}) is skipped: {skipped}",
+    ("step", "chain_over"): "the chain is over{begun}",
     ("step", "acknowledged"): _STOPPED,
     ("step", "resolved"): _STOPPED,
-    ("step", "rearmed"): "the time until step {step} begins anew",
+    ("step", "restarted"): "the time until step {step} begins anew",
     ("notification", "queued"): "{message} queued",
     ("notification", "claimed"): "{message}: attempt {attempt}{provider}{again}",
     ("notification", "deferred"): "{message} deferred {deferral} until {until}{provider}",
@@ -155,14 +155,14 @@ def _of_step(entry: TimelineEntry, name: Callable[[str], str]) -> Mapping[str, o
     """Return the words for a step of a chain: its number, its people, and why it began or paged nobody."""
     step = entry.step
     if step is None:
-        return dict.fromkeys(("step", "people", "begun", "passed"), "")
+        return dict.fromkeys(("step", "people", "begun", "skipped"), "")
     before = listed([name(each) for each in entry.before])
     begun = "" if entry.because is None else chain_words.begun(entry.because, after=step.after, before=before)
     return {
         "step": step.number,
         "people": chain_words.who(step, name=name),
         "begun": f", since {begun}" if begun else "",
-        "passed": chain_words.PASSED.get(entry.reason, entry.reason),
+        "skipped": chain_words.SKIPPED.get(entry.reason, entry.reason),
     }
 
 

@@ -84,7 +84,7 @@ NOTIFICATIONS: Mapping[NotificationState, StateLook] = {
 STEPS: Mapping[StepState, StateLook] = {
     StepState.WAITING: StateLook(sign="○", word="waiting", tone=Tone.UNSURE),
     StepState.STARTED: StateLook(sign="◐", word="started", tone=Tone.UNSURE),
-    StepState.PASSED: StateLook(sign="–", word="passed", tone=Tone.PLAIN),
+    StepState.SKIPPED: StateLook(sign="–", word="skipped", tone=Tone.PLAIN),
     StepState.STOPPED: StateLook(sign="–", word="stopped", tone=Tone.PLAIN),
 }
 CHAIN_OVER = StateLook(sign="✕", word="over", tone=Tone.BAD)

@@ -41,7 +41,7 @@ LONG = timedelta(minutes=5)
 """Anything due for longer than this counts as forgotten; sweepers run every second."""
 
 _Row = IncidentFacts | EscalationFacts | NotificationFacts | StepFacts
-_BEGUN = (StepState.STARTED, StepState.PASSED)
+_BEGUN = (StepState.STARTED, StepState.SKIPPED)
 _DOUBTING = ("doubted", "lease_expired")
 _REFUSING = ("refused", "refused_for_good")
 

@@ -133,7 +133,7 @@ def raise_severity(tx: Transaction, before: IncidentFacts, incident: IncidentFac
         paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
         rounds.start(tx, incident, paged | {each.recipient_id for each in checked.contacts})
         if before.severity is Severity.INFO:
-            _rearm(tx, incident, goes_on=True)
+            _restart(tx, incident, goes_on=True)
         else:  # pauses and quiet hours that defer the next step may not apply to the new severity
             tx.ledger.steps.bring_forward([incident.id], now=tx.now)
         return
@@ -156,7 +156,7 @@ def page_again(tx: Transaction, before: IncidentFacts, incident: IncidentFacts, 
     ``renew`` has numbered its run; ``before`` is the incident before it was opened again.
     """
     if incident.run_number == before.run_number:
-        _rearm(tx, incident, goes_on=False)
+        _restart(tx, incident, goes_on=False)
         return
     steps = tx.ledger.steps.of_run(before)
     new = chains.plan_again(steps, incident, _new_ids(tx), first=(recipient_id,))
@@ -185,14 +185,16 @@ def _go_on(
 ) -> None:
     """Start steps up to a number, and the step after one that pages nobody; then begin the next step's time."""
     while (step := chains.next_step(steps)) is not None and incident.severity is not Severity.INFO:
-        if step.number > up_to and steps[step.number - 2].state is not StepState.PASSED:
+        if step.number > up_to and steps[step.number - 2].state is not StepState.SKIPPED:
             break
         incident = tx.update_incident(incident, incidents.go_on(incident, now=tx.now), step=str(step.number))
         steps[step.number - 1] = _finish(tx, incident, steps) if step.is_end else _start(tx, incident, step)
     if step is not None:
-        armed = chains.arm(step, incident.severity, now=tx.now, waited=waited if step.number == up_to + 1 else timedelta())
-        if armed != step:
-            tx.ledger.save(step, armed)
+        waiting = chains.begin_waiting(
+            step, incident.severity, now=tx.now, waited=waited if step.number == up_to + 1 else timedelta()
+        )
+        if waiting != step:
+            tx.ledger.save(step, waiting)
 
 
 def _start(tx: Transaction, incident: IncidentFacts, step: StepFacts) -> StepFacts:
@@ -257,11 +259,11 @@ def _page(tx: Transaction, incident: IncidentFacts, people: Sequence[Contact], *
     rounds.start(tx, incident, None if everybody else {each.recipient_id for each in people})
 
 
-def _rearm(tx: Transaction, incident: IncidentFacts, *, goes_on: bool) -> None:
+def _restart(tx: Transaction, incident: IncidentFacts, *, goes_on: bool) -> None:
     step = chains.next_step(tx.ledger.steps.lock_run(incident))
     if step is not None:
         waited = step.waited if goes_on else timedelta()
-        _write(tx, step, chains.rearm(step, incident.severity, now=tx.now, waited=waited))
+        _write(tx, step, chains.restart(step, incident.severity, now=tx.now, waited=waited))
 
 
 def _write(tx: Transaction, before: StepFacts, update: StepUpdate) -> StepFacts:

@@ -43,7 +43,7 @@ ADA, BEN, CY = (a_recipient(who, "email") for who in ("ada", "ben", "cy"))
 OPS = a_contact("ops", "email")
 MINUTE = timedelta(minutes=1)
 THEN = (Step(to=(BEN,), after=10 * MINUTE), Step(to=(CY,), after=20 * MINUTE))
-WAITING, STARTED, PASSED, STOPPED = StepState
+WAITING, STARTED, SKIPPED, STOPPED = StepState
 CRITICAL = an_incident(severity=Severity.CRITICAL)
 
 
@@ -173,7 +173,7 @@ def test_a_pass_that_nobody_acknowledges_ends_in_one_alert(watched: Driver, seve
     assert told(watched) == 0
     watched.pass_time(minutes=1)
     assert told(watched) == 1
-    assert states(watched.status()) == [STARTED, STARTED, STARTED, PASSED]
+    assert states(watched.status()) == [STARTED, STARTED, STARTED, SKIPPED]
     assert watched.status().operations_key is not None
     watched.pass_time(hours=5)
     assert told(watched) == 1
@@ -213,7 +213,7 @@ def test_whom_the_pass_pages_already_is_not_paged_again(driver: Driver) -> None:
     driver.pass_time(minutes=1)
     assert paged(driver) == [("ada", 0 * MINUTE), ("ben", MINUTE)]
     driver.pass_time(minutes=1)
-    assert [(step.state, step.reason) for step in driver.status().steps][2] == (PASSED, "paged_already")
+    assert [(step.state, step.reason) for step in driver.status().steps][2] == (SKIPPED, "paged_already")
     assert paged(driver)[2:] == [("cy", 2 * MINUTE)]
 
 
@@ -231,8 +231,8 @@ def test_a_chain_without_anybody_alerts_at_once(watched: Driver, driver: Driver)
     driver.deliver()
     driver.pass_time(seconds=0)
     assert [(step.state, step.reason) for step in driver.status().steps][1:] == [
-        (PASSED, "nobody_on_duty"),
-        (PASSED, "chain_over"),
+        (SKIPPED, "nobody_on_duty"),
+        (SKIPPED, "chain_over"),
     ]
     assert told(driver) == 1
 
@@ -267,11 +267,11 @@ def test_a_higher_severity_after_an_acknowledgement_begins_a_new_pass(driver: Dr
 def test_a_higher_severity_after_the_end_of_a_chain_pages_everybody_again(watched: Driver) -> None:
     watched.notify(None, ADA, then=THEN)
     watched.pass_time(minutes=46)
-    assert (told(watched), states(watched.status())) == (1, [STARTED, STARTED, STARTED, PASSED])
+    assert (told(watched), states(watched.status())) == (1, [STARTED, STARTED, STARTED, SKIPPED])
     watched.notify(CRITICAL, ADA)
     assert {who for who, at in paged(watched) if at == 46 * MINUTE} == {"ada", "ben", "cy"}
     watched.pass_time(minutes=11)
-    assert (told(watched), states(watched.status())) == (2, [STARTED, PASSED, PASSED, PASSED])
+    assert (told(watched), states(watched.status())) == (2, [STARTED, SKIPPED, SKIPPED, SKIPPED])
 
 
 def test_a_higher_severity_brings_its_own_chain(driver: Driver) -> None:
@@ -455,7 +455,7 @@ def test_who_is_on_duty_is_read_when_the_step_starts(driver: Driver) -> None:
 def test_a_route_on_which_nobody_is_on_duty_goes_on_with_the_next_step(driver: Driver) -> None:
     route(driver, to="@primary", then="ada")
     assert [(step.state, step.reason) for step in driver.status().steps] == [
-        (PASSED, "nobody_on_duty"),
+        (SKIPPED, "nobody_on_duty"),
         (STARTED, ""),
         (WAITING, ""),
     ]
@@ -464,7 +464,7 @@ def test_a_route_on_which_nobody_is_on_duty_goes_on_with_the_next_step(driver: D
 
 def test_a_chain_in_which_nobody_is_on_duty_alerts_operations_at_once(watched: Driver) -> None:
     route(watched, to="@primary", then="@primary")
-    assert [step.state for step in watched.status().steps] == [PASSED] * 3
+    assert [step.state for step in watched.status().steps] == [SKIPPED] * 3
     (alerted,) = [each for each in watched.status().escalations if each.facts.alerted_at is not None]
     assert (alerted.facts.recipient_id, alerted.facts.state) == ("@primary", EscalationState.EXHAUSTED)
 

@@ -21,7 +21,7 @@ from notifyflow.core.delivery.policy import DEFAULT, Policy, Tier
 from notifyflow.errors import IllegalMove
 from tests.facts import NOW, attempt, escalation, incident, minutes, page
 
-WAITING, STARTED, PASSED, STOPPED = StepState
+WAITING, STARTED, SKIPPED, STOPPED = StepState
 ACTIVE, REACHED, EXHAUSTED, ACKNOWLEDGED, CANCELLED = EscalationState
 CHAIN = Chain(
     to=("@primary",),
@@ -80,14 +80,14 @@ def test_a_new_pass_repeats_all_steps_of_the_last() -> None:
 
 def test_a_new_pass_for_one_person_goes_on_with_what_had_not_started() -> None:
     first, second, third, end = planned()
-    last = (replace(first, started_at=NOW), replace(second, state=PASSED, reason="paged_already"), third, end)
+    last = (replace(first, started_at=NOW), replace(second, state=SKIPPED, reason="paged_already"), third, end)
     new = chains.plan_again(last, incident(run_number=2), ids(), first=("ada",))
     assert [(each.number, each.to, each.after) for each in new] == [
         (1, ("ada",), timedelta()),
         (2, ("leads",), minutes(20)),
         (3, (), minutes(5)),
     ]
-    over = (*last[:2], replace(third, started_at=NOW), replace(end, state=PASSED, reason=chains.OVER))
+    over = (*last[:2], replace(third, started_at=NOW), replace(end, state=SKIPPED, reason=chains.OVER))
     assert [each.to for each in chains.plan_again(over, incident(run_number=2), ids(), first=("ada",))] == [("ada",), ()]
 
 
@@ -108,14 +108,14 @@ def test_the_next_step_is_the_first_that_waits() -> None:
 def test_a_round_begins_a_new_pass_after_an_acknowledgement_and_after_the_end(
     state: IncidentState, is_end_passed: bool, is_new: bool
 ) -> None:
-    steps = tuple(replace(each, state=PASSED if is_end_passed else WAITING) for each in planned())
+    steps = tuple(replace(each, state=SKIPPED if is_end_passed else WAITING) for each in planned())
     assert chains.needs_new_run(incident(state=state), steps) is is_new
 
 
 def test_the_time_of_a_step_begins_now_unless_it_is_info() -> None:
-    armed = chains.arm(one(), Severity.ERROR, now=NOW)
-    assert (armed.waits_since, armed.due_at) == (NOW, NOW + minutes(10))
-    assert chains.arm(one(), Severity.INFO, now=NOW) == one()
+    waiting = chains.begin_waiting(one(), Severity.ERROR, now=NOW)
+    assert (waiting.waits_since, waiting.due_at) == (NOW, NOW + minutes(10))
+    assert chains.begin_waiting(one(), Severity.INFO, now=NOW) == one()
 
 
 def at(step: StepFacts, *intervals: Outage | PausedInterval, is_spent: bool = False, after: float = 0) -> datetime:
@@ -123,7 +123,7 @@ def at(step: StepFacts, *intervals: Outage | PausedInterval, is_spent: bool = Fa
 
 
 def test_outages_and_pauses_put_a_step_off() -> None:
-    step = chains.arm(one(), Severity.ERROR, now=NOW)
+    step = chains.begin_waiting(one(), Severity.ERROR, now=NOW)
     assert at(step) == NOW + minutes(10)
     assert at(step, Outage(began_at=NOW + minutes(2), ended_at=NOW + minutes(5))) == NOW + minutes(13)
     assert at(step, PausedInterval(began_at=NOW - minutes(9), ended_at=NOW + minutes(5))) == NOW + minutes(15)
@@ -131,7 +131,7 @@ def test_outages_and_pauses_put_a_step_off() -> None:
 
 
 def test_a_step_starts_at_once_when_everybody_before_it_is_spent_but_not_in_a_pause() -> None:
-    step = chains.arm(one(), Severity.ERROR, now=NOW)
+    step = chains.begin_waiting(one(), Severity.ERROR, now=NOW)
     assert at(step, is_spent=True, after=3) == NOW + minutes(3)
     assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(5)), is_spent=True, after=3) == NOW + minutes(5)
     assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(2)), is_spent=True, after=3) == NOW + minutes(3)
@@ -148,7 +148,7 @@ def test_no_step_starts_within_a_break_or_before_its_time(
     intervals: list[tuple[timedelta, timedelta]], passed: timedelta, is_spent: bool
 ) -> None:
     paused_intervals = [PausedInterval(began_at=NOW + began, ended_at=NOW + began + length) for began, length in intervals]
-    step, now = chains.arm(one(), Severity.ERROR, now=NOW), NOW + passed
+    step, now = chains.begin_waiting(one(), Severity.ERROR, now=NOW), NOW + passed
     due_at = chains.goes_on_at(step, Severity.ERROR, paused_intervals, is_spent=is_spent, now=now)
     assert due_at >= (now if is_spent else NOW + step.after)
     if not is_spent:
@@ -186,7 +186,7 @@ def test_a_step_is_spent_when_all_its_people_are_and_when_it_paged_nobody() -> N
     ada, ben, cy = context(EXHAUSTED), context(REACHED, who="ben"), context(REACHED, who="cy")
     assert not chains.is_step_spent(steps, second, [ada, ben, cy], NOW)
     assert chains.is_step_spent(steps, second, [ada, context(EXHAUSTED, who="ben"), cy], NOW)
-    passed = (replace(first, state=PASSED), second, *later)
+    passed = (replace(first, state=SKIPPED), second, *later)
     assert chains.is_step_spent(passed, second, [cy], NOW)
 
 
@@ -205,14 +205,14 @@ def test_a_step_pages_whom_the_pass_does_not_page_yet() -> None:
 @pytest.mark.parametrize(("people", "reason"), [((), "nobody_on_duty"), (("ada",), "paged_already")])
 def test_a_step_without_anybody_to_page_is_passed_and_says_why(people: tuple[str, ...], reason: str) -> None:
     update = chains.start(one(due_at=NOW), people, paged={"ada"}, now=NOW)
-    assert update.after == one(state=PASSED, reason=reason)
+    assert update.after == one(state=SKIPPED, reason=reason)
     assert update.detail == {"pass": "1", "step": "2", "reason": reason}
 
 
 def test_the_end_is_passed_once() -> None:
     end = planned()[-1]
     update = chains.finish(replace(end, due_at=NOW))
-    assert update.after == replace(end, state=PASSED, reason="chain_over")
+    assert update.after == replace(end, state=SKIPPED, reason="chain_over")
     with pytest.raises(IllegalMove):
         chains.finish(update.after)
 
@@ -220,15 +220,15 @@ def test_the_end_is_passed_once() -> None:
 def test_an_acknowledgement_stops_what_waits_and_what_has_started() -> None:
     for state in (WAITING, STARTED):
         assert chains.stop(one(state=state, due_at=NOW), "acknowledged").after == one(state=STOPPED)
-    for state in (PASSED, STOPPED):
+    for state in (SKIPPED, STOPPED):
         late = chains.stop(one(state=state), "resolved")
         assert (late.after, late.has_moved) == (one(state=state), False)
 
 
 def test_a_step_that_waits_begins_anew() -> None:
-    update = chains.rearm(one(waits_since=NOW, due_at=NOW), Severity.ERROR, now=NOW + minutes(3))
+    update = chains.restart(one(waits_since=NOW, due_at=NOW), Severity.ERROR, now=NOW + minutes(3))
     assert update.after == one(waits_since=NOW + minutes(3), due_at=NOW + minutes(13))
-    assert not chains.rearm(one(state=STARTED), Severity.ERROR, now=NOW).has_moved
+    assert not chains.restart(one(state=STARTED), Severity.ERROR, now=NOW).has_moved
 
 
 def alerted(severity: Severity, *states: EscalationState, **facts: Any) -> tuple[EscalationFacts, bool, str]:
@@ -262,7 +262,7 @@ def test_an_incident_of_a_series_begins_with_the_steps_that_had_begun() -> None:
 
 def test_a_step_that_was_passed_had_begun() -> None:
     first, second, *later = begun(1)
-    last = (first, replace(second, state=PASSED, reason="nobody_on_duty"), *later)
+    last = (first, replace(second, state=SKIPPED, reason="nobody_on_duty"), *later)
     assert chains.steps_to_repeat(last, planned()) == (2, later[0])
 
 
@@ -274,7 +274,7 @@ def test_the_time_of_a_step_goes_on_without_gaps() -> None:
     )
     assert chains.waited(step, until=NOW - minutes(1), intervals=()) == minutes(2)
     assert chains.waited(replace(step, waits_since=None), until=NOW, intervals=()) == minutes(2)
-    assert chains.waited(replace(step, state=PASSED), until=NOW, intervals=()) == minutes(10)
+    assert chains.waited(replace(step, state=SKIPPED), until=NOW, intervals=()) == minutes(10)
 
 
 def test_what_had_started_before_somebody_was_paged_again_is_counted_too() -> None:

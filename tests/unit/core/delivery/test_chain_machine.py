@@ -128,7 +128,7 @@ class AnyChain(RuleBasedStateMachine):
                 self.page(chains.paged(each.escalation for each in self.rounds.values()))
                 if before.severity is Severity.INFO:
                     step = chains.next_step(self.steps)
-                    self.rearm(step.waited if step else timedelta())
+                    self.restart(step.waited if step else timedelta())
         self.sweep()
 
     @precondition(lambda self: self.rounds and self.incident.state is not IncidentState.RESOLVED)
@@ -142,7 +142,7 @@ class AnyChain(RuleBasedStateMachine):
             self.begin_pass(chains.plan_again(steps, self.next_pass(), self.ids, first=(who,)))
         else:
             self.page([who])
-            self.rearm()
+            self.restart()
         self.sweep()
 
     @rule()
@@ -168,7 +168,7 @@ class AnyChain(RuleBasedStateMachine):
         for step in self.steps[1:up_to]:
             self.begin(step)
         if going_on is not None and predecessor.resolved_at is not None:
-            self.rearm(chains.waited(going_on, until=predecessor.resolved_at, intervals=self.intervals))
+            self.restart(chains.waited(going_on, until=predecessor.resolved_at, intervals=self.intervals))
         self.oracle.begin(self.now, after=before)
         self.sweep()
 
@@ -231,12 +231,12 @@ class AnyChain(RuleBasedStateMachine):
         update = chains.start(step, people, paged=paged, now=self.now)
         self.change_steps([update])
         self.page(update.after.duty)
-        self.rearm()
+        self.restart()
 
-    def rearm(self, waited: timedelta = timedelta()) -> None:
+    def restart(self, waited: timedelta = timedelta()) -> None:
         step = chains.next_step(self.steps)
         assert step is not None
-        self.change_steps([chains.rearm(step, self.incident.severity, now=self.now, waited=waited)])
+        self.change_steps([chains.restart(step, self.incident.severity, now=self.now, waited=waited)])
 
     def page(self, people: Collection[str]) -> None:
         for who in people:

@@ -56,13 +56,13 @@ GRIDS = {
         acknowledged     m l l
         resolved         m m l
     """,
-    # WAITING STARTED PASSED STOPPED
+    # WAITING STARTED SKIPPED STOPPED
     "step": """
         step_due      m l l l
-        passed        m i i l
+        chain_over    m i i l
         acknowledged  m m l l
         resolved      m m l l
-        rearmed       m l l i
+        restarted     m l l i
     """,
 }
 LETTERS = {"m": Cell.MOVES, "l": Cell.LATE, "i": Cell.ILLEGAL}

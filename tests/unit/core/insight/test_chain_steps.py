@@ -15,7 +15,7 @@ from tests.chains import chain, moved, step
 from tests.facts import attempt, page
 from tests.statuses import AT
 
-STARTED, PASSED = StepState.STARTED, StepState.PASSED
+STARTED, SKIPPED = StepState.STARTED, StepState.SKIPPED
 TEN = timedelta(minutes=10)
 
 
@@ -70,7 +70,7 @@ def test_nobody_is_paged_twice_in_a_pass_and_nobody_may_be_on_duty() -> None:
 
 
 def test_the_end_of_a_chain_comes_last_and_pages_nobody_of_it() -> None:
-    steps = (step(1, STARTED, duty=("ada",)), step(2, PASSED), step(3, PASSED), step(4, waits_since=AT, due_at=AT + TEN))
+    steps = (step(1, STARTED, duty=("ada",)), step(2, SKIPPED), step(3, SKIPPED), step(4, waits_since=AT, due_at=AT + TEN))
     coming = certain(chain(*steps))
     assert (coming.step.is_end, coming.people) == (True, {})
 
@@ -158,7 +158,7 @@ def test_nothing_comes_where_no_step_waits_with_a_time(status: IncidentStatus) -
     [
         (STARTED, TEN, Because.TIME),
         (STARTED, TEN - timedelta(seconds=1), Because.SPENT),
-        (PASSED, timedelta(), Because.PASSED),
+        (SKIPPED, timedelta(), Because.SKIPPED),
     ],
 )
 def test_a_step_begins_after_its_time_or_sooner_for_a_reason(before: StepState, after: timedelta, why: Because) -> None:
@@ -169,7 +169,7 @@ def test_a_step_begins_after_its_time_or_sooner_for_a_reason(before: StepState, 
 def test_a_time_that_begins_anew_counts_from_then() -> None:
     lines = (
         moved(1, "step_due", STARTED),
-        moved(2, "rearmed", StepState.WAITING, timedelta(minutes=4)),
+        moved(2, "restarted", StepState.WAITING, timedelta(minutes=4)),
         moved(2, "step_due", STARTED, TEN),
     )
     assert because(lines, (step(1), step(2)))["s2"] is Because.SPENT

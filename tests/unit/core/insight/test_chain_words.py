@@ -21,7 +21,7 @@ from tests.chains import NAMES, chain, moved, step
 from tests.statuses import AT, attempt, escalation, notification
 
 N = NotificationState
-STARTED, PASSED, STOPPED = StepState.STARTED, StepState.PASSED, StepState.STOPPED
+STARTED, SKIPPED, STOPPED = StepState.STARTED, StepState.SKIPPED, StepState.STOPPED
 TEN = timedelta(minutes=10)
 
 
@@ -78,9 +78,9 @@ def test_a_line_of_a_list_says_who_is_next_and_how_far_the_chain_has_come() -> N
     at = f"{AT + TEN:%H:%M:%S}"
     assert in_list(ben="Ben") == f"next: Ben (@secondary) at {at}; step 1 of 3"
     assert in_list() == f"next: nobody else (@secondary) at {at}; step 1 of 3"
-    begun = (step(1, STARTED), step(2, PASSED), step(3, STARTED))
+    begun = (step(1, STARTED), step(2, SKIPPED), step(3, STARTED))
     assert in_list(*begun, step(4, waits_since=AT, due_at=AT + TEN)) == f"operations is told at {at}; step 3 of 3"
-    assert in_list(*begun, step(4, PASSED)) == "the chain is over"
+    assert in_list(*begun, step(4, SKIPPED)) == "the chain is over"
     assert in_list(step(1, STARTED), step(2), step(3), step(4)) == ""
 
 
@@ -103,17 +103,17 @@ def test_a_chain_is_a_line_of_steps() -> None:
 def test_what_became_of_its_steps_is_said() -> None:
     over = chain(
         step(1, STOPPED, duty=("ada",)),
-        step(2, PASSED, reason="nobody_on_duty"),
+        step(2, SKIPPED, reason="nobody_on_duty"),
         step(3, STOPPED, started_at=None),
         step(4, STOPPED),
     )
     assert [standing for _, _, standing in shown(over)] == [
         "started at 02:14:03, stopped: mail went out",
-        "passed: nobody is on duty",
+        "skipped: nobody is on duty",
         "was not needed",
         "started at 02:44:03, stopped: nothing went out",
     ]
-    assert shown(chain(step(4, PASSED, reason="chain_over"))) == [("✕", "operations", "nobody acknowledged")]
+    assert shown(chain(step(4, SKIPPED, reason="chain_over"))) == [("✕", "operations", "nobody acknowledged")]
     assert shown(chain(step(4, waits_since=AT)), coming(4))[0][1] == "operations is told"
 
 
@@ -140,7 +140,7 @@ def test_the_last_word_says_why_nothing_comes() -> None:
     assert said(chain(state=IncidentState.RESOLVED)) == ""
     assert said(replace(chain(), steps=())) == ""
     assert said(chain(severity=Severity.INFO)) == "INFO starts no later step."
-    assert "nobody has acknowledged" in said(chain(step(1, STARTED), step(4, PASSED)))
+    assert "nobody has acknowledged" in said(chain(step(1, STARTED), step(4, SKIPPED)))
 
 
 def test_everybody_has_a_name_also_who_is_not_paged_yet() -> None:
@@ -164,7 +164,7 @@ def test_a_time_is_said_as_it_was_given(after: int, text: str) -> None:
         (Because.FIRST, ""),
         (Because.TIME, "nobody has acknowledged in 10 m"),
         (Because.SPENT, "all ways to Ada have failed"),
-        (Because.PASSED, "the step before paged nobody"),
+        (Because.SKIPPED, "the step before paged nobody"),
     ],
 )
 def test_why_a_step_began(why: Because, text: str) -> None:
@@ -175,15 +175,15 @@ STORY = replace(
     chain(
         step(1, STARTED, duty=("ada",)),
         step(2, STARTED, duty=("ben",)),
-        step(3, PASSED, reason="paged_already"),
-        step(4, PASSED, reason="chain_over"),
+        step(3, SKIPPED, reason="paged_already"),
+        step(4, SKIPPED, reason="chain_over"),
     ),
     transitions=(
         moved(1, "step_due", STARTED),
         moved(2, "step_due", STARTED, TEN),
-        moved(3, "step_due", PASSED, 1.5 * TEN, reason="paged_already"),
-        moved(4, "rearmed", StepState.WAITING, 1.5 * TEN),
-        moved(4, "passed", PASSED, 2.5 * TEN, reason="chain_over"),
+        moved(3, "step_due", SKIPPED, 1.5 * TEN, reason="paged_already"),
+        moved(4, "restarted", StepState.WAITING, 1.5 * TEN),
+        moved(4, "chain_over", SKIPPED, 2.5 * TEN, reason="chain_over"),
     ),
 )
 
@@ -192,7 +192,7 @@ def test_the_timeline_tells_who_was_called_and_why() -> None:
     entries = timeline(STORY, explain=lambda channel, code: "")
     assert [sentence(each, name=name, brief=brief) for each in entries if not each.is_minor] == [
         "step 2 starts, since nobody has acknowledged in 10 m: Ben (@secondary)",
-        "step 3 (leads and Cy) is passed: its people are paged already",
+        "step 3 (leads and Cy) is skipped: its people are paged already",
         "the time until step 4 begins anew",
         "the chain is over, since nobody has acknowledged in 10 m",
     ]
@@ -216,5 +216,5 @@ def test_the_json_of_an_incident_has_its_steps_and_the_next_one() -> None:
 def test_the_post_mortem_has_the_chain_as_a_table() -> None:
     text = markdown(STORY, (), here=str)
     assert "| 1 | 2 | Ben (@secondary) | started at Wed 25 Nov 2026 02:24:03 UTC: nothing went out |" in text
-    assert "| 1 | 3 | leads and cy | passed: its people are paged already |" in text
+    assert "| 1 | 3 | leads and cy | skipped: its people are paged already |" in text
     assert "## Its chain" not in markdown(replace(STORY, steps=()), (), here=str)

@@ -36,7 +36,7 @@ from notifyflow.core.upkeep.audit import (
 )
 from tests.facts import NOW, Row, attempt, escalation, incident, minutes, page
 
-WAITING, STARTED, PASSED, STOPPED = StepState
+WAITING, STARTED, SKIPPED, STOPPED = StepState
 CHAIN = Chain(to=("ada",), then=(Planned(to=("ben",), after=minutes(10)),))
 
 
@@ -90,7 +90,7 @@ def steps(*states: StepState, due: bool = True) -> list[StepFacts]:
 
 
 def log(some: list[StepFacts]) -> list[Transition]:
-    events = {STARTED: "step_due", PASSED: "step_due", STOPPED: "acknowledged", WAITING: "rearmed"}
+    events = {STARTED: "step_due", SKIPPED: "step_due", STOPPED: "acknowledged", WAITING: "restarted"}
     facts = {"machine": "step", "at": NOW, "detail": {}}
     return [
         line
@@ -110,7 +110,7 @@ def broken(some: list[StepFacts], **facts: object) -> list[tuple[Rule, str]]:
 @pytest.mark.parametrize(
     ("some", "facts"),
     [
-        (steps(STARTED, PASSED, PASSED), {}),
+        (steps(STARTED, SKIPPED, SKIPPED), {}),
         (steps(STOPPED, STOPPED, STOPPED), {"state": IncidentState.ACKNOWLEDGED}),
         (steps(STARTED, WAITING, WAITING, due=False), {"severity": Severity.INFO}),
         (steps(WAITING, WAITING, WAITING, due=False), {}),
@@ -123,7 +123,7 @@ def test_a_chain_that_is_as_it_should_be_has_no_finding(some: list[StepFacts], f
 def test_a_chain_that_stands_still_or_goes_on_after_its_end_is_found() -> None:
     assert broken(steps(STARTED, WAITING, WAITING)) == [(Rule.OVERDUE, f"should have started at {NOW}")]
     assert broken(steps(STARTED, WAITING, WAITING, due=False)) == [(Rule.CHAIN, "is next, and nothing will ever start it")]
-    assert broken(steps(WAITING, STARTED, PASSED, due=False))[0] == (Rule.CHAIN, "is STARTED, and step 1 before it waits")
+    assert broken(steps(WAITING, STARTED, SKIPPED, due=False))[0] == (Rule.CHAIN, "is STARTED, and step 1 before it waits")
     assert broken(steps(STARTED, STOPPED, WAITING, due=False), state=IncidentState.ACKNOWLEDGED) == [
         (Rule.CHAIN, "is STARTED, and its incident is ACKNOWLEDGED"),
         (Rule.CHAIN, "is WAITING, and its incident is ACKNOWLEDGED"),
@@ -131,7 +131,7 @@ def test_a_chain_that_stands_still_or_goes_on_after_its_end_is_found() -> None:
 
 
 def test_the_log_of_a_step_is_replayed() -> None:
-    some = steps(STARTED, PASSED, PASSED)
+    some = steps(STARTED, SKIPPED, SKIPPED)
     found = list(check_chain(incident(run_number=1), some, [], now=NOW))
     assert [(each.rule, each.machine, each.what) for each in found] == [(Rule.LOG, "step", "has no log")] * 3
 
