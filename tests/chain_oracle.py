@@ -1,6 +1,6 @@
 """The oracle of chains: what becomes of the steps of one incident, computed a second time, as simply as possible.
 
-It is told who is spent and when nothing counts, and looks at the time; it has no timers, and nothing is stored.
+It is told to whom all ways have failed and when nothing counts, and looks at the time; it has no timers, and nothing is stored.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -42,7 +42,7 @@ class OracleChain:
         severity: The incident's.
         intervals: The times that do not count.
         state: The incident's.
-        spent: Those of whom every way has failed.
+        all_failed: Those of whom every way has failed.
         runs: The steps of each run.
         alerts: The runs whose end was told to operations.
         by_hand: Whom this run pages beside its steps: by hand, or since the severity was raised.
@@ -57,7 +57,7 @@ class OracleChain:
     severity: str
     intervals: list[Break] = field(default_factory=list)
     state: str = "OPEN"
-    spent: set[str] = field(default_factory=set)
+    all_failed: set[str] = field(default_factory=set)
     runs: list[list[OracleStep]] = field(default_factory=list)
     alerts: list[int] = field(default_factory=list)
     by_hand: set[str] = field(default_factory=set)
@@ -115,7 +115,7 @@ class OracleChain:
             self._begin_pass(self.plan, now)
         elif was_info:
             self.since = now
-        self.spent.clear()
+        self.all_failed.clear()
 
     def page_again(self, who: str, now: datetime) -> None:
         """Page somebody anew, and count anew to the next step; a run that has ended goes on with what it had not started."""
@@ -125,7 +125,7 @@ class OracleChain:
         else:
             self.since, self.waited = now, timedelta()
             self.by_hand.add(who)
-        self.spent.discard(who)
+        self.all_failed.discard(who)
 
     def _begin_pass(self, plan: Sequence[tuple[tuple[str, ...], timedelta]], now: datetime) -> None:
         self.state = "OPEN"
@@ -138,7 +138,7 @@ class OracleChain:
         found = [each for name in step.to for each in self.duty(name, now)]
         step.people = tuple(each for each in dict.fromkeys(found) if each not in self.paged)
         step.was_started = bool(step.people)
-        self.spent.difference_update(step.people)  # since an earlier run
+        self.all_failed.difference_update(step.people)  # since an earlier run
         step.state = "STARTED" if step.people else "SKIPPED"
         self.since, self.waited = now, timedelta()
         if not step.to:
@@ -153,7 +153,7 @@ class OracleChain:
         if self.state != "OPEN" or self.severity == "INFO" or not self.waiting:
             return False
         before = self.steps[self.steps.index(self.waiting[0]) - 1]
-        if before.state == "SKIPPED" or self.spent.issuperset(before.people):
+        if before.state == "SKIPPED" or self.all_failed.issuperset(before.people):
             return not any(begins <= now < ends for begins, ends in self.intervals)
         return self._counted(now) >= self.waiting[0].after
 

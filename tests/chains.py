@@ -25,7 +25,7 @@ def step(number: int, state: StepState = StepState.WAITING, **fields: Any) -> St
 def chain(*steps: StepFacts, **fields: Any) -> IncidentStatus:
     """Return an incident with a chain: by default Ada is paged, and Ben comes next, ten minutes after her."""
     usual = (
-        step(1, StepState.STARTED, duty=("ada",)),
+        step(1, StepState.STARTED, paged=("ada",)),
         step(2, waits_since=AT, due_at=AT + timedelta(minutes=10)),
         step(3),
         step(4),

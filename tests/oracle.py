@@ -217,7 +217,7 @@ def _timers(context: DecisionContext) -> list[timedelta]:
     return [wait for wait in waits if wait < fresh_for]
 
 
-def is_spent(context: DecisionContext, now: datetime) -> bool:
+def has_all_failed(context: DecisionContext, now: datetime) -> bool:
     """Return whether every way to the recipient has failed, as far as is known: then the next step of a chain need not wait."""
     pages = _tier_pages(context)
     is_failing = not _has_arrived_as_wished(context) and all(

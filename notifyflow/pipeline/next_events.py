@@ -41,8 +41,8 @@ def read(deps: Dependencies, status: IncidentStatus) -> NextEvents:
 def step_times(deps: Dependencies, places: Mapping[str, tuple[IncidentFacts, ChainPlace]]) -> Mapping[str, datetime]:
     """Return when the chains of incidents go on, by incident id, with a fixed number of statements.
 
-    A step that is due before its time, or at the end of a break, is left out: ``read`` decides whether everybody before it is
-    spent.
+    A step that is due before its time, or at the end of an interval, is left out: ``read`` decides whether all ways to
+    the people before it have failed.
     """
 
     def body(tx: Transaction) -> Mapping[str, datetime]:
@@ -64,7 +64,7 @@ def _step_time(tx: Transaction, facts: IncidentFacts, place: ChainPlace) -> date
         people = [known[each] for each in place.before if each in known]
         intervals += quiet.step_intervals(people, facts.severity, step.after, since=step.waits_since, now=tx.now)
     is_early = step.due_at < step.waits_since + step.after - step.waited or step.due_at in {each.ended_at for each in intervals}
-    return None if is_early else max(tx.now, chain.goes_on_at(step, facts.severity, intervals, is_spent=False, now=tx.now))
+    return None if is_early else max(tx.now, chain.goes_on_at(step, facts.severity, intervals, has_all_failed=False, now=tx.now))
 
 
 def _context(tx: Transaction, status: IncidentStatus, escalation: EscalationStatus) -> DecisionContext:

@@ -69,7 +69,7 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO notifyflow_step (id, incident_id, run_number, number, "to", after, state, version, waits_since, due_at,
-        started_at, duty, reason)
+        started_at, paged, reason)
     SELECT incident_id || '-' || number, incident_id, 1, number, (ARRAY['["@rota0"]', '["@rota1","p1"]', '["p2"]', '[]'])[number],
         '10m', CASE number WHEN 1 THEN 'STARTED' ELSE 'WAITING' END, 1, CASE number WHEN 2 THEN now() END,
         CASE number WHEN 2 THEN now() + interval '10 min' END, CASE number WHEN 1 THEN at END,

@@ -182,7 +182,7 @@ class Calm(Scenario):
             require(not is_early, f"{what}, and started at {now:%H:%M:%S}")
         contexts = [_context(status, each, each.facts) for each in status.escalations if each.facts.is_current]
         if (found := next_step(status, contexts, (), lambda step: {}, now=now)) is not None:
-            self._steps_promised[incident_id] = (found.step.id, found.spent_at or found.at)
+            self._steps_promised[incident_id] = (found.step.id, found.all_failed_at or found.at)
 
     def _check_forecast(self, status: IncidentStatus, escalation: EscalationStatus, first: EscalationFacts) -> None:
         """Require that the tiers, the call, the alert, the attempts and the rounds come within the ranges."""

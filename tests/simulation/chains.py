@@ -11,7 +11,7 @@ from notifyflow.core.delivery.facts import IncidentFacts, StepFacts
 from notifyflow.core.delivery.model import LIVE, IncidentState, Severity, StepState
 from notifyflow.core.insight.views import EscalationStatus, IncidentStatus
 from notifyflow.storage.tables.fields import instant_text
-from tests.oracle import is_spent
+from tests.oracle import has_all_failed
 from tests.simulation.clocks import Covers
 from tests.simulation.database import Session, SimulatedDatabase
 from tests.simulation.quiet import QuietHours
@@ -40,8 +40,8 @@ _BEFORE = """
 
 
 @dataclass(frozen=True)
-class Spent:
-    """Since when everybody in the step before one that waits is spent, whose clock said so, and what was disturbed until then."""
+class AllFailed:
+    """Since when all ways before a step that waits have failed, whose clock said so, and what was disturbed until then."""
 
     since_s: float
     skew: timedelta
@@ -73,7 +73,7 @@ class Chains:
         self._counts_since: dict[str, datetime] = {}  # step: since when its time counts
         self._begun: dict[tuple[str, int, int], datetime] = {}  # incident, pass and number: when
         self._duty: dict[str, tuple[str, ...]] = {}  # step: whom it has paged since
-        self._spent: dict[str, Spent] = {}
+        self._all_failed: dict[str, AllFailed] = {}
         self._raised: dict[str, datetime] = {}  # incident: when its severity was raised last
         self._told: set[tuple[str, str]] = set()
         self._alerts: Counter[tuple[str, int]] = Counter()
@@ -124,22 +124,22 @@ class Chains:
         self._check_promptness(what, step, session)
 
     def _check_due(self, what: str, step: StepFacts, status: IncidentStatus, at: datetime, session: Session) -> None:
-        """Require that a step begins when its time is over, or everybody before it is spent, or its key comes again."""
+        """Require that a step begins when its time is over, or all ways before it have failed, or its key comes again."""
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         require(before.state is not StepState.WAITING, f"{what} begins before the one before it")
         require(status.facts.severity is not Severity.INFO or self._is_repeated(step, status), f"{what} begins, and is INFO")
         since_s, now_s = ((each - START).total_seconds() for each in (self._counts_since[step.id], at))
         is_urgent = status.facts.severity is Severity.CRITICAL
-        quiet = self._quiet.shared_s(step.incident_id, before.duty, status.facts.severity)
+        quiet = self._quiet.shared_s(step.incident_id, before.paged, status.facts.severity)
         counted_s = now_s - since_s
         counted_s -= self._covers.covered_s(since_s, now_s, step.incident_id, is_urgent=is_urgent, others=quiet)
         counted_s += self._counted_before_s(step, status)
         leeway_s = _LEEWAY_S + 2 * self._world.widest_skew_s
         is_over = counted_s >= step.after.total_seconds() - leeway_s or before.state is StepState.SKIPPED
-        is_early = is_over or self._is_spent(before, status, at) or self._is_repeated(step, status)
+        is_early = is_over or self._has_all_failed(before, status, at) or self._is_repeated(step, status)
         require(
             is_early,
-            f"{what} begins after {counted_s:.0f} s of {step.after.total_seconds():.0f}, and {before.duty} are not spent",
+            f"{what} begins after {counted_s:.0f} s of {step.after.total_seconds():.0f}, and {before.paged} can still be reached",
         )
         if self.is_calm:
             raised_at = max(self._raised.get(step.incident_id, START), self._counts_since[step.id])
@@ -151,28 +151,28 @@ class Chains:
         new = {line["row_id"] for line in session.lines if line["machine"] == "escalation" and not line["source"]}
         before = [each.facts for each in status.escalations if each.facts.is_current and each.facts.id not in new]
         paged = {each.recipient_id for each in before if each.state in LIVE} if step.number > 1 else set()
-        others = [who for each in status.steps if _is_beside(each, step) and each.number < step.number for who in each.duty]
+        others = [who for each in status.steps if _is_beside(each, step) and each.number < step.number for who in each.paged]
         known = self._rosters.meant(step.to, at, session.began_s)
         meant = [tuple(each for each in people if each not in (*paged, *others)) for people in known]
-        require(step.duty in meant, f"{what} pages {step.duty}, and its names mean {meant}")
-        require(not set(step.duty) & set(others), f"{what} pages {step.duty}, and others have paged {others}")
+        require(step.paged in meant, f"{what} pages {step.paged}, and its names mean {meant}")
+        require(not set(step.paged) & set(others), f"{what} pages {step.paged}, and others have paged {others}")
         rounds = {each.facts.recipient_id for each in status.escalations if each.facts.id in new}
-        require(rounds.issuperset(step.duty), f"{what} pages {step.duty}, and only {sorted(rounds)} get a round")
+        require(rounds.issuperset(step.paged), f"{what} pages {step.paged}, and only {sorted(rounds)} get a round")
 
     def _check_promptness(self, what: str, step: StepFacts, session: Session) -> None:
-        spent = self._spent.pop(step.id, None)
-        if spent is not None and spent.disturbances == self._disturbances():
-            late_s = self._world.now_s - spent.since_s
-            behind_s = max(0.0, (spent.skew - session.task.process.skew).total_seconds())  # a slower clock comes to it later
+        failed = self._all_failed.pop(step.id, None)
+        if failed is not None and failed.disturbances == self._disturbances():
+            late_s = self._world.now_s - failed.since_s
+            behind_s = max(0.0, (failed.skew - session.task.process.skew).total_seconds())  # a slower clock comes to it later
             within_s = STARTS_WITHIN_S + (_SWEEP_S if self.is_calm else _SLACK_S) + behind_s
-            require(late_s <= within_s, f"{what} begins {late_s:.2f} s after everybody before it was spent")
+            require(late_s <= within_s, f"{what} begins {late_s:.2f} s after all ways before it had failed")
 
     def _check_duty(self, status: IncidentStatus) -> None:
         """Require that it is said for ever who was on duty when a step began."""
         for step in status.steps:
             if step.started_at is not None:
-                known = self._duty.setdefault(step.id, step.duty)
-                require(known == step.duty, f"10: step {step.id[-4:]} paged {known}, and is said to have paged {step.duty}")
+                known = self._duty.setdefault(step.id, step.paged)
+                require(known == step.paged, f"10: step {step.id[-4:]} paged {known}, and is said to have paged {step.paged}")
 
     def _look_for_spent(self, status: IncidentStatus, session: Session) -> None:
         """Note which steps should begin now."""
@@ -181,15 +181,15 @@ class Chains:
             return
         before = next(each for each in status.steps if each.number == step.number - 1 and _is_beside(each, step))
         now = START + timedelta(seconds=self._world.now_s)
-        if before.state is StepState.SKIPPED or self._is_spent(before, status, now):
-            spent = Spent(self._world.now_s, session.task.process.skew, self._disturbances())
-            self._spent.setdefault(step.id, spent)
+        if before.state is StepState.SKIPPED or self._has_all_failed(before, status, now):
+            failed = AllFailed(self._world.now_s, session.task.process.skew, self._disturbances())
+            self._all_failed.setdefault(step.id, failed)
         else:
-            self._spent.pop(step.id, None)
+            self._all_failed.pop(step.id, None)
 
-    def _is_spent(self, step: StepFacts, status: IncidentStatus, at: datetime) -> bool:
-        own = [each for each in status.escalations if each.facts.is_current and each.facts.recipient_id in step.duty]
-        return all(is_spent(self._context(status, each, at), at) for each in own)
+    def _has_all_failed(self, step: StepFacts, status: IncidentStatus, at: datetime) -> bool:
+        own = [each for each in status.escalations if each.facts.is_current and each.facts.recipient_id in step.paged]
+        return all(has_all_failed(self._context(status, each, at), at) for each in own)
 
     def _is_repeated(self, step: StepFacts, status: IncidentStatus) -> bool:
         """Return whether a step begins at once, since the key comes again soon after a resolve that nobody acknowledged."""

@@ -381,7 +381,7 @@ def _duty_at_display(reads: StepReads, incident_ids: Collection[str]) -> Mapping
 
     def shown(step: StepFacts) -> StepFacts:
         people = roster.people(step.to, step.started_at).recipients if step.started_at else ()
-        return replace(step, duty=tuple(each.id for each in people) if step.number > 1 and people else step.duty)
+        return replace(step, paged=tuple(each.id for each in people) if step.number > 1 and people else step.paged)
 
     return {incident_id: tuple(map(shown, found)) for incident_id, found in _steps_of(reads, incident_ids).items()}
 

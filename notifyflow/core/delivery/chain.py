@@ -138,8 +138,8 @@ def place(steps: Sequence[StepFacts]) -> ChainPlace:
     """Return how far a run has come, without the next step's people."""
     following = next_step(steps)
     begun = len(steps) if following is None else following.number - 1
-    paged = frozenset(who for step in steps for who in step.duty)
-    before = steps[begun - 1].duty if begun else ()
+    paged = frozenset(who for step in steps for who in step.paged)
+    before = steps[begun - 1].paged if begun else ()
     return ChainPlace(step=min(begun, len(steps) - 1), steps=len(steps) - 1, following=following, before=before, paged=paged)
 
 
@@ -161,24 +161,24 @@ def begin_waiting(step: StepFacts, severity: Severity, *, now: datetime, waited:
 
 
 def goes_on_at(
-    step: StepFacts, severity: Severity, intervals: Collection[Interval], *, is_spent: bool, now: datetime
+    step: StepFacts, severity: Severity, intervals: Collection[Interval], *, has_all_failed: bool, now: datetime
 ) -> datetime:
-    """Return when a waiting step starts: after its time, or now; not within a break.
+    """Return when a waiting step starts: after its time, or now; not within an interval.
 
     Args:
         step: The step.
         severity: The incident's.
         intervals: Outages, pauses that cover the incident, and quiet hours common to all people of the step before.
-        is_spent: Whether every way to everybody in the step before has failed.
+        has_all_failed: Whether every way to everybody in the step before has failed.
         now: The time of the decision.
     """
-    if is_spent or step.waits_since is None:
+    if has_all_failed or step.waits_since is None:
         return max((each.ended_at for each in intervals if each.began_at <= now < each.ended_at), default=now)
     left = max(step.after - step.waited, timedelta())
     return paged_at(step.waits_since + left, intervals, since=step.waits_since, severity=severity)
 
 
-def is_spent(context: DecisionContext, now: datetime) -> bool:
+def has_all_failed(context: DecisionContext, now: datetime) -> bool:
     """Return whether every way to a recipient has failed, or nothing shows that any page arrived.
 
     For a CRITICAL page this also holds when no tier is left, and each page is FAILED, overdue or suspected.
@@ -193,8 +193,8 @@ def is_spent(context: DecisionContext, now: datetime) -> bool:
     return tier_rules.is_unproven(context, now) or (bool(pages) and all(failed))
 
 
-def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collection[DecisionContext], now: datetime) -> bool:
-    """Return whether everybody in the step before is spent; also true if that step was skipped.
+def have_all_failed(steps: Sequence[StepFacts], step: StepFacts, contexts: Collection[DecisionContext], now: datetime) -> bool:
+    """Return whether every way to everybody in the step before has failed; also true if that step was skipped.
 
     Args:
         steps: The steps of the run.
@@ -203,8 +203,8 @@ def is_step_spent(steps: Sequence[StepFacts], step: StepFacts, contexts: Collect
         now: The time of the decision.
     """
     before = steps[step.number - 2]
-    own = [each for each in contexts if each.escalation.recipient_id in before.duty]
-    return before.state is StepState.SKIPPED or all(is_spent(each, now) for each in own)
+    own = [each for each in contexts if each.escalation.recipient_id in before.paged]
+    return before.state is StepState.SKIPPED or all(has_all_failed(each, now) for each in own)
 
 
 def paged(escalations: Iterable[EscalationFacts]) -> frozenset[str]:
@@ -223,7 +223,7 @@ def start(step: StepFacts, people: Sequence[str], *, paged: Collection[str], now
     """
     left = tuple(each for each in dict.fromkeys(people) if each not in paged)
     if left:
-        return _fire(step, "step_due", StepState.STARTED, started_at=now, duty=left)
+        return _fire(step, "step_due", StepState.STARTED, started_at=now, paged=left)
     return _fire(step, "step_due", StepState.SKIPPED, reason="paged_already" if people else "nobody_on_duty")
 
 
@@ -320,5 +320,5 @@ def _fire(step: StepFacts, event: str, target: StepState, **changed: object) -> 
 
 
 def _detail(step: StepFacts) -> Mapping[str, str]:
-    facts = {"pass": str(step.run_number), "step": str(step.number), "duty": " ".join(step.duty), "reason": step.reason}
+    facts = {"pass": str(step.run_number), "step": str(step.number), "duty": " ".join(step.paged), "reason": step.reason}
     return {name: value for name, value in facts.items() if value}

@@ -307,7 +307,7 @@ class StepFacts:
         due_at: When it starts unless somebody acknowledges; None unless it is the next one. It may be too early: then it is
             computed again.
         started_at: When it started.
-        duty: The ids of the recipients who were on duty when it started.
+        paged: The ids of the recipients who were on duty when it started.
         reason: Why it is SKIPPED: ``paged_already``, ``nobody_on_duty`` or ``chain_over``.
     """
 
@@ -323,7 +323,7 @@ class StepFacts:
     waited: timedelta = timedelta()
     due_at: datetime | None = None
     started_at: datetime | None = None
-    duty: tuple[str, ...] = ()
+    paged: tuple[str, ...] = ()
     reason: str = ""
 
     @property

@@ -22,11 +22,11 @@ Resolve = Callable[[StepFacts], Mapping[str, str]]
 
 
 class Because(StrEnum):
-    """Why a step began: it was the FIRST, its TIME was over, everybody in the step before was SPENT, or that step was SKIPPED."""
+    """Why a step began: it was the FIRST, its TIME was over, ALL_FAILED before it, or that step was SKIPPED."""
 
     FIRST = "first"
     TIME = "time"
-    SPENT = "spent"
+    ALL_FAILED = "all_failed"
     SKIPPED = "skipped"
 
 
@@ -41,8 +41,8 @@ class NextStep:
         people: The ids and names of the people that it would page now; personal. Empty if nobody is left or on duty.
         is_paged_already: Whether the chain pages all of its people already, so that it will be skipped.
         waits_for: The ids of the people whose last failure would start it at once.
-        spent_at: When it starts at the latest if no receipt comes: every way to these people counts as failed then. None if that
-            is not before ``at``, or if later attempts decide it.
+        all_failed_at: When it starts at the latest if no receipt comes: every way to these people counts as failed then. None if
+            that is not before ``at``, or if later attempts decide it.
     """
 
     step: StepFacts
@@ -51,7 +51,7 @@ class NextStep:
     people: Mapping[str, str] = FrozenDict()
     is_paged_already: bool = False
     waits_for: tuple[str, ...] = ()
-    spent_at: datetime | None = None
+    all_failed_at: datetime | None = None
 
 
 def next_step(
@@ -75,19 +75,19 @@ def next_step(
     step = chain.next_step(steps)
     if step is None or step.waits_since is None or step.number == 1 or status.facts.state is not IncidentState.OPEN:
         return None
-    is_spent = chain.is_step_spent(steps, step, contexts, now)
-    before = steps[step.number - 2].duty
+    has_all_failed = chain.have_all_failed(steps, step, contexts, now)
+    before = steps[step.number - 2].paged
     own = [each for each in contexts if each.escalation.recipient_id in before]
-    spent_at = None if is_spent else _spent_at(step, status.facts.severity, own, intervals, now)
-    if not is_spent:
+    all_failed_at = None if has_all_failed else _all_failed_at(step, status.facts.severity, own, intervals, now)
+    if not has_all_failed:
         people = [each.contact for each in status.escalations if each.facts.is_current and each.facts.recipient_id in before]
         nights = quiet.step_intervals(people, status.facts.severity, step.after, since=step.waits_since, now=now)
         intervals = (*intervals, *nights)
-    at = chain.goes_on_at(step, status.facts.severity, intervals, is_spent=is_spent, now=now)
+    at = chain.goes_on_at(step, status.facts.severity, intervals, has_all_failed=has_all_failed, now=now)
     meant = {} if step.is_end else resolve(step)
     paged = chain.paged(each.escalation for each in contexts)
     left = {each: name for each, name in meant.items() if each not in paged}
-    waited = [each for each in own if not chain.is_spent(each, now)]
+    waited = [each for each in own if not chain.has_all_failed(each, now)]
     return NextStep(
         step=step,
         at=max(now, at),
@@ -95,23 +95,23 @@ def next_step(
         people=FrozenDict(left),
         is_paged_already=bool(meant) and not left,
         waits_for=tuple(dict.fromkeys(each.escalation.recipient_id for each in waited)),
-        spent_at=spent_at if spent_at is not None and spent_at < at else None,
+        all_failed_at=all_failed_at if all_failed_at is not None and all_failed_at < at else None,
     )
 
 
-def _spent_at(
+def _all_failed_at(
     step: StepFacts, severity: Severity, own: Collection[DecisionContext], intervals: Collection[Interval], now: datetime
 ) -> datetime | None:
-    """Return when a step starts because everybody in the step before is spent, if no receipt comes; None if unknown."""
-    known = [now if chain.is_spent(each, now) else _silent_at(each, now) for each in own]
+    """Return when a step starts because all ways in the step before have failed, if no receipt comes; None if unknown."""
+    known = [now if chain.has_all_failed(each, now) else _silent_at(each, now) for each in own]
     times = [at for at in known if at is not None]
-    return chain.goes_on_at(step, severity, intervals, is_spent=True, now=max(times)) if len(times) == len(known) else None
+    return chain.goes_on_at(step, severity, intervals, has_all_failed=True, now=max(times)) if len(times) == len(known) else None
 
 
 def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
     """Return when a recipient's last receipt becomes overdue, so that every way to them counts as failed.
 
-    None if that does not make them spent, or if an attempt or a new round comes before: its result is not known.
+    None if not every way to them has failed then, or if an attempt or a new round comes before: its result is not known.
     """
     overdue_at = max(filter(None, (page_rules.receipt_due_at(context, row) for row in context.pages)), default=now)
     round_at = context.escalation.next_round_at
@@ -119,7 +119,7 @@ def _silent_at(context: DecisionContext, now: datetime) -> datetime | None:
     tried = (row.due_at for row in context.pages if row.state in IN_PROGRESS)
     if is_quarantined or (round_at is not None and round_at <= overdue_at) or any(at is None or at < overdue_at for at in tried):
         return None
-    return overdue_at if overdue_at > now and chain.is_spent(context, overdue_at) else None
+    return overdue_at if overdue_at > now and chain.has_all_failed(context, overdue_at) else None
 
 
 def current(status: IncidentStatus) -> tuple[StepFacts, ...]:
@@ -131,7 +131,7 @@ def pages(status: IncidentStatus, step: StepFacts, *, since: datetime) -> tuple[
     """Return the pages of a step: those of its people's rounds since ``since`` and before a newer run."""
     newer = [each.started_at for each in status.steps if each.run_number > step.run_number and each.started_at]
     until = min(newer, default=None)
-    rounds = (each for each in status.escalations if each.facts.recipient_id in step.duty)
+    rounds = (each for each in status.escalations if each.facts.recipient_id in step.paged)
     own = (each for each in rounds if since <= each.facts.started_at and (not until or each.facts.started_at < until))
     return tuple(row for each in own for row in each.notifications if row.kind is Kind.PAGE)
 
@@ -140,7 +140,7 @@ def because(lines: Sequence[Transition], steps: Sequence[StepFacts]) -> Mapping[
     """Return why each logged step began, by its id.
 
     A step's time counts from the start of the step before, or from its last restart. A step that begins sooner follows one that
-    was skipped, or in which everybody was spent.
+    was skipped, or all ways to whose people had failed.
 
     Args:
         lines: The transition log of the incident, by time.
@@ -164,7 +164,7 @@ def _because(lines: Sequence[Transition], steps: Mapping[str, StepFacts]) -> Ite
         elif line.at >= began_at[place] + step.after:
             yield step.id, Because.TIME
         else:
-            yield step.id, Because.SKIPPED if follows[place] == StepState.SKIPPED else Because.SPENT
+            yield step.id, Because.SKIPPED if follows[place] == StepState.SKIPPED else Because.ALL_FAILED
 
 
 _BEGIN = frozenset({"step_due", "chain_over", "restarted"})

@@ -88,7 +88,7 @@ def who(step: StepFacts, *, name: Name) -> str:
     """Return the people of a step: ``Ben (@secondary)`` once it has started, and ``@secondary and Cy`` before."""
     if step.is_end:
         return "operations is told" if step.state is StepState.WAITING else "operations"
-    return called(step, step.duty, name=name) if step.duty else listed([name(each) for each in step.to])
+    return called(step, step.paged, name=name) if step.paged else listed([name(each) for each in step.to])
 
 
 def called(step: StepFacts, people: tuple[str, ...], *, name: Name) -> str:
@@ -169,7 +169,7 @@ def _sooner(found: NextStep, *, name: Name, now: datetime, brief: Callable[[date
     waited = listed([name(each) for each in found.waits_for])
     if not waited or found.at <= now:
         return ""
-    latest = "" if found.spent_at is None else f", at {brief(found.spent_at)} at the latest if no receipt comes"
+    latest = "" if found.all_failed_at is None else f", at {brief(found.all_failed_at)} at the latest if no receipt comes"
     return f", or at once when all ways to {waited} have failed{latest}"
 
 
@@ -196,7 +196,7 @@ def begun(why: Because, *, after: timedelta, before: str) -> str:
             return ""
         case Because.TIME:
             return f"nobody has acknowledged in {span(after)}"
-        case Because.SPENT:
+        case Because.ALL_FAILED:
             return f"all ways to {before} have failed"
         case Because.SKIPPED:
             return "the step before paged nobody"

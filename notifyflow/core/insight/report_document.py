@@ -27,8 +27,9 @@ class NextStepDocument(Document):
     people: list[str] = Field(description="The ids of those whom it would page now; empty if nobody is left or on duty.")
     waits_for: list[str] = Field(description="The ids of those whose last failure would start it at once.")
     spent_at: datetime | None = Field(
+        validation_alias="all_failed_at",
         description="When it starts at the latest if no receipt comes, since all ways to them have then failed; null where an"
-        " attempt that is still to come decides it."
+        " attempt that is still to come decides it.",
     )
     text: str = Field(description="The same in words, with times in UTC.")
 

@@ -141,7 +141,9 @@ class ChainStepDocument(Document):
     state: StepState
     due_at: datetime | None = Field(description="When it is decided on next; null unless it is the next one.")
     started_at: datetime | None
-    duty: list[str] = Field(description="The ids of the recipients whom it pages, as they were on duty when it started.")
+    duty: list[str] = Field(
+        validation_alias="paged", description="The ids of the recipients whom it pages, as they were on duty when it started."
+    )
     reason: Text = Field(description="Why it paged nobody: paged_already, nobody_on_duty or chain_over.")
 
     @model_validator(mode="before")

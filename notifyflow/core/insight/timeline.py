@@ -163,7 +163,7 @@ class _LogReader:
             line.detail["attempt"]: int(line.detail["together"]) for line in status.transitions if "together" in line.detail
         }
         self._steps = {each.id: each for each in status.steps}
-        self._duty = {(each.run_number, each.number): each.duty for each in status.steps}
+        self._paged = {(each.run_number, each.number): each.paged for each in status.steps}
         self._because = because(status.transitions, status.steps)
         self._states: dict[str, str] = {}
         self._instead: dict[tuple[str, datetime], tuple[NotificationFacts, ...]] = defaultdict(tuple)
@@ -231,7 +231,7 @@ class _LogReader:
             _entry(line),
             step=step,
             because=self._because.get(step.id),
-            before=self._duty.get((step.run_number, step.number - 1), ()),
+            before=self._paged.get((step.run_number, step.number - 1), ()),
             reason=line.detail.get("reason", ""),
             is_minor=line.event in (*_STOPS, "planned") or step.number == 1,
         )

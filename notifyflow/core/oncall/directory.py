@@ -32,7 +32,7 @@ class Then:
     """A later step of a chain.
 
     Attributes:
-        after: Time since the start of the step before; the step starts sooner if all people of the step before are spent.
+        after: Time since the start of the step before; the step starts sooner if every way to them has failed.
         to: Names of recipients, groups and, with ``@``, schedules; or just ``operations``, in the last step.
     """
 

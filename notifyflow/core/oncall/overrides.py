@@ -175,4 +175,4 @@ def _by_faults(by: str) -> Sequence[Fault]:
 def has_duty(step: StepFacts, override: Override) -> bool:
     """Return whether a step pages the people on duty in a schedule, and an override changes who they are."""
     is_meant = step.state is StepState.STARTED and f"{MARK}{override.schedule}" in step.to
-    return is_meant and (not override.instead_of or override.instead_of in step.duty)
+    return is_meant and (not override.instead_of or override.instead_of in step.paged)

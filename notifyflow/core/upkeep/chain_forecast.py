@@ -139,6 +139,6 @@ def _spent_after(fresh: DecisionContext, models: Mapping[str, ChannelModel], wai
     run = ForecastRun(fresh, models, ProviderBehaviour.REFUSED, takes=timedelta(), fraction=0.0)
     start = fresh.escalation.started_at
     for event in run.events():
-        if event.at is not None and chain.is_spent(run.context, event.at):
+        if event.at is not None and chain.has_all_failed(run.context, event.at):
             return event.at - start
     return wait

@@ -90,7 +90,7 @@ def rehearsed(status: IncidentStatus, operations: IncidentStatus | None, calling
 def _last_people(status: IncidentStatus) -> frozenset[str]:
     """Return the people of the last chain step that has begun; nobody without a chain."""
     begun = [step for step in status.steps if step.state is StepState.STARTED]
-    return frozenset(max(begun, key=lambda step: (step.run_number, step.number)).duty) if begun else frozenset()
+    return frozenset(max(begun, key=lambda step: (step.run_number, step.number)).paged) if begun else frozenset()
 
 
 def _arrivals(

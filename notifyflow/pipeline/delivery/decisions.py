@@ -239,10 +239,10 @@ def write(tx: Transaction, context: DecisionContext, decided: Decided, **detail:
         tx.critical.append(stored)
     for effect in decided.effects:
         _apply_effect(tx, context, stored, effect)
-    if context.incident.run_number and _is_spent(
+    if context.incident.run_number and _has_all_failed(
         tx, replace(escalations.with_adopted(context, decided), escalation=stored), decided
     ):
-        tx.spent.add(stored.incident_id)
+        tx.all_failed.add(stored.incident_id)
     return stored
 
 
@@ -250,9 +250,9 @@ def _marks(escalation: EscalationFacts) -> tuple[datetime | None, ...]:
     return escalation.critical_at, escalation.alerted_at, escalation.held_up_at
 
 
-def _is_spent(tx: Transaction, context: DecisionContext, decided: Decided) -> bool:
+def _has_all_failed(tx: Transaction, context: DecisionContext, decided: Decided) -> bool:
     """Return whether every way to a recipient has failed, after a decision that queues no tier's page."""
-    return not escalations.queues_pages(decided.effects) and chain.is_spent(context, tx.now)
+    return not escalations.queues_pages(decided.effects) and chain.has_all_failed(context, tx.now)
 
 
 def _apply_effect(tx: Transaction, context: DecisionContext, escalation: EscalationFacts, effect: Effect) -> None:

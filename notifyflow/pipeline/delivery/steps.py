@@ -1,7 +1,7 @@
 """Runs the chain of an incident: starts its steps, stops them, and alerts operations at its end.
 
 The caller holds the incident's lock. A transaction that records a recipient's last failure does not hold it. It only makes the
-next step due (``at_end``), and the next sweep decides whether everybody in the step before is spent.
+next step due (``at_end``), and the next sweep decides whether every way to everybody in the step before has failed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,8 +26,8 @@ from notifyflow.pipeline.transaction.running import Transaction
 
 
 def at_end(tx: Transaction) -> None:
-    """Make the next steps due of incidents with a recipient that became spent in this transaction."""
-    tx.ledger.steps.bring_forward(tx.spent, now=tx.now)
+    """Make the next steps due of incidents to a recipient of which the last way failed in this transaction."""
+    tx.ledger.steps.bring_forward(tx.all_failed, now=tx.now)
 
 
 def plan(tx: Transaction, incident: IncidentFacts, chain: Chain) -> None:
@@ -55,7 +55,7 @@ def _waited(tx: Transaction, before: IncidentFacts, step: StepFacts) -> timedelt
     until = series_rules.stopped_at(before) or tx.now
     since = step.waits_since or until
     contacts = tx.ledger.contacts.of(before.id)
-    people = [contacts[each] for each in tx.ledger.steps.of_run(before)[step.number - 2].duty if each in contacts]
+    people = [contacts[each] for each in tx.ledger.steps.of_run(before)[step.number - 2].paged if each in contacts]
     nights = quiet.step_intervals(people, before.severity, step.after, since=since, now=until)
     intervals = without_outages(outages.intervals_of(tx, before, since=since), before.severity)
     return chains.waited(step, until=until, intervals=(*intervals, *nights))
@@ -85,20 +85,20 @@ def _begin(
 
 
 def pass_time(tx: Transaction, incident: IncidentFacts) -> None:
-    """Start the next step of an incident if its time has come, or everybody in the step before is spent."""
+    """Start the next step of an incident if its time has come, or all ways in the step before have failed."""
     found, contacts = decisions.lock_contexts(tx, incident), tx.ledger.contacts.of(incident.id)
     contexts = [outages.inform(tx, each, contacts[each.escalation.recipient_id]) for each in found]
     steps = tx.ledger.steps.lock_run(incident)
     step = chains.next_step(steps)
     if incident.state is not IncidentState.OPEN or step is None or step.due_at is None or step.due_at > tx.now:
         return
-    is_spent = chains.is_step_spent(steps, step, contexts, tx.now)
+    has_all_failed = chains.have_all_failed(steps, step, contexts, tx.now)
     since = step.waits_since or tx.now
     intervals = outages.intervals_of(tx, incident, since=since)
-    if not is_spent:
-        before = [contacts[each] for each in steps[step.number - 2].duty]
+    if not has_all_failed:
+        before = [contacts[each] for each in steps[step.number - 2].paged]
         intervals += quiet.step_intervals(before, incident.severity, step.after, since=since, now=tx.now)
-    goes_on_at = chains.goes_on_at(step, incident.severity, intervals, is_spent=is_spent, now=tx.now)
+    goes_on_at = chains.goes_on_at(step, incident.severity, intervals, has_all_failed=has_all_failed, now=tx.now)
     if goes_on_at > tx.now:
         tx.ledger.save(step, replace(step, due_at=goes_on_at))
     else:
@@ -175,7 +175,7 @@ def join(tx: Transaction, incident: IncidentFacts, *, names: Sequence[str], has_
     if not known or step is None or paged.issuperset(names):
         return False
     people = [each for each in whom(tx, incident, names) if each.recipient_id not in paged]
-    tx.ledger.save(step, replace(step, duty=(*step.duty, *(each.recipient_id for each in people))))
+    tx.ledger.save(step, replace(step, paged=(*step.paged, *(each.recipient_id for each in people))))
     _page(tx, incident, people)
     return True
 
@@ -201,7 +201,7 @@ def _start(tx: Transaction, incident: IncidentFacts, step: StepFacts) -> StepFac
     people = whom(tx, incident, step.to)
     paged = chains.paged(tx.ledger.escalations.lock_current(incident.id))
     started = _write(tx, step, chains.start(step, [each.recipient_id for each in people], paged=paged, now=tx.now))
-    _page(tx, incident, [each for each in people if each.recipient_id in started.duty])
+    _page(tx, incident, [each for each in people if each.recipient_id in started.paged])
     return started
 
 

@@ -35,7 +35,7 @@ class Transaction:
         health_updates: Providers whose circuit opened or closed.
         callback_paths: The callback paths that were checked: (channel, provider).
         broken_paths: Whether a checked path seems broken.
-        spent: Incidents with a chain in which every way to a recipient has failed.
+        all_failed: Incidents with a chain in which every way to a recipient has failed.
         left: The state that recipients carry over into a new round, by incident and recipient; see ``series``.
     """
 
@@ -52,7 +52,7 @@ class Transaction:
         self.health_updates: list[ProviderHealth] = []
         self.callback_paths: set[tuple[str, str]] = set()
         self.broken_paths: dict[tuple[str, str], bool] = {}
-        self.spent: set[str] = set()
+        self.all_failed: set[str] = set()
         self.left: dict[tuple[str, str], Left] = {}
         self._namespaces: dict[str, str] = {}
         self._due: list[Due] = []

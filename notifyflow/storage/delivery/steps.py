@@ -83,7 +83,7 @@ class Steps(MachineRepository[StepFacts]):
         return tuple(sorted({row["incident_id"] for row in rows if f"@{schedule}" in row["to"]}))
 
     def bring_forward(self, incident_ids: Collection[str], *, now: datetime) -> None:
-        """Make the next steps of incidents due, so that the next sweep decides whether everybody in the step before is spent."""
+        """Make the next steps of incidents due, so that the next sweep decides whether all ways before them have failed."""
         if incident_ids:
             self._bring_forward(_NEXT_OF(sorted(incident_ids)), now)
 

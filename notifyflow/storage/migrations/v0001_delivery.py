@@ -88,7 +88,7 @@ STATEMENTS = (
         waits_since {instant},
         due_at {instant},
         started_at {instant},
-        duty TEXT NOT NULL,
+        paged TEXT NOT NULL,
         reason TEXT NOT NULL,
         waited TEXT NOT NULL DEFAULT '0s'
     )

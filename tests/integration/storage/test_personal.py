@@ -16,7 +16,7 @@ OPAQUE: Mapping[type[Model], str] = {
     tables.IncidentRow: "id namespace key policy acknowledged_by acknowledged_via resolved_by series",
     tables.PolicyRow: "digest document",
     tables.ContactRow: "incident_id recipient_id",
-    tables.StepRow: "id incident_id to after waited duty reason",
+    tables.StepRow: "id incident_id to after waited paged reason",
     tables.StepContactRow: "incident_id recipient_id",
     tables.EscalationRow: "id incident_id recipient_id policy reason carried",
     tables.NotificationRow: "id incident_id escalation_id channel namespace reason incident_event",

@@ -99,7 +99,7 @@ def test_the_next_person_is_paged_when_nobody_acknowledges(driver: Driver) -> No
     driver.pass_time(minutes=20)
     assert paged(driver)[2:] == [("cy", 30 * MINUTE)]
     assert states(driver.status()) == [STARTED, STARTED, STARTED, WAITING]
-    assert [step.duty for step in driver.status().steps] == [("ada",), ("ben",), ("cy",), ()]
+    assert [step.paged for step in driver.status().steps] == [("ada",), ("ben",), ("cy",), ()]
 
 
 def test_operations_is_told_when_the_time_of_the_last_step_is_over(watched: Driver) -> None:
@@ -476,7 +476,7 @@ def test_an_alert_that_comes_again_reads_the_duty_only_if_its_severity_is_raised
     driver.acknowledge("ada")
     route(driver, a_contact("cy", "email"), to="ada", then="@primary", incident=CRITICAL)
     status = driver.status()
-    assert [(step.run_number, step.state, step.duty) for step in status.steps if step.number == 1] == [
+    assert [(step.run_number, step.state, step.paged) for step in status.steps if step.number == 1] == [
         (1, STOPPED, ("ada",)),
         (2, STARTED, ("cy",)),
     ]
@@ -504,7 +504,7 @@ def test_who_takes_a_duty_before_the_step_starts_is_paged_and_who_takes_it_later
     take("ben")
     driver.pass_time(minutes=3)
     assert paged(driver)[1:] == [("ada", 10 * MINUTE)]
-    assert driver.status().steps[1].duty == ("ada",)
+    assert driver.status().steps[1].paged == ("ada",)
 
 
 def test_an_override_while_a_step_starts_leaves_one_person_on_duty(driver: Driver) -> None:
@@ -515,7 +515,7 @@ def test_an_override_while_a_step_starts_leaves_one_person_on_duty(driver: Drive
         taken = threads.submit(overrides.make, driver.deps, wish)
         threads.submit(sweep, driver.deps).result()
         taken.result()
-    (duty,) = driver.status().steps[1].duty
+    (duty,) = driver.status().steps[1].paged
     assert duty in ("ada", "ben")
     assert [who for who, _ in paged(driver)][1:] == [duty]
 

@@ -65,7 +65,7 @@ def test_the_people_of_an_override_are_paged_for_what_has_paged_those_on_duty(dr
     assert paged(driver) == {"ada", "ben"}
     assert join(driver, "cy") == [True]
     assert paged(driver) == {"ada", "ben", "cy"}
-    assert driver.status("db-1").steps[1].duty == ("ben", "cy")
+    assert driver.status("db-1").steps[1].paged == ("ben", "cy")
     assert join(driver, "cy") == [False]
 
 

@@ -1,4 +1,4 @@
-"""When a step of a chain starts, whom it pages, when its people are spent, and how a run ends."""
+"""When a step of a chain starts, whom it pages, when all ways to its people have failed, and how a run ends."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -118,8 +118,8 @@ def test_the_time_of_a_step_begins_now_unless_it_is_info() -> None:
     assert chains.begin_waiting(one(), Severity.INFO, now=NOW) == one()
 
 
-def at(step: StepFacts, *intervals: Outage | PausedInterval, is_spent: bool = False, after: float = 0) -> datetime:
-    return chains.goes_on_at(step, Severity.ERROR, intervals, is_spent=is_spent, now=NOW + minutes(after))
+def at(step: StepFacts, *intervals: Outage | PausedInterval, has_all_failed: bool = False, after: float = 0) -> datetime:
+    return chains.goes_on_at(step, Severity.ERROR, intervals, has_all_failed=has_all_failed, now=NOW + minutes(after))
 
 
 def test_outages_and_pauses_put_a_step_off() -> None:
@@ -132,9 +132,9 @@ def test_outages_and_pauses_put_a_step_off() -> None:
 
 def test_a_step_starts_at_once_when_everybody_before_it_is_spent_but_not_in_a_pause() -> None:
     step = chains.begin_waiting(one(), Severity.ERROR, now=NOW)
-    assert at(step, is_spent=True, after=3) == NOW + minutes(3)
-    assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(5)), is_spent=True, after=3) == NOW + minutes(5)
-    assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(2)), is_spent=True, after=3) == NOW + minutes(3)
+    assert at(step, has_all_failed=True, after=3) == NOW + minutes(3)
+    assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(5)), has_all_failed=True, after=3) == NOW + minutes(5)
+    assert at(step, PausedInterval(began_at=NOW, ended_at=NOW + minutes(2)), has_all_failed=True, after=3) == NOW + minutes(3)
     assert at(one(), after=3) == NOW + minutes(3)
 
 
@@ -145,22 +145,22 @@ spans = st.integers(0, 600).map(lambda number: timedelta(seconds=number))
 @example([(timedelta(0), minutes(5))], minutes(1), True)
 @example([(timedelta(0), minutes(5))], minutes(1), False)
 def test_no_step_starts_within_a_break_or_before_its_time(
-    intervals: list[tuple[timedelta, timedelta]], passed: timedelta, is_spent: bool
+    intervals: list[tuple[timedelta, timedelta]], passed: timedelta, has_all_failed: bool
 ) -> None:
     paused_intervals = [PausedInterval(began_at=NOW + began, ended_at=NOW + began + length) for began, length in intervals]
     step, now = chains.begin_waiting(one(), Severity.ERROR, now=NOW), NOW + passed
-    due_at = chains.goes_on_at(step, Severity.ERROR, paused_intervals, is_spent=is_spent, now=now)
-    assert due_at >= (now if is_spent else NOW + step.after)
-    if not is_spent:
+    due_at = chains.goes_on_at(step, Severity.ERROR, paused_intervals, has_all_failed=has_all_failed, now=now)
+    assert due_at >= (now if has_all_failed else NOW + step.after)
+    if not has_all_failed:
         assert not any(each.began_at < due_at < each.ended_at for each in paused_intervals)
 
 
 @pytest.mark.parametrize(
-    ("state", "is_spent"), [(ACTIVE, False), (REACHED, False), (EXHAUSTED, True), (ACKNOWLEDGED, False), (CANCELLED, False)]
+    ("state", "has_all_failed"), [(ACTIVE, False), (REACHED, False), (EXHAUSTED, True), (ACKNOWLEDGED, False), (CANCELLED, False)]
 )
 @pytest.mark.parametrize("severity", [Severity.CRITICAL, Severity.ERROR])
-def test_a_recipient_is_spent_when_all_ways_have_failed(state: EscalationState, is_spent: bool, severity: Severity) -> None:
-    assert chains.is_spent(context(state, severity=severity), NOW) is is_spent
+def test_all_ways_to_a_recipient_have_failed(state: EscalationState, has_all_failed: bool, severity: Severity) -> None:
+    assert chains.has_all_failed(context(state, severity=severity), NOW) is has_all_failed
 
 
 def tried(times: int, severity: Severity) -> Any:
@@ -170,24 +170,24 @@ def tried(times: int, severity: Severity) -> Any:
 
 def test_a_critical_recipient_is_spent_when_no_tier_is_left_and_each_page_is_suspected() -> None:
     critical = Severity.CRITICAL
-    assert chains.is_spent(context(ACTIVE, tried(2, critical), severity=critical), NOW)
-    assert not chains.is_spent(context(ACTIVE, tried(1, critical), severity=critical), NOW)
-    assert not chains.is_spent(context(ACTIVE, tried(2, critical), severity=critical, policy=DEFAULT), NOW)
-    assert not chains.is_spent(context(ACTIVE, tried(2, Severity.ERROR)), NOW)
+    assert chains.has_all_failed(context(ACTIVE, tried(2, critical), severity=critical), NOW)
+    assert not chains.has_all_failed(context(ACTIVE, tried(1, critical), severity=critical), NOW)
+    assert not chains.has_all_failed(context(ACTIVE, tried(2, critical), severity=critical, policy=DEFAULT), NOW)
+    assert not chains.has_all_failed(context(ACTIVE, tried(2, Severity.ERROR)), NOW)
     failed = page("sms", NotificationState.FAILED, severity=critical)
-    assert chains.is_spent(context(REACHED, failed, severity=critical), NOW)
+    assert chains.has_all_failed(context(REACHED, failed, severity=critical), NOW)
     sent = page("sms", NotificationState.SENT, severity=critical)
-    assert not chains.is_spent(context(REACHED, failed, sent, severity=critical), NOW)
+    assert not chains.has_all_failed(context(REACHED, failed, sent, severity=critical), NOW)
 
 
 def test_a_step_is_spent_when_all_its_people_are_and_when_it_paged_nobody() -> None:
     first, second, *later = planned()
-    steps = (replace(first, state=STARTED, duty=("ada", "ben")), second, *later)
+    steps = (replace(first, state=STARTED, paged=("ada", "ben")), second, *later)
     ada, ben, cy = context(EXHAUSTED), context(REACHED, who="ben"), context(REACHED, who="cy")
-    assert not chains.is_step_spent(steps, second, [ada, ben, cy], NOW)
-    assert chains.is_step_spent(steps, second, [ada, context(EXHAUSTED, who="ben"), cy], NOW)
+    assert not chains.have_all_failed(steps, second, [ada, ben, cy], NOW)
+    assert chains.have_all_failed(steps, second, [ada, context(EXHAUSTED, who="ben"), cy], NOW)
     passed = (replace(first, state=SKIPPED), second, *later)
-    assert chains.is_step_spent(passed, second, [cy], NOW)
+    assert chains.have_all_failed(passed, second, [cy], NOW)
 
 
 def test_the_pass_pages_those_whose_escalation_is_not_closed() -> None:
@@ -197,7 +197,7 @@ def test_the_pass_pages_those_whose_escalation_is_not_closed() -> None:
 
 def test_a_step_pages_whom_the_pass_does_not_page_yet() -> None:
     update = chains.start(one(due_at=NOW, waits_since=NOW), ("ada", "ben", "cy", "ben"), paged={"ada"}, now=NOW)
-    assert update.after == one(state=STARTED, started_at=NOW, duty=("ben", "cy"))
+    assert update.after == one(state=STARTED, started_at=NOW, paged=("ben", "cy"))
     assert (update.event, update.has_moved) == ("step_due", True)
     assert update.detail == {"pass": "1", "step": "2", "duty": "ben cy"}
 

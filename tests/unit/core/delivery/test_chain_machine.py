@@ -21,7 +21,7 @@ from notifyflow.core.delivery.page_rules import DecisionContext
 from notifyflow.core.delivery.policy import Policy, Tier
 from tests.chain_oracle import OracleChain
 from tests.facts import NOW, context, incident, minutes, page
-from tests.oracle import is_spent
+from tests.oracle import has_all_failed
 
 MAIL = Policy(name="mail", tiers=(Tier(name="only", channels=("email",)),))
 PEOPLE = ("ada", "ben", "cyd", "dan")
@@ -84,7 +84,7 @@ class AnyChain(RuleBasedStateMachine):
         if found.escalation.state is not EscalationState.ACKNOWLEDGED:
             rows = (page("email", row, severity=found.escalation.severity),)
             self.rounds[who] = replace(found, escalation=replace(found.escalation, state=state), notifications=rows)
-            (self.oracle.spent.add if is_spent(self.rounds[who], self.now) else self.oracle.spent.discard)(who)
+            (self.oracle.all_failed.add if has_all_failed(self.rounds[who], self.now) else self.oracle.all_failed.discard)(who)
         self.sweep()
 
     @rule(span=st.sampled_from(SPANS))
@@ -177,14 +177,14 @@ class AnyChain(RuleBasedStateMachine):
         if not self.runs:
             return
         for own, expected in zip(self.runs, self.oracle.runs, strict=True):
-            assert [(str(each.state), each.duty) for each in own] == [(each.state, each.people) for each in expected]
+            assert [(str(each.state), each.paged) for each in own] == [(each.state, each.people) for each in expected]
         assert self.alerts == self.oracle.alerts
         assert len(set(self.alerts)) == len(self.alerts), "a run ended in two alerts"
 
     @invariant()
     def nobody_is_paged_by_two_steps(self) -> None:
         for steps in self.runs:
-            paged = [each for step in steps for each in step.duty]
+            paged = [each for step in steps for each in step.paged]
             assert len(set(paged)) == len(paged)
 
     @property
@@ -218,8 +218,8 @@ class AnyChain(RuleBasedStateMachine):
         step = chains.next_step(self.steps)
         if step is None or step.waits_since is None or self.incident.state is not IncidentState.OPEN:
             return None
-        is_over = chains.is_step_spent(self.steps, step, self.rounds.values(), self.now)
-        return chains.goes_on_at(step, Severity.ERROR, self.intervals, is_spent=is_over, now=self.now)
+        is_over = chains.have_all_failed(self.steps, step, self.rounds.values(), self.now)
+        return chains.goes_on_at(step, Severity.ERROR, self.intervals, has_all_failed=is_over, now=self.now)
 
     def begin(self, step: StepFacts) -> None:
         if step.is_end:
@@ -230,7 +230,7 @@ class AnyChain(RuleBasedStateMachine):
         paged = chains.paged(each.escalation for each in self.rounds.values())
         update = chains.start(step, people, paged=paged, now=self.now)
         self.change_steps([update])
-        self.page(update.after.duty)
+        self.page(update.after.paged)
         self.restart()
 
     def restart(self, waited: timedelta = timedelta()) -> None:

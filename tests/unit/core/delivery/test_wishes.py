@@ -98,18 +98,18 @@ def test_an_unsent_wished_page_is_decided_on_when_it_expires() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "is_spent"),
+    ("call", "has_all_failed"),
     [
         (wished("voice", SENT, AWAITED), True),
         (wished("voice", DELIVERED, attempt(1, Result.DELIVERED)), False),
         (wished("voice", DELIVERED, attempt(1, Result.DELIVERED, evidence=Evidence.HUMAN)), False),
     ],
 )
-def test_only_a_wished_page_that_arrived_keeps_a_step_from_being_spent(call: NotificationFacts, *, is_spent: bool) -> None:
+def test_only_a_wished_page_that_arrived_keeps_a_step_from_failing(call: NotificationFacts, *, has_all_failed: bool) -> None:
     policy = replace(DEFAULT, tiers=DEFAULT.tiers[:2])
     of = critical(page("sms", FAILED, tier=2), call, tier=2, policy=policy)
-    assert chain.is_spent(of, NOW) is is_spent
-    assert (tier_rules.name_state(of, NOW, is_opening=False) is EscalationState.REACHED) is not is_spent
+    assert chain.has_all_failed(of, NOW) is has_all_failed
+    assert (tier_rules.name_state(of, NOW, is_opening=False) is EscalationState.REACHED) is not has_all_failed
 
 
 def test_a_key_that_was_pressed_on_a_wished_call_is_no_critical_failure() -> None:

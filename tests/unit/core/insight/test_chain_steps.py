@@ -50,8 +50,8 @@ def test_the_next_step_comes_when_the_time_of_the_one_before_is_over() -> None:
 
 
 def test_it_comes_at_once_when_everybody_before_is_spent_and_a_break_moves_it() -> None:
-    spent = certain(chain(), timedelta(minutes=2), ada=EscalationState.EXHAUSTED)
-    assert (spent.at, spent.waits_for) == (AT + timedelta(minutes=2), ())
+    failing = certain(chain(), timedelta(minutes=2), ada=EscalationState.EXHAUSTED)
+    assert (failing.at, failing.waits_for) == (AT + timedelta(minutes=2), ())
     pause = Interval(began_at=AT, ended_at=AT + timedelta(minutes=5))
     assert certain(chain(), intervals=(pause,)).at == AT + timedelta(minutes=15)
 
@@ -70,7 +70,7 @@ def test_nobody_is_paged_twice_in_a_pass_and_nobody_may_be_on_duty() -> None:
 
 
 def test_the_end_of_a_chain_comes_last_and_pages_nobody_of_it() -> None:
-    steps = (step(1, STARTED, duty=("ada",)), step(2, SKIPPED), step(3, SKIPPED), step(4, waits_since=AT, due_at=AT + TEN))
+    steps = (step(1, STARTED, paged=("ada",)), step(2, SKIPPED), step(3, SKIPPED), step(4, waits_since=AT, due_at=AT + TEN))
     coming = certain(chain(*steps))
     assert (coming.step.is_end, coming.people) == (True, {})
 
@@ -112,26 +112,26 @@ QUARANTINE = PausedInterval(began_at=AT, ended_at=AT + timedelta(minutes=1), is_
         ((SMS,), {"paused_intervals": (QUARANTINE,)}, None),
         ((LOST,), {}, 0),
     ],
-    ids=["receipts", "outage", "retry after", "retry before", "accepted", "after its time", "round", "quarantine", "spent"],
+    ids=["receipts", "outage", "retry after", "retry before", "accepted", "after its time", "round", "quarantine", "all failed"],
 )
 def test_it_comes_when_the_last_receipt_is_overdue_unless_something_else_comes_before(
     rows: tuple[NotificationFacts, ...], fields: dict[str, object], after_s: float | None
 ) -> None:
     coming = next_step(chain(), [silent(chain(), *rows, **fields)], (), lambda step: {"ben": "Ben"}, now=AT)
     assert coming is not None
-    assert coming.spent_at == (AT + timedelta(seconds=after_s) if after_s else None)
+    assert coming.all_failed_at == (AT + timedelta(seconds=after_s) if after_s else None)
     assert coming.at == (AT if after_s == 0 else AT + TEN)
 
 
 def test_the_last_of_several_people_counts_and_a_pause_puts_it_off() -> None:
-    status = chain(step(1, STARTED, duty=("ada", "ben", "cy")), step(2, waits_since=AT, due_at=AT + TEN))
+    status = chain(step(1, STARTED, paged=("ada", "ben", "cy")), step(2, waits_since=AT, due_at=AT + TEN))
     ada = silent(status, SMS)
     ben = replace(ada, escalation=replace(ada.escalation, id="e2", recipient_id="ben"), notifications=(LOST,))
     cy = replace(ada, escalation=replace(ada.escalation, id="e3", recipient_id="cy"), notifications=(CALL,))
 
     def at(*own: DecisionContext, intervals: tuple[Interval, ...] = ()) -> object:
         coming = next_step(status, own, intervals, lambda step: {}, now=AT)
-        return coming and coming.spent_at and (coming.spent_at - AT).total_seconds()
+        return coming and coming.all_failed_at and (coming.all_failed_at - AT).total_seconds()
 
     assert at(ada, ben, cy) == 90
     assert at(ada, ben, replace(cy, notifications=(sent("slack", None),))) is None
@@ -143,7 +143,7 @@ def test_the_last_of_several_people_counts_and_a_pause_puts_it_off() -> None:
     "status",
     [
         chain(state=IncidentState.ACKNOWLEDGED),
-        chain(step(1, STARTED, duty=("ada",)), step(2)),
+        chain(step(1, STARTED, paged=("ada",)), step(2)),
         chain(step(1, STARTED), step(2, StepState.STOPPED)),
         chain(step(1, waits_since=AT)),
     ],
@@ -157,7 +157,7 @@ def test_nothing_comes_where_no_step_waits_with_a_time(status: IncidentStatus) -
     ("before", "after", "why"),
     [
         (STARTED, TEN, Because.TIME),
-        (STARTED, TEN - timedelta(seconds=1), Because.SPENT),
+        (STARTED, TEN - timedelta(seconds=1), Because.ALL_FAILED),
         (SKIPPED, timedelta(), Because.SKIPPED),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_time_that_begins_anew_counts_from_then() -> None:
         moved(2, "restarted", StepState.WAITING, timedelta(minutes=4)),
         moved(2, "step_due", STARTED, TEN),
     )
-    assert because(lines, (step(1), step(2)))["s2"] is Because.SPENT
+    assert because(lines, (step(1), step(2)))["s2"] is Because.ALL_FAILED
     later = (*lines[:2], moved(2, "step_due", STARTED, TEN + timedelta(minutes=4)))
     assert because(later, (step(1), step(2)))["s2"] is Because.TIME
 

@@ -47,7 +47,7 @@ def coming(number: int = 2, left: timedelta = timedelta(minutes=8), **fields: ob
             "in 2 m, at 02:15:04: Ben (@secondary), or at once when all ways to Ada have failed",
         ),
         (
-            coming(spent_at=AT + timedelta(minutes=1)),
+            coming(all_failed_at=AT + timedelta(minutes=1)),
             "in 8 m, at 02:22:03: Ben (@secondary), or at once when all ways to Ada have failed,"
             " at 02:15:03 at the latest if no receipt comes",
         ),
@@ -102,7 +102,7 @@ def test_a_chain_is_a_line_of_steps() -> None:
 
 def test_what_became_of_its_steps_is_said() -> None:
     over = chain(
-        step(1, STOPPED, duty=("ada",)),
+        step(1, STOPPED, paged=("ada",)),
         step(2, SKIPPED, reason="nobody_on_duty"),
         step(3, STOPPED, started_at=None),
         step(4, STOPPED),
@@ -121,7 +121,7 @@ def test_a_step_says_by_which_ways_it_has_paged_its_people() -> None:
     def standing(*rows: NotificationFacts, **fields: object) -> str:
         ada = escalation("ada", *rows)
         facts = replace(ada.facts, **fields)  # type: ignore[arg-type]
-        status = chain(step(1, STARTED, duty=("ada",)), replace(step(1, STARTED, started_at=AT + TEN), id="x", run_number=2))
+        status = chain(step(1, STARTED, paged=("ada",)), replace(step(1, STARTED, started_at=AT + TEN), id="x", run_number=2))
         return words.standing(replace(status, escalations=(replace(ada, facts=facts),)), status.steps[0], brief=brief)
 
     sent, failed = notification("email", N.SENT, attempt(1, Result.ACCEPTED)), notification("voice", N.FAILED)
@@ -163,7 +163,7 @@ def test_a_time_is_said_as_it_was_given(after: int, text: str) -> None:
     [
         (Because.FIRST, ""),
         (Because.TIME, "nobody has acknowledged in 10 m"),
-        (Because.SPENT, "all ways to Ada have failed"),
+        (Because.ALL_FAILED, "all ways to Ada have failed"),
         (Because.SKIPPED, "the step before paged nobody"),
     ],
 )
@@ -173,8 +173,8 @@ def test_why_a_step_began(why: Because, text: str) -> None:
 
 STORY = replace(
     chain(
-        step(1, STARTED, duty=("ada",)),
-        step(2, STARTED, duty=("ben",)),
+        step(1, STARTED, paged=("ada",)),
+        step(2, STARTED, paged=("ben",)),
         step(3, SKIPPED, reason="paged_already"),
         step(4, SKIPPED, reason="chain_over"),
     ),

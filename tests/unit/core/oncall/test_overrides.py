@@ -189,7 +189,7 @@ def test_a_started_step_has_the_duty_that_an_override_of_its_schedule_changes() 
         times: dict[str, Any] = {"begins_at": NOW, "ends_at": NOW + HOUR, "made_at": NOW}
         return Override(**({"id": "o1", "schedule": "primary", "people": ("cy",), "made_by": "cy"} | times | fields))
 
-    step = one(to=("leads", "@primary"), state=StepState.STARTED, duty=("ada",))
+    step = one(to=("leads", "@primary"), state=StepState.STARTED, paged=("ada",))
     assert has_duty(step, override())
     assert has_duty(step, override(instead_of="ada"))
     assert not has_duty(step, override(instead_of="ben"))

@@ -115,16 +115,16 @@ def test_each_recipient_has_a_verdict(people: tuple[EscalationStatus, ...], verd
 def chained(*people: EscalationStatus, moves: tuple[Transition, ...] = ()) -> IncidentStatus:
     """Make an incident whose chain has paged Ada, then Ben and Cyd."""
     steps = (
-        a_step(1, StepState.STARTED, duty=("ada",)),
-        a_step(2, StepState.STARTED, duty=("ben", "cyd")),
+        a_step(1, StepState.STARTED, paged=("ada",)),
+        a_step(2, StepState.STARTED, paged=("ben", "cyd")),
         a_step(3, StepState.SKIPPED, to=()),
     )
     return replace(status(*people, moves=moves), steps=steps)
 
 
-def a_step(number: int, state: StepState, *, to: tuple[str, ...] = ("x",), duty: tuple[str, ...] = ()) -> StepFacts:
+def a_step(number: int, state: StepState, *, to: tuple[str, ...] = ("x",), paged: tuple[str, ...] = ()) -> StepFacts:
     return StepFacts(
-        id=f"s{number}", incident_id="i", run_number=1, number=number, to=to, after=seconds(60), state=state, duty=duty
+        id=f"s{number}", incident_id="i", run_number=1, number=number, to=to, after=seconds(60), state=state, paged=paged
     )
 
 
