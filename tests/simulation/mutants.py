@@ -678,7 +678,7 @@ MUTANTS = (
         known=48,
         world=simulate_calm,
     ),
-    Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=200),
+    Mutant("rings that are given back once no row is locked", Variant(parts=(WaitingUnring,)), known=390),
     Mutant("an interrupted leader whose commit is forgotten", swap=lambda: swapped(GroupCommit, "_leave", _start_anew), known=9),
     Mutant(
         "a commit that nobody looks up and that is made anew",
@@ -791,7 +791,7 @@ MUTANTS = (
     Mutant(
         "a firing that rings again what the one before has rung",
         swap=lambda: swapped(earlier_pages, "PAGE_AGAIN_AFTER", timedelta()),
-        known=13,
+        known=129,
     ),
     Mutant(
         "an acknowledgement that leaves the next firing open",
